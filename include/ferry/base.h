@@ -1,0 +1,41 @@
+/* What every ferry header needs: the nouns and a few macros. Programs include <ferry/ferry.h>. */
+#ifndef FERRY_BASE_H
+#define FERRY_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+#define FERRY_BEGIN extern "C" {
+#define FERRY_END }
+#else
+#define FERRY_BEGIN
+#define FERRY_END
+#endif
+
+/* The compiler checks templates as it checks the formats of printf and scanf. */
+#define FERRY_PRINTF(format, first) __attribute__((__format__(__printf__, format, first)))
+#define FERRY_SCANF(format, first) __attribute__((__format__(__scanf__, format, first)))
+
+/* FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL); declares a pointer to something that the program
+ * must let go, and lets it go where the block ends, the last declared first. There is one for each such
+ * noun: ferry_loop, ferry_call, ferry_message, ferry_value. */
+#define FERRY_AUTO(noun) __attribute__((__cleanup__(noun##_auto))) noun *
+#define FERRY_DEFINE_AUTO(noun, let_go) static inline void noun##_auto(noun **object) { let_go(*object); }
+
+typedef struct ferry_builder ferry_builder;
+typedef struct ferry_call ferry_call;
+typedef struct ferry_codec ferry_codec;
+typedef struct ferry_loop ferry_loop;
+typedef struct ferry_message ferry_message;
+typedef struct ferry_service ferry_service;
+typedef struct ferry_session ferry_session;
+typedef struct ferry_session_options ferry_session_options;
+typedef struct ferry_sink ferry_sink;
+typedef struct ferry_stream ferry_stream;
+typedef struct ferry_value ferry_value;
+
+#endif

@@ -1,0 +1,67 @@
+/* ferry: messages between processes.
+ *
+ *      loop       what all else lives in; freeing it frees everything. It has one descriptor for poll(2).
+ *      session    a conversation: notify and request; what comes in goes to handlers, or is fetched by next.
+ *      call       a request of ours in flight: await it, be called at its end, or let it go to cancel it.
+ *      message    a type and a body. A request is a message that waits for a reply, now or later.
+ *      value      what bodies are made of. Templates write them, "{name: %s}", and the compiler checks those.
+ *      service    listens at an address; its handlers get the messages of all its clients.
+ *
+ * What is true of all of them:
+ *
+ * FAILURE STICKS. What makes an object always returns one. A session that could not be opened is a session
+ * that has ended, a call that could not be sent is a call that has ended: it knows why, and says so whenever
+ * it is used. So a program need not ask after every step, but once, where it matters. NULL comes back only if
+ * there is no memory even for that; every function takes it, as an object that has failed with -ENOMEM.
+ *
+ * STATUS AND ERROR. The status is 1 while the object lives, 0 once it has ended in order, a negative errno if
+ * it failed. The error is a sentence for people; it is never NULL, and good until the next one. If something
+ * that the program opened fails, and neither a call nor a handler told it so, ferry_loop_run() returns with
+ * that. Functions that return int return 0 or a negative errno, unless they say more.
+ *
+ * WHO LETS GO. The loop, in general. The program lets go of calls (ferry_call_free), and of values and
+ * messages that it made or kept (ferry_value_unref, ferry_message_unref). A const value or message is only
+ * lent, for as long as the function says. What is passed in is copied, unless the function says that it must
+ * live longer.
+ *
+ * WAITING. timeout_ms is as in poll(2): 0 does not wait, -1 waits for ever. What waits runs the loop, so
+ * handlers are called meanwhile.
+ *
+ * HANDLERS get the object, what happened, and their userdata. They may do anything: wait, or free their
+ * caller.
+ *
+ * OPTIONS are structs in which zero means the default, and NULL means all defaults. Most often they are
+ * written where they are used: &(ferry_session_options){ .wait_ms = 500 }. Their size may be left 0 by those
+ * who use the fields of version 1.0 only; else it is the sizeof of the struct.
+ *
+ * FORK. In a child made by fork(2), what the parent made answers -ECHILD, and freeing it does no harm there.
+ *
+ * ERRNOS that mean the same everywhere:
+ *
+ *      -EINVAL       an argument, address or template is wrong    -ETIMEDOUT   not within the time
+ *      -EMSGSIZE     over a limit, ours or the peer's             -ECANCELED   closed or let go here
+ *      -ENOBUFS      the queue is full: flush, then go on         -ECONNRESET  the peer went, in the middle
+ *      -EBADMSG      the peer sent what is not of its dialect     -ENOTCONN    the session ended, in order
+ *      -EREMOTEIO    the peer answered with an error              -EOPNOTSUPP  the dialect has no such thing
+ *      -EDEADLK      waiting within waiting, 32 levels deep       -ECHILD      used in a forked child */
+#ifndef FERRY_H
+#define FERRY_H
+
+#include <ferry/base.h>
+#include <ferry/value.h>
+#include <ferry/codec.h>
+#include <ferry/message.h>
+#include <ferry/address.h>
+#include <ferry/loop.h>
+#include <ferry/session.h>
+#include <ferry/service.h>
+
+FERRY_BEGIN
+
+/* The version of these headers; and of the library that runs. */
+#define FERRY_VERSION "0.1.0"
+const char *ferry_version(void);
+
+FERRY_END
+
+#endif

@@ -1,0 +1,59 @@
+/* Services: what listens. A service makes a session of each client, and gives
+ * the messages of all of them to its handlers. A server that folds a carried value over its messages is
+ * one handler, whose userdata points to that value: when the service has stopped, there it is. */
+#ifndef FERRY_SERVICE_H
+#define FERRY_SERVICE_H
+
+#include <ferry/session.h>
+
+FERRY_BEGIN
+
+/* What is zero is as it stands in parentheses. -1 ms is for ever. */
+typedef struct ferry_service_options {
+        size_t size;
+        unsigned dialects;              /* a set (ferry and stream-ipc) */
+        unsigned mode;                  /* of the socket (0600) */
+        const char *group;              /* of the socket (ours) */
+        unsigned clients_max;           /* (4,096) */
+        int idle_timeout_ms;            /* close after so long without a message (never) */
+        int close_timeout_ms;           /* for what closing takes (5,000) */
+        const ferry_session_options *session; /* of clients; allow says who may be one (the loop's) */
+} ferry_service_options;
+
+/* Listen at unix:PATH. The service belongs to the loop. If it cannot listen,
+ * status and error say so at once: who has that path, what is too long. */
+ferry_service *ferry_service_open(ferry_loop *loop, const char *address,
+                                  const ferry_service_options *options);
+
+/* Stop in order, in the background: nobody new may come, requests in hand are finished, clients are told.
+ * 0, or why it has failed before. */
+int ferry_service_close(ferry_service *service);
+
+/* Close a service and forget it before the loop does. Takes NULL and returns it. */
+ferry_service *ferry_service_free(ferry_service *service);
+
+/* Call @fn for messages of these kinds from any client, after the handlers of its session; call it no
+ * longer. The session it is given lives until the handlers for FERRY_KIND_CLOSED have returned. */
+void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata);
+void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata);
+
+/* Notify all clients. Returns how many of them it was queued for, or a negative errno. */
+int ferry_service_notify(ferry_service *service, const char *type, const char *format, ...)
+        FERRY_PRINTF(3, 4);
+
+/* The client that came after @previous; NULL gives the first, and is given after the last. */
+ferry_session *ferry_service_client(const ferry_service *service, const ferry_session *previous);
+
+/* 1 while it listens, 0 once it has stopped in order, a negative errno if it failed; a sentence on that. */
+int ferry_service_status(const ferry_service *service);
+const char *ferry_service_error(const ferry_service *service);
+
+/* Where it listens. */
+const char *ferry_service_address(const ferry_service *service);
+
+/* The service of which this session is a client, or NULL. */
+ferry_service *ferry_session_service(const ferry_session *session);
+
+FERRY_END
+
+#endif

@@ -1,0 +1,78 @@
+/* A growing array of bytes whose front can be taken. Invariant: begin <= end <= capacity. Bytes move only
+ * in buffer_reserve(), and each at most a constant number of times: they are shifted only when at least half
+ * of the memory is free in front of them. */
+#include "util/buffer.h"
+
+#include "util/sys.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { CAPACITY_MIN = 256 };
+
+void buffer_deinit(struct buffer *buffer)
+{
+        sys_free(buffer->memory);
+        *buffer = (struct buffer){ 0 };
+}
+
+void *buffer_reserve(struct buffer *buffer, size_t size)
+{
+        size_t used = buffer_size(buffer);
+        size_t capacity = buffer->capacity;
+        unsigned char *memory;
+
+        if (size <= buffer->capacity - buffer->end)
+                return buffer->memory + buffer->end;
+        if (size > SIZE_MAX / 4 - used)
+                return NULL;
+        if (buffer->begin >= buffer->capacity / 2 && size <= buffer->capacity - used) {
+                memmove(buffer->memory, buffer_bytes(buffer), used);
+                buffer->begin = 0;
+                buffer->end = used;
+                return buffer->memory + used;
+        }
+        if (capacity < CAPACITY_MIN)
+                capacity = CAPACITY_MIN;
+        while (capacity - buffer->end < size)
+                capacity *= 2;
+        memory = sys_realloc(buffer->memory, capacity);
+        if (!memory)
+                return NULL;
+        buffer->memory = memory;
+        buffer->capacity = capacity;
+        return memory + buffer->end;
+}
+
+int buffer_append(struct buffer *buffer, const void *bytes, size_t size)
+{
+        void *room = buffer_reserve(buffer, size);
+
+        if (!room)
+                return -ENOMEM;
+        if (size)
+                memcpy(room, bytes, size);
+        buffer->end += size;
+        return 0;
+}
+
+void buffer_consume(struct buffer *buffer, size_t size)
+{
+        buffer->begin += size;
+        if (buffer->begin == buffer->end)
+                buffer->begin = buffer->end = 0;
+}
+
+void buffer_cut(struct buffer *buffer, size_t offset, size_t size)
+{
+        unsigned char *at = buffer_bytes(buffer) + offset;
+
+        memmove(at, at + size, buffer_size(buffer) - offset - size);
+        buffer->end -= size;
+}
+
+void buffer_shrink(struct buffer *buffer, size_t keep)
+{
+        if (buffer_size(buffer) == 0 && buffer->capacity > keep)
+                buffer_deinit(buffer);
+}

@@ -1,0 +1,28 @@
+/* Errors: a negative errno and a sentence. The first one sticks. */
+#pragma once
+
+#include <stdarg.h>
+#include <stddef.h>
+
+struct error {
+        int code;               /* a negative errno, or 0 */
+        char *sentence;         /* NULL: there was no memory for it; error_text() has one then */
+};
+
+void error_deinit(struct error *error);
+
+/* Set it, unless it is set. Returns the code that it has now. */
+int error_set(struct error *error, int code, const char *format, ...)
+        __attribute__((__format__(__printf__, 3, 4)));
+
+/* Replace it. */
+int error_replace(struct error *error, int code, const char *format, ...)
+        __attribute__((__format__(__printf__, 3, 4)));
+int error_vreplace(struct error *error, int code, const char *format, va_list arguments)
+        __attribute__((__format__(__printf__, 3, 0)));
+
+/* The sentence; never NULL. */
+const char *error_text(const struct error *error);
+
+/* What a negative errno means, in words, whatever the locale. */
+const char *error_describe(int code);

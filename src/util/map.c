@@ -1,0 +1,125 @@
+/* A chained hash map over nodes that live in their objects, so that adding cannot fail. */
+#include "util/map.h"
+
+#include "util/sys.h"
+
+#include <string.h>
+
+#define ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
+
+struct sip {
+        uint64_t a, b, c, d;
+};
+
+static void sip_round(struct sip *s)
+{
+        s->a += s->b, s->b = ROTATE(s->b, 13) ^ s->a, s->a = ROTATE(s->a, 32);
+        s->c += s->d, s->d = ROTATE(s->d, 16) ^ s->c;
+        s->a += s->d, s->d = ROTATE(s->d, 21) ^ s->a;
+        s->c += s->b, s->b = ROTATE(s->b, 17) ^ s->c, s->c = ROTATE(s->c, 32);
+}
+
+/* Jean-Philippe Aumasson and Daniel J. Bernstein, "SipHash: a fast short-input PRF", with one round for
+ * each word and three at the end. */
+uint64_t hash_bytes(const void *bytes, size_t size)
+{
+        uint64_t key[2], word;
+        struct sip s;
+        size_t at = 0;
+
+        memcpy(key, sys_secret(), sizeof key);
+        s = (struct sip){ key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
+                          key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573 };
+        for (; size - at >= 8; at += 8) {
+                memcpy(&word, (const char *)bytes + at, 8);
+                s.d ^= word;
+                sip_round(&s);
+                s.a ^= word;
+        }
+        word = 0;
+        if (size > at)
+                memcpy(&word, (const char *)bytes + at, size - at);
+        word |= (uint64_t)size << 56;
+        s.d ^= word;
+        sip_round(&s);
+        s.a ^= word;
+        s.c ^= 0xff;
+        for (int i = 0; i < 3; i++)
+                sip_round(&s);
+        return s.a ^ s.b ^ s.c ^ s.d;
+}
+
+void map_init(struct map *map)
+{
+        *map = (struct map){ .slot_count = MAP_SLOTS_MIN };
+        map->slots = map->first_slots;
+}
+
+void map_deinit(struct map *map)
+{
+        if (map->slots != map->first_slots)
+                sys_free(map->slots);
+        map_init(map);
+}
+
+static struct map_node **slot_of(const struct map *map, uint64_t hash)
+{
+        return &map->slots[hash & (map->slot_count - 1)];
+}
+
+struct map_node *map_find(const struct map *map, const void *key, size_t key_size)
+{
+        uint64_t hash = hash_bytes(key, key_size);
+        struct map_node *node = *slot_of(map, hash);
+
+        while (node && (node->hash != hash || node->key_size != key_size ||
+                        memcmp(node->key, key, key_size) != 0))
+                node = node->next;
+        return node;
+}
+
+static void link_node(struct map *map, struct map_node *node)
+{
+        struct map_node **slot = slot_of(map, node->hash);
+
+        node->next = *slot;
+        *slot = node;
+}
+
+static void grow(struct map *map)
+{
+        size_t count = map->slot_count;
+        struct map_node **old = map->slots;
+        struct map_node **slots = sys_alloc_zeroed(count * 4 * sizeof *slots);
+
+        if (!slots)
+                return;
+        map->slots = slots;
+        map->slot_count = count * 4;
+        for (size_t i = 0; i < count; i++)
+                for (struct map_node *node = old[i], *next; node; node = next) {
+                        next = node->next;
+                        link_node(map, node);
+                }
+        if (old != map->first_slots)
+                sys_free(old);
+}
+
+void map_add(struct map *map, struct map_node *node)
+{
+        if (map->count >= map->slot_count)
+                grow(map);
+        node->hash = hash_bytes(node->key, node->key_size);
+        link_node(map, node);
+        map->count++;
+}
+
+void map_remove(struct map *map, struct map_node *node)
+{
+        struct map_node **link = slot_of(map, node->hash);
+
+        while (*link != node)
+                link = &(*link)->next;
+        *link = node->next;
+        map->count--;
+}

@@ -1,0 +1,33 @@
+/* Maps whose keys are bytes chosen by strangers: the hash is keyed, so nobody can make keys that collide. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* SipHash-1-3 of @bytes under a key that is this process's own. */
+uint64_t hash_bytes(const void *bytes, size_t size);
+
+/* A member of a map; it stands in the object that it leads to, as its key does. */
+struct map_node {
+        struct map_node *next;
+        uint64_t hash;
+        const void *key;
+        size_t key_size;
+};
+
+enum { MAP_SLOTS_MIN = 16 };
+
+struct map {
+        struct map_node **slots;
+        size_t slot_count;      /* a power of two */
+        size_t count;
+        struct map_node *first_slots[MAP_SLOTS_MIN];
+};
+
+void map_init(struct map *map);
+void map_deinit(struct map *map);
+struct map_node *map_find(const struct map *map, const void *key, size_t key_size);
+
+/* Add a node, whose key is set and not in the map. Where memory is out the map works on, more slowly. */
+void map_add(struct map *map, struct map_node *node);
+void map_remove(struct map *map, struct map_node *node);

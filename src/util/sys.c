@@ -1,0 +1,314 @@
+/* The one door to the system. Its functions translate errno into a result, begin interrupted calls again,
+ * and do nothing else: no policy, no state. */
+#include "util/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+/* The result of a call, with its errno if it failed. */
+#define RESULT(call)                                    \
+        ({                                              \
+                __typeof__(call) result_ = (call);      \
+                result_ < 0 ? -errno : result_;         \
+        })
+
+#define RESULT_UNINTERRUPTED(call)                                      \
+        ({                                                              \
+                __typeof__(call) result_;                               \
+                do                                                      \
+                        result_ = (call);                               \
+                while (result_ < 0 && errno == EINTR);                  \
+                result_ < 0 ? -errno : result_;                         \
+        })
+
+void *sys_alloc(size_t size)
+{
+        return malloc(size);
+}
+
+void *sys_alloc_zeroed(size_t size)
+{
+        return calloc(1, size);
+}
+
+void *sys_realloc(void *memory, size_t size)
+{
+        return realloc(memory, size);
+}
+
+void sys_free(void *memory)
+{
+        free(memory);
+}
+
+int64_t sys_now(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+ssize_t sys_read(int fd, void *buffer, size_t size)
+{
+        return RESULT_UNINTERRUPTED(read(fd, buffer, size));
+}
+
+ssize_t sys_write(int fd, const void *bytes, size_t size)
+{
+        return RESULT_UNINTERRUPTED(write(fd, bytes, size));
+}
+
+ssize_t sys_recv(int fd, void *buffer, size_t size)
+{
+        return RESULT_UNINTERRUPTED(recv(fd, buffer, size, MSG_DONTWAIT));
+}
+
+ssize_t sys_send(int fd, const void *bytes, size_t size)
+{
+        return RESULT_UNINTERRUPTED(send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+int sys_open(const char *path, int flags, mode_t mode)
+{
+        return RESULT_UNINTERRUPTED(open(path, flags | O_CLOEXEC | O_NOCTTY, mode));
+}
+
+/* Linux frees the descriptor whatever close() says; calling it again could hit somebody else's. */
+int sys_close(int fd)
+{
+        return RESULT(close(fd));
+}
+
+int sys_duplicate(int fd, int lowest)
+{
+        return RESULT(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
+}
+
+int sys_replace(int fd, int target)
+{
+        return RESULT_UNINTERRUPTED(dup2(fd, target));
+}
+
+int sys_pipe(int ret_fds[2])
+{
+        return RESULT(pipe2(ret_fds, O_CLOEXEC));
+}
+
+int sys_stat_fd(int fd, struct stat *ret_stat)
+{
+        return RESULT(fstat(fd, ret_stat));
+}
+
+int sys_stat_path(const char *path, struct stat *ret_stat)
+{
+        return RESULT(lstat(path, ret_stat));
+}
+
+int sys_unlink(const char *path)
+{
+        return RESULT(unlink(path));
+}
+
+int sys_chmod_fd(int fd, mode_t mode)
+{
+        return RESULT(fchmod(fd, mode));
+}
+
+int sys_lock_file(int fd)
+{
+        return RESULT_UNINTERRUPTED(flock(fd, LOCK_EX | LOCK_NB));
+}
+
+int sys_truncate(int fd, off_t size)
+{
+        return RESULT_UNINTERRUPTED(ftruncate(fd, size));
+}
+
+int sys_flags(int fd)
+{
+        return RESULT(fcntl(fd, F_GETFL));
+}
+
+int sys_set_flags(int fd, int flags)
+{
+        return RESULT(fcntl(fd, F_SETFL, flags));
+}
+
+int sys_set_close_on_exec(int fd)
+{
+        return RESULT(fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
+int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+        return RESULT(poll(fds, count, timeout_ms));
+}
+
+int sys_socket(int domain, int type)
+{
+        return RESULT(socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+int sys_bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+        return RESULT(bind(fd, address, size));
+}
+
+int sys_listen(int fd, int backlog)
+{
+        return RESULT(listen(fd, backlog));
+}
+
+int sys_accept(int fd)
+{
+        return RESULT_UNINTERRUPTED(accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
+int sys_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+        return RESULT_UNINTERRUPTED(connect(fd, address, size));
+}
+
+int sys_shutdown(int fd, int how)
+{
+        return RESULT(shutdown(fd, how));
+}
+
+int sys_get_socket_option(int fd, int name, void *value, socklen_t size)
+{
+        return RESULT(getsockopt(fd, SOL_SOCKET, name, value, &size));
+}
+
+int sys_epoll_create(void)
+{
+        return RESULT(epoll_create1(EPOLL_CLOEXEC));
+}
+
+int sys_epoll_control(int epoll, int operation, int fd, uint32_t events, void *data)
+{
+        struct epoll_event event = { .events = events, .data.ptr = data };
+
+        return RESULT(epoll_ctl(epoll, operation, fd, &event));
+}
+
+int sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms)
+{
+        return RESULT(epoll_wait(epoll, events, count, timeout_ms));
+}
+
+int sys_eventfd(void)
+{
+        return RESULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+int sys_timerfd(void)
+{
+        return RESULT(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+
+int sys_timerfd_set(int fd, int64_t deadline)
+{
+        struct itimerspec when = { .it_value = { deadline / 1000000000, deadline % 1000000000 } };
+
+        return RESULT(timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL));
+}
+
+void *sys_map_wiped_on_fork(void)
+{
+        size_t size = (size_t)sysconf(_SC_PAGESIZE);
+        void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (page == MAP_FAILED)
+                return NULL;
+        if (madvise(page, size, MADV_WIPEONFORK) < 0) {
+                munmap(page, size);
+                return NULL;
+        }
+        return page;
+}
+
+void sys_unmap_page(void *page)
+{
+        munmap(page, (size_t)sysconf(_SC_PAGESIZE));
+}
+
+int sys_block_signal(int signal, sigset_t *ret_before)
+{
+        sigset_t one;
+
+        sigemptyset(&one);
+        sigaddset(&one, signal);
+        return -pthread_sigmask(SIG_BLOCK, &one, ret_before);
+}
+
+int sys_restore_signals(const sigset_t *before)
+{
+        return -pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+int sys_take_signal(int signal)
+{
+        sigset_t one;
+
+        sigemptyset(&one);
+        sigaddset(&one, signal);
+        return RESULT_UNINTERRUPTED(sigtimedwait(&one, NULL, &(struct timespec){ 0 }));
+}
+
+bool sys_is_signal_pending(int signal)
+{
+        sigset_t pending;
+
+        return sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
+}
+
+pid_t sys_fork(int *ret_pidfd)
+{
+        return (pid_t)RESULT(syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL, NULL));
+}
+
+int sys_wait(int pidfd, siginfo_t *ret_info)
+{
+        return RESULT_UNINTERRUPTED(waitid((idtype_t)P_PIDFD, (id_t)pidfd, ret_info, WEXITED | WNOHANG));
+}
+
+int sys_signal_process(int pidfd, int signal)
+{
+        return (int)RESULT(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+
+int sys_signal_group(pid_t group, int signal)
+{
+        return RESULT(killpg(group, signal));
+}
+
+pid_t sys_pid(void)
+{
+        return getpid();
+}
+
+uid_t sys_uid(void)
+{
+        return geteuid();
+}
+
+const unsigned char *sys_secret(void)
+{
+        return (const unsigned char *)getauxval(AT_RANDOM);
+}

@@ -1,0 +1,83 @@
+/* The one door to the system: system calls, allocation and time. Nothing else in the library calls them, so
+ * that tests can replace any of them at link time. Calls return what they return, or a negative errno; those
+ * that can be interrupted by a signal are begun again. */
+#pragma once
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+void *sys_alloc(size_t size);
+void *sys_alloc_zeroed(size_t size);
+void *sys_realloc(void *memory, size_t size);
+void sys_free(void *memory);
+
+/* Nanoseconds of the monotonic clock. */
+int64_t sys_now(void);
+
+ssize_t sys_read(int fd, void *buffer, size_t size);
+ssize_t sys_write(int fd, const void *bytes, size_t size);
+ssize_t sys_recv(int fd, void *buffer, size_t size);
+ssize_t sys_send(int fd, const void *bytes, size_t size);
+
+int sys_open(const char *path, int flags, mode_t mode);
+int sys_close(int fd);
+int sys_duplicate(int fd, int lowest);
+int sys_replace(int fd, int target);
+int sys_pipe(int ret_fds[2]);
+int sys_stat_fd(int fd, struct stat *ret_stat);
+int sys_stat_path(const char *path, struct stat *ret_stat);
+int sys_unlink(const char *path);
+int sys_chmod_fd(int fd, mode_t mode);
+int sys_lock_file(int fd);
+int sys_truncate(int fd, off_t size);
+int sys_flags(int fd);
+int sys_set_flags(int fd, int flags);
+int sys_set_close_on_exec(int fd);
+int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+int sys_socket(int domain, int type);
+int sys_bind(int fd, const struct sockaddr *address, socklen_t size);
+int sys_listen(int fd, int backlog);
+int sys_accept(int fd);
+int sys_connect(int fd, const struct sockaddr *address, socklen_t size);
+int sys_shutdown(int fd, int how);
+int sys_get_socket_option(int fd, int name, void *value, socklen_t size);
+
+int sys_epoll_create(void);
+int sys_epoll_control(int epoll, int operation, int fd, uint32_t events, void *data);
+int sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms);
+int sys_eventfd(void);
+int sys_timerfd(void);
+/* Fire at that time of sys_now(); 0: never. */
+int sys_timerfd_set(int fd, int64_t deadline);
+
+/* A page that a forked child finds zeroed. */
+void *sys_map_wiped_on_fork(void);
+void sys_unmap_page(void *page);
+
+int sys_block_signal(int signal, sigset_t *ret_before);
+int sys_restore_signals(const sigset_t *before);
+/* Take a pending signal, which is blocked; -EAGAIN if there is none. */
+int sys_take_signal(int signal);
+bool sys_is_signal_pending(int signal);
+
+/* Fork as fork(2) does, without what the C library does around it: the child may only call what a signal
+ * handler may. Returns 0 in the child. */
+pid_t sys_fork(int *ret_pidfd);
+int sys_wait(int pidfd, siginfo_t *ret_info);
+/* Send a signal to the process of a pidfd; to a process group. */
+int sys_signal_process(int pidfd, int signal);
+int sys_signal_group(pid_t group, int signal);
+pid_t sys_pid(void);
+uid_t sys_uid(void);
+
+/* 16 bytes that nobody outside of the process can guess, always the same. */
+const unsigned char *sys_secret(void);

@@ -1,0 +1,88 @@
+/* What the built-in codecs can do besides what a program's own can: look at bytes without building anything,
+ * and decode in place. */
+#pragma once
+
+#include <ferry/codec.h>
+
+#include "util/buffer.h"
+#include "value/builder.h"
+
+enum { OUTLINE_ITEMS = 3 };
+
+/* Text as it stands in encoded bytes. */
+struct raw_text {
+        const char *bytes;      /* NULL: there is none */
+        size_t size;
+        bool is_escaped;        /* JSON's way */
+};
+
+/* What can be said of an object without decoding it: its class, and of those of its properties whose names
+ * were asked for, the text if it is a string, or the class if it is an object. */
+struct outline {
+        struct raw_text class_name;
+        struct outline_item {
+                const char *name;
+                struct raw_text string;
+                struct raw_text class_name;
+        } items[OUTLINE_ITEMS];
+        int count;
+};
+
+/* Look at bytes that hold one value and nothing else. */
+struct check {
+        struct outline *outline;        /* in: what to look for; may be NULL */
+        size_t nodes;                   /* out: values and keys */
+        bool has_references;            /* out: parts are shared, so what was looked at is not all */
+        size_t offset;                  /* out: where an error was seen */
+};
+
+/* A built-in codec. check and decode return as ferry_codec_decode() does. decode works on bytes that have been
+ * checked, which become part of the value: strings point into them, and get their zeros. One byte behind them
+ * must be writable. */
+struct native_codec {
+        ferry_codec codec;
+        int (*check)(const char *bytes, size_t size, struct check *check);
+        int (*decode)(char *bytes, size_t size, struct check *check, ferry_builder *builder);
+};
+
+/* NULL if it is a program's own. */
+const struct native_codec *codec_native(const ferry_codec *codec);
+
+/* The built-in codec with that number, or NULL. */
+const ferry_codec *codec_by_number(unsigned number);
+
+/* Copy a text to where there is room for its size and a zero; returns its size then. */
+size_t raw_text_copy(const struct raw_text *text, char *target);
+
+/* The error of a limit, -EMSGSIZE, sticks as others do. */
+struct ferry_sink {
+        struct buffer *buffer;
+        size_t limit;           /* of bytes in the buffer */
+        int error;
+        char reason[96];        /* what cannot be written, in words, or "" */
+};
+
+void sink_fail(ferry_sink *sink, int error, const char *format, ...) __attribute__((__format__(__printf__, 3, 4)));
+
+/* Room for @size bytes, of which those up to @end are taken; NULL with the error set. It may be somewhat more
+ * than the limit still allows; what is taken may not. */
+char *sink_reserve(ferry_sink *sink, size_t size);
+void sink_take(ferry_sink *sink, const char *end);
+char *put_integer(char *at, int64_t integer);
+
+/* Encode a value behind what is in the buffer, up to @limit bytes in all. On an error the buffer is as before,
+ * and @reason (NULL or 96 bytes) a phrase about it, or "". */
+int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit,
+                 char *reason);
+
+/* Decode what has been checked in place, in a block that the value will hold. 0, -ENOMEM, -EMSGSIZE. */
+int codec_decode_block(const struct native_codec *codec, struct block *block, char *bytes, size_t size,
+                       struct check *check, ferry_value **ret_value);
+
+/* Decode with any codec, from bytes that are copied. */
+int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry_value **ret_value,
+                 size_t *ret_offset);
+
+/* JSON's escapes; it is the codec's business, but a raw_text can be read without one. */
+size_t json_unescape(const char *bytes, size_t size, char *target);
+bool utf8_is_valid(const void *bytes, size_t size);

@@ -1,0 +1,33 @@
+/* References of PHP's formats: values that stand once and are named again by their number. They are written
+ * out by sharing nodes, within a limit on what they would amount to; a reference to what is not finished yet,
+ * a cycle, is refused. */
+#pragma once
+
+#include "value/builder.h"
+
+struct slot {
+        ferry_value node;
+        size_t begin;           /* where it stands in the bytes */
+        uint64_t extra;         /* before it; when it is closed, its expanded size */
+        bool is_open;
+};
+
+struct slots {
+        bool is_used;           /* else nothing is kept */
+        struct slot *slots;
+        size_t count;
+        size_t capacity;
+        uint64_t extra;         /* bytes by which references have grown what was read so far */
+        uint64_t extra_max;
+};
+
+void slots_init(struct slots *slots, bool is_used, size_t input_size);
+void slots_deinit(struct slots *slots);
+
+/* A value begins at @offset: its number, from 1; 0 with the builder's error set, or where nothing is kept. It
+ * ends: the builder's last node is it. */
+size_t slots_begin(struct slots *slots, ferry_builder *builder, size_t offset);
+void slots_end(struct slots *slots, ferry_builder *builder, size_t number, size_t offset);
+
+/* Add the value of that number again; -EBADMSG sticks to the builder if there is none, -EMSGSIZE at the limit. */
+void slots_add(struct slots *slots, ferry_builder *builder, uint64_t number, bool must_be_object);

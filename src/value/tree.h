@@ -1,0 +1,108 @@
+/* How values lie in memory. A tree lives in one arena, which has one count; each node names its arena, so
+ * that holding any part holds the tree. A node that shares another tree is a copy of that tree's root (24
+ * bytes), and its arena holds the other arena. Strings end with a zero, and stand in the arena, or in a
+ * block of received bytes that the arena holds. */
+#pragma once
+
+#include <ferry/value.h>
+
+#include "util/block.h"
+
+enum { DEPTH_MAX = 512 };
+
+struct arena {
+        size_t references;
+        char *at;               /* free memory */
+        char *end;
+        size_t grown;           /* bytes in chunks */
+        struct chunk *chunks;
+        struct hold *holds;
+        struct arena *next_dead;
+        bool is_lent;           /* its first memory is not its own: it lies on a stack */
+};
+
+struct ferry_value {
+        uint8_t kind;
+        uint8_t visibility;     /* of a key of an object */
+        uint16_t depth;         /* of containers below and with this one */
+        uint32_t size;          /* bytes of a string; items of a container */
+        union {
+                bool boolean;
+                int64_t integer;
+                double real;
+                const char *bytes;              /* a string; a key that is private or protected stands
+                                                 * behind its "\0Class\0", as PHP mangles it */
+                const ferry_value *items;       /* a list */
+                const struct members *members;  /* a map, an object */
+                const struct named *named;      /* an enum, an opaque object */
+        };
+        struct arena *arena;
+};
+
+struct entry {
+        ferry_value key;
+        ferry_value value;
+};
+
+struct members {
+        const char *class_name;
+        uint32_t class_size;
+        uint32_t slot_count;    /* 0: few enough to look at each */
+        uint32_t *slots;        /* the index of an entry plus 1, by its hash */
+        struct entry *entries;
+};
+
+struct named {
+        const char *class_name;
+        uint32_t class_size;
+        const char *bytes;      /* its size is the value's */
+};
+
+/* An arena with room for @size bytes at first; NULL if memory is out. One in memory that is lent must not
+ * outlive that. */
+struct arena *arena_new(size_t size);
+void arena_init_lent(struct arena *arena, void *memory, size_t size);
+void arena_deinit_lent(struct arena *arena);
+void arena_unref(struct arena *arena);
+
+/* Memory that lives as long as the arena, aligned for nodes; NULL if it is out. */
+void *arena_take(struct arena *arena, size_t size);
+/* A copy of bytes, with a zero behind it. */
+char *arena_copy(struct arena *arena, const void *bytes, size_t size);
+
+/* Let the arena hold a tree, a block. 0 or -ENOMEM. */
+int arena_hold_tree(struct arena *arena, struct arena *other);
+int arena_hold_block(struct arena *arena, struct block *block);
+
+/* The entry with that key, or NULL. With a visibility of -1 a property is found by its bare name. */
+struct entry *members_find(const struct members *members, size_t count, const ferry_value *key,
+                           int visibility);
+uint64_t key_hash(const ferry_value *key);
+
+/* A property's name as PHP mangles it. */
+const char *key_mangled(const ferry_value *key, size_t *ret_size);
+
+/* Whether text is an integer as PHP's arrays take it for one: canonical, within int64. */
+bool text_is_integer(const char *text, size_t size, int64_t *ret_integer);
+
+/* Over all nodes of a tree, without recursion: each value is a step; a container that has items is a second
+ * one, when it is closed. */
+struct walk {
+        size_t depth;
+        struct {
+                const ferry_value *container;
+                uint32_t next;
+        } stack[DEPTH_MAX + 1];
+        const ferry_value *root;
+};
+
+struct walk_step {
+        const ferry_value *value;
+        const ferry_value *parent;      /* NULL at the root */
+        const ferry_value *key;         /* NULL in a list and at the root */
+        uint32_t index;                 /* among its siblings */
+        bool is_closing;
+};
+
+void walk_begin(struct walk *walk, const ferry_value *root);
+bool walk_next(struct walk *walk, struct walk_step *ret_step);

@@ -1,0 +1,94 @@
+/* Runs tests with check: each in a forked process, so that a crash, a leak found by a sanitizer or an endless
+ * loop fails that one test. */
+#include "support/suite.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { TIME_LIMIT_S = 60 };
+
+static char before[4096];
+
+/* What is open, as text. */
+static void list_descriptors(char *text, size_t size)
+{
+        DIR *directory = opendir("/proc/self/fd");
+        size_t used = 0;
+
+        text[0] = '\0';
+        for (struct dirent *entry; directory && (entry = readdir(directory));) {
+                char path[320], target[256];
+                ssize_t length;
+
+                if (entry->d_name[0] == '.' || atoi(entry->d_name) == dirfd(directory))
+                        continue;
+                snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+                length = readlink(path, target, sizeof target - 1);
+                target[length < 0 ? 0 : length] = '\0';
+                if (used < size)
+                        used += (size_t)snprintf(text + used, size - used, "%s -> %s\n", entry->d_name, target);
+        }
+        if (directory)
+                closedir(directory);
+}
+
+static void set_up(void)
+{
+        list_descriptors(before, sizeof before);
+}
+
+static void tear_down(void)
+{
+        char after[sizeof before];
+        int status;
+        pid_t child = waitpid(-1, &status, WNOHANG);
+
+        ck_assert_msg(child < 0 && errno == ECHILD, "a child is left: %d", (int)child);
+        list_descriptors(after, sizeof after);
+        ck_assert_msg(strcmp(before, after) == 0, "descriptors before:\n%safter:\n%s", before, after);
+}
+
+static int is_wanted(const char *name)
+{
+        const char *wanted = getenv("FERRY_TEST"), *at;
+        size_t size = strlen(name);
+
+        if (!wanted || !*wanted)
+                return 1;
+        for (at = wanted; (at = strstr(at, name)); at += size)
+                if ((at == wanted || at[-1] == ',') && (at[size] == '\0' || at[size] == ','))
+                        return 1;
+        return 0;
+}
+
+int suite_run(const char *name, const struct suite_test *tests, size_t count)
+{
+        Suite *suite = suite_create(name);
+        SRunner *runner;
+        int run, failed;
+
+        for (size_t i = 0; i < count; i++) {
+                TCase *group = tcase_create(tests[i].name);
+
+                if (!is_wanted(tests[i].name))
+                        continue;
+                tcase_add_checked_fixture(group, set_up, tear_down);
+                tcase_set_timeout(group, TIME_LIMIT_S);
+                if (tests[i].count > 0)
+                        tcase_add_loop_test(group, tests[i].test, 0, tests[i].count);
+                else
+                        tcase_add_test(group, tests[i].test);
+                suite_add_tcase(suite, group);
+        }
+        runner = srunner_create(suite);
+        srunner_run_all(runner, CK_ENV);
+        run = srunner_ntests_run(runner);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        printf("%s: %d passed, %d failed\n", name, run - failed, failed);
+        return failed > 0 || run == 0;
+}

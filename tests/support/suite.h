@@ -1,0 +1,24 @@
+/* What every test program is made of: a list of tests, each run in a process of its own with a time limit, its
+ * descriptors and children compared before and after. */
+#pragma once
+
+#include <check.h>
+
+struct suite_test {
+        const char *name;
+        const TTest *test;
+        int count;              /* run it for 0 … count - 1, as _i; 0: once */
+};
+
+#define SUITE_TEST(test) { #test, test, 0 }
+#define SUITE_LOOP(test, count) { #test, test, count }
+
+/* Run the tests (or those named by FERRY_TEST, separated by commas), print what failed and a line
+ * "NAME: N passed, N failed". Returns the exit status. */
+int suite_run(const char *name, const struct suite_test *tests, size_t count);
+
+#define SUITE_MAIN(name, tests)                                                         \
+        int main(void)                                                                  \
+        {                                                                               \
+                return suite_run(name, tests, sizeof(tests) / sizeof *(tests));         \
+        }
