@@ -13,19 +13,20 @@ struct list {
 #define LIST_INIT(list) { &(list), &(list) }
 
 /* The struct that a link is a member of. */
-#define container_of(link, type, member) ((type *)((char *)(link) - offsetof(type, member)))
+#define container_of(link_, type_, member_) ((type_ *)((char *)(link_) - offsetof(type_, member_)))
 
-#define list_first(list, type, member) \
-        (list_is_empty(list) ? NULL : container_of((list)->next, type, member))
+/* The first member, or NULL. */
+#define list_first(list_, type_, member_) \
+        (list_is_empty(list_) ? NULL : container_of((list_)->next, type_, member_))
 
-/* The member behind @object, or NULL. */
-#define list_next(list, object, type, member) \
-        ((object)->member.next == (list) ? NULL : container_of((object)->member.next, type, member))
+/* The member behind @object_, or NULL. */
+#define list_next(list_, object_, type_, member_) \
+        ((object_)->member_.next == (list_) ? NULL : container_of((object_)->member_.next, type_, member_))
 
-/* Over all members; @next is kept so that the body may remove @link. */
-#define list_for_each(list, link, following) \
-        for (struct list *link = (list)->next, *following = link->next; link != (list); \
-             link = following, following = link->next)
+/* Over all members; the body may remove the one that it stands at. */
+#define list_for_each(list_, at_)                                                       \
+        for (struct list *at_ = (list_)->next, *at_##_next = at_->next; at_ != (list_); \
+             at_ = at_##_next, at_##_next = at_->next)
 
 static inline void list_init(struct list *list)
 {

@@ -130,6 +130,16 @@ int sys_chmod_fd(int fd, mode_t mode)
         return RESULT(fchmod(fd, mode));
 }
 
+int sys_chmod_path(const char *path, mode_t mode)
+{
+        return RESULT(chmod(path, mode));
+}
+
+int sys_change_owner(const char *path, uid_t uid, gid_t gid)
+{
+        return RESULT(lchown(path, uid, gid));
+}
+
 int sys_lock_file(int fd)
 {
         return RESULT_UNINTERRUPTED(flock(fd, LOCK_EX | LOCK_NB));
@@ -306,6 +316,11 @@ pid_t sys_pid(void)
 uid_t sys_uid(void)
 {
         return geteuid();
+}
+
+gid_t sys_gid(void)
+{
+        return getegid();
 }
 
 const unsigned char *sys_secret(void)

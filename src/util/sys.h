@@ -36,6 +36,8 @@ int sys_stat_fd(int fd, struct stat *ret_stat);
 int sys_stat_path(const char *path, struct stat *ret_stat);
 int sys_unlink(const char *path);
 int sys_chmod_fd(int fd, mode_t mode);
+int sys_chmod_path(const char *path, mode_t mode);
+int sys_change_owner(const char *path, uid_t uid, gid_t gid);
 int sys_lock_file(int fd);
 int sys_truncate(int fd, off_t size);
 int sys_flags(int fd);
@@ -78,6 +80,7 @@ int sys_signal_process(int pidfd, int signal);
 int sys_signal_group(pid_t group, int signal);
 pid_t sys_pid(void);
 uid_t sys_uid(void);
+gid_t sys_gid(void);
 
 /* 16 bytes that nobody outside of the process can guess, always the same. */
 const unsigned char *sys_secret(void);

@@ -510,7 +510,7 @@ void ferry_builder_add_bytes(ferry_builder *builder, enum ferry_value_kind kind,
                 builder_fail(builder, -EINVAL);
         else if (kind == FERRY_VALUE_STRING && !class_name)
                 builder_add_string(builder, bytes, size);
-        else if ((kind == FERRY_VALUE_ENUM || kind == FERRY_VALUE_OPAQUE) && class_name && *class_name)
+        else if (((kind == FERRY_VALUE_ENUM && size > 0) || kind == FERRY_VALUE_OPAQUE) && class_name && *class_name)
                 builder_add_named(builder, kind, builder_copy(builder, class_name, strlen(class_name)),
                                   strlen(class_name), builder_copy(builder, bytes, size), size);
         else

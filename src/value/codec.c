@@ -179,6 +179,7 @@ static int decode_native(const struct native_codec *codec, const void *bytes, si
         copy = (char *)(block + 1);
         memcpy(copy, bytes, size);
         error = codec_decode_block(codec, block, copy, size, &check, ret_value);
+        *ret_offset = check.offset;
         block_unref(block);
         return error;
 }
@@ -199,6 +200,19 @@ int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry
         builder_init(&builder, arena_new(size < 1024 ? size * 2 + 64 : 2048));
         error = codec->decode(codec, bytes, size, &builder);
         return take(&builder, error < 0 ? error : 0, ret_value);
+}
+
+int codec_decode_into(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder)
+{
+        ferry_value *value = NULL;
+        size_t offset;
+        int error = codec_decode(codec, bytes, size, &value, &offset);
+
+        if (error)
+                return error;
+        builder_add_value(builder, value);
+        ferry_value_unref(value);
+        return 0;
 }
 
 int ferry_codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry_value **ret_value,

@@ -83,6 +83,9 @@ int codec_decode_block(const struct native_codec *codec, struct block *block, ch
 int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry_value **ret_value,
                  size_t *ret_offset);
 
+/* The decode of the built-in codecs, for a program's own codec that lets one of them work. */
+int codec_decode_into(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder);
+
 /* JSON's escapes; it is the codec's business, but a raw_text can be read without one. */
 size_t json_unescape(const char *bytes, size_t size, char *target);
 bool utf8_is_valid(const void *bytes, size_t size);

@@ -298,7 +298,7 @@ static int read_number(struct parser *p)
         }
         if (!p->builder)
                 return 0;
-        /* "-0" is no integer: it is a double that keeps its sign, as in PHP. */
+        /* "-0" is no integer: it is a double that keeps its sign, where PHP makes it 0. */
         if (is_integer && text_is_integer(begin, (size_t)(p->at - begin), &integer))
                 builder_add_int(p->builder, integer);
         else
@@ -552,9 +552,10 @@ static void put_key(ferry_sink *sink, const struct walk *walk, const struct walk
         char *at;
 
         if (key->kind == FERRY_VALUE_STRING) {
-                if (step->parent->kind == FERRY_VALUE_MAP && key->size == sizeof CLASS_KEY - 1 &&
-                    memcmp(key->bytes, CLASS_KEY, key->size) == 0)
-                        refuse(sink, walk, -EILSEQ, "a map with the key __class");
+                if (key->size == sizeof CLASS_KEY - 1 && memcmp(key->bytes, CLASS_KEY, key->size) == 0)
+                        refuse(sink, walk, -EILSEQ,
+                               step->parent->kind == FERRY_VALUE_MAP ? "a map with the key __class" :
+                                                                       "a property with the name __class");
                 put_string(sink, walk, key->bytes, key->size);
                 ferry_sink_write(sink, ":", 1);
                 return;
@@ -641,7 +642,8 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
 const ferry_codec *ferry_codec_json(void)
 {
         static const struct native_codec json = {
-                .codec = { .size = sizeof(ferry_codec), .name = "json", .number = 3, .encode = encode },
+                .codec = { .size = sizeof(ferry_codec), .name = "json", .number = 3, .encode = encode,
+                           .decode = codec_decode_into },
                 .check = check,
                 .decode = decode,
         };

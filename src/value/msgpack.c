@@ -575,14 +575,26 @@ static bool has_integer_names(const ferry_value *object)
         return false;
 }
 
-static void put_container(ferry_sink *sink, const ferry_value *value)
+/* Names that count from 0 are not written: they are an array then. */
+static bool has_counted_names(const ferry_value *object)
+{
+        for (uint32_t i = 0; i < object->size; i++)
+                if (object->members->entries[i].key.kind != FERRY_VALUE_INT ||
+                    object->members->entries[i].key.integer != i)
+                        return false;
+        return object->size > 0;
+}
+
+/* Returns whether the names of what is in it are left out. */
+static bool put_container(ferry_sink *sink, const ferry_value *value)
 {
         bool is_object = value->kind == FERRY_VALUE_OBJECT;
         bool is_nested = is_object && has_integer_names(value);
+        bool is_counted = is_nested && has_counted_names(value);
         char *at = sink_reserve(sink, 16);
 
         if (!at)
-                return;
+                return false;
         if (value->kind == FERRY_VALUE_LIST)
                 at = put_size(at, value->size, 0x90, 15, 0xdc, false);
         else
@@ -591,13 +603,15 @@ static void put_container(ferry_sink *sink, const ferry_value *value)
                 *at++ = (char)0xc0;
         sink_take(sink, at);
         if (!is_object)
-                return;
+                return false;
         put_string(sink, value->members->class_name, value->members->class_size);
         at = is_nested ? sink_reserve(sink, 16) : NULL;
         if (!at)
-                return;
+                return false;
         *at++ = (char)0xc0;
-        sink_take(sink, put_size(at, value->size, 0x80, 15, 0xde, false));
+        sink_take(sink, is_counted ? put_size(at, value->size, 0x90, 15, 0xdc, false) :
+                                     put_size(at, value->size, 0x80, 15, 0xde, false));
+        return is_counted;
 }
 
 static void put_named(ferry_sink *sink, const ferry_value *value)
@@ -614,17 +628,19 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
 {
         struct walk walk;
         struct walk_step step;
+        bool is_counted[DEPTH_MAX + 1];         /* of the containers that are open, the first is 1 */
         const char *bytes;
         size_t size;
 
         (void)codec;
         walk_begin(&walk, root);
-        while (!sink->error && walk_next(&walk, &step)) {
+        for (size_t parent = 0; !sink->error && walk_next(&walk, &step); parent = walk.depth) {
                 if (step.is_closing)
                         continue;
-                if (step.key && step.key->kind == FERRY_VALUE_INT)
-                        put_scalar(sink, step.key);
-                else if (step.key) {
+                if (step.key && step.key->kind == FERRY_VALUE_INT) {
+                        if (!is_counted[parent])
+                                put_scalar(sink, step.key);
+                } else if (step.key) {
                         bytes = key_mangled(step.key, &size);
                         put_string(sink, bytes, size);
                 }
@@ -635,7 +651,10 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
                 case FERRY_VALUE_LIST:
                 case FERRY_VALUE_MAP:
                 case FERRY_VALUE_OBJECT:
-                        put_container(sink, step.value);
+                        if (step.value->size > 0)
+                                is_counted[walk.depth] = put_container(sink, step.value);
+                        else
+                                put_container(sink, step.value);
                         break;
                 case FERRY_VALUE_ENUM:
                 case FERRY_VALUE_OPAQUE:
@@ -651,7 +670,8 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
 const ferry_codec *ferry_codec_msgpack(void)
 {
         static const struct native_codec msgpack = {
-                .codec = { .size = sizeof(ferry_codec), .name = "msgpack", .number = 1, .encode = encode },
+                .codec = { .size = sizeof(ferry_codec), .name = "msgpack", .number = 1, .encode = encode,
+                           .decode = codec_decode_into },
                 .check = check,
                 .decode = decode,
         };

@@ -42,7 +42,7 @@ static void add_conversion(ferry_builder *builder, const char *format, const str
         bool is_signed;
 
         if (conversion->has_flags || conversion->width || conversion->has_width_argument ||
-            (conversion->has_precision && conversion->letter == 'd')) {
+            (conversion->has_precision && conversion->letter != 's') || length_is(conversion, "L")) {
                 wrong(builder, format, conversion->begin);
                 return;
         }
@@ -81,12 +81,12 @@ static void add_conversion(ferry_builder *builder, const char *format, const str
         case 'f':
         case 'g':
         case 'e':
-                if (is_key || conversion->length_size > 0 || conversion->has_precision)
+                if (is_key || conversion->length_size > 0)
                         break;
                 builder_add_double(builder, va_arg(arguments->list, double));
                 return;
         case 'p':
-                if (is_key)
+                if (is_key || conversion->length_size > 0)
                         break;
                 builder_add_value(builder, va_arg(arguments->list, const ferry_value *));
                 return;

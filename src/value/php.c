@@ -581,12 +581,21 @@ static void put_key(ferry_sink *sink, const ferry_value *key, bool is_object)
         }
 }
 
+/* No names that no decoder takes. */
+static bool can_write_name(ferry_sink *sink, const char *what, const char *name, size_t size)
+{
+        if (check_class_name(name, size) == 0)
+                return true;
+        sink_fail(sink, -EILSEQ, "php has no %s \"%.60s\"", what, name);
+        return false;
+}
+
 static void put_container(ferry_sink *sink, const ferry_value *value)
 {
         bool is_object = value->kind == FERRY_VALUE_OBJECT;
         char *at = sink_reserve(sink, NUMBERS_ROOM + (is_object ? value->members->class_size : 0));
 
-        if (!at)
+        if (!at || (is_object && !can_write_name(sink, "class", value->members->class_name, value->members->class_size)))
                 return;
         if (is_object)
                 at = put_quoted(at, 'O', value->members->class_name, value->members->class_size);
@@ -606,7 +615,8 @@ static void put_named(ferry_sink *sink, const ferry_value *value)
         const struct named *named = value->named;
         char *at = sink_reserve(sink, (size_t)NUMBERS_ROOM + named->class_size + value->size);
 
-        if (!at)
+        if (!at || !can_write_name(sink, "class", named->class_name, named->class_size) ||
+            (value->kind == FERRY_VALUE_ENUM && !can_write_name(sink, "case", named->bytes, value->size)))
                 return;
         if (value->kind == FERRY_VALUE_OPAQUE) {
                 at = put_quoted(at, 'C', named->class_name, named->class_size);
@@ -682,7 +692,8 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
 const ferry_codec *ferry_codec_php(void)
 {
         static const struct native_codec php = {
-                .codec = { .size = sizeof(ferry_codec), .name = "php", .number = 2, .encode = encode },
+                .codec = { .size = sizeof(ferry_codec), .name = "php", .number = 2, .encode = encode,
+                           .decode = codec_decode_into },
                 .check = check,
                 .decode = decode,
         };

@@ -180,7 +180,7 @@ static int print_conversion(struct text *text, const struct conversion *conversi
         case 'o':
                 if (length_is(conversion, "l") || length_is(conversion, "z") || length_is(conversion, "t"))
                         PRINT_AS(unsigned long);
-                else if (length_is(conversion, "ll") || length_is(conversion, "j"))
+                else if (length_is(conversion, "ll") || length_is(conversion, "j") || length_is(conversion, "L"))
                         PRINT_AS(unsigned long long);
                 else
                         PRINT_AS(unsigned);
@@ -225,14 +225,14 @@ const char *read_quoted(const char *at, struct text *text, struct arguments *arg
 
         *ret_error = -ENOMEM;
         for (at++;; at++) {
-                size_t plain = strcspn(at, arguments ? "'%" : "'");
+                size_t plain = strcspn(at, "'%");
 
                 if (!text_append(text, at, plain))
                         return NULL;
                 at += plain;
                 if (*at == '\'' && at[1] != '\'')
                         return at + 1;
-                if (*at == '\0') {
+                if (*at == '\0' || (*at == '%' && at[1] != '%' && !arguments)) {
                         *ret_error = -EINVAL;
                         return NULL;
                 }

@@ -58,6 +58,6 @@ const char *read_literal_number(const char *at, bool *ret_is_double);
 void text_init(struct text *text);
 void text_deinit(struct text *text);
 
-/* 'text', with conversions inside; '' is one quote. @arguments NULL: conversions stand for themselves. Returns
+/* 'text', with conversions inside; '' is one quote, %% is one %. @arguments NULL: conversions are wrong. Returns
  * what follows the closing quote, or NULL with a negative errno. */
 const char *read_quoted(const char *at, struct text *text, struct arguments *arguments, int *ret_error);

@@ -164,6 +164,7 @@ static bool unpack_quoted(struct unpack *unpack, struct text *text)
         text_init(text);
         end = read_quoted(unpack->at, text, NULL, &error);
         if (!end) {
+                text_deinit(text);
                 if (!unpack->error)
                         unpack->error = error;
                 return false;

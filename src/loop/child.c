@@ -1,0 +1,223 @@
+/* Starts and watches children. Invariants: from the fork on the child calls only what is safe there; exec's error
+ * comes back through a pipe that exec closes; the parent never waits for any child but its own. A zombie
+ * lives no longer than its owner wants its process group to be safe from strangers. */
+#include "loop/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* The environment of the child: ours, in which those named in @extra are replaced. NULL if memory is out. */
+static const char **make_environment(const char *const *extra)
+{
+        const char **environment;
+        size_t ours = 0, theirs = 0, count = 0;
+
+        while (environ && environ[ours])
+                ours++;
+        while (extra && extra[theirs])
+                theirs++;
+        environment = sys_alloc((ours + theirs + 1) * sizeof *environment);
+        if (!environment)
+                return NULL;
+        for (size_t i = 0; i < ours; i++) {
+                bool is_replaced = false;
+
+                for (size_t k = 0; k < theirs && !is_replaced; k++) {
+                        size_t name = strcspn(extra[k], "=") + 1;
+
+                        is_replaced = strncmp(environ[i], extra[k], name) == 0;
+                }
+                if (!is_replaced)
+                        environment[count++] = environ[i];
+        }
+        for (size_t k = 0; k < theirs; k++)
+                environment[count++] = extra[k];
+        environment[count] = NULL;
+        return environment;
+}
+
+/* Everything that the child needs between fork and exec, where nothing can be allocated. */
+struct start {
+        const struct child_spec *spec;
+        const char **argv;
+        const char **environment;
+        int error_pipe;
+};
+
+static void reset_signals(void)
+{
+        struct sigaction by_default = { .sa_handler = SIG_DFL };
+        sigset_t none;
+
+        for (int signal = 1; signal < NSIG; signal++)
+                sigaction(signal, &by_default, NULL);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Put the descriptors at 0, 1 and 2. Those that stand in each other's way are moved up first. */
+static bool place_descriptors(const int fds[3])
+{
+        int high[3];
+
+        for (int i = 0; i < 3; i++) {
+                high[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+                if (fds[i] >= 0 && high[i] < 0)
+                        return false;
+        }
+        for (int i = 0; i < 3; i++)
+                if (high[i] >= 0 && dup2(high[i], i) < 0)
+                        return false;
+        return true;
+}
+
+/* In the child. */
+static _Noreturn void become(const struct start *start)
+{
+        int error;
+
+        reset_signals();
+        setpgid(0, 0);
+        if (place_descriptors(start->spec->fds) && (!start->spec->directory || chdir(start->spec->directory) == 0)) {
+                environ = (char **)start->environment;
+                execvp(start->argv[0], (char *const *)start->argv);
+        }
+        error = errno;
+        (void)!write(start->error_pipe, &error, sizeof error);
+        _exit(127);
+}
+
+static void has_exited(struct loop_source *source, uint32_t events)
+{
+        struct child *child = container_of(source, struct child, source);
+
+        (void)events;
+        child->ended(child);
+}
+
+/* exec's errno, or 0 once exec has closed the pipe. */
+static int read_exec_error(int pipe)
+{
+        int error = 0;
+        ssize_t size = sys_read(pipe, &error, sizeof error);
+
+        return size == sizeof error ? -error : 0;
+}
+
+static int fork_child(struct child *child, const struct start *start, const int pipe[2])
+{
+        siginfo_t info;
+        int error;
+
+        child->pid = sys_fork(&child->pidfd);
+        if (child->pid == 0)
+                become(start);
+        sys_close(pipe[1]);
+        error = child->pid < 0 ? child->pid : read_exec_error(pipe[0]);
+        sys_close(pipe[0]);
+        if (child->pid < 0) {
+                child->pid = 0;
+                return error;
+        }
+        /* Done by both, so that it is done before either goes on. It fails once the child has called exec. */
+        setpgid(child->pid, child->pid);
+        if (error) {
+                struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
+
+                sys_poll(&end, 1, -1);
+                sys_wait(child->pidfd, &info);
+                sys_close(child->pidfd);
+                child->pid = 0;
+        }
+        return error;
+}
+
+int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
+                void (*ended)(struct child *child))
+{
+        const char *shell[] = { "/bin/sh", "-c", spec->command, NULL };
+        struct start start = { .spec = spec };
+        int pipe[2], error;
+
+        *child = (struct child){ .loop = loop, .pidfd = -1, .ended = ended };
+        start.argv = spec->argv ? (const char **)(uintptr_t)spec->argv : shell;
+        if (!start.argv[0])
+                return -EINVAL;
+        start.environment = make_environment(spec->env);
+        if (!start.environment)
+                return -ENOMEM;
+        error = sys_pipe(pipe);
+        if (!error) {
+                start.error_pipe = pipe[1];
+                error = fork_child(child, &start, pipe);
+        }
+        sys_free(start.environment);
+        if (error)
+                return error;
+        child->source = (struct loop_source){ .loop = loop, .fd = child->pidfd, .fn = has_exited };
+        error = loop_source_set(&child->source, EPOLLIN);
+        if (error) {
+                child_signal(child, SIGKILL);
+                child_deinit(child);
+        }
+        return error;
+}
+
+void child_signal(struct child *child, int signal)
+{
+        if (child->pid > 0 && !child->has_ended)
+                sys_signal_group(child->pid, signal);
+}
+
+bool child_reap(struct child *child)
+{
+        siginfo_t info = { 0 };
+        int error;
+
+        if (child->pid == 0 || child->has_ended)
+                return child->has_ended;
+        error = sys_wait(child->pidfd, &info);
+        if (!error && info.si_pid == 0)
+                return false;
+        child->has_ended = true;
+        child->is_killed = !error && info.si_code != CLD_EXITED;
+        child->status = error ? -1 : info.si_status;
+        loop_source_set(&child->source, 0);
+        return true;
+}
+
+void child_ignore(struct child *child)
+{
+        loop_source_set(&child->source, 0);
+}
+
+void child_deinit(struct child *child)
+{
+        if (child->pid == 0)
+                return;
+        if (!loop_is_foreign(child->loop)) {
+                child_reap(child);
+                loop_source_set(&child->source, 0);
+        }
+        sys_close(child->pidfd);
+        child->pid = 0;
+}
+
+void child_describe(const struct child *child, char *text, size_t size)
+{
+        if (!child->has_ended)
+                snprintf(text, size, "still runs");
+        else if (child->status < 0)
+                snprintf(text, size, "ended, and somebody else took its status");
+        else if (child->is_killed)
+                snprintf(text, size, "was killed by SIG%s", sigabbrev_np(child->status) ? sigabbrev_np(child->status) : "?");
+        else
+                snprintf(text, size, "exited with status %d", child->status);
+}

@@ -1,0 +1,41 @@
+/* Child processes, watched by pidfd: only own children are waited for, and no signal is handled. */
+#pragma once
+
+#include "loop/loop.h"
+
+struct child_spec {
+        const char *command;            /* for /bin/sh -c */
+        const char *const *argv;        /* or a program, found by PATH */
+        const char *const *env;         /* NAME=VALUE besides ours, or NULL */
+        const char *directory;          /* or NULL */
+        int fds[3];                     /* what it gets as 0, 1 and 2; -1: ours */
+};
+
+struct child {
+        ferry_loop *loop;
+        pid_t pid;                      /* 0: there is none */
+        int pidfd;
+        struct loop_source source;
+        bool has_ended;
+        bool is_killed;                 /* by a signal, which is the status then */
+        int status;                     /* exit status; -1 if somebody else took it */
+        void (*ended)(struct child *child);
+};
+
+/* Start a child in a process group of its own, with default signal handling. 0, or a negative errno: of exec too;
+ * then there is no child. @ended is called, in each round, from when it has ended until child_reap(). */
+int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
+                void (*ended)(struct child *child));
+
+/* Send a signal to its process group, unless it has been reaped: the group may be somebody else's then. */
+void child_signal(struct child *child, int signal);
+
+/* Take its status, if it has ended; whether it has. Put that off, without being called meanwhile. */
+bool child_reap(struct child *child);
+void child_ignore(struct child *child);
+
+/* Let go of it. One that runs becomes nobody's. */
+void child_deinit(struct child *child);
+
+/* "exited with status 1", "was killed by SIGSEGV", as a phrase. */
+void child_describe(const struct child *child, char *text, size_t size);

@@ -1,0 +1,703 @@
+/* The event loop. Invariants: each descriptor is in epoll at most once, and leaves it before it is closed; an
+ * idle loop makes no system call but the one that waits; the eventfd and the timerfd are touched only for programs
+ * that poll the loop's descriptor themselves. It knows nothing of what lives in it. */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+enum { BATCH_EVENTS = 64 };
+
+struct batch {
+        struct batch *outer;
+        int count;
+        int next;
+        struct epoll_event events[BATCH_EVENTS];
+};
+
+struct running {
+        struct running *outer;
+        bool is_stopped;
+        int result;
+};
+
+/* What the program has asked for by ferry_loop_after() or ferry_loop_watch(). */
+struct program_entry {
+        struct list link;
+        struct loop_grave grave;
+        ferry_loop *loop;
+        ferry_loop_fn *fn;
+        void *userdata;
+        struct loop_timer timer;
+        int delay_ms;
+        struct loop_source source;
+        bool is_watch;
+        bool is_gone;
+};
+
+/* Sources --------------------------------------------------------------------------------------------- */
+
+int loop_source_set(struct loop_source *source, uint32_t events)
+{
+        ferry_loop *loop = source->loop;
+        int operation = source->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+        int error;
+
+        if (events == source->events)
+                return 0;
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        if (source->is_file) {
+                if (events == 0)
+                        list_remove(&source->link);
+                else if (source->events == 0)
+                        list_append(&loop->files, &source->link);
+                source->events = events;
+                return 0;
+        }
+        error = sys_epoll_control(loop->epoll, operation, source->fd, events, source);
+        if (error == -EPERM && operation == EPOLL_CTL_ADD) {
+                source->is_file = true;
+                list_append(&loop->files, &source->link);
+                error = 0;
+        }
+        if (error < 0)
+                return error;
+        source->events = events;
+        /* It may already have been reported to a round that has not come to it. */
+        for (struct batch *batch = loop->batches; batch && events == 0; batch = batch->outer)
+                for (int i = batch->next; i < batch->count; i++)
+                        if (batch->events[i].data.ptr == source)
+                                batch->events[i].data.ptr = NULL;
+        return 0;
+}
+
+/* Timers: a binary heap ------------------------------------------------------------------------------- */
+
+static void place(ferry_loop *loop, struct loop_timer *timer, size_t at)
+{
+        loop->timers[at - 1] = timer;
+        timer->place = at;
+}
+
+static void sift_up(ferry_loop *loop, struct loop_timer *timer, size_t at)
+{
+        while (at > 1 && loop->timers[at / 2 - 1]->deadline > timer->deadline) {
+                place(loop, loop->timers[at / 2 - 1], at);
+                at /= 2;
+        }
+        place(loop, timer, at);
+}
+
+static void sift_down(ferry_loop *loop, struct loop_timer *timer, size_t at)
+{
+        for (size_t child; (child = at * 2) <= loop->timer_count; at = child) {
+                if (child < loop->timer_count &&
+                    loop->timers[child]->deadline < loop->timers[child - 1]->deadline)
+                        child++;
+                if (loop->timers[child - 1]->deadline >= timer->deadline)
+                        break;
+                place(loop, loop->timers[child - 1], at);
+        }
+        place(loop, timer, at);
+}
+
+int loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadline)
+{
+        loop_timer_stop(loop, timer);
+        timer->deadline = deadline;
+        if (deadline == INT64_MAX)
+                return 0;
+        if (loop->timer_count == loop->timer_capacity) {
+                size_t capacity = loop->timer_capacity ? loop->timer_capacity * 2 : 16;
+                struct loop_timer **timers = sys_realloc(loop->timers, capacity * sizeof *timers);
+
+                if (!timers)
+                        return -ENOMEM;
+                loop->timers = timers;
+                loop->timer_capacity = capacity;
+        }
+        sift_up(loop, timer, ++loop->timer_count);
+        return 0;
+}
+
+void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer)
+{
+        size_t at = timer->place;
+        struct loop_timer *last;
+
+        if (at == 0)
+                return;
+        timer->place = 0;
+        last = loop->timers[--loop->timer_count];
+        if (last == timer)
+                return;
+        if (at > 1 && loop->timers[at / 2 - 1]->deadline > last->deadline)
+                sift_up(loop, last, at);
+        else
+                sift_down(loop, last, at);
+}
+
+int64_t loop_deadline(int timeout_ms)
+{
+        return timeout_ms < 0 ? INT64_MAX : sys_now() + (int64_t)timeout_ms * 1000000;
+}
+
+static int run_timers(ferry_loop *loop)
+{
+        int64_t now;
+        int count = 0;
+
+        if (loop->timer_count == 0)
+                return 0;
+        now = sys_now();
+        while (loop->timer_count > 0 && loop->timers[0]->deadline <= now && !loop->is_freed) {
+                struct loop_timer *timer = loop->timers[0];
+
+                loop_timer_stop(loop, timer);
+                timer->fn(timer);
+                count++;
+        }
+        return count;
+}
+
+/* Work in memory -------------------------------------------------------------------------------------- */
+
+static bool has_work(const ferry_loop *loop)
+{
+        return !list_is_empty(&loop->tasks) || !list_is_empty(&loop->files);
+}
+
+/* Tell those who poll our descriptor what they cannot see: work in memory, and the next deadline. */
+static void show(ferry_loop *loop)
+{
+        int64_t deadline = loop->timer_count > 0 ? loop->timers[0]->deadline : 0;
+        uint64_t number = 1;
+
+        if (loop->timer < 0)
+                return;
+        if (has_work(loop) && !loop->is_event_set)
+                sys_write(loop->event, &number, sizeof number);
+        else if (!has_work(loop) && loop->is_event_set)
+                sys_read(loop->event, &number, sizeof number);
+        loop->is_event_set = has_work(loop);
+        if (deadline != loop->timer_deadline)
+                sys_timerfd_set(loop->timer, deadline);
+        loop->timer_deadline = deadline;
+}
+
+void loop_task_start(ferry_loop *loop, struct loop_task *task)
+{
+        if (task->link.next && !list_is_empty(&task->link))
+                return;
+        list_append(&loop->tasks, &task->link);
+        if (loop->depth == 0)
+                show(loop);
+}
+
+/* Each task that is there now, once. A round inside a task works on the same list, so nothing waits for the
+ * outer one; each round marks how far it goes with a task that does nothing. */
+static int run_tasks(ferry_loop *loop)
+{
+        struct loop_task mark = { .fn = NULL };
+        int count = 0;
+
+        if (list_is_empty(&loop->tasks))
+                return 0;
+        list_append(&loop->tasks, &mark.link);
+        while (!loop->is_freed) {
+                struct loop_task *task = container_of(loop->tasks.next, struct loop_task, link);
+
+                while (!task->fn && task != &mark)
+                        task = container_of(task->link.next, struct loop_task, link);
+                if (task == &mark)
+                        break;
+                list_remove(&task->link);
+                task->fn(task);
+                count++;
+        }
+        list_remove(&mark.link);
+        return count;
+}
+
+static int run_files(ferry_loop *loop)
+{
+        int count = 0;
+
+        list_for_each(&loop->files, link)
+                count++;
+        for (int i = 0; i < count && !list_is_empty(&loop->files) && !loop->is_freed; i++) {
+                struct loop_source *source = container_of(loop->files.next, struct loop_source, link);
+
+                list_remove(&source->link);
+                list_append(&loop->files, &source->link);
+                source->fn(source, source->events);
+        }
+        return count;
+}
+
+/* Rounds ---------------------------------------------------------------------------------------------- */
+
+static void bury_all(struct list *graves)
+{
+        while (!list_is_empty(graves)) {
+                struct loop_grave *grave = container_of(graves->next, struct loop_grave, link);
+
+                list_remove(&grave->link);
+                grave->free(grave);
+        }
+}
+
+static void destroy(ferry_loop *loop)
+{
+        bury_all(&loop->graves);
+        sys_close(loop->epoll);
+        sys_close(loop->event);
+        if (loop->timer >= 0)
+                sys_close(loop->timer);
+        sys_free(loop->timers);
+        sys_free(loop->session_root);
+        sys_unmap_page((void *)(uintptr_t)loop->alive);
+        error_deinit(&loop->error);
+        error_deinit(&loop->own_error);
+        sys_free(loop);
+}
+
+void loop_bury(ferry_loop *loop, struct loop_grave *grave, void (*free)(struct loop_grave *grave))
+{
+        grave->free = free;
+        list_append(&loop->graves, &grave->link);
+        if (loop->depth == 0)
+                bury_all(&loop->graves);
+}
+
+void loop_enter(ferry_loop *loop)
+{
+        loop->depth++;
+}
+
+void loop_leave(ferry_loop *loop)
+{
+        if (--loop->depth > 0)
+                return;
+        if (loop->is_freed) {
+                destroy(loop);
+                return;
+        }
+        bury_all(&loop->graves);
+        show(loop);
+}
+
+/* In milliseconds for epoll_wait: rounded up, so that nobody wakes too early and spins. */
+static int remaining(const ferry_loop *loop, int64_t deadline)
+{
+        int64_t left;
+
+        if (has_work(loop))
+                return 0;
+        if (loop->timer_count > 0 && loop->timers[0]->deadline < deadline)
+                deadline = loop->timers[0]->deadline;
+        if (deadline == INT64_MAX)
+                return -1;
+        if (deadline <= 0)
+                return 0;
+        left = (deadline - sys_now() + 999999) / 1000000;
+        return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+/* One round, which waits until @deadline at most. How much was done, or a negative errno. The caller stands
+ * between loop_enter() and loop_leave(). */
+static int run_round(ferry_loop *loop, int64_t deadline)
+{
+        struct batch batch = { .outer = loop->batches };
+        int count = 0;
+
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        batch.count = sys_epoll_wait(loop->epoll, batch.events, BATCH_EVENTS, remaining(loop, deadline));
+        if (batch.count < 0 && batch.count != -EINTR)
+                return batch.count;
+        loop->batches = &batch;
+        while (batch.next < batch.count && !loop->is_freed) {
+                const struct epoll_event *event = &batch.events[batch.next++];
+                struct loop_source *source = event->data.ptr;
+
+                /* The loop's own descriptors have none; they only wake who polls. */
+                if (!source)
+                        continue;
+                source->fn(source, event->events);
+                count++;
+        }
+        loop->batches = batch.outer;
+        if (!loop->is_freed)
+                count += run_files(loop);
+        if (!loop->is_freed)
+                count += run_timers(loop);
+        if (!loop->is_freed)
+                count += run_tasks(loop);
+        return count;
+}
+
+int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object)
+{
+        int result = 0;
+
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        if (loop->waits == LOOP_WAITS_MAX)
+                return -EDEADLK;
+        loop->waits++;
+        loop_enter(loop);
+        while (!is_done(object)) {
+                bool is_late = deadline != INT64_MAX && sys_now() >= deadline;
+
+                result = loop->is_freed ? -ECANCELED : run_round(loop, is_late ? 0 : deadline);
+                if (result >= 0 && is_late && !is_done(object))
+                        result = -ETIMEDOUT;
+                if (result < 0)
+                        break;
+        }
+        loop->waits--;
+        loop_leave(loop);
+        return result < 0 ? result : 0;
+}
+
+/* The first failure that nobody was told of: told now. 0 if there is none. */
+static int tell_failure(ferry_loop *loop)
+{
+        struct loop_failure *failure = list_first(&loop->failures, struct loop_failure, link);
+
+        if (!failure)
+                return 0;
+        list_remove(&failure->link);
+        return error_replace(&loop->error, failure->error->code, "%s", error_text(failure->error));
+}
+
+void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error)
+{
+        failure->error = error;
+        list_append(&loop->failures, &failure->link);
+}
+
+void loop_failure_told(struct loop_failure *failure)
+{
+        if (failure->link.next)
+                list_remove(&failure->link);
+}
+
+int ferry_loop_run(ferry_loop *loop, int timeout_ms)
+{
+        struct running running = { 0 };
+        int64_t deadline;
+        int result = 0;
+        bool is_first = true;
+
+        if (!loop)
+                return -ENOMEM;
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        if (loop->waits == LOOP_WAITS_MAX)
+                return error_replace(&loop->error, -EDEADLK, "waiting within waiting, %d levels deep", LOOP_WAITS_MAX);
+        deadline = loop_deadline(timeout_ms);
+        running.outer = loop->running;
+        loop->running = &running;
+        loop->waits++;
+        loop_enter(loop);
+        for (;;) {
+                running.result = running.is_stopped ? running.result : tell_failure(loop);
+                if (running.is_stopped || running.result < 0 || loop->is_freed)
+                        break;
+                if ((loop->live == 0 && !has_work(loop)) ||
+                    (!is_first && deadline != INT64_MAX && sys_now() >= deadline))
+                        break;
+                is_first = false;
+                result = run_round(loop, timeout_ms == 0 ? 0 : deadline);
+                if (result < 0) {
+                        running.result = error_replace(&loop->error, result, "the loop cannot wait: %s",
+                                                       error_describe(result));
+                        break;
+                }
+        }
+        loop->running = running.outer;
+        loop->waits--;
+        loop_leave(loop);
+        return running.result;
+}
+
+int ferry_loop_stop(ferry_loop *loop, int result)
+{
+        if (!loop || !loop->running || loop->running->is_stopped)
+                return 0;
+        loop->running->is_stopped = true;
+        loop->running->result = result;
+        return 0;
+}
+
+int ferry_loop_tick(ferry_loop *loop, int timeout_ms)
+{
+        int result;
+
+        if (!loop)
+                return -ENOMEM;
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        loop_enter(loop);
+        result = tell_failure(loop);
+        if (result == 0)
+                result = run_round(loop, timeout_ms == 0 ? 0 : loop_deadline(timeout_ms));
+        if (result >= 0 && !loop->is_freed) {
+                int failure = tell_failure(loop);
+
+                result = failure < 0 ? failure : result > 0;
+        }
+        loop_leave(loop);
+        return result;
+}
+
+int ferry_loop_fd(ferry_loop *loop)
+{
+        if (!loop)
+                return -ENOMEM;
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        if (loop->timer < 0) {
+                int timer = sys_timerfd(), error;
+
+                if (timer < 0)
+                        return timer;
+                error = sys_epoll_control(loop->epoll, EPOLL_CTL_ADD, timer, EPOLLIN, NULL);
+                if (error < 0) {
+                        sys_close(timer);
+                        return error;
+                }
+                loop->timer = timer;
+                show(loop);
+        }
+        return loop->epoll;
+}
+
+const char *ferry_loop_error(const ferry_loop *loop)
+{
+        return loop ? error_text(&loop->error) : error_describe(-ENOMEM);
+}
+
+/* Beginning and end ----------------------------------------------------------------------------------- */
+
+static int copy_options(ferry_loop *loop, const ferry_loop_options *options)
+{
+        const ferry_session_options *session = options ? options->session : NULL;
+
+        if (!session)
+                return 0;
+        loop->session = *session;
+        if (!session->root)
+                return 0;
+        loop->session_root = sys_alloc(strlen(session->root) + 1);
+        if (!loop->session_root)
+                return -ENOMEM;
+        loop->session.root = strcpy(loop->session_root, session->root);
+        return 0;
+}
+
+ferry_loop *ferry_loop_new(const ferry_loop_options *options)
+{
+        ferry_loop *loop = sys_alloc_zeroed(sizeof *loop);
+        char *page;
+
+        if (!loop)
+                return NULL;
+        list_init(&loop->tasks);
+        list_init(&loop->files);
+        list_init(&loop->members);
+        list_init(&loop->holders);
+        list_init(&loop->program);
+        list_init(&loop->graves);
+        list_init(&loop->failures);
+        loop->timer = -1;
+        page = sys_map_wiped_on_fork();
+        if (page)
+                *page = 1;
+        loop->alive = page;
+        loop->epoll = sys_epoll_create();
+        loop->event = sys_eventfd();
+        if (page && loop->epoll >= 0 && loop->event >= 0 && copy_options(loop, options) == 0 &&
+            sys_epoll_control(loop->epoll, EPOLL_CTL_ADD, loop->event, EPOLLIN, NULL) == 0)
+                return loop;
+        if (loop->epoll >= 0)
+                sys_close(loop->epoll);
+        if (loop->event >= 0)
+                sys_close(loop->event);
+        if (page)
+                sys_unmap_page(page);
+        sys_free(loop->session_root);
+        sys_free(loop);
+        return NULL;
+}
+
+static bool is_quiet(void *object)
+{
+        const ferry_loop *loop = object;
+
+        return loop->live == 0 && list_is_empty(&loop->tasks);
+}
+
+static void forget(struct program_entry *entry);
+
+ferry_loop *ferry_loop_free(ferry_loop *loop)
+{
+        if (!loop || loop->is_ending)
+                return NULL;
+        loop->is_ending = true;
+        loop_enter(loop);
+        list_for_each(&loop->program, link)
+                forget(container_of(link, struct program_entry, link));
+        if (!loop_is_foreign(loop)) {
+                list_for_each(&loop->members, link) {
+                        struct loop_member *member = container_of(link, struct loop_member, link);
+
+                        member->close(member);
+                }
+                /* One more level is always there for the end. */
+                loop->waits = 0;
+                loop_wait(loop, INT64_MAX, is_quiet, loop);
+        }
+        while (!list_is_empty(&loop->members)) {
+                struct loop_member *member = container_of(loop->members.next, struct loop_member, link);
+
+                list_remove(&member->link);
+                member->free(member);
+        }
+        while (!list_is_empty(&loop->holders)) {
+                struct loop_holder *holder = container_of(loop->holders.next, struct loop_holder, link);
+
+                list_remove(&holder->link);
+                holder->forget(holder);
+        }
+        loop->is_freed = true;
+        if (loop->running)
+                ferry_loop_stop(loop, -ECANCELED);
+        loop_leave(loop);
+        return NULL;
+}
+
+/* The program's own timers and descriptors ------------------------------------------------------------ */
+
+static void free_entry(struct loop_grave *grave)
+{
+        sys_free(container_of(grave, struct program_entry, grave));
+}
+
+static void forget(struct program_entry *entry)
+{
+        ferry_loop *loop = entry->loop;
+
+        if (entry->is_gone)
+                return;
+        entry->is_gone = true;
+        list_remove(&entry->link);
+        loop_timer_stop(loop, &entry->timer);
+        if (!loop_is_foreign(loop))
+                loop_source_set(&entry->source, 0);
+        loop->live--;
+        loop_bury(loop, &entry->grave, free_entry);
+}
+
+/* What goes wrong here has nowhere else to be told: run returns it. */
+static void fail(ferry_loop *loop, int code, const char *what)
+{
+        error_replace(&loop->own_error, code, "%s: %s", what, error_describe(code));
+        loop_failure_told(&loop->own_failure);
+        loop_failure_add(loop, &loop->own_failure, &loop->own_error);
+}
+
+static void timer_is_due(struct loop_timer *timer)
+{
+        struct program_entry *entry = container_of(timer, struct program_entry, timer);
+        bool is_again = entry->fn(entry->loop, entry->userdata) == 1;
+
+        if (entry->is_gone)
+                return;
+        if (!is_again)
+                forget(entry);
+        else if (loop_timer_start(entry->loop, timer, loop_deadline(entry->delay_ms)) < 0)
+                fail(entry->loop, -ENOMEM, "a timer of the program");
+}
+
+static void descriptor_is_ready(struct loop_source *source, uint32_t events)
+{
+        struct program_entry *entry = container_of(source, struct program_entry, source);
+
+        (void)events;
+        if (entry->fn(entry->loop, entry->userdata) != 1 && !entry->is_gone)
+                forget(entry);
+}
+
+static struct program_entry *add_entry(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
+{
+        struct program_entry *entry = sys_alloc_zeroed(sizeof *entry);
+
+        if (!entry) {
+                fail(loop, -ENOMEM, "a timer or descriptor of the program");
+                return NULL;
+        }
+        entry->loop = loop;
+        entry->fn = fn;
+        entry->userdata = userdata;
+        entry->source = (struct loop_source){ .loop = loop, .fd = -1, .fn = descriptor_is_ready };
+        entry->timer.fn = timer_is_due;
+        list_init(&entry->grave.link);
+        list_append(&loop->program, &entry->link);
+        loop->live++;
+        return entry;
+}
+
+void ferry_loop_after(ferry_loop *loop, int delay_ms, ferry_loop_fn *fn, void *userdata)
+{
+        struct program_entry *entry;
+
+        if (!loop || loop->is_ending || loop_is_foreign(loop))
+                return;
+        entry = add_entry(loop, fn, userdata);
+        if (!entry)
+                return;
+        entry->delay_ms = delay_ms < 0 ? 0 : delay_ms;
+        if (loop_timer_start(loop, &entry->timer, loop_deadline(entry->delay_ms)) < 0) {
+                forget(entry);
+                fail(loop, -ENOMEM, "a timer of the program");
+        } else if (loop->depth == 0)
+                show(loop);
+}
+
+void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn, void *userdata)
+{
+        struct program_entry *entry;
+        uint32_t wanted = (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0) |
+                          (events & POLLPRI ? EPOLLPRI : 0);
+        int error;
+
+        if (!loop || loop->is_ending || loop_is_foreign(loop))
+                return;
+        entry = add_entry(loop, fn, userdata);
+        if (!entry)
+                return;
+        entry->is_watch = true;
+        entry->source.fd = fd;
+        error = loop_source_set(&entry->source, wanted ? wanted : EPOLLHUP);
+        if (error < 0) {
+                forget(entry);
+                fail(loop, error, "a descriptor that the program wants to be watched");
+        }
+}
+
+void ferry_loop_off(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
+{
+        if (!loop)
+                return;
+        list_for_each(&loop->program, link) {
+                struct program_entry *entry = container_of(link, struct program_entry, link);
+
+                if (entry->fn == fn && entry->userdata == userdata)
+                        forget(entry);
+        }
+}

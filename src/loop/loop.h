@@ -1,0 +1,130 @@
+/* The event loop: descriptors, deadlines and work in memory, behind one epoll descriptor.
+ *
+ * A round waits for what is next, then calls what has become ready: descriptors, timers that have run out, tasks.
+ * Callbacks may do anything, also run rounds of their own or free the loop; so whoever has called one looks
+ * whether it still exists. Memory is safe meanwhile: what is freed inside a callback is buried, and goes when the
+ * outermost round returns. */
+#pragma once
+
+#include <ferry/loop.h>
+#include <ferry/session.h>
+
+#include "util/error.h"
+#include "util/list.h"
+#include "util/sys.h"
+
+struct loop_source {
+        ferry_loop *loop;
+        int fd;                 /* -1: none */
+        uint32_t events;        /* what it waits for; 0: it is not in epoll */
+        bool is_file;           /* epoll has refused it: it is always ready, and work in memory */
+        struct list link;       /* among the files that are waited for */
+        void (*fn)(struct loop_source *source, uint32_t events);
+};
+
+struct loop_timer {
+        int64_t deadline;       /* of sys_now() */
+        size_t place;           /* in the heap, from 1; 0: it does not run */
+        void (*fn)(struct loop_timer *timer);
+};
+
+struct loop_task {
+        struct list link;       /* linked to itself: nothing to do */
+        void (*fn)(struct loop_task *task);
+};
+
+/* What lives in a loop and goes with it. */
+struct loop_member {
+        struct list link;
+        void (*close)(struct loop_member *member);      /* begin to end, in the background */
+        void (*free)(struct loop_member *member);       /* at once; in a forked child, too */
+};
+
+/* What could not be freed yet. */
+struct loop_grave {
+        struct list link;
+        void (*free)(struct loop_grave *grave);
+};
+
+/* What outlives the loop, and is told when that goes. */
+struct loop_holder {
+        struct list link;
+        void (*forget)(struct loop_holder *holder);
+};
+
+/* A failure that nobody was told of yet; run returns it. */
+struct loop_failure {
+        struct list link;
+        const struct error *error;
+};
+
+struct ferry_loop {
+        int epoll;
+        int event;              /* readable while there is work in memory, if the program polls */
+        int timer;              /* -1 until the program polls */
+        bool is_event_set;
+        int64_t timer_deadline; /* that the timerfd is set to; 0: none */
+        const volatile char *alive;     /* a page with a 1, wiped in a forked child */
+
+        struct loop_timer **timers;     /* a heap, the next one first */
+        size_t timer_count;
+        size_t timer_capacity;
+
+        struct list tasks;
+        struct list files;
+        struct list members;
+        struct list holders;
+        struct list program;    /* its timers and descriptors */
+        struct list graves;
+        struct list failures;
+        size_t live;            /* things that may still happen */
+
+        struct batch *batches;  /* of the rounds that run, the innermost first */
+        struct running *running;        /* the same of ferry_loop_run() */
+        unsigned depth;         /* of callbacks */
+        unsigned waits;         /* of waiting within waiting */
+        bool is_ending;
+        bool is_freed;
+
+        ferry_session_options session;  /* defaults */
+        char *session_root;
+        struct error error;     /* the last one */
+        struct error own_error; /* not of anything that lives in it */
+        struct loop_failure own_failure;
+};
+
+enum { LOOP_WAITS_MAX = 32 };
+
+/* Whether this is a forked child of the process whose loop it is: then nothing may be done with it but closing
+ * descriptors. */
+static inline bool loop_is_foreign(const ferry_loop *loop)
+{
+        return *loop->alive == 0;
+}
+
+/* Wait for these events of epoll(7), instead of those before; 0: for none. Before its descriptor is closed, a
+ * source must have been set to 0. */
+int loop_source_set(struct loop_source *source, uint32_t events);
+
+/* Call the timer at a time, or not at all. Starting one that runs moves it. 0 or -ENOMEM. */
+int loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadline);
+void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer);
+
+/* A deadline in @timeout_ms; INT64_MAX for -1. */
+int64_t loop_deadline(int timeout_ms);
+
+/* Call the task in the next round. */
+void loop_task_start(ferry_loop *loop, struct loop_task *task);
+
+void loop_bury(ferry_loop *loop, struct loop_grave *grave, void (*free)(struct loop_grave *grave));
+
+/* Callbacks from outside of a round stand between these. */
+void loop_enter(ferry_loop *loop);
+void loop_leave(ferry_loop *loop);
+
+/* Run rounds until @is_done says so; 0, -ETIMEDOUT, -EDEADLK if this is nested too deep, -ECHILD, or -ECANCELED
+ * if the loop was freed meanwhile. */
+int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object);
+
+void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error);
+void loop_failure_told(struct loop_failure *failure);

@@ -1,0 +1,300 @@
+/* Requests of ours in flight. Invariant: each call ends once, by its reply, its deadline, the end of its session, or
+ * by being let go; and says then what is known of whether the peer has acted on it. */
+#include "session/session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void bury(struct loop_grave *grave)
+{
+        ferry_call *call = container_of(grave, ferry_call, grave);
+
+        error_deinit(&call->error);
+        ferry_message_unref(call->reply);
+        sys_free(call);
+}
+
+static void destroy(ferry_call *call)
+{
+        if (call->is_freed)
+                return;
+        call->is_freed = true;
+        if (call->loop) {
+                loop_timer_stop(call->loop, &call->timer);
+                if (call->task.link.next)
+                        list_remove(&call->task.link);
+                list_remove(&call->holder.link);
+                loop_bury(call->loop, &call->grave, bury);
+        } else
+                bury(&call->grave);
+}
+
+/* The loop goes; the call stays with the program. */
+static void forget_loop(struct loop_holder *holder)
+{
+        ferry_call *call = container_of(holder, ferry_call, holder);
+
+        loop_timer_stop(call->loop, &call->timer);
+        if (call->task.link.next)
+                list_remove(&call->task.link);
+        list_remove(&call->holder.link);
+        call->loop = NULL;
+}
+
+static void call_back(struct loop_task *task)
+{
+        ferry_call *call = container_of(task, ferry_call, task);
+
+        call->fn(call, call->status == 0 ? call->reply : NULL, call->userdata);
+        destroy(call);
+}
+
+/* Leave the session; what its fate tells about the frame is read first. */
+static void leave_session(ferry_call *call)
+{
+        ferry_session *session = call->session;
+
+        if (!session)
+                return;
+        if (call->node.key)
+                map_remove(&session->calls_by_id, &call->node);
+        list_remove(&call->link);
+        call->session = NULL;
+        session_update(session);
+}
+
+void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
+{
+        va_list arguments;
+
+        if (call->status != 1)
+                return;
+        call->status = status;
+        call->outcome = outcome;
+        call->reply = ferry_message_ref(reply);
+        va_start(arguments, format);
+        if (status < 0)
+                error_vreplace(&call->error, status, format, arguments);
+        va_end(arguments);
+        leave_session(call);
+        if (!call->loop)
+                return;
+        loop_timer_stop(call->loop, &call->timer);
+        if (call->fn)
+                loop_task_start(call->loop, &call->task);
+}
+
+/* Whether any of its bytes may have reached the peer; if not, they are taken back. */
+static enum ferry_outcome withdraw(ferry_call *call)
+{
+        ferry_session *session = call->session;
+
+        if (call->begin == call->end || session->out_begin <= call->begin) {
+                session_withdraw(session, call->begin, call->end);
+                return FERRY_OUTCOME_NOT_EXECUTED;
+        }
+        return FERRY_OUTCOME_UNKNOWN;
+}
+
+/* Nobody waits any more: tell the peer, where the dialect can. */
+static enum ferry_outcome abandon(ferry_call *call)
+{
+        ferry_session *session = call->session;
+        enum ferry_outcome outcome = withdraw(call);
+        struct outgoing cancel = { .kind = WIRE_CANCEL, .id = call->id, .id_size = call->node.key_size };
+        struct error error = { 0 };
+
+        if (outcome == FERRY_OUTCOME_UNKNOWN && session->wire.dialect->has_cancel && session->state == SESSION_OPEN &&
+            !loop_is_foreign(session->loop))
+                session_send(session, &cancel, true, NULL, &error);
+        error_deinit(&error);
+        return outcome;
+}
+
+void calls_end(ferry_session *session, int status, const char *sentence)
+{
+        while (!list_is_empty(&session->calls)) {
+                ferry_call *call = container_of(session->calls.next, ferry_call, link);
+                /* A frame that was not taken whole cannot have been acted on. */
+                bool is_unsent = session->out_begin < call->end;
+
+                session_tell(session);
+                call_end(call, status, is_unsent ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_UNKNOWN, NULL, "%s",
+                         sentence);
+        }
+}
+
+static void is_late(struct loop_timer *timer)
+{
+        ferry_call *call = container_of(timer, ferry_call, timer);
+        ferry_session *session = call->session;
+        const struct wire *wire = &session->wire;
+        char hint[128] = "";
+        enum ferry_outcome outcome;
+
+        session->is_overdue = true;
+        if (session->state == SESSION_OPENING)
+                snprintf(hint, sizeof hint, "; nobody has taken the connection yet");
+        else if (wire->peer_dialect && wire->peer_dialect != wire->dialect)
+                snprintf(hint, sizeof hint, "; the other side speaks the dialect %s", wire->peer_dialect->name);
+        outcome = abandon(call);
+        call_end(call, -ETIMEDOUT, outcome, NULL, "no answer within %g s%s", call->timeout_ms / 1000.0, hint);
+}
+
+static int make_id(ferry_call *call, struct error *error)
+{
+        ferry_session *session = call->session;
+        size_t size;
+        int code;
+
+        if (session->options.make_id && !session->wire.dialect->has_hello) {
+                memset(call->id, 0, sizeof call->id);
+                code = session->options.make_id(session, call->id, sizeof call->id, session->options.make_id_userdata);
+                if (code < 0)
+                        return error_set(error, code, "no id could be made for the request: %s", error_describe(code));
+                size = strnlen(call->id, sizeof call->id - 1);
+        } else
+                size = session->wire.dialect->make_id(&session->wire, call->id);
+        if (size == 0 || map_find(&session->calls_by_id, call->id, size))
+                return error_set(error, -EINVAL, "the id \"%s\" is empty, or another request uses it", call->id);
+        call->node.key = call->id;
+        call->node.key_size = size;
+        map_add(&session->calls_by_id, &call->node);
+        return 0;
+}
+
+static int send_request(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error)
+{
+        ferry_session *session = call->session;
+        struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = type };
+        int code = session_status_for_sending(session, error);
+
+        if (!code)
+                code = make_id(call, error);
+        if (code)
+                return code;
+        outgoing.id = call->id;
+        outgoing.id_size = call->node.key_size;
+        code = session_send_template(session, &outgoing, false, &call->begin, error, format, arguments);
+        if (code)
+                return code;
+        if (!call->session)
+                return 0;
+        call->end = session->out_begin + buffer_size(&session->out);
+        if (loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms)) < 0)
+                return error_set(error, -ENOMEM, "no memory for a deadline");
+        return 0;
+}
+
+ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type, const char *format, ...)
+{
+        ferry_call *call = sys_alloc_zeroed(sizeof *call);
+        struct error error = { 0 };
+        va_list arguments;
+        int code;
+
+        if (!call)
+                return NULL;
+        list_init(&call->link);
+        list_init(&call->holder.link);
+        call->holder.forget = forget_loop;
+        call->status = 1;
+        call->timer.fn = is_late;
+        call->task.fn = call_back;
+        if (!session) {
+                call_end(call, -ENOMEM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "there is no session");
+                return call;
+        }
+        call->loop = session->loop;
+        call->session = session;
+        call->timeout_ms = timeout_ms == FERRY_TIMEOUT_DEFAULT ? session->options.request_timeout_ms : timeout_ms;
+        list_append(&session->loop->holders, &call->holder.link);
+        list_append(&session->calls, &call->link);
+        session_update(session);
+        va_start(arguments, format);
+        code = send_request(call, type, format, arguments, &error);
+        va_end(arguments);
+        if (code) {
+                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", error_text(&error));
+                session_tell(session);
+        }
+        error_deinit(&error);
+        return call;
+}
+
+static bool has_ended(void *object)
+{
+        const ferry_call *call = object;
+
+        return call->status != 1;
+}
+
+const ferry_message *ferry_call_await(ferry_call *call)
+{
+        int code;
+
+        if (!call)
+                return NULL;
+        if (call->status == 1) {
+                code = loop_wait(call->loop, INT64_MAX, has_ended, call);
+                if (code == -EDEADLK)
+                        call_end(call, code, abandon(call), NULL, "waiting within waiting, %d levels deep",
+                                 LOOP_WAITS_MAX);
+                else if (code < 0)
+                        call_end(call, code, FERRY_OUTCOME_UNKNOWN, NULL, "waiting failed: %s", error_describe(code));
+        }
+        return call->status == 0 ? call->reply : NULL;
+}
+
+void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)
+{
+        if (!call) {
+                fn(NULL, NULL, userdata);
+                return;
+        }
+        call->fn = fn;
+        call->userdata = userdata;
+        call->is_given = true;
+        if (call->status == 1)
+                return;
+        if (call->loop)
+                loop_task_start(call->loop, &call->task);
+        else
+                call_back(&call->task);
+}
+
+int ferry_call_status(const ferry_call *call)
+{
+        return call ? call->status : -ENOMEM;
+}
+
+const char *ferry_call_error(const ferry_call *call)
+{
+        return call ? error_text(&call->error) : error_describe(-ENOMEM);
+}
+
+enum ferry_outcome ferry_call_outcome(const ferry_call *call)
+{
+        return call ? call->outcome : FERRY_OUTCOME_NOT_EXECUTED;
+}
+
+const ferry_message *ferry_call_reply(const ferry_call *call)
+{
+        return call ? call->reply : NULL;
+}
+
+ferry_call *ferry_call_free(ferry_call *call)
+{
+        if (!call || call->is_freed)
+                return NULL;
+        if (call->status == 1) {
+                enum ferry_outcome outcome = abandon(call);
+
+                call->fn = NULL;
+                call_end(call, -ECANCELED, outcome, NULL, "the call was let go");
+        }
+        destroy(call);
+        return NULL;
+}

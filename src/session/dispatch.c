@@ -1,0 +1,213 @@
+/* From messages to handlers, and to ferry_session_next(). Invariant: a request is never lost: it is answered, kept
+ * by whoever said so, or answered with an error here. */
+#include "session/session.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { NEXT_MAX = 1024 };
+
+static void bury(struct loop_grave *grave)
+{
+        struct handler *handler = container_of(grave, struct handler, grave);
+
+        list_remove(&handler->link);
+        sys_free(handler);
+}
+
+int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, void *userdata)
+{
+        struct handler *handler = sys_alloc_zeroed(sizeof *handler);
+
+        if (!handler)
+                return -ENOMEM;
+        handler->kinds = kinds;
+        handler->fn = fn;
+        handler->userdata = userdata;
+        list_append(handlers, &handler->link);
+        return 0;
+}
+
+/* It stays in its list until no callback runs, so whoever goes through the list need not care. */
+void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata)
+{
+        list_for_each(handlers, link) {
+                struct handler *handler = container_of(link, struct handler, link);
+
+                if (handler->is_gone || handler->fn != fn || handler->userdata != userdata)
+                        continue;
+                handler->is_gone = true;
+                loop_bury(loop, &handler->grave, bury);
+        }
+}
+
+void handlers_free(struct list *handlers)
+{
+        list_for_each(handlers, link) {
+                struct handler *handler = container_of(link, struct handler, link);
+
+                list_remove(link);
+                /* One that is buried is freed there. */
+                if (!handler->is_gone)
+                        sys_free(handler);
+        }
+}
+
+/* next ------------------------------------------------------------------------------------------------ */
+
+static void drop_oldest(ferry_session *session)
+{
+        list_for_each(&session->next, link) {
+                ferry_message *message = container_of(link, ferry_message, queue_link);
+
+                if (!message->is_unasked)
+                        continue;
+                list_remove(link);
+                ferry_message_unref(message);
+                session->dropped++;
+                session->next_count--;
+                return;
+        }
+}
+
+static void keep_for_next(ferry_session *session, ferry_message *message, bool is_wanted)
+{
+        message->is_unasked = !is_wanted;
+        if (!is_wanted && ++session->next_count > NEXT_MAX)
+                drop_oldest(session);
+        list_append(&session->next, &ferry_message_ref(message)->queue_link);
+        /* What the program asked for is never dropped; so there is an end to what is read. */
+        if (is_wanted && !message->is_unanswered) {
+                message->cost = sizeof *message + message->body_size;
+                session->held += message->cost;
+        }
+}
+
+static ferry_message *take_next(ferry_session *session)
+{
+        ferry_message *message = list_first(&session->next, ferry_message, queue_link);
+
+        if (!message)
+                return NULL;
+        list_remove(&message->queue_link);
+        session->next_count -= message->is_unasked;
+        if (!message->is_unanswered) {
+                session->held -= message->cost;
+                message->cost = 0;
+        }
+        session_update(session);
+        return message;
+}
+
+void session_drop_next(ferry_session *session)
+{
+        ferry_message *message;
+
+        while ((message = take_next(session)))
+                ferry_message_unref(message);
+        session->lent = ferry_message_unref(session->lent);
+}
+
+static bool has_next(void *object)
+{
+        const ferry_session *session = object;
+
+        return !list_is_empty(&session->next) || session->state == SESSION_ENDED || session->state == SESSION_CLOSING;
+}
+
+const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
+{
+        if (!session)
+                return NULL;
+        session->lent = ferry_message_unref(session->lent);
+        if (!has_next(session)) {
+                ferry_loop *loop = session->loop;
+
+                loop_enter(loop);
+                loop_wait(loop, loop_deadline(timeout_ms), has_next, session);
+                session->lent = session->is_freed ? NULL : take_next(session);
+                if (!session->is_freed && !session->lent)
+                        session_tell(session);
+                loop_leave(loop);
+                return session->is_freed ? NULL : session->lent;
+        }
+        session->lent = take_next(session);
+        if (!session->lent)
+                session_tell(session);
+        return session->lent;
+}
+
+/* Dispatch -------------------------------------------------------------------------------------------- */
+
+enum verdict { NOBODY, SEEN, TAKEN };
+
+/* Offer a message to one list of handlers. */
+static enum verdict offer(ferry_session *session, const struct list *handlers, ferry_message *message,
+                          enum verdict verdict)
+{
+        enum ferry_kind kind = message->kind;
+
+        for (struct list *link = handlers->next; link != handlers && verdict != TAKEN && !session->is_freed;
+             link = link->next) {
+                struct handler *handler = container_of(link, struct handler, link);
+                int result;
+
+                if (handler->is_gone || !(handler->kinds & kind))
+                        continue;
+                if (!handler->fn) {
+                        keep_for_next(session, message, true);
+                        return TAKEN;
+                }
+                if (kind == FERRY_KIND_CLOSED)
+                        session_tell(session);
+                result = handler->fn(session, message, handler->userdata);
+                verdict = result == 1 ? TAKEN : SEEN;
+                if (result < 0 && kind == FERRY_KIND_REQUEST)
+                        message_fail(message, WIRE_ERROR, "the handler failed: %s", error_describe(result));
+        }
+        return verdict;
+}
+
+/* The message is used up. */
+void dispatch(ferry_session *session, ferry_message *message)
+{
+        enum ferry_kind kind = message->kind;
+        enum verdict verdict;
+
+        verdict = offer(session, &session->handlers, message, NOBODY);
+        if (verdict != TAKEN && !session->is_freed && session->service_handlers)
+                verdict = offer(session, &session->service_handlers->list, message, verdict);
+        if (session->is_freed) {
+                ferry_message_unref(message);
+                return;
+        }
+        if (kind == FERRY_KIND_REQUEST && verdict != TAKEN)
+                message_fail(message, WIRE_ERROR, "nobody here answers the request %s", message->type);
+        else if (kind == FERRY_KIND_NOTIFICATION && verdict == NOBODY && session->state != SESSION_ENDED)
+                keep_for_next(session, message, false);
+        ferry_message_unref(message);
+}
+
+void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes, size_t size)
+{
+        ferry_message *message = message_new_text(session, kind, type, bytes, size);
+
+        if (message)
+                dispatch(session, message);
+}
+
+/* Registration ---------------------------------------------------------------------------------------- */
+
+void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata)
+{
+        if (!session)
+                return;
+        if (handlers_add(&session->handlers, kinds, fn, userdata) < 0)
+                session_finish(session, -ENOMEM, "no memory for a handler");
+}
+
+void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userdata)
+{
+        if (session)
+                handlers_remove(session->loop, &session->handlers, fn, userdata);
+}

@@ -1,0 +1,551 @@
+/* Bytes in, bytes out. Invariants: what the stream has not taken stands in one queue, in order; reading goes on while
+ * writing waits, unless what is held for the peer is over its budget; frames are handled in rounds of the loop, some
+ * at a time, so that no session keeps the others waiting. */
+#include "session/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+        FRAMES_PER_ROUND = 64,
+        KEEP_QUEUE = 1 << 16,   /* an empty queue keeps no more memory than this */
+};
+
+/* Out ------------------------------------------------------------------------------------------------- */
+
+static bool may_write(const ferry_session *session)
+{
+        return session->state != SESSION_ENDED && session->stream && session->stream->is_open &&
+               !session->is_output_broken && !session->is_stream_closed;
+}
+
+void session_flush_now(ferry_session *session)
+{
+        while (buffer_size(&session->out) > 0 && may_write(session)) {
+                size_t size = buffer_size(&session->out);
+                ssize_t put = stream_write(session->stream, buffer_bytes(&session->out), size);
+
+                if (session->is_freed)
+                        return;
+                if (put < 0) {
+                        session->is_output_broken = true;
+                        break;
+                }
+                buffer_consume(&session->out, (size_t)put);
+                session->out_begin += (uint64_t)put;
+                if ((size_t)put < size)
+                        break;
+        }
+        buffer_shrink(&session->out, KEEP_QUEUE);
+        session_update(session);
+        session_check_closing(session);
+}
+
+static int send_hello(ferry_session *session, struct error *error)
+{
+        struct outgoing hello = { .kind = WIRE_HELLO, .codec = ferry_codec_msgpack() };
+        ferry_value *body;
+        int code;
+
+        if (session->has_hello || !session->wire.dialect->has_hello)
+                return 0;
+        body = ferry_value_pack("{frame_max: %zu, features: []}", session->wire.frame_max);
+        hello.body = body;
+        code = body ? session->wire.dialect->write(&session->wire, &session->out, &hello, error) : -ENOMEM;
+        ferry_value_unref(body);
+        session->has_hello = code == 0;
+        return code;
+}
+
+int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
+                 struct error *error)
+{
+        size_t before = buffer_size(&session->out), begin;
+        bool had_hello = session->has_hello;
+        int code = session_status_for_sending(session, error);
+
+        if (code)
+                return code;
+        code = send_hello(session, error);
+        begin = buffer_size(&session->out);
+        if (!code)
+                code = session->wire.dialect->write(&session->wire, &session->out, outgoing, error);
+        if (!code && !is_reply && before > 0 && buffer_size(&session->out) > session->queue_max)
+                code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then go on", before);
+        if (code) {
+                session->out.end = session->out.begin + before;
+                session->has_hello = had_hello;
+                return code;
+        }
+        if (ret_begin)
+                *ret_begin = session->out_begin + begin;
+        session->sent++;
+        if (session->is_debugged)
+                debug_message(session, ">", outgoing->kind == WIRE_NOTIFICATION ? "notification" :
+                                            outgoing->kind == WIRE_REQUEST      ? "request" :
+                                            outgoing->kind == WIRE_RESPONSE     ? "response" :
+                                                                                  "control",
+                              outgoing->type, outgoing->body);
+        /* What waits already goes first, when the stream says so. */
+        if (before == 0)
+                session_flush_now(session);
+        else
+                session_update(session);
+        return 0;
+}
+
+int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
+                          struct error *error, const char *format, va_list arguments)
+{
+        struct { _Alignas(8) char bytes[1024]; } memory;
+        const ferry_codec *codec = outgoing->codec ? outgoing->codec : session->wire.codec;
+        struct arena lent, *arena = &lent;
+        ferry_builder builder;
+        int code;
+
+        if (!outgoing->type)
+                return error_set(error, -EINVAL, "a message needs a type");
+        /* A program's own codec may keep what it is given: that cannot lie on the stack. */
+        if (codec && !codec_native(codec))
+                arena = arena_new(sizeof memory.bytes);
+        else
+                arena_init_lent(arena, memory.bytes, sizeof memory.bytes);
+        builder_init(&builder, arena);
+        builder_add_template(&builder, format, arguments);
+        outgoing->body = builder_take(&builder);
+        if (outgoing->body)
+                code = session_send(session, outgoing, is_reply, ret_begin, error);
+        else
+                code = error_set(error, builder.error, "%s", *builder.place ? builder.place :
+                                 builder.error == -EINVAL ? "the template or an argument of it is wrong" :
+                                 error_describe(builder.error));
+        builder_deinit(&builder);
+        if (arena == &lent)
+                arena_deinit_lent(arena);
+        else if (arena)
+                arena_unref(arena);
+        return code;
+}
+
+void session_withdraw(ferry_session *session, uint64_t begin, uint64_t end)
+{
+        if (begin == end)
+                return;
+        buffer_cut(&session->out, (size_t)(begin - session->out_begin), (size_t)(end - begin));
+        list_for_each(&session->calls, link) {
+                ferry_call *call = container_of(link, ferry_call, link);
+
+                if (call->begin >= end) {
+                        call->begin -= end - begin;
+                        call->end -= end - begin;
+                }
+        }
+        session_update(session);
+}
+
+/* In -------------------------------------------------------------------------------------------------- */
+
+static ferry_call *find_call(ferry_session *session, const struct raw_text *id)
+{
+        char text[WIRE_ID_MAX + 1];
+        struct map_node *node;
+
+        if (!id->bytes || id->size > WIRE_ID_MAX)
+                return NULL;
+        node = map_find(&session->calls_by_id, text, raw_text_copy(id, text));
+        return node ? container_of(node, ferry_call, node) : NULL;
+}
+
+static void tell_error(ferry_session *session, const char *sentence)
+{
+        dispatch_text(session, FERRY_KIND_ERROR, "", sentence, strlen(sentence));
+}
+
+/* A frame that cannot be taken, of which kind and id may be known. */
+static void refuse_frame(ferry_session *session, const struct incoming *in, int code, const char *sentence,
+                         enum wire_kind answer_kind)
+{
+        char id[WIRE_ID_MAX + 1];
+        char text[512];
+        struct error error = { 0 };
+        struct outgoing answer = { .kind = answer_kind, .id = id, .type = NULL };
+        ferry_value *body;
+        ferry_call *call;
+
+        snprintf(text, sizeof text, "%s", sentence);
+        switch (in->kind) {
+        case WIRE_RESPONSE:
+        case WIRE_ERROR:
+        case WIRE_REFUSED:
+                call = find_call(session, &in->id);
+                if (call) {
+                        call_end(call, code, FERRY_OUTCOME_REPLIED, NULL, "the answer cannot be taken: %s", text);
+                        return;
+                }
+                break;
+        case WIRE_NOTIFICATION:
+        case WIRE_REQUEST:
+                /* A notification has the id 0 in the dialect that can say this of it. */
+                if (in->kind == WIRE_NOTIFICATION && (answer_kind != WIRE_REFUSED ||
+                                                      !session->wire.dialect->has_cancel))
+                        break;
+                if (!session->wire.dialect->has_cancel)
+                        answer.kind = WIRE_ERROR;
+                answer.id_size = raw_text_copy(&in->id, id);
+                body = ferry_value_pack("'not taken: %s'", text);
+                answer.body = body;
+                if (body)
+                        session_send(session, &answer, true, NULL, &error);
+                ferry_value_unref(body);
+                break;
+        default:
+                break;
+        }
+        error_deinit(&error);
+        if (!session->is_freed)
+                tell_error(session, text);
+}
+
+static void handle_too_large(ferry_session *session, const struct frame *frame)
+{
+        struct incoming in;
+        char sentence[256];
+
+        wire_peek(&session->wire, frame->bytes, frame->size, &in);
+        snprintf(sentence, sizeof sentence, "a message of %u bytes, over the limit of %zu (frame_max)", frame->declared,
+                 session->wire.frame_max);
+        refuse_frame(session, &in, -EMSGSIZE, sentence, WIRE_REFUSED);
+}
+
+static void handle_reply(ferry_session *session, const struct frame *frame, const struct incoming *in)
+{
+        ferry_call *call = find_call(session, &in->id);
+        ferry_message *reply;
+
+        if (!call) {
+                bool is_general = in->kind == WIRE_REFUSED && in->id.size == 8 &&
+                                  memcmp(in->id.bytes, (const char[8]){ 0 }, 8) == 0;
+
+                session->dropped += !is_general;
+                reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, in) : NULL;
+                if (reply)
+                        dispatch(session, reply);
+                else
+                        ferry_value_unref(in->value);
+                return;
+        }
+        reply = message_new(session, in->kind == WIRE_RESPONSE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR, frame, in);
+        if (!reply) {
+                ferry_value_unref(in->value);
+                call_end(call, -ENOMEM, FERRY_OUTCOME_REPLIED, NULL, "no memory for the answer");
+                return;
+        }
+        if (in->kind == WIRE_RESPONSE)
+                call_end(call, 0, FERRY_OUTCOME_REPLIED, reply, "%s", "");
+        else
+                call_end(call, -EREMOTEIO,
+                         in->kind == WIRE_REFUSED ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED, reply, "%s",
+                         ferry_message_text(reply));
+        ferry_message_unref(reply);
+}
+
+static void handle_message(ferry_session *session, const struct frame *frame, const struct incoming *in)
+{
+        enum ferry_kind kind = in->kind == WIRE_REQUEST ? FERRY_KIND_REQUEST : FERRY_KIND_NOTIFICATION;
+        ferry_message *message = message_new(session, kind, frame, in);
+
+        if (session->service_spoke)
+                session->service_spoke(session);
+        if (!message) {
+                ferry_value_unref(in->value);
+                refuse_frame(session, in, -ENOMEM, "no memory for a message", WIRE_REFUSED);
+                return;
+        }
+        /* Shared parts are only found out by decoding. */
+        if (in->check.has_references && !ferry_message_body(message)) {
+                refuse_frame(session, in, -EBADMSG, "a message whose references are wrong, or too many", WIRE_ERROR);
+                message_settle(message);
+                ferry_message_unref(message);
+                return;
+        }
+        dispatch(session, message);
+}
+
+static void handle_cancel(ferry_session *session, const struct incoming *in)
+{
+        struct map_node *node = map_find(&session->requests_by_id, in->id.bytes, in->id.size);
+        ferry_message *request;
+
+        if (!node)
+                return;
+        request = ferry_message_ref(container_of(node, ferry_message, node));
+        message_settle(request);
+        request->kind = FERRY_KIND_CANCELLED;
+        if (!list_is_empty(&request->queue_link)) {
+                list_remove(&request->queue_link);
+                ferry_message_unref(request);
+                ferry_message_unref(request);
+                return;
+        }
+        dispatch(session, request);
+}
+
+/* The body of a control frame; the caller's, or NULL. */
+static ferry_value *control_body(const struct frame *frame, const struct incoming *in)
+{
+        ferry_value *value = in->value;
+        size_t offset;
+
+        if (!value && in->body_size > 0)
+                codec_decode(in->codec, frame->bytes + in->body_offset, in->body_size, &value, &offset);
+        return value;
+}
+
+static void handle_control(ferry_session *session, const struct frame *frame, const struct incoming *in)
+{
+        struct outgoing answer = { .kind = WIRE_PONG, .id = in->id.bytes, .id_size = in->id.size };
+        struct error error = { 0 };
+        ferry_value *body = control_body(frame, in);
+        int64_t limit;
+
+        switch (in->kind) {
+        case WIRE_HELLO:
+                limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
+                if (limit > 0)
+                        session->wire.peer_max = (size_t)limit;
+                send_hello(session, &error);
+                session_flush_now(session);
+                break;
+        case WIRE_PING:
+                session_send(session, &answer, true, NULL, &error);
+                break;
+        case WIRE_PONG:
+                session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
+                break;
+        case WIRE_CLOSE:
+                session->state = SESSION_PEER_CLOSING;
+                calls_end(session, -ECONNRESET, "the other side has closed the session");
+                stream_close_output(session->stream);
+                loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+                session_update(session);
+                break;
+        default:
+                break;
+        }
+        error_deinit(&error);
+        ferry_value_unref(body);
+}
+
+static void handle_whole(ferry_session *session, const struct frame *frame)
+{
+        struct error error = { 0 };
+        struct incoming in;
+        int code = wire_read(&session->wire, frame->bytes, frame->size, &in, &error);
+
+        session->received++;
+        if (code < 0) {
+                ferry_value_unref(in.value);
+                refuse_frame(session, &in, code, error_text(&error), WIRE_ERROR);
+                error_deinit(&error);
+                return;
+        }
+        error_deinit(&error);
+        switch (in.kind) {
+        case WIRE_NOTIFICATION:
+        case WIRE_REQUEST:
+                handle_message(session, frame, &in);
+                break;
+        case WIRE_RESPONSE:
+        case WIRE_ERROR:
+        case WIRE_REFUSED:
+                handle_reply(session, frame, &in);
+                break;
+        case WIRE_CANCEL:
+                ferry_value_unref(in.value);
+                handle_cancel(session, &in);
+                break;
+        default:
+                handle_control(session, frame, &in);
+        }
+}
+
+static const char *junk_source(int input)
+{
+        return input == 0 ? "stdout" : "stderr";
+}
+
+/* One event of a reader. */
+static void handle(ferry_session *session, const struct frame *frame, int input)
+{
+        session->is_overdue = false;
+        switch (frame->event) {
+        case FRAME_WHOLE:
+                handle_whole(session, frame);
+                break;
+        case FRAME_JUNK:
+                session->junk += frame->size;
+                dispatch_text(session, FERRY_KIND_JUNK, junk_source(input), frame->bytes, frame->size);
+                break;
+        case FRAME_TOO_LARGE:
+                handle_too_large(session, frame);
+                break;
+        }
+}
+
+/* All has been read: what is left in a reader is junk, or half a frame. */
+static void finish_input(ferry_session *session)
+{
+        struct frame frame;
+        bool is_cut = false;
+
+        for (int i = 0; i < STREAM_INPUTS && !session->is_freed; i++) {
+                int result = frame_finish(&session->readers[i], &frame);
+
+                is_cut = is_cut || (i == 0 && result < 0);
+                if (result > 0)
+                        handle(session, &frame, i);
+        }
+        if (session->is_freed)
+                return;
+        if (is_cut && session->end_code == 0)
+                session_finish(session, -ECONNRESET, "the connection broke in the middle of a message: %s",
+                               session->end_sentence ? session->end_sentence : "no memory for more");
+        else
+                session_finish(session, session->end_code, "%s",
+                               session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
+}
+
+static bool may_handle(const ferry_session *session)
+{
+        return !session->is_freed && session->state == SESSION_OPEN;
+}
+
+void session_work(struct loop_task *task)
+{
+        ferry_session *session = container_of(task, ferry_session, work);
+        struct frame frame;
+        int left = FRAMES_PER_ROUND;
+
+        if (session->state == SESSION_OPEN && !session->has_told_opened) {
+                session->has_told_opened = true;
+                dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
+        }
+        for (int i = 0; i < STREAM_INPUTS; i++) {
+                int result = 0;
+
+                while (left > 0 && may_handle(session) && (result = frame_next(&session->readers[i], &frame)) > 0) {
+                        handle(session, &frame, i);
+                        block_unref(frame.block);
+                        left--;
+                }
+                if (result < 0 && may_handle(session))
+                        session_finish(session, result, result == -EBADMSG ?
+                                       "the other side sent what is no frame of its dialect" :
+                                       "no memory for a message");
+        }
+        if (session->is_freed || session->state == SESSION_ENDED)
+                return;
+        if (left == 0)
+                loop_task_start(session->loop, &session->work);
+        else if (session->is_input_over && session->state != SESSION_OPENING)
+                finish_input(session);
+        else
+                session_update(session);
+}
+
+void session_refuse_rest(ferry_session *session)
+{
+        ferry_message *message;
+
+        list_for_each(&session->next, link) {
+                message = container_of(link, ferry_message, queue_link);
+                if (message->is_unanswered)
+                        message_fail(message, WIRE_REFUSED, "the session is being closed");
+        }
+}
+
+static void readable(struct stream *stream)
+{
+        ferry_session *session = stream->object;
+
+        for (int i = 0; i < STREAM_INPUTS; i++) {
+                struct frame_reader *reader = &session->readers[i];
+                size_t size;
+                void *room;
+                ssize_t got;
+
+                if (stream->inputs[i].way == ENDPOINT_NONE || stream->is_input_ended[i])
+                        continue;
+                room = frame_reserve(reader, &size);
+                if (!room) {
+                        session_finish(session, -ENOMEM, "no memory for a message");
+                        return;
+                }
+                got = stream_read(stream, i, room, size);
+                if (got > 0)
+                        frame_commit(reader, (size_t)got);
+                /* What comes while we close is nobody's. */
+                if (session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING) {
+                        frame_reader_deinit(reader);
+                        frame_reader_init(reader, true, 0, wire_can_begin);
+                }
+        }
+        if (!session->is_freed && session->state != SESSION_ENDED)
+                loop_task_start(session->loop, &session->work);
+}
+
+static void writable(struct stream *stream)
+{
+        session_flush_now(stream->object);
+}
+
+static void opened(struct stream *stream)
+{
+        ferry_session *session = stream->object;
+
+        session_opened(session);
+        if (session->state == SESSION_OPEN)
+                session_flush_now(session);
+}
+
+static void text(struct stream *stream, const char *source, const char *bytes, size_t size)
+{
+        ferry_session *session = stream->object;
+
+        session->junk += size;
+        if (session->state != SESSION_ENDED && session->state != SESSION_CLOSING)
+                dispatch_text(session, FERRY_KIND_JUNK, source, bytes, size);
+}
+
+/* What was read before is still to be handled. */
+static void ended(struct stream *stream, int code, const char *sentence)
+{
+        ferry_session *session = stream->object;
+
+        if (session->is_input_over || session->state == SESSION_ENDED)
+                return;
+        session->is_input_over = true;
+        session->end_code = code;
+        session->end_sentence = sys_alloc(strlen(sentence) + 1);
+        if (session->end_sentence)
+                strcpy(session->end_sentence, sentence);
+        if (session->state == SESSION_OPENING)
+                session_finish(session, code ? code : -ECONNRESET, "%s", sentence);
+        else
+                loop_task_start(session->loop, &session->work);
+}
+
+static void closed(struct stream *stream)
+{
+        session_stream_closed(stream->object);
+}
+
+const struct stream_owner session_stream_owner = {
+        .opened = opened,
+        .readable = readable,
+        .writable = writable,
+        .text = text,
+        .ended = ended,
+        .closed = closed,
+};

@@ -1,0 +1,332 @@
+/* Messages that have come in. Invariants: the bytes of a message are decoded at most once; a request is answered
+ * exactly once, by whoever first does, or by an error when the last hold on it goes. */
+#include "session/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add_to_session(ferry_message *message, ferry_session *session)
+{
+        message->session = session;
+        list_append(&session->messages, &message->link);
+}
+
+/* Room for a message and @size bytes behind it. */
+static ferry_message *allocate(size_t size)
+{
+        ferry_message *message = sys_alloc(sizeof *message + size);
+
+        if (!message)
+                return NULL;
+        *message = (ferry_message){ .block = { .references = 1 }, .references = 1, .type = "", .id = "",
+                                    .id_text = "" };
+        list_init(&message->link);
+        list_init(&message->queue_link);
+        return message;
+}
+
+static void take_request(ferry_message *message)
+{
+        ferry_session *session = message->session;
+
+        message->is_unanswered = true;
+        message->cost = sizeof *message + message->body_size;
+        session->held += message->cost;
+        message->node.key = message->id;
+        message->node.key_size = message->id_size;
+        /* A peer that uses an id twice has itself to blame: the first one is the one it can cancel. */
+        if (!map_find(&session->requests_by_id, message->id, message->id_size))
+                map_add(&session->requests_by_id, &message->node);
+        else
+                message->node.key = NULL;
+}
+
+static int decode(ferry_message *message)
+{
+        const struct native_codec *native = codec_native(message->codec);
+        int error;
+
+        message->is_decoded = true;
+        if (!message->tree) {
+                error = codec_decode_block(native, message->payload, message->body_bytes, message->body_size,
+                                           &message->check, &message->tree);
+                if (error)
+                        return error;
+        }
+        message->body = message->property ? ferry_value_get(message->tree, message->property) : message->tree;
+        return 0;
+}
+
+ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
+                           const struct incoming *in)
+{
+        size_t inline_size = frame->block ? 0 : in->body_size + 1;
+        ferry_message *message = allocate(in->type.size + in->id.size * 3 + 32 + inline_size);
+        char *at;
+
+        if (!message)
+                return NULL;
+        message->kind = kind;
+        message->codec = in->codec;
+        message->body_size = in->body_size;
+        message->check = in->check;
+        message->property = in->property;
+        message->tree = in->value;
+        at = (char *)(message + 1);
+        message->type = at;
+        at += raw_text_copy(&in->type, at) + 1;
+        message->id = at;
+        message->id_size = raw_text_copy(&in->id, at);
+        at += message->id_size + 1;
+        message->id_text = at;
+        *at = '\0';
+        if (message->id_size > 0)
+                session->wire.dialect->id_text(message->id, message->id_size, at);
+        at += strlen(at) + 1;
+        if (frame->block) {
+                message->payload = frame->block;
+                block_ref(frame->block);
+                message->body_bytes = (char *)(uintptr_t)frame->bytes + in->body_offset;
+        } else {
+                message->payload = &message->block;
+                message->body_bytes = at;
+                memcpy(at, frame->bytes + in->body_offset, in->body_size);
+        }
+        add_to_session(message, session);
+        if (kind == FERRY_KIND_REQUEST)
+                take_request(message);
+        return message;
+}
+
+ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes,
+                                size_t size)
+{
+        ferry_message *message = allocate(strlen(type) + 1);
+        ferry_builder builder;
+
+        if (!message)
+                return NULL;
+        message->kind = kind;
+        message->type = strcpy((char *)(message + 1), type);
+        message->is_decoded = true;
+        builder_init(&builder, arena_new(size + 64));
+        builder_add_string(&builder, bytes, size);
+        message->tree = builder_take(&builder);
+        message->body = message->tree;
+        if (!message->tree && builder.arena)
+                arena_unref(builder.arena);
+        builder_deinit(&builder);
+        add_to_session(message, session);
+        return message;
+}
+
+/* It is answered, or nobody waits any more: it costs its session nothing now. */
+void message_settle(ferry_message *request)
+{
+        if (!request->is_unanswered)
+                return;
+        request->is_unanswered = false;
+        if (!request->session)
+                return;
+        if (request->node.key)
+                map_remove(&request->session->requests_by_id, &request->node);
+        request->session->held -= request->cost;
+        request->cost = 0;
+        session_update(request->session);
+        if (request->session->service_update)
+                request->session->service_update(request->session);
+}
+
+void message_forget_session(ferry_message *message)
+{
+        message_settle(message);
+        list_remove(&message->link);
+        list_remove(&message->queue_link);
+        message->session = NULL;
+}
+
+ferry_message *ferry_message_ref(const ferry_message *message)
+{
+        ferry_message *held = (ferry_message *)(uintptr_t)message;
+
+        if (held)
+                held->references++;
+        return held;
+}
+
+ferry_message *ferry_message_unref(ferry_message *message)
+{
+        if (!message || --message->references > 0)
+                return NULL;
+        if (message->is_unanswered && message->session) {
+                message->references = 1;
+                message_fail(message, WIRE_ERROR, "the request was let go without an answer");
+                message->references = 0;
+        }
+        list_remove(&message->link);
+        list_remove(&message->queue_link);
+        ferry_value_unref(message->tree);
+        if (message->payload != &message->block)
+                block_unref(message->payload);
+        block_unref(&message->block);
+        return NULL;
+}
+
+enum ferry_kind ferry_message_kind(const ferry_message *message)
+{
+        return message ? message->kind : 0;
+}
+
+const char *ferry_message_type(const ferry_message *message)
+{
+        return message ? message->type : "";
+}
+
+const ferry_value *ferry_message_body(const ferry_message *message)
+{
+        ferry_message *decoded = (ferry_message *)(uintptr_t)message;
+
+        if (!message)
+                return NULL;
+        if (!message->is_decoded && message->body_size == 0) {
+                decoded->tree = ferry_value_pack(NULL);
+                decoded->body = decoded->tree;
+                decoded->is_decoded = true;
+        }
+        if (!message->is_decoded)
+                decode(decoded);
+        return message->body;
+}
+
+const ferry_value *ferry_message_get(const ferry_message *message, const char *key)
+{
+        return ferry_value_get(ferry_message_body(message), key);
+}
+
+const char *ferry_message_text(const ferry_message *message)
+{
+        const ferry_value *body = ferry_message_body(message);
+        const char *text = ferry_value_text(body, NULL);
+
+        if (!text)
+                text = ferry_value_text(ferry_value_get(body, "message"), NULL);
+        if (!text)
+                text = ferry_value_text(ferry_value_get(body, "errorMessage"), "");
+        return text;
+}
+
+const char *ferry_message_id(const ferry_message *message)
+{
+        return message ? message->id_text : "";
+}
+
+ferry_session *ferry_message_session(const ferry_message *message)
+{
+        return message ? message->session : NULL;
+}
+
+bool ferry_message_is_wanted(const ferry_message *request)
+{
+        return request && request->is_unanswered && request->session && request->session->state == SESSION_OPEN;
+}
+
+/* Answering ------------------------------------------------------------------------------------------- */
+
+static int check_answerable(const ferry_message *request, struct error *error)
+{
+        if (!request)
+                return -ENOMEM;
+        if (request->kind == FERRY_KIND_CANCELLED)
+                return -ECANCELED;
+        if (request->kind != FERRY_KIND_REQUEST)
+                return -EINVAL;
+        if (!request->session)
+                return -ENOTCONN;
+        if (!request->is_unanswered)
+                return -EALREADY;
+        return session_status_for_sending(request->session, error);
+}
+
+static struct outgoing answer_to(const ferry_message *request, enum wire_kind kind, const char *type)
+{
+        return (struct outgoing){
+                .kind = kind,
+                .id = request->id,
+                .id_size = request->id_size,
+                .type = type ? type : request->type,
+                /* A peer that asks in a codec of ours can read it; one of the program's own is the session's. */
+                .codec = request->codec && codec_native(request->codec) ? request->codec : NULL,
+        };
+}
+
+int ferry_message_reply(const ferry_message *request, const char *type, const char *format, ...)
+{
+        ferry_message *answered = (ferry_message *)(uintptr_t)request;
+        struct outgoing outgoing;
+        struct error error = { 0 };
+        va_list arguments;
+        int code = check_answerable(request, &error);
+
+        if (!code) {
+                outgoing = answer_to(request, WIRE_RESPONSE, type);
+                va_start(arguments, format);
+                code = session_send_template(request->session, &outgoing, true, NULL, &error, format, arguments);
+                va_end(arguments);
+        }
+        if (!code)
+                message_settle(answered);
+        error_deinit(&error);
+        return code;
+}
+
+static int fail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
+{
+        struct outgoing outgoing = answer_to(request, kind, NULL);
+        struct error error = { 0 };
+        char text[4096];
+        ferry_value *body;
+        int code;
+
+        if (kind == WIRE_REFUSED && !request->session->wire.dialect->has_cancel)
+                outgoing.kind = WIRE_ERROR;
+        vsnprintf(text, sizeof text, format, arguments);
+        body = ferry_value_pack("%s", text);
+        outgoing.body = body;
+        code = body ? session_send(request->session, &outgoing, true, NULL, &error) : -ENOMEM;
+        ferry_value_unref(body);
+        if (!code)
+                message_settle(request);
+        error_deinit(&error);
+        return code;
+}
+
+int ferry_message_fail(const ferry_message *request, const char *format, ...)
+{
+        struct error error = { 0 };
+        va_list arguments;
+        int code = check_answerable(request, &error);
+
+        error_deinit(&error);
+        if (code)
+                return code;
+        va_start(arguments, format);
+        code = fail((ferry_message *)(uintptr_t)request, WIRE_ERROR, format, arguments);
+        va_end(arguments);
+        return code;
+}
+
+void message_fail(ferry_message *request, enum wire_kind kind, const char *format, ...)
+{
+        struct error error = { 0 };
+        va_list arguments;
+
+        if (check_answerable(request, &error) == 0) {
+                va_start(arguments, format);
+                fail(request, kind, format, arguments);
+                va_end(arguments);
+        }
+        /* Whatever has become of the answer: nobody will give another. */
+        message_settle(request);
+        error_deinit(&error);
+}

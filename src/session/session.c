@@ -1,0 +1,600 @@
+/* The life of a session. Invariants: a session that could not be opened is one that has ended; the first error
+ * stays; calls in flight end before FERRY_KIND_CLOSED is told, once; the stream is closed in the background, and its
+ * child waited for, also when the program has forgotten the session. */
+#include "session/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+        REQUEST_TIMEOUT_DEFAULT_MS = 30000,
+        CLOSE_TIMEOUT_DEFAULT_MS = 1000,
+        QUEUE_DEFAULT_MAX = 16 << 20,
+};
+
+void session_tell(const ferry_session *session)
+{
+        loop_failure_told((struct loop_failure *)(uintptr_t)&session->failure);
+}
+
+/* Whether anything may still happen with it. */
+static bool is_live(const ferry_session *session)
+{
+        switch (session->state) {
+        case SESSION_OPEN:
+                return stream_has_input(session->stream) || session->is_input_over || buffer_size(&session->out) > 0 ||
+                       !list_is_empty(&session->calls);
+        case SESSION_ENDED:
+                return session->stream && !session->is_stream_closed;
+        default:
+                return true;
+        }
+}
+
+/* Bring up to date what follows from the state: what the stream should tell, and whether the loop waits for us. */
+void session_update(ferry_session *session)
+{
+        size_t held = session->held + buffer_size(&session->out);
+        bool is_reading = session->state == SESSION_OPEN || session->state == SESSION_CLOSING ||
+                          session->state == SESSION_PEER_CLOSING;
+
+        if (session->is_freed || loop_is_foreign(session->loop))
+                return;
+        if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
+                stream_want_read(session->stream,
+                                 is_reading && (held <= session->queue_max || session->state != SESSION_OPEN));
+                stream_want_write(session->stream, buffer_size(&session->out) > 0 && !session->is_output_broken);
+        }
+        if (is_live(session) == session->is_live)
+                return;
+        session->is_live = !session->is_live;
+        session->loop->live += session->is_live ? 1 : (size_t)-1;
+}
+
+int session_status_for_sending(const ferry_session *session, struct error *error)
+{
+        if (loop_is_foreign(session->loop))
+                return error_set(error, -ECHILD, "the session belongs to the parent of this process");
+        if (session->state == SESSION_ENDED && session->error.code)
+                return error_set(error, session->error.code, "%s", error_text(&session->error));
+        if (session->state == SESSION_ENDED || session->state == SESSION_PEER_CLOSING)
+                return error_set(error, -ENOTCONN, "the session has ended: %s", error_text(&session->error));
+        if (session->state == SESSION_CLOSING)
+                return error_set(error, -ECANCELED, "the session is closed here");
+        if (session->is_output_broken)
+                return error_set(error, -ECONNRESET, "the other side reads no more");
+        if (!stream_has_output(session->stream))
+                return error_set(error, -EOPNOTSUPP, "this stream can only be read");
+        return 0;
+}
+
+static int grace_ms(const ferry_session *session)
+{
+        return session->error.code || session->is_overdue ? 0 : session->close_timeout_ms;
+}
+
+/* FERRY_KIND_CLOSED, once, from a round of the loop. */
+static void tell_closed(struct loop_task *task)
+{
+        ferry_session *session = container_of(task, ferry_session, work);
+        const char *sentence = error_text(&session->error);
+
+        if (session->has_told_closed)
+                return;
+        session->has_told_closed = true;
+        dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
+        if (!session->is_freed && session->service_ended)
+                session->service_ended(session);
+        if (!session->is_freed && session->is_forgotten && session->is_stream_closed)
+                session_free(session);
+}
+
+static void finish(ferry_session *session, int grace)
+{
+        loop_timer_stop(session->loop, &session->close_timer);
+        /* Nothing more is handled but the end. */
+        session->work.fn = tell_closed;
+        loop_task_start(session->loop, &session->work);
+        calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
+        if (session->stream)
+                stream_close(session->stream, grace);
+        session_update(session);
+}
+
+void session_finish(ferry_session *session, int code, const char *format, ...)
+{
+        char sentence[1024];
+        va_list arguments;
+        bool is_ours = session->state == SESSION_CLOSING;
+
+        if (session->state == SESSION_ENDED || session->is_freed)
+                return;
+        va_start(arguments, format);
+        vsnprintf(sentence, sizeof sentence, format, arguments);
+        va_end(arguments);
+        if (is_ours && buffer_size(&session->out) == 0)
+                code = 0;
+        session->state = SESSION_ENDED;
+        error_replace(&session->error, code, "%s", is_ours && !code ? "closed here" : sentence);
+        /* What only the peer's end has ended is a failure of nobody who has closed it himself. */
+        if (code < 0 && !session->service && !is_ours)
+                loop_failure_add(session->loop, &session->failure, &session->error);
+        finish(session, grace_ms(session));
+}
+
+void session_stream_closed(ferry_session *session)
+{
+        session->is_stream_closed = true;
+        session_update(session);
+        if (session->is_forgotten && session->has_told_closed && !session->is_freed)
+                session_free(session);
+}
+
+/* Opening --------------------------------------------------------------------------------------------- */
+
+/* Is this peer one to talk to? */
+static bool is_allowed(ferry_session *session)
+{
+        const ferry_peer *peer = &session->stream->peer;
+
+        if (peer->pid < 0 || peer->uid == 0 || peer->uid == sys_uid())
+                return true;
+        return session->options.allow && session->options.allow(session, peer, session->options.allow_userdata);
+}
+
+void session_opened(ferry_session *session)
+{
+        if (!is_allowed(session)) {
+                session_finish(session, -EACCES, "the other side runs as user %u, which is not allowed here",
+                               (unsigned)session->stream->peer.uid);
+                return;
+        }
+        session->state = SESSION_OPEN;
+        loop_task_start(session->loop, &session->work);
+        session_update(session);
+}
+
+/* What is zero here is as the loop has it. */
+static void inherit(ferry_session_options *options, const ferry_session_options *defaults)
+{
+#define INHERIT(field) options->field = options->field ? options->field : defaults->field
+        INHERIT(dialect);
+        INHERIT(codec);
+        INHERIT(root);
+        if (!options->make_id) {
+                options->make_id = defaults->make_id;
+                options->make_id_userdata = defaults->make_id_userdata;
+        }
+        if (!options->allow) {
+                options->allow = defaults->allow;
+                options->allow_userdata = defaults->allow_userdata;
+        }
+        INHERIT(request_timeout_ms);
+        INHERIT(wait_ms);
+        INHERIT(close_timeout_ms);
+        INHERIT(frame_max);
+        INHERIT(queue_max);
+        INHERIT(argv);
+        INHERIT(env);
+        INHERIT(directory);
+        INHERIT(fds);
+        INHERIT(stream);
+        INHERIT(is_unguarded);
+#undef INHERIT
+        if (!options->request_timeout_ms)
+                options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;
+}
+
+static void close_member(struct loop_member *member)
+{
+        ferry_session_close(container_of(member, ferry_session, member));
+}
+
+static void free_member(struct loop_member *member)
+{
+        session_free(container_of(member, ferry_session, member));
+}
+
+static ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address)
+{
+        static const ferry_session_options none = { 0 };
+        ferry_session *session = sys_alloc_zeroed(sizeof *session);
+
+        if (!session)
+                return NULL;
+        session->address = sys_alloc(strlen(address) + 1);
+        if (!session->address) {
+                sys_free(session);
+                return NULL;
+        }
+        strcpy(session->address, address);
+        session->loop = loop;
+        session->options = options ? *options : none;
+        inherit(&session->options, &loop->session);
+        session->work.fn = session_work;
+        session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
+                                                                        CLOSE_TIMEOUT_DEFAULT_MS;
+        session->queue_max = session->options.queue_max ? session->options.queue_max : QUEUE_DEFAULT_MAX;
+        session->is_debugged = secure_getenv("FERRY_DEBUG") != NULL;
+        session->member.close = close_member;
+        session->member.free = free_member;
+        list_append(&loop->members, &session->member.link);
+        list_init(&session->calls);
+        list_init(&session->messages);
+        list_init(&session->next);
+        list_init(&session->handlers);
+        list_init(&session->service_link);
+        map_init(&session->calls_by_id);
+        map_init(&session->requests_by_id);
+        session->close_timer.fn = session_close_is_late;
+        return session;
+}
+
+void session_begin(ferry_session *session)
+{
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                frame_reader_init(&session->readers[i], session->stream->kind->has_junk, session->wire.frame_max,
+                                  wire_can_begin);
+        if (session->stream->is_open)
+                session_opened(session);
+        session_update(session);
+}
+
+ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const ferry_session_options *options)
+{
+        struct error error = { 0 };
+        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
+        ferry_session *session;
+        int code;
+
+        if (!loop)
+                return NULL;
+        session = session_new(loop, options, address ? address : "");
+        if (!session)
+                return NULL;
+        place.object = session;
+        if (loop_is_foreign(loop))
+                code = error_set(&error, -ECHILD, "the loop belongs to the parent of this process");
+        else if (loop->is_ending)
+                code = error_set(&error, -ECANCELED, "the loop is being freed");
+        else
+                code = wire_init(&session->wire, &session->options, &error);
+        if (!code)
+                code = stream_open(&place, address, &session->options, &session->stream, &error);
+        if (!code)
+                session_begin(session);
+        else
+                session_finish(session, code, "%s", error_text(&error));
+        error_deinit(&error);
+        return session;
+}
+
+ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address)
+{
+        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
+        struct error error = { 0 };
+        ferry_session *session = session_new(loop, options, address);
+        int code;
+
+        if (!session) {
+                sys_close(fd);
+                return NULL;
+        }
+        place.object = session;
+        code = wire_init(&session->wire, &session->options, &error);
+        if (!code)
+                code = stream_accept(&place, fd, &session->stream);
+        error_deinit(&error);
+        if (code) {
+                sys_close(fd);
+                session_free(session);
+                return NULL;
+        }
+        return session;
+}
+
+/* Closing --------------------------------------------------------------------------------------------- */
+
+/* Once all is sent, or the time is over. */
+static void finish_closing(ferry_session *session)
+{
+        bool is_complete = buffer_size(&session->out) == 0;
+        int grace = session->is_overdue || !is_complete ? 0 : session->close_timeout_ms;
+
+        session->state = SESSION_ENDED;
+        error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s", is_complete ? "closed here" :
+                      "closed here before all was sent");
+        finish(session, grace);
+}
+
+void session_close_is_late(struct loop_timer *timer)
+{
+        ferry_session *session = container_of(timer, ferry_session, close_timer);
+
+        if (session->state == SESSION_CLOSING)
+                finish_closing(session);
+        else
+                session_finish(session, 0, "the other side has closed the session");
+}
+
+void session_check_closing(ferry_session *session)
+{
+        if (session->state == SESSION_CLOSING && buffer_size(&session->out) == 0)
+                finish_closing(session);
+}
+
+static void say_goodbye(ferry_session *session)
+{
+        struct outgoing goodbye = { .kind = WIRE_CLOSE };
+        struct error error = { 0 };
+        const struct wire *wire = &session->wire;
+
+        /* To one who has not spoken yet nothing was said either. */
+        if (wire->dialect->has_close && (session->sent > 0 || wire->is_dialect_fixed) &&
+            session_status_for_sending(session, &error) == 0)
+                session_send(session, &goodbye, true, NULL, &error);
+        error_deinit(&error);
+}
+
+int ferry_session_close(ferry_session *session)
+{
+        if (!session)
+                return -ENOMEM;
+        if (loop_is_foreign(session->loop))
+                return -ECHILD;
+        if (session->state == SESSION_ENDED) {
+                session_tell(session);
+                return session->error.code;
+        }
+        if (session->state == SESSION_CLOSING || session->is_freed)
+                return 0;
+        session_refuse_rest(session);
+        calls_end(session, -ECANCELED, "the session is closed here");
+        if (session->state == SESSION_OPEN)
+                say_goodbye(session);
+        if (session->state == SESSION_ENDED)
+                return session->error.code;
+        session->state = SESSION_CLOSING;
+        if (!session->stream->is_open || session->is_output_broken || !stream_has_output(session->stream))
+                buffer_consume(&session->out, buffer_size(&session->out));
+        loop_timer_start(session->loop, &session->close_timer,
+                         loop_deadline(session->is_overdue ? 0 : session->close_timeout_ms));
+        session_update(session);
+        session_check_closing(session);
+        return 0;
+}
+
+static void bury(struct loop_grave *grave)
+{
+        ferry_session *session = container_of(grave, ferry_session, grave);
+
+        handlers_free(&session->handlers);
+        error_deinit(&session->error);
+        error_deinit(&session->notify_sentence);
+        sys_free(session->address);
+        sys_free(session->end_sentence);
+        sys_free(session);
+}
+
+void session_free(ferry_session *session)
+{
+        bool is_foreign = loop_is_foreign(session->loop);
+
+        if (session->is_freed)
+                return;
+        calls_end(session, is_foreign ? -ECHILD : -ECANCELED, "the session is gone");
+        session_tell(session);
+        session_drop_next(session);
+        list_for_each(&session->messages, link)
+                message_forget_session(container_of(link, ferry_message, link));
+        session->is_freed = true;
+        if (session->is_live)
+                session->loop->live--;
+        list_remove(&session->member.link);
+        list_remove(&session->service_link);
+        if (session->work.link.next)
+                list_remove(&session->work.link);
+        loop_timer_stop(session->loop, &session->close_timer);
+        if (session->stream)
+                stream_free(session->stream);
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                frame_reader_deinit(&session->readers[i]);
+        buffer_deinit(&session->out);
+        map_deinit(&session->calls_by_id);
+        map_deinit(&session->requests_by_id);
+        loop_bury(session->loop, &session->grave, bury);
+}
+
+ferry_session *ferry_session_free(ferry_session *session)
+{
+        if (!session || session->is_freed || session->is_forgotten)
+                return NULL;
+        session->is_forgotten = true;
+        if (loop_is_foreign(session->loop)) {
+                session_free(session);
+                return NULL;
+        }
+        list_for_each(&session->handlers, link) {
+                struct handler *handler = container_of(link, struct handler, link);
+
+                if (!handler->is_gone)
+                        handlers_remove(session->loop, &session->handlers, handler->fn, handler->userdata);
+        }
+        ferry_session_close(session);
+        session_tell(session);
+        if (session->state == SESSION_ENDED && session->has_told_closed &&
+            (session->is_stream_closed || !session->stream))
+                session_free(session);
+        return NULL;
+}
+
+/* The program's own calls ------------------------------------------------------------------------------ */
+
+int ferry_session_notify(ferry_session *session, const char *type, const char *format, ...)
+{
+        struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
+        struct error error = { 0 };
+        va_list arguments;
+        int code;
+
+        if (!session)
+                return -ENOMEM;
+        va_start(arguments, format);
+        code = session_status_for_sending(session, &error);
+        if (!code)
+                code = session_send_template(session, &outgoing, false, NULL, &error, format, arguments);
+        va_end(arguments);
+        if (code && !session->notify_error) {
+                session->notify_error = code;
+                error_replace(&session->notify_sentence, code, "%s", error_text(&error));
+        }
+        error_deinit(&error);
+        return code;
+}
+
+struct flush {
+        ferry_session *session;
+        uint64_t ping;
+};
+
+static bool is_flushed(void *object)
+{
+        const struct flush *flush = object;
+        const ferry_session *session = flush->session;
+
+        if (session->state == SESSION_ENDED || session->is_freed || session->is_output_broken)
+                return true;
+        return buffer_size(&session->out) == 0 &&
+               (session->pong >= flush->ping || !session->wire.dialect->has_ping ||
+                session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING);
+}
+
+static int send_ping(ferry_session *session, uint64_t *ret_ping)
+{
+        char id[WIRE_ID_TEXT_MAX];
+        struct outgoing ping = { .kind = WIRE_PING, .id = id };
+        struct error error = { 0 };
+        int code;
+
+        *ret_ping = 0;
+        /* What only writes will never hear of it. */
+        if (!session->wire.dialect->has_ping || session->sent == 0 || !stream_has_input(session->stream))
+                return 0;
+        write_u32(id, (uint32_t)(++session->ping >> 32));
+        write_u32(id + 4, (uint32_t)session->ping);
+        ping.id_size = 8;
+        code = session_send(session, &ping, true, NULL, &error);
+        error_deinit(&error);
+        *ret_ping = session->ping;
+        return code;
+}
+
+/* What flush found when it came back. */
+static int flush_result(ferry_session *session, int code)
+{
+        struct error error = { 0 };
+
+        if (session->notify_error) {
+                code = session->notify_error;
+                session->notify_error = 0;
+                session_tell(session);
+                return code;
+        }
+        if (session->state == SESSION_ENDED || session->is_output_broken) {
+                code = session_status_for_sending(session, &error);
+                session_tell(session);
+        }
+        error_deinit(&error);
+        return code;
+}
+
+int ferry_session_flush(ferry_session *session, int timeout_ms)
+{
+        struct flush flush = { .session = session };
+        ferry_loop *loop;
+        int code;
+
+        if (!session)
+                return -ENOMEM;
+        if (loop_is_foreign(session->loop))
+                return -ECHILD;
+        loop = session->loop;
+        loop_enter(loop);
+        code = session->state == SESSION_OPEN || session->state == SESSION_OPENING ? send_ping(session, &flush.ping) : 0;
+        if (!code)
+                code = loop_wait(loop, loop_deadline(timeout_ms), is_flushed, &flush);
+        code = session->is_freed ? -ECANCELED : flush_result(session, code);
+        loop_leave(loop);
+        return code;
+}
+
+int ferry_session_status(const ferry_session *session)
+{
+        if (!session)
+                return -ENOMEM;
+        if (session->state != SESSION_ENDED)
+                return session->state == SESSION_CLOSING ? 0 : 1;
+        if (session->error.code)
+                session_tell(session);
+        return session->error.code;
+}
+
+const char *ferry_session_error(const ferry_session *session)
+{
+        if (!session)
+                return error_describe(-ENOMEM);
+        if (session->error.code)
+                session_tell(session);
+        return session->error.code || !session->notify_sentence.code ? error_text(&session->error) :
+                                                                       error_text(&session->notify_sentence);
+}
+
+const char *ferry_session_address(const ferry_session *session)
+{
+        return session ? session->address : "";
+}
+
+ferry_peer ferry_session_peer(const ferry_session *session)
+{
+        if (!session || !session->stream)
+                return (ferry_peer){ .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+        return session->stream->peer;
+}
+
+ferry_value *ferry_session_info(const ferry_session *session)
+{
+        ferry_peer peer = ferry_session_peer(session);
+        const struct wire *wire;
+
+        if (!session)
+                return NULL;
+        wire = &session->wire;
+        return ferry_value_pack("{address: %s, dialect: %s, codec: %s, stream: %s, pid: %d, uid: %ld, gid: %ld,"
+                                " sent: %llu, received: %llu, queued: %zu, in_flight: %zu, dropped: %llu,"
+                                " junk: %llu}",
+                                session->address, wire->dialect ? wire->dialect->name : NULL,
+                                wire->codec ? wire->codec->name : NULL,
+                                session->stream ? session->stream->kind->name : NULL, (int)peer.pid,
+                                peer.pid < 0 ? -1L : (long)peer.uid, peer.pid < 0 ? -1L : (long)peer.gid,
+                                (unsigned long long)session->sent, (unsigned long long)session->received,
+                                buffer_size(&session->out), session->calls_by_id.count,
+                                (unsigned long long)session->dropped, (unsigned long long)session->junk);
+}
+
+ferry_loop *ferry_session_loop(const ferry_session *session)
+{
+        return session ? session->loop : NULL;
+}
+
+void ferry_session_set_userdata(ferry_session *session, void *userdata)
+{
+        if (session)
+                session->userdata = userdata;
+}
+
+void *ferry_session_userdata(const ferry_session *session)
+{
+        return session ? session->userdata : NULL;
+}

@@ -1,0 +1,197 @@
+/* What the files of this folder know of each other: sessions, their calls and messages.
+ *
+ * A message's way in: the stream says it can be read (io.c) → the frame reader → wire_read() → dispatch() to the
+ * handlers, or to the call that waits. Its way out: session_send() → the dialect writes it into the queue → the
+ * stream takes what it can. */
+#pragma once
+
+#include <ferry/session.h>
+
+#include "loop/loop.h"
+#include "stream/stream.h"
+#include "util/map.h"
+#include "wire/dialect.h"
+
+struct handlers;
+
+struct handler {
+        struct list link;
+        struct loop_grave grave;
+        unsigned kinds;
+        ferry_message_fn *fn;           /* NULL: kept for next */
+        void *userdata;
+        bool is_gone;
+};
+
+struct ferry_message {
+        struct block block;             /* that it stands in, with its texts, and its bytes unless they are large */
+        size_t references;
+        ferry_session *session;         /* NULL if that is gone */
+        struct list link;               /* among the messages of the session */
+        struct list queue_link;         /* among those that wait for next */
+        struct map_node node;           /* of a request that is not answered: by its id */
+        enum ferry_kind kind;
+        const char *type;
+        const char *id;                 /* as it stands on the wire */
+        size_t id_size;
+        const char *id_text;
+        const ferry_codec *codec;
+        struct block *payload;          /* where its bytes stand: its own block, or one of their own */
+        char *body_bytes;
+        size_t body_size;
+        struct check check;
+        const char *property;
+        bool is_decoded;
+        ferry_value *tree;
+        const ferry_value *body;
+        bool is_unanswered;             /* a request, and the peer waits */
+        bool is_unasked;                /* for next: a notification that has no handler */
+        size_t cost;                    /* of a request that is not answered, in the budget of its session */
+};
+
+struct ferry_call {
+        struct list link;               /* among the calls of the session, while in flight */
+        struct map_node node;
+        struct loop_timer timer;
+        struct loop_task task;          /* calls the callback */
+        struct loop_grave grave;
+        ferry_loop *loop;               /* NULL once that cannot be reached any more */
+        ferry_session *session;         /* NULL once it has ended */
+        struct loop_holder holder;
+        char id[WIRE_ID_TEXT_MAX];
+        uint64_t begin, end;            /* where its frame stands in all that the session sends */
+        int timeout_ms;
+        int status;
+        struct error error;
+        ferry_message *reply;
+        enum ferry_outcome outcome;
+        ferry_call_fn *fn;
+        void *userdata;
+        bool is_given;                  /* the loop frees it */
+        bool is_freed;
+};
+
+enum session_state {
+        SESSION_OPENING,                /* the stream is not up */
+        SESSION_OPEN,
+        SESSION_CLOSING,                /* we have closed it; what is queued is still sent */
+        SESSION_PEER_CLOSING,           /* the peer has said that it closes; its end of the stream comes */
+        SESSION_ENDED,
+};
+
+struct ferry_session {
+        struct loop_member member;
+        struct loop_grave grave;
+        ferry_loop *loop;
+        ferry_service *service;         /* of which it is a client, or NULL */
+        const struct handlers *service_handlers;
+        void (*service_ended)(ferry_session *session);
+        void (*service_spoke)(ferry_session *session);  /* a message has come */
+        void (*service_update)(ferry_session *session); /* a request was settled; or NULL */
+        struct list service_link;
+        enum session_state state;
+        bool is_forgotten;              /* the program has let go of it */
+        bool is_freed;
+        bool is_live;                   /* counts among what may still happen in the loop */
+        bool is_stream_closed;
+        bool is_overdue;                /* a call has timed out, and nothing was heard since */
+        bool has_told_closed;           /* FERRY_KIND_CLOSED */
+        bool has_told_opened;
+        char *address;
+        struct stream *stream;
+        struct wire wire;
+        struct error error;
+        struct loop_failure failure;
+        ferry_session_options options;
+
+        struct frame_reader readers[STREAM_INPUTS];
+        struct loop_task work;          /* frames wait to be handled, or the end to be told */
+        bool is_input_over;
+        int end_code;
+        char *end_sentence;
+
+        struct buffer out;              /* what the stream has not taken yet */
+        uint64_t out_begin;             /* where that begins in all that was ever sent */
+        size_t queue_max;
+        bool has_hello;                 /* ours is sent */
+        bool is_output_broken;
+        int notify_error;               /* the first that was not taken since the last flush */
+        struct error notify_sentence;
+        uint64_t ping, pong;
+
+        struct list calls;
+        struct map calls_by_id;
+        struct list messages;
+        struct map requests_by_id;
+        size_t held;                    /* bytes of requests that are not answered */
+        struct list next;               /* messages for ferry_session_next() */
+        size_t next_count;              /* notifications among them that nobody asked for */
+        ferry_message *lent;
+        struct list handlers;
+        struct loop_timer close_timer;
+        int close_timeout_ms;
+        void *userdata;
+
+        uint64_t sent, received, dropped, junk;
+        bool is_debugged;
+};
+
+struct handlers {
+        struct list list;
+};
+
+/* session.c */
+ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address);
+void session_begin(ferry_session *session);             /* its stream is there */
+void session_finish(ferry_session *session, int code, const char *format, ...)
+        __attribute__((__format__(__printf__, 3, 4)));
+void session_tell(const ferry_session *session);
+int session_status_for_sending(const ferry_session *session, struct error *error);
+void session_update(ferry_session *session);
+void session_free(ferry_session *session);
+void session_opened(ferry_session *session);            /* the stream is up */
+void session_stream_closed(ferry_session *session);     /* it is closed to the end */
+void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
+void session_close_is_late(struct loop_timer *timer);
+
+/* io.c */
+extern const struct stream_owner session_stream_owner;
+int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
+                 struct error *error);
+/* The same with a body by template; the arguments are used up. */
+int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
+                          struct error *error, const char *format, va_list arguments);
+void session_work(struct loop_task *task);
+/* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
+void session_refuse_rest(ferry_session *session);
+void session_flush_now(ferry_session *session);
+void session_withdraw(ferry_session *session, uint64_t begin, uint64_t end);
+void session_end_input(ferry_session *session, int code, const char *sentence);
+
+/* dispatch.c */
+void dispatch(ferry_session *session, ferry_message *message);
+void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes, size_t size);
+int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, void *userdata);
+void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata);
+void handlers_free(struct list *handlers);
+void session_drop_next(ferry_session *session);
+
+/* message.c */
+ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
+                           const struct incoming *incoming);
+ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes,
+                                size_t size);
+void message_fail(ferry_message *request, enum wire_kind kind, const char *format, ...)
+        __attribute__((__format__(__printf__, 3, 4)));
+void message_settle(ferry_message *request);
+/* The session goes. */
+void message_forget_session(ferry_message *message);
+
+/* call.c */
+void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
+        __attribute__((__format__(__printf__, 5, 6)));
+void calls_end(ferry_session *session, int status, const char *sentence);
+
+/* debug.c */
+void debug_message(const ferry_session *session, const char *direction, const char *kind, const char *type,
+                   const ferry_value *body);

@@ -1,0 +1,34 @@
+/* The spelling of addresses. Nothing is opened here. */
+#include <ferry/address.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/un.h>
+
+int ferry_address_scheme(const char *address)
+{
+        static const struct {
+                const char *prefix;
+                enum ferry_scheme scheme;
+        } schemes[] = {
+                { "unix:", FERRY_SCHEME_UNIX },   { "exec:", FERRY_SCHEME_EXEC }, { "stdio:", FERRY_SCHEME_STDIO },
+                { "file:", FERRY_SCHEME_FILE },   { "fd:", FERRY_SCHEME_FD },
+        };
+
+        for (size_t i = 0; address && i < sizeof schemes / sizeof *schemes; i++) {
+                size_t size = strlen(schemes[i].prefix);
+                const char *text = address + size;
+
+                if (strncmp(address, schemes[i].prefix, size) != 0)
+                        continue;
+                if (schemes[i].scheme == FERRY_SCHEME_UNIX) {
+                        if (strlen(text) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
+                                return -ENAMETOOLONG;
+                        return *text ? FERRY_SCHEME_UNIX : -EINVAL;
+                }
+                if (schemes[i].scheme == FERRY_SCHEME_STDIO && *text)
+                        return -EINVAL;
+                return schemes[i].scheme;
+        }
+        return -EINVAL;
+}

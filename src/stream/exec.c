@@ -1,0 +1,374 @@
+/* A child's stdin and stdout. Invariants: its stderr is always drained, so it never blocks there; it is waited for,
+ * whatever happens to it or to us; what it wrote is read before its end is told.
+ *
+ * The end of what it writes and its own end come in any order, or one of them never: a program that it has left
+ * behind may hold the pipe, or it may close its output and live on. The first of the two is followed by a short
+ * wait for the other. Closing is: end its stdin, wait, TERM to its process group, wait, KILL. */
+#include "loop/child.h"
+#include "stream/stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+        STDERR_LINE_MAX = 4096,                /* longer lines of stderr come in pieces */
+        TAIL_MAX = 400,                 /* of stderr, for the sentence about the end */
+        STAGE_DEFAULT_NS = 1000000000,
+};
+
+enum stage { STAGE_NONE, STAGE_GRACE, STAGE_TERM, STAGE_KILL };
+
+struct exec_stream {
+        struct stream stream;
+        struct child child;
+        struct endpoint errors; /* its stderr */
+        struct loop_source errors_source;
+        char line[STDERR_LINE_MAX];
+        size_t line_size;
+        char tail[TAIL_MAX + 1];
+        size_t tail_size;
+        struct loop_timer stage_timer;
+        enum stage stage;
+        int64_t stage_ns;
+        bool is_output_over;    /* its stdout was read to the end */
+};
+
+static struct exec_stream *exec_of(struct stream *stream)
+{
+        return container_of(stream, struct exec_stream, stream);
+}
+
+/* Its stderr ------------------------------------------------------------------------------------------ */
+
+static void keep_tail(struct exec_stream *exec, const char *bytes, size_t size)
+{
+        size_t over;
+
+        if (size > TAIL_MAX) {
+                bytes += size - TAIL_MAX;
+                size = TAIL_MAX;
+        }
+        over = exec->tail_size + size > TAIL_MAX ? exec->tail_size + size - TAIL_MAX : 0;
+        memmove(exec->tail, exec->tail + over, exec->tail_size - over);
+        exec->tail_size -= over;
+        memcpy(exec->tail + exec->tail_size, bytes, size);
+        exec->tail_size += size;
+}
+
+/* Take a line of that size, and @skip bytes behind it, out of what was read, and hand it over. */
+static void hand_over(struct exec_stream *exec, size_t size, size_t skip)
+{
+        char line[STDERR_LINE_MAX];
+
+        memcpy(line, exec->line, size);
+        exec->line_size -= size + skip;
+        memmove(exec->line, exec->line + size + skip, exec->line_size);
+        if (!exec->stream.is_closing)
+                exec->stream.owner->text(&exec->stream, "stderr", line, size);
+}
+
+static void take_lines(struct exec_stream *exec, bool is_last)
+{
+        char *newline;
+
+        while (!exec->stream.is_freed && (newline = memchr(exec->line, '\n', exec->line_size)))
+                hand_over(exec, (size_t)(newline - exec->line), 1);
+        if (!exec->stream.is_freed && exec->line_size > 0 && (is_last || exec->line_size == STDERR_LINE_MAX))
+                hand_over(exec, exec->line_size, 0);
+}
+
+/* Returns whether there was something. */
+static bool read_errors(struct exec_stream *exec)
+{
+        ssize_t got;
+
+        if (exec->errors.way == ENDPOINT_NONE || exec->stream.is_freed)
+                return false;
+        got = endpoint_read(&exec->errors, exec->line + exec->line_size, STDERR_LINE_MAX - exec->line_size);
+        if (got == -EAGAIN)
+                return false;
+        if (got > 0) {
+                keep_tail(exec, exec->line + exec->line_size, (size_t)got);
+                exec->line_size += (size_t)got;
+        } else {
+                loop_source_set(&exec->errors_source, 0);
+                endpoint_deinit(&exec->errors);
+        }
+        take_lines(exec, got <= 0);
+        return got > 0;
+}
+
+static void errors_are_ready(struct loop_source *source, uint32_t events)
+{
+        (void)events;
+        read_errors(container_of(source, struct exec_stream, errors_source));
+}
+
+/* The end --------------------------------------------------------------------------------------------- */
+
+/* The last lines of stderr on one line. */
+static void describe_tail(struct exec_stream *exec, char *text, size_t size)
+{
+        size_t begin = 0, used = 0;
+
+        while (exec->tail_size > 0 && exec->tail[exec->tail_size - 1] == '\n')
+                exec->tail_size--;
+        exec->tail[exec->tail_size] = '\0';
+        /* What was cut off in front does not begin with a line. */
+        if (exec->tail_size >= TAIL_MAX - 1 && strchr(exec->tail, '\n'))
+                begin = (size_t)(strchr(exec->tail, '\n') + 1 - exec->tail);
+        text[0] = '\0';
+        if (begin < exec->tail_size)
+                used = (size_t)snprintf(text, size, "; its last words: ");
+        for (size_t i = begin; i < exec->tail_size && used + 4 < size; i++) {
+                unsigned char c = (unsigned char)exec->tail[i];
+
+                if (c == '\n') {
+                        memcpy(text + used, " | ", 3);
+                        used += 3;
+                } else
+                        text[used++] = (char)(c < 0x20 ? ' ' : c);
+        }
+        text[used] = '\0';
+}
+
+static void end(struct stream *stream)
+{
+        struct exec_stream *exec = exec_of(stream);
+        char status[128], words[TAIL_MAX * 3 + 32];
+        bool is_fine;
+
+        /* Not for ever: somebody else may still write there. */
+        for (int i = 0; i < 64 && read_errors(exec); i++)
+                ;
+        if (stream->is_freed)
+                return;
+        take_lines(exec, true);
+        if (stream->is_freed)
+                return;
+        child_describe(&exec->child, status, sizeof status);
+        describe_tail(exec, words, sizeof words);
+        is_fine = exec->child.has_ended && !exec->child.is_killed && exec->child.status == 0;
+        if (!exec->child.has_ended)
+                stream_end(stream, stream->output_error ? -ECONNRESET : 0, "the child has closed its %s but %s%s",
+                           stream->output_error ? "input" : "output", status, words);
+        else
+                stream_end(stream, is_fine ? 0 : -ECONNRESET, "the child %s%s", status, is_fine ? "" : words);
+}
+
+static bool input_ended(struct stream *stream)
+{
+        struct exec_stream *exec = exec_of(stream);
+
+        exec->is_output_over = true;
+        if (exec->child.has_ended)
+                return false;
+        loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
+        return true;
+}
+
+static void next_stage(struct exec_stream *exec);
+
+static void is_closed(struct exec_stream *exec)
+{
+        loop_timer_stop(exec->stream.loop, &exec->stage_timer);
+        exec->stage = STAGE_NONE;
+        exec->stream.owner->closed(&exec->stream);
+}
+
+static void child_ended(struct child *child)
+{
+        struct exec_stream *exec = container_of(child, struct exec_stream, child);
+        struct stream *stream = &exec->stream;
+
+        /* Its process group may outlive it, and hold its output open; it keeps its number as long as the child is
+         * not reaped. */
+        if (exec->stage == STAGE_TERM && !exec->is_output_over) {
+                child_ignore(child);
+                return;
+        }
+        if (!child_reap(child))
+                return;
+        if (stream->is_closing)
+                is_closed(exec);
+        else if (stream->is_input_ended[0])
+                end(stream);
+        else if (stream_drain(stream))
+                loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
+}
+
+/* While it is being closed nobody wants what it writes, but it must not block on it. */
+static void discard(struct loop_source *source, uint32_t events)
+{
+        struct stream *stream = container_of(source, struct stream, in_sources[0]);
+        struct exec_stream *exec = exec_of(stream);
+        char bytes[4096];
+        ssize_t got = endpoint_read(&stream->inputs[0], bytes, sizeof bytes);
+
+        (void)events;
+        if (got > 0 || got == -EAGAIN)
+                return;
+        loop_source_set(source, 0);
+        exec->is_output_over = true;
+        if (exec->stage == STAGE_TERM)
+                child_ended(&exec->child);
+}
+
+static void next_stage(struct exec_stream *exec)
+{
+        ferry_loop *loop = exec->stream.loop;
+
+        if (exec->stage == STAGE_GRACE) {
+                exec->stage = STAGE_TERM;
+                child_signal(&exec->child, SIGTERM);
+                /* A stopped process would not hear it. */
+                child_signal(&exec->child, SIGCONT);
+                loop_timer_start(loop, &exec->stage_timer, sys_now() + exec->stage_ns);
+        } else if (exec->stage == STAGE_TERM) {
+                exec->stage = STAGE_KILL;
+                child_signal(&exec->child, SIGKILL);
+                loop_source_set(&exec->child.source, EPOLLIN);
+        }
+}
+
+static void stage_is_over(struct loop_timer *timer)
+{
+        next_stage(container_of(timer, struct exec_stream, stage_timer));
+}
+
+static bool close_child(struct stream *stream, int64_t grace_ns)
+{
+        struct exec_stream *exec = exec_of(stream);
+
+        if (exec->child.has_ended)
+                return false;
+        exec->stage = STAGE_GRACE;
+        exec->stage_ns = grace_ns > 0 && grace_ns < INT64_MAX ? grace_ns : STAGE_DEFAULT_NS;
+        stream->in_sources[0].fn = discard;
+        if (!exec->is_output_over)
+                loop_source_set(&stream->in_sources[0], EPOLLIN);
+        if (grace_ns == 0)
+                next_stage(exec);
+        else if (grace_ns != INT64_MAX)
+                loop_timer_start(stream->loop, &exec->stage_timer, sys_now() + grace_ns);
+        return true;
+}
+
+static void free_child(struct stream *stream, bool is_foreign)
+{
+        struct exec_stream *exec = exec_of(stream);
+
+        loop_timer_stop(stream->loop, &exec->stage_timer);
+        if (!is_foreign)
+                loop_source_set(&exec->errors_source, 0);
+        endpoint_deinit(&exec->errors);
+        child_deinit(&exec->child);
+}
+
+static const struct stream_kind exec_kind = {
+        .name = "exec",
+        .has_junk = true,
+        .input_ended = input_ended,
+        .end = end,
+        .close = close_child,
+        .free = free_child,
+};
+
+/* Beginning ------------------------------------------------------------------------------------------- */
+
+/* Three pipes, [0] to read and [1] to write: 0 leads to the child, 1 and 2 come from it. */
+static int make_pipes(int pipes[3][2])
+{
+        for (int i = 0; i < 3; i++) {
+                int error = sys_pipe(pipes[i]);
+
+                if (error)
+                        return error;
+        }
+        return 0;
+}
+
+static void close_all(int pipes[3][2])
+{
+        for (int i = 0; i < 3; i++)
+                for (int k = 0; k < 2; k++)
+                        if (pipes[i][k] >= 0)
+                                sys_close(pipes[i][k]);
+}
+
+/* The ends that stay here are taken out of @pipes. */
+static int take_ends(struct exec_stream *exec, int pipes[3][2])
+{
+        struct stream *stream = &exec->stream;
+        int error = endpoint_init(&stream->output, pipes[0][1], true, true);
+
+        if (!error) {
+                pipes[0][1] = -1;
+                error = endpoint_init(&stream->inputs[0], pipes[1][0], false, true);
+        }
+        if (!error) {
+                pipes[1][0] = -1;
+                error = endpoint_init(&exec->errors, pipes[2][0], false, true);
+        }
+        if (!error)
+                pipes[2][0] = -1;
+        return error;
+}
+
+static int start(struct exec_stream *exec, const char *command, const ferry_session_options *options)
+{
+        int pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+        struct child_spec spec = {
+                .command = command,
+                .argv = options->argv,
+                .env = options->env,
+                .directory = options->directory,
+        };
+        int error = make_pipes(pipes);
+
+        if (!error)
+                error = take_ends(exec, pipes);
+        if (!error) {
+                spec.fds[0] = pipes[0][0];
+                spec.fds[1] = pipes[1][1];
+                spec.fds[2] = pipes[2][1];
+                error = child_start(&exec->child, exec->stream.loop, &spec, child_ended);
+        }
+        close_all(pipes);
+        return error;
+}
+
+int stream_open_exec(const struct stream_place *place, const char *text,
+                     const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+{
+        struct exec_stream *exec;
+        int failure;
+
+        if (!*text && (!options->argv || !options->argv[0]))
+                return error_set(error, -EINVAL, "exec: names no command, and the options have no argv");
+        exec = sys_alloc_zeroed(sizeof *exec);
+        if (!exec)
+                return error_set(error, -ENOMEM, "no memory for a child");
+        stream_init(&exec->stream, &exec_kind, place);
+        exec->errors = (struct endpoint){ .fd = -1, .io = -1 };
+        exec->errors_source = (struct loop_source){ .loop = place->loop, .fd = -1, .fn = errors_are_ready };
+        exec->stage_timer.fn = stage_is_over;
+        failure = start(exec, text, options);
+        if (!failure) {
+                exec->errors_source.fd = exec->errors.fd;
+                failure = loop_source_set(&exec->errors_source, EPOLLIN);
+        }
+        if (failure) {
+                error_set(error, failure, "%s cannot be started%s%s: %s",
+                          options->argv && options->argv[0] ? options->argv[0] : text,
+                          options->directory ? " in " : "", options->directory ? options->directory : "",
+                          error_describe(failure));
+                child_signal(&exec->child, SIGKILL);
+                stream_free(&exec->stream);
+                return failure;
+        }
+        exec->stream.peer = (ferry_peer){ .pid = exec->child.pid, .uid = sys_uid(), .gid = sys_gid() };
+        *ret_stream = &exec->stream;
+        return 0;
+}

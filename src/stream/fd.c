@@ -1,0 +1,154 @@
+/* Streams over descriptors that the program has: fd:IN,OUT, the option fds, and accepted sockets; and streams of
+ * the program's own. */
+#include "stream/stream.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+static const struct stream_kind fds_kind = { .name = "fd", .has_junk = true };
+static const struct stream_kind socket_kind = { .name = "socket" };
+
+/* Put descriptors into a stream: @fds to read, to write, to read too. All are taken over, or none. */
+static int take(struct stream *stream, const int fds[3])
+{
+        bool is_one = fds[0] >= 0 && fds[0] == fds[1];
+        int error = 0;
+
+        if (fds[0] >= 0)
+                error = endpoint_init(&stream->inputs[0], fds[0], false, false);
+        if (!error && fds[1] >= 0) {
+                error = endpoint_init(&stream->output, fds[1], true, false);
+                stream->output.is_shared = is_one;
+        }
+        if (!error && fds[2] >= 0)
+                error = endpoint_init(&stream->inputs[1], fds[2], false, false);
+        for (int i = 0; i < 3 && !error; i++)
+                if (fds[i] >= 0)
+                        error = sys_set_close_on_exec(fds[i]);
+        if (!error)
+                return 0;
+        /* The caller keeps them: only what was opened again is ours. */
+        struct endpoint *all[] = { &stream->inputs[0], &stream->output, &stream->inputs[1] };
+
+        for (int i = 0; i < 3; i++) {
+                all[i]->is_shared = true;
+                endpoint_deinit(all[i]);
+        }
+        return error;
+}
+
+static int parse_number(const char **at)
+{
+        char *end;
+        long number = strtol(*at, &end, 10);
+
+        if (end == *at || **at < '0' || **at > '9' || number > INT_MAX)
+                return -1;
+        *at = end;
+        return (int)number;
+}
+
+/* IN,OUT, of which one may be left out; or N for both. */
+static int parse_fds(const char *text, int fds[3])
+{
+        fds[0] = *text == ',' ? -1 : parse_number(&text);
+        if (*text == '\0') {
+                fds[1] = fds[0];
+                return fds[0] < 0 ? -EINVAL : 0;
+        }
+        if (*text++ != ',' || (*text == '\0' && fds[0] < 0))
+                return -EINVAL;
+        if (*text == '\0')
+                return 0;
+        fds[1] = parse_number(&text);
+        return fds[1] < 0 || *text ? -EINVAL : 0;
+}
+
+int stream_open_fds(const struct stream_place *place, const char *text,
+                    const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+{
+        int fds[3] = { -1, -1, -1 };
+        struct stream *stream;
+        bool is_socket;
+        int failure;
+
+        if (*text) {
+                if (parse_fds(text, fds) < 0)
+                        return error_set(error, -EINVAL, "fd:%s is no address: write fd:IN,OUT or fd:N", text);
+        } else {
+                for (int i = 0; i < 3 && options->fds && options->fds[i] != -1; i++)
+                        fds[i] = options->fds[i];
+                if (fds[0] < 0 && fds[1] < 0)
+                        return error_set(error, -EINVAL, "no descriptor is given");
+                if (fds[1] < 0)
+                        fds[1] = fds[0];
+        }
+        stream = sys_alloc_zeroed(sizeof *stream);
+        if (!stream)
+                return error_set(error, -ENOMEM, "no memory for a stream");
+        stream_init(stream, &fds_kind, place);
+        failure = take(stream, fds);
+        if (failure) {
+                sys_free(stream);
+                return error_set(error, failure, "descriptor %d or %d cannot be used: %s", fds[0], fds[1],
+                                 error_describe(failure));
+        }
+        is_socket = stream->inputs[0].way == ENDPOINT_SOCKET && stream->inputs[1].way == ENDPOINT_NONE;
+        if (is_socket)
+                stream->kind = &socket_kind;
+        *ret_stream = stream;
+        return 0;
+}
+
+int stream_accept(const struct stream_place *place, int fd, struct stream **ret_stream)
+{
+        struct stream *stream = sys_alloc_zeroed(sizeof *stream);
+        int error;
+
+        if (!stream)
+                return -ENOMEM;
+        stream_init(stream, &socket_kind, place);
+        error = take(stream, (const int[]){ fd, fd, -1 });
+        if (error) {
+                sys_free(stream);
+                return error;
+        }
+        stream_read_peer(stream);
+        error = stream_start(stream);
+        if (error) {
+                stream->inputs[0].is_shared = true;     /* the caller keeps it */
+                stream_free(stream);
+                return error;
+        }
+        *ret_stream = stream;
+        return 0;
+}
+
+static void close_program(struct stream *stream, bool is_foreign)
+{
+        const ferry_stream *program = stream->inputs[0].stream;
+
+        if (program->close && !is_foreign)
+                program->close(program);
+}
+
+static const struct stream_kind program_kind = { .name = "program", .has_junk = true, .free = close_program };
+
+int stream_open_program(const struct stream_place *place, const char *text,
+                        const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+{
+        struct stream *stream;
+
+        (void)text;
+        if (options->stream->fd < 0 || !options->stream->read || !options->stream->write)
+                return error_set(error, -EINVAL, "a stream of the program's own needs fd, read and write");
+        stream = sys_alloc_zeroed(sizeof *stream);
+        if (!stream)
+                return error_set(error, -ENOMEM, "no memory for a stream");
+        stream_init(stream, &program_kind, place);
+        endpoint_init_program(&stream->inputs[0], options->stream);
+        endpoint_init_program(&stream->output, options->stream);
+        *ret_stream = stream;
+        return 0;
+}

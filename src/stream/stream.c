@@ -1,0 +1,345 @@
+/* What all streams share: their place in the loop, reading, writing, ending. Invariants: a stream that has told
+ * its end tells nothing more but that it has closed; what can be read is read before the end is told, whatever
+ * has happened to the other direction. */
+#include "stream/stream.h"
+
+#include <ferry/address.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool is_out_shared(const struct stream *stream)
+{
+        return stream->output.fd >= 0 && stream->output.fd == stream->inputs[0].fd;
+}
+
+/* Bring what the loop waits for up to date. */
+static int update(struct stream *stream)
+{
+        bool wants_write = stream->is_open && stream->wants_write && stream->output.way != ENDPOINT_NONE &&
+                           !stream->output_error;
+        int error = 0;
+
+        for (int i = 0; i < STREAM_INPUTS && !error; i++) {
+                bool wants_read = stream->is_open && stream->wants_read && !stream->is_input_ended[i] &&
+                                  stream->inputs[i].way != ENDPOINT_NONE;
+                uint32_t events = wants_read ? EPOLLIN : 0;
+
+                if (i == 0 && wants_write && is_out_shared(stream))
+                        events |= EPOLLOUT;
+                error = loop_source_set(&stream->in_sources[i], events);
+        }
+        if (!error && !is_out_shared(stream))
+                error = loop_source_set(&stream->out_source, wants_write ? EPOLLOUT : 0);
+        return error;
+}
+
+static void update_or_end(struct stream *stream)
+{
+        int error = stream->is_freed ? 0 : update(stream);
+
+        if (error < 0 && error != -ECHILD)
+                stream_end(stream, error, "the descriptor cannot be watched: %s", error_describe(error));
+}
+
+void stream_end(struct stream *stream, int code, const char *format, ...)
+{
+        char sentence[1024];
+        va_list arguments;
+
+        if (stream->has_ended || stream->is_freed)
+                return;
+        va_start(arguments, format);
+        vsnprintf(sentence, sizeof sentence, format, arguments);
+        va_end(arguments);
+        stream->has_ended = true;
+        stream->is_input_ended[0] = stream->is_input_ended[1] = true;
+        loop_timer_stop(stream->loop, &stream->linger);
+        update(stream);
+        stream->owner->ended(stream, code, sentence);
+}
+
+static void end_in_order(struct stream *stream)
+{
+        if (stream->kind->end)
+                stream->kind->end(stream);
+        else if (stream->output_error)
+                stream_end(stream, -ECONNRESET, "the other side reads no more");
+        else
+                stream_end(stream, 0, "the other side has closed the connection");
+}
+
+/* The main input has ended. */
+static void input_ended(struct stream *stream)
+{
+        if (stream->kind->input_ended && stream->kind->input_ended(stream))
+                update_or_end(stream);
+        else
+                end_in_order(stream);
+}
+
+static void linger_is_over(struct loop_timer *timer)
+{
+        struct stream *stream = container_of(timer, struct stream, linger);
+
+        if (stream_drain(stream))
+                end_in_order(stream);
+}
+
+void stream_read_peer(struct stream *stream)
+{
+        struct ucred peer;
+
+        if (sys_get_socket_option(stream->inputs[0].fd, SO_PEERCRED, &peer, sizeof peer) == 0 && peer.pid > 0)
+                stream->peer = (ferry_peer){ .pid = peer.pid, .uid = peer.uid, .gid = peer.gid };
+}
+
+static void in_is_ready(struct stream *stream, uint32_t events)
+{
+        bool can_write = (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && stream->wants_write;
+
+        if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) && stream->wants_read)
+                stream->owner->readable(stream);
+        if (can_write && !stream->is_freed && !stream->has_ended)
+                stream->owner->writable(stream);
+}
+
+static void first_is_ready(struct loop_source *source, uint32_t events)
+{
+        in_is_ready(container_of(source, struct stream, in_sources[0]), events);
+}
+
+static void second_is_ready(struct loop_source *source, uint32_t events)
+{
+        in_is_ready(container_of(source, struct stream, in_sources[1]), events);
+}
+
+static void out_is_ready(struct loop_source *source, uint32_t events)
+{
+        struct stream *stream = container_of(source, struct stream, out_source);
+
+        (void)events;
+        stream->owner->writable(stream);
+}
+
+void stream_init(struct stream *stream, const struct stream_kind *kind, const struct stream_place *place)
+{
+        ferry_loop *loop = place->loop;
+
+        stream->kind = kind;
+        stream->loop = loop;
+        stream->owner = place->owner;
+        stream->object = place->object;
+        stream->peer = (ferry_peer){ .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+        stream->linger.fn = linger_is_over;
+        stream->output = (struct endpoint){ .fd = -1, .io = -1 };
+        for (int i = 0; i < STREAM_INPUTS; i++) {
+                stream->inputs[i] = stream->output;
+                stream->in_sources[i] = (struct loop_source){
+                        .loop = loop, .fd = -1, .fn = i == 0 ? first_is_ready : second_is_ready
+                };
+        }
+        stream->out_source = (struct loop_source){ .loop = loop, .fd = -1, .fn = out_is_ready };
+}
+
+int stream_start(struct stream *stream)
+{
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                stream->in_sources[i].fd = stream->inputs[i].fd;
+        stream->out_source.fd = stream->output.fd;
+        stream->is_open = true;
+        return update(stream);
+}
+
+ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
+{
+        ssize_t got;
+
+        if (stream->inputs[input].way == ENDPOINT_NONE || stream->is_input_ended[input])
+                return 0;
+        got = endpoint_read(&stream->inputs[input], buffer, size);
+        if (got > 0)
+                return got;
+        if (got == -EAGAIN)
+                return 0;
+        stream->is_input_ended[input] = true;
+        /* Closed with bytes of ours unread: to us it is the end all the same. */
+        if (got == -ECONNRESET)
+                got = 0;
+        if (got == 0 && input == 0)
+                input_ended(stream);
+        else if (got == 0)
+                update_or_end(stream);
+        else
+                stream_end(stream, (int)got, "reading failed: %s", error_describe((int)got));
+        return got;
+}
+
+ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
+{
+        ssize_t put;
+
+        if (!stream->is_open || stream->output.way == ENDPOINT_NONE)
+                return stream->is_open ? -EBADF : 0;
+        if (stream->output_error)
+                return stream->output_error;
+        put = endpoint_write(&stream->output, bytes, size);
+        if (put >= 0)
+                return put;
+        if (put == -EAGAIN)
+                return 0;
+        stream->output_error = (int)put;
+        update(stream);
+        /* What the other side has still sent is read first; its end tells more than our error. */
+        if (stream_has_input(stream))
+                loop_timer_start(stream->loop, &stream->linger,
+                                 loop_deadline(put == -EPIPE || put == -ECONNRESET ? STREAM_LINGER_MS : 0));
+        else
+                stream_end(stream, put == -EPIPE ? -ECONNRESET : (int)put, "writing failed: %s",
+                           error_describe((int)put));
+        return put;
+}
+
+bool stream_drain(struct stream *stream)
+{
+        while (!stream->is_freed && !stream->has_ended && !stream->is_input_ended[0] && stream->wants_read) {
+                struct pollfd poll = { .fd = stream->inputs[0].fd, .events = POLLIN };
+
+                if (stream->inputs[0].way == ENDPOINT_NONE || sys_poll(&poll, 1, 0) <= 0)
+                        break;
+                stream->owner->readable(stream);
+        }
+        return !stream->is_freed && !stream->has_ended;
+}
+
+void stream_want_read(struct stream *stream, bool wants)
+{
+        if (stream->wants_read == wants || stream->has_ended)
+                return;
+        stream->wants_read = wants;
+        update_or_end(stream);
+}
+
+void stream_want_write(struct stream *stream, bool wants)
+{
+        if (stream->wants_write == wants || stream->has_ended)
+                return;
+        stream->wants_write = wants;
+        update_or_end(stream);
+}
+
+bool stream_has_input(const struct stream *stream)
+{
+        return stream->inputs[0].way != ENDPOINT_NONE && !stream->is_input_ended[0] && !stream->has_ended;
+}
+
+bool stream_has_output(const struct stream *stream)
+{
+        return stream->output.way != ENDPOINT_NONE || !stream->is_open;
+}
+
+void stream_close_output(struct stream *stream)
+{
+        if (is_out_shared(stream) && stream->output.way == ENDPOINT_SOCKET && !stream->output_error)
+                sys_shutdown(stream->output.io, SHUT_WR);
+        stream->wants_write = false;
+        update(stream);
+        if (!is_out_shared(stream))
+                loop_source_set(&stream->out_source, 0);
+        endpoint_deinit(&stream->output);
+        stream->out_source.fd = -1;
+}
+
+void stream_close(struct stream *stream, int grace_ms)
+{
+        if (stream->is_closing)
+                return;
+        stream->is_closing = true;
+        stream->has_ended = true;
+        loop_timer_stop(stream->loop, &stream->linger);
+        stream->wants_read = false;
+        stream_close_output(stream);
+        update(stream);
+        if (!stream->kind->close ||
+            !stream->kind->close(stream, grace_ms < 0 ? INT64_MAX : (int64_t)grace_ms * 1000000))
+                stream->owner->closed(stream);
+}
+
+static void bury(struct loop_grave *grave)
+{
+        sys_free(container_of(grave, struct stream, grave));
+}
+
+void stream_free(struct stream *stream)
+{
+        bool is_foreign = loop_is_foreign(stream->loop);
+
+        if (stream->is_freed)
+                return;
+        stream->is_freed = true;
+        loop_timer_stop(stream->loop, &stream->linger);
+        if (!is_foreign) {
+                for (int i = 0; i < STREAM_INPUTS; i++)
+                        loop_source_set(&stream->in_sources[i], 0);
+                loop_source_set(&stream->out_source, 0);
+        }
+        if (stream->kind->free)
+                stream->kind->free(stream, is_foreign);
+        endpoint_deinit(&stream->output);
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                endpoint_deinit(&stream->inputs[i]);
+        loop_bury(stream->loop, &stream->grave, bury);
+}
+
+static int open_kind(const struct stream_place *place, const char *address, const ferry_session_options *options,
+                     struct stream **ret_stream, struct error *error)
+{
+        const char *text = address ? strchr(address, ':') : NULL;
+
+        text = text ? text + 1 : "";
+        if (!address && options->stream)
+                return stream_open_program(place, text, options, ret_stream, error);
+        if (!address && options->fds)
+                return stream_open_fds(place, text, options, ret_stream, error);
+        if (!address)
+                return error_set(error, -EINVAL, "there is no address, and the options name neither fds nor a stream");
+        switch (ferry_address_scheme(address)) {
+        case FERRY_SCHEME_UNIX:
+                return stream_open_unix(place, text, options, ret_stream, error);
+        case FERRY_SCHEME_EXEC:
+                return stream_open_exec(place, text, options, ret_stream, error);
+        case FERRY_SCHEME_STDIO:
+                return stream_open_stdio(place, text, options, ret_stream, error);
+        case FERRY_SCHEME_FILE:
+                return stream_open_file(place, text, options, ret_stream, error);
+        case FERRY_SCHEME_FD:
+                return stream_open_fds(place, text, options, ret_stream, error);
+        case -ENAMETOOLONG:
+                return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: %s", text);
+        default:
+                return error_set(error, -EINVAL,
+                                 "%s is no address: write unix:PATH, exec:COMMAND, stdio:, file:IN,OUT or fd:IN,OUT",
+                                 address);
+        }
+}
+
+int stream_open(const struct stream_place *place, const char *address, const ferry_session_options *options,
+                struct stream **ret_stream, struct error *error)
+{
+        struct stream *stream;
+        int code = open_kind(place, address, options, &stream, error);
+
+        if (code)
+                return code;
+        /* One that has no descriptor yet is still being opened. */
+        if (stream->inputs[0].way != ENDPOINT_NONE || stream->output.way != ENDPOINT_NONE)
+                code = stream_start(stream);
+        if (code) {
+                stream_free(stream);
+                return error_set(error, code, "the descriptor cannot be watched: %s", error_describe(code));
+        }
+        *ret_stream = stream;
+        return 0;
+}

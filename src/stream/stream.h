@@ -1,0 +1,121 @@
+/* Streams: what moves the bytes of a session. One struct for all kinds; nobody above asks which it is.
+ *
+ * A stream is opened, tells that it is up, and then when it can be read or written. At the end of what can be read
+ * it tells that it has ended, once, after all bytes were read, with a sentence about why. Closing it goes on in
+ * the background until it tells that it has closed. */
+#pragma once
+
+#include "loop/loop.h"
+#include "stream/endpoint.h"
+
+enum {
+        STREAM_INPUTS = 2,      /* the second is one more descriptor to read, which only users ask for */
+        STREAM_LINGER_MS = 100, /* between the end of what a child writes and its own end */
+};
+
+struct stream;
+
+/* What a stream tells its owner. They may free it. */
+struct stream_owner {
+        void (*opened)(struct stream *stream);
+        void (*readable)(struct stream *stream);
+        void (*writable)(struct stream *stream);
+        /* A line that is no part of the conversation: what a child has written to its stderr. */
+        void (*text)(struct stream *stream, const char *source, const char *bytes, size_t size);
+        /* Nothing more can be read. @code 0: in order; the sentence is there in any case. */
+        void (*ended)(struct stream *stream, int code, const char *sentence);
+        /* Closing is done. */
+        void (*closed)(struct stream *stream);
+};
+
+/* Where a stream lives, and whom it tells. */
+struct stream_place {
+        ferry_loop *loop;
+        const struct stream_owner *owner;
+        void *object;           /* the owner's */
+};
+
+struct stream_kind {
+        const char *name;
+        bool has_junk;          /* other code may write to it, too */
+        /* Any of these may be NULL. The main input has ended: true if the end is to be told later. */
+        bool (*input_ended)(struct stream *stream);
+        /* Tell the end, as all there is to read has been read. */
+        void (*end)(struct stream *stream);
+        /* Close; true if that goes on in the background. */
+        bool (*close)(struct stream *stream, int64_t grace_ns);
+        void (*free)(struct stream *stream, bool is_foreign);
+};
+
+struct stream {
+        const struct stream_kind *kind;
+        const struct stream_owner *owner;
+        void *object;
+        ferry_loop *loop;
+        struct endpoint inputs[STREAM_INPUTS];
+        struct endpoint output;
+        struct loop_source in_sources[STREAM_INPUTS];
+        struct loop_source out_source;          /* unless it is the same descriptor as the first input's */
+        struct loop_timer linger;               /* runs out: end now */
+        struct loop_grave grave;
+        bool is_input_ended[STREAM_INPUTS];
+        bool wants_read;
+        bool wants_write;
+        bool is_open;
+        bool has_ended;
+        bool is_closing;
+        bool is_freed;
+        int output_error;
+        ferry_peer peer;
+};
+
+/* Open a stream. Each returns 0 and the stream, or a negative errno with a sentence in @error. Nothing is told
+ * before the next round. */
+int stream_open(const struct stream_place *place, const char *address, const ferry_session_options *options,
+                struct stream **ret_stream, struct error *error);
+
+/* Of a service: a client's socket, which is taken over. */
+int stream_accept(const struct stream_place *place, int fd, struct stream **ret_stream);
+
+/* Read what is there: how much, 0 if there is nothing now, or a negative errno, after which the stream ends. */
+ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size);
+
+/* Write what is taken: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
+ssize_t stream_write(struct stream *stream, const void *bytes, size_t size);
+
+/* Whether it should tell when it can be read, written. */
+void stream_want_read(struct stream *stream, bool wants);
+void stream_want_write(struct stream *stream, bool wants);
+
+/* Whether bytes may still come; be sent. */
+bool stream_has_input(const struct stream *stream);
+bool stream_has_output(const struct stream *stream);
+
+/* Write no more, and end, within @grace_ms; a child that has not ended by then is told to, and after as long again
+ * (1 s if there was no grace) killed. */
+void stream_close(struct stream *stream, int grace_ms);
+
+/* At once, whatever it does. */
+void stream_free(struct stream *stream);
+
+/* For the kinds of streams. */
+void stream_init(struct stream *stream, const struct stream_kind *kind, const struct stream_place *place);
+int stream_start(struct stream *stream);        /* the endpoints are there: it is up; 0 or a negative errno */
+void stream_end(struct stream *stream, int code, const char *format, ...)
+        __attribute__((__format__(__printf__, 3, 4)));
+void stream_read_peer(struct stream *stream);   /* who is there */
+bool stream_drain(struct stream *stream);       /* let the owner read what is there; whether it still lives */
+void stream_close_output(struct stream *stream);
+
+int stream_open_fds(const struct stream_place *place, const char *text,
+                    const ferry_session_options *options, struct stream **ret_stream, struct error *error);
+int stream_open_program(const struct stream_place *place, const char *text,
+                        const ferry_session_options *options, struct stream **ret_stream, struct error *error);
+int stream_open_file(const struct stream_place *place, const char *text,
+                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);
+int stream_open_stdio(const struct stream_place *place, const char *text,
+                      const ferry_session_options *options, struct stream **ret_stream, struct error *error);
+int stream_open_exec(const struct stream_place *place, const char *text,
+                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);
+int stream_open_unix(const struct stream_place *place, const char *text,
+                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);

@@ -1,0 +1,109 @@
+/* A dialect: how messages and replies stand in frames. Each is one struct, in a file of its own; nobody outside of
+ * this folder names one. */
+#pragma once
+
+#include <ferry/message.h>
+#include <ferry/session.h>
+
+#include "util/error.h"
+#include "value/codec.h"
+#include "wire/frame.h"
+
+enum wire_kind {
+        WIRE_HELLO,
+        WIRE_NOTIFICATION,
+        WIRE_REQUEST,
+        WIRE_RESPONSE,
+        WIRE_ERROR,             /* a reply that is an error */
+        WIRE_REFUSED,           /* the same, and nobody has acted on the request */
+        WIRE_CANCEL,
+        WIRE_PING,
+        WIRE_PONG,
+        WIRE_CLOSE,
+        WIRE_UNKNOWN,           /* to be ignored */
+};
+
+enum {
+        WIRE_ID_MAX = 1024,     /* bytes of an id, in any form */
+        WIRE_ID_TEXT_MAX = 128, /* of one that we make */
+};
+
+struct dialect;
+
+/* What a session knows of its conversation. */
+struct wire {
+        const struct dialect *dialect;
+        bool is_dialect_fixed;          /* the program has said so, or the peer has shown it */
+        const ferry_codec *codec;
+        bool is_codec_fixed;
+        char root[64];                  /* stream-ipc: a namespace */
+        bool is_root_fixed;
+        size_t frame_max;               /* of ours */
+        size_t peer_max;                /* of the peer, once it has said so; else SIZE_MAX */
+        uint64_t counter;               /* of our requests */
+        const struct dialect *peer_dialect;     /* that it has spoken, whatever we do */
+};
+
+/* What a payload says. Texts point into it. */
+struct incoming {
+        enum wire_kind kind;
+        struct raw_text id;
+        struct raw_text type;
+        const ferry_codec *codec;
+        size_t body_offset;             /* of what is to be decoded */
+        size_t body_size;               /* 0: null */
+        struct check check;
+        const char *property;           /* of the decoded object, that is the body; NULL: it is all of it */
+        ferry_value *value;             /* decoded already, and the caller's; or NULL */
+};
+
+/* What is to be said. */
+struct outgoing {
+        enum wire_kind kind;
+        const char *id;
+        size_t id_size;
+        const char *type;               /* NULL: none */
+        const ferry_value *body;        /* NULL: null; of errors a string */
+        const ferry_codec *codec;       /* NULL: the session's */
+};
+
+struct dialect {
+        unsigned number;                /* enum ferry_dialect */
+        const char *name;
+        bool has_cancel;                /* and refused: the peer can be told more than replies */
+        bool has_hello;
+        bool has_ping;
+        bool has_close;
+        /* Whether a payload may begin so, as far as these bytes tell. */
+        bool (*can_begin)(const char *bytes, size_t size);
+        /* What a whole payload says. 0, or a negative errno with a sentence; then kind and id are set if they could
+         * be read, else kind is WIRE_UNKNOWN. */
+        int (*read)(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error);
+        /* Kind and id, if they can be read from the beginning of a payload; else WIRE_UNKNOWN. */
+        void (*peek)(const char *bytes, size_t size, struct incoming *ret);
+        /* Put a frame behind what is in the buffer. 0, or a negative errno with a sentence, and nothing is put. */
+        int (*write)(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error);
+        /* Make the id of a request. Returns its size. */
+        size_t (*make_id)(struct wire *wire, char id[WIRE_ID_TEXT_MAX]);
+        /* An id as text; at least twice its size and a zero fit. */
+        void (*id_text)(const char *id, size_t size, char *text);
+};
+
+extern const struct dialect dialect_ferry;
+extern const struct dialect dialect_stream_ipc;
+
+/* Begin a conversation as the options say. 0, or -EINVAL with a sentence. */
+int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error);
+
+/* What a payload says, in the dialect of the session; where that is still open, in the one that it shows. */
+int wire_read(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error);
+
+/* Kind and id of a payload of which only the beginning is there. A dialect that is still open is that one then. */
+void wire_peek(struct wire *wire, const char *bytes, size_t size, struct incoming *ret);
+
+/* Whether a payload may begin so in any dialect. */
+bool wire_can_begin(const char *bytes, size_t size);
+
+/* A frame's payload must fit: ours and the peer's limit. */
+int wire_check_size(const struct wire *wire, size_t size, struct error *error);
+size_t wire_limit(const struct wire *wire);

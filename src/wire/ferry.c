@@ -1,0 +1,166 @@
+/* The dialect ferry. Payload: version 1, kind, codec, flags (u8 each), length of the type, 0 (u16), id (u64), type,
+ * body; all big-endian. Flags of today are 0, those of tomorrow are ignored. */
+#include "wire/dialect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+        VERSION = 1,
+        HEADER = 16,
+        ID_SIZE = 8,
+        KIND_OPTIONAL = 0x80,   /* who does not know the kind may ignore the frame */
+};
+
+/* Numbers on the wire, by wire_kind. */
+static const unsigned char kind_numbers[] = {
+        [WIRE_HELLO] = 1, [WIRE_NOTIFICATION] = 2, [WIRE_REQUEST] = 3, [WIRE_RESPONSE] = 4, [WIRE_ERROR] = 5,
+        [WIRE_REFUSED] = 6, [WIRE_CANCEL] = 7, [WIRE_PING] = 8, [WIRE_PONG] = 9, [WIRE_CLOSE] = 10,
+};
+
+static enum wire_kind kind_of(unsigned char number)
+{
+        for (size_t i = 0; i < sizeof kind_numbers; i++)
+                if (kind_numbers[i] == number)
+                        return (enum wire_kind)i;
+        return WIRE_UNKNOWN;
+}
+
+static bool can_begin(const char *bytes, size_t size)
+{
+        return size > 0 && bytes[0] == VERSION && (size < HEADER || (bytes[6] == 0 && bytes[7] == 0)) &&
+               (size < 2 || kind_of((unsigned char)bytes[1]) != WIRE_UNKNOWN || (bytes[1] & KIND_OPTIONAL));
+}
+
+static void peek(const char *bytes, size_t size, struct incoming *ret)
+{
+        ret->kind = WIRE_UNKNOWN;
+        if (size < HEADER || !can_begin(bytes, size))
+                return;
+        ret->kind = kind_of((unsigned char)bytes[1]);
+        ret->id = (struct raw_text){ .bytes = bytes + 8, .size = ID_SIZE };
+}
+
+/* The codec with that number: one of ours, or the program's own. */
+static const ferry_codec *find_codec(const struct wire *wire, unsigned number)
+{
+        if (wire->codec && !codec_native(wire->codec) && wire->codec->number == number)
+                return wire->codec;
+        return codec_by_number(number);
+}
+
+static int read_body(struct incoming *ret, const char *body, struct error *error)
+{
+        const struct native_codec *native = codec_native(ret->codec);
+        size_t offset = 0;
+        int code = native ? native->check(body, ret->body_size, &ret->check) :
+                            codec_decode(ret->codec, body, ret->body_size, &ret->value, &offset);
+
+        if (native)
+                offset = ret->check.offset;
+        if (code == -EAGAIN)
+                code = -EBADMSG;
+        if (code)
+                error_set(error, code, "a message whose body is wrong at byte %zu, for the codec %s", offset,
+                          ret->codec->name);
+        return code;
+}
+
+static int read_payload(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error)
+{
+        size_t type_size;
+
+        if (size < HEADER || payload[0] != VERSION || payload[6] || payload[7])
+                return error_set(error, -EBADMSG, "a frame that is not of the dialect ferry");
+        peek(payload, size, ret);
+        if (ret->kind == WIRE_UNKNOWN)
+                return payload[1] & KIND_OPTIONAL ? 0 : error_set(error, -EBADMSG, "a frame of the unknown kind %d",
+                                                                  (unsigned char)payload[1]);
+        type_size = (size_t)(unsigned char)payload[4] << 8 | (unsigned char)payload[5];
+        if (type_size > size - HEADER || !utf8_is_valid(payload + HEADER, type_size) ||
+            memchr(payload + HEADER, '\0', type_size))
+                return error_set(error, -EBADMSG, "a message whose type is wrong");
+        ret->type = (struct raw_text){ .bytes = payload + HEADER, .size = type_size };
+        ret->body_offset = HEADER + type_size;
+        ret->body_size = size - ret->body_offset;
+        if (ret->body_size == 0)
+                return 0;
+        ret->codec = find_codec(wire, (unsigned char)payload[2]);
+        if (!ret->codec)
+                return error_set(error, -EBADMSG, "a message in the unknown codec %d", (unsigned char)payload[2]);
+        return read_body(ret, payload + ret->body_offset, error);
+}
+
+static int write_frame(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing,
+                       const ferry_codec *codec, size_t type_size, struct error *error)
+{
+        unsigned char header[HEADER] = { VERSION, kind_numbers[outgoing->kind], codec->number, 0,
+                                         (unsigned char)(type_size >> 8), (unsigned char)type_size };
+        char reason[96] = "";
+        size_t begin, limit;
+        int code;
+
+        if (outgoing->id)
+                memcpy(header + 8, outgoing->id, ID_SIZE);
+        code = frame_begin(buffer, &begin);
+        if (!code)
+                code = buffer_append(buffer, header, HEADER);
+        if (!code && type_size > 0)
+                code = buffer_append(buffer, outgoing->type, type_size);
+        limit = begin + FRAME_HEADER + wire_limit(wire);
+        if (!code && buffer_size(buffer) > limit)
+                code = -EMSGSIZE;
+        if (!code && outgoing->body)
+                code = codec_encode(codec, outgoing->body, buffer, limit, reason);
+        if (code == 0) {
+                frame_end(buffer, begin);
+                return 0;
+        }
+        buffer->end = buffer->begin + begin;
+        if (code == -EMSGSIZE)
+                return wire_check_size(wire, wire_limit(wire) + 1, error);
+        return error_set(error, code, "the body cannot be written: %s", *reason ? reason : error_describe(code));
+}
+
+static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
+{
+        const ferry_codec *codec = outgoing->codec ? outgoing->codec : wire->codec ? wire->codec : ferry_codec_msgpack();
+        size_t type_size = outgoing->type ? strlen(outgoing->type) : 0;
+
+        if (type_size > UINT16_MAX)
+                return error_set(error, -EMSGSIZE, "the type has more than %d bytes", UINT16_MAX);
+        if (!utf8_is_valid(outgoing->type, type_size))
+                return error_set(error, -EINVAL, "the type is not UTF-8");
+        return write_frame(wire, buffer, outgoing, codec, type_size, error);
+}
+
+static size_t make_id(struct wire *wire, char id[WIRE_ID_TEXT_MAX])
+{
+        uint64_t number = ++wire->counter;
+
+        write_u32(id, (uint32_t)(number >> 32));
+        write_u32(id + 4, (uint32_t)number);
+        return ID_SIZE;
+}
+
+static void id_text(const char *id, size_t size, char *text)
+{
+        (void)size;
+        sprintf(text, "%llu", (unsigned long long)((uint64_t)read_u32(id) << 32 | read_u32(id + 4)));
+}
+
+const struct dialect dialect_ferry = {
+        .number = FERRY_DIALECT_FERRY,
+        .name = "ferry",
+        .has_cancel = true,
+        .has_hello = true,
+        .has_ping = true,
+        .has_close = true,
+        .can_begin = can_begin,
+        .read = read_payload,
+        .peek = peek,
+        .write = write_message,
+        .make_id = make_id,
+        .id_text = id_text,
+};

@@ -1,0 +1,252 @@
+/* Reads frames out of a stream of bytes. Invariants: no byte is looked at twice for a magic; bytes of a frame that
+ * was accepted or is skipped are never looked at for one; memory grows with what has come, never with what was
+ * declared. */
+#include "wire/frame.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+        ROOM_MIN = 4096,
+        ROOM_MAX = 1 << 17,
+        SMALL_MAX = 1 << 14,    /* smaller frames are gathered in the buffer, larger ones in a block */
+        LARGE_FIRST = 1 << 16,
+        MAGIC_SIZE = 4,
+};
+
+static const char magic[MAGIC_SIZE] = { '\xf3', '\x4a', '\x9d', '\xe2' };
+
+void frame_reader_init(struct frame_reader *reader, bool has_junk, size_t max,
+                       bool (*can_begin)(const char *bytes, size_t size))
+{
+        *reader = (struct frame_reader){ .has_junk = has_junk, .max = max, .can_begin = can_begin, .room = ROOM_MIN };
+}
+
+void frame_reader_deinit(struct frame_reader *reader)
+{
+        buffer_deinit(&reader->buffer);
+        block_unref(reader->large);
+        reader->large = NULL;
+}
+
+static char *large_bytes(const struct frame_reader *reader)
+{
+        return (char *)(reader->large + 1);
+}
+
+/* What was given out last is no longer needed. */
+static void let_go(struct frame_reader *reader)
+{
+        buffer_consume(&reader->buffer, reader->taken);
+        reader->taken = 0;
+}
+
+static bool grow_large(struct frame_reader *reader, size_t capacity)
+{
+        struct block *grown;
+
+        if (capacity > reader->large_size)
+                capacity = reader->large_size;
+        grown = sys_realloc(reader->large, sizeof *grown + capacity + 1);
+        if (!grown) {
+                reader->error = -ENOMEM;
+                return false;
+        }
+        grown->references = 1;
+        reader->large = grown;
+        reader->large_capacity = capacity;
+        return true;
+}
+
+void *frame_reserve(struct frame_reader *reader, size_t *ret_size)
+{
+        void *room;
+
+        let_go(reader);
+        if (reader->large) {
+                if (reader->large_filled == reader->large_capacity && !grow_large(reader, reader->large_capacity * 2))
+                        return NULL;
+                *ret_size = reader->large_capacity - reader->large_filled;
+                return large_bytes(reader) + reader->large_filled;
+        }
+        room = buffer_reserve(&reader->buffer, reader->room);
+        *ret_size = reader->room;
+        if (!room)
+                reader->error = -ENOMEM;
+        return room;
+}
+
+void frame_commit(struct frame_reader *reader, size_t size)
+{
+        if (reader->large) {
+                reader->large_filled += size;
+                return;
+        }
+        reader->buffer.end += size;
+        /* A peer that sends much is read in larger pieces, an idle one holds little. */
+        if (size == reader->room && reader->room < ROOM_MAX)
+                reader->room *= 2;
+        else if (size < reader->room / 8 && reader->room > ROOM_MIN)
+                reader->room /= 2;
+}
+
+/* Where the first magic begins, or what may still become one; @size if there is none. */
+static size_t find_magic(const char *bytes, size_t size)
+{
+        const char *at = bytes, *end = bytes + size;
+
+        while (at < end && (at = memchr(at, magic[0], (size_t)(end - at)))) {
+                size_t left = (size_t)(end - at);
+
+                if (memcmp(at, magic, left < MAGIC_SIZE ? left : MAGIC_SIZE) == 0)
+                        return (size_t)(at - bytes);
+                at++;
+        }
+        return size;
+}
+
+static int give(struct frame_reader *reader, struct frame *ret, enum frame_event event, size_t skip, size_t size)
+{
+        *ret = (struct frame){ .event = event, .bytes = (const char *)buffer_bytes(&reader->buffer) + skip, .size = size };
+        reader->taken = skip + size;
+        return 1;
+}
+
+static int fail(struct frame_reader *reader, int error)
+{
+        reader->error = error;
+        return error;
+}
+
+static int give_large(struct frame_reader *reader, struct frame *ret)
+{
+        if (reader->large_filled < reader->large_size)
+                return 0;
+        *ret = (struct frame){ .event = FRAME_WHOLE, .bytes = large_bytes(reader), .size = reader->large_size,
+                               .block = reader->large };
+        reader->large = NULL;
+        return 1;
+}
+
+/* A payload too large for the buffer is read into a block of its own. */
+static int begin_large(struct frame_reader *reader, size_t length)
+{
+        size_t have = buffer_size(&reader->buffer) - FRAME_HEADER;
+
+        reader->large_size = length;
+        reader->large_filled = have;
+        if (!grow_large(reader, have * 2 > LARGE_FIRST ? have * 2 : LARGE_FIRST))
+                return reader->error;
+        memcpy(large_bytes(reader), buffer_bytes(&reader->buffer) + FRAME_HEADER, have);
+        buffer_consume(&reader->buffer, have + FRAME_HEADER);
+        return 0;
+}
+
+/* A length over the limit: can what follows be a payload, or was it no frame at all? */
+static int judge(struct frame_reader *reader, struct frame *ret, uint32_t length)
+{
+        const char *bytes = (const char *)buffer_bytes(&reader->buffer);
+        size_t size = buffer_size(&reader->buffer);
+        size_t head = length < FRAME_HEAD_MAX ? length : FRAME_HEAD_MAX;
+        int given;
+
+        if (size < FRAME_HEADER + FRAME_JUDGE)
+                return 0;
+        if (!reader->can_begin(bytes + FRAME_HEADER, FRAME_JUDGE)) {
+                if (!reader->has_junk)
+                        return fail(reader, -EBADMSG);
+                return give(reader, ret, FRAME_JUNK, 0, 1 + find_magic(bytes + 1, size - 1));
+        }
+        if (size < FRAME_HEADER + head)
+                return 0;
+        given = give(reader, ret, FRAME_TOO_LARGE, FRAME_HEADER, head);
+        ret->declared = length;
+        reader->skip = length - head;
+        return given;
+}
+
+/* Drop what has come of a frame that is too large; whether all of it has. */
+static bool skip(struct frame_reader *reader)
+{
+        size_t size = buffer_size(&reader->buffer);
+
+        if (size > reader->skip)
+                size = (size_t)reader->skip;
+        buffer_consume(&reader->buffer, size);
+        reader->skip -= size;
+        return reader->skip == 0;
+}
+
+int frame_next(struct frame_reader *reader, struct frame *ret)
+{
+        const char *bytes;
+        size_t size, junk;
+        uint32_t length;
+
+        if (reader->error)
+                return reader->error;
+        let_go(reader);
+        if (reader->large)
+                return give_large(reader, ret);
+        if (!skip(reader))
+                return 0;
+        bytes = (const char *)buffer_bytes(&reader->buffer);
+        size = buffer_size(&reader->buffer);
+        if (size == 0) {
+                if (reader->buffer.capacity > ROOM_MIN && reader->room == ROOM_MIN)
+                        buffer_deinit(&reader->buffer);
+                return 0;
+        }
+        if (reader->has_junk) {
+                junk = find_magic(bytes, size);
+                if (junk > 0)
+                        return give(reader, ret, FRAME_JUNK, 0, junk);
+        } else if (memcmp(bytes, magic, size < MAGIC_SIZE ? size : MAGIC_SIZE) != 0)
+                return fail(reader, -EBADMSG);
+        if (size < FRAME_HEADER)
+                return 0;
+        length = read_u32(bytes + MAGIC_SIZE);
+        if (length > reader->max)
+                return judge(reader, ret, length);
+        if (size - FRAME_HEADER >= length)
+                return give(reader, ret, FRAME_WHOLE, FRAME_HEADER, length);
+        return length > SMALL_MAX ? begin_large(reader, length) : 0;
+}
+
+int frame_finish(struct frame_reader *reader, struct frame *ret)
+{
+        const char *bytes;
+        size_t size;
+        uint32_t length;
+
+        if (reader->error)
+                return reader->error;
+        let_go(reader);
+        if (reader->large || reader->skip > 0)
+                return -ECONNRESET;
+        size = buffer_size(&reader->buffer);
+        if (size == 0)
+                return 0;
+        bytes = (const char *)buffer_bytes(&reader->buffer);
+        length = size >= FRAME_HEADER ? read_u32(bytes + MAGIC_SIZE) : 0;
+        if (!reader->has_junk || (size >= MAGIC_SIZE && length <= reader->max) ||
+            (size >= FRAME_HEADER + FRAME_JUDGE))
+                return -ECONNRESET;
+        return give(reader, ret, FRAME_JUNK, 0, size);
+}
+
+size_t frame_held(const struct frame_reader *reader)
+{
+        return buffer_size(&reader->buffer) - reader->taken + (reader->large ? reader->large_filled : 0);
+}
+
+int frame_begin(struct buffer *buffer, size_t *ret_begin)
+{
+        *ret_begin = buffer_size(buffer);
+        return buffer_append(buffer, (const char[FRAME_HEADER]){ '\xf3', '\x4a', '\x9d', '\xe2' }, FRAME_HEADER);
+}
+
+void frame_end(struct buffer *buffer, size_t begin)
+{
+        write_u32(buffer_bytes(buffer) + begin + MAGIC_SIZE, (uint32_t)(buffer_size(buffer) - begin - FRAME_HEADER));
+}

@@ -1,0 +1,79 @@
+/* The frame of the dialects ferry and stream-ipc: F3 4A 9D E2, the length of the payload (u32, big-endian), the
+ * payload. The reader owns no descriptor: it lends room, takes what came, and gives out what is whole. */
+#pragma once
+
+#include "util/block.h"
+#include "util/buffer.h"
+
+enum {
+        FRAME_HEADER = 8,
+        FRAME_HEAD_MAX = 4096,          /* so much of a frame that is too large is looked at */
+        FRAME_JUDGE = 16,               /* and by so much it is told from junk */
+};
+
+enum frame_event {
+        FRAME_WHOLE,
+        FRAME_JUNK,             /* bytes between frames */
+        FRAME_TOO_LARGE,        /* its beginning; the rest will be skipped */
+};
+
+struct frame {
+        enum frame_event event;
+        const char *bytes;      /* payload, junk or beginning; good until the reader is used again */
+        size_t size;
+        struct block *block;    /* that a large payload stands in, one byte free behind it; the caller's. Or NULL */
+        uint32_t declared;      /* the length of a frame that is too large */
+};
+
+struct frame_reader {
+        bool has_junk;          /* what is no frame is junk; else it is an error */
+        size_t max;             /* of a payload */
+        bool (*can_begin)(const char *bytes, size_t size);      /* whether these may begin a payload */
+        struct buffer buffer;
+        size_t room;            /* that is lent at once */
+        size_t taken;           /* of the buffer, by the event that was given out last */
+        struct block *large;    /* a payload that is read straight into its place */
+        size_t large_size;
+        size_t large_filled;
+        size_t large_capacity;
+        uint64_t skip;          /* bytes of a frame that is too large, still to come */
+        int error;              /* sticks */
+};
+
+void frame_reader_init(struct frame_reader *reader, bool has_junk, size_t max,
+                       bool (*can_begin)(const char *bytes, size_t size));
+void frame_reader_deinit(struct frame_reader *reader);
+
+/* Lend room; NULL if memory is out. Take what came. */
+void *frame_reserve(struct frame_reader *reader, size_t *ret_size);
+void frame_commit(struct frame_reader *reader, size_t size);
+
+/* The next event: 1; 0 if more bytes are needed; -EBADMSG, -ENOMEM. */
+int frame_next(struct frame_reader *reader, struct frame *ret_frame);
+
+/* No more bytes will come: 1 with junk that was held back; 0; -ECONNRESET if that is in the middle of a frame. */
+int frame_finish(struct frame_reader *reader, struct frame *ret_frame);
+
+/* Bytes that are held. */
+size_t frame_held(const struct frame_reader *reader);
+
+/* Begin a frame in a buffer, and end it once its payload stands behind. 0 or -ENOMEM. */
+int frame_begin(struct buffer *buffer, size_t *ret_begin);
+void frame_end(struct buffer *buffer, size_t begin);
+
+static inline uint32_t read_u32(const void *bytes)
+{
+        const unsigned char *at = bytes;
+
+        return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static inline void write_u32(void *bytes, uint32_t number)
+{
+        unsigned char *at = bytes;
+
+        at[0] = (unsigned char)(number >> 24);
+        at[1] = (unsigned char)(number >> 16);
+        at[2] = (unsigned char)(number >> 8);
+        at[3] = (unsigned char)number;
+}

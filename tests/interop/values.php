@@ -1,0 +1,276 @@
+<?php
+// PHP's side of values-php.c: answers requests on stdin (a letter, a length, bytes) on stdout (1 or 0, a length, bytes).
+
+error_reporting(0);
+
+class Base
+{
+    private $secret;
+    protected $guarded;
+    public $open;
+
+    public function __construct($secret, $guarded, $open)
+    {
+        [$this->secret, $this->guarded, $this->open] = [$secret, $guarded, $open];
+    }
+}
+
+class Child extends Base
+{
+    private $secret = 'its own';
+    public ?int $number = -5;
+}
+
+class Bag
+{
+    public function __construct(private array $items)
+    {
+    }
+
+    public function __serialize(): array
+    {
+        return $this->items;
+    }
+
+    public function __unserialize(array $items): void
+    {
+        $this->items = $items;
+    }
+}
+
+class Old implements Serializable
+{
+    public function __construct(private string $bytes = '')
+    {
+    }
+
+    public function serialize()
+    {
+        return $this->bytes;
+    }
+
+    public function unserialize($bytes)
+    {
+        $this->bytes = $bytes;
+    }
+}
+
+enum Suit
+{
+    case Hearts;
+    case Spades;
+}
+
+enum Level: int
+{
+    case Low = 1;
+    case High = 2;
+}
+
+/** Random values, the same for the same seed. */
+final class Maker
+{
+    private array $cases;
+
+    public function __construct(int $seed, private string $for)
+    {
+        mt_srand($seed);
+        // A case that stands there twice would be a reference.
+        $this->cases = $for === 'serialize' ? [Suit::Hearts, Level::High, Level::Low, Suit::Spades] : [];
+    }
+
+    public function value(int $depth = 0): mixed
+    {
+        switch (mt_rand(0, $depth < 5 ? 14 : 6)) {
+            case 0:
+                return null;
+            case 1:
+                return (bool) mt_rand(0, 1);
+            case 2:
+                return [0, -1, 127, 128, -32, -33, 255, 256, -128, -129, 65535, 65536, 4294967295, 4294967296, -32769,
+                    -2147483649, PHP_INT_MAX, PHP_INT_MIN][mt_rand(0, 17)];
+            case 3:
+                return mt_rand() - mt_rand();
+            case 4:
+                return $this->double();
+            case 5:
+            case 6:
+                return $this->string();
+            case 7:
+            case 8:
+            case 9:
+                return $this->items($depth, true);
+            case 10:
+            case 11:
+                return $this->items($depth, false);
+            default:
+                return $this->object($depth);
+        }
+    }
+
+    private function double(): float
+    {
+        switch (mt_rand(0, 3)) {
+            case 0:
+                return mt_rand(-100000, 100000) / 1000;
+            case 1:
+                return (mt_rand() - mt_rand()) * 10.0 ** mt_rand(-30, 30);
+            case 2:
+                return $this->for === 'json' ? 0.5 : [INF, -INF, NAN, -0.0][mt_rand(0, 3)];
+            default:
+                $double = unpack('d', pack('L2', mt_rand(0, 0xffffffff), mt_rand(0, 0xffffffff)))[1];
+
+                return is_finite($double) ? $double : 1.5;
+        }
+    }
+
+    private function string(): string
+    {
+        $length = [0, 1, 3, 31, 32, 40, 255, 256, 300][mt_rand(0, 8)];
+        if ($this->for !== 'json') {
+            $string = '';
+            while ($length-- > 0) {
+                $string .= chr(mt_rand(0, 255));
+            }
+
+            return $string;
+        }
+        $string = '';
+        while ($length-- > 0) {
+            $point = [mt_rand(0, 0x7f), mt_rand(0x80, 0x7ff), mt_rand(0x2000, 0x2030), mt_rand(0xe000, 0xffff),
+                mt_rand(0x10000, 0x10ffff)][mt_rand(0, 4)];
+            $string .= iconv('UCS-4BE', 'UTF-8', pack('N', $point));
+        }
+
+        return $string;
+    }
+
+    private function items(int $depth, bool $isList): array
+    {
+        $items = [];
+        for ($count = [0, 1, 2, 3, 5, 15, 17][mt_rand(0, 6)]; $count > 0; $count--) {
+            $value = $this->value($depth + 2);
+            if ($isList) {
+                $items[] = $value;
+            } else {
+                $items[[$this->string(), 'k' . mt_rand(), (string) mt_rand(0, 9), mt_rand(-500, 5000)][mt_rand(0, 3)]] = $value;
+            }
+        }
+
+        return $items;
+    }
+
+    private function object(int $depth): mixed
+    {
+        if ($this->for === 'json') {
+            $object = new stdClass();
+            for ($i = mt_rand(0, 4); $i > 0; $i--) {
+                $object->{'p' . $this->string()} = $this->value($depth + 2);
+            }
+
+            return $object;
+        }
+        switch (mt_rand(0, 6)) {
+            case 0:
+                return new Base($this->value($depth + 2), $this->value($depth + 2), $this->value($depth + 2));
+            case 1:
+                return new Child($this->value($depth + 2), 1, $this->string());
+            case 2:
+                // An empty one is told from an object without properties only by msgpack, and not by ferry.
+                return new Bag(($this->items($depth, (bool) mt_rand(0, 1)) ?: ['not' => 'empty']));
+            case 3:
+                return new Old($this->string());
+            case 4:
+                return array_pop($this->cases) ?? 'no more cases';
+            case 5:
+                return new ArrayObject($this->items($depth, false));
+            default:
+                return (object) ['5' => 1, 'a' => $this->value($depth + 2), '' => 2];
+        }
+    }
+
+    /** A value with objects and variables that stand in several places. */
+    public function shared(): array
+    {
+        $variable = $this->value(3);
+        $objects = [(object) ['name' => 'a'], new Base(1, $this->value(3), [])];
+        $objects[0]->other = $objects[1];
+        $items = [];
+        for ($i = 0; $i < 12; $i++) {
+            switch (mt_rand(0, 4)) {
+                case 0:
+                    $items[] = &$variable;
+                    break;
+                case 1:
+                    $items['o' . $i] = $objects[mt_rand(0, 1)];
+                    break;
+                case 2:
+                    $items[] = [Suit::Hearts, $objects[0], 'by' => &$variable];
+                    break;
+                case 3:
+                    $items[] = [&$objects[1]];
+                    break;
+                default:
+                    $items[] = $this->value(3);
+            }
+        }
+
+        return $items;
+    }
+}
+
+const PLAIN = JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES;
+
+/** False: PHP does not take it. */
+function answer(string $letter, string $bytes): string|false
+{
+    static $last = null;
+
+    switch ($letter) {
+        case '?':
+            return extension_loaded($bytes) ? '1' : '0';
+        case 'u':                       // serialized by ferry
+            $value = unserialize($bytes);
+
+            return $value === false && $bytes !== 'b:0;' ? false : serialize($value);
+        case 'm':                       // perhaps wrong
+            $value = unserialize($bytes, ['allowed_classes' => false]);
+
+            return $value === false && strncmp($bytes, 'b:0;', 4) !== 0 ? false : serialize($value);
+        case 's':
+            return serialize((new Maker((int) $bytes, 'serialize'))->value());
+        case 'r':
+            return serialize($last = (new Maker((int) $bytes, 'serialize'))->shared());
+        case 'w':                       // the same, written out by ferry
+            return var_export(unserialize($bytes), true) === var_export($last, true) ? '1' : '0';
+        case 'j':                       // written by ferry
+            $value = json_decode($bytes, false);
+
+            return json_last_error() ? false : json_encode($value, PLAIN);
+        case 'J':
+            $value = (new Maker((int) $bytes, 'json'))->value();
+
+            return json_encode($value) . "\n" . json_encode($value, PLAIN);
+        case 'a':                       // perhaps wrong
+            json_decode($bytes, true);
+
+            return json_last_error() ? false : '';
+        case 'p':
+            return msgpack_pack((new Maker((int) $bytes, 'msgpack'))->value());
+        case 'q':                       // packed by ferry
+            return msgpack_pack(msgpack_unpack($bytes));
+    }
+
+    return false;
+}
+
+while (strlen($head = (string) stream_get_contents(STDIN, 5)) === 5) {
+    $size = unpack('V', $head, 1)[1];
+    $bytes = $size > 0 ? stream_get_contents(STDIN, $size) : '';
+    try {
+        $answer = answer($head[0], $bytes);
+    } catch (Throwable) {
+        $answer = false;
+    }
+    fwrite(STDOUT, pack('CV', $answer !== false, strlen((string) $answer)) . $answer);
+}

@@ -1,0 +1,518 @@
+/* The recorded bytes of real PHP programs: for every entry of manifest.json that a codec alone can judge, its mark
+ * holds. Values are compared with their description kind by kind; what belongs to the frame alone is counted as
+ * skipped. Fewer checks than there were fail the test. */
+#include "support/suite.h"
+
+#include <ferry/codec.h>
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *entry;       /* the name of the one that is looked at */
+
+static void require(bool is_true, const char *format, ...) FERRY_PRINTF(2, 3);
+static void require(bool is_true, const char *format, ...)
+{
+        char what[512];
+        va_list list;
+
+        if (is_true)
+                return;
+        va_start(list, format);
+        vsnprintf(what, sizeof what, format, list);
+        va_end(list);
+        ck_abort_msg("%s: %s", entry, what);
+}
+
+static const char *text_of(const json_t *description, const char *key)
+{
+        const char *text = json_string_value(json_object_get(description, key));
+
+        require(text != NULL, "the manifest has no \"%s\" here", key);
+        return text;
+}
+
+static bool hex_equals(const char *hex, const void *bytes, size_t size)
+{
+        const unsigned char *at = bytes;
+        unsigned byte;
+
+        if (strlen(hex) != size * 2)
+                return false;
+        for (size_t i = 0; i < size; i++)
+                if (sscanf(hex + 2 * i, "%2x", &byte) != 1 || byte != at[i])
+                        return false;
+        return true;
+}
+
+/* Comparing ------------------------------------------------------------------------------------------- */
+
+struct context {
+        const ferry_value *root;
+};
+
+static void compare(const struct context *context, const ferry_value *value, const json_t *description);
+
+static void compare_array(const struct context *context, const ferry_value *value, const json_t *items)
+{
+        size_t count = json_array_size(items);
+        bool is_list = true;
+
+        for (size_t i = 0; i < count; i++) {
+                const json_t *key = json_array_get(json_array_get(items, i), 0);
+
+                if (strcmp(text_of(key, "t"), "int") != 0 || strtoull(text_of(key, "v"), NULL, 10) != i)
+                        is_list = false;
+        }
+        require(ferry_value_kind(value) == (is_list ? FERRY_VALUE_LIST : FERRY_VALUE_MAP), "%s expected, kind %d found",
+                is_list ? "a list" : "a map", ferry_value_kind(value));
+        require(ferry_value_count(value) == count, "%zu items, not %zu", ferry_value_count(value), count);
+        for (size_t i = 0; i < count; i++) {
+                const json_t *pair = json_array_get(items, i);
+
+                if (!is_list)
+                        compare(context, ferry_value_key(value, i), json_array_get(pair, 0));
+                compare(context, ferry_value_at(value, i), json_array_get(pair, 1));
+        }
+}
+
+static void compare_object(const struct context *context, const ferry_value *value, const json_t *description)
+{
+        const json_t *properties = json_object_get(description, "props"), *property;
+        size_t i;
+
+        require(ferry_value_kind(value) == FERRY_VALUE_OBJECT, "no object but kind %d", ferry_value_kind(value));
+        require(strcmp(ferry_value_class(value), text_of(description, "class")) == 0, "class %s", ferry_value_class(value));
+        require(ferry_value_count(value) == json_array_size(properties), "%zu properties", ferry_value_count(value));
+        json_array_foreach(properties, i, property) {
+                const ferry_value *key = ferry_value_key(value, i);
+                const char *in, *vis;
+                enum ferry_visibility visibility = ferry_value_visibility(value, i, &in);
+
+                compare(context, ferry_value_at(value, i), json_object_get(property, "value"));
+                if (json_object_get(property, "int")) {
+                        require(ferry_value_kind(key) == FERRY_VALUE_INT &&
+                                ferry_value_int(key, 0) == strtoll(text_of(property, "int"), NULL, 10),
+                                "property %zu is not named %s", i, text_of(property, "int"));
+                        continue;
+                }
+                require(strcmp(ferry_value_text(key, "(none)"), text_of(property, "name")) == 0, "property %s",
+                        ferry_value_text(key, "(none)"));
+                vis = text_of(property, "vis");
+                require(visibility == (strcmp(vis, "private") == 0   ? FERRY_VISIBILITY_PRIVATE :
+                                       strcmp(vis, "protected") == 0 ? FERRY_VISIBILITY_PROTECTED :
+                                                                       FERRY_VISIBILITY_PUBLIC),
+                        "%s is not %s", text_of(property, "name"), vis);
+                require(visibility == FERRY_VISIBILITY_PRIVATE ? in && strcmp(in, text_of(property, "in")) == 0 : !in,
+                        "%s is declared in %s", text_of(property, "name"), in ? in : "nothing");
+        }
+}
+
+/* The value at a path such as "$[1]->name". */
+static const ferry_value *follow(const ferry_value *value, const char *path)
+{
+        char name[64];
+        int length;
+
+        require(*path++ == '$', "a path without $");
+        for (; *path; path += length) {
+                length = 0;
+                if (sscanf(path, "[%63[^]]]%n", name, &length) != 1 || length == 0)
+                        require(sscanf(path, "->%63[a-zA-Z_]%n", name, &length) == 1, "the path %s", path);
+                value = ferry_value_kind(value) == FERRY_VALUE_LIST ? ferry_value_at(value, strtoull(name, NULL, 10)) :
+                                                                      ferry_value_get(value, name);
+        }
+        return value;
+}
+
+/* It is what it refers to, not a copy. */
+static void compare_reference(const struct context *context, const ferry_value *value, const json_t *description)
+{
+        const ferry_value *target = follow(context->root, text_of(description, "path"));
+
+        require(target && target != value && ferry_value_equal(value, target), "not what %s is",
+                text_of(description, "path"));
+        if (ferry_value_count(value) > 0)
+                require(ferry_value_at(value, 0) == ferry_value_at(target, 0), "a copy");
+        else
+                require(ferry_value_bytes(value, NULL) == ferry_value_bytes(target, NULL), "a copy");
+}
+
+static void compare_nested(const ferry_value *value, const json_t *description, const struct context *context)
+{
+        long long levels = json_integer_value(json_object_get(description, "levels"));
+
+        require(levels > 0, "nothing nested");
+        for (long long level = levels - 1; level >= 0; level--) {
+                require(ferry_value_kind(value) == (level % 2 ? FERRY_VALUE_MAP : FERRY_VALUE_LIST) &&
+                        ferry_value_count(value) == 1,
+                        "level %lld", level);
+                value = level % 2 ? ferry_value_get(value, "k") : ferry_value_at(value, 0);
+        }
+        compare(context, value, json_object_get(description, "innermost"));
+}
+
+static void compare_bytes(const ferry_value *value, enum ferry_value_kind kind, const char *hex)
+{
+        size_t size;
+        const void *bytes = ferry_value_bytes(value, &size);
+
+        require(ferry_value_kind(value) == kind, "kind %d, not %d", ferry_value_kind(value), kind);
+        require(hex_equals(hex, bytes, size), "other bytes than %s", hex);
+}
+
+static void compare(const struct context *context, const ferry_value *value, const json_t *description)
+{
+        const char *type = text_of(description, "t");
+        char text[32];
+        uint64_t bits;
+        double number;
+
+        if (strcmp(type, "null") == 0)
+                require(ferry_value_kind(value) == FERRY_VALUE_NULL, "no null");
+        else if (strcmp(type, "bool") == 0)
+                require(ferry_value_kind(value) == FERRY_VALUE_BOOL &&
+                        ferry_value_bool(value, false) == json_is_true(json_object_get(description, "v")),
+                        "another bool");
+        else if (strcmp(type, "int") == 0) {
+                snprintf(text, sizeof text, "%" PRId64, ferry_value_int(value, 0));
+                require(ferry_value_kind(value) == FERRY_VALUE_INT && strcmp(text, text_of(description, "v")) == 0,
+                        "%s, not the int %s", text, text_of(description, "v"));
+        } else if (strcmp(type, "float") == 0) {
+                number = ferry_value_double(value, 0);
+                memcpy(&bits, &number, sizeof bits);
+                snprintf(text, sizeof text, "%016" PRIx64, bits);
+                require(ferry_value_kind(value) == FERRY_VALUE_DOUBLE && strcmp(text, text_of(description, "bits")) == 0,
+                        "%s, not the double %s", text, text_of(description, "v"));
+        } else if (strcmp(type, "string") == 0)
+                compare_bytes(value, FERRY_VALUE_STRING, text_of(description, "hex"));
+        else if (strcmp(type, "array") == 0)
+                compare_array(context, value, json_object_get(description, "items"));
+        else if (strcmp(type, "object") == 0)
+                compare_object(context, value, description);
+        else if (strcmp(type, "custom") == 0) {
+                compare_bytes(value, FERRY_VALUE_OPAQUE, text_of(description, "hex"));
+                require(strcmp(ferry_value_class(value), text_of(description, "class")) == 0, "another class");
+        } else if (strcmp(type, "enum") == 0) {
+                require(ferry_value_kind(value) == FERRY_VALUE_ENUM &&
+                        strcmp(ferry_value_class(value), text_of(description, "class")) == 0 &&
+                        strcmp(ferry_value_bytes(value, NULL), text_of(description, "case")) == 0,
+                        "not the case %s", text_of(description, "case"));
+        } else if (strcmp(type, "ref") == 0)
+                compare_reference(context, value, description);
+        else if (strcmp(type, "nested") == 0)
+                compare_nested(value, description, context);
+        else
+                require(false, "the manifest describes a \"%s\"", type);
+}
+
+/* The same with a JSON text that another parser has read. */
+static void compare_json(const ferry_value *value, json_t *json)
+{
+        const char *class_name = json_string_value(json_object_get(json, "__class"));
+        const char *key;
+        json_t *item;
+        size_t i;
+
+        switch (json_typeof(json)) {
+        case JSON_NULL:
+                require(ferry_value_kind(value) == FERRY_VALUE_NULL, "no null");
+                break;
+        case JSON_TRUE:
+        case JSON_FALSE:
+                require(ferry_value_kind(value) == FERRY_VALUE_BOOL && ferry_value_bool(value, false) == json_is_true(json),
+                        "another bool");
+                break;
+        case JSON_INTEGER:
+                require(ferry_value_kind(value) == FERRY_VALUE_INT && ferry_value_int(value, 0) == json_integer_value(json),
+                        "not the int %lld", json_integer_value(json));
+                break;
+        case JSON_REAL:
+                require(ferry_value_kind(value) == FERRY_VALUE_DOUBLE && ferry_value_double(value, 0) == json_real_value(json),
+                        "not the double %g", json_real_value(json));
+                break;
+        case JSON_STRING:
+                require(ferry_value_kind(value) == FERRY_VALUE_STRING &&
+                        strcmp(ferry_value_text(value, ""), json_string_value(json)) == 0,
+                        "not the text %s", json_string_value(json));
+                break;
+        case JSON_ARRAY:
+                require(ferry_value_kind(value) == FERRY_VALUE_LIST && ferry_value_count(value) == json_array_size(json),
+                        "no such list");
+                json_array_foreach(json, i, item)
+                        compare_json(ferry_value_at(value, i), item);
+                break;
+        case JSON_OBJECT:
+                require(ferry_value_kind(value) == (class_name ? FERRY_VALUE_OBJECT : FERRY_VALUE_MAP), "kind %d",
+                        ferry_value_kind(value));
+                require(!class_name || strcmp(class_name, ferry_value_class(value)) == 0, "not the class %s", class_name);
+                require(ferry_value_count(value) + (class_name != NULL) == json_object_size(json), "%zu members",
+                        ferry_value_count(value));
+                json_object_foreach(json, key, item)
+                        if (strcmp(key, "__class") != 0)
+                                compare_json(ferry_value_get(value, key), item);
+        }
+}
+
+/* The marks ------------------------------------------------------------------------------------------- */
+
+static int decode(const ferry_codec *codec, const void *bytes, size_t size, ferry_value **ret_value)
+{
+        size_t offset = 0;
+        int error = ferry_codec_decode(codec, bytes, size, ret_value, &offset);
+
+        require(error == 0 || error == -EAGAIN || error == -EBADMSG, "decoding gives %d", error);
+        require(!*ret_value == (error != 0) && offset <= size, "an answer that contradicts itself");
+        return error;
+}
+
+/* PHP looked up a class: STDCLASS is stdClass to it, and what class No\Such cannot read is an empty object.
+ * ferry, which knows no classes, keeps what stands there. */
+static bool is_looked_up(void)
+{
+        return strcmp(entry, "odd-object-case") == 0 || strcmp(entry, "odd-C-unknown") == 0;
+}
+
+/* Decode, compare; if it goes both ways, encode and compare. */
+static void check_value(const ferry_codec *codec, const char *bytes, size_t size, const json_t *description, bool is_both)
+{
+        FERRY_AUTO(ferry_value) value = NULL;
+        int error = decode(codec, bytes, size, &value);
+        struct context context;
+        void *again;
+        size_t again_size;
+
+        require(error == 0, "decoding gives %d", error);
+        context = (struct context){ .root = value };
+        if (is_looked_up())
+                require(strcasecmp(ferry_value_class(value), text_of(description, "class")) == 0, "another class");
+        else
+                compare(&context, value, description);
+        if (!is_both)
+                return;
+        require(ferry_codec_encode(codec, value, &again, &again_size) == 0, "it is not encoded");
+        require(again_size == size && memcmp(again, bytes, size) == 0, "encoded as %.400s", (char *)again);
+        free(again);
+}
+
+static void check_json(const char *bytes, size_t size, json_t *frame, bool is_both)
+{
+        FERRY_AUTO(ferry_value) value = NULL;
+        int error = decode(ferry_codec_json(), bytes, size, &value);
+        const char *text = text_of(frame, "json_text");
+        void *again;
+        size_t again_size;
+
+        require(strlen(text) == size && memcmp(text, bytes, size) == 0, "other bytes than %s", text);
+        if (json_is_null(json_object_get(frame, "json"))) {
+                require(error != 0, "it is decoded");
+                return;
+        }
+        require(error == 0, "decoding gives %d", error);
+        compare_json(value, json_object_get(frame, "json"));
+        if (!is_both)
+                return;
+        require(ferry_codec_encode(ferry_codec_json(), value, &again, &again_size) == 0, "it is not encoded");
+        require(again_size == size && memcmp(again, bytes, size) == 0, "encoded as %.400s", (char *)again);
+        free(again);
+}
+
+static void check_refused(const ferry_codec *codec, const char *bytes, size_t size)
+{
+        FERRY_AUTO(ferry_value) value = NULL;
+
+        require(decode(codec, bytes, size, &value) != 0, "it is decoded");
+}
+
+/* Lax input: what of it ferry takes is decided here, and what it takes means the same as for PHP. */
+static void check_note(const char *bytes, size_t size, const json_t *decoded)
+{
+        static const char *const taken[] = { "odd-float-exp-lower", "odd-float-big", "odd-array-numeric-string-key",
+                                             "odd-object-int-key", "odd-enum-unknown-case", "odd-enum-as-object" };
+        bool is_taken = false;
+
+        for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+                is_taken = is_taken || strcmp(entry, taken[i]) == 0;
+        if (!is_taken)
+                check_refused(ferry_codec_php(), bytes, size);
+        else if (json_is_true(json_object_get(decoded, "accepted")) && strcmp(entry, "odd-object-int-key") != 0)
+                check_value(ferry_codec_php(), bytes, size, json_object_get(decoded, "value"), false);
+        else {
+                /* PHP knows the class, or turns the name into a string: ferry keeps what stands there. */
+                FERRY_AUTO(ferry_value) value = NULL;
+
+                require(decode(ferry_codec_php(), bytes, size, &value) == 0, "it is not decoded");
+        }
+}
+
+static void check_codec(const ferry_codec *codec, const char *bytes, size_t size, const json_t *decoded, const char *mark)
+{
+        const json_t *value = json_object_get(decoded, "value");
+
+        if (strcmp(mark, "note") == 0)
+                check_note(bytes, size, decoded);
+        else if (strcmp(mark, "refuse") == 0)
+                check_refused(codec, bytes, size);
+        else
+                check_value(codec, bytes, size, value ? value : decoded, strcmp(mark, "roundtrip") == 0);
+}
+
+static size_t read_length(const char *at)
+{
+        uint32_t length;
+
+        memcpy(&length, at, sizeof length);
+        return be32toh(length);
+}
+
+static const char magic[] = "\xf3\x4a\x9d\xe2";
+
+/* Frames with junk before, between and behind them. */
+static void check_stream(const char *bytes, size_t size, const json_t *decoded, const char *mark)
+{
+        const json_t *frames = json_object_get(decoded, "frames"), *payload;
+        bool is_native = strcmp(text_of(decoded, "serializer"), "native") == 0;
+        bool is_both = strcmp(mark, "roundtrip") == 0;
+        const char *at = bytes, *end = bytes + size;
+        json_t *frame;
+        size_t i;
+
+        json_array_foreach(frames, i, frame) {
+                const char *next = memmem(at, (size_t)(end - at), magic, 4);
+                size_t left = next ? (size_t)(end - next) : 0;
+                size_t payload_size = left < 8 ? 0 : read_length(next + 4);
+
+                if (json_object_get(frame, "rest_hex")) {
+                        require(hex_equals(text_of(frame, "rest_hex"), at, (size_t)(end - at)), "another rest");
+                        require(!next || (next == at && (left < 8 || payload_size > left - 8)), "the rest is a frame");
+                        at = end;
+                        continue;
+                }
+                if (json_object_get(frame, "junk")) {
+                        next = next ? next : end;
+                        require(hex_equals(text_of(json_object_get(frame, "junk"), "hex"), at, (size_t)(next - at)),
+                                "other junk");
+                        at = next;
+                        continue;
+                }
+                require(next == at && left >= 8 && payload_size <= left - 8, "no frame at %zu", (size_t)(at - bytes));
+                require(json_integer_value(json_object_get(frame, "offset")) == at - bytes, "a frame elsewhere");
+                require(json_integer_value(json_object_get(frame, "length")) == (json_int_t)payload_size, "another length");
+                at += 8;
+                payload = json_object_get(frame, "payload");
+                if (!is_native)
+                        check_json(at, payload_size, frame, is_both);
+                else if (strcmp(text_of(payload, "t"), "undecodable") == 0)
+                        check_refused(ferry_codec_php(), at, payload_size);
+                else
+                        check_value(ferry_codec_php(), at, payload_size, payload, is_both);
+                at += payload_size;
+        }
+        require(i > 0 && at == end, "something is left");
+}
+
+/* LENGTH#payload. False: that is for the dialect to judge, not for the codec. */
+static bool check_pcntl(const char *bytes, size_t size, const json_t *decoded, const char *mark)
+{
+        const json_t *frame = json_array_get(json_object_get(decoded, "frames"), 0);
+        FERRY_AUTO(ferry_value) value = NULL;
+        size_t length = 0;
+        int head = 0;
+
+        if (sscanf(bytes, "%zu#%n", &length, &head) != 1 || head == 0 || length > size - (size_t)head)
+                return false;
+        if (strcmp(mark, "refuse") == 0)
+                return decode(ferry_codec_php(), bytes + head, length, &value) != 0;
+        require((size_t)head + length == size, "more than a frame");
+        check_value(ferry_codec_php(), bytes + head, length, json_object_get(frame, "payload"),
+                    strcmp(mark, "roundtrip") == 0);
+        return true;
+}
+
+/* True if it was checked, false if it is nothing for a codec. */
+static bool check_entry(const char *system, const char *bytes, size_t size, const json_t *decoded, const char *mark)
+{
+        if (strcmp(system, "stream-ipc") == 0)
+                check_stream(bytes, size, decoded, mark);
+        else if (strcmp(system, "sweikenb-pcntl") == 0)
+                return check_pcntl(bytes, size, decoded, mark);
+        else if (strcmp(system, "sysv-msg") == 0 && !json_is_true(json_object_get(decoded, "serialize")))
+                return false;
+        else
+                check_codec(strcmp(system, "php-msgpack") == 0 ? ferry_codec_msgpack() : ferry_codec_php(), bytes, size,
+                            decoded, mark);
+        return true;
+}
+
+static char *read_bytes(const char *name, size_t *ret_size)
+{
+        char path[512], *bytes;
+        FILE *file;
+        long size;
+
+        snprintf(path, sizeof path, "%s/vectors/%s", TESTS_DIRECTORY, name);
+        file = fopen(path, "rb");
+        require(file != NULL, "%s does not open", path);
+        fseek(file, 0, SEEK_END);
+        size = ftell(file);
+        rewind(file);
+        bytes = malloc((size_t)size + 1);
+        require(fread(bytes, 1, (size_t)size, file) == (size_t)size, "%s does not read", path);
+        bytes[size] = '\0';
+        fclose(file);
+        *ret_size = (size_t)size;
+        return bytes;
+}
+
+static const struct {
+        const char *system;
+        int checked, skipped;   /* at least, at most */
+} expected[] = {
+        { "php-serialize", 61, 0 }, { "php-unserialize", 54, 0 }, { "php-msgpack", 14, 0 },
+        { "stream-ipc", 52, 0 },    { "sysv-msg", 4, 6 },         { "sweikenb-pcntl", 7, 3 },
+};
+
+START_TEST(marks_hold)
+{
+        json_t *manifest = json_load_file(TESTS_DIRECTORY "/vectors/manifest.json", JSON_ALLOW_NUL, NULL);
+        json_t *vector;
+        int checked = 0, skipped = 0;
+        size_t i;
+
+        entry = "manifest.json";
+        require(json_is_array(manifest), "it does not load");
+        json_array_foreach(manifest, i, vector) {
+                const char *mark = json_string_value(json_object_get(vector, "ferry"));
+                char *bytes;
+                size_t size;
+
+                entry = text_of(vector, "name");
+                if (strcmp(text_of(vector, "system"), expected[_i].system) != 0)
+                        continue;
+                require(mark && strstr("roundtrip decode refuse note", mark), "an unknown mark");
+                bytes = read_bytes(text_of(vector, "file"), &size);
+                require((json_int_t)size == json_integer_value(json_object_get(vector, "size")), "%zu bytes", size);
+                if (check_entry(expected[_i].system, bytes, size, json_object_get(vector, "decoded"), mark))
+                        checked++;
+                else
+                        skipped++;
+                free(bytes);
+        }
+        json_decref(manifest);
+        printf("%s: %d checked, %d skipped\n", expected[_i].system, checked, skipped);
+        fflush(stdout);
+        ck_assert_int_ge(checked, expected[_i].checked);
+        ck_assert_int_le(skipped, expected[_i].skipped);
+}
+
+int main(void)
+{
+        const struct suite_test tests[] = { SUITE_LOOP(marks_hold, sizeof expected / sizeof *expected) };
+
+        return suite_run("vectors", tests, sizeof tests / sizeof *tests);
+}
