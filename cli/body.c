@@ -1,0 +1,75 @@
+/* BODY on the command line: text, JSON, or stdin. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+char *read_all(int fd, size_t *ret_size)
+{
+        size_t capacity = 65536, size = 0;
+        char *bytes = malloc(capacity);
+
+        while (bytes) {
+                ssize_t got = read(fd, bytes + size, capacity - size);
+
+                if (got < 0 && errno == EINTR)
+                        continue;
+                if (got < 0) {
+                        complain("reading failed: %s", strerror(errno));
+                        free(bytes);
+                        return NULL;
+                }
+                if (got == 0) {
+                        *ret_size = size;
+                        return bytes;
+                }
+                size += (size_t)got;
+                if (size == capacity) {
+                        char *grown = realloc(bytes, capacity *= 2);
+
+                        if (!grown)
+                                free(bytes);
+                        bytes = grown;
+                }
+        }
+        complain("no memory");
+        return NULL;
+}
+
+static ferry_value *string(const char *bytes, size_t size)
+{
+        ferry_builder *builder = ferry_builder_new();
+        ferry_value *value;
+
+        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size);
+        ferry_builder_finish(builder, &value);
+        return value;
+}
+
+ferry_value *body_read(const char *text, bool is_value, int *ret_status)
+{
+        char *bytes = NULL;
+        size_t size, offset;
+        ferry_value *value = NULL;
+
+        *ret_status = EXIT_REFUSED;
+        if (!text)
+                return ferry_value_pack(NULL);
+        if (strcmp(text, "-") == 0) {
+                text = bytes = read_all(STDIN_FILENO, &size);
+                if (!bytes)
+                        return NULL;
+        } else
+                size = strlen(text);
+        if (!is_value)
+                value = string(text, size);
+        else if (ferry_codec_decode(ferry_codec_json(), text, size, &value, &offset) < 0)
+                complain("BODY is no JSON: it is wrong at byte %zu", offset);
+        if (!value && !is_value)
+                complain("BODY is too large");
+        free(bytes);
+        return value;
+}

@@ -1,0 +1,74 @@
+/* What the commands of the tool share. They see the public headers only. */
+#pragma once
+
+#include <ferry/ferry.h>
+
+enum exit_status {
+        EXIT_DONE = 0,
+        EXIT_ANSWERED_ERROR = 1,
+        EXIT_USAGE = 2,
+        EXIT_CONNECTION = 3,
+        EXIT_REFUSED = 4,
+        EXIT_TIMEOUT = 124,
+};
+
+struct cli_options {
+        unsigned dialect;
+        const ferry_codec *codec;
+        const char *root;
+        int timeout_ms;
+        int wait_ms;
+        bool is_json;
+        bool is_verbose;
+        bool is_value;          /* BODY is JSON */
+        bool is_echo;
+        const char *reply;
+        const char *exec;
+        long count;             /* 0: no end */
+        const ferry_codec *from;
+        const ferry_codec *to;
+};
+
+/* A command: its options by their names, and how many arguments it takes. */
+struct cli_command {
+        const char *name;
+        const char *arguments;
+        const char *summary;
+        const char *const *options;     /* up to a NULL */
+        int least;
+        int most;
+        int (*run)(const struct cli_options *options, char **arguments, int count);
+};
+
+extern const struct cli_command command_call;
+extern const struct cli_command command_convert;
+extern const struct cli_command command_listen;
+extern const struct cli_command command_notify;
+
+/* main.c */
+void complain(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
+int exit_status_of(int error);
+ferry_session_options session_options(const struct cli_options *options);
+
+/* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin. */
+ferry_value *body_read(const char *text, bool is_value, int *ret_status);
+char *read_all(int fd, size_t *ret_size);
+
+/* print.c: whether a session is in that dialect by now; a body on stdout, false if that takes no more. */
+bool speaks(const ferry_session *session, const char *dialect);
+bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many);
+void print_aside(const ferry_message *message, const struct cli_options *options);
+void print_line(const ferry_message *message, FILE *stream);
+/* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
+ferry_value *body_text(const ferry_message *message);
+
+/* signals.c: call @fn at the first SIGINT or SIGTERM; the second ends the program. */
+void signals_watch(ferry_loop *loop, ferry_loop_fn *fn, void *userdata);
+void signals_unwatch(ferry_loop *loop);
+int signals_received(void);
+/* End by the signal that was received. */
+void signals_raise(void);
+
+/* answer.c: answer a request with what a command prints. */
+int answer_by_command(const ferry_message *request, const char *command);
+void answer_cancel(const ferry_message *request);

@@ -1,0 +1,273 @@
+/* ferry COMMAND [OPTIONS] ARGUMENTS: finds the command and reads its options. Adding a command is adding a file and
+ * a line in the table here. */
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify,
+                                                      &command_convert };
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const struct {
+        const char *name;
+        const char *argument;   /* NULL: none */
+        const char *summary;
+} known[] = {
+        { "dialect", "NAME", "auto (the default), ferry or stream-ipc" },
+        { "codec", "NAME", "msgpack, php or json" },
+        { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
+        { "timeout", "SECONDS", "how long to wait for an answer (30)" },
+        { "wait", "SECONDS", "how long to wait until the address takes a connection (1)" },
+        { "json", NULL, "print messages as one JSON object a line" },
+        { "verbose", NULL, "say more, on stderr (-v)" },
+        { "value", NULL, "BODY is JSON and becomes a value" },
+        { "echo", NULL, "answer requests with their own type and body" },
+        { "reply", "BODY", "answer requests with this body" },
+        { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
+        { "count", "N", "end after N messages" },
+        { "from", "CODEC", "php, json or msgpack" },
+        { "to", "CODEC", "php, json or msgpack" },
+};
+
+enum { KNOWN = sizeof known / sizeof *known };
+
+void complain(const char *format, ...)
+{
+        va_list arguments;
+
+        fflush(stdout);
+        fputs("ferry: ", stderr);
+        va_start(arguments, format);
+        vfprintf(stderr, format, arguments);
+        va_end(arguments);
+        putc('\n', stderr);
+}
+
+int exit_status_of(int error)
+{
+        switch (error) {
+        case -EREMOTEIO:
+                return EXIT_ANSWERED_ERROR;
+        case -ETIMEDOUT:
+                return EXIT_TIMEOUT;
+        case -EMSGSIZE:
+        case -EILSEQ:
+        case -EDOM:
+        case -EINVAL:
+        case -EBADMSG:
+        case -EACCES:
+        case -EPERM:
+        case -EOPNOTSUPP:
+                return EXIT_REFUSED;
+        default:
+                return error < 0 ? EXIT_CONNECTION : EXIT_DONE;
+        }
+}
+
+ferry_session_options session_options(const struct cli_options *options)
+{
+        return (ferry_session_options){
+                .dialect = options->dialect,
+                .codec = options->codec,
+                .root = options->root,
+                .request_timeout_ms = options->timeout_ms,
+                .wait_ms = options->wait_ms,
+        };
+}
+
+static bool takes(const struct cli_command *command, const char *name)
+{
+        for (const char *const *option = command->options; *option; option++)
+                if (strcmp(*option, name) == 0)
+                        return true;
+        return false;
+}
+
+static void print_usage(FILE *stream, const struct cli_command *command)
+{
+        char option[64];
+
+        fprintf(stream, "ferry %s [OPTIONS] %s\n    %s\n", command->name, command->arguments, command->summary);
+        for (size_t i = 0; i < KNOWN; i++) {
+                if (!takes(command, known[i].name))
+                        continue;
+                snprintf(option, sizeof option, "--%s %s", known[i].name, known[i].argument ? known[i].argument : "");
+                fprintf(stream, "    %-22s %s\n", option, known[i].summary);
+        }
+}
+
+static void print_help(void)
+{
+        printf("ferry moves messages between processes.\n\n");
+        for (size_t i = 0; i < COMMANDS; i++)
+                printf("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
+        printf("\nADDRESS is unix:PATH, exec:COMMAND LINE, stdio:, file:IN,OUT or fd:IN,OUT.\n"
+               "ferry COMMAND --help tells the options of a command; man ferry tells all.\n");
+}
+
+static const ferry_codec *find_codec(const char *name)
+{
+        const ferry_codec *all[] = { ferry_codec_msgpack(), ferry_codec_php(), ferry_codec_json() };
+
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+                if (strcmp(all[i]->name, name) == 0)
+                        return all[i];
+        complain("there is no codec %s: msgpack, php or json", name);
+        return NULL;
+}
+
+static bool read_dialect(const char *name, unsigned *ret)
+{
+        static const struct {
+                const char *name;
+                unsigned dialect;
+        } all[] = { { "auto", FERRY_DIALECT_AUTO }, { "ferry", FERRY_DIALECT_FERRY },
+                    { "stream-ipc", FERRY_DIALECT_STREAM_IPC } };
+
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+                if (strcmp(all[i].name, name) == 0) {
+                        *ret = all[i].dialect;
+                        return true;
+                }
+        complain("there is no dialect %s: auto, ferry or stream-ipc", name);
+        return false;
+}
+
+static bool read_seconds(const char *text, int *ret_ms)
+{
+        char *end;
+        double seconds = strtod(text, &end);
+
+        if (end == text || *end || !(seconds >= 0) || seconds > 1e6) {
+                complain("%s is no number of seconds", text);
+                return false;
+        }
+        /* Zero would mean the default. */
+        *ret_ms = (int)ceil(seconds * 1000);
+        if (*ret_ms == 0)
+                *ret_ms = 1;
+        return true;
+}
+
+static bool read_count(const char *text, long *ret)
+{
+        char *end;
+
+        errno = 0;
+        *ret = strtol(text, &end, 10);
+        if (end != text && !*end && !errno && *ret > 0)
+                return true;
+        complain("%s is no count", text);
+        return false;
+}
+
+static bool read_option(struct cli_options *options, const char *name, const char *argument)
+{
+        if (strcmp(name, "dialect") == 0)
+                return read_dialect(argument, &options->dialect);
+        if (strcmp(name, "codec") == 0)
+                return (options->codec = find_codec(argument)) != NULL;
+        if (strcmp(name, "from") == 0)
+                return (options->from = find_codec(argument)) != NULL;
+        if (strcmp(name, "to") == 0)
+                return (options->to = find_codec(argument)) != NULL;
+        if (strcmp(name, "timeout") == 0)
+                return read_seconds(argument, &options->timeout_ms);
+        if (strcmp(name, "wait") == 0)
+                return read_seconds(argument, &options->wait_ms);
+        if (strcmp(name, "count") == 0)
+                return read_count(argument, &options->count);
+        if (strcmp(name, "namespace") == 0)
+                options->root = argument;
+        else if (strcmp(name, "reply") == 0)
+                options->reply = argument;
+        else if (strcmp(name, "exec") == 0)
+                options->exec = argument;
+        else if (strcmp(name, "json") == 0)
+                options->is_json = true;
+        else if (strcmp(name, "verbose") == 0)
+                options->is_verbose = true;
+        else if (strcmp(name, "value") == 0)
+                options->is_value = true;
+        else if (strcmp(name, "echo") == 0)
+                options->is_echo = true;
+        return true;
+}
+
+/* Returns an exit status, or -1 to go on; the arguments are moved behind the options. */
+static int read_options(const struct cli_command *command, struct cli_options *options, int argc, char **argv)
+{
+        struct option table[KNOWN + 2] = { 0 };
+        int index, letter;
+
+        for (int i = 0; i < KNOWN; i++)
+                table[i] = (struct option){ .name = known[i].name, .has_arg = known[i].argument != NULL };
+        table[KNOWN] = (struct option){ .name = "help", .val = 'h' };
+        opterr = 0;
+        while ((letter = getopt_long(argc, argv, ":hv", table, &index)) != -1) {
+                const char *name = letter == 0 ? known[index].name : "verbose";
+
+                if (letter == 'h') {
+                        print_usage(stdout, command);
+                        return EXIT_DONE;
+                }
+                if (letter == '?' || letter == ':') {
+                        complain(letter == '?' ? "there is no option %s" : "%s needs an argument", argv[optind - 1]);
+                        print_usage(stderr, command);
+                        return EXIT_USAGE;
+                }
+                if (!takes(command, name)) {
+                        complain("%s takes no --%s", command->name, name);
+                        print_usage(stderr, command);
+                        return EXIT_USAGE;
+                }
+                if (!read_option(options, name, optarg))
+                        return EXIT_USAGE;
+        }
+        return -1;
+}
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+        struct cli_options options = { .timeout_ms = 30000, .wait_ms = 1000 };
+        int status = read_options(command, &options, argc, argv);
+
+        if (status >= 0)
+                return status;
+        if (argc - optind < command->least || argc - optind > command->most) {
+                complain(argc - optind < command->least ? "something is missing" : "%s is too much",
+                         argv[optind + command->most]);
+                print_usage(stderr, command);
+                return EXIT_USAGE;
+        }
+        return command->run(&options, argv + optind, argc - optind);
+}
+
+int main(int argc, char **argv)
+{
+        const char *name = argc > 1 ? argv[1] : "";
+
+        /* Writing to who has gone is an error here, not a death. */
+        signal(SIGPIPE, SIG_IGN);
+        if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+                print_help();
+                return EXIT_DONE;
+        }
+        if (strcmp(name, "--version") == 0) {
+                printf("ferry %s\n", ferry_version());
+                return EXIT_DONE;
+        }
+        for (size_t i = 0; i < COMMANDS; i++)
+                if (strcmp(commands[i]->name, name) == 0)
+                        return run(commands[i], argc - 1, argv + 1);
+        complain(*name ? "there is no command %s; ferry --help tells which there are" : "which command?", name);
+        return EXIT_USAGE;
+}
