@@ -36,6 +36,31 @@ struct program_entry {
         bool is_gone;
 };
 
+/* What is shown outside ------------------------------------------------------------------------------- */
+
+static bool has_work(const ferry_loop *loop)
+{
+        return !list_is_empty(&loop->tasks) || !list_is_empty(&loop->files);
+}
+
+/* Tell those who poll our descriptor what they cannot see: work in memory, and the next deadline. */
+static void show(ferry_loop *loop)
+{
+        int64_t deadline = loop->timer_count > 0 ? loop->timers[0]->deadline : 0;
+        uint64_t number = 1;
+
+        if (loop->timer < 0)
+                return;
+        if (has_work(loop) && !loop->is_event_set)
+                sys_write(loop->event, &number, sizeof number);
+        else if (!has_work(loop) && loop->is_event_set)
+                sys_read(loop->event, &number, sizeof number);
+        loop->is_event_set = has_work(loop);
+        if (deadline != loop->timer_deadline)
+                sys_timerfd_set(loop->timer, deadline);
+        loop->timer_deadline = deadline;
+}
+
 /* Sources --------------------------------------------------------------------------------------------- */
 
 int loop_source_set(struct loop_source *source, uint32_t events)
@@ -54,6 +79,8 @@ int loop_source_set(struct loop_source *source, uint32_t events)
                 else if (source->events == 0)
                         list_append(&loop->files, &source->link);
                 source->events = events;
+                if (loop->depth == 0)
+                        show(loop);
                 return 0;
         }
         error = sys_epoll_control(loop->epoll, operation, source->fd, events, source);
@@ -119,6 +146,8 @@ int loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadlin
                 loop->timer_capacity = capacity;
         }
         sift_up(loop, timer, ++loop->timer_count);
+        if (loop->depth == 0)
+                show(loop);
         return 0;
 }
 
@@ -163,29 +192,6 @@ static int run_timers(ferry_loop *loop)
 }
 
 /* Work in memory -------------------------------------------------------------------------------------- */
-
-static bool has_work(const ferry_loop *loop)
-{
-        return !list_is_empty(&loop->tasks) || !list_is_empty(&loop->files);
-}
-
-/* Tell those who poll our descriptor what they cannot see: work in memory, and the next deadline. */
-static void show(ferry_loop *loop)
-{
-        int64_t deadline = loop->timer_count > 0 ? loop->timers[0]->deadline : 0;
-        uint64_t number = 1;
-
-        if (loop->timer < 0)
-                return;
-        if (has_work(loop) && !loop->is_event_set)
-                sys_write(loop->event, &number, sizeof number);
-        else if (!has_work(loop) && loop->is_event_set)
-                sys_read(loop->event, &number, sizeof number);
-        loop->is_event_set = has_work(loop);
-        if (deadline != loop->timer_deadline)
-                sys_timerfd_set(loop->timer, deadline);
-        loop->timer_deadline = deadline;
-}
 
 void loop_task_start(ferry_loop *loop, struct loop_task *task)
 {

@@ -122,14 +122,18 @@ const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
         session->lent = ferry_message_unref(session->lent);
         if (!has_next(session)) {
                 ferry_loop *loop = session->loop;
+                const ferry_message *message = NULL;
 
                 loop_enter(loop);
                 loop_wait(loop, loop_deadline(timeout_ms), has_next, session);
-                session->lent = session->is_freed ? NULL : take_next(session);
-                if (!session->is_freed && !session->lent)
-                        session_tell(session);
+                if (!session->is_freed) {
+                        message = session->lent = take_next(session);
+                        if (!message)
+                                session_tell(session);
+                }
+                /* The session may be gone behind this. */
                 loop_leave(loop);
-                return session->is_freed ? NULL : session->lent;
+                return message;
         }
         session->lent = take_next(session);
         if (!session->lent)

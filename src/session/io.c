@@ -236,6 +236,9 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 return;
         }
         reply = message_new(session, in->kind == WIRE_RESPONSE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR, frame, in);
+        if (reply && session->is_debugged)
+                debug_message(session, "<", in->kind == WIRE_RESPONSE ? "response" : "error", ferry_message_type(reply),
+                              ferry_message_body(reply));
         if (!reply) {
                 ferry_value_unref(in->value);
                 call_end(call, -ENOMEM, FERRY_OUTCOME_REPLIED, NULL, "no memory for the answer");
@@ -269,6 +272,9 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
                 ferry_message_unref(message);
                 return;
         }
+        if (session->is_debugged)
+                debug_message(session, "<", kind == FERRY_KIND_REQUEST ? "request" : "notification",
+                              ferry_message_type(message), ferry_message_body(message));
         dispatch(session, message);
 }
 

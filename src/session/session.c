@@ -98,6 +98,7 @@ static void finish(ferry_session *session, int grace)
         session->work.fn = tell_closed;
         loop_task_start(session->loop, &session->work);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
+        buffer_deinit(&session->out);
         if (session->stream)
                 stream_close(session->stream, grace);
         session_update(session);
@@ -351,6 +352,8 @@ int ferry_session_close(ferry_session *session)
         if (session->state == SESSION_CLOSING || session->is_freed)
                 return 0;
         session_refuse_rest(session);
+        /* Who has not answered yet may never come to notice that nobody listens. */
+        session->is_overdue = session->is_overdue || !list_is_empty(&session->calls);
         calls_end(session, -ECANCELED, "the session is closed here");
         if (session->state == SESSION_OPEN)
                 say_goodbye(session);

@@ -174,7 +174,7 @@ static void is_closed(struct exec_stream *exec)
 {
         loop_timer_stop(exec->stream.loop, &exec->stage_timer);
         exec->stage = STAGE_NONE;
-        exec->stream.owner->closed(&exec->stream);
+        stream_closed(&exec->stream);
 }
 
 static void child_ended(struct child *child)
@@ -272,7 +272,7 @@ static const struct stream_kind exec_kind = {
         .input_ended = input_ended,
         .end = end,
         .close = close_child,
-        .free = free_child,
+        .release = free_child,
 };
 
 /* Beginning ------------------------------------------------------------------------------------------- */

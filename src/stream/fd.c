@@ -133,7 +133,7 @@ static void close_program(struct stream *stream, bool is_foreign)
                 program->close(program);
 }
 
-static const struct stream_kind program_kind = { .name = "program", .has_junk = true, .free = close_program };
+static const struct stream_kind program_kind = { .name = "program", .has_junk = true, .release = close_program };
 
 int stream_open_program(const struct stream_place *place, const char *text,
                         const ferry_session_options *options, struct stream **ret_stream, struct error *error)

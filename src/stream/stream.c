@@ -252,6 +252,33 @@ void stream_close_output(struct stream *stream)
         stream->out_source.fd = -1;
 }
 
+/* Let go of all descriptors. */
+static void release(struct stream *stream)
+{
+        bool is_foreign = loop_is_foreign(stream->loop);
+
+        if (stream->is_released)
+                return;
+        stream->is_released = true;
+        loop_timer_stop(stream->loop, &stream->linger);
+        if (!is_foreign) {
+                for (int i = 0; i < STREAM_INPUTS; i++)
+                        loop_source_set(&stream->in_sources[i], 0);
+                loop_source_set(&stream->out_source, 0);
+        }
+        if (stream->kind->release)
+                stream->kind->release(stream, is_foreign);
+        endpoint_deinit(&stream->output);
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                endpoint_deinit(&stream->inputs[i]);
+}
+
+void stream_closed(struct stream *stream)
+{
+        release(stream);
+        stream->owner->closed(stream);
+}
+
 void stream_close(struct stream *stream, int grace_ms)
 {
         if (stream->is_closing)
@@ -264,7 +291,7 @@ void stream_close(struct stream *stream, int grace_ms)
         update(stream);
         if (!stream->kind->close ||
             !stream->kind->close(stream, grace_ms < 0 ? INT64_MAX : (int64_t)grace_ms * 1000000))
-                stream->owner->closed(stream);
+                stream_closed(stream);
 }
 
 static void bury(struct loop_grave *grave)
@@ -274,22 +301,10 @@ static void bury(struct loop_grave *grave)
 
 void stream_free(struct stream *stream)
 {
-        bool is_foreign = loop_is_foreign(stream->loop);
-
         if (stream->is_freed)
                 return;
         stream->is_freed = true;
-        loop_timer_stop(stream->loop, &stream->linger);
-        if (!is_foreign) {
-                for (int i = 0; i < STREAM_INPUTS; i++)
-                        loop_source_set(&stream->in_sources[i], 0);
-                loop_source_set(&stream->out_source, 0);
-        }
-        if (stream->kind->free)
-                stream->kind->free(stream, is_foreign);
-        endpoint_deinit(&stream->output);
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                endpoint_deinit(&stream->inputs[i]);
+        release(stream);
         loop_bury(stream->loop, &stream->grave, bury);
 }
 

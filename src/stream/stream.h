@@ -44,7 +44,8 @@ struct stream_kind {
         void (*end)(struct stream *stream);
         /* Close; true if that goes on in the background. */
         bool (*close)(struct stream *stream, int64_t grace_ns);
-        void (*free)(struct stream *stream, bool is_foreign);
+        /* Let go of what is its own, once. */
+        void (*release)(struct stream *stream, bool is_foreign);
 };
 
 struct stream {
@@ -64,6 +65,7 @@ struct stream {
         bool is_open;
         bool has_ended;
         bool is_closing;
+        bool is_released;
         bool is_freed;
         int output_error;
         ferry_peer peer;
@@ -104,6 +106,7 @@ int stream_start(struct stream *stream);        /* the endpoints are there: it i
 void stream_end(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 void stream_read_peer(struct stream *stream);   /* who is there */
+void stream_closed(struct stream *stream);      /* closing is done */
 bool stream_drain(struct stream *stream);       /* let the owner read what is there; whether it still lives */
 void stream_close_output(struct stream *stream);
 

@@ -27,7 +27,7 @@ static void stop_retrying(struct stream *stream, bool is_foreign)
         loop_timer_stop(stream->loop, &container_of(stream, struct unix_stream, stream)->retry);
 }
 
-static const struct stream_kind unix_kind = { .name = "unix", .free = stop_retrying };
+static const struct stream_kind unix_kind = { .name = "unix", .release = stop_retrying };
 
 /* 0, or why not. */
 static int try(struct unix_stream *client)

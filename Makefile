@@ -1,0 +1,51 @@
+# A front for Meson. Everything is built below build/ (the tests below build-check/).
+
+MESON ?= meson
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: all demo check check-long bench install clean help
+
+all: build/build.ninja
+	@ninja -C build
+
+build/build.ninja:
+	@tools/need.sh --only-tell build
+	@$(MESON) setup build --buildtype=debugoptimized -Dtests=false --prefix=$(PREFIX)
+
+demo:
+	@tools/need.sh build
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh build
+
+check:
+	@tools/need.sh build check
+	@tools/check.sh
+
+check-long:
+	@tools/need.sh build check
+	@tools/check.sh --long
+
+bench: build-bench/build.ninja
+	@ninja -C build-bench bench/bench
+	@build-bench/bench/bench
+
+build-bench/build.ninja:
+	@tools/need.sh --only-tell build
+	@$(MESON) setup build-bench --buildtype=release -Dtests=false
+
+install: all
+	@$(MESON) configure build --prefix=$(PREFIX)
+	@DESTDIR=$(DESTDIR) $(MESON) install -C build
+
+clean:
+	rm -rf build build-check build-bench
+
+help:
+	@echo 'make             build the library, the tool (build/ferry) and the examples (build/examples)'
+	@echo 'make demo        install what is missing, build, and see programs talk'
+	@echo 'make check       install what is missing, and run the tests: gcc, and clang with ASan and UBSan'
+	@echo 'make check-long  the same with larger numbers, many times over'
+	@echo 'make bench       measure against what the kernel alone costs'
+	@echo 'make install     install to $$PREFIX (/usr/local), below $$DESTDIR'
+	@echo 'make clean       remove what was built'

@@ -1,0 +1,82 @@
+#!/bin/bash
+# The rules that no compiler checks: includes run downward, only the dialects' own folder names them, the tool and
+# the examples see public headers only, the symbol map is what the headers declare and the library exports, and the
+# headers stand alone, in C11 and C++17.
+#
+#   test-structure.sh SOURCE BUILD
+set -u
+source=$1
+build=$2
+passed=0
+failed=0
+
+check() { # NAME OUTPUT: passes if there is no output
+        if [ -z "$2" ]; then
+                passed=$((passed + 1))
+        else
+                failed=$((failed + 1))
+                printf 'failed: %s\n%s\n' "$1" "$2"
+        fi
+}
+
+layers='util value wire loop stream session service'
+
+upward() {
+        local allowed=
+        for layer in $layers; do
+                allowed="$allowed|$layer"
+                # "layer/file.h", spelled from the root of src
+                grep -nHE '^#include "' "$source"/src/"$layer"/*.[ch] |
+                        grep -vE "#include \"(${allowed#|})/" | grep -v '/test-[a-z-]*\.c:'
+        done
+}
+check 'an include runs upward, or is not spelled from the root of src' "$(upward)"
+
+unknown_layers() {
+        for folder in "$source"/src/*/; do
+                [[ " $layers " == *" $(basename "$folder") "* ]] || echo "$folder"
+        done
+}
+check 'a folder of src has no place in the order' "$(unknown_layers)"
+
+dialects() {
+        grep -nHE 'dialect_(ferry|stream_ipc)|FERRY_DIALECT_(FERRY|STREAM_IPC)|"stream-ipc"' "$source"/src/*/*.[ch] |
+                grep -vE '^[^:]*/src/wire/' | grep -v '/test-[a-z-]*\.c:'
+}
+check 'a dialect is named outside of src/wire' "$(dialects)"
+
+private() {
+        grep -nHE '#include "(util|value|wire|loop|stream|session|service)/' "$source"/{cli,examples,bench}/*.[ch]
+}
+check 'a private header is seen from outside' "$(private)"
+
+doors() {
+        grep -nHE '\b(malloc|calloc|realloc|free|getenv|time|usleep|sleep)\(' "$source"/src/{value,wire,loop,stream,session,service}/*.c |
+                grep -vE '(->|\.|_)(free|close)\(|\* |/test-' | grep -vE 'open_memstream|[(]\*free[)]|grave->free\(|free\(line\)'
+}
+check 'something goes round the door to the system' "$(doors)"
+
+long_files() {
+        wc -l "$source"/src/*/*.[ch] "$source"/cli/*.[ch] "$source"/include/ferry/*.h | awk '$2 != "total" && $1 > 900'
+}
+check 'a file is longer than 900 lines' "$(long_files)"
+
+declared() {
+        # Functions are declared at the beginning of a line; their names end at the parenthesis.
+        cat "$source"/include/ferry/*.h | grep -vE '^typedef|^ |^#|^/' | grep -oE '\bferry_[a-z_0-9]+\(' | tr -d '(' | sort -u
+}
+mapped() { grep -oE '\bferry_[a-z_0-9]+;' "$source/src/libferry.sym" | tr -d ';' | sort; }
+exported() { nm -D --defined-only "$build/src/libferry.so" | awk '$2 != "A" { print $3 }' | sed 's/@.*//' | sort; }
+check 'the symbol map and the headers differ' "$(diff <(declared) <(mapped))"
+check 'the library and its symbol map differ' "$(diff <(mapped) <(exported))"
+
+for header in "$source"/include/ferry/*.h; do
+        name=ferry/$(basename "$header")
+        check "$name is no C11" "$(echo "#include <$name>" |
+                gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -D_POSIX_C_SOURCE=200809L -I"$source/include" -x c -fsyntax-only - 2>&1)"
+        check "$name is no C++17" "$(echo "#include <$name>" |
+                g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -I"$source/include" -x c++ -fsyntax-only - 2>&1)"
+done
+
+echo "structure: $passed passed, $failed failed"
+[ $failed = 0 ]

@@ -1,0 +1,33 @@
+#!/bin/bash
+# The main job, seen: a manager and its workers, and then one of those workers from the shell.
+#
+#   demo.sh BUILD
+set -eu
+cd "$1/examples"
+export PATH="$PWD/..:$PATH"
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+say 'Three workers at once, each a child process; they report while they work (examples/manager.c):'
+./manager
+
+say 'The same worker from the shell: a request, its progress on stderr, its answer on stdout:'
+echo '$ ferry call "exec:./worker 4" task "pack the boxes"'
+ferry call "exec:./worker 4" task "pack the boxes"
+echo
+
+say 'Two programs over a socket; the answer comes from a shell command:'
+echo '$ ferry listen unix:shout.sock --exec "tr a-z A-Z" &'
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+ferry listen "unix:$folder/shout.sock" --exec 'tr a-z A-Z' >/dev/null &
+echo '$ ferry call unix:shout.sock shout hello'
+ferry call "unix:$folder/shout.sock" shout hello
+echo
+kill %1
+wait %1
+
+say 'What PHP has serialized, as JSON:'
+echo "\$ printf 'a:1:{s:5:\"ferry\";i:1;}' | ferry convert --from php --to json"
+printf 'a:1:{s:5:"ferry";i:1;}' | ferry convert --from php --to json
+echo

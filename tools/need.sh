@@ -1,0 +1,66 @@
+#!/bin/sh
+# See that the tools for building (and checking) are there; install what is missing by apt, saying what.
+# Nothing is asked of the network when nothing is missing.
+#
+#   need.sh [--only-tell] build|check …
+set -eu
+
+only_tell=
+missing=
+
+need() { # PACKAGE COMMAND…: the package is missing if the command fails
+        package=$1
+        shift
+        "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+# Whether clang can link its sanitizers.
+clang_sanitizes() {
+        folder=$(mktemp -d)
+        echo 'int main(void) { return 0; }' >"$folder/t.c"
+        status=0
+        clang -fsanitize=address,undefined "$folder/t.c" -o "$folder/t" || status=1
+        rm -rf "$folder"
+        return $status
+}
+
+for what in "$@"; do
+        case $what in
+        --only-tell)
+                only_tell=yes
+                ;;
+        build)
+                need gcc gcc --version
+                need libc6-dev test -e /usr/include/stdio.h
+                need meson meson --version
+                need ninja-build ninja --version
+                need pkg-config pkg-config --version
+                ;;
+        check)
+                need g++ g++ --version
+                need clang clang --version
+                need libclang-rt-14-dev clang_sanitizes
+                need check pkg-config --exists check
+                need libjansson-dev pkg-config --exists jansson
+                need php8.2-cli php --version
+                need php-msgpack sh -c 'php -m | grep -qx msgpack'
+                need procps ps --version
+                ;;
+        esac
+done
+
+[ -n "$missing" ] || exit 0
+if [ -n "$only_tell" ] || ! command -v apt-get >/dev/null; then
+        echo "ferry: missing are the packages$missing (make demo and make check install them on Debian)" >&2
+        exit 1
+fi
+echo "ferry: installing$missing"
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+export DEBIAN_FRONTEND=noninteractive
+install() {
+        # shellcheck disable=SC2086 # one word for each package
+        $sudo apt-get install -y -q --no-install-recommends $missing >/dev/null
+}
+# The lists may be old, or not there at all.
+install 2>/dev/null || { $sudo apt-get update -q >/dev/null && install; }
