@@ -8,12 +8,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* What stands between these is what the library exports. */
 #ifdef __cplusplus
-#define FERRY_BEGIN extern "C" {
-#define FERRY_END }
+#define FERRY_BEGIN extern "C" { _Pragma("GCC visibility push(default)")
+#define FERRY_END _Pragma("GCC visibility pop") }
 #else
-#define FERRY_BEGIN
-#define FERRY_END
+#define FERRY_BEGIN _Pragma("GCC visibility push(default)")
+#define FERRY_END _Pragma("GCC visibility pop")
 #endif
 
 /* The compiler checks templates as it checks the formats of printf and scanf. */

@@ -17,7 +17,8 @@ typedef struct ferry_service_options {
         unsigned clients_max;           /* (4,096) */
         int idle_timeout_ms;            /* close after so long without a message (never) */
         int close_timeout_ms;           /* for what closing takes (5,000) */
-        const ferry_session_options *session; /* of clients; allow says who may be one (the loop's) */
+        const ferry_session_options *session; /* of clients; allow says who may be one (the loop's). What they
+                                         * point to must live as long as the service */
 } ferry_service_options;
 
 /* Listen at unix:PATH. The service belongs to the loop. If it cannot listen,

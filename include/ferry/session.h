@@ -65,7 +65,8 @@ struct ferry_session_options {
         const char *const *argv;        /* exec: run this, up to a NULL, instead of a command line */
         const char *const *env;         /* exec: with these NAME=VALUE, up to a NULL, besides ours */
         const char *directory;          /* exec: in there (ours) */
-        const int *fds;                 /* no address: to read, to write, to read too, up to -1; taken over */
+        const int *fds;                 /* no address: to read, to write, to read too, up to -1; taken over
+                                         * unless the session cannot be opened */
         const ferry_stream *stream;     /* no address: use this */
         bool is_unguarded;              /* stdio: leave fd 0 and 1 as they are (no) */
 };

@@ -3,6 +3,8 @@
  * that poll the loop's descriptor themselves. It knows nothing of what lives in it. */
 #include "loop/loop.h"
 
+#include "util/options.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -38,9 +40,18 @@ struct program_entry {
 
 /* What is shown outside ------------------------------------------------------------------------------- */
 
+static bool has_tasks(const ferry_loop *loop)
+{
+        /* The marks of rounds that are under way are none. */
+        for (const struct list *link = loop->tasks.next; link != &loop->tasks; link = link->next)
+                if (container_of(link, const struct loop_task, link)->fn)
+                        return true;
+        return false;
+}
+
 static bool has_work(const ferry_loop *loop)
 {
-        return !list_is_empty(&loop->tasks) || !list_is_empty(&loop->files);
+        return !list_is_empty(&loop->files) || has_tasks(loop);
 }
 
 /* Tell those who poll our descriptor what they cannot see: work in memory, and the next deadline. */
@@ -209,7 +220,7 @@ static int run_tasks(ferry_loop *loop)
         struct loop_task mark = { .fn = NULL };
         int count = 0;
 
-        if (list_is_empty(&loop->tasks))
+        if (!has_tasks(loop))
                 return 0;
         list_append(&loop->tasks, &mark.link);
         while (!loop->is_freed) {
@@ -496,7 +507,7 @@ static int copy_options(ferry_loop *loop, const ferry_loop_options *options)
 
         if (!session)
                 return 0;
-        loop->session = *session;
+        options_copy(&loop->session, sizeof loop->session, sizeof loop->session, session);
         if (!session->root)
                 return 0;
         loop->session_root = sys_alloc(strlen(session->root) + 1);
@@ -545,7 +556,7 @@ static bool is_quiet(void *object)
 {
         const ferry_loop *loop = object;
 
-        return loop->live == 0 && list_is_empty(&loop->tasks);
+        return loop->live == 0 && !has_tasks(loop);
 }
 
 static void forget(struct program_entry *entry);

@@ -2,6 +2,7 @@
  * owner lives, so what a dead one left is cleared away and a living one is never pushed aside; a client that comes
  * is a session of its own, and what it does costs the others nothing. */
 #include "session/session.h"
+#include "util/options.h"
 
 #include <ferry/service.h>
 
@@ -27,6 +28,7 @@ struct ferry_service {
         struct loop_grave grave;
         ferry_loop *loop;
         ferry_service_options options;
+        ferry_session_options session;  /* of its clients */
         char *address;
         struct sockaddr_un path;
         int fd;
@@ -299,8 +301,7 @@ static bool make_room(ferry_service *service)
 
 static void add_client(ferry_service *service, int fd)
 {
-        ferry_session_options options = service->options.session ? *service->options.session :
-                                                                   (ferry_session_options){ 0 };
+        ferry_session_options options = service->session;
         ferry_session *client;
 
         if (service->client_count >= service->options.clients_max && !make_room(service)) {
@@ -409,8 +410,8 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         }
         strcpy(service->address, address);
         service->loop = loop;
-        if (options)
-                service->options = *options;
+        options_copy(&service->options, sizeof service->options, sizeof service->options, options);
+        options_copy(&service->session, sizeof service->session, sizeof service->session, service->options.session);
         if (!service->options.clients_max)
                 service->options.clients_max = CLIENTS_DEFAULT_MAX;
         if (!service->options.close_timeout_ms)

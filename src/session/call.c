@@ -18,8 +18,6 @@ static void bury(struct loop_grave *grave)
 
 static void destroy(ferry_call *call)
 {
-        if (call->is_freed)
-                return;
         call->is_freed = true;
         if (call->loop) {
                 loop_timer_stop(call->loop, &call->timer);
@@ -47,6 +45,8 @@ static void call_back(struct loop_task *task)
 {
         ferry_call *call = container_of(task, ferry_call, task);
 
+        /* The callback may let it go, too, which is then nothing. */
+        call->is_freed = true;
         call->fn(call, call->status == 0 ? call->reply : NULL, call->userdata);
         destroy(call);
 }

@@ -280,6 +280,7 @@ int ferry_message_reply(const ferry_message *request, const char *type, const ch
         return code;
 }
 
+__attribute__((__format__(__printf__, 3, 0)))
 static int fail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
 {
         struct outgoing outgoing = answer_to(request, kind, NULL);

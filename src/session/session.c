@@ -3,6 +3,8 @@
  * child waited for, also when the program has forgotten the session. */
 #include "session/session.h"
 
+#include "util/options.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,10 @@ enum {
 
 void session_tell(const ferry_session *session)
 {
-        loop_failure_told((struct loop_failure *)(uintptr_t)&session->failure);
+        ferry_session *told = (ferry_session *)(uintptr_t)session;
+
+        told->is_told = true;
+        loop_failure_told(&told->failure);
 }
 
 /* Whether anything may still happen with it. */
@@ -85,6 +90,9 @@ static void tell_closed(struct loop_task *task)
                 return;
         session->has_told_closed = true;
         dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
+        /* Neither a call nor a handler knows: run must say it. Clients of a service are nobody's in particular. */
+        if (!session->is_freed && session->error.code && !session->is_told && !session->service)
+                loop_failure_add(session->loop, &session->failure, &session->error);
         if (!session->is_freed && session->service_ended)
                 session->service_ended(session);
         if (!session->is_freed && session->is_forgotten && session->is_stream_closed)
@@ -119,9 +127,7 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
                 code = 0;
         session->state = SESSION_ENDED;
         error_replace(&session->error, code, "%s", is_ours && !code ? "closed here" : sentence);
-        /* What only the peer's end has ended is a failure of nobody who has closed it himself. */
-        if (code < 0 && !session->service && !is_ours)
-                loop_failure_add(session->loop, &session->failure, &session->error);
+        session->is_told = is_ours;
         finish(session, grace_ms(session));
 }
 
@@ -200,7 +206,6 @@ static void free_member(struct loop_member *member)
 
 static ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address)
 {
-        static const ferry_session_options none = { 0 };
         ferry_session *session = sys_alloc_zeroed(sizeof *session);
 
         if (!session)
@@ -212,7 +217,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         }
         strcpy(session->address, address);
         session->loop = loop;
-        session->options = options ? *options : none;
+        options_copy(&session->options, sizeof session->options, sizeof session->options, options);
         inherit(&session->options, &loop->session);
         session->work.fn = session_work;
         session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :

@@ -101,6 +101,7 @@ struct ferry_session {
         struct stream *stream;
         struct wire wire;
         struct error error;
+        bool is_told;                   /* of its failure: a call, a handler or the program */
         struct loop_failure failure;
         ferry_session_options options;
 

@@ -24,11 +24,11 @@ int ferry_address_scheme(const char *address)
                 if (schemes[i].scheme == FERRY_SCHEME_UNIX) {
                         if (strlen(text) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
                                 return -ENAMETOOLONG;
-                        return *text ? FERRY_SCHEME_UNIX : -EINVAL;
+                        return *text ? (int)FERRY_SCHEME_UNIX : -EINVAL;
                 }
                 if (schemes[i].scheme == FERRY_SCHEME_STDIO && *text)
                         return -EINVAL;
-                return schemes[i].scheme;
+                return (int)schemes[i].scheme;
         }
         return -EINVAL;
 }

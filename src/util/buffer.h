@@ -20,7 +20,8 @@ static inline size_t buffer_size(const struct buffer *buffer)
 
 static inline unsigned char *buffer_bytes(const struct buffer *buffer)
 {
-        return buffer->memory + buffer->begin;
+        /* Adding to NULL is undefined, even 0. */
+        return buffer->memory ? buffer->memory + buffer->begin : NULL;
 }
 
 /* Make room for @size bytes behind the end; NULL if memory is out. What is in it may move. */

@@ -55,7 +55,7 @@ static int utf8_length(const unsigned char *at, size_t left)
 
 bool utf8_is_valid(const void *bytes, size_t size)
 {
-        const unsigned char *at = bytes, *end = at + size;
+        const unsigned char *at = bytes, *end = size > 0 ? at + size : at;
 
         while (at < end) {
                 int length = *at < 0x80 ? 1 : utf8_length(at, (size_t)(end - at));

@@ -142,15 +142,14 @@ static int read_double(struct parser *p, double *ret)
 
 static int check_class_name(const char *name, size_t size)
 {
+        static const bool is_in_names[256] = { ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true,
+                                               ['_'] = true,         ['\\'] = true,        [0x7f ... 0xff] = true };
+
         if (size == 0)
                 return -EBADMSG;
-        for (size_t i = 0; i < size; i++) {
-                unsigned char c = (unsigned char)name[i];
-
-                if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                      c == '\\' || c >= 0x7f))
+        for (size_t i = 0; i < size; i++)
+                if (!is_in_names[(unsigned char)name[i]])
                         return -EBADMSG;
-        }
         return 0;
 }
 

@@ -79,7 +79,8 @@ static void writes(const ferry_codec *codec, ferry_value *value, const char *exp
 
 static ferry_value *make_plain(void)
 {
-        return ferry_value_pack("{n: null, t: true, f: false, i: [0, -1, 127, 128, -128, -129, 255, 256, 65535, 65536, %ld, %ld], "
+        return ferry_value_pack("{n: null, t: true, f: false, "
+                                "i: [0, -1, 127, 128, -128, -129, 255, 256, 65535, 65536, %ld, %ld], "
                                 "d: [0.5, -0.0, 1e300, 3.25], s: ['', 'text', %s], l: [[], [[]], [1, [2, [3]]]], "
                                 "o: A\\B{x: 1, y: C{}}, long: '%300d', 'k e y': {a: {b: {c: 1}}}}",
                                 INT64_MIN, INT64_MAX, "\xc3\xa9\xe2\x80\xa8\xf0\x9f\x8e\x89\"\\\n\x01/", 7);
@@ -244,6 +245,7 @@ static const struct {
         { "json", BYTES("\"\\ud800\\u0041\""), 13 },
         { "json", BYTES("\"\\ud800\\ud800\""), 13 },
         { "json", BYTES("\"\\udc00\""), 7 },
+        { "json", BYTES("\"\\udc00\\udc00\""), 7 },
         { "json", BYTES("\"\xc3\""), 1 },
         { "json", BYTES("\"\xc0\x80\""), 1 },
         { "json", BYTES("\"\xe0\x80\x80\""), 1 },
@@ -314,7 +316,8 @@ START_TEST(json_is_written_as_php_writes_it)
 
 START_TEST(json_objects_have_a_class)
 {
-        FERRY_AUTO(ferry_value) value = decode(ferry_codec_json(), "{\"a\":1,\"__class\":\"A\\\\B\",\"in\":{\"__class\":\"C\"}}");
+        FERRY_AUTO(ferry_value) value = decode(ferry_codec_json(),
+                                               "{\"a\":1,\"__class\":\"A\\\\B\",\"in\":{\"__class\":\"C\"}}");
 
         ck_assert_int_eq(ferry_value_kind(value), FERRY_VALUE_OBJECT);
         ck_assert_str_eq(ferry_value_class(value), "A\\B");
@@ -358,8 +361,10 @@ START_TEST(what_cannot_be_written_names_its_place)
         ck_assert_int_eq(ferry_builder_finish(builder, &opaque), 0);
 
         refuses(json, ferry_value_pack("%f", (double)NAN), -EDOM, "json has no way to write NAN");
-        refuses(json, ferry_value_pack("{a: [1, {5: [%f]}]}", INFINITY), -EDOM, "json has no way to write INF at .a[1][5][0]");
-        refuses(json, ferry_value_pack("[1, %s]", "\xc3"), -EILSEQ, "json has no way to write bytes that are not UTF-8 at [1]");
+        refuses(json, ferry_value_pack("{a: [1, {5: [%f]}]}", INFINITY), -EDOM,
+                "json has no way to write INF at .a[1][5][0]");
+        refuses(json, ferry_value_pack("[1, %s]", "\xc3"), -EILSEQ,
+                "json has no way to write bytes that are not UTF-8 at [1]");
         refuses(json, ferry_value_pack("{a: {%s: 1}}", "\xed\xa0\x80"), -EILSEQ,
                 "json has no way to write bytes that are not UTF-8 at .a.\xed\xa0\x80");
         refuses(json, ferry_value_pack("A{x: B::C}"), -EILSEQ, "json has no way to write the case of an enum at .x");
@@ -445,6 +450,22 @@ START_TEST(php_keys_and_lists)
         becomes(php, "d:1e400;", "d:INF;");
 }
 
+/* Takes the value; behind its head are so many bytes. */
+static void begins_with(ferry_value *value, const struct bytes *head, size_t rest)
+{
+        FERRY_AUTO(ferry_value) again = NULL;
+        void *bytes;
+        size_t size;
+
+        ck_assert_int_eq(ferry_codec_encode(ferry_codec_msgpack(), value, &bytes, &size), 0);
+        ck_assert_uint_eq(size, head->size + rest);
+        ck_assert_mem_eq(bytes, head->at, head->size);
+        ck_assert_int_eq(ferry_codec_decode(ferry_codec_msgpack(), bytes, size, &again, NULL), 0);
+        ck_assert(ferry_value_equal(value, again));
+        free(bytes);
+        ferry_value_unref(value);
+}
+
 START_TEST(msgpack_takes_every_width_and_writes_the_shortest)
 {
         static const struct {
@@ -470,21 +491,56 @@ START_TEST(msgpack_takes_every_width_and_writes_the_shortest)
         };
 
         for (int i = 0; i < COUNT(table); i++) {
+                const struct bytes *longer = &table[i].longer, *shortest = &table[i].shortest;
                 FERRY_AUTO(ferry_value) value = NULL;
                 void *bytes;
                 size_t size;
 
-                ck_assert_int_eq(ferry_codec_decode(ferry_codec_msgpack(), table[i].longer.at, table[i].longer.size, &value, NULL), 0);
+                ck_assert_int_eq(ferry_codec_decode(ferry_codec_msgpack(), longer->at, longer->size, &value, NULL), 0);
                 ck_assert_int_eq(ferry_codec_encode(ferry_codec_msgpack(), value, &bytes, &size), 0);
-                ck_assert_msg(size == table[i].shortest.size && memcmp(bytes, table[i].shortest.at, size) == 0, "entry %d", i);
+                ck_assert_msg(size == shortest->size && memcmp(bytes, shortest->at, size) == 0, "entry %d", i);
                 free(bytes);
+        }
+}
+
+START_TEST(msgpack_sizes_have_the_shortest_head)
+{
+        static const struct {
+                size_t size;
+                struct bytes string, list;
+        } table[] = {
+                { 15, BYTES("\xaf"), BYTES("\x9f") },
+                { 16, BYTES("\xb0"), BYTES("\xdc\0\x10") },
+                { 31, BYTES("\xbf"), BYTES("\xdc\0\x1f") },
+                { 32, BYTES("\xd9\x20"), BYTES("\xdc\0\x20") },
+                { 255, BYTES("\xd9\xff"), BYTES("\xdc\0\xff") },
+                { 256, BYTES("\xda\x01\0"), BYTES("\xdc\x01\0") },
+                { 65535, BYTES("\xda\xff\xff"), BYTES("\xdc\xff\xff") },
+                { 65536, BYTES("\xdb\0\x01\0\0"), BYTES("\xdd\0\x01\0\0") },
+        };
+
+        for (int i = 0; i < COUNT(table); i++) {
+                char *text = calloc(1, table[i].size);
+                ferry_builder *builder = ferry_builder_new();
+                ferry_value *value;
+
+                value = ferry_value_pack("%.*s", (int)table[i].size, text);
+                begins_with(value, &table[i].string, table[i].size);
+                ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+                for (size_t item = 0; item < table[i].size; item++)
+                        ferry_builder_add(builder, "0");
+                ferry_builder_close(builder);
+                ck_assert_int_eq(ferry_builder_finish(builder, &value), 0);
+                begins_with(value, &table[i].list, table[i].size);
+                free(text);
         }
 }
 
 START_TEST(bytes_are_looked_at_without_decoding)
 {
         static const char *const texts[] = {
-                "O:3:\"Env\":3:{s:2:\"id\";s:3:\"1.5\";s:1:\"x\";i:1;s:7:\"request\";O:3:\"Log\":1:{s:2:\"id\";s:2:\"no\";}}",
+                "O:3:\"Env\":3:{s:2:\"id\";s:3:\"1.5\";s:1:\"x\";i:1;"
+                "s:7:\"request\";O:3:\"Log\":1:{s:2:\"id\";s:2:\"no\";}}",
                 "{\"x\":1,\"id\":\"\\u0031.5\",\"request\":{\"id\":\"no\",\"__class\":\"Log\"},\"__class\":\"Env\"}",
         };
         struct outline outline = { .items = { { .name = "id" }, { .name = "request" }, { .name = "none" } }, .count = 3 };
@@ -539,22 +595,20 @@ START_TEST(own_codecs_may_let_another_one_work)
         free(bytes);
 }
 
-int main(void)
-{
-        const struct suite_test tests[] = {
-                SUITE_LOOP(values_go_both_ways, 3),
-                SUITE_LOOP(wrong_bytes_are_refused_where_they_are, COUNT(wrong_bytes)),
-                SUITE_TEST(json_is_taken_as_php_takes_it),
-                SUITE_TEST(json_is_written_as_php_writes_it),
-                SUITE_TEST(json_objects_have_a_class),
-                SUITE_TEST(what_cannot_be_written_names_its_place),
-                SUITE_LOOP(encoding_stays_within_its_limit, 3),
-                SUITE_LOOP(depth_is_limited, 6),
-                SUITE_TEST(php_keys_and_lists),
-                SUITE_TEST(msgpack_takes_every_width_and_writes_the_shortest),
-                SUITE_LOOP(bytes_are_looked_at_without_decoding, 2),
-                SUITE_LOOP(own_codecs_may_let_another_one_work, 3),
-        };
+static const struct suite_test tests[] = {
+        SUITE_LOOP(values_go_both_ways, 3),
+        SUITE_LOOP(wrong_bytes_are_refused_where_they_are, COUNT(wrong_bytes)),
+        SUITE_TEST(json_is_taken_as_php_takes_it),
+        SUITE_TEST(json_is_written_as_php_writes_it),
+        SUITE_TEST(json_objects_have_a_class),
+        SUITE_TEST(what_cannot_be_written_names_its_place),
+        SUITE_LOOP(encoding_stays_within_its_limit, 3),
+        SUITE_LOOP(depth_is_limited, 6),
+        SUITE_TEST(php_keys_and_lists),
+        SUITE_TEST(msgpack_takes_every_width_and_writes_the_shortest),
+        SUITE_TEST(msgpack_sizes_have_the_shortest_head),
+        SUITE_LOOP(bytes_are_looked_at_without_decoding, 2),
+        SUITE_LOOP(own_codecs_may_let_another_one_work, 3),
+};
 
-        return suite_run("codec", tests, sizeof tests / sizeof *tests);
-}
+SUITE_MAIN("codec", tests)

@@ -228,17 +228,14 @@ START_TEST(the_locale_changes_nothing)
         ck_assert_int_eq(ferry_value_unpack(value, "[0.5, 1500]"), 0);
 }
 
-int main(void)
-{
-        const struct suite_test tests[] = {
-                SUITE_TEST(hard_numbers),
-                SUITE_TEST(powers_of_two),
-                SUITE_TEST(powers_of_ten),
-                SUITE_LOOP(random_bits, 4),
-                SUITE_TEST(texts_are_read_exactly),
-                SUITE_LOOP(codecs_keep_every_bit, 3),
-                SUITE_TEST(the_locale_changes_nothing),
-        };
+static const struct suite_test tests[] = {
+        SUITE_TEST(hard_numbers),
+        SUITE_TEST(powers_of_two),
+        SUITE_TEST(powers_of_ten),
+        SUITE_LOOP(random_bits, 4),
+        SUITE_TEST(texts_are_read_exactly),
+        SUITE_LOOP(codecs_keep_every_bit, 3),
+        SUITE_TEST(the_locale_changes_nothing),
+};
 
-        return suite_run("number", tests, sizeof tests / sizeof *tests);
-}
+SUITE_MAIN("number", tests)

@@ -35,18 +35,19 @@ static const struct {
 
 START_TEST(what_is_referred_to_stands_there)
 {
+        const char *bytes = shared[_i].bytes;
         ferry_value *value;
         void *again;
         size_t size;
 
-        ck_assert_int_eq(ferry_codec_decode(ferry_codec_php(), shared[_i].bytes, strlen(shared[_i].bytes), &value, NULL), 0);
+        ck_assert_int_eq(ferry_codec_decode(ferry_codec_php(), bytes, strlen(bytes), &value, NULL), 0);
         ck_assert_int_eq(ferry_codec_encode(ferry_codec_php(), value, &again, &size), 0);
         ck_assert_str_eq(again, shared[_i].expected);
         free(again);
         ferry_value_unref(value);
 
-        for (size_t i = 0; i < strlen(shared[_i].bytes); i++)
-                ck_assert_int_eq(ferry_codec_decode(ferry_codec_php(), shared[_i].bytes, i, &value, NULL), -EAGAIN);
+        for (size_t i = 0; i < strlen(bytes); i++)
+                ck_assert_int_eq(ferry_codec_decode(ferry_codec_php(), bytes, i, &value, NULL), -EAGAIN);
 }
 
 START_TEST(what_is_shared_is_no_copy)
@@ -112,7 +113,8 @@ START_TEST(msgpack_numbers_containers)
                 { BYTES("\x92\x83\xc0\x01\xc0\xa1" "A\xa1x\x01\x82\xc0\x05\x00\x02"),
                   "a:2:{i:0;O:1:\"A\":1:{s:1:\"x\";i:1;}i:1;O:1:\"A\":1:{s:1:\"x\";i:1;}}" },
                 { BYTES("\x92\x90\x82\xc0\x02\x00\x02"), "a:2:{i:0;a:0:{}i:1;a:0:{}}" },
-                { BYTES("\x92\x82\xc0\x03\xa1" "A\xa1x\x82\xc0\x04\x00\x02"), "a:2:{i:0;C:1:\"A\":1:{x}i:1;C:1:\"A\":1:{x}}" },
+                { BYTES("\x92\x82\xc0\x03\xa1" "A\xa1x\x82\xc0\x04\x00\x02"),
+                  "a:2:{i:0;C:1:\"A\":1:{x}i:1;C:1:\"A\":1:{x}}" },
         };
 
         for (int i = 0; i < COUNT(table); i++) {
@@ -171,7 +173,8 @@ static void make_bomb(struct buffer *buffer, enum form form, int levels)
                         number += form != BY_MSGPACK;
                 }
                 for (int i = 0; i < 2 && level > 0; i++) {
-                        const char again[] = { (char)0x82, (char)0xc0, 5, 0, (char)0xcd, (char)(previous >> 8), (char)previous };
+                        const char again[] = { (char)0x82, (char)0xc0, 5, 0,
+                                               (char)0xcd, (char)(previous >> 8), (char)previous };
 
                         if (form == BY_MSGPACK)
                                 buffer_append(buffer, again, sizeof again);
@@ -260,16 +263,13 @@ START_TEST(references_do_not_get_around_the_depth)
         }
 }
 
-int main(void)
-{
-        const struct suite_test tests[] = {
-                SUITE_LOOP(what_is_referred_to_stands_there, COUNT(shared)),
-                SUITE_TEST(what_is_shared_is_no_copy),
-                SUITE_LOOP(wrong_references_are_refused_where_they_are, COUNT(refused)),
-                SUITE_TEST(msgpack_numbers_containers),
-                SUITE_LOOP(references_cannot_blow_up, BY_MSGPACK + 1),
-                SUITE_LOOP(references_do_not_get_around_the_depth, BY_MSGPACK + 1),
-        };
+static const struct suite_test tests[] = {
+        SUITE_LOOP(what_is_referred_to_stands_there, COUNT(shared)),
+        SUITE_TEST(what_is_shared_is_no_copy),
+        SUITE_LOOP(wrong_references_are_refused_where_they_are, COUNT(refused)),
+        SUITE_TEST(msgpack_numbers_containers),
+        SUITE_LOOP(references_cannot_blow_up, BY_MSGPACK + 1),
+        SUITE_LOOP(references_do_not_get_around_the_depth, BY_MSGPACK + 1),
+};
 
-        return suite_run("references", tests, sizeof tests / sizeof *tests);
-}
+SUITE_MAIN("references", tests)

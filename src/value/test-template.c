@@ -481,29 +481,26 @@ START_TEST(unpack_lets_go_of_long_quoted_text)
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
-int main(void)
-{
-        const struct suite_test tests[] = {
-                SUITE_TEST(integers),
-                SUITE_TEST(doubles_and_bools),
-                SUITE_TEST(strings),
-                SUITE_TEST(strings_hold_zeros),
-                SUITE_TEST(constants),
-                SUITE_TEST(quoted_text_is_printed),
-                SUITE_TEST(keys),
-                SUITE_TEST(classes),
-                SUITE_TEST(values_inside_values),
-                SUITE_LOOP(wrong_templates_tell_their_place, COUNT(wrong_templates)),
-                SUITE_TEST(unpack_integers),
-                SUITE_LOOP(unpack_refuses_what_is_out_of_range, COUNT(ranges)),
-                SUITE_TEST(unpack_other_kinds),
-                SUITE_LOOP(unpack_stores_nothing_where_something_does_not_fit, COUNT(misfits)),
-                SUITE_TEST(unpack_keys),
-                SUITE_TEST(unpack_optional_keys),
-                SUITE_TEST(unpack_constants_and_classes),
-                SUITE_TEST(unpack_strings),
-                SUITE_TEST(unpack_lets_go_of_long_quoted_text),
-        };
+static const struct suite_test tests[] = {
+        SUITE_TEST(integers),
+        SUITE_TEST(doubles_and_bools),
+        SUITE_TEST(strings),
+        SUITE_TEST(strings_hold_zeros),
+        SUITE_TEST(constants),
+        SUITE_TEST(quoted_text_is_printed),
+        SUITE_TEST(keys),
+        SUITE_TEST(classes),
+        SUITE_TEST(values_inside_values),
+        SUITE_LOOP(wrong_templates_tell_their_place, COUNT(wrong_templates)),
+        SUITE_TEST(unpack_integers),
+        SUITE_LOOP(unpack_refuses_what_is_out_of_range, COUNT(ranges)),
+        SUITE_TEST(unpack_other_kinds),
+        SUITE_LOOP(unpack_stores_nothing_where_something_does_not_fit, COUNT(misfits)),
+        SUITE_TEST(unpack_keys),
+        SUITE_TEST(unpack_optional_keys),
+        SUITE_TEST(unpack_constants_and_classes),
+        SUITE_TEST(unpack_strings),
+        SUITE_TEST(unpack_lets_go_of_long_quoted_text),
+};
 
-        return suite_run("template", tests, sizeof tests / sizeof *tests);
-}
+SUITE_MAIN("template", tests)

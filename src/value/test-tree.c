@@ -550,27 +550,24 @@ START_TEST(what_fails_is_the_stream)
         fclose(stream);
 }
 
-int main(void)
-{
-        const struct suite_test tests[] = {
-                SUITE_LOOP(readers_take_every_kind_and_none, FERRY_VALUE_OPAQUE + 1),
-                SUITE_LOOP(each_kind_equals_itself_alone, FERRY_VALUE_OPAQUE + 1),
-                SUITE_TEST(get_finds_keys_that_look_like_integers),
-                SUITE_TEST(get_goes_down_through_nothing),
-                SUITE_TEST(properties_are_told_apart_by_who_declares_them),
-                SUITE_LOOP(equal, COUNT(pairs)),
-                SUITE_TEST(not_a_number_equals_itself),
-                SUITE_TEST(any_part_holds_the_tree),
-                SUITE_TEST(sharing_copies_nothing),
-                SUITE_TEST(long_chains_of_trees_end_without_recursion),
-                SUITE_LOOP(maps_of_any_size, 8),
-                SUITE_LOOP(builder_steps, COUNT(scripts)),
-                SUITE_TEST(no_builder_is_a_builder_that_has_failed),
-                SUITE_TEST(depth_is_limited),
-                SUITE_TEST(depth_is_the_sum_of_what_is_shared),
-                SUITE_TEST(every_value_can_be_shown),
-                SUITE_TEST(what_fails_is_the_stream),
-        };
+static const struct suite_test tests[] = {
+        SUITE_LOOP(readers_take_every_kind_and_none, FERRY_VALUE_OPAQUE + 1),
+        SUITE_LOOP(each_kind_equals_itself_alone, FERRY_VALUE_OPAQUE + 1),
+        SUITE_TEST(get_finds_keys_that_look_like_integers),
+        SUITE_TEST(get_goes_down_through_nothing),
+        SUITE_TEST(properties_are_told_apart_by_who_declares_them),
+        SUITE_LOOP(equal, COUNT(pairs)),
+        SUITE_TEST(not_a_number_equals_itself),
+        SUITE_TEST(any_part_holds_the_tree),
+        SUITE_TEST(sharing_copies_nothing),
+        SUITE_TEST(long_chains_of_trees_end_without_recursion),
+        SUITE_LOOP(maps_of_any_size, 8),
+        SUITE_LOOP(builder_steps, COUNT(scripts)),
+        SUITE_TEST(no_builder_is_a_builder_that_has_failed),
+        SUITE_TEST(depth_is_limited),
+        SUITE_TEST(depth_is_the_sum_of_what_is_shared),
+        SUITE_TEST(every_value_can_be_shown),
+        SUITE_TEST(what_fails_is_the_stream),
+};
 
-        return suite_run("tree", tests, sizeof tests / sizeof *tests);
-}
+SUITE_MAIN("tree", tests)

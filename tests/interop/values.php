@@ -139,10 +139,24 @@ final class Maker
         while ($length-- > 0) {
             $point = [mt_rand(0, 0x7f), mt_rand(0x80, 0x7ff), mt_rand(0x2000, 0x2030), mt_rand(0xe000, 0xffff),
                 mt_rand(0x10000, 0x10ffff)][mt_rand(0, 4)];
-            $string .= iconv('UCS-4BE', 'UTF-8', pack('N', $point));
+            $string .= self::utf8($point);
         }
 
         return $string;
+    }
+
+    private static function utf8(int $point): string
+    {
+        if ($point < 0x80) {
+            return chr($point);
+        }
+        $tail = chr(0x80 | $point & 0x3f);
+        if ($point < 0x800) {
+            return chr(0xc0 | $point >> 6) . $tail;
+        }
+        $tail = chr(0x80 | $point >> 6 & 0x3f) . $tail;
+
+        return $point < 0x10000 ? chr(0xe0 | $point >> 12) . $tail : chr(0xf0 | $point >> 18) . chr(0x80 | $point >> 12 & 0x3f) . $tail;
     }
 
     private function items(int $depth, bool $isList): array

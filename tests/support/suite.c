@@ -79,9 +79,9 @@ int suite_run(const char *name, const struct suite_test *tests, size_t count)
                 tcase_add_checked_fixture(group, set_up, tear_down);
                 tcase_set_timeout(group, TIME_LIMIT_S);
                 if (tests[i].count > 0)
-                        tcase_add_loop_test(group, tests[i].test, 0, tests[i].count);
+                        tcase_add_loop_test(group, *tests[i].test, 0, tests[i].count);
                 else
-                        tcase_add_test(group, tests[i].test);
+                        tcase_add_test(group, *tests[i].test);
                 suite_add_tcase(suite, group);
         }
         runner = srunner_create(suite);

@@ -6,12 +6,12 @@
 
 struct suite_test {
         const char *name;
-        const TTest *test;
+        const TTest *const *test;
         int count;              /* run it for 0 … count - 1, as _i; 0: once */
 };
 
-#define SUITE_TEST(test) { #test, test, 0 }
-#define SUITE_LOOP(test, count) { #test, test, count }
+#define SUITE_TEST(test) { #test, &test, 0 }
+#define SUITE_LOOP(test, count) { #test, &test, count }
 
 /* Run the tests (or those named by FERRY_TEST, separated by commas), print what failed and a line
  * "NAME: N passed, N failed". Returns the exit status. */

@@ -233,7 +233,8 @@ static void compare_json(const ferry_value *value, json_t *json)
                         "not the int %lld", json_integer_value(json));
                 break;
         case JSON_REAL:
-                require(ferry_value_kind(value) == FERRY_VALUE_DOUBLE && ferry_value_double(value, 0) == json_real_value(json),
+                require(ferry_value_kind(value) == FERRY_VALUE_DOUBLE &&
+                        ferry_value_double(value, 0) == json_real_value(json),
                         "not the double %g", json_real_value(json));
                 break;
         case JSON_STRING:
@@ -510,9 +511,8 @@ START_TEST(marks_hold)
         ck_assert_int_le(skipped, expected[_i].skipped);
 }
 
-int main(void)
-{
-        const struct suite_test tests[] = { SUITE_LOOP(marks_hold, sizeof expected / sizeof *expected) };
+static const struct suite_test tests[] = {
+        SUITE_LOOP(marks_hold, sizeof expected / sizeof *expected),
+};
 
-        return suite_run("vectors", tests, sizeof tests / sizeof *tests);
-}
+SUITE_MAIN("vectors", tests)

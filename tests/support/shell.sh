@@ -1,0 +1,247 @@
+# What the test scripts share; they source this file.
+#
+#       suite NAME BUILD        begin: the tool and the examples of that build, an empty folder to be in
+#       run COMMAND…            run it to its end: $status, $took (in ms), and the files out and err
+#       start COMMAND…          run it in the background: $job, and the names of files $job_out and $job_err
+#       await JOB               wait for its end: $status, and the files out and err
+#       soon COMMAND…           wait until it is true; false if that takes too long
+#       ended NAME STATUS OUT   check the last run: its status, and every byte that it printed
+#       finish                  end: the line "NAME: N passed, N failed"
+#
+# Nothing here waits for luck: a wait is for something that can be seen, and has an end.
+
+run_of=()
+enough_s=20                     # for whatever should take no time, also on a busy machine
+
+suite() {
+        suite=$1
+        build=$(cd "$2" && pwd) || exit 1
+        tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 1
+        passed=0 failed=0 runs=0
+        folder=$(mktemp -d) || exit 1
+        trap clean_up EXIT
+        cd "$folder" || exit 1
+        PATH=$build:$PATH
+        # What a sanitizer finds is found again in finish, whoever has read stderr meanwhile.
+        export ASAN_OPTIONS=log_path=$folder/sanitizer
+        export UBSAN_OPTIONS=log_path=$folder/sanitizer:print_stacktrace=1
+        unset FERRY_DEBUG FERRY_TYPE POSIXLY_CORRECT
+        mkfifo pause
+}
+
+clean_up() {
+        local pid
+
+        for pid in $(marked "$folder"); do
+                kill -KILL "$pid" 2> /dev/null
+        done
+        cd / && rm -rf "$folder"
+}
+
+pass() {
+        passed=$((passed + 1))
+}
+
+fail() {
+        local i
+
+        failed=$((failed + 1))
+        for ((i = 1; i < ${#BASH_SOURCE[@]} - 1; i++)); do
+                [[ ${BASH_SOURCE[i]} == "${BASH_SOURCE[0]}" ]] || break
+        done
+        printf 'FAILED at %s:%s: %s\n' "${BASH_SOURCE[i]##*/}" "${BASH_LINENO[i - 1]}" "$1"
+}
+
+# check NAME COMMAND…
+check() {
+        local name=$1
+
+        shift
+        if "$@"; then
+                pass
+        else
+                fail "$name"
+        fi
+}
+
+# is NAME FOUND EXPECTED
+is() {
+        if [[ $2 == "$3" ]]; then
+                pass
+        else
+                fail "$1: $2 instead of $3"
+        fi
+}
+
+now_ms() {
+        local us=${EPOCHREALTIME//[!0-9]/}      # what stands between depends on the locale
+
+        echo "${us%???}"
+}
+
+# Every program that is started carries a mark in its environment; whoever it starts carries it on.
+mark() {
+        runs=$((runs + 1))
+        export FERRY_TEST_MARK=$folder/$runs/
+}
+
+# The processes that carry a mark that begins so.
+marked() {
+        local file line
+
+        for file in /proc/[0-9]*/environ; do
+                while IFS= read -r -d '' line; do
+                        if [[ $line == "FERRY_TEST_MARK=$1/"* ]]; then
+                                file=${file#/proc/}
+                                echo "${file%/environ}"
+                                break
+                        fi
+                done < "$file"
+        done 2> /dev/null
+}
+
+none_marked() {
+        [[ -z $(marked "${1%/}") ]]
+}
+
+# nothing_left NAME: nothing that the last run or start has started is there any more, or will be in a moment
+nothing_left() {
+        if soon none_marked "$FERRY_TEST_MARK"; then
+                pass
+        else
+                fail "$1: still there: $(ps -o pid=,args= -p "$(marked "${FERRY_TEST_MARK%/}" | paste -sd,)")"
+        fi
+}
+
+run() {
+        local began
+
+        mark
+        began=$(now_ms)
+        timeout --foreground -s KILL $((3 * enough_s)) "$@" > out 2> err
+        status=$?
+        took=$(($(now_ms) - began))
+}
+
+start() {
+        mark
+        job_out=out.$runs job_err=err.$runs
+        "$@" > "$job_out" 2> "$job_err" &
+        job=$!
+        run_of[job]=$runs
+}
+
+# Jobs of a shell stay to be asked about until it has waited for them; who has ended is no longer there to be signalled.
+has_ended() {
+        local state
+
+        read -r state < <(ps -o state= -p "$1")
+        [[ -z $state || $state == Z ]]
+}
+
+await() {
+        soon has_ended "$1" || kill -KILL "$1"
+        wait "$1" 2> /dev/null
+        status=$?
+        cp "out.${run_of[$1]}" out
+        cp "err.${run_of[$1]}" err
+}
+
+soon() {
+        local until=$((SECONDS + enough_s))
+
+        while ! "$@"; do
+                [[ $SECONDS -le $until ]] || return 1
+                read -r -t 0.01 <> pause
+        done
+        return 0
+}
+
+show() {
+        local file
+
+        for file in out err; do
+                printf '  %s (%s bytes): ' $file "$(wc -c < $file)"
+                head -c 1000 $file | cat -v | head -20
+                echo
+        done
+}
+
+# ended NAME STATUS OUT; OUT as in $'…', @FILE for what stands in a file, - for whatever
+ended() {
+        local expected=$3 good=true
+
+        [[ $status == "$2" ]] || good=false
+        case $expected in
+        -) ;;
+        @*) cmp -s "${expected#@}" out || good=false ;;
+        *) cmp -s <(printf '%s' "$expected") out || good=false ;;
+        esac
+        if $good; then
+                pass
+        else
+                fail "$1: status $status instead of $2, or it printed"
+                show
+        fi
+}
+
+# says NAME TEXT…: stderr of the last run holds these
+says() {
+        local name=$1 text
+
+        shift
+        for text; do
+                if ! grep -qF -- "$text" err; then
+                        fail "$name: stderr does not say: $text"
+                        show
+                        return
+                fi
+        done
+        pass
+}
+
+# says_exactly NAME TEXT: stderr of the last run is this
+says_exactly() {
+        if cmp -s <(printf '%s' "$2") err; then
+                pass
+        else
+                fail "$1: stderr is not: $2"
+                show
+        fi
+}
+
+# within NAME LEAST_MS MOST_MS
+within() {
+        if [[ $took -ge $2 && $took -le $3 ]]; then
+                pass
+        else
+                fail "$1: it took $took ms instead of $2 to $3"
+        fi
+}
+
+# The processor time in ms that the children of this shell have used so far.
+cpu_ms() {
+        local all
+        mapfile -t all < <(times)
+        awk '{ for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); sub(",", ".", t[2]); sum += t[1] * 60 + t[2] } }
+             END { print int(sum * 1000) }' <<< "${all[1]}"
+}
+
+skipped() {
+        echo "$suite: left out: $1"
+}
+
+finish() {
+        local file
+
+        FERRY_TEST_MARK=$folder/
+        nothing_left "at the end"
+        for file in sanitizer.*; do
+                [[ -e $file ]] || continue
+                fail "a sanitizer has found something"
+                head -40 "$file"
+        done
+        echo "$suite: $passed passed, $failed failed"
+        [[ $failed -eq 0 ]]
+        exit
+}
