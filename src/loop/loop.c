@@ -327,11 +327,13 @@ static int remaining(const ferry_loop *loop, int64_t deadline)
  * between loop_enter() and loop_leave(). */
 static int run_round(ferry_loop *loop, int64_t deadline)
 {
-        struct batch batch = { .outer = loop->batches };
+        struct batch batch;
         int count = 0;
 
         if (loop_is_foreign(loop))
                 return -ECHILD;
+        batch.outer = loop->batches;
+        batch.next = 0;
         batch.count = sys_epoll_wait(loop->epoll, batch.events, BATCH_EVENTS, remaining(loop, deadline));
         if (batch.count < 0 && batch.count != -EINTR)
                 return batch.count;

@@ -157,7 +157,8 @@ static int make_id(ferry_call *call, struct error *error)
                 size = strnlen(call->id, sizeof call->id - 1);
         } else
                 size = session->wire.dialect->make_id(&session->wire, call->id);
-        if (size == 0 || map_find(&session->calls_by_id, call->id, size))
+        /* Ids by our own counter are new; a generator may repeat itself. */
+        if (size == 0 || (session->options.make_id && map_find(&session->calls_by_id, call->id, size)))
                 return error_set(error, -EINVAL, "the id \"%s\" is empty, or another request uses it", call->id);
         call->node.key = call->id;
         call->node.key_size = size;

@@ -226,9 +226,11 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
         if (!call) {
                 bool is_general = in->kind == WIRE_REFUSED && in->id.size == 8 &&
                                   memcmp(in->id.bytes, (const char[8]){ 0 }, 8) == 0;
+                struct incoming general = *in;
 
+                general.id = (struct raw_text){ 0 };
                 session->dropped += !is_general;
-                reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, in) : NULL;
+                reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, &general) : NULL;
                 if (reply)
                         dispatch(session, reply);
                 else

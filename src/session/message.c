@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { ID_TEXT_ROOM = 16 };     /* and twice the size of the id */
+
 static void add_to_session(ferry_message *message, ferry_session *session)
 {
         message->session = session;
@@ -19,8 +21,7 @@ static ferry_message *allocate(size_t size)
 
         if (!message)
                 return NULL;
-        *message = (ferry_message){ .block = { .references = 1 }, .references = 1, .type = "", .id = "",
-                                    .id_text = "" };
+        *message = (ferry_message){ .block = { .references = 1 }, .references = 1, .type = "", .id = "" };
         list_init(&message->link);
         list_init(&message->queue_link);
         return message;
@@ -62,7 +63,9 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
                            const struct incoming *in)
 {
         size_t inline_size = frame->block ? 0 : in->body_size + 1;
-        ferry_message *message = allocate(in->type.size + in->id.size * 3 + 32 + inline_size);
+        /* Only requests and replies have one, whatever stands there. */
+        struct raw_text id = kind == FERRY_KIND_NOTIFICATION ? (struct raw_text){ 0 } : in->id;
+        ferry_message *message = allocate(in->type.size + 1 + id.size * 3 + 1 + ID_TEXT_ROOM + inline_size);
         char *at;
 
         if (!message)
@@ -77,13 +80,12 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
         message->type = at;
         at += raw_text_copy(&in->type, at) + 1;
         message->id = at;
-        message->id_size = raw_text_copy(&in->id, at);
-        at += message->id_size + 1;
+        message->id_size = raw_text_copy(&id, at);
+        at += id.size + 1;
         message->id_text = at;
         *at = '\0';
-        if (message->id_size > 0)
-                session->wire.dialect->id_text(message->id, message->id_size, at);
-        at += strlen(at) + 1;
+        message->dialect = session->wire.dialect;
+        at += id.size * 2 + ID_TEXT_ROOM;
         if (frame->block) {
                 message->payload = frame->block;
                 block_ref(frame->block);
@@ -218,7 +220,11 @@ const char *ferry_message_text(const ferry_message *message)
 
 const char *ferry_message_id(const ferry_message *message)
 {
-        return message ? message->id_text : "";
+        if (!message || message->id_size == 0)
+                return "";
+        if (!*message->id_text)
+                message->dialect->id_text(message->id, message->id_size, message->id_text);
+        return message->id_text;
 }
 
 ferry_session *ferry_message_session(const ferry_message *message)

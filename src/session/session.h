@@ -32,9 +32,10 @@ struct ferry_message {
         struct map_node node;           /* of a request that is not answered: by its id */
         enum ferry_kind kind;
         const char *type;
+        const struct dialect *dialect;  /* in which it came */
         const char *id;                 /* as it stands on the wire */
         size_t id_size;
-        const char *id_text;
+        char *id_text;                  /* room for it as text, made when it is asked for */
         const ferry_codec *codec;
         struct block *payload;          /* where its bytes stand: its own block, or one of their own */
         char *body_bytes;

@@ -21,15 +21,13 @@ static void sip_round(struct sip *s)
 
 /* Jean-Philippe Aumasson and Daniel J. Bernstein, "SipHash: a fast short-input PRF", with one round for
  * each word and three at the end. */
-uint64_t hash_bytes(const void *bytes, size_t size)
+uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t size)
 {
-        uint64_t key[2], word;
-        struct sip s;
+        struct sip s = { key->words[0] ^ 0x736f6d6570736575, key->words[1] ^ 0x646f72616e646f6d,
+                         key->words[0] ^ 0x6c7967656e657261, key->words[1] ^ 0x7465646279746573 };
+        uint64_t word;
         size_t at = 0;
 
-        memcpy(key, sys_secret(), sizeof key);
-        s = (struct sip){ key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
-                          key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573 };
         for (; size - at >= 8; at += 8) {
                 memcpy(&word, (const char *)bytes + at, 8);
                 s.d ^= word;
@@ -49,9 +47,17 @@ uint64_t hash_bytes(const void *bytes, size_t size)
         return s.a ^ s.b ^ s.c ^ s.d;
 }
 
+struct hash_key hash_secret(void)
+{
+        struct hash_key key;
+
+        memcpy(key.words, sys_secret(), sizeof key.words);
+        return key;
+}
+
 void map_init(struct map *map)
 {
-        *map = (struct map){ .slot_count = MAP_SLOTS_MIN };
+        *map = (struct map){ .slot_count = MAP_SLOTS_MIN, .hash_key = hash_secret() };
         map->slots = map->first_slots;
 }
 
@@ -69,7 +75,7 @@ static struct map_node **slot_of(const struct map *map, uint64_t hash)
 
 struct map_node *map_find(const struct map *map, const void *key, size_t key_size)
 {
-        uint64_t hash = hash_bytes(key, key_size);
+        uint64_t hash = hash_bytes(&map->hash_key, key, key_size);
         struct map_node *node = *slot_of(map, hash);
 
         while (node && (node->hash != hash || node->key_size != key_size ||
@@ -109,7 +115,7 @@ void map_add(struct map *map, struct map_node *node)
 {
         if (map->count >= map->slot_count)
                 grow(map);
-        node->hash = hash_bytes(node->key, node->key_size);
+        node->hash = hash_bytes(&map->hash_key, node->key, node->key_size);
         link_node(map, node);
         map->count++;
 }

@@ -4,8 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* SipHash-1-3 of @bytes under a key that is this process's own. */
-uint64_t hash_bytes(const void *bytes, size_t size);
+/* SipHash-1-3 of @bytes under a key, which is best this process's own, hash_secret(): looked up once for many. */
+struct hash_key {
+        uint64_t words[2];
+};
+
+struct hash_key hash_secret(void);
+uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t size);
 
 /* A member of a map; it stands in the object that it leads to, as its key does. */
 struct map_node {
@@ -21,6 +26,7 @@ struct map {
         struct map_node **slots;
         size_t slot_count;      /* a power of two */
         size_t count;
+        struct hash_key hash_key;
         struct map_node *first_slots[MAP_SLOTS_MIN];
 };
 

@@ -314,6 +314,7 @@ static int make_slots(struct arena *arena, struct members *members, size_t count
                 return -ENOMEM;
         memset(members->slots, 0, slots * sizeof *members->slots);
         members->slot_count = slots;
+        members->hash_key = hash_secret();
         return 0;
 }
 
@@ -332,7 +333,7 @@ static size_t gather(struct members *members, const struct entry *entries, size_
                 }
                 members->entries[kept++] = entries[i];
                 if (members->slot_count > 0) {
-                        size_t slot = (size_t)key_hash(&entries[i].key);
+                        size_t slot = (size_t)key_hash(&members->hash_key, &entries[i].key);
 
                         while (members->slots[slot & (members->slot_count - 1)])
                                 slot++;

@@ -2,8 +2,6 @@
  * so whatever is shared is shared without a copy. It decodes nothing and builds nothing. */
 #include "value/tree.h"
 
-#include "util/map.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -168,11 +166,11 @@ int arena_hold_block(struct arena *arena, struct block *block)
         return 0;
 }
 
-uint64_t key_hash(const ferry_value *key)
+uint64_t key_hash(const struct hash_key *hash_key, const ferry_value *key)
 {
         if (key->kind == FERRY_VALUE_INT)
-                return hash_bytes(&key->integer, sizeof key->integer);
-        return hash_bytes(key->bytes, key->size);
+                return hash_bytes(hash_key, &key->integer, sizeof key->integer);
+        return hash_bytes(hash_key, key->bytes, key->size);
 }
 
 const char *key_mangled(const ferry_value *key, size_t *ret_size)
@@ -212,7 +210,7 @@ struct entry *members_find(const struct members *members, size_t count, const fe
                                 return &members->entries[i];
                 return NULL;
         }
-        for (size_t slot = (size_t)key_hash(key);; slot++) {
+        for (size_t slot = (size_t)key_hash(&members->hash_key, key);; slot++) {
                 uint32_t index = members->slots[slot & (members->slot_count - 1)];
 
                 if (index == 0)
