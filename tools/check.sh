@@ -8,7 +8,6 @@ cd "$(dirname "$0")/.." || exit 1
 
 repeat=1
 if [ "${1:-}" = --long ]; then
-        export FERRY_LONG=1
         repeat=10
 fi
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
@@ -22,13 +21,12 @@ run() { # NAME COMPILER MESON-OPTION…
         local name=$1 compiler=$2 folder=build-check/$1 before=$failed
         shift 2
         echo "== $name"
-        if [ ! -e "$folder/build.ninja" ] && ! CC=$compiler meson setup "$folder" -Dwerror=true "$@" >"/tmp/ferry-setup.$$" 2>&1; then
-                cat "/tmp/ferry-setup.$$"
-                rm -f "/tmp/ferry-setup.$$"
+        mkdir -p build-check
+        if [ ! -e "$folder/build.ninja" ] && ! CC=$compiler meson setup "$folder" -Dwerror=true "$@" >"$folder.log" 2>&1; then
+                cat "$folder.log"
                 failed=$((failed + 1))
                 return
         fi
-        rm -f "/tmp/ferry-setup.$$"
         if ! ninja -C "$folder" --quiet; then
                 failed=$((failed + 1))
                 return

@@ -38,7 +38,8 @@ ferry_service *ferry_service_free(ferry_service *service);
 void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata);
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata);
 
-/* Notify all clients. Returns how many of them it was queued for, or a negative errno. */
+/* Notify all clients; but not one that has not spoken yet, where the service takes several dialects. Returns
+ * how many of them it was queued for, or a negative errno. */
 int ferry_service_notify(ferry_service *service, const char *type, const char *format, ...)
         FERRY_PRINTF(3, 4);
 

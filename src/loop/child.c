@@ -113,7 +113,6 @@ static int read_exec_error(int pipe)
 
 static int fork_child(struct child *child, const struct start *start, const int pipe[2])
 {
-        siginfo_t info;
         int error;
 
         child->pid = sys_fork(&child->pidfd);
@@ -128,15 +127,25 @@ static int fork_child(struct child *child, const struct start *start, const int 
         }
         /* Done by both, so that it is done before either goes on. It fails once the child has called exec. */
         setpgid(child->pid, child->pid);
-        if (error) {
-                struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
-
-                sys_poll(&end, 1, -1);
-                sys_wait(child->pidfd, &info);
-                sys_close(child->pidfd);
-                child->pid = 0;
-        }
+        if (error)
+                child_kill(child);
         return error;
+}
+
+/* Its writing end stays clear of 0, 1 and 2, which the child replaces. */
+static int make_error_pipe(int pipe[2])
+{
+        int error = sys_pipe(pipe), moved;
+
+        if (error || pipe[1] > 2)
+                return error;
+        moved = sys_duplicate(pipe[1], 3);
+        sys_close(pipe[1]);
+        pipe[1] = moved;
+        if (moved >= 0)
+                return 0;
+        sys_close(pipe[0]);
+        return moved;
 }
 
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
@@ -153,7 +162,7 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
         start.environment = make_environment(spec->env);
         if (!start.environment)
                 return -ENOMEM;
-        error = sys_pipe(pipe);
+        error = make_error_pipe(pipe);
         if (!error) {
                 start.error_pipe = pipe[1];
                 error = fork_child(child, &start, pipe);
@@ -163,10 +172,8 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
                 return error;
         child->source = (struct loop_source){ .loop = loop, .fd = child->pidfd, .fn = has_exited };
         error = loop_source_set(&child->source, EPOLLIN);
-        if (error) {
-                child_signal(child, SIGKILL);
-                child_deinit(child);
-        }
+        if (error)
+                child_kill(child);
         return error;
 }
 
@@ -191,6 +198,17 @@ bool child_reap(struct child *child)
         child->status = error ? -1 : info.si_status;
         loop_source_set(&child->source, 0);
         return true;
+}
+
+void child_kill(struct child *child)
+{
+        struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
+
+        if (child->pid == 0)
+                return;
+        child_signal(child, SIGKILL);
+        sys_poll(&end, 1, -1);
+        child_deinit(child);
 }
 
 void child_ignore(struct child *child)

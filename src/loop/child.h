@@ -34,6 +34,9 @@ void child_signal(struct child *child, int signal);
 bool child_reap(struct child *child);
 void child_ignore(struct child *child);
 
+/* End it at once, wait for that, and let go of it. */
+void child_kill(struct child *child);
+
 /* Let go of it. One that runs becomes nobody's. */
 void child_deinit(struct child *child);
 

@@ -34,7 +34,7 @@ struct program_entry {
         struct loop_timer timer;
         int delay_ms;
         struct loop_source source;
-        bool is_watch;
+        int copy;               /* of a descriptor that something else in the loop waits for, too; else -1 */
         bool is_gone;
 };
 
@@ -60,7 +60,8 @@ static void show(ferry_loop *loop)
         int64_t deadline = loop->timer_count > 0 ? loop->timers[0]->deadline : 0;
         uint64_t number = 1;
 
-        if (loop->timer < 0)
+        /* In a forked child both still are the parent's. */
+        if (loop->timer < 0 || loop_is_foreign(loop))
                 return;
         if (has_work(loop) && !loop->is_event_set)
                 sys_write(loop->event, &number, sizeof number);
@@ -94,21 +95,34 @@ int loop_source_set(struct loop_source *source, uint32_t events)
                         show(loop);
                 return 0;
         }
+        /* It may already have been reported to a round that has not come to it. */
+        for (struct batch *batch = loop->batches; batch && events == 0; batch = batch->outer)
+                for (int i = batch->next; i < batch->count; i++)
+                        if (batch->events[i].data.ptr == source)
+                                batch->events[i].data.ptr = NULL;
         error = sys_epoll_control(loop->epoll, operation, source->fd, events, source);
         if (error == -EPERM && operation == EPOLL_CTL_ADD) {
                 source->is_file = true;
                 list_append(&loop->files, &source->link);
                 error = 0;
         }
-        if (error < 0)
+        if (error < 0 && events != 0)
                 return error;
         source->events = events;
-        /* It may already have been reported to a round that has not come to it. */
-        for (struct batch *batch = loop->batches; batch && events == 0; batch = batch->outer)
-                for (int i = batch->next; i < batch->count; i++)
-                        if (batch->events[i].data.ptr == source)
-                                batch->events[i].data.ptr = NULL;
         return 0;
+}
+
+/* Our own descriptors have woken us: they are set again when the round ends. */
+static void hide(ferry_loop *loop)
+{
+        uint64_t number;
+
+        if (loop->is_event_set)
+                sys_read(loop->event, &number, sizeof number);
+        if (loop->timer_deadline)
+                sys_timerfd_set(loop->timer, 0);
+        loop->is_event_set = false;
+        loop->timer_deadline = 0;
 }
 
 /* Timers: a binary heap ------------------------------------------------------------------------------- */
@@ -184,6 +198,12 @@ int64_t loop_deadline(int timeout_ms)
         return timeout_ms < 0 ? INT64_MAX : sys_now() + (int64_t)timeout_ms * 1000000;
 }
 
+/* A callback may have freed the loop, or returned in a child that it has forked. */
+static bool is_over(const ferry_loop *loop)
+{
+        return loop->is_freed || loop_is_foreign(loop);
+}
+
 static int run_timers(ferry_loop *loop)
 {
         int64_t now;
@@ -192,7 +212,7 @@ static int run_timers(ferry_loop *loop)
         if (loop->timer_count == 0)
                 return 0;
         now = sys_now();
-        while (loop->timer_count > 0 && loop->timers[0]->deadline <= now && !loop->is_freed) {
+        while (loop->timer_count > 0 && loop->timers[0]->deadline <= now && !is_over(loop)) {
                 struct loop_timer *timer = loop->timers[0];
 
                 loop_timer_stop(loop, timer);
@@ -223,7 +243,7 @@ static int run_tasks(ferry_loop *loop)
         if (!has_tasks(loop))
                 return 0;
         list_append(&loop->tasks, &mark.link);
-        while (!loop->is_freed) {
+        while (!is_over(loop)) {
                 struct loop_task *task = container_of(loop->tasks.next, struct loop_task, link);
 
                 while (!task->fn && task != &mark)
@@ -244,7 +264,7 @@ static int run_files(ferry_loop *loop)
 
         list_for_each(&loop->files, link)
                 count++;
-        for (int i = 0; i < count && !list_is_empty(&loop->files) && !loop->is_freed; i++) {
+        for (int i = 0; i < count && !list_is_empty(&loop->files) && !is_over(loop); i++) {
                 struct loop_source *source = container_of(loop->files.next, struct loop_source, link);
 
                 list_remove(&source->link);
@@ -338,22 +358,24 @@ static int run_round(ferry_loop *loop, int64_t deadline)
         if (batch.count < 0 && batch.count != -EINTR)
                 return batch.count;
         loop->batches = &batch;
-        while (batch.next < batch.count && !loop->is_freed) {
+        while (batch.next < batch.count && !is_over(loop)) {
                 const struct epoll_event *event = &batch.events[batch.next++];
                 struct loop_source *source = event->data.ptr;
 
-                /* The loop's own descriptors have none; they only wake who polls. */
-                if (!source)
+                /* The loop's own descriptors have none; they only wake who polls, and must not wake us again. */
+                if (!source) {
+                        hide(loop);
                         continue;
+                }
                 source->fn(source, event->events);
                 count++;
         }
         loop->batches = batch.outer;
-        if (!loop->is_freed)
+        if (!is_over(loop))
                 count += run_files(loop);
-        if (!loop->is_freed)
+        if (!is_over(loop))
                 count += run_timers(loop);
-        if (!loop->is_freed)
+        if (!is_over(loop))
                 count += run_tasks(loop);
         return count;
 }
@@ -618,6 +640,8 @@ static void forget(struct program_entry *entry)
         loop_timer_stop(loop, &entry->timer);
         if (!loop_is_foreign(loop))
                 loop_source_set(&entry->source, 0);
+        if (entry->copy >= 0)
+                sys_close(entry->copy);
         loop->live--;
         loop_bury(loop, &entry->grave, free_entry);
 }
@@ -648,7 +672,7 @@ static void descriptor_is_ready(struct loop_source *source, uint32_t events)
         struct program_entry *entry = container_of(source, struct program_entry, source);
 
         (void)events;
-        if (entry->fn(entry->loop, entry->userdata) != 1 && !entry->is_gone)
+        if (!entry->is_gone && entry->fn(entry->loop, entry->userdata) != 1 && !entry->is_gone)
                 forget(entry);
 }
 
@@ -663,6 +687,7 @@ static struct program_entry *add_entry(ferry_loop *loop, ferry_loop_fn *fn, void
         entry->loop = loop;
         entry->fn = fn;
         entry->userdata = userdata;
+        entry->copy = -1;
         entry->source = (struct loop_source){ .loop = loop, .fd = -1, .fn = descriptor_is_ready };
         entry->timer.fn = timer_is_due;
         list_init(&entry->grave.link);
@@ -700,9 +725,13 @@ void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn,
         entry = add_entry(loop, fn, userdata);
         if (!entry)
                 return;
-        entry->is_watch = true;
         entry->source.fd = fd;
         error = loop_source_set(&entry->source, wanted ? wanted : EPOLLHUP);
+        /* epoll takes each descriptor once. */
+        if (error == -EEXIST && (entry->copy = sys_duplicate(fd, 3)) >= 0) {
+                entry->source.fd = entry->copy;
+                error = loop_source_set(&entry->source, wanted ? wanted : EPOLLHUP);
+        }
         if (error < 0) {
                 forget(entry);
                 fail(loop, error, "a descriptor that the program wants to be watched");

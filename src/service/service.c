@@ -42,7 +42,9 @@ struct ferry_service {
         unsigned client_count;
         bool is_bound;          /* the name is ours */
         bool is_closing;
+        bool is_late;           /* closing has taken its time */
         bool has_ended;
+        bool is_forgotten;      /* by the program */
         bool is_freed;
         bool is_live;
         struct error error;
@@ -80,7 +82,7 @@ static void stop_listening(ferry_service *service)
                         sys_unlink(lock_path);
                 sys_close(service->lock);
         }
-        service->fd = service->lock = -1;
+        service->fd = service->lock = service->source.fd = -1;
 }
 
 /* Who holds the lock has written its pid there. */
@@ -203,6 +205,8 @@ static int listen_at(ferry_service *service, const char *path)
 
 /* Ending ---------------------------------------------------------------------------------------------- */
 
+static void service_free(ferry_service *service);
+
 static void finish(ferry_service *service)
 {
         if (service->has_ended)
@@ -211,6 +215,8 @@ static void finish(ferry_service *service)
         loop_timer_stop(service->loop, &service->close_timer);
         loop_timer_stop(service->loop, &service->idle);
         update(service);
+        if (service->is_forgotten)
+                service_free(service);
 }
 
 static ferry_session *first_client(const ferry_service *service)
@@ -221,14 +227,18 @@ static ferry_session *first_client(const ferry_service *service)
 /* While the service closes: a client whose requests are answered is told, and closed. */
 static void close_if_done(ferry_session *client)
 {
-        if (client->requests_by_id.count == 0 || client->service->close_timer.place == 0)
-                ferry_session_close(client);
+        if (client->requests_by_id.count > 0 && !client->service->is_late)
+                return;
+        /* Closing settles requests, too. */
+        client->service_update = NULL;
+        ferry_session_close(client);
 }
 
 static void close_is_late(struct loop_timer *timer)
 {
         ferry_service *service = container_of(timer, ferry_service, close_timer);
 
+        service->is_late = true;
         list_for_each(&service->clients, link)
                 close_if_done(container_of(link, ferry_session, service_link));
 }
@@ -334,7 +344,7 @@ static void client_comes(struct loop_source *source, uint32_t events)
         ferry_service *service = container_of(source, ferry_service, source);
 
         (void)events;
-        for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
+        for (int i = 0; i < ACCEPTS_PER_ROUND && !loop_is_foreign(service->loop); i++) {
                 int fd = sys_accept(service->fd);
 
                 if (fd == -EAGAIN)
@@ -348,6 +358,9 @@ static void client_comes(struct loop_source *source, uint32_t events)
                         return;
                 }
                 add_client(service, fd);
+                /* Who was asked whether the client may come may have closed the service. */
+                if (service->is_closing || service->is_freed)
+                        return;
         }
 }
 
@@ -391,9 +404,24 @@ static void free_member(struct loop_member *member)
 
 ferry_service *ferry_service_free(ferry_service *service)
 {
-        if (!service || service->is_freed)
+        if (!service || service->is_freed || service->is_forgotten)
                 return NULL;
-        service_free(service);
+        service->is_forgotten = true;
+        loop_failure_told(&service->failure);
+        if (loop_is_foreign(service->loop) || service->has_ended) {
+                service_free(service);
+                return NULL;
+        }
+        /* Inside, so that none is freed before all have been gone through. */
+        loop_enter(service->loop);
+        list_for_each(&service->handlers.list, link) {
+                struct handler *handler = container_of(link, struct handler, link);
+
+                if (!handler->is_gone)
+                        handlers_remove(service->loop, &service->handlers.list, handler->fn, handler->userdata);
+        }
+        ferry_service_close(service);
+        loop_leave(service->loop);
         return NULL;
 }
 
@@ -465,6 +493,7 @@ void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *
         if (!service || handlers_add(&service->handlers.list, kinds, fn, userdata) == 0)
                 return;
         error_set(&service->error, -ENOMEM, "no memory for a handler");
+        loop_failure_told(&service->failure);
         loop_failure_add(service->loop, &service->failure, &service->error);
 }
 
@@ -495,7 +524,9 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         list_for_each(&service->clients, link) {
                 ferry_session *client = container_of(link, ferry_session, service_link);
 
-                count += session_send(client, &outgoing, false, NULL, &error) == 0;
+                /* One that has not spoken yet has not shown in which dialect it wants to be told. */
+                if (client->wire.is_dialect_fixed)
+                        count += session_send(client, &outgoing, false, NULL, &error) == 0;
                 error_deinit(&error);
         }
         ferry_value_unref(body);

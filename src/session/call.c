@@ -86,6 +86,15 @@ void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_me
                 loop_task_start(call->loop, &call->task);
 }
 
+/* Its reply has come: it is told now, before what came behind it. */
+void call_deliver(ferry_call *call)
+{
+        if (!call->fn)
+                return;
+        list_remove(&call->task.link);
+        call_back(&call->task);
+}
+
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */
 static enum ferry_outcome withdraw(ferry_call *call)
 {
@@ -117,12 +126,16 @@ void calls_end(ferry_session *session, int status, const char *sentence)
 {
         while (!list_is_empty(&session->calls)) {
                 ferry_call *call = container_of(session->calls.next, ferry_call, link);
-                /* A frame that was not taken whole cannot have been acted on. */
-                bool is_unsent = session->out_begin < call->end;
+                enum ferry_outcome outcome = FERRY_OUTCOME_UNKNOWN;
 
+                /* What waits would still be sent if we are the ones who close; else a frame that was not taken whole
+                 * cannot have been acted on. */
+                if (session->state == SESSION_OPEN || session->state == SESSION_OPENING)
+                        outcome = withdraw(call);
+                else if (session->out_begin < call->end)
+                        outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
-                call_end(call, status, is_unsent ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_UNKNOWN, NULL, "%s",
-                         sentence);
+                call_end(call, status, outcome, NULL, "%s", sentence);
         }
 }
 
@@ -154,6 +167,8 @@ static int make_id(ferry_call *call, struct error *error)
                 code = session->options.make_id(session, call->id, sizeof call->id, session->options.make_id_userdata);
                 if (code < 0)
                         return error_set(error, code, "no id could be made for the request: %s", error_describe(code));
+                if (call->status != 1)
+                        return error_set(error, call->status, "the session was closed while an id was made");
                 size = strnlen(call->id, sizeof call->id - 1);
         } else
                 size = session->wire.dialect->make_id(&session->wire, call->id);
@@ -234,19 +249,25 @@ static bool has_ended(void *object)
 
 const ferry_message *ferry_call_await(ferry_call *call)
 {
+        ferry_loop *loop;
+        const ferry_message *reply;
         int code;
 
         if (!call)
                 return NULL;
-        if (call->status == 1) {
-                code = loop_wait(call->loop, INT64_MAX, has_ended, call);
-                if (code == -EDEADLK)
-                        call_end(call, code, abandon(call), NULL, "waiting within waiting, %d levels deep",
-                                 LOOP_WAITS_MAX);
-                else if (code < 0)
-                        call_end(call, code, FERRY_OUTCOME_UNKNOWN, NULL, "waiting failed: %s", error_describe(code));
-        }
-        return call->status == 0 ? call->reply : NULL;
+        if (call->status != 1)
+                return call->status == 0 ? call->reply : NULL;
+        loop = call->loop;
+        loop_enter(loop);
+        code = loop_wait(loop, INT64_MAX, has_ended, call);
+        if (code == -EDEADLK)
+                call_end(call, code, abandon(call), NULL, "waiting within waiting, %d levels deep", LOOP_WAITS_MAX);
+        else if (code < 0)
+                call_end(call, code, FERRY_OUTCOME_UNKNOWN, NULL, "waiting failed: %s", error_describe(code));
+        reply = call->status == 0 ? call->reply : NULL;
+        /* A handler may have let go of it: then it is gone behind this. */
+        loop_leave(loop);
+        return reply;
 }
 
 void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)

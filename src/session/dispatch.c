@@ -63,9 +63,10 @@ static void drop_oldest(ferry_session *session)
                 if (!message->is_unasked)
                         continue;
                 list_remove(link);
-                ferry_message_unref(message);
                 session->dropped++;
                 session->next_count--;
+                session->next_bytes -= message->body_size;
+                ferry_message_unref(message);
                 return;
         }
 }
@@ -73,8 +74,13 @@ static void drop_oldest(ferry_session *session)
 static void keep_for_next(ferry_session *session, ferry_message *message, bool is_wanted)
 {
         message->is_unasked = !is_wanted;
-        if (!is_wanted && ++session->next_count > NEXT_MAX)
-                drop_oldest(session);
+        if (!is_wanted) {
+                session->next_count++;
+                session->next_bytes += message->body_size;
+                while (session->next_count > 1 &&
+                       (session->next_count > NEXT_MAX || session->next_bytes > session->queue_max))
+                        drop_oldest(session);
+        }
         list_append(&session->next, &ferry_message_ref(message)->queue_link);
         /* What the program asked for is never dropped; so there is an end to what is read. */
         if (is_wanted && !message->is_unanswered) {
@@ -90,7 +96,10 @@ static ferry_message *take_next(ferry_session *session)
         if (!message)
                 return NULL;
         list_remove(&message->queue_link);
-        session->next_count -= message->is_unasked;
+        if (message->is_unasked) {
+                session->next_count--;
+                session->next_bytes -= message->body_size;
+        }
         if (!message->is_unanswered) {
                 session->held -= message->cost;
                 message->cost = 0;
@@ -112,7 +121,9 @@ static bool has_next(void *object)
 {
         const ferry_session *session = object;
 
-        return !list_is_empty(&session->next) || session->state == SESSION_ENDED || session->state == SESSION_CLOSING;
+        /* The last that comes is FERRY_KIND_CLOSED. */
+        return !list_is_empty(&session->next) || session->is_freed ||
+               (session->state == SESSION_ENDED && session->has_told_closed);
 }
 
 const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
@@ -127,6 +138,8 @@ const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
                 loop_enter(loop);
                 loop_wait(loop, loop_deadline(timeout_ms), has_next, session);
                 if (!session->is_freed) {
+                        /* One that was lent to whoever waited inside of this wait goes, too. */
+                        session->lent = ferry_message_unref(session->lent);
                         message = session->lent = take_next(session);
                         if (!message)
                                 session_tell(session);
@@ -151,7 +164,7 @@ static enum verdict offer(ferry_session *session, const struct list *handlers, f
 {
         enum ferry_kind kind = message->kind;
 
-        for (struct list *link = handlers->next; link != handlers && verdict != TAKEN && !session->is_freed;
+        for (struct list *link = handlers->next; link != handlers && verdict != TAKEN && !session->is_freed && !loop_is_foreign(session->loop);
              link = link->next) {
                 struct handler *handler = container_of(link, struct handler, link);
                 int result;

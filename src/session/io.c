@@ -29,7 +29,7 @@ void session_flush_now(ferry_session *session)
                 if (session->is_freed)
                         return;
                 if (put < 0) {
-                        session->is_output_broken = true;
+                        session->is_output_broken = put != -ECHILD;
                         break;
                 }
                 buffer_consume(&session->out, (size_t)put);
@@ -246,13 +246,17 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 call_end(call, -ENOMEM, FERRY_OUTCOME_REPLIED, NULL, "no memory for the answer");
                 return;
         }
-        if (in->kind == WIRE_RESPONSE)
+        if (in->check.has_references && !ferry_message_body(reply))
+                call_end(call, -EBADMSG, FERRY_OUTCOME_REPLIED, NULL,
+                         "the answer cannot be taken: its references are wrong, or too many");
+        else if (in->kind == WIRE_RESPONSE)
                 call_end(call, 0, FERRY_OUTCOME_REPLIED, reply, "%s", "");
         else
                 call_end(call, -EREMOTEIO,
                          in->kind == WIRE_REFUSED ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED, reply, "%s",
                          ferry_message_text(reply));
         ferry_message_unref(reply);
+        call_deliver(call);
 }
 
 static void handle_message(ferry_session *session, const struct frame *frame, const struct incoming *in)
@@ -263,8 +267,8 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
         if (session->service_spoke)
                 session->service_spoke(session);
         if (!message) {
-                ferry_value_unref(in->value);
                 refuse_frame(session, in, -ENOMEM, "no memory for a message", WIRE_REFUSED);
+                ferry_value_unref(in->value);
                 return;
         }
         /* Shared parts are only found out by decoding. */
@@ -353,8 +357,9 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
 
         session->received++;
         if (code < 0) {
-                ferry_value_unref(in.value);
+                /* What it says may point into the value. */
                 refuse_frame(session, &in, code, error_text(&error), WIRE_ERROR);
+                ferry_value_unref(in.value);
                 error_deinit(&error);
                 return;
         }
@@ -414,8 +419,16 @@ static void finish_input(ferry_session *session)
                 if (result > 0)
                         handle(session, &frame, i);
         }
-        if (session->is_freed)
+        if (session->is_freed || session->state == SESSION_ENDED)
                 return;
+        if (!is_cut && session->end_code == 0 && session->state == SESSION_OPEN && !session->is_output_broken &&
+            buffer_size(&session->out) > 0) {
+                session->state = SESSION_DRAINING;
+                calls_end(session, -ECONNRESET, session->end_sentence ? session->end_sentence : "");
+                loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+                session_flush_now(session);
+                return;
+        }
         if (is_cut && session->end_code == 0)
                 session_finish(session, -ECONNRESET, "the connection broke in the middle of a message: %s",
                                session->end_sentence ? session->end_sentence : "no memory for more");
@@ -426,7 +439,7 @@ static void finish_input(ferry_session *session)
 
 static bool may_handle(const ferry_session *session)
 {
-        return !session->is_freed && session->state == SESSION_OPEN;
+        return !session->is_freed && session->state == SESSION_OPEN && !loop_is_foreign(session->loop);
 }
 
 void session_work(struct loop_task *task)
@@ -443,6 +456,9 @@ void session_work(struct loop_task *task)
                 int result = 0;
 
                 while (left > 0 && may_handle(session) && (result = frame_next(&session->readers[i], &frame)) > 0) {
+                        /* A handler that waits must find what has been read behind its message. */
+                        if (frame_held(&session->readers[i]) > 0 || session->is_input_over)
+                                loop_task_start(session->loop, &session->work);
                         handle(session, &frame, i);
                         block_unref(frame.block);
                         left--;
@@ -452,14 +468,17 @@ void session_work(struct loop_task *task)
                                        "the other side sent what is no frame of its dialect" :
                                        "no memory for a message");
         }
-        if (session->is_freed || session->state == SESSION_ENDED)
+        if (session->is_freed || session->state == SESSION_ENDED || loop_is_foreign(session->loop))
                 return;
-        if (left == 0)
+        /* Nothing more is read until what was read is handled. */
+        session->is_behind = left == 0;
+        if (session->is_behind)
                 loop_task_start(session->loop, &session->work);
-        else if (session->is_input_over && session->state != SESSION_OPENING)
+        else if (session->is_input_over && session->state != SESSION_OPENING && session->state != SESSION_DRAINING) {
                 finish_input(session);
-        else
-                session_update(session);
+                return;
+        }
+        session_update(session);
 }
 
 void session_refuse_rest(ferry_session *session)

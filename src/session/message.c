@@ -298,6 +298,9 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
         if (kind == WIRE_REFUSED && !request->session->wire.dialect->has_cancel)
                 outgoing.kind = WIRE_ERROR;
         vsnprintf(text, sizeof text, format, arguments);
+        /* What is no UTF-8, perhaps because it was cut, some codecs cannot write; but an answer there must be. */
+        for (size_t size = strlen(text); size > 0 && !utf8_is_valid(text, strlen(text)) && strlen(text) + 4 > size;)
+                text[strlen(text) - 1] = '\0';
         body = ferry_value_pack("%s", text);
         outgoing.body = body;
         code = body ? session_send(request->session, &outgoing, true, NULL, &error) : -ENOMEM;

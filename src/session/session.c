@@ -42,14 +42,13 @@ static bool is_live(const ferry_session *session)
 void session_update(ferry_session *session)
 {
         size_t held = session->held + buffer_size(&session->out);
-        bool is_reading = session->state == SESSION_OPEN || session->state == SESSION_CLOSING ||
-                          session->state == SESSION_PEER_CLOSING;
+        bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
+        bool is_reading = session->state == SESSION_OPEN && held <= session->queue_max && !session->is_behind;
 
         if (session->is_freed || loop_is_foreign(session->loop))
                 return;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
-                stream_want_read(session->stream,
-                                 is_reading && (held <= session->queue_max || session->state != SESSION_OPEN));
+                stream_want_read(session->stream, is_reading || is_closing);
                 stream_want_write(session->stream, buffer_size(&session->out) > 0 && !session->is_output_broken);
         }
         if (is_live(session) == session->is_live)
@@ -77,7 +76,7 @@ int session_status_for_sending(const ferry_session *session, struct error *error
 
 static int grace_ms(const ferry_session *session)
 {
-        return session->error.code || session->is_overdue ? 0 : session->close_timeout_ms;
+        return session->error.code || session->is_overdue || session->is_abandoned ? 0 : session->close_timeout_ms;
 }
 
 /* FERRY_KIND_CLOSED, once, from a round of the loop. */
@@ -102,10 +101,12 @@ static void tell_closed(struct loop_task *task)
 static void finish(ferry_session *session, int grace)
 {
         loop_timer_stop(session->loop, &session->close_timer);
-        /* Nothing more is handled but the end. */
-        session->work.fn = tell_closed;
-        loop_task_start(session->loop, &session->work);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
+        /* Nothing more is handled but the end, after the callbacks of the calls that it has ended. */
+        session->work.fn = tell_closed;
+        if (session->work.link.next)
+                list_remove(&session->work.link);
+        loop_task_start(session->loop, &session->work);
         buffer_deinit(&session->out);
         if (session->stream)
                 stream_close(session->stream, grace);
@@ -146,7 +147,7 @@ static bool is_allowed(ferry_session *session)
 {
         const ferry_peer *peer = &session->stream->peer;
 
-        if (peer->pid < 0 || peer->uid == 0 || peer->uid == sys_uid())
+        if (!session->stream->is_peer_known || peer->uid == 0 || peer->uid == sys_uid())
                 return true;
         return session->options.allow && session->options.allow(session, peer, session->options.allow_userdata);
 }
@@ -158,7 +159,9 @@ void session_opened(ferry_session *session)
                                (unsigned)session->stream->peer.uid);
                 return;
         }
-        session->state = SESSION_OPEN;
+        /* It may have been closed here meanwhile: then only what is queued goes out. */
+        if (session->state == SESSION_OPENING)
+                session->state = SESSION_OPEN;
         loop_task_start(session->loop, &session->work);
         session_update(session);
 }
@@ -307,7 +310,7 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
 static void finish_closing(ferry_session *session)
 {
         bool is_complete = buffer_size(&session->out) == 0;
-        int grace = session->is_overdue || !is_complete ? 0 : session->close_timeout_ms;
+        int grace = session->is_overdue || session->is_abandoned || !is_complete ? 0 : session->close_timeout_ms;
 
         session->state = SESSION_ENDED;
         error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s", is_complete ? "closed here" :
@@ -321,14 +324,21 @@ void session_close_is_late(struct loop_timer *timer)
 
         if (session->state == SESSION_CLOSING)
                 finish_closing(session);
+        else if (session->state == SESSION_DRAINING)
+                session_finish(session, -ECONNRESET, "the other side has stopped reading what it asked for");
         else
                 session_finish(session, 0, "the other side has closed the session");
 }
 
 void session_check_closing(ferry_session *session)
 {
-        if (session->state == SESSION_CLOSING && buffer_size(&session->out) == 0)
+        bool is_done = buffer_size(&session->out) == 0;
+
+        if (session->state == SESSION_CLOSING && is_done)
                 finish_closing(session);
+        else if (session->state == SESSION_DRAINING && (is_done || session->is_output_broken))
+                session_finish(session, session->end_code, "%s",
+                               session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
 }
 
 static void say_goodbye(ferry_session *session)
@@ -337,8 +347,10 @@ static void say_goodbye(ferry_session *session)
         struct error error = { 0 };
         const struct wire *wire = &session->wire;
 
-        /* To one who has not spoken yet nothing was said either. */
+        /* To one who has not spoken yet nothing was said either. And where nothing comes back, as in a file, another
+         * may write behind us. */
         if (wire->dialect->has_close && (session->sent > 0 || wire->is_dialect_fixed) &&
+            stream_has_input(session->stream) &&
             session_status_for_sending(session, &error) == 0)
                 session_send(session, &goodbye, true, NULL, &error);
         error_deinit(&error);
@@ -346,6 +358,8 @@ static void say_goodbye(ferry_session *session)
 
 int ferry_session_close(ferry_session *session)
 {
+        int timeout_ms;
+
         if (!session)
                 return -ENOMEM;
         if (loop_is_foreign(session->loop))
@@ -354,21 +368,24 @@ int ferry_session_close(ferry_session *session)
                 session_tell(session);
                 return session->error.code;
         }
-        if (session->state == SESSION_CLOSING || session->is_freed)
+        /* Refusing what waits settles requests, and who is told of that may close it, too. */
+        if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
                 return 0;
+        session->is_refusing = true;
+        timeout_ms = session->is_overdue ? 0 : session->close_timeout_ms;
         session_refuse_rest(session);
-        /* Who has not answered yet may never come to notice that nobody listens. */
-        session->is_overdue = session->is_overdue || !list_is_empty(&session->calls);
+        /* A child that has not answered yet may never come to notice that nobody listens. What is queued is sent all
+         * the same. */
+        session->is_abandoned = !list_is_empty(&session->calls);
         calls_end(session, -ECANCELED, "the session is closed here");
         if (session->state == SESSION_OPEN)
                 say_goodbye(session);
         if (session->state == SESSION_ENDED)
                 return session->error.code;
         session->state = SESSION_CLOSING;
-        if (!session->stream->is_open || session->is_output_broken || !stream_has_output(session->stream))
+        if (session->is_output_broken || !stream_has_output(session->stream))
                 buffer_consume(&session->out, buffer_size(&session->out));
-        loop_timer_start(session->loop, &session->close_timer,
-                         loop_deadline(session->is_overdue ? 0 : session->close_timeout_ms));
+        loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
         session_update(session);
         session_check_closing(session);
         return 0;
@@ -424,12 +441,15 @@ ferry_session *ferry_session_free(ferry_session *session)
                 session_free(session);
                 return NULL;
         }
+        /* Inside, so that none is freed before all have been gone through: one call may remove several. */
+        loop_enter(session->loop);
         list_for_each(&session->handlers, link) {
                 struct handler *handler = container_of(link, struct handler, link);
 
                 if (!handler->is_gone)
                         handlers_remove(session->loop, &session->handlers, handler->fn, handler->userdata);
         }
+        loop_leave(session->loop);
         ferry_session_close(session);
         session_tell(session);
         if (session->state == SESSION_ENDED && session->has_told_closed &&

@@ -75,6 +75,7 @@ struct ferry_call {
 enum session_state {
         SESSION_OPENING,                /* the stream is not up */
         SESSION_OPEN,
+        SESSION_DRAINING,               /* the peer sends no more; what it has asked for is still sent */
         SESSION_CLOSING,                /* we have closed it; what is queued is still sent */
         SESSION_PEER_CLOSING,           /* the peer has said that it closes; its end of the stream comes */
         SESSION_ENDED,
@@ -96,6 +97,9 @@ struct ferry_session {
         bool is_live;                   /* counts among what may still happen in the loop */
         bool is_stream_closed;
         bool is_overdue;                /* a call has timed out, and nothing was heard since */
+        bool is_abandoned;              /* it was closed with calls in flight */
+        bool is_refusing;               /* it is about to be closed */
+        bool is_behind;                 /* frames were read that could not be handled in one round */
         bool has_told_closed;           /* FERRY_KIND_CLOSED */
         bool has_told_opened;
         char *address;
@@ -128,6 +132,7 @@ struct ferry_session {
         size_t held;                    /* bytes of requests that are not answered */
         struct list next;               /* messages for ferry_session_next() */
         size_t next_count;              /* notifications among them that nobody asked for */
+        size_t next_bytes;              /* of those */
         ferry_message *lent;
         struct list handlers;
         struct loop_timer close_timer;
@@ -192,6 +197,7 @@ void message_forget_session(ferry_message *message);
 /* call.c */
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
         __attribute__((__format__(__printf__, 5, 6)));
+void call_deliver(ferry_call *call);
 void calls_end(ferry_session *session, int status, const char *sentence);
 
 /* debug.c */

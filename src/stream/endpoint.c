@@ -20,6 +20,7 @@ static int reopen(int fd, bool is_writing)
 
 int endpoint_init(struct endpoint *endpoint, int fd, bool is_writing, bool is_own)
 {
+        struct endpoint found = { .way = ENDPOINT_POLLED, .fd = fd, .io = fd };
         struct stat stat;
         int error = sys_stat_fd(fd, &stat);
         int io, flags;
@@ -31,23 +32,23 @@ int endpoint_init(struct endpoint *endpoint, int fd, bool is_writing, bool is_ow
                 return flags;
         if ((flags & O_ACCMODE) == (is_writing ? O_RDONLY : O_WRONLY))
                 return -EBADF;
-        *endpoint = (struct endpoint){ .way = ENDPOINT_POLLED, .fd = fd, .io = fd };
         if (S_ISSOCK(stat.st_mode))
-                endpoint->way = ENDPOINT_SOCKET;
+                found.way = ENDPOINT_SOCKET;
         else if (S_ISREG(stat.st_mode) || S_ISDIR(stat.st_mode))
-                endpoint->way = ENDPOINT_FILE;
+                found.way = ENDPOINT_FILE;
         else if (S_ISFIFO(stat.st_mode)) {
-                endpoint->is_pipe = true;
+                found.is_pipe = true;
                 if (is_own) {
                         error = sys_set_flags(fd, flags | O_NONBLOCK);
                         if (error < 0)
                                 return error;
-                        endpoint->way = ENDPOINT_NONBLOCKING;
+                        found.way = ENDPOINT_NONBLOCKING;
                 } else if ((io = reopen(fd, is_writing)) >= 0) {
-                        endpoint->way = ENDPOINT_NONBLOCKING;
-                        endpoint->io = io;
+                        found.way = ENDPOINT_NONBLOCKING;
+                        found.io = io;
                 }
         }
+        *endpoint = found;
         return 0;
 }
 

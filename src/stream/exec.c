@@ -364,7 +364,7 @@ int stream_open_exec(const struct stream_place *place, const char *text,
                           options->argv && options->argv[0] ? options->argv[0] : text,
                           options->directory ? " in " : "", options->directory ? options->directory : "",
                           error_describe(failure));
-                child_signal(&exec->child, SIGKILL);
+                child_kill(&exec->child);
                 stream_free(&exec->stream);
                 return failure;
         }

@@ -13,9 +13,9 @@ static const struct stream_kind socket_kind = { .name = "socket" };
 static int take(struct stream *stream, const int fds[3])
 {
         bool is_one = fds[0] >= 0 && fds[0] == fds[1];
-        int error = 0;
+        int error = fds[2] >= 0 && (fds[2] == fds[0] || fds[2] == fds[1]) ? -EINVAL : 0;
 
-        if (fds[0] >= 0)
+        if (!error && fds[0] >= 0)
                 error = endpoint_init(&stream->inputs[0], fds[0], false, false);
         if (!error && fds[1] >= 0) {
                 error = endpoint_init(&stream->output, fds[1], true, false);
@@ -114,8 +114,9 @@ int stream_accept(const struct stream_place *place, int fd, struct stream **ret_
                 sys_free(stream);
                 return error;
         }
-        stream_read_peer(stream);
-        error = stream_start(stream);
+        error = stream_read_peer(stream);
+        if (!error)
+                error = stream_start(stream);
         if (error) {
                 stream->inputs[0].is_shared = true;     /* the caller keeps it */
                 stream_free(stream);

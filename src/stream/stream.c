@@ -84,16 +84,23 @@ static void linger_is_over(struct loop_timer *timer)
 {
         struct stream *stream = container_of(timer, struct stream, linger);
 
-        if (stream_drain(stream))
+        /* What its owner does not want to read yet is not lost: it is waited for. */
+        stream->is_linger_put_off = !stream->wants_read && stream_has_input(stream);
+        if (!stream->is_linger_put_off && stream_drain(stream))
                 end_in_order(stream);
 }
 
-void stream_read_peer(struct stream *stream)
+int stream_read_peer(struct stream *stream)
 {
         struct ucred peer;
+        int error = sys_get_socket_option(stream->inputs[0].fd, SO_PEERCRED, &peer, sizeof peer);
 
-        if (sys_get_socket_option(stream->inputs[0].fd, SO_PEERCRED, &peer, sizeof peer) == 0 && peer.pid > 0)
-                stream->peer = (ferry_peer){ .pid = peer.pid, .uid = peer.uid, .gid = peer.gid };
+        if (error)
+                return error;
+        /* The pid is 0 for who lives in another namespace; the user holds there, too. */
+        stream->peer = (ferry_peer){ .pid = peer.pid, .uid = peer.uid, .gid = peer.gid };
+        stream->is_peer_known = true;
+        return 0;
 }
 
 static void in_is_ready(struct stream *stream, uint32_t events)
@@ -102,7 +109,7 @@ static void in_is_ready(struct stream *stream, uint32_t events)
 
         if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) && stream->wants_read)
                 stream->owner->readable(stream);
-        if (can_write && !stream->is_freed && !stream->has_ended)
+        if (can_write && !stream->is_freed && !stream->is_closing)
                 stream->owner->writable(stream);
 }
 
@@ -157,7 +164,8 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
 {
         ssize_t got;
 
-        if (stream->inputs[input].way == ENDPOINT_NONE || stream->is_input_ended[input])
+        if (stream->inputs[input].way == ENDPOINT_NONE || stream->is_input_ended[input] ||
+            loop_is_foreign(stream->loop))
                 return 0;
         got = endpoint_read(&stream->inputs[input], buffer, size);
         if (got > 0)
@@ -183,6 +191,8 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
 
         if (!stream->is_open || stream->output.way == ENDPOINT_NONE)
                 return stream->is_open ? -EBADF : 0;
+        if (loop_is_foreign(stream->loop))
+                return -ECHILD;
         if (stream->output_error)
                 return stream->output_error;
         put = endpoint_write(&stream->output, bytes, size);
@@ -204,7 +214,8 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
 
 bool stream_drain(struct stream *stream)
 {
-        while (!stream->is_freed && !stream->has_ended && !stream->is_input_ended[0] && stream->wants_read) {
+        while (!stream->is_freed && !stream->has_ended && !stream->is_input_ended[0] && stream->wants_read &&
+               !loop_is_foreign(stream->loop)) {
                 struct pollfd poll = { .fd = stream->inputs[0].fd, .events = POLLIN };
 
                 if (stream->inputs[0].way == ENDPOINT_NONE || sys_poll(&poll, 1, 0) <= 0)
@@ -219,12 +230,15 @@ void stream_want_read(struct stream *stream, bool wants)
         if (stream->wants_read == wants || stream->has_ended)
                 return;
         stream->wants_read = wants;
+        if (wants && stream->is_linger_put_off)
+                loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
+        stream->is_linger_put_off = false;
         update_or_end(stream);
 }
 
 void stream_want_write(struct stream *stream, bool wants)
 {
-        if (stream->wants_write == wants || stream->has_ended)
+        if (stream->wants_write == wants || stream->is_closing)
                 return;
         stream->wants_write = wants;
         update_or_end(stream);

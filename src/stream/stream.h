@@ -65,6 +65,8 @@ struct stream {
         bool is_open;
         bool has_ended;
         bool is_closing;
+        bool is_linger_put_off;
+        bool is_peer_known;
         bool is_released;
         bool is_freed;
         int output_error;
@@ -105,7 +107,7 @@ void stream_init(struct stream *stream, const struct stream_kind *kind, const st
 int stream_start(struct stream *stream);        /* the endpoints are there: it is up; 0 or a negative errno */
 void stream_end(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
-void stream_read_peer(struct stream *stream);   /* who is there */
+int stream_read_peer(struct stream *stream);    /* who is there: 0 or a negative errno */
 void stream_closed(struct stream *stream);      /* closing is done */
 bool stream_drain(struct stream *stream);       /* let the owner read what is there; whether it still lives */
 void stream_close_output(struct stream *stream);

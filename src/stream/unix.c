@@ -44,9 +44,13 @@ static int try(struct unix_stream *client)
                 sys_close(fd);
                 return error;
         }
+        error = stream_read_peer(&client->stream);
+        if (error) {
+                endpoint_deinit(&client->stream.inputs[0]);
+                return error;
+        }
         client->stream.output = client->stream.inputs[0];
         client->stream.output.is_shared = true;
-        stream_read_peer(&client->stream);
         return 0;
 }
 

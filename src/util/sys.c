@@ -167,7 +167,7 @@ int sys_set_close_on_exec(int fd)
 
 int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-        return RESULT(poll(fds, count, timeout_ms));
+        return RESULT_UNINTERRUPTED(poll(fds, count, timeout_ms));
 }
 
 int sys_socket(int domain, int type)

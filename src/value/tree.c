@@ -302,9 +302,9 @@ ferry_value *ferry_value_unref(ferry_value *value)
 static bool nodes_equal(const ferry_value *a, const ferry_value *b)
 {
         if (a->kind != b->kind) {
+                /* As doubles: json writes a large one as the integer that reads back as it, not as its exact value. */
                 if (a->kind == FERRY_VALUE_INT && b->kind == FERRY_VALUE_DOUBLE)
-                        return b->real >= -0x1p63 && b->real < 0x1p63 && (int64_t)b->real == a->integer &&
-                               (double)(int64_t)b->real == b->real;
+                        return (double)a->integer == b->real;
                 return a->kind == FERRY_VALUE_DOUBLE && b->kind == FERRY_VALUE_INT && nodes_equal(b, a);
         }
         switch (a->kind) {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-        ROOM_MIN = 4096,
+        ROOM_MIN = 1024,
         ROOM_MAX = 1 << 17,
         SMALL_MAX = 1 << 14,    /* smaller frames are gathered in the buffer, larger ones in a block */
         LARGE_FIRST = 1 << 16,

@@ -6,11 +6,12 @@
 #       await JOB               wait for its end: $status, and the files out and err
 #       soon COMMAND…           wait until it is true; false if that takes too long
 #       ended NAME STATUS OUT   check the last run: its status, and every byte that it printed
+#       aside FUNCTION…         run these, each at the same time as all else, in a folder of its own
 #       finish                  end: the line "NAME: N passed, N failed"
 #
 # Nothing here waits for luck: a wait is for something that can be seen, and has an end.
 
-run_of=()
+run_of=() parts=()
 enough_s=20                     # for whatever should take no time, also on a busy machine
 
 suite() {
@@ -32,6 +33,8 @@ suite() {
 clean_up() {
         local pid
 
+        # A job that is killed before it has become the program is still this script.
+        [[ $BASHPID -eq $$ ]] || return
         for pid in $(marked "$folder"); do
                 kill -KILL "$pid" 2> /dev/null
         done
@@ -126,7 +129,7 @@ run() {
 start() {
         mark
         job_out=out.$runs job_err=err.$runs
-        "$@" > "$job_out" 2> "$job_err" &
+        "$@" <&0 > "$job_out" 2> "$job_err" &
         job=$!
         run_of[job]=$runs
 }
@@ -140,9 +143,12 @@ has_ended() {
 }
 
 await() {
-        soon has_ended "$1" || kill -KILL "$1"
-        wait "$1" 2> /dev/null
-        status=$?
+        # Bash would tell how it was killed.
+        {
+                soon has_ended "$1" || kill -KILL "$1"
+                wait "$1"
+                status=$?
+        } 2> /dev/null
         cp "out.${run_of[$1]}" out
         cp "err.${run_of[$1]}" err
 }
@@ -227,6 +233,39 @@ cpu_ms() {
              END { print int(sum * 1000) }' <<< "${all[1]}"
 }
 
+aside() {
+        local part
+
+        for part; do
+                mkdir "$part"
+                (
+                        folder=$folder/$part
+                        cd "$folder" || exit 1
+                        mkfifo pause
+                        passed=0 failed=0 runs=0
+                        "$part"
+                        echo "$passed $failed" > result
+                ) > "$part/log" 2>&1 &
+                parts[$!]=$part
+        done
+}
+
+gather() {
+        local pid part more_passed more_failed
+
+        for pid in "${!parts[@]}"; do
+                part=${parts[pid]}
+                wait "$pid"
+                cat "$part/log"
+                if read -r more_passed more_failed 2> /dev/null < "$part/result"; then
+                        passed=$((passed + more_passed))
+                        failed=$((failed + more_failed))
+                else
+                        fail "$part did not come to its end"
+                fi
+        done
+}
+
 skipped() {
         echo "$suite: left out: $1"
 }
@@ -234,6 +273,7 @@ skipped() {
 finish() {
         local file
 
+        gather
         FERRY_TEST_MARK=$folder/
         nothing_left "at the end"
         for file in sanitizer.*; do

@@ -1,0 +1,131 @@
+/* Makes the pairs. */
+#include "conformance/pair.h"
+
+#include "support/suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static ssize_t read_own(const ferry_stream *stream, void *buffer, size_t size)
+{
+        ssize_t got = recv(stream->fd, buffer, size, MSG_DONTWAIT);
+
+        return got < 0 ? -errno : got;
+}
+
+static ssize_t write_own(const ferry_stream *stream, const void *bytes, size_t size)
+{
+        ssize_t put = send(stream->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        return put < 0 ? -errno : put;
+}
+
+static void close_own(const ferry_stream *stream)
+{
+        close(stream->fd);
+}
+
+static void open_socketpair(int fds[2])
+{
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+static void open_pipes(int ours[4], int theirs[4], bool has_third)
+{
+        int there[2], back[2], third[2] = { -1, -1 };
+
+        ck_assert_int_eq(pipe2(there, O_CLOEXEC), 0);
+        ck_assert_int_eq(pipe2(back, O_CLOEXEC), 0);
+        if (has_third)
+                ck_assert_int_eq(pipe2(third, O_CLOEXEC), 0);
+        memcpy(ours, (const int[]){ back[0], there[1], third[0], -1 }, 4 * sizeof *ours);
+        memcpy(theirs, (const int[]){ there[0], back[1], -1, third[1] }, 4 * sizeof *theirs);
+}
+
+static void open_descriptors(struct pair *pair, ferry_session_options *ours, ferry_session_options *theirs)
+{
+        int our_fds[4] = { -1, -1, -1, -1 }, their_fds[4] = { -1, -1, -1, -1 }, both[2];
+
+        if (pair->stream == STREAM_SOCKET || pair->stream == STREAM_OWN) {
+                open_socketpair(both);
+                our_fds[0] = our_fds[1] = both[0];
+                their_fds[0] = their_fds[1] = both[1];
+        } else
+                open_pipes(our_fds, their_fds, pair->stream == STREAM_THREE);
+        pair->third = pair->stream == STREAM_THREE ? their_fds[3] : -1;
+        ours->fds = our_fds;
+        theirs->fds = their_fds;
+        if (pair->stream == STREAM_OWN) {
+                pair->own = (ferry_stream){ .fd = both[0], .read = read_own, .write = write_own, .close = close_own };
+                ours->fds = NULL;
+                ours->stream = &pair->own;
+        }
+        pair->us = ferry_session_open(pair->loop, NULL, ours);
+        pair->them = ferry_session_open(pair->loop, NULL, theirs);
+        behave(pair->them, NULL, &pair->behaviour);
+}
+
+static void open_service(struct pair *pair, const ferry_session_options *ours, const ferry_session_options *theirs)
+{
+        strcpy(pair->directory, "/tmp/ferry-pair-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(pair->directory));
+        snprintf(pair->address, sizeof pair->address, "unix:%s/socket", pair->directory);
+        pair->service = ferry_service_open(pair->loop, pair->address, &(ferry_service_options){ .session = theirs });
+        ck_assert_msg(ferry_service_status(pair->service) == 1, "%s", ferry_service_error(pair->service));
+        behave(NULL, pair->service, &pair->behaviour);
+        pair->us = ferry_session_open(pair->loop, pair->address, ours);
+}
+
+static void open_process(struct pair *pair, ferry_session_options *ours, const ferry_session_options *theirs)
+{
+        char frame_max[32];
+        const char *argv[] = { BUILD_DIRECTORY "/tests/peer", pair->dialect, frame_max, NULL };
+
+        snprintf(frame_max, sizeof frame_max, "%zu", theirs->frame_max);
+        ours->argv = argv;
+        pair->us = ferry_session_open(pair->loop, "exec:", ours);
+}
+
+void pair_open(struct pair *pair, int i, const ferry_session_options *ours, const ferry_session_options *theirs)
+{
+        static const char *const dialects[DIALECTS] = { "ferry", "php", "json" };
+        ferry_session_options our_options = ours ? *ours : (ferry_session_options){ 0 };
+        ferry_session_options their_options = theirs ? *theirs : (ferry_session_options){ 0 };
+
+        *pair = (struct pair){ .stream = i / DIALECTS, .dialect = dialects[i % DIALECTS], .third = -1 };
+        pair->is_ferry = i % DIALECTS == 0;
+        pair->loop = ferry_loop_new(NULL);
+        set_dialect(&our_options, pair->dialect);
+        set_dialect(&their_options, pair->dialect);
+        if (pair->stream == STREAM_UNIX)
+                open_service(pair, &our_options, &their_options);
+        else if (pair->stream == STREAM_EXEC)
+                open_process(pair, &our_options, &their_options);
+        else
+                open_descriptors(pair, &our_options, &their_options);
+        ck_assert_msg(ferry_session_status(pair->us) == 1, "%s", ferry_session_error(pair->us));
+}
+
+void pair_close(struct pair *pair)
+{
+        behaviour_deinit(&pair->behaviour);
+        ferry_loop_free(pair->loop);
+        if (pair->third >= 0)
+                close(pair->third);
+        if (*pair->directory)
+                ck_assert_int_eq(rmdir(pair->directory), 0);
+}
+
+int64_t pair_report(struct pair *pair, const char *key)
+{
+        FERRY_AUTO(ferry_call) call = ferry_session_request(pair->us, 20000, "App\\Report", "{}");
+        const ferry_message *report = ferry_call_await(call);
+
+        ck_assert_msg(report != NULL, "no report: %s", ferry_call_error(call));
+        return ferry_value_int(ferry_message_get(report, key), -1);
+}
