@@ -450,7 +450,7 @@ static void run_row(const struct row *row, const char *address, int rounds, unsi
                 for (int i = 0; i < PLACE_COUNT; i++) {
                         if (!(places & 1U << i))
                                 continue;
-                        go_to(&bench, i);
+                        go_to(&bench, (enum place)i);
                         if (round >= 0) {
                                 measure_round(&bench, &results[i], round);
                                 continue;
@@ -462,7 +462,7 @@ static void run_row(const struct row *row, const char *address, int rounds, unsi
         pin(0, -1);
         for (int i = 0; i < PLACE_COUNT; i++) {
                 if (places & 1U << i)
-                        print_result(row, i, &results[i], rounds);
+                        print_result(row, (enum place)i, &results[i], rounds);
                 free(results[i].floor.samples);
                 free(results[i].ours.samples);
                 free(results[i].ratios);

@@ -1,5 +1,6 @@
-/* Answer a request with what a command prints: the body on its stdin, the type in FERRY_TYPE. Several run at once. A
- * command whose request is cancelled is ended. */
+/* Answer a request with what a command prints: the body on its stdin, the type in FERRY_TYPE. Several run at once.
+ * Each leads a process group: what it has started is ended with it when nobody waits for the answer any more, and a
+ * Ctrl-C at the terminal, which asks us to end in order, does not reach it. */
 #include "cli.h"
 
 #include <errno.h>
@@ -22,15 +23,28 @@ struct run {
         size_t input_taken;
         int in;                 /* we write the body there; -1: done */
         int out;                /* we read the answer there; -1: at its end */
-        int pidfd;              /* -1: it has ended */
+        int pidfd;              /* -1: it has ended, but keeps its number until its answer is read */
         pid_t pid;
+        bool is_ending;         /* it was told to end */
         int status;
         char *answer;
         size_t answer_size;
         size_t answer_capacity;
 };
 
+/* Sooner than we are killed ourselves, if it is our own parent who waits no more. */
+enum { KILL_DELAY_MS = 500 };
+
 static struct run *runs;
+
+static int kill_run(ferry_loop *loop, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)loop;
+        kill(-run->pid, SIGKILL);
+        return 0;
+}
 
 static void finish(struct run *run)
 {
@@ -38,6 +52,8 @@ static void finish(struct run *run)
         bool is_object = speaks(ferry_message_session(run->request), "stream-ipc");
         ferry_value *text = NULL;
 
+        waitpid(run->pid, &run->status, 0);
+        ferry_loop_off(run->loop, kill_run, run);
         ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, run->answer, run->answer_size);
         ferry_builder_finish(builder, &text);
         if (WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0 && text)
@@ -59,10 +75,23 @@ static void finish(struct run *run)
         free(run);
 }
 
+static int write_body(ferry_loop *loop, void *userdata);
+
+static void close_input(struct run *run)
+{
+        if (run->in < 0)
+                return;
+        ferry_loop_off(run->loop, write_body, run);
+        close(run->in);
+        run->in = -1;
+}
+
 static int finish_if_done(struct run *run)
 {
-        if (run->pidfd < 0 && run->out < 0 && run->in < 0)
+        if (run->pidfd < 0 && run->out < 0) {
+                close_input(run);
                 finish(run);
+        }
         return 0;
 }
 
@@ -79,10 +108,8 @@ static int write_body(ferry_loop *loop, void *userdata)
         /* A command need not read all of it. */
         if (run->input_taken < size && (put >= 0 || errno == EAGAIN || errno == EINTR))
                 return 1;
-        ferry_loop_off(run->loop, write_body, run);
-        close(run->in);
-        run->in = -1;
-        return finish_if_done(run);
+        close_input(run);
+        return 0;
 }
 
 static int read_answer(ferry_loop *loop, void *userdata)
@@ -120,7 +147,6 @@ static int has_ended(ferry_loop *loop, void *userdata)
         struct run *run = userdata;
 
         (void)loop;
-        waitpid(run->pid, &run->status, 0);
         ferry_loop_off(run->loop, has_ended, run);
         close(run->pidfd);
         run->pidfd = -1;
@@ -170,7 +196,8 @@ static int start(struct run *run, const char *command)
         posix_spawnattr_init(&attributes);
         posix_spawnattr_setsigmask(&attributes, &none);
         posix_spawnattr_setsigdefault(&attributes, &by_default);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        posix_spawnattr_setflags(&attributes,
+                                 POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
         error = posix_spawn(&run->pid, argv[0], &actions, &attributes, (char *const *)(uintptr_t)argv, environment);
         posix_spawn_file_actions_destroy(&actions);
         posix_spawnattr_destroy(&attributes);
@@ -222,9 +249,18 @@ int answer_by_command(const ferry_message *request, const char *command)
         return 1;
 }
 
-void answer_cancel(const ferry_message *request)
+bool answers_are_due(void)
 {
-        for (struct run *run = runs; run; run = run->next)
-                if (run->request == request && run->pidfd >= 0)
-                        kill(run->pid, SIGTERM);
+        return runs != NULL;
+}
+
+void answers_end_unwanted(void)
+{
+        for (struct run *run = runs; run; run = run->next) {
+                if (run->is_ending || ferry_message_is_wanted(run->request))
+                        continue;
+                run->is_ending = true;
+                kill(-run->pid, SIGTERM);
+                ferry_loop_after(run->loop, KILL_DELAY_MS, kill_run, run);
+        }
 }

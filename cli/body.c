@@ -7,7 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-char *read_all(int fd, size_t *ret_size)
+/* No message can be larger, whatever is done with the rest; JSON may take more than what it stands for. */
+enum { TEXT_MAX = 16 << 20, JSON_MAX = 8 * TEXT_MAX };
+
+char *read_all(int fd, size_t max, size_t *ret_size)
 {
         size_t capacity = 65536, size = 0;
         char *bytes = malloc(capacity);
@@ -27,6 +30,11 @@ char *read_all(int fd, size_t *ret_size)
                         return bytes;
                 }
                 size += (size_t)got;
+                if (size > max) {
+                        complain("the input is too large: more than %zu bytes", max);
+                        free(bytes);
+                        return NULL;
+                }
                 if (size == capacity) {
                         char *grown = realloc(bytes, capacity *= 2);
 
@@ -59,7 +67,7 @@ ferry_value *body_read(const char *text, bool is_value, int *ret_status)
         if (!text)
                 return ferry_value_pack(NULL);
         if (strcmp(text, "-") == 0) {
-                text = bytes = read_all(STDIN_FILENO, &size);
+                text = bytes = read_all(STDIN_FILENO, is_value ? JSON_MAX : TEXT_MAX, &size);
                 if (!bytes)
                         return NULL;
         } else

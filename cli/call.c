@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 
 static int show_aside(ferry_session *session, const ferry_message *message, void *userdata)
@@ -11,10 +12,16 @@ static int show_aside(ferry_session *session, const ferry_message *message, void
         return 0;
 }
 
+/* What is interrupted has no grace: a child, which leads a process group, hears of it at once. */
 static int interrupt(ferry_loop *loop, void *userdata)
 {
+        ferry_session **peer = userdata;
+        pid_t child = ferry_session_peer(*peer).pid;
+
         (void)loop;
-        ferry_session_close(userdata);
+        if (ferry_address_scheme(ferry_session_address(*peer)) == FERRY_SCHEME_EXEC && child > 0)
+                kill(-child, SIGTERM);
+        ferry_session_close(*peer);
         return 0;
 }
 
@@ -22,10 +29,12 @@ static int report(ferry_call *call, const ferry_message *reply, const struct cli
 {
         const ferry_message *error = ferry_call_reply(call);
 
-        if (reply)
-                return print_body(reply, options, false) ? EXIT_DONE : EXIT_DONE;
+        if (reply) {
+                print_body(reply, options, false);
+                return output_status(EXIT_DONE);
+        }
         if (ferry_call_status(call) == -EREMOTEIO && options->is_json && error)
-                print_line(error, stdout);
+                print_body(error, options, false);
         else
                 complain("%s", ferry_call_error(call));
         return exit_status_of(ferry_call_status(call));
@@ -34,20 +43,20 @@ static int report(ferry_call *call, const ferry_message *reply, const struct cli
 static int run(const struct cli_options *options, char **arguments, int count)
 {
         ferry_session_options session = session_options(options);
-        int status;
-        FERRY_AUTO(ferry_value) body = body_read(count > 2 ? arguments[2] : NULL, options->is_value, &status);
+        int status = check_address(arguments[0]);
 
+        if (status)
+                return status;
+        FERRY_AUTO(ferry_value) body = body_read(count > 2 ? arguments[2] : NULL, options->is_value, &status);
         if (!body)
                 return status;
-        if (ferry_address_scheme(arguments[0]) < 0) {
-                complain("%s is no address; ferry --help tells which there are", arguments[0]);
-                return EXIT_USAGE;
-        }
         ferry_loop *loop = ferry_loop_new(NULL);
-        ferry_session *peer = ferry_session_open(loop, arguments[0], &session);
+        ferry_session *peer;
+
+        signals_watch(loop, interrupt, &peer);
+        peer = ferry_session_open(loop, arguments[0], &session);
         ferry_session_on(peer, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, show_aside,
                          (void *)(uintptr_t)options);
-        signals_watch(loop, interrupt, peer);
         ferry_call *call = ferry_session_request(peer, options->timeout_ms, arguments[1], "%p", (const void *)body);
         const ferry_message *reply = ferry_call_await(call);
 

@@ -48,13 +48,20 @@ extern const struct cli_command command_notify;
 /* main.c */
 void complain(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 int exit_status_of(int error);
+/* 0; or the exit status of a complaint: it is no address, or names a descriptor that was not given to us. To be asked
+ * before anything is opened, which could get that number. */
+int check_address(const char *address);
 ferry_session_options session_options(const struct cli_options *options);
 
-/* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin. */
+/* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin, up to
+ * @max bytes. */
 ferry_value *body_read(const char *text, bool is_value, int *ret_status);
-char *read_all(int fd, size_t *ret_size);
+char *read_all(int fd, size_t max, size_t *ret_size);
 
-/* print.c: whether a session is in that dialect by now; a body on stdout, false if that takes no more. */
+/* print.c: push out what was printed, false if stdout takes no more; @status, or another one if that was a failure. */
+bool flush_output(void);
+int output_status(int status);
+/* Whether a session is in that dialect by now; a body on stdout, false if that takes no more. */
 bool speaks(const ferry_session *session, const char *dialect);
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many);
 void print_aside(const ferry_message *message, const struct cli_options *options);
@@ -62,13 +69,16 @@ void print_line(const ferry_message *message, FILE *stream);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
 
-/* signals.c: call @fn at the first SIGINT or SIGTERM; the second ends the program. */
+/* signals.c: call @fn at the first SIGINT or SIGTERM; the second ends the program. Before a child is started, which
+ * would otherwise be left behind. */
 void signals_watch(ferry_loop *loop, ferry_loop_fn *fn, void *userdata);
 void signals_unwatch(ferry_loop *loop);
 int signals_received(void);
 /* End by the signal that was received. */
 void signals_raise(void);
 
-/* answer.c: answer a request with what a command prints. */
+/* answer.c: answer a request with what a command prints; whether any still runs; end those whose answers nobody
+ * waits for any more. */
 int answer_by_command(const ferry_message *request, const char *command);
-void answer_cancel(const ferry_message *request);
+bool answers_are_due(void);
+void answers_end_unwanted(void);

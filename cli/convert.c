@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static int decode(const struct cli_options *options, const char *bytes, size_t size, ferry_value **ret_value)
@@ -43,10 +42,8 @@ static int encode(const struct cli_options *options, const ferry_value *value)
         if (isatty(STDOUT_FILENO))
                 putchar('\n');
         free(bytes);
-        if (fflush(stdout) == 0 || errno == EPIPE)
-                return EXIT_DONE;
-        complain("writing failed: %s", strerror(errno));
-        return EXIT_CONNECTION;
+        flush_output();
+        return output_status(EXIT_DONE);
 }
 
 static int run(const struct cli_options *options, char **arguments, int count)
@@ -61,7 +58,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 complain("convert needs --from CODEC and --to CODEC: php, json or msgpack");
                 return EXIT_USAGE;
         }
-        bytes = read_all(STDIN_FILENO, &size);
+        bytes = read_all(STDIN_FILENO, SIZE_MAX, &size);
         if (!bytes)
                 return EXIT_CONNECTION;
         status = decode(options, bytes, size, &value);

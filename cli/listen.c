@@ -13,15 +13,32 @@ struct listener {
         ferry_value *reply;
         bool is_quiet;                  /* stdout is the conversation */
         long left;                      /* of --count; 0: no end */
+        bool is_stopping;
         bool is_output_closed;
 };
 
+enum { STOP_MAX_MS = 5000 };            /* for the requests in hand */
+
+static int close_session(ferry_loop *loop, void *userdata)
+{
+        struct listener *listener = userdata;
+
+        ferry_loop_off(loop, close_session, listener);
+        ferry_session_close(listener->session);
+        return 0;
+}
+
+/* Take nothing more. A service lets the requests in hand be answered before it closes; a session is closed when that
+ * is done. */
 static void stop(struct listener *listener)
 {
+        if (listener->is_stopping)
+                return;
+        listener->is_stopping = true;
         if (listener->service)
                 ferry_service_close(listener->service);
         else
-                ferry_session_close(listener->session);
+                ferry_loop_after(listener->loop, STOP_MAX_MS, close_session, listener);
 }
 
 static void show(struct listener *listener, const ferry_message *message)
@@ -57,6 +74,9 @@ static int take(ferry_session *client, const ferry_message *message, void *userd
         struct listener *listener = userdata;
         int result = 0;
 
+        if (listener->is_stopping)
+                return ferry_message_kind(message) == FERRY_KIND_REQUEST ?
+                               ferry_message_fail(message, "the listener is about to end") : 0;
         show(listener, message);
         if (ferry_message_kind(message) == FERRY_KIND_REQUEST)
                 result = answer(listener, client, message);
@@ -70,8 +90,8 @@ static int show_aside(ferry_session *client, const ferry_message *message, void 
         struct listener *listener = userdata;
 
         (void)client;
-        if (ferry_message_kind(message) == FERRY_KIND_CANCELLED)
-                answer_cancel(message);
+        if (ferry_message_kind(message) & (FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED))
+                answers_end_unwanted();
         else
                 print_aside(message, listener->options);
         return 0;
@@ -85,15 +105,19 @@ static int interrupt(ferry_loop *loop, void *userdata)
 }
 
 static const unsigned messages = FERRY_KIND_MESSAGE;
-static const unsigned asides = FERRY_KIND_JUNK | FERRY_KIND_ERROR | FERRY_KIND_CANCELLED;
+static const unsigned asides = FERRY_KIND_JUNK | FERRY_KIND_ERROR | FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED;
 
 /* Until the service or session is closed, and then until all that is in hand is done. */
 static void run_until_over(struct listener *listener)
 {
         while (listener->service ? ferry_service_status(listener->service) == 1 :
-                                   ferry_session_status(listener->session) == 1)
+                                   ferry_session_status(listener->session) == 1) {
                 if (ferry_loop_tick(listener->loop, -1) < 0)
                         break;
+                if (listener->session && listener->is_stopping && !answers_are_due())
+                        close_session(listener->loop, listener);
+        }
+        ferry_loop_off(listener->loop, close_session, listener);
         signals_unwatch(listener->loop);
         ferry_loop_run(listener->loop, -1);
 }
@@ -105,6 +129,7 @@ static int serve(struct listener *listener, const char *address)
         int error;
 
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
+        signals_watch(listener->loop, interrupt, listener);
         if (is_session) {
                 listener->session = ferry_session_open(listener->loop, address, NULL);
                 ferry_session_on(listener->session, messages, take, listener);
@@ -115,7 +140,6 @@ static int serve(struct listener *listener, const char *address)
                 ferry_service_on(listener->service, asides, show_aside, listener);
         }
         if ((is_session ? ferry_session_status(listener->session) : ferry_service_status(listener->service)) == 1) {
-                signals_watch(listener->loop, interrupt, listener);
                 if (listener->options->is_verbose)
                         fprintf(stderr, "ferry: listening at %s\n", address);
                 run_until_over(listener);
@@ -125,7 +149,7 @@ static int serve(struct listener *listener, const char *address)
                 complain("%s", is_session ? ferry_session_error(listener->session) :
                                             ferry_service_error(listener->service));
         ferry_loop_free(listener->loop);
-        return error < 0 && !signals_received() ? EXIT_CONNECTION : EXIT_DONE;
+        return error < 0 && !signals_received() ? EXIT_CONNECTION : output_status(EXIT_DONE);
 }
 
 static int run(const struct cli_options *options, char **arguments, int count)
@@ -138,12 +162,9 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 complain("--echo, --reply and --exec exclude each other");
                 return EXIT_USAGE;
         }
-        if (ferry_address_scheme(arguments[0]) < 0) {
-                complain(ferry_address_scheme(arguments[0]) == -ENAMETOOLONG ?
-                         "%s is too long for a socket" : "%s is no address; ferry --help tells which there are",
-                         arguments[0]);
-                return EXIT_USAGE;
-        }
+        status = check_address(arguments[0]);
+        if (status)
+                return status;
         if (options->reply) {
                 listener.reply = body_read(options->reply, options->is_value, &status);
                 if (!listener.reply)

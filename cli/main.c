@@ -3,13 +3,16 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify,
                                                       &command_convert };
@@ -70,6 +73,37 @@ int exit_status_of(int error)
         default:
                 return error < 0 ? EXIT_CONNECTION : EXIT_DONE;
         }
+}
+
+static int check_descriptors(const char *numbers)
+{
+        for (const char *at = numbers; *at;) {
+                char *end;
+                long fd = strtol(at, &end, 10);
+
+                if (end != at && (fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0)) {
+                        complain("descriptor %ld is not open", fd);
+                        return EXIT_CONNECTION;
+                }
+                at = *end ? end + 1 : end;
+        }
+        return 0;
+}
+
+int check_address(const char *address)
+{
+        int scheme = ferry_address_scheme(address);
+        const char *text = scheme < 0 ? "" : strchr(address, ':') + 1;
+
+        if (scheme == -ENAMETOOLONG)
+                complain("%s is too long for a socket", address);
+        else if (scheme < 0 || (scheme == FERRY_SCHEME_EXEC && !*text) ||
+                 (scheme == FERRY_SCHEME_FD && strspn(text, "0123456789,") != strlen(text)) ||
+                 ((scheme == FERRY_SCHEME_FD || scheme == FERRY_SCHEME_FILE) && text[strspn(text, ",")] == '\0'))
+                complain("%s is no address; ferry --help tells which there are", address);
+        else
+                return scheme == FERRY_SCHEME_FD ? check_descriptors(text) : 0;
+        return EXIT_USAGE;
 }
 
 ferry_session_options session_options(const struct cli_options *options)
@@ -217,10 +251,16 @@ static int read_options(const struct cli_command *command, struct cli_options *o
 
                 if (letter == 'h') {
                         print_usage(stdout, command);
-                        return EXIT_DONE;
+                        flush_output();
+                        return output_status(EXIT_DONE);
                 }
                 if (letter == '?' || letter == ':') {
-                        complain(letter == '?' ? "there is no option %s" : "%s needs an argument", argv[optind - 1]);
+                        char short_option[] = { '-', (char)optopt, '\0' };
+
+                        /* Of several letters in one argument only optopt tells which it was. */
+                        complain(letter == '?' ? "there is no option %s" : "%s needs an argument",
+                                 letter == '?' && optopt > 0 && optopt < 0x80 && argv[optind - 1][1] != '-' ?
+                                         short_option : argv[optind - 1]);
                         print_usage(stderr, command);
                         return EXIT_USAGE;
                 }
@@ -251,19 +291,31 @@ static int run(const struct cli_command *command, int argc, char **argv)
         return command->run(&options, argv + optind, argc - optind);
 }
 
+/* What is opened must not become stdin, stdout or stderr because those were closed. What stands in for them can be
+ * used as little: to write where stdin was, to read where the others were. */
+static void replace_closed(void)
+{
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0)
+                        (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
         const char *name = argc > 1 ? argv[1] : "";
 
+        replace_closed();
         /* Writing to who has gone is an error here, not a death. */
         signal(SIGPIPE, SIG_IGN);
         if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
                 print_help();
-                return EXIT_DONE;
+                flush_output();
+                return output_status(EXIT_DONE);
         }
         if (strcmp(name, "--version") == 0) {
                 printf("ferry %s\n", ferry_version());
-                return EXIT_DONE;
+                flush_output();
+                return output_status(EXIT_DONE);
         }
         for (size_t i = 0; i < COMMANDS; i++)
                 if (strcmp(commands[i]->name, name) == 0)

@@ -2,10 +2,29 @@
  * what a message holds. */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static int output_error;
+
+bool flush_output(void)
+{
+        if (output_error == 0 && fflush(stdout) != 0) {
+                output_error = errno;
+                /* Who reads no more wants no more; and who was interrupted knows. */
+                if (output_error != EPIPE && !signals_received())
+                        complain("writing failed: %s", strerror(output_error));
+        }
+        return output_error == 0;
+}
+
+int output_status(int status)
+{
+        return status == EXIT_DONE && output_error && output_error != EPIPE ? EXIT_CONNECTION : status;
+}
 
 bool speaks(const ferry_session *session, const char *dialect)
 {
@@ -139,7 +158,7 @@ bool print_body(const ferry_message *message, const struct cli_options *options,
                         putchar('\n');
                 ferry_value_unref(text);
         }
-        return fflush(stdout) == 0;
+        return flush_output();
 }
 
 /* What is not the answer goes to stderr, and says what it is. */

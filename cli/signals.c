@@ -1,50 +1,56 @@
-/* SIGINT and SIGTERM by a signalfd in the loop: the first one asks to end in order, the second one ends. The tool is
- * the only one that touches signals; the library does not. */
+/* SIGINT and SIGTERM: the first one asks to end in order, the second one ends. They are handled, not blocked: a tool
+ * that is stuck in writing to a full pipe must end by the second one. The tool is the only one that touches signals;
+ * the library does not. */
 #include "cli.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static struct {
         int fd;
-        int received;
+        volatile sig_atomic_t received;
         ferry_loop_fn *fn;
         void *userdata;
 } signals;
 
+static void handle(int number)
+{
+        struct sigaction by_default = { .sa_handler = SIG_DFL };
+        uint64_t one = 1;
+        int error = errno;
+
+        signals.received = number;
+        sigaction(SIGINT, &by_default, NULL);
+        sigaction(SIGTERM, &by_default, NULL);
+        (void)!write(signals.fd, &one, sizeof one);
+        errno = error;
+}
+
 static int is_signalled(ferry_loop *loop, void *userdata)
 {
-        struct signalfd_siginfo info;
-        sigset_t both;
-
         (void)userdata;
-        if (read(signals.fd, &info, sizeof info) != sizeof info)
-                return 1;
-        signals.received = (int)info.ssi_signo;
-        close(signals.fd);
-        /* From here on they do what they do everywhere. */
-        sigemptyset(&both);
-        sigaddset(&both, SIGINT);
-        sigaddset(&both, SIGTERM);
-        sigprocmask(SIG_UNBLOCK, &both, NULL);
         signals.fn(loop, signals.userdata);
         return 0;
 }
 
 void signals_watch(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
 {
-        sigset_t both;
+        /* Without SA_RESTART, so that a blocked write comes back. */
+        struct sigaction action = { .sa_handler = handle };
 
-        sigemptyset(&both);
-        sigaddset(&both, SIGINT);
-        sigaddset(&both, SIGTERM);
-        sigprocmask(SIG_BLOCK, &both, NULL);
-        signals.fd = signalfd(-1, &both, SFD_CLOEXEC | SFD_NONBLOCK);
+        signals.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (signals.fd < 0)
+                return;
         signals.fn = fn;
         signals.userdata = userdata;
         ferry_loop_watch(loop, signals.fd, POLLIN, is_signalled, NULL);
+        sigaddset(&action.sa_mask, SIGINT);
+        sigaddset(&action.sa_mask, SIGTERM);
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
 }
 
 void signals_unwatch(ferry_loop *loop)

@@ -9,7 +9,7 @@ export PATH="$PWD/..:$PATH"
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 say 'Three workers at once, each a child process; they report while they work (examples/manager.c):'
-./manager
+stdbuf -oL ./manager
 
 say 'The same worker from the shell: a request, its progress on stderr, its answer on stdout:'
 echo '$ ferry call "exec:./worker 4" task "pack the boxes"'

@@ -109,6 +109,8 @@ int loop_source_set(struct loop_source *source, uint32_t events)
         if (error < 0 && events != 0)
                 return error;
         source->events = events;
+        if (source->is_file && loop->depth == 0)
+                show(loop);
         return 0;
 }
 

@@ -150,7 +150,7 @@ static void is_late(struct loop_timer *timer)
         session->is_overdue = true;
         if (session->state == SESSION_OPENING)
                 snprintf(hint, sizeof hint, "; nobody has taken the connection yet");
-        else if (wire->peer_dialect && wire->peer_dialect != wire->dialect)
+        else if (wire->peer_dialect && wire->peer_dialect != call->dialect)
                 snprintf(hint, sizeof hint, "; the other side speaks the dialect %s", wire->peer_dialect->name);
         outcome = abandon(call);
         call_end(call, -ETIMEDOUT, outcome, NULL, "no answer within %g s%s", call->timeout_ms / 1000.0, hint);
@@ -193,6 +193,7 @@ static int send_request(ferry_call *call, const char *type, const char *format, 
                 return code;
         outgoing.id = call->id;
         outgoing.id_size = call->node.key_size;
+        call->dialect = session->wire.dialect;
         code = session_send_template(session, &outgoing, false, &call->begin, error, format, arguments);
         if (code)
                 return code;

@@ -98,33 +98,22 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
                           struct error *error, const char *format, va_list arguments)
 {
-        struct { _Alignas(8) char bytes[1024]; } memory;
-        const ferry_codec *codec = outgoing->codec ? outgoing->codec : session->wire.codec;
-        struct arena lent, *arena = &lent;
-        ferry_builder builder;
+        struct brief brief;
+        ferry_builder *builder = &brief.builder;
         int code;
 
         if (!outgoing->type)
                 return error_set(error, -EINVAL, "a message needs a type");
-        /* A program's own codec may keep what it is given: that cannot lie on the stack. */
-        if (codec && !codec_native(codec))
-                arena = arena_new(sizeof memory.bytes);
-        else
-                arena_init_lent(arena, memory.bytes, sizeof memory.bytes);
-        builder_init(&builder, arena);
-        builder_add_template(&builder, format, arguments);
-        outgoing->body = builder_take(&builder);
+        brief_init(&brief, outgoing->codec ? outgoing->codec : session->wire.codec);
+        builder_add_template(builder, format, arguments);
+        outgoing->body = builder_take(builder);
         if (outgoing->body)
                 code = session_send(session, outgoing, is_reply, ret_begin, error);
         else
-                code = error_set(error, builder.error, "%s", *builder.place ? builder.place :
-                                 builder.error == -EINVAL ? "the template or an argument of it is wrong" :
-                                 error_describe(builder.error));
-        builder_deinit(&builder);
-        if (arena == &lent)
-                arena_deinit_lent(arena);
-        else if (arena)
-                arena_unref(arena);
+                code = error_set(error, builder->error, "%s", *builder->place ? builder->place :
+                                 builder->error == -EINVAL ? "the template or an argument of it is wrong" :
+                                 error_describe(builder->error));
+        brief_deinit(&brief);
         return code;
 }
 

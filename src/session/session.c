@@ -29,8 +29,8 @@ static bool is_live(const ferry_session *session)
 {
         switch (session->state) {
         case SESSION_OPEN:
-                return stream_has_input(session->stream) || session->is_input_over || buffer_size(&session->out) > 0 ||
-                       !list_is_empty(&session->calls);
+                return stream_has_input(session->stream) || stream_is_ending(session->stream) ||
+                       session->is_input_over || buffer_size(&session->out) > 0 || !list_is_empty(&session->calls);
         case SESSION_ENDED:
                 return session->stream && !session->is_stream_closed;
         default:
@@ -492,9 +492,10 @@ static bool is_flushed(void *object)
         const struct flush *flush = object;
         const ferry_session *session = flush->session;
 
-        if (session->state == SESSION_ENDED || session->is_freed || session->is_output_broken)
+        if (session->state == SESSION_ENDED || session->is_freed)
                 return true;
-        return buffer_size(&session->out) == 0 &&
+        /* Its end, which comes soon, tells why. */
+        return !session->is_output_broken && buffer_size(&session->out) == 0 &&
                (session->pong >= flush->ping || !session->wire.dialect->has_ping ||
                 session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING);
 }
@@ -507,8 +508,9 @@ static int send_ping(ferry_session *session, uint64_t *ret_ping)
         int code;
 
         *ret_ping = 0;
-        /* What only writes will never hear of it. */
-        if (!session->wire.dialect->has_ping || session->sent == 0 || !stream_has_input(session->stream))
+        /* What only writes will never hear of it; what is still being opened will. */
+        if (!session->wire.dialect->has_ping || session->sent == 0 || session->is_output_broken ||
+            (session->state == SESSION_OPEN && !stream_has_input(session->stream)))
                 return 0;
         write_u32(id, (uint32_t)(++session->ping >> 32));
         write_u32(id + 4, (uint32_t)session->ping);

@@ -61,6 +61,7 @@ struct ferry_call {
         struct loop_holder holder;
         char id[WIRE_ID_TEXT_MAX];
         uint64_t begin, end;            /* where its frame stands in all that the session sends */
+        const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
         int timeout_ms;
         int status;
         struct error error;

@@ -249,6 +249,11 @@ bool stream_has_input(const struct stream *stream)
         return stream->inputs[0].way != ENDPOINT_NONE && !stream->is_input_ended[0] && !stream->has_ended;
 }
 
+bool stream_is_ending(const struct stream *stream)
+{
+        return stream->is_input_ended[0] && !stream->has_ended;
+}
+
 bool stream_has_output(const struct stream *stream)
 {
         return stream->output.way != ENDPOINT_NONE || !stream->is_open;

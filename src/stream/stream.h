@@ -95,6 +95,9 @@ void stream_want_write(struct stream *stream, bool wants);
 bool stream_has_input(const struct stream *stream);
 bool stream_has_output(const struct stream *stream);
 
+/* Whether its input has come to an end, and its own end will soon be told. */
+bool stream_is_ending(const struct stream *stream);
+
 /* Write no more, and end, within @grace_ms; a child that has not ended by then is told to, and after as long again
  * (1 s if there was no grace) killed. */
 void stream_close(struct stream *stream, int grace_ms);

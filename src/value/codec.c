@@ -228,3 +228,21 @@ int ferry_codec_decode(const ferry_codec *codec, const void *bytes, size_t size,
                 *ret_offset = offset;
         return error;
 }
+
+void brief_init(struct brief *brief, const ferry_codec *codec)
+{
+        if (!codec || codec_native(codec)) {
+                arena_init_lent(&brief->lent, brief->memory, sizeof brief->memory);
+                builder_init(&brief->builder, &brief->lent);
+        } else
+                builder_init(&brief->builder, arena_new(sizeof brief->memory));
+}
+
+void brief_deinit(struct brief *brief)
+{
+        builder_deinit(&brief->builder);
+        if (brief->builder.arena == &brief->lent)
+                arena_deinit_lent(&brief->lent);
+        else if (brief->builder.arena)
+                arena_unref(brief->builder.arena);
+}

@@ -86,6 +86,19 @@ int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry
 /* The decode of the built-in codecs, for a program's own codec that lets one of them work. */
 int codec_decode_into(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder);
 
+/* A builder for a value that lives only until it is encoded by @codec (NULL: one of ours): on the stack, unless a
+ * program's own codec may keep what it is given. */
+enum { BRIEF_MEMORY = 2048 };
+
+struct brief {
+        ferry_builder builder;
+        struct arena lent;
+        _Alignas(8) char memory[BRIEF_MEMORY];
+};
+
+void brief_init(struct brief *brief, const ferry_codec *codec);
+void brief_deinit(struct brief *brief);
+
 /* JSON's escapes; it is the codec's business, but a raw_text can be read without one. */
 size_t json_unescape(const char *bytes, size_t size, char *target);
 bool utf8_is_valid(const void *bytes, size_t size);

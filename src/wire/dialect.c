@@ -74,18 +74,31 @@ bool wire_can_begin(const char *bytes, size_t size)
         return detect(bytes, size) != NULL;
 }
 
-size_t wire_limit(const struct wire *wire)
+static int over_limit(const struct wire *wire, struct error *error)
 {
-        return wire->peer_max < wire->frame_max ? wire->peer_max : wire->frame_max;
-}
-
-int wire_check_size(const struct wire *wire, size_t size, struct error *error)
-{
-        if (size <= wire_limit(wire))
-                return 0;
-        if (size <= wire->frame_max)
-                return error_set(error, -EMSGSIZE, "the message has %zu bytes, and the other side takes %zu", size,
+        if (wire->peer_max < wire->frame_max)
+                return error_set(error, -EMSGSIZE, "the message has more than the %zu bytes that the other side takes",
                                  wire->peer_max);
         return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, the limit (frame_max)",
                          wire->frame_max);
+}
+
+int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin, const ferry_codec *codec,
+                   const ferry_value *body, int code, struct error *error)
+{
+        size_t limit = begin + FRAME_HEADER + (wire->peer_max < wire->frame_max ? wire->peer_max : wire->frame_max);
+        char reason[96] = "";
+
+        if (!code && buffer_size(buffer) > limit)
+                code = -EMSGSIZE;
+        if (!code && body)
+                code = codec_encode(codec, body, buffer, limit, reason);
+        if (!code) {
+                frame_end(buffer, begin);
+                return 0;
+        }
+        buffer->end = buffer->begin + begin;
+        if (code == -EMSGSIZE)
+                return over_limit(wire, error);
+        return error_set(error, code, "the body cannot be written: %s", *reason ? reason : error_describe(code));
 }

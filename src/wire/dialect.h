@@ -104,6 +104,8 @@ void wire_peek(struct wire *wire, const char *bytes, size_t size, struct incomin
 /* Whether a payload may begin so in any dialect. */
 bool wire_can_begin(const char *bytes, size_t size);
 
-/* A frame's payload must fit: ours and the peer's limit. */
-int wire_check_size(const struct wire *wire, size_t size, struct error *error);
-size_t wire_limit(const struct wire *wire);
+/* Encode a body (NULL: none) behind what the frame that was begun at @begin has already, and end the frame. @code is
+ * how that went so far. 0, or a negative errno with a sentence, and the frame is taken back: also if it is over our
+ * limit, or the peer's. */
+int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin, const ferry_codec *codec,
+                   const ferry_value *body, int code, struct error *error);

@@ -97,8 +97,7 @@ static int write_frame(struct wire *wire, struct buffer *buffer, const struct ou
 {
         unsigned char header[HEADER] = { VERSION, kind_numbers[outgoing->kind], codec->number, 0,
                                          (unsigned char)(type_size >> 8), (unsigned char)type_size };
-        char reason[96] = "";
-        size_t begin, limit;
+        size_t begin;
         int code;
 
         if (outgoing->id)
@@ -108,19 +107,7 @@ static int write_frame(struct wire *wire, struct buffer *buffer, const struct ou
                 code = buffer_append(buffer, header, HEADER);
         if (!code && type_size > 0)
                 code = buffer_append(buffer, outgoing->type, type_size);
-        limit = begin + FRAME_HEADER + wire_limit(wire);
-        if (!code && buffer_size(buffer) > limit)
-                code = -EMSGSIZE;
-        if (!code && outgoing->body)
-                code = codec_encode(codec, outgoing->body, buffer, limit, reason);
-        if (code == 0) {
-                frame_end(buffer, begin);
-                return 0;
-        }
-        buffer->end = buffer->begin + begin;
-        if (code == -EMSGSIZE)
-                return wire_check_size(wire, wire_limit(wire) + 1, error);
-        return error_set(error, code, "the body cannot be written: %s", *reason ? reason : error_describe(code));
+        return wire_end_frame(wire, buffer, begin, codec, outgoing->body, code, error);
 }
 
 static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)

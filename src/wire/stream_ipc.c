@@ -391,7 +391,6 @@ static int build(ferry_builder *builder, const struct wire *wire, const struct o
 static int encode(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing,
                   const ferry_codec *codec, ferry_builder *builder, struct error *error)
 {
-        char reason[96] = "";
         const ferry_value *root;
         size_t begin;
         int code = build(builder, wire, outgoing, error);
@@ -403,43 +402,21 @@ static int encode(struct wire *wire, struct buffer *buffer, const struct outgoin
                 return error_set(error, builder->error, "the message cannot be built: %s",
                                  error_describe(builder->error));
         code = frame_begin(buffer, &begin);
-        if (!code)
-                code = codec_encode(codec, root, buffer, begin + FRAME_HEADER + wire_limit(wire), reason);
-        if (code == 0) {
-                frame_end(buffer, begin);
-                return 0;
-        }
-        buffer->end = buffer->begin + begin;
-        if (code == -EMSGSIZE)
-                return wire_check_size(wire, wire_limit(wire) + 1, error);
-        return error_set(error, code, "the body cannot be written: %s", *reason ? reason : error_describe(code));
+        return wire_end_frame(wire, buffer, begin, codec, root, code, error);
 }
 
 static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
 {
         const ferry_codec *codec = wire->codec ? wire->codec : ferry_codec_php();
-        struct { _Alignas(8) char bytes[2048]; } memory;
-        struct arena lent, *arena;
-        ferry_builder builder;
+        struct brief brief;
         int code;
 
         if (outgoing->kind != WIRE_ERROR && (!outgoing->type || !*outgoing->type ||
                                              strlen(outgoing->type) >= CLASS_MAX))
                 return error_set(error, -EINVAL, "in stream-ipc a type is the name of a class");
-        /* A program's codec may keep what it is given; ours do not, so theirs can lie on the stack. */
-        if (codec_native(codec)) {
-                arena = &lent;
-                arena_init_lent(arena, memory.bytes, sizeof memory.bytes);
-        } else
-                arena = arena_new(sizeof memory.bytes);
-        builder_init(&builder, arena);
-        code = arena ? encode(wire, buffer, outgoing, codec, &builder, error) :
-                       error_set(error, -ENOMEM, "no memory for a message");
-        builder_deinit(&builder);
-        if (arena == &lent)
-                arena_deinit_lent(arena);
-        else if (arena)
-                arena_unref(arena);
+        brief_init(&brief, codec);
+        code = encode(wire, buffer, outgoing, codec, &brief.builder, error);
+        brief_deinit(&brief);
         return code;
 }
 

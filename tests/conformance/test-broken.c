@@ -160,7 +160,7 @@ START_TEST(frames_inside_of_a_frame_over_the_limit_are_never_executed)
 {
         enum { SIZE = 20000 };
         int stream = _i % RAW_STREAMS, kind = _i / RAW_STREAMS;
-        unsigned char *payload = malloc(SIZE), inner[256];
+        unsigned char *payload = malloc(SIZE), inner[8 + 256];
         size_t at = begin_envelope(kind, payload), size;
         struct raw raw;
 

@@ -1,0 +1,472 @@
+/* The loop from inside: timers run in the order of their deadlines, whatever is started, moved and stopped meanwhile; a
+ * source that is removed is not called, although it has been reported; files that epoll refuses are work in memory; a
+ * round inside a task goes on with the tasks that are left; and who waits makes no other system call than the one that
+ * waits, once. */
+#include "loop/loop.h"
+#include "support/suite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Time is what the test says, and each wait is counted. */
+static int64_t now = 1000000000;
+static int waits;
+static int last_timeout_ms;
+
+int64_t __wrap_sys_now(void);
+int __wrap_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms);
+int __real_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms);
+
+int64_t __wrap_sys_now(void)
+{
+        return now;
+}
+
+/* Waiting makes time pass, up to when something is ready at once. */
+int __wrap_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms)
+{
+        int ready = __real_sys_epoll_wait(epoll, events, count, 0);
+
+        waits++;
+        last_timeout_ms = timeout_ms;
+        if (ready == 0 && timeout_ms > 0)
+                now += (int64_t)timeout_ms * 1000000;
+        return ready;
+}
+
+static char events[1024];
+
+static void note(char letter)
+{
+        size_t size = strlen(events);
+
+        ck_assert_uint_lt(size, sizeof events - 1);
+        events[size] = letter;
+}
+
+struct timer {
+        struct loop_timer timer;
+        ferry_loop *loop;
+        char letter;
+        int64_t again_ns;               /* start it again, so much later; 0: no */
+        struct timer *other;            /* to start or stop */
+        int64_t other_ns;               /* -1: stop */
+};
+
+static void timer_is_due(struct loop_timer *timer)
+{
+        struct timer *own = container_of(timer, struct timer, timer);
+
+        note(own->letter);
+        ck_assert_uint_eq(timer->place, 0);
+        ck_assert_int_le(timer->deadline, now);
+        if (own->again_ns)
+                loop_timer_start(own->loop, timer, now + own->again_ns);
+        own->again_ns = 0;
+        if (own->other && own->other_ns < 0)
+                loop_timer_stop(own->loop, &own->other->timer);
+        else if (own->other)
+                loop_timer_start(own->loop, &own->other->timer, now + own->other_ns);
+}
+
+static void start(ferry_loop *loop, struct timer *timer, char letter, int64_t ns)
+{
+        timer->timer.fn = timer_is_due;
+        timer->loop = loop;
+        timer->letter = letter;
+        ck_assert_int_eq(loop_timer_start(loop, &timer->timer, now + ns), 0);
+}
+
+static void tick(ferry_loop *loop, int64_t passed_ns)
+{
+        now += passed_ns;
+        ck_assert_int_ge(ferry_loop_tick(loop, 0), 0);
+}
+
+START_TEST(timers_run_in_order)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct timer timers[5] = { 0 };
+
+        start(loop, &timers[0], 'c', 30);
+        start(loop, &timers[1], 'a', 10);
+        start(loop, &timers[2], 'd', 40);
+        start(loop, &timers[3], 'b', 20);
+        start(loop, &timers[4], 'x', 15);
+        loop_timer_stop(loop, &timers[4].timer);
+        loop_timer_stop(loop, &timers[4].timer);
+        tick(loop, 9);
+        ck_assert_str_eq(events, "");
+        tick(loop, 1);
+        ck_assert_str_eq(events, "a");
+        /* Starting one that runs moves it. */
+        start(loop, &timers[0], 'c', 50);
+        tick(loop, 100);
+        ck_assert_str_eq(events, "abdc");
+        ck_assert_uint_eq(loop->timer_count, 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+START_TEST(timers_change_each_other)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct timer a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
+
+        /* All are due at once: the first stops one, moves another into the future and brings one in. */
+        start(loop, &a, 'a', 1);
+        a.other = &b;
+        a.other_ns = -1;
+        start(loop, &b, 'b', 2);
+        start(loop, &c, 'c', 3);
+        c.other = &d;
+        c.other_ns = 5;
+        c.again_ns = 7;
+        start(loop, &d, 'd', 4);
+        tick(loop, 10);
+        ck_assert_str_eq(events, "ac");
+        tick(loop, 5);
+        ck_assert_str_eq(events, "acd");
+        tick(loop, 2);
+        ck_assert_str_eq(events, "acdc");
+        loop_timer_stop(loop, &d.timer);
+        ck_assert_uint_eq(loop->timer_count, 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Against a plain list: whatever is started, moved and stopped, each runs when it should. */
+START_TEST(many_timers_keep_their_order)
+{
+        enum { COUNT = 500, STEPS = 20000 };
+        static struct timer timers[COUNT];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        unsigned seed = 1 + (unsigned)_i;
+
+        for (int i = 0; i < COUNT; i++) {
+                timers[i].timer.fn = timer_is_due;
+                timers[i].loop = loop;
+                timers[i].letter = 't';
+        }
+        for (int step = 0; step < STEPS; step++) {
+                struct timer *timer = &timers[(unsigned)rand_r(&seed) % COUNT];
+                int what = rand_r(&seed) % 10;
+
+                if (what < 6)
+                        loop_timer_start(loop, &timer->timer, now + rand_r(&seed) % 1000);
+                else if (what < 9)
+                        loop_timer_stop(loop, &timer->timer);
+                else {
+                        size_t running = 0, due = 0;
+
+                        now += rand_r(&seed) % 50;
+                        for (int i = 0; i < COUNT; i++) {
+                                running += timers[i].timer.place > 0;
+                                due += timers[i].timer.place > 0 && timers[i].timer.deadline <= now;
+                        }
+                        ck_assert_uint_eq(running, loop->timer_count);
+                        for (size_t at = 1; at < loop->timer_count; at++)
+                                ck_assert_int_ge(loop->timers[at]->deadline, loop->timers[(at - 1) / 2]->deadline);
+                        memset(events, 0, sizeof events);
+                        ck_assert_int_eq(ferry_loop_tick(loop, 0), due > 0);
+                        ck_assert_uint_eq(strlen(events), due);
+                        for (int i = 0; i < COUNT; i++)
+                                ck_assert(timers[i].timer.place == 0 || timers[i].timer.deadline > now);
+                }
+        }
+        for (int i = 0; i < COUNT; i++)
+                loop_timer_stop(loop, &timers[i].timer);
+        ck_assert_uint_eq(loop->timer_count, 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_deadline_is_waited_for_once)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct timer timer = { 0 };
+
+        start(loop, &timer, 'a', 2500001);
+        ck_assert_int_eq(ferry_loop_tick(loop, -1), 1);
+        ck_assert_int_eq(waits, 1);
+        /* Rounded up: nobody wakes too early. */
+        ck_assert_int_eq(last_timeout_ms, 3);
+        ck_assert_str_eq(events, "a");
+        ferry_loop_tick(loop, 20);
+        ck_assert_int_eq(last_timeout_ms, 20);
+        ck_assert_int_eq(waits, 2);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Sources --------------------------------------------------------------------------------------------- */
+
+enum { SOURCES = 4 };
+
+static struct pipe_source {
+        struct loop_source source;
+        int write_end;
+        struct pipe_source *victims[SOURCES];
+} sources[SOURCES];
+
+static void source_is_ready(struct loop_source *source, uint32_t ready)
+{
+        struct pipe_source *own = container_of(source, struct pipe_source, source);
+        char byte;
+
+        ck_assert(ready & EPOLLIN);
+        note((char)('0' + (own - sources)));
+        ck_assert_int_eq(read(source->fd, &byte, 1), 1);
+        for (int i = 0; i < SOURCES && own->victims[i]; i++)
+                loop_source_set(&own->victims[i]->source, 0);
+}
+
+static void open_sources(ferry_loop *loop)
+{
+        for (int i = 0; i < SOURCES; i++) {
+                int fds[2];
+
+                ck_assert_int_eq(sys_pipe(fds), 0);
+                sources[i] = (struct pipe_source){ .source = { .loop = loop, .fd = fds[0], .fn = source_is_ready },
+                                                   .write_end = fds[1] };
+                ck_assert_int_eq(loop_source_set(&sources[i].source, EPOLLIN), 0);
+                ck_assert_int_eq(sys_write(fds[1], "x", 1), 1);
+        }
+}
+
+static void close_sources(void)
+{
+        for (int i = 0; i < SOURCES; i++) {
+                loop_source_set(&sources[i].source, 0);
+                sys_close(sources[i].source.fd);
+                sys_close(sources[i].write_end);
+        }
+}
+
+START_TEST(a_removed_source_is_not_called)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+
+        open_sources(loop);
+        /* Whichever is first removes all others, of which epoll has told in the same batch. */
+        for (int i = 0; i < SOURCES; i++)
+                for (int k = 0, at = 0; k < SOURCES; k++)
+                        if (k != i)
+                                sources[i].victims[at++] = &sources[k];
+        tick(loop, 0);
+        ck_assert_uint_eq(strlen(events), 1);
+        tick(loop, 0);
+        ck_assert_uint_eq(strlen(events), 1);
+        close_sources();
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static struct loop_timer nested;
+static ferry_loop *nested_loop;
+
+static void run_a_round(struct loop_timer *timer)
+{
+        (void)timer;
+        note('(');
+        ferry_loop_tick(nested_loop, 0);
+        note(')');
+}
+
+static void tick_inside(struct loop_source *source, uint32_t ready)
+{
+        source->fn = source_is_ready;
+        source_is_ready(source, ready);
+        run_a_round(&nested);
+}
+
+/* A round inside a callback tells the others; the outer one, which had them reported too, must not find them ready
+ * any more, but may call them: each is called once for each byte. */
+START_TEST(a_round_inside_of_a_batch_takes_its_own)
+{
+        ferry_loop *loop = nested_loop = ferry_loop_new(NULL);
+
+        open_sources(loop);
+        for (int i = 0; i < SOURCES; i++)
+                sources[i].victims[0] = &sources[i];
+        sources[0].source.fn = sources[1].source.fn = tick_inside;
+        sources[2].source.fn = sources[3].source.fn = tick_inside;
+        tick(loop, 0);
+        for (char letter = '0'; letter < '0' + SOURCES; letter++)
+                ck_assert_msg(strchr(events, letter) && strchr(events, letter) == strrchr(events, letter), "%s", events);
+        close_sources();
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int file_calls;
+
+static void file_is_ready(struct loop_source *source, uint32_t ready)
+{
+        ck_assert_uint_eq(ready, EPOLLIN);
+        if (++file_calls == 3)
+                loop_source_set(source, 0);
+}
+
+START_TEST(files_are_always_ready)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        int file = memfd_create("file", MFD_CLOEXEC);
+        struct loop_source source = { .loop = loop, .fd = file, .fn = file_is_ready };
+
+        ck_assert_int_eq(loop_source_set(&source, EPOLLIN), 0);
+        ck_assert(source.is_file);
+        for (int i = 0; i < 5; i++)
+                ferry_loop_tick(loop, i < 3 ? -1 : 0);
+        ck_assert_int_eq(file_calls, 3);
+        ck_assert_int_eq(loop_source_set(&source, EPOLLIN), 0);
+        ck_assert_int_eq(loop_source_set(&source, 0), 0);
+        ferry_loop_free(loop);
+        close(file);
+}
+END_TEST
+
+/* Tasks ----------------------------------------------------------------------------------------------- */
+
+struct task {
+        struct loop_task task;
+        ferry_loop *loop;
+        char letter;
+        int rounds;             /* to run inside */
+        struct task *next;      /* to start */
+};
+
+static void run_task(struct loop_task *task)
+{
+        struct task *own = container_of(task, struct task, task);
+
+        note(own->letter);
+        if (own->next)
+                loop_task_start(own->loop, &own->next->task);
+        for (int i = 0; i < own->rounds; i++) {
+                note('(');
+                ferry_loop_tick(own->loop, 0);
+                note(')');
+        }
+}
+
+static void add_task(ferry_loop *loop, struct task *task, char letter)
+{
+        task->task.fn = run_task;
+        task->loop = loop;
+        task->letter = letter;
+}
+
+START_TEST(a_task_started_inside_waits_for_the_next_round)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct task a = { 0 }, b = { 0 };
+
+        add_task(loop, &a, 'a');
+        add_task(loop, &b, 'b');
+        a.next = &a;
+        loop_task_start(loop, &a.task);
+        loop_task_start(loop, &b.task);
+        loop_task_start(loop, &a.task);
+        tick(loop, 0);
+        ck_assert_str_eq(events, "ab");
+        a.next = NULL;
+        tick(loop, 0);
+        ck_assert_str_eq(events, "aba");
+        tick(loop, 0);
+        ck_assert_str_eq(events, "aba");
+        ferry_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_round_inside_of_a_task_runs_the_others)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct task a = { .rounds = 2 }, b = { .rounds = 1 }, c = { 0 }, d = { 0 };
+
+        add_task(loop, &a, 'a');
+        add_task(loop, &b, 'b');
+        add_task(loop, &c, 'c');
+        add_task(loop, &d, 'd');
+        c.next = &d;
+        loop_task_start(loop, &a.task);
+        loop_task_start(loop, &b.task);
+        loop_task_start(loop, &c.task);
+        tick(loop, 0);
+        ck_assert_str_eq(events, "a(b(c))(d)");
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static bool is_never(void *object)
+{
+        (void)object;
+        return false;
+}
+
+static int waits_inside;
+
+static void wait_inside(struct loop_task *task)
+{
+        int before = waits;
+
+        ck_assert_int_eq(loop_wait(container_of(task, struct task, task)->loop, now + 50000000, is_never, NULL), -ETIMEDOUT);
+        waits_inside = waits - before;
+}
+
+/* Who waits inside of a task has nothing to do, whatever the rounds outside are in the middle of. */
+START_TEST(waiting_inside_of_a_task_does_not_spin)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct task a = { 0 };
+
+        add_task(loop, &a, 'a');
+        a.task.fn = wait_inside;
+        loop_task_start(loop, &a.task);
+        tick(loop, 0);
+        ck_assert_int_ge(waits_inside, 1);
+        ck_assert_int_le(waits_inside, 3);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static void free_loop(struct loop_task *task)
+{
+        note('f');
+        ferry_loop_free(container_of(task, struct task, task)->loop);
+}
+
+START_TEST(a_task_frees_the_loop)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct task a = { 0 }, b = { .rounds = 3 };
+
+        add_task(loop, &a, 'a');
+        add_task(loop, &b, 'b');
+        a.task.fn = free_loop;
+        loop_task_start(loop, &b.task);
+        loop_task_start(loop, &a.task);
+        ferry_loop_tick(loop, 0);
+        ck_assert_str_eq(events, "b(f)()()");
+}
+END_TEST
+
+static const struct suite_test tests[] = {
+        SUITE_TEST(timers_run_in_order),
+        SUITE_TEST(timers_change_each_other),
+        SUITE_LOOP(many_timers_keep_their_order, 5),
+        SUITE_TEST(a_deadline_is_waited_for_once),
+        SUITE_TEST(a_removed_source_is_not_called),
+        SUITE_TEST(a_round_inside_of_a_batch_takes_its_own),
+        SUITE_TEST(files_are_always_ready),
+        SUITE_TEST(a_task_started_inside_waits_for_the_next_round),
+        SUITE_TEST(a_round_inside_of_a_task_runs_the_others),
+        SUITE_TEST(waiting_inside_of_a_task_does_not_spin),
+        SUITE_TEST(a_task_frees_the_loop),
+};
+
+SUITE_MAIN("loop", tests)

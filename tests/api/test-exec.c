@@ -1,0 +1,378 @@
+/* Children over their stdio: why one has ended is said, with its last words; what it wrote before is read first; it cannot
+ * block on its stderr; it gets what the options say and nothing else; and it is always ended, with all that it started.
+ * And the guard of a child that is ours: neither a stray print nor a program that it starts touches the stream. */
+#include "support/suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ferry/ferry.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SAFETY_MS = 20000 };
+
+static ferry_session *open_child(ferry_loop *loop, const char *mode, int close_timeout_ms)
+{
+        return ferry_session_open(loop, "exec:", &(ferry_session_options){
+                .argv = (const char *[]){ BUILD_DIRECTORY "/tests/child", mode, NULL },
+                .close_timeout_ms = close_timeout_ms });
+}
+
+static const struct {
+        const char *command;
+        int code;
+        const char *text;
+} ending[] = {
+        { "exec:exit 3", -ECONNRESET, "exited with status 3" },
+        { "exec:kill -SEGV $$", -ECONNRESET, "was killed by SIGSEGV" },
+        { "exec:kill -KILL $$", -ECONNRESET, "was killed by SIGKILL" },
+        { "exec:exit 0", 0, "exited with status 0" },
+        { "exec:echo one >&2; echo it broke >&2; exit 1", -ECONNRESET,
+          "exited with status 1; its last words: one | it broke" },
+        { "exec:printf 'no newline' >&2; exit 1", -ECONNRESET, "its last words: no newline" },
+        { "exec:i=0; while [ $i -lt 200 ]; do echo line $i >&2; i=$((i+1)); done; exit 1", -ECONNRESET,
+          "line 197 | line 198 | line 199" },
+        { "exec:exec /nowhere/at/all", -ECONNRESET, "exited with status 127; its last words: " },
+        /* Whoever it has left behind holds its output, and is not waited for. */
+        { "exec:sleep 2 & exit 5", -ECONNRESET, "exited with status 5" },
+        { "exec:exec >&-; sleep 100", 0, "has closed its output but still runs" },
+};
+
+/* A call in flight ends at once, and says why. */
+START_TEST(the_end_of_a_child_is_told)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, ending[_i].command, NULL);
+        ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "{}");
+
+        ck_assert_int_gt(ferry_session_peer(session).pid, 0);
+        ck_assert_uint_eq(ferry_session_peer(session).uid, getuid());
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_int_eq(ferry_call_status(call), -ECONNRESET);
+        ck_assert_msg(strstr(ferry_call_error(call), ending[_i].text), "%s", ferry_call_error(call));
+        ck_assert_int_eq(ferry_session_status(session), ending[_i].code);
+        ck_assert_msg(strstr(ferry_session_error(session), ending[_i].text), "%s", ferry_session_error(session));
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static const struct {
+        const char *const argv[3];
+        const char *directory;
+        int code;
+        const char *text;
+} unstarted[] = {
+        { { "/nowhere/at/all", NULL }, NULL, -ENOENT, "/nowhere/at/all" },
+        { { "no-such-program-in-the-path", NULL }, NULL, -ENOENT, "no-such-program-in-the-path" },
+        { { "/etc/passwd", NULL }, NULL, -EACCES, "/etc/passwd" },
+        { { "true", NULL }, "/nowhere/at/all", -ENOENT, "in /nowhere/at/all" },
+        { { "true", NULL }, "/etc/passwd", -ENOTDIR, "in /etc/passwd" },
+};
+
+START_TEST(what_cannot_be_started_fails_at_once)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:", &(ferry_session_options){
+                .argv = unstarted[_i].argv, .directory = unstarted[_i].directory });
+
+        ck_assert_int_eq(ferry_session_status(session), unstarted[_i].code);
+        ck_assert_msg(strstr(ferry_session_error(session), unstarted[_i].text), "%s", ferry_session_error(session));
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* What the child prints until it ends. */
+static char *collect(ferry_session *session, const char *source)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *stream = open_memstream(&text, &size);
+        const ferry_message *message;
+
+        ferry_session_on(session, FERRY_KIND_JUNK, NULL, NULL);
+        while ((message = ferry_session_next(session, SAFETY_MS)))
+                if (strcmp(ferry_message_type(message), source) == 0)
+                        fprintf(stream, strcmp(source, "stderr") == 0 ? "%s\n" : "%s", ferry_message_text(message));
+        fclose(stream);
+        return text;
+}
+
+START_TEST(options_reach_the_child)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        char *text;
+
+        setenv("FERRY_KEPT", "kept", 1);
+        setenv("FERRY_CHANGED", "old", 1);
+        session = ferry_session_open(loop, "exec:", &(ferry_session_options){
+                .argv = (const char *[]){ "sh", "-c", "echo $1 $2 $FERRY_KEPT $FERRY_CHANGED $FERRY_NEW; pwd; env | grep -c "
+                                          "^FERRY_CHANGED", "sh", "a b", "c", NULL },
+                .env = (const char *[]){ "FERRY_CHANGED=new", "FERRY_NEW=x=y", NULL },
+                .directory = "/" });
+        text = collect(session, "stdout");
+        ck_assert_str_eq(text, "a b c kept new x=y\n/\n1\n");
+        ck_assert_str_eq(getenv("FERRY_CHANGED"), "old");
+        free(text);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+START_TEST(stderr_comes_by_lines)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:printf 'one\\n\\ntwo\\nthree' >&2", NULL);
+        char *text = collect(session, "stderr");
+
+        ck_assert_str_eq(text, "one\n\ntwo\nthree\n");
+        free(text);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int count_bytes(ferry_session *session, const ferry_message *junk, void *userdata)
+{
+        size_t size;
+
+        (void)session;
+        ck_assert_str_eq(ferry_message_type(junk), "stderr");
+        ck_assert_ptr_nonnull(ferry_value_bytes(ferry_message_body(junk), &size));
+        *(size_t *)userdata += size + 1;
+        return 0;
+}
+
+START_TEST(stderr_is_always_drained)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_child(loop, "noisy", 0);
+        ferry_call *call;
+        size_t bytes = 0;
+
+        /* With a handler, and with nobody who wants it. */
+        if (_i == 0)
+                ferry_session_on(session, FERRY_KIND_JUNK, count_bytes, &bytes);
+        call = ferry_session_request(session, SAFETY_MS, "t", "'x'");
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        /* The last of it may come behind the answer. */
+        while (_i == 0 && bytes < 1 << 20)
+                ck_assert_int_eq(ferry_loop_tick(loop, SAFETY_MS), 1);
+        ferry_loop_free(loop);
+        if (_i == 0)
+                ck_assert_uint_eq(bytes, 1 << 20);
+}
+END_TEST
+
+/* A reply that was sent just before the exit is not lost, small or large. */
+START_TEST(the_last_reply_arrives)
+{
+        static const int sizes[] = { 10, 1 << 20 };
+
+        for (int i = 0; i < (_i == 0 ? 30 : 5); i++) {
+                ferry_loop *loop = ferry_loop_new(NULL);
+                ferry_session *session = open_child(loop, "go", 0);
+                ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "%d", sizes[_i]);
+                const ferry_message *reply = ferry_call_await(call);
+
+                ck_assert_msg(reply != NULL, "%s", ferry_call_error(call));
+                ck_assert_uint_eq(strlen(ferry_message_text(reply)), (size_t)sizes[_i]);
+                ferry_call_free(call);
+                ferry_loop_free(loop);
+        }
+}
+END_TEST
+
+static const char *const stubborn[] = {
+        /* Sees the end of its stdin, and goes. */
+        "exec:cat",
+        /* Does not read it, but takes the signal. */
+        "exec:exec sleep 1000",
+        /* Takes neither. */
+        "exec:trap '' TERM; while :; do sleep 1; done",
+        /* Hears nothing, for it is stopped. */
+        "exec:kill -STOP $$; sleep 1000",
+        /* Has closed everything. */
+        "exec:exec 0<&- 1>&- 2>&-; sleep 1000",
+        /* Writes without end. */
+        "exec:exec yes",
+        "exec:exec yes >&2",
+};
+
+START_TEST(a_child_is_always_ended)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, stubborn[_i % 7], &(ferry_session_options){
+                                                            .close_timeout_ms = 20 });
+
+        if (_i < 7) {
+                ck_assert_int_eq(ferry_session_close(session), 0);
+                ck_assert_int_eq(ferry_session_status(session), 0);
+        }
+        /* The suite looks whether a child is left. */
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Whoever of its process group has the FIFO open holds it open. */
+START_TEST(its_process_group_is_ended_with_it)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        char directory[] = "/tmp/ferry-exec-XXXXXX", path[64], command[256];
+        struct pollfd poll_in = { .events = POLLIN };
+        ferry_session *session;
+        char byte;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(path, sizeof path, "%s/fifo", directory);
+        ck_assert_int_eq(mkfifo(path, 0600), 0);
+        poll_in.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        ck_assert_int_ge(poll_in.fd, 0);
+        snprintf(command, sizeof command, "exec:exec 9>%s; sh -c 'trap \"\" TERM; %s echo up >&9; while :; do sleep 1; done' "
+                 "& %s wait", path, _i == 0 ? "" : "exec 0<&- 1>&- 2>&-;", _i == 2 ? "trap '' TERM;" : "");
+        session = ferry_session_open(loop, command, &(ferry_session_options){ .close_timeout_ms = 20 });
+        while (poll(&poll_in, 1, 0) == 0)
+                ck_assert_int_ge(ferry_loop_tick(loop, 1), 0);
+        ck_assert_int_eq(read(poll_in.fd, &byte, 1), 1);
+        ferry_session_close(session);
+        ferry_loop_free(loop);
+        /* In the end all that is left to be read is its end. */
+        while (read(poll_in.fd, &byte, 1) == 1)
+                ;
+        if (_i != 1) {
+                ck_assert_int_eq(poll(&poll_in, 1, SAFETY_MS), 1);
+                ck_assert_int_eq(read(poll_in.fd, &byte, 1), 0);
+        }
+        close(poll_in.fd);
+        unlink(path);
+        rmdir(directory);
+}
+END_TEST
+
+START_TEST(a_child_gets_no_descriptor_but_its_own)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *first = open_child(loop, "echo", 0), *second;
+        ferry_service *service;
+        char directory[] = "/tmp/ferry-exec-XXXXXX", address[64];
+        ferry_call *call;
+        const ferry_message *reply;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(address, sizeof address, "unix:%s/socket", directory);
+        service = ferry_service_open(loop, address, NULL);
+        ck_assert_int_eq(ferry_service_status(service), 1);
+        ferry_loop_fd(loop);
+        ferry_session_open(loop, address, NULL);
+        call = ferry_session_request(first, SAFETY_MS, "t", "'x'");
+        ck_assert_ptr_nonnull(ferry_call_await(call));
+        ferry_call_free(call);
+        second = open_child(loop, "descriptors", 0);
+        call = ferry_session_request(second, SAFETY_MS, "t", "{}");
+        reply = ferry_call_await(call);
+        ck_assert_msg(reply != NULL, "%s", ferry_call_error(call));
+        /* What the test program was started with is not ours. */
+        for (size_t i = 0; i < ferry_value_count(ferry_message_body(reply)); i++) {
+                int fd = (int)ferry_value_int(ferry_value_at(ferry_message_body(reply), i), -1);
+
+                if (fd > 2)
+                        ck_assert_msg(fcntl(fd, F_GETFD) >= 0 && !(fcntl(fd, F_GETFD) & FD_CLOEXEC), "descriptor %d", fd);
+        }
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+        rmdir(directory);
+}
+END_TEST
+
+/* The guard ------------------------------------------------------------------------------------------- */
+
+START_TEST(stray_output_does_not_touch_the_stream)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_child(loop, "careless", 0);
+        char *text;
+
+        ferry_session_on(session, FERRY_KIND_JUNK, NULL, NULL);
+        for (int i = 0; i < 2; i++) {
+                ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "{}");
+                const ferry_message *reply = ferry_call_await(call);
+
+                ck_assert_msg(reply != NULL, "%s", ferry_call_error(call));
+                ck_assert(ferry_value_bool(ferry_message_get(reply, "null"), false));
+                ck_assert(ferry_value_bool(ferry_message_get(reply, "stderr"), false));
+                ck_assert_int_eq(ferry_value_int(ferry_message_get(reply, "second"), 0), -EBUSY);
+                ck_assert_int_eq(ferry_value_int(ferry_message_get(reply, "line"), 0), EOF);
+                ferry_call_free(call);
+        }
+        for (int i = 0; i < 6; i++) {
+                static const char *const lines[] = { "a stray line", "another", "from a program" };
+                const ferry_message *junk = ferry_session_next(session, SAFETY_MS);
+
+                ck_assert_str_eq(ferry_message_type(junk), "stderr");
+                ck_assert_str_eq(ferry_message_text(junk), lines[i % 3]);
+        }
+        ferry_session_close(session);
+        text = collect(session, "stdout");
+        ck_assert_str_eq(text, "");
+        free(text);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Flags of stdin and stdout stay, and the guard is undone at the end. */
+START_TEST(the_guard_is_undone)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_child(loop, "compare", 20000);
+        ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "'x'");
+
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+        /* Its exit status is seen where it is not we who close. */
+        FILE *output = popen("printf '' | " BUILD_DIRECTORY "/tests/child compare 2>&1 > /dev/null", "r");
+        char line[64] = "";
+        int status;
+
+        ck_assert_ptr_nonnull(output);
+        ck_assert_ptr_nonnull(fgets(line, sizeof line, output));
+        status = pclose(output);
+        ck_assert_msg(status == 0, "status %d", WEXITSTATUS(status));
+        ck_assert_str_eq(line, "printed while guarded\n");
+}
+END_TEST
+
+START_TEST(unguarded_if_the_program_says_so)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_child(loop, "unguarded", 0);
+        ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "'x'");
+
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static const struct suite_test tests[] = {
+        SUITE_LOOP(the_end_of_a_child_is_told, sizeof ending / sizeof *ending),
+        SUITE_LOOP(what_cannot_be_started_fails_at_once, sizeof unstarted / sizeof *unstarted),
+        SUITE_TEST(options_reach_the_child),
+        SUITE_TEST(stderr_comes_by_lines),
+        SUITE_LOOP(stderr_is_always_drained, 2),
+        SUITE_LOOP(the_last_reply_arrives, 2),
+        SUITE_LOOP(a_child_is_always_ended, 14),
+        SUITE_LOOP(its_process_group_is_ended_with_it, 3),
+        SUITE_TEST(a_child_gets_no_descriptor_but_its_own),
+        SUITE_TEST(stray_output_does_not_touch_the_stream),
+        SUITE_TEST(the_guard_is_undone),
+        SUITE_TEST(unguarded_if_the_program_says_so),
+};
+
+SUITE_MAIN("exec", tests)

@@ -1,0 +1,169 @@
+#!/bin/bash
+# Every example, and all that it prints. Takes the build directory.
+. "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
+suite examples "${1:?usage: test-examples.sh BUILD}"
+
+log='StreamIpc\Message\LogMessage'
+
+# They start each other as ./NAME, so they run where they were built.
+run_there() {
+        run env -C "$build/examples" "$@" < /dev/null
+}
+
+# whole NAME OUT: the example ends well, and prints this, and nothing on stderr
+whole() {
+        run_there "./$1"
+        ended "$1" 0 "$2"
+        says_exactly "$1" ''
+        nothing_left "$1"
+}
+
+background-worker() {
+        run_there ferry listen exec:./background-worker --json
+        ended background-worker 0 "$(for i in {1..5}; do
+                printf '{"kind":"notification","type":"StreamIpc\\\\Message\\\\LogMessage","body":{"message":"Progress: %s/5 complete","level":"info"}}\n' "$i"
+        done)"$'\n''{"kind":"notification","type":"StreamIpc\\Message\\LogMessage","body":{"message":"Task completed successfully","level":"success"}}'$'\n'
+        says_exactly background-worker ''
+        nothing_left background-worker
+}
+
+monitor() {
+        whole monitor "$(printf '[info] Progress: %s/5 complete\n' {1..5})"$'\n[success] Task completed successfully\n'
+
+        # Its worker, if it fails; first its output ends, and then itself.
+        printf '#!/bin/sh\nexec >&-\nread -r go < go\nexit 3\n' > background-worker
+        chmod +x background-worker
+        mkfifo go
+        start "$build/examples/monitor"
+        echo > go
+        await "$job"
+        ended 'monitor of a worker that fails' 1 ''
+        says_exactly 'monitor of a worker that fails' $'monitor: the child exited with status 3\n'
+}
+
+child() {
+        run_there ferry call exec:./child t hello
+        ended child 0 'Hello from child!'
+        # What it has printed it keeps until it ends, and then nobody listens any more.
+        says_exactly child ''
+        run_there ferry call --dialect stream-ipc exec:./child "$log" hello
+        ended 'child, in stream-ipc' 0 'Hello from child!'
+        nothing_left child
+}
+
+parent() {
+        whole parent $'Child responded: Hello from child!\n'
+        run "$build/examples/parent"
+        ended 'parent without a child' 1 ''
+        says 'parent without a child' 'the child exited with status 127'
+}
+
+event-handlers() {
+        run_there ferry call exec:./event-handlers "$log" hello
+        ended 'event-handlers: a request of its own' 0 'Processed: hello'
+        run_there ferry call exec:./event-handlers other hello
+        ended 'event-handlers: a request of another' 1 ''
+        says 'event-handlers: a request of another' 'ferry: no idea what to do with a other'
+        { printf 'noise\n'; ferry notify fd:,1 --dialect stream-ipc "$log" hello; } > in
+        run "$build/examples/event-handlers" < in
+        ended 'event-handlers: a notification' 0 ''
+        says_exactly 'event-handlers: a notification' \
+                $'[info] hello\nstdio:: the other side has closed the connection\n'
+}
+
+foreign-loop() {
+        run_there ./foreign-loop
+        ended foreign-loop 0 -
+        is 'foreign-loop: what it has heard' "$(tr -d '.' < out)" "
+$(printf 'Progress: %s/5 complete\n' {1..5})
+Task completed successfully"
+        check 'foreign-loop: it went on working' test "$(tr -cd . < out | wc -c)" -gt 20
+        says_exactly foreign-loop ''
+        nothing_left foreign-loop
+}
+
+json-codec() {
+        whole json-codec $'Child responded: Hello from child!\n'
+}
+
+manager() {
+        local i
+
+        run_there ./manager
+        ended manager 0 -
+        says_exactly manager ''
+        for i in 1 2 3; do
+                is "manager: what worker $i says" "$(grep "^exec:./worker $i: " out)" "exec:./worker $i: Worker $i starting task
+exec:./worker $i: Worker $i halfway done
+exec:./worker $i: Worker $i completed task"
+        done
+        is 'manager: no more than that' "$(wc -l < out)" 9
+        within 'manager: they work at the same time' 2000 5500
+        nothing_left manager
+}
+
+worker() {
+        run_there ferry call 'exec:./worker 7' t 'a task'
+        ended worker 0 'Worker 7 completed task'
+        says_exactly worker $'notification StreamIpc\\Message\\LogMessage: Worker 7 starting task\nnotification StreamIpc\\Message\\LogMessage: Worker 7 halfway done\n'
+}
+
+own-codec() {
+        whole own-codec $'hello world\n'
+}
+
+progress-client() {
+        whole progress-client $'Sending request...\nProgress: Starting work\nProgress: Progress: 1/3\nProgress: Progress: 2/3\nProgress: Progress: 3/3\nFinal response: Task complete!\n'
+}
+
+progress-server() {
+        run_there ferry call --dialect stream-ipc exec:./progress-server "$log" go
+        ended progress-server 0 'Task complete!'
+        is 'progress-server: what it reports' "$(< err)" "notification $log: Starting work
+$(printf "notification ${log//\\/\\\\}: Progress: %s/3\n" 1 2 3)"
+}
+
+task-client() {
+        whole task-client $'App\\Messages\\TaskMessage: {"action":"done","parameters":{"filename":"data.csv","columns":3}}\n'
+}
+
+task-server() {
+        local task='{"action":"processFile","parameters":{"filename":"x","columns":["a","b"]}}'
+
+        run_there ferry call exec:./task-server 'App\Messages\TaskMessage' --value "$task"
+        ended task-server 0 '{"action":"done","parameters":{"filename":"x","columns":2}}'
+        run_there ferry call exec:./task-server 'App\Messages\TaskMessage' --value '{"action":"fly"}'
+        ended 'task-server: what it cannot do' 1 ''
+        says 'task-server: what it cannot do' 'I only know how to processFile'
+}
+
+# Stdout is the conversation: what it prints goes to stderr.
+timeouts() {
+        run_there ferry listen --reply quickly exec:./timeouts
+        ended timeouts 0 $'Fast request\n'
+        says_exactly timeouts $'junk on stderr: Received response: quickly\n'
+        mkfifo silence
+        run "$build/examples/timeouts" 0<> silence
+        ended 'timeouts: nobody answers' 1 -
+        says_exactly 'timeouts: nobody answers' $'Request timed out: no answer within 2 s\n'
+        within 'timeouts: nobody answers' 2000 6000
+}
+
+uuid-ids() {
+        run_there ./uuid-ids
+        ended uuid-ids 0 -
+        check uuid-ids grep -qxE '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12} answered: Hello from child!' out
+        is 'uuid-ids: no more than that' "$(wc -l < out)" 1
+        says_exactly uuid-ids ''
+}
+
+# All that were built; they sleep most of the time, so they do it together.
+for file in "$build"/examples/*; do
+        [[ -f $file && -x $file ]] || continue
+        if declare -F "${file##*/}" > /dev/null; then
+                aside "${file##*/}"
+        else
+                fail "${file##*/}: there is no test of this example"
+        fi
+done
+finish
