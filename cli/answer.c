@@ -37,14 +37,9 @@ enum { KILL_DELAY_MS = 500 };
 
 static struct run *runs;
 
-static int kill_run(ferry_loop *loop, void *userdata)
-{
-        struct run *run = userdata;
-
-        (void)loop;
-        kill(-run->pid, SIGKILL);
-        return 0;
-}
+static int write_body(ferry_loop *loop, void *userdata);
+static int read_answer(ferry_loop *loop, void *userdata);
+static int kill_run(ferry_loop *loop, void *userdata);
 
 static void finish(struct run *run)
 {
@@ -75,8 +70,6 @@ static void finish(struct run *run)
         free(run);
 }
 
-static int write_body(ferry_loop *loop, void *userdata);
-
 static void close_input(struct run *run)
 {
         if (run->in < 0)
@@ -84,6 +77,15 @@ static void close_input(struct run *run)
         ferry_loop_off(run->loop, write_body, run);
         close(run->in);
         run->in = -1;
+}
+
+static void close_output(struct run *run)
+{
+        if (run->out < 0)
+                return;
+        ferry_loop_off(run->loop, read_answer, run);
+        close(run->out);
+        run->out = -1;
 }
 
 static int finish_if_done(struct run *run)
@@ -136,9 +138,7 @@ static int read_answer(ferry_loop *loop, void *userdata)
                 run->answer_size += (size_t)got;
                 return 1;
         }
-        ferry_loop_off(run->loop, read_answer, run);
-        close(run->out);
-        run->out = -1;
+        close_output(run);
         return finish_if_done(run);
 }
 
@@ -150,6 +150,17 @@ static int has_ended(ferry_loop *loop, void *userdata)
         ferry_loop_off(run->loop, has_ended, run);
         close(run->pidfd);
         run->pidfd = -1;
+        return finish_if_done(run);
+}
+
+/* It did not end when it was told to. Who has left its group may go on, and is not waited for. */
+static int kill_run(ferry_loop *loop, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)loop;
+        kill(-run->pid, SIGKILL);
+        close_output(run);
         return finish_if_done(run);
 }
 

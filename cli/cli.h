@@ -58,6 +58,19 @@ ferry_session_options session_options(const struct cli_options *options);
 ferry_value *body_read(const char *text, bool is_value, int *ret_status);
 char *read_all(int fd, size_t max, size_t *ret_size);
 
+/* peer.c: the one whom call and notify talk to. 0, or the exit status of a complaint, and then nothing is open. */
+struct peer {
+        const struct cli_options *options;
+        const char *type;
+        ferry_value *body;
+        ferry_loop *loop;
+        ferry_session *session;
+};
+
+int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count);
+void peer_close(struct peer *peer);
+extern const char *const peer_options[];
+
 /* print.c: push out what was printed, false if stdout takes no more; @status, or another one if that was a failure. */
 bool flush_output(void);
 int output_status(int status);

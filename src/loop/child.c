@@ -183,6 +183,13 @@ void child_signal(struct child *child, int signal)
                 sys_signal_group(child->pid, signal);
 }
 
+bool child_has_exited(const struct child *child)
+{
+        struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
+
+        return child->has_ended || (child->pid > 0 && sys_poll(&end, 1, 0) > 0);
+}
+
 bool child_reap(struct child *child)
 {
         siginfo_t info = { 0 };

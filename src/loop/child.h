@@ -30,6 +30,9 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
 /* Send a signal to its process group, unless it has been reaped: the group may be somebody else's then. */
 void child_signal(struct child *child, int signal);
 
+/* Whether it has ended, reaped or not. */
+bool child_has_exited(const struct child *child);
+
 /* Take its status, if it has ended; whether it has. Put that off, without being called meanwhile. */
 bool child_reap(struct child *child);
 void child_ignore(struct child *child);

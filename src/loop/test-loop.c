@@ -142,7 +142,7 @@ END_TEST
 /* Against a plain list: whatever is started, moved and stopped, each runs when it should. */
 START_TEST(many_timers_keep_their_order)
 {
-        enum { COUNT = 500, STEPS = 20000 };
+        enum { COUNT = 200, STEPS = 5000 };
         static struct timer timers[COUNT];
         ferry_loop *loop = ferry_loop_new(NULL);
         unsigned seed = 1 + (unsigned)_i;

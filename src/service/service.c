@@ -513,6 +513,10 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
 
         if (!service)
                 return -ENOMEM;
+        if (loop_is_foreign(service->loop))
+                return -ECHILD;
+        if (service->error.code)
+                return service->error.code;
         if (!type)
                 return -EINVAL;
         va_start(arguments, format);

@@ -315,8 +315,10 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)
                         session->wire.peer_max = (size_t)limit;
-                send_hello(session, &error);
-                session_flush_now(session);
+                if (session_status_for_sending(session, &error) == 0) {
+                        send_hello(session, &error);
+                        session_flush_now(session);
+                }
                 break;
         case WIRE_PING:
                 session_send(session, &answer, true, NULL, &error);

@@ -32,6 +32,7 @@ int endpoint_init(struct endpoint *endpoint, int fd, bool is_writing, bool is_ow
                 return flags;
         if ((flags & O_ACCMODE) == (is_writing ? O_RDONLY : O_WRONLY))
                 return -EBADF;
+        found.is_terminal = S_ISCHR(stat.st_mode) && sys_is_terminal(fd);
         if (S_ISSOCK(stat.st_mode))
                 found.way = ENDPOINT_SOCKET;
         else if (S_ISREG(stat.st_mode) || S_ISDIR(stat.st_mode))
@@ -116,6 +117,21 @@ static ssize_t write_to_pipe(int fd, const void *bytes, size_t size)
         return put;
 }
 
+/* Byte by byte: a write of more than there is room for would wait for whoever reads. */
+static ssize_t write_to_terminal(int fd, const char *bytes, size_t size)
+{
+        size_t put = 0;
+
+        while (put < size && put < PIPE_BUF && is_ready(fd, POLLOUT)) {
+                ssize_t result = sys_write(fd, bytes + put, 1);
+
+                if (result <= 0)
+                        return put > 0 ? (ssize_t)put : result;
+                put++;
+        }
+        return put > 0 ? (ssize_t)put : -EAGAIN;
+}
+
 ssize_t endpoint_write(const struct endpoint *endpoint, const void *bytes, size_t size)
 {
         switch (endpoint->way) {
@@ -124,6 +140,8 @@ ssize_t endpoint_write(const struct endpoint *endpoint, const void *bytes, size_
         case ENDPOINT_PROGRAM:
                 return endpoint->stream->write(endpoint->stream, bytes, size);
         case ENDPOINT_POLLED:
+                if (endpoint->is_terminal)
+                        return write_to_terminal(endpoint->io, bytes, size);
                 if (!is_ready(endpoint->fd, POLLOUT))
                         return -EAGAIN;
                 /* Poll promises no more than this many bytes. */

@@ -20,6 +20,7 @@ struct endpoint {
         int fd;                 /* to poll, and ours to close; -1: none */
         int io;                 /* to read or write; the same, or the same pipe opened again */
         bool is_pipe;           /* writing to it may raise SIGPIPE */
+        bool is_terminal;       /* poll(2) promises no more than one byte of room */
         bool is_shared;         /* the fd belongs to another endpoint, too, which closes it */
         const ferry_stream *stream;
 };

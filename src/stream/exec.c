@@ -188,6 +188,9 @@ static void child_ended(struct child *child)
                 child_ignore(child);
                 return;
         }
+        /* Who is left of the group has not heard TERM, and cannot be found any more once the child is reaped. */
+        if (exec->stage == STAGE_TERM && child_has_exited(child))
+                child_signal(child, SIGKILL);
         if (!child_reap(child))
                 return;
         if (stream->is_closing)

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LAST_READS = 64 };
+
 static bool is_out_shared(const struct stream *stream)
 {
         return stream->output.fd >= 0 && stream->output.fd == stream->inputs[0].fd;
@@ -61,8 +63,24 @@ void stream_end(struct stream *stream, int code, const char *format, ...)
         stream->owner->ended(stream, code, sentence);
 }
 
+/* What the second descriptor still has, but not for ever: somebody else may write there. */
+static void read_second(struct stream *stream)
+{
+        struct pollfd poll = { .fd = stream->inputs[1].fd, .events = POLLIN };
+
+        for (int i = 0; i < LAST_READS && stream->inputs[1].way != ENDPOINT_NONE; i++) {
+                if (stream->is_freed || stream->has_ended || stream->is_input_ended[1] || !stream->wants_read ||
+                    sys_poll(&poll, 1, 0) <= 0)
+                        return;
+                stream->owner->readable(stream);
+        }
+}
+
 static void end_in_order(struct stream *stream)
 {
+        read_second(stream);
+        if (stream->is_freed || stream->has_ended)
+                return;
         if (stream->kind->end)
                 stream->kind->end(stream);
         else if (stream->output_error)

@@ -165,6 +165,11 @@ int sys_set_close_on_exec(int fd)
         return RESULT(fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
+bool sys_is_terminal(int fd)
+{
+        return isatty(fd);
+}
+
 int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
         return RESULT_UNINTERRUPTED(poll(fds, count, timeout_ms));

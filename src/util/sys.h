@@ -43,6 +43,7 @@ int sys_truncate(int fd, off_t size);
 int sys_flags(int fd);
 int sys_set_flags(int fd, int flags);
 int sys_set_close_on_exec(int fd);
+bool sys_is_terminal(int fd);
 int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 
 int sys_socket(int domain, int type);

@@ -304,9 +304,20 @@ cancelled() {
                 nothing_left "no answer in time from: $command"
         done
 
+        # One that has left the group of the command is not waited for.
+        if command -v setsid > /dev/null; then
+                mkfifo go
+                run ferry call --timeout 0.2 "exec:ferry listen stdio: --exec 'setsid cat go'" t
+                ended 'no answer in time from who has a session of its own' 124 ''
+                # It may have been ended before it had one; so this must not wait for it.
+                echo 1<> go
+                nothing_left 'no answer in time from who has a session of its own'
+        fi
+
         start ferry listen unix:cancel.sock --exec 'sleep 60 & sleep 61; :'
         listener=$job of_listener=$FERRY_TEST_MARK
-        run ferry call --wait 20 --timeout 0.3 unix:cancel.sock t hello
+        check 'it listens' soon is_there cancel.sock
+        run ferry call --timeout 1 unix:cancel.sock t hello
         ended 'a call that is given up' 124 ''
         check 'a call that is given up ends the command, and no more' soon how_many_are_marked "$of_listener" 1
 
@@ -323,8 +334,8 @@ cancelled() {
         ended 'a call that is interrupted' 130 ''
         check 'a call that is interrupted ends the command, and no more' soon how_many_are_marked "$of_listener" 1
 
-        kill -TERM $listener
-        await $listener
+        kill -TERM "$listener"
+        await "$listener"
         ended 'the listener of all these' 0 $'hello\nhello\nhello\n'
 }
 
@@ -390,7 +401,7 @@ listeners() {
                 run ferry call --wait 20 unix:count.sock t "hello $i"
                 ended "message $i of 3" 0 "hello $i"
         done
-        await $listener
+        await "$listener"
         ended '--count 3' 0 $'hello 1\nhello 2\nhello 3\n'
         check 'no socket is left' is_gone count.sock
         check 'no lock is left' is_gone count.sock.lock
@@ -410,8 +421,8 @@ listeners() {
         ended 'who was there is still there' 0 hello
 
         # Left by one who was killed.
-        kill -KILL $listener
-        await $listener
+        kill -KILL "$listener"
+        await "$listener"
         check 'a socket without a listener' is_there used.sock
         run ferry call --wait 0.1 unix:used.sock t hello
         ended 'a socket without a listener refuses' 3 ''
@@ -419,8 +430,8 @@ listeners() {
         listener=$job
         run ferry call --wait 20 unix:used.sock t again
         ended 'a socket without a listener is taken over' 0 again
-        kill -TERM $listener
-        await $listener
+        kill -TERM "$listener"
+        await "$listener"
         ended 'ended by SIGTERM' 0 $'again\n'
 
         echo precious > file
@@ -455,7 +466,7 @@ listeners() {
                 [[ $status -eq 0 && $(< out) == "client $i, too" ]] && good=$((good + 1))
         done
         is 'clients that got their answer' $good 20
-        await $listener
+        await "$listener"
         ended 'the listener of twenty' 0 -
         is 'what it printed' "$(sort -V out)" "$(printf 'client %d\n' {1..20})"
 
@@ -485,8 +496,8 @@ for noise in (b"GET / HTTP/1.0\r\n\r\n", os.urandom(100000), b"\xf3\x4a\x9d\xe2\
 '
                 run ferry call unix:wild.sock t after
                 ended 'a listener survives noise' 0 after
-                kill -TERM $listener
-                await $listener
+                kill -TERM "$listener"
+                await "$listener"
                 ended 'a listener that has heard noise' 0 $'before\nafter\n'
         fi
 }

@@ -161,7 +161,7 @@ examples() {
         ended 'examples/monitor and a PHP worker' 0 $'[info] one\n[success] two\n'
 
         # Who speaks another dialect is named.
-        run ferry call --timeout 0.5 'exec:./background-worker; sleep 60' t hello
+        run ferry call --timeout 3 'exec:./background-worker; sleep 60' t hello
         ended 'a call in the wrong dialect' 124 ''
         says 'a call in the wrong dialect' 'speaks the dialect stream-ipc'
         nothing_left 'a call in the wrong dialect'

@@ -72,10 +72,11 @@ int suite_run(const char *name, const struct suite_test *tests, size_t count)
         int run, failed;
 
         for (size_t i = 0; i < count; i++) {
-                TCase *group = tcase_create(tests[i].name);
+                TCase *group;
 
                 if (!is_wanted(tests[i].name))
                         continue;
+                group = tcase_create(tests[i].name);
                 tcase_add_checked_fixture(group, set_up, tear_down);
                 tcase_set_timeout(group, TIME_LIMIT_S);
                 if (tests[i].count > 0)
