@@ -412,16 +412,8 @@ ferry_service *ferry_service_free(ferry_service *service)
                 service_free(service);
                 return NULL;
         }
-        /* Inside, so that none is freed before all have been gone through. */
-        loop_enter(service->loop);
-        list_for_each(&service->handlers.list, link) {
-                struct handler *handler = container_of(link, struct handler, link);
-
-                if (!handler->is_gone)
-                        handlers_remove(service->loop, &service->handlers.list, handler->fn, handler->userdata);
-        }
+        handlers_remove_all(service->loop, &service->handlers.list);
         ferry_service_close(service);
-        loop_leave(service->loop);
         return NULL;
 }
 

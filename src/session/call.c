@@ -279,7 +279,6 @@ void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)
         }
         call->fn = fn;
         call->userdata = userdata;
-        call->is_given = true;
         if (call->status == 1)
                 return;
         if (call->loop)

@@ -29,16 +29,28 @@ int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, vo
 }
 
 /* It stays in its list until no callback runs, so whoever goes through the list need not care. */
+static void remove_handler(ferry_loop *loop, struct handler *handler)
+{
+        if (handler->is_gone)
+                return;
+        handler->is_gone = true;
+        loop_bury(loop, &handler->grave, bury);
+}
+
 void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata)
 {
         list_for_each(handlers, link) {
                 struct handler *handler = container_of(link, struct handler, link);
 
-                if (handler->is_gone || handler->fn != fn || handler->userdata != userdata)
-                        continue;
-                handler->is_gone = true;
-                loop_bury(loop, &handler->grave, bury);
+                if (handler->fn == fn && handler->userdata == userdata)
+                        remove_handler(loop, handler);
         }
+}
+
+void handlers_remove_all(ferry_loop *loop, struct list *handlers)
+{
+        list_for_each(handlers, link)
+                remove_handler(loop, container_of(link, struct handler, link));
 }
 
 void handlers_free(struct list *handlers)

@@ -441,15 +441,7 @@ ferry_session *ferry_session_free(ferry_session *session)
                 session_free(session);
                 return NULL;
         }
-        /* Inside, so that none is freed before all have been gone through: one call may remove several. */
-        loop_enter(session->loop);
-        list_for_each(&session->handlers, link) {
-                struct handler *handler = container_of(link, struct handler, link);
-
-                if (!handler->is_gone)
-                        handlers_remove(session->loop, &session->handlers, handler->fn, handler->userdata);
-        }
-        loop_leave(session->loop);
+        handlers_remove_all(session->loop, &session->handlers);
         ferry_session_close(session);
         session_tell(session);
         if (session->state == SESSION_ENDED && session->has_told_closed &&

@@ -69,7 +69,6 @@ struct ferry_call {
         enum ferry_outcome outcome;
         ferry_call_fn *fn;
         void *userdata;
-        bool is_given;                  /* the loop frees it */
         bool is_freed;
 };
 
@@ -174,13 +173,13 @@ void session_work(struct loop_task *task);
 void session_refuse_rest(ferry_session *session);
 void session_flush_now(ferry_session *session);
 void session_withdraw(ferry_session *session, uint64_t begin, uint64_t end);
-void session_end_input(ferry_session *session, int code, const char *sentence);
 
 /* dispatch.c */
 void dispatch(ferry_session *session, ferry_message *message);
 void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes, size_t size);
 int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, void *userdata);
 void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata);
+void handlers_remove_all(ferry_loop *loop, struct list *handlers);
 void handlers_free(struct list *handlers);
 void session_drop_next(ferry_session *session);
 

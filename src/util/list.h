@@ -52,15 +52,3 @@ static inline void list_remove(struct list *link)
         link->next->previous = link->previous;
         list_init(link);
 }
-
-/* Move all members of @from to the end of @to. */
-static inline void list_move(struct list *to, struct list *from)
-{
-        if (list_is_empty(from))
-                return;
-        from->next->previous = to->previous;
-        to->previous->next = from->next;
-        from->previous->next = to;
-        to->previous = from->previous;
-        list_init(from);
-}

@@ -303,11 +303,6 @@ int sys_wait(int pidfd, siginfo_t *ret_info)
         return RESULT_UNINTERRUPTED(waitid((idtype_t)P_PIDFD, (id_t)pidfd, ret_info, WEXITED | WNOHANG));
 }
 
-int sys_signal_process(int pidfd, int signal)
-{
-        return (int)RESULT(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
-}
-
 int sys_signal_group(pid_t group, int signal)
 {
         return RESULT(killpg(group, signal));

@@ -76,8 +76,6 @@ bool sys_is_signal_pending(int signal);
  * handler may. Returns 0 in the child. */
 pid_t sys_fork(int *ret_pidfd);
 int sys_wait(int pidfd, siginfo_t *ret_info);
-/* Send a signal to the process of a pidfd; to a process group. */
-int sys_signal_process(int pidfd, int signal);
 int sys_signal_group(pid_t group, int signal);
 pid_t sys_pid(void);
 uid_t sys_uid(void);
