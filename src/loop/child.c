@@ -51,31 +51,22 @@ struct start {
         int error_pipe;
 };
 
-static void reset_signals(void)
-{
-        struct sigaction by_default = { .sa_handler = SIG_DFL };
-        sigset_t none;
-
-        for (int signal = 1; signal < NSIG; signal++)
-                sigaction(signal, &by_default, NULL);
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* Put the descriptors at 0, 1 and 2. Those that stand in each other's way are moved up first. */
-static bool place_descriptors(const int fds[3])
+static int place_descriptors(const int fds[3])
 {
-        int high[3];
+        int high[3], error;
 
         for (int i = 0; i < 3; i++) {
-                high[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+                high[i] = fds[i] < 0 ? -1 : sys_duplicate(fds[i], 3);
                 if (fds[i] >= 0 && high[i] < 0)
-                        return false;
+                        return high[i];
         }
-        for (int i = 0; i < 3; i++)
-                if (high[i] >= 0 && dup2(high[i], i) < 0)
-                        return false;
-        return true;
+        for (int i = 0; i < 3; i++) {
+                error = high[i] < 0 ? 0 : sys_replace(high[i], i);
+                if (error < 0)
+                        return error;
+        }
+        return 0;
 }
 
 /* In the child. */
@@ -83,15 +74,16 @@ static _Noreturn void become(const struct start *start)
 {
         int error;
 
-        reset_signals();
-        setpgid(0, 0);
-        if (place_descriptors(start->spec->fds) && (!start->spec->directory || chdir(start->spec->directory) == 0)) {
-                environ = (char **)start->environment;
-                execvp(start->argv[0], (char *const *)start->argv);
-        }
-        error = errno;
-        (void)!write(start->error_pipe, &error, sizeof error);
-        _exit(127);
+        sys_reset_signals();
+        sys_set_group(0, 0);
+        error = place_descriptors(start->spec->fds);
+        if (!error && start->spec->directory)
+                error = sys_change_directory(start->spec->directory);
+        if (!error)
+                error = sys_execute(start->argv, start->environment);
+        error = -error;
+        sys_write(start->error_pipe, &error, sizeof error);
+        sys_exit(127);
 }
 
 static void has_exited(struct loop_source *source, uint32_t events)
@@ -126,7 +118,7 @@ static int fork_child(struct child *child, const struct start *start, const int 
                 return error;
         }
         /* Done by both, so that it is done before either goes on. It fails once the child has called exec. */
-        setpgid(child->pid, child->pid);
+        sys_set_group(child->pid, child->pid);
         if (error)
                 child_kill(child);
         return error;

@@ -3,6 +3,7 @@
  * round inside a task goes on with the tasks that are left; and who waits makes no other system call than the one that
  * waits, once. */
 #include "loop/loop.h"
+#include "support/door.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -11,32 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-/* Time is what the test says, and each wait is counted. */
-static int64_t now = 1000000000;
-static int waits;
-static int last_timeout_ms;
-
-int64_t __wrap_sys_now(void);
-int __wrap_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms);
-int __real_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms);
-
-int64_t __wrap_sys_now(void)
-{
-        return now;
-}
-
-/* Waiting makes time pass, up to when something is ready at once. */
-int __wrap_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms)
-{
-        int ready = __real_sys_epoll_wait(epoll, events, count, 0);
-
-        waits++;
-        last_timeout_ms = timeout_ms;
-        if (ready == 0 && timeout_ms > 0)
-                now += (int64_t)timeout_ms * 1000000;
-        return ready;
-}
 
 static char events[1024];
 
@@ -63,14 +38,14 @@ static void timer_is_due(struct loop_timer *timer)
 
         note(own->letter);
         ck_assert_uint_eq(timer->place, 0);
-        ck_assert_int_le(timer->deadline, now);
+        ck_assert_int_le(timer->deadline, sys_now());
         if (own->again_ns)
-                loop_timer_start(own->loop, timer, now + own->again_ns);
+                loop_timer_start(own->loop, timer, sys_now() + own->again_ns);
         own->again_ns = 0;
         if (own->other && own->other_ns < 0)
                 loop_timer_stop(own->loop, &own->other->timer);
         else if (own->other)
-                loop_timer_start(own->loop, &own->other->timer, now + own->other_ns);
+                loop_timer_start(own->loop, &own->other->timer, sys_now() + own->other_ns);
 }
 
 static void start(ferry_loop *loop, struct timer *timer, char letter, int64_t ns)
@@ -78,12 +53,12 @@ static void start(ferry_loop *loop, struct timer *timer, char letter, int64_t ns
         timer->timer.fn = timer_is_due;
         timer->loop = loop;
         timer->letter = letter;
-        ck_assert_int_eq(loop_timer_start(loop, &timer->timer, now + ns), 0);
+        ck_assert_int_eq(loop_timer_start(loop, &timer->timer, sys_now() + ns), 0);
 }
 
 static void tick(ferry_loop *loop, int64_t passed_ns)
 {
-        now += passed_ns;
+        door_advance(passed_ns);
         ck_assert_int_ge(ferry_loop_tick(loop, 0), 0);
 }
 
@@ -157,16 +132,16 @@ START_TEST(many_timers_keep_their_order)
                 int what = rand_r(&seed) % 10;
 
                 if (what < 6)
-                        loop_timer_start(loop, &timer->timer, now + rand_r(&seed) % 1000);
+                        loop_timer_start(loop, &timer->timer, sys_now() + rand_r(&seed) % 1000);
                 else if (what < 9)
                         loop_timer_stop(loop, &timer->timer);
                 else {
                         size_t running = 0, due = 0;
 
-                        now += rand_r(&seed) % 50;
+                        door_advance(rand_r(&seed) % 50);
                         for (int i = 0; i < COUNT; i++) {
                                 running += timers[i].timer.place > 0;
-                                due += timers[i].timer.place > 0 && timers[i].timer.deadline <= now;
+                                due += timers[i].timer.place > 0 && timers[i].timer.deadline <= sys_now();
                         }
                         ck_assert_uint_eq(running, loop->timer_count);
                         for (size_t at = 1; at < loop->timer_count; at++)
@@ -175,7 +150,7 @@ START_TEST(many_timers_keep_their_order)
                         ck_assert_int_eq(ferry_loop_tick(loop, 0), due > 0);
                         ck_assert_uint_eq(strlen(events), due);
                         for (int i = 0; i < COUNT; i++)
-                                ck_assert(timers[i].timer.place == 0 || timers[i].timer.deadline > now);
+                                ck_assert(timers[i].timer.place == 0 || timers[i].timer.deadline > sys_now());
                 }
         }
         for (int i = 0; i < COUNT; i++)
@@ -192,13 +167,13 @@ START_TEST(a_deadline_is_waited_for_once)
 
         start(loop, &timer, 'a', 2500001);
         ck_assert_int_eq(ferry_loop_tick(loop, -1), 1);
-        ck_assert_int_eq(waits, 1);
+        ck_assert_uint_eq(door_counts.calls[DOOR_epoll_wait], 1);
         /* Rounded up: nobody wakes too early. */
-        ck_assert_int_eq(last_timeout_ms, 3);
+        ck_assert_int_eq(door_counts.timeout_ms, 3);
         ck_assert_str_eq(events, "a");
         ferry_loop_tick(loop, 20);
-        ck_assert_int_eq(last_timeout_ms, 20);
-        ck_assert_int_eq(waits, 2);
+        ck_assert_int_eq(door_counts.timeout_ms, 20);
+        ck_assert_uint_eq(door_counts.calls[DOOR_epoll_wait], 2);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -408,14 +383,14 @@ static bool is_never(void *object)
         return false;
 }
 
-static int waits_inside;
+static unsigned waits_inside;
 
 static void wait_inside(struct loop_task *task)
 {
-        int before = waits;
+        unsigned before = door_counts.calls[DOOR_epoll_wait];
 
-        ck_assert_int_eq(loop_wait(container_of(task, struct task, task)->loop, now + 50000000, is_never, NULL), -ETIMEDOUT);
-        waits_inside = waits - before;
+        ck_assert_int_eq(loop_wait(container_of(task, struct task, task)->loop, sys_now() + 50000000, is_never, NULL), -ETIMEDOUT);
+        waits_inside = door_counts.calls[DOOR_epoll_wait] - before;
 }
 
 /* Who waits inside of a task has nothing to do, whatever the rounds outside are in the middle of. */
@@ -428,8 +403,8 @@ START_TEST(waiting_inside_of_a_task_does_not_spin)
         a.task.fn = wait_inside;
         loop_task_start(loop, &a.task);
         tick(loop, 0);
-        ck_assert_int_ge(waits_inside, 1);
-        ck_assert_int_le(waits_inside, 3);
+        ck_assert_uint_ge(waits_inside, 1);
+        ck_assert_uint_le(waits_inside, 3);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -469,4 +444,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_task_frees_the_loop),
 };
 
-SUITE_MAIN("loop", tests)
+int main(void)
+{
+        door_stop_clock(0);
+        return suite_run("loop", tests, sizeof tests / sizeof *tests);
+}

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,11 +155,13 @@ static int clear_stale(ferry_service *service)
 
 static int set_group(ferry_service *service)
 {
-        const struct group *group = getgrnam(service->options.group);
+        gid_t group;
+        int error = sys_find_group(service->options.group, &group);
 
-        if (!group)
-                return error_set(&service->error, -EINVAL, "there is no group %s", service->options.group);
-        return sys_change_owner(service->path.sun_path, (uid_t)-1, group->gr_gid);
+        if (error)
+                return error_set(&service->error, error == -ENOENT ? -EINVAL : error, "the group %s is not known",
+                                 service->options.group);
+        return sys_change_owner(service->path.sun_path, (uid_t)-1, group);
 }
 
 /* Nobody can connect before listen(), so until then the name is only for us. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -308,6 +309,38 @@ int sys_signal_group(pid_t group, int signal)
         return RESULT(killpg(group, signal));
 }
 
+int sys_set_group(pid_t pid, pid_t group)
+{
+        return RESULT(setpgid(pid, group));
+}
+
+void sys_reset_signals(void)
+{
+        struct sigaction by_default = { .sa_handler = SIG_DFL };
+        sigset_t none;
+
+        for (int signal = 1; signal < NSIG; signal++)
+                sigaction(signal, &by_default, NULL);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int sys_change_directory(const char *path)
+{
+        return RESULT(chdir(path));
+}
+
+int sys_execute(const char *const *argv, const char *const *environment)
+{
+        environ = (char **)environment;
+        return RESULT(execvp(argv[0], (char *const *)argv));
+}
+
+void sys_exit(int status)
+{
+        _exit(status);
+}
+
 pid_t sys_pid(void)
 {
         return getpid();
@@ -326,4 +359,16 @@ gid_t sys_gid(void)
 const unsigned char *sys_secret(void)
 {
         return (const unsigned char *)getauxval(AT_RANDOM);
+}
+
+int sys_find_group(const char *name, gid_t *ret_gid)
+{
+        const struct group *group;
+
+        errno = 0;
+        group = getgrnam(name);
+        if (!group) /* getgrnam(3) lists what a database may say for "no such name" */
+                return errno == ESRCH || errno == EBADF || errno == EPERM || errno == 0 ? -ENOENT : -errno;
+        *ret_gid = group->gr_gid;
+        return 0;
 }

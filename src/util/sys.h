@@ -77,9 +77,17 @@ bool sys_is_signal_pending(int signal);
 pid_t sys_fork(int *ret_pidfd);
 int sys_wait(int pidfd, siginfo_t *ret_info);
 int sys_signal_group(pid_t group, int signal);
+int sys_set_group(pid_t pid, pid_t group);
+/* For the child, until it is another program: all signals as a new process has them. */
+void sys_reset_signals(void);
+int sys_change_directory(const char *path);
+int sys_execute(const char *const *argv, const char *const *environment);
+_Noreturn void sys_exit(int status);
 pid_t sys_pid(void);
 uid_t sys_uid(void);
 gid_t sys_gid(void);
+/* -ENOENT if there is none of that name. */
+int sys_find_group(const char *name, gid_t *ret_gid);
 
 /* 16 bytes that nobody outside of the process can guess, always the same. */
 const unsigned char *sys_secret(void);

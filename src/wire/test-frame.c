@@ -2,6 +2,7 @@
  * never in frames; a length over the limit is judged by what follows; the end may come anywhere; and memory grows with
  * what has come, never with what was declared. */
 #include "wire/frame.h"
+#include "support/door.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -419,25 +420,6 @@ END_TEST
 
 /* Memory ---------------------------------------------------------------------------------------------- */
 
-static size_t largest;
-
-void *__wrap_sys_alloc(size_t size);
-void *__wrap_sys_realloc(void *memory, size_t size);
-void *__real_sys_alloc(size_t size);
-void *__real_sys_realloc(void *memory, size_t size);
-
-void *__wrap_sys_alloc(size_t size)
-{
-        largest = size > largest ? size : largest;
-        return __real_sys_alloc(size);
-}
-
-void *__wrap_sys_realloc(void *memory, size_t size)
-{
-        largest = size > largest ? size : largest;
-        return __real_sys_realloc(memory, size);
-}
-
 START_TEST(memory_follows_what_has_come)
 {
         enum { HUGE_MAX = 1 << 30 };
@@ -449,13 +431,13 @@ START_TEST(memory_follows_what_has_come)
         frame_reader_init(&reader, _i, HUGE_MAX, can_begin);
         begin_events(&events);
         add_header(HUGE_MAX);
-        largest = 0;
+        door_reset();
         ck_assert_int_eq(feed(&reader, buffer_bytes(&input), FRAME_HEADER, &events), 0);
         ck_assert_int_eq(feed(&reader, bytes, sizeof bytes, &events), 0);
-        ck_assert_uint_le(largest, 1 << 17);
+        ck_assert_uint_le(door_counts.largest, 1 << 17);
         for (size_t come = sizeof bytes; come < 4 << 20; come += sizeof bytes) {
                 ck_assert_int_eq(feed(&reader, bytes, sizeof bytes, &events), 0);
-                ck_assert_uint_le(largest, come * 3 + (1 << 17));
+                ck_assert_uint_le(door_counts.largest, come * 3 + (1 << 17));
                 ck_assert_uint_ge(frame_held(&reader), come);
         }
         fclose(events.stream);
@@ -476,10 +458,10 @@ START_TEST(what_is_skipped_needs_no_memory)
         begin_events(&events);
         add_header(0xffffffff);
         ck_assert_int_eq(feed(&reader, buffer_bytes(&input), FRAME_HEADER, &events), 0);
-        largest = 0;
+        door_reset();
         for (int i = 0; i < 64; i++)
                 ck_assert_int_eq(feed(&reader, bytes, 1 << 20, &events), 0);
-        ck_assert_uint_le(largest, 1 << 19);
+        ck_assert_uint_le(door_counts.largest, 1 << 19);
         ck_assert_uint_le(frame_held(&reader), 1 << 17);
         fclose(events.stream);
         free(events.text);
@@ -499,13 +481,13 @@ START_TEST(junk_is_not_gathered)
         memset(bytes, 0xf3, sizeof bytes);
         frame_reader_init(&reader, true, MAX, can_begin);
         begin_events(&events);
-        largest = 0;
+        door_reset();
         for (int i = 0; i < 1000; i++) {
                 ck_assert_int_eq(feed(&reader, bytes, sizeof bytes, &events), 0);
                 ck_assert_uint_lt(frame_held(&reader), 4);
                 buffer_consume(&events.junk, buffer_size(&events.junk));
         }
-        ck_assert_uint_le(largest, 1 << 19);
+        ck_assert_uint_le(door_counts.largest, 1 << 19);
         fclose(events.stream);
         free(events.text);
         buffer_deinit(&events.junk);

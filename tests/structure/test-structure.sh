@@ -56,6 +56,11 @@ doors() {
 }
 check 'something goes round the door to the system' "$(doors)"
 
+# What tests replace is what the library calls.
+door_calls() { grep -ohE '\bsys_[a-z_]+\(' "$source/src/util/sys.h" | tr -d '(' | sed 's/^sys_//' | sort -u; }
+door_list() { sed -n '/define DOOR_LIST/,/secret/p' "$source/tests/support/door.h" | grep -oE 'X\([a-z_]+\)' | sed 's/X(\(.*\))/\1/' | sort; }
+check 'tests/support/door.h and src/util/sys.h differ' "$(diff <(door_calls) <(door_list))"
+
 long_files() {
         wc -l "$source"/src/*/*.[ch] "$source"/cli/*.[ch] "$source"/include/ferry/*.h | awk '$2 != "total" && $1 > 900'
 }

@@ -65,6 +65,13 @@ static int is_wanted(const char *name)
         return 0;
 }
 
+size_t suite_scale(size_t count)
+{
+        const char *is_long = getenv("FERRY_LONG");
+
+        return is_long && *is_long ? count : count / 10;
+}
+
 int suite_run(const char *name, const struct suite_test *tests, size_t count)
 {
         Suite *suite = suite_create(name);

@@ -17,6 +17,9 @@ struct suite_test {
  * "NAME: N passed, N failed". Returns the exit status. */
 int suite_run(const char *name, const struct suite_test *tests, size_t count);
 
+/* @count, where FERRY_LONG is set (by `make check-long`); else a tenth of it. */
+size_t suite_scale(size_t count);
+
 #define SUITE_MAIN(name, tests)                                                         \
         int main(void)                                                                  \
         {                                                                               \

@@ -1,0 +1,376 @@
+/* The porter. Invariant: a call that is let through reaches the real function with its own arguments, once. Blocks
+ * are counted where they are made and freed, so what the library holds is known at any time; what C library
+ * functions allocate for themselves is not seen here. */
+#include "support/door.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+        SITES_MAX = 4096,       /* many more than the library has; 12 bits of hash */
+        HANG_MS = 10000,
+};
+
+struct door_counts door_counts;
+door_judge_fn *door_judge;
+door_limit_fn *door_limit;
+
+static bool is_child;
+static bool is_clock_stopped;
+static int64_t stopped_now;
+static int patience;
+
+/* What children tell us: memory that they share with us. */
+static struct shared {
+        unsigned child_calls[DOOR_CALLS];
+        struct door_site sites[SITES_MAX];
+} *shared;
+
+extern const char __executable_start[];
+
+const char *door_name(enum door_call call)
+{
+#define NAME_OF(name) #name,
+        static const char *const names[] = { DOOR_LIST(NAME_OF) };
+#undef NAME_OF
+
+        return names[call];
+}
+
+__attribute__((constructor)) static void set_up(void)
+{
+        shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (shared == MAP_FAILED)
+                abort();
+}
+
+void door_reset(void)
+{
+        size_t blocks = door_counts.blocks, bytes = door_counts.bytes;
+
+        door_counts = (struct door_counts){ .blocks = blocks, .bytes = bytes, .bytes_peak = bytes };
+        memset(shared->child_calls, 0, sizeof shared->child_calls);
+        door_judge = NULL;
+        door_limit = NULL;
+        is_clock_stopped = false;
+}
+
+const unsigned *door_child_calls(void)
+{
+        return shared->child_calls;
+}
+
+size_t door_sites(const struct door_site **ret_sites)
+{
+        static struct door_site sites[SITES_MAX];
+        size_t count = 0;
+
+        for (size_t i = 0; i < SITES_MAX; i++)
+                if (shared->sites[i].address)
+                        sites[count++] = shared->sites[i];
+        *ret_sites = sites;
+        return count;
+}
+
+/* A table by hash, in which a place once taken stays taken. */
+static void note_site(enum door_call call, const void *return_address)
+{
+        uintptr_t address = (uintptr_t)return_address - (uintptr_t)__executable_start;
+
+        for (size_t i = (address * 0x9e3779b97f4a7c15) >> 52;; i = (i + 1) % SITES_MAX) {
+                if (shared->sites[i].address == address)
+                        return;
+                if (shared->sites[i].address == 0) {
+                        shared->sites[i] = (struct door_site){ address, call };
+                        return;
+                }
+        }
+}
+
+/* 0, or what the caller is to be told instead. */
+static int enter(enum door_call call, const void *return_address)
+{
+        note_site(call, return_address);
+        if (is_child)
+                shared->child_calls[call]++;
+        else
+                door_counts.calls[call]++;
+        return call < DOOR_REFUSABLE && door_judge ? door_judge(call, is_child) : 0;
+}
+
+/* Memory ---------------------------------------------------------------------------------------------- */
+
+static void *count_in(void *memory)
+{
+        if (!memory)
+                return NULL;
+        door_counts.blocks++;
+        door_counts.bytes += malloc_usable_size(memory);
+        if (door_counts.bytes > door_counts.bytes_peak)
+                door_counts.bytes_peak = door_counts.bytes;
+        return memory;
+}
+
+static void count_out(void *memory)
+{
+        if (!memory)
+                return;
+        door_counts.blocks--;
+        door_counts.bytes -= malloc_usable_size(memory);
+}
+
+static int enter_allocation(enum door_call call, size_t size, const void *return_address)
+{
+        door_counts.allocations++;
+        if (size > door_counts.largest)
+                door_counts.largest = size;
+        return enter(call, return_address);
+}
+
+#define DECLARE(type, name, parameters) type __real_sys_##name parameters; type __wrap_sys_##name parameters;
+
+DECLARE(void *, alloc, (size_t size))
+DECLARE(void *, alloc_zeroed, (size_t size))
+DECLARE(void *, realloc, (void *memory, size_t size))
+DECLARE(void, free, (void *memory))
+
+void *__wrap_sys_alloc(size_t size)
+{
+        if (enter_allocation(DOOR_alloc, size, __builtin_return_address(0)))
+                return NULL;
+        return count_in(__real_sys_alloc(size));
+}
+
+void *__wrap_sys_alloc_zeroed(size_t size)
+{
+        if (enter_allocation(DOOR_alloc_zeroed, size, __builtin_return_address(0)))
+                return NULL;
+        return count_in(__real_sys_alloc_zeroed(size));
+}
+
+void *__wrap_sys_realloc(void *memory, size_t size)
+{
+        size_t before = memory ? malloc_usable_size(memory) : 0;
+        void *grown;
+
+        if (enter_allocation(DOOR_realloc, size, __builtin_return_address(0)))
+                return NULL;
+        grown = __real_sys_realloc(memory, size);
+        if (grown && memory) {
+                door_counts.blocks--;
+                door_counts.bytes -= before;
+        }
+        return count_in(grown);
+}
+
+void __wrap_sys_free(void *memory)
+{
+        enter(DOOR_free, __builtin_return_address(0));
+        count_out(memory);
+        __real_sys_free(memory);
+}
+
+/* Time ------------------------------------------------------------------------------------------------ */
+
+DECLARE(int64_t, now, (void))
+DECLARE(int, poll, (struct pollfd *fds, nfds_t count, int timeout_ms))
+DECLARE(int, epoll_wait, (int epoll, struct epoll_event *events, int count, int timeout_ms))
+
+void door_stop_clock(int patience_ms)
+{
+        stopped_now = is_clock_stopped ? stopped_now : __real_sys_now();
+        is_clock_stopped = true;
+        patience = patience_ms;
+}
+
+void door_advance(int64_t ns)
+{
+        stopped_now += ns;
+}
+
+int64_t __wrap_sys_now(void)
+{
+        enter(DOOR_now, __builtin_return_address(0));
+        return is_clock_stopped ? stopped_now : __real_sys_now();
+}
+
+/* For how long a wait with that timeout may really wait. */
+static int real_timeout(int timeout_ms)
+{
+        door_counts.timeout_ms = timeout_ms;
+        if (!is_clock_stopped)
+                return timeout_ms;
+        if (timeout_ms < 0)
+                return HANG_MS;
+        return timeout_ms < patience ? timeout_ms : patience;
+}
+
+/* After a wait in which nothing was ready, so all of its time is over. */
+static void pass(const char *name, int timeout_ms)
+{
+        if (is_clock_stopped && timeout_ms < 0) {
+                fprintf(stderr, "%s waits for ever, and nothing comes\n", name);
+                abort();
+        }
+        if (is_clock_stopped)
+                stopped_now += (int64_t)timeout_ms * 1000000;
+}
+
+int __wrap_sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+        int result = enter(DOOR_poll, __builtin_return_address(0));
+
+        if (result == 0)
+                result = __real_sys_poll(fds, count, real_timeout(timeout_ms));
+        if (result == 0)
+                pass("poll", timeout_ms);
+        return result;
+}
+
+int __wrap_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms)
+{
+        int result = enter(DOOR_epoll_wait, __builtin_return_address(0));
+
+        if (result == 0)
+                result = __real_sys_epoll_wait(epoll, events, count, real_timeout(timeout_ms));
+        if (result == 0)
+                pass("epoll_wait", timeout_ms);
+        return result;
+}
+
+/* What moves bytes, which may move fewer -------------------------------------------------------------- */
+
+#define MOVING(name, buffer_type)                                                       \
+        DECLARE(ssize_t, name, (int fd, buffer_type buffer, size_t size))               \
+        ssize_t __wrap_sys_##name(int fd, buffer_type buffer, size_t size)              \
+        {                                                                               \
+                ssize_t limit = enter(DOOR_##name, __builtin_return_address(0));        \
+                                                                                        \
+                if (limit == 0)                                                         \
+                        limit = door_limit && size > 0 ? door_limit(DOOR_##name, fd, size) : (ssize_t)size; \
+                return limit < 0 ? limit : __real_sys_##name(fd, buffer, (size_t)limit); \
+        }
+
+MOVING(read, void *)
+MOVING(write, const void *)
+MOVING(recv, void *)
+MOVING(send, const void *)
+
+/* Calls that are let through or refused --------------------------------------------------------------- */
+
+#define PLAIN(type, name, parameters, arguments)                                        \
+        DECLARE(type, name, parameters)                                                 \
+        type __wrap_sys_##name parameters                                               \
+        {                                                                               \
+                int error = enter(DOOR_##name, __builtin_return_address(0));            \
+                                                                                        \
+                return error ? (type)error : __real_sys_##name arguments;               \
+        }
+
+PLAIN(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode))
+PLAIN(int, duplicate, (int fd, int lowest), (fd, lowest))
+PLAIN(int, replace, (int fd, int target), (fd, target))
+PLAIN(int, pipe, (int ret_fds[2]), (ret_fds))
+PLAIN(int, stat_fd, (int fd, struct stat *ret_stat), (fd, ret_stat))
+PLAIN(int, stat_path, (const char *path, struct stat *ret_stat), (path, ret_stat))
+PLAIN(int, unlink, (const char *path), (path))
+PLAIN(int, chmod_fd, (int fd, mode_t mode), (fd, mode))
+PLAIN(int, chmod_path, (const char *path, mode_t mode), (path, mode))
+PLAIN(int, change_owner, (const char *path, uid_t uid, gid_t gid), (path, uid, gid))
+PLAIN(int, lock_file, (int fd), (fd))
+PLAIN(int, truncate, (int fd, off_t size), (fd, size))
+PLAIN(int, flags, (int fd), (fd))
+PLAIN(int, set_flags, (int fd, int flags), (fd, flags))
+PLAIN(int, set_close_on_exec, (int fd), (fd))
+PLAIN(int, socket, (int domain, int type), (domain, type))
+PLAIN(int, bind, (int fd, const struct sockaddr *address, socklen_t size), (fd, address, size))
+PLAIN(int, listen, (int fd, int backlog), (fd, backlog))
+PLAIN(int, accept, (int fd), (fd))
+PLAIN(int, connect, (int fd, const struct sockaddr *address, socklen_t size), (fd, address, size))
+PLAIN(int, shutdown, (int fd, int how), (fd, how))
+PLAIN(int, get_socket_option, (int fd, int name, void *value, socklen_t size), (fd, name, value, size))
+PLAIN(int, epoll_create, (void), ())
+PLAIN(int, epoll_control, (int epoll, int operation, int fd, uint32_t events, void *data),
+      (epoll, operation, fd, events, data))
+PLAIN(int, eventfd, (void), ())
+PLAIN(int, timerfd, (void), ())
+PLAIN(int, timerfd_set, (int fd, int64_t deadline), (fd, deadline))
+PLAIN(int, block_signal, (int signal, sigset_t *ret_before), (signal, ret_before))
+PLAIN(int, restore_signals, (const sigset_t *before), (before))
+PLAIN(int, take_signal, (int signal), (signal))
+PLAIN(int, wait, (int pidfd, siginfo_t *ret_info), (pidfd, ret_info))
+PLAIN(int, signal_group, (pid_t group, int signal), (group, signal))
+PLAIN(int, set_group, (pid_t pid, pid_t group), (pid, group))
+PLAIN(int, change_directory, (const char *path), (path))
+PLAIN(int, execute, (const char *const *argv, const char *const *environment), (argv, environment))
+PLAIN(int, find_group, (const char *name, gid_t *ret_gid), (name, ret_gid))
+
+DECLARE(int, close, (int fd))
+DECLARE(void *, map_wiped_on_fork, (void))
+DECLARE(pid_t, fork, (int *ret_pidfd))
+
+int __wrap_sys_close(int fd)
+{
+        int error = enter(DOOR_close, __builtin_return_address(0));
+        int result = __real_sys_close(fd);
+
+        return error ? error : result;
+}
+
+void *__wrap_sys_map_wiped_on_fork(void)
+{
+        return enter(DOOR_map_wiped_on_fork, __builtin_return_address(0)) ? NULL : __real_sys_map_wiped_on_fork();
+}
+
+pid_t __wrap_sys_fork(int *ret_pidfd)
+{
+        int error = enter(DOOR_fork, __builtin_return_address(0));
+        pid_t pid = error ? error : __real_sys_fork(ret_pidfd);
+
+        if (pid == 0)
+                is_child = true;
+        return pid;
+}
+
+/* Calls that cannot be refused ------------------------------------------------------------------------ */
+
+#define SURE(type, name, parameters, arguments)                                         \
+        DECLARE(type, name, parameters)                                                 \
+        type __wrap_sys_##name parameters                                               \
+        {                                                                               \
+                enter(DOOR_##name, __builtin_return_address(0));                        \
+                return __real_sys_##name arguments;                                     \
+        }
+
+SURE(bool, is_terminal, (int fd), (fd))
+SURE(bool, is_signal_pending, (int signal), (signal))
+SURE(pid_t, pid, (void), ())
+SURE(uid_t, uid, (void), ())
+SURE(gid_t, gid, (void), ())
+SURE(const unsigned char *, secret, (void), ())
+
+DECLARE(void, unmap_page, (void *page))
+DECLARE(void, reset_signals, (void))
+DECLARE(_Noreturn void, exit, (int status))
+
+void __wrap_sys_unmap_page(void *page)
+{
+        enter(DOOR_unmap_page, __builtin_return_address(0));
+        __real_sys_unmap_page(page);
+}
+
+void __wrap_sys_reset_signals(void)
+{
+        enter(DOOR_reset_signals, __builtin_return_address(0));
+        __real_sys_reset_signals();
+}
+
+void __wrap_sys_exit(int status)
+{
+        enter(DOOR_exit, __builtin_return_address(0));
+        __real_sys_exit(status);
+}
