@@ -4,6 +4,7 @@
 #include "loop/loop.h"
 
 #include "util/options.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -359,6 +360,7 @@ static int run_round(ferry_loop *loop, int64_t deadline)
         batch.count = sys_epoll_wait(loop->epoll, batch.events, BATCH_EVENTS, remaining(loop, deadline));
         if (batch.count < 0 && batch.count != -EINTR)
                 return batch.count;
+        /* cppcheck-suppress autoVariables ; taken out again below */
         loop->batches = &batch;
         while (batch.next < batch.count && !is_over(loop)) {
                 const struct epoll_event *event = &batch.events[batch.next++];
@@ -433,7 +435,7 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
 {
         struct running running = { 0 };
         int64_t deadline;
-        int result = 0;
+        int result;
         bool is_first = true;
 
         if (!loop)
@@ -444,6 +446,7 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
                 return error_replace(&loop->error, -EDEADLK, "waiting within waiting, %d levels deep", LOOP_WAITS_MAX);
         deadline = loop_deadline(timeout_ms);
         running.outer = loop->running;
+        /* cppcheck-suppress autoVariables ; taken out again below */
         loop->running = &running;
         loop->waits++;
         loop_enter(loop);
@@ -536,11 +539,8 @@ static int copy_options(ferry_loop *loop, const ferry_loop_options *options)
         options_copy(&loop->session, sizeof loop->session, sizeof loop->session, session);
         if (!session->root)
                 return 0;
-        loop->session_root = sys_alloc(strlen(session->root) + 1);
-        if (!loop->session_root)
-                return -ENOMEM;
-        loop->session.root = strcpy(loop->session_root, session->root);
-        return 0;
+        loop->session.root = loop->session_root = text_copy(session->root);
+        return loop->session_root ? 0 : -ENOMEM;
 }
 
 ferry_loop *ferry_loop_new(const ferry_loop_options *options)
@@ -718,8 +718,8 @@ void ferry_loop_after(ferry_loop *loop, int delay_ms, ferry_loop_fn *fn, void *u
 void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn, void *userdata)
 {
         struct program_entry *entry;
-        uint32_t wanted = (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0) |
-                          (events & POLLPRI ? EPOLLPRI : 0);
+        uint32_t wanted = ((events & POLLIN) ? EPOLLIN : 0) | ((events & POLLOUT) ? EPOLLOUT : 0) |
+                          ((events & POLLPRI) ? EPOLLPRI : 0);
         int error;
 
         if (!loop || loop->is_ending || loop_is_foreign(loop))

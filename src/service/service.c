@@ -3,6 +3,7 @@
  * is a session of its own, and what it does costs the others nothing. */
 #include "session/session.h"
 #include "util/options.h"
+#include "util/text.h"
 
 #include <ferry/service.h>
 
@@ -90,7 +91,7 @@ static int read_owner(int lock)
         char text[16] = "";
         ssize_t size = sys_read(lock, text, sizeof text - 1);
 
-        return size > 0 ? atoi(text) : 0;
+        return size > 0 ? (int)strtol(text, NULL, 10) : 0;
 }
 
 /* Take the lock file beside the socket. It is taken only if it still has its name then: its last owner may have
@@ -424,12 +425,11 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
 
         if (!service)
                 return NULL;
-        service->address = sys_alloc(strlen(address) + 1);
+        service->address = text_copy(address);
         if (!service->address) {
                 sys_free(service);
                 return NULL;
         }
-        strcpy(service->address, address);
         service->loop = loop;
         options_copy(&service->options, sizeof service->options, sizeof service->options, options);
         options_copy(&service->session, sizeof service->session, sizeof service->session, service->options.session);

@@ -2,6 +2,7 @@
  * writing waits, unless what is held for the peer is over its budget; frames are handled in rounds of the loop, some
  * at a time, so that no session keeps the others waiting. */
 #include "session/session.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -137,12 +138,12 @@ void session_withdraw(ferry_session *session, uint64_t begin, uint64_t end)
 
 static ferry_call *find_call(ferry_session *session, const struct raw_text *id)
 {
-        char text[WIRE_ID_MAX + 1];
+        char name[WIRE_ID_MAX + 1];
         struct map_node *node;
 
         if (!id->bytes || id->size > WIRE_ID_MAX)
                 return NULL;
-        node = map_find(&session->calls_by_id, text, raw_text_copy(id, text));
+        node = map_find(&session->calls_by_id, name, raw_text_copy(id, name));
         return node ? container_of(node, ferry_call, node) : NULL;
 }
 
@@ -156,20 +157,20 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
                          enum wire_kind answer_kind)
 {
         char id[WIRE_ID_MAX + 1];
-        char text[512];
+        char reason[512];
         struct error error = { 0 };
         struct outgoing answer = { .kind = answer_kind, .id = id, .type = NULL };
         ferry_value *body;
         ferry_call *call;
 
-        snprintf(text, sizeof text, "%s", sentence);
+        snprintf(reason, sizeof reason, "%s", sentence);
         switch (in->kind) {
         case WIRE_RESPONSE:
         case WIRE_ERROR:
         case WIRE_REFUSED:
                 call = find_call(session, &in->id);
                 if (call) {
-                        call_end(call, code, FERRY_OUTCOME_REPLIED, NULL, "the answer cannot be taken: %s", text);
+                        call_end(call, code, FERRY_OUTCOME_REPLIED, NULL, "the answer cannot be taken: %s", reason);
                         return;
                 }
                 break;
@@ -182,7 +183,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
                 if (!session->wire.dialect->has_cancel)
                         answer.kind = WIRE_ERROR;
                 answer.id_size = raw_text_copy(&in->id, id);
-                body = ferry_value_pack("'not taken: %s'", text);
+                body = ferry_value_pack("'not taken: %s'", reason);
                 answer.body = body;
                 if (body)
                         session_send(session, &answer, true, NULL, &error);
@@ -193,7 +194,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
         }
         error_deinit(&error);
         if (!session->is_freed)
-                tell_error(session, text);
+                tell_error(session, reason);
 }
 
 static void handle_too_large(ferry_session *session, const struct frame *frame)
@@ -545,9 +546,7 @@ static void ended(struct stream *stream, int code, const char *sentence)
                 return;
         session->is_input_over = true;
         session->end_code = code;
-        session->end_sentence = sys_alloc(strlen(sentence) + 1);
-        if (session->end_sentence)
-                strcpy(session->end_sentence, sentence);
+        session->end_sentence = text_copy(sentence);
         if (session->state == SESSION_OPENING)
                 session_finish(session, code ? code : -ECONNRESET, "%s", sentence);
         else

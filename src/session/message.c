@@ -64,7 +64,7 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
 {
         size_t inline_size = frame->block ? 0 : in->body_size + 1;
         /* Only requests and replies have one, whatever stands there. */
-        struct raw_text id = kind == FERRY_KIND_NOTIFICATION ? (struct raw_text){ 0 } : in->id;
+        struct raw_text none = { 0 }, id = kind == FERRY_KIND_NOTIFICATION ? none : in->id;
         ferry_message *message = allocate(in->type.size + 1 + id.size * 3 + 1 + ID_TEXT_ROOM + inline_size);
         char *at;
 
@@ -110,7 +110,7 @@ ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, co
         if (!message)
                 return NULL;
         message->kind = kind;
-        message->type = strcpy((char *)(message + 1), type);
+        message->type = memcpy(message + 1, type, strlen(type) + 1);
         message->is_decoded = true;
         builder_init(&builder, arena_new(size + 64));
         builder_add_string(&builder, bytes, size);

@@ -4,6 +4,7 @@
 #include "session/session.h"
 
 #include "util/options.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -213,12 +214,11 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
 
         if (!session)
                 return NULL;
-        session->address = sys_alloc(strlen(address) + 1);
+        session->address = text_copy(address);
         if (!session->address) {
                 sys_free(session);
                 return NULL;
         }
-        strcpy(session->address, address);
         session->loop = loop;
         options_copy(&session->options, sizeof session->options, sizeof session->options, options);
         inherit(&session->options, &loop->session);

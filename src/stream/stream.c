@@ -386,6 +386,7 @@ int stream_open(const struct stream_place *place, const char *address, const fer
         if (code)
                 return code;
         /* One that has no descriptor yet is still being opened. */
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_kind has set it, since it has not failed */
         if (stream->inputs[0].way != ENDPOINT_NONE || stream->output.way != ENDPOINT_NONE)
                 code = stream_start(stream);
         if (code) {

@@ -26,7 +26,7 @@ void *buffer_reserve(struct buffer *buffer, size_t size)
                 return buffer->memory + buffer->end;
         if (size > SIZE_MAX / 4 - used)
                 return NULL;
-        if (buffer->begin >= buffer->capacity / 2 && size <= buffer->capacity - used) {
+        if (buffer->memory && buffer->begin >= buffer->capacity / 2 && size <= buffer->capacity - used) {
                 memmove(buffer->memory, buffer_bytes(buffer), used);
                 buffer->begin = 0;
                 buffer->end = used;
@@ -46,12 +46,14 @@ void *buffer_reserve(struct buffer *buffer, size_t size)
 
 int buffer_append(struct buffer *buffer, const void *bytes, size_t size)
 {
-        void *room = buffer_reserve(buffer, size);
+        void *room;
 
+        if (size == 0)
+                return 0;
+        room = buffer_reserve(buffer, size);
         if (!room)
                 return -ENOMEM;
-        if (size)
-                memcpy(room, bytes, size);
+        memcpy(room, bytes, size);
         buffer->end += size;
         return 0;
 }

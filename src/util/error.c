@@ -2,7 +2,7 @@
  * for the sentence. It does not print. */
 #include "util/error.h"
 
-#include "util/sys.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,9 +22,7 @@ int error_vreplace(struct error *error, int code, const char *format, va_list ar
         vsnprintf(text, sizeof text, format, arguments);
         error_deinit(error);
         error->code = code;
-        error->sentence = sys_alloc(strlen(text) + 1);
-        if (error->sentence)
-                strcpy(error->sentence, text);
+        error->sentence = text_copy(text);
         return code;
 }
 

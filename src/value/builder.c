@@ -507,11 +507,10 @@ void ferry_builder_add_bytes(ferry_builder *builder, enum ferry_value_kind kind,
 {
         if (!builder)
                 return;
-        if (!bytes && size > 0)
-                builder_fail(builder, -EINVAL);
-        else if (kind == FERRY_VALUE_STRING && !class_name)
+        if (kind == FERRY_VALUE_STRING && !class_name && (bytes || size == 0))
                 builder_add_string(builder, bytes, size);
-        else if (((kind == FERRY_VALUE_ENUM && size > 0) || kind == FERRY_VALUE_OPAQUE) && class_name && *class_name)
+        else if (((kind == FERRY_VALUE_ENUM && size > 0) || kind == FERRY_VALUE_OPAQUE) && class_name && *class_name &&
+                 (bytes || size == 0))
                 builder_add_named(builder, kind, builder_copy(builder, class_name, strlen(class_name)),
                                   strlen(class_name), builder_copy(builder, bytes, size), size);
         else
@@ -539,7 +538,7 @@ void ferry_builder_property(ferry_builder *builder, const char *name, enum ferry
 
         if (!builder || builder->error)
                 return;
-        if (!name || (visibility == FERRY_VISIBILITY_PRIVATE) != (class_name && *class_name) ||
+        if (!name || visibility > FERRY_VISIBILITY_PRIVATE || (visibility == FERRY_VISIBILITY_PRIVATE) != (class_name && *class_name) ||
             builder->level_count == 0 ||
             builder->levels[builder->level_count - 1].kind != FERRY_VALUE_OBJECT) {
                 builder_fail(builder, -EINVAL);

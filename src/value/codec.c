@@ -195,7 +195,7 @@ int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry
                 return -EMSGSIZE;
         if (native)
                 return decode_native(native, bytes, size, ret_value, ret_offset);
-        if (!codec->decode)
+        if (!codec->decode) /* NOLINT(clang-analyzer-core.NullDereference): codec is no NULL anywhere */
                 return -EINVAL;
         builder_init(&builder, arena_new(size < 1024 ? size * 2 + 64 : 2048));
         error = codec->decode(codec, bytes, size, &builder);

@@ -75,11 +75,14 @@ static void print_name(const char *bytes, size_t size, FILE *stream)
 static void print_double(double number, FILE *stream)
 {
         char text[NUMBER_TEXT_MAX];
+        size_t size;
 
-        if (isnan(number) || isinf(number))
+        if (isnan(number) || isinf(number)) {
                 fputs(isnan(number) ? "\"NAN\"" : number > 0 ? "\"INF\"" : "\"-INF\"", stream);
-        else
-                fwrite(text, 1, number_format(number, 'e', text), stream);
+                return;
+        }
+        size = number_format(number, 'e', text);
+        fwrite(text, 1, size, stream);
 }
 
 static void print_named(const ferry_value *value, FILE *stream)

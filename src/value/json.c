@@ -78,7 +78,11 @@ static int hex_digit(char c)
 
 static unsigned hex_number(const char *at)
 {
-        return (unsigned)(hex_digit(at[0]) << 12 | hex_digit(at[1]) << 8 | hex_digit(at[2]) << 4 | hex_digit(at[3]));
+        unsigned number = 0;
+
+        for (int i = 0; i < 4; i++)
+                number = number << 4 | (unsigned)hex_digit(at[i]);
+        return number;
 }
 
 static char *put_utf8(char *at, unsigned c)
@@ -119,7 +123,7 @@ size_t json_unescape(const char *bytes, size_t size, char *target)
                 bytes += 2;
                 if (bytes[-1] != 'u') {
                         named = strchr(from, bytes[-1]);
-                        *at++ = named ? to[named - from] : bytes[-1];
+                        *at++ = (char)(named ? to[named - from] : bytes[-1]);
                         continue;
                 }
                 c = hex_number(bytes);
@@ -554,6 +558,7 @@ static void put_key(ferry_sink *sink, const struct walk *walk, const struct walk
         if (key->kind == FERRY_VALUE_STRING) {
                 if (key->size == sizeof CLASS_KEY - 1 && memcmp(key->bytes, CLASS_KEY, key->size) == 0)
                         refuse(sink, walk, -EILSEQ,
+                               /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what has a key has a parent */
                                step->parent->kind == FERRY_VALUE_MAP ? "a map with the key __class" :
                                                                        "a property with the name __class");
                 put_string(sink, walk, key->bytes, key->size);

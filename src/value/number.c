@@ -37,7 +37,7 @@ static void round_to(double number, int precision, struct decimal *ret)
         for (; *at != 'e'; at++)
                 if (*at >= '0' && *at <= '9')
                         ret->digits[ret->count++] = *at;
-        ret->point = atoi(at + 1) + 1;
+        ret->point = (int)strtol(at + 1, NULL, 10) + 1;
 }
 
 static bool reads_back(double number, const struct decimal *decimal)

@@ -431,7 +431,7 @@ static int close_container(struct parser *p)
         return 0;
 }
 
-static int step(struct parser *p)
+static int take_part(struct parser *p)
 {
         struct container *container = p->depth > 0 ? &p->stack[p->depth - 1] : NULL;
 
@@ -454,7 +454,7 @@ static int parse(struct parser *p)
         int error;
 
         do {
-                error = step(p);
+                error = take_part(p);
                 if (!error && p->builder)
                         error = p->builder->error;
         } while (!error && p->depth > 0);

@@ -49,7 +49,7 @@ static void unpack_integer(struct unpack *unpack, const struct conversion *conve
                 signed char *target = va_arg(unpack->arguments->list, signed char *);
 
                 if (unpack->purpose == STORE)
-                        *target = value->boolean;
+                        *target = value->boolean ? 1 : 0;
                 return;
         }
         if (!is_absent && value->kind != FERRY_VALUE_INT)

@@ -11,13 +11,15 @@ static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_strea
 
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error)
 {
+        const char *root = options->root ? options->root : "StreamIpc";
+
         *wire = (struct wire){ .dialect = &dialect_ferry, .peer_max = SIZE_MAX };
         wire->frame_max = options->frame_max ? options->frame_max : FRAME_DEFAULT_MAX;
         if (wire->frame_max > UINT32_MAX)
                 wire->frame_max = UINT32_MAX;
-        if (options->root && strlen(options->root) >= sizeof wire->root)
-                return error_set(error, -EINVAL, "the namespace is too long: %s", options->root);
-        strcpy(wire->root, options->root ? options->root : "StreamIpc");
+        if (strlen(root) >= sizeof wire->root)
+                return error_set(error, -EINVAL, "the namespace is too long: %s", root);
+        memcpy(wire->root, root, strlen(root) + 1);
         wire->codec = options->codec;
         wire->is_codec_fixed = options->codec != NULL;
         if (options->dialect == FERRY_DIALECT_AUTO)

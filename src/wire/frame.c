@@ -95,6 +95,7 @@ static size_t find_magic(const char *bytes, size_t size)
 {
         const char *at = bytes, *end = bytes + size;
 
+        /* gcc-analyzer: a buffer that has a size has bytes */
         while (at < end && (at = memchr(at, magic[0], (size_t)(end - at)))) {
                 size_t left = (size_t)(end - at);
 
@@ -201,7 +202,7 @@ int frame_next(struct frame_reader *reader, struct frame *ret)
                 junk = find_magic(bytes, size);
                 if (junk > 0)
                         return give(reader, ret, FRAME_JUNK, 0, junk);
-        } else if (memcmp(bytes, magic, size < MAGIC_SIZE ? size : MAGIC_SIZE) != 0)
+        } else if (memcmp(bytes, magic, size < MAGIC_SIZE ? size : MAGIC_SIZE) != 0) /* gcc-analyzer: as above */
                 return fail(reader, -EBADMSG);
         if (size < FRAME_HEADER)
                 return 0;

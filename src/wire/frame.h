@@ -65,6 +65,7 @@ static inline uint32_t read_u32(const void *bytes)
 {
         const unsigned char *at = bytes;
 
+        /* gcc-analyzer: a buffer that has a size has bytes */
         return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 

@@ -1,0 +1,78 @@
+#!/bin/bash
+# What reads the code without running it: gcc -fanalyzer, cppcheck, and how the shipped binaries are hardened; with
+# --long also clang-tidy, which takes a minute. Ends with "static: N passed, N failed".
+#
+#   static.sh [--long] SOURCE BUILD       BUILD: where the library and the tool were built
+#
+# A false finding is switched off on its own line, with the reason: in a comment with "gcc-analyzer:" on that line or
+# the one above, with cppcheck-suppress, with NOLINT.
+set -u
+is_long=
+if [ "$1" = --long ]; then
+        is_long=1
+        shift
+fi
+cd "$1" || exit 1
+build=$2
+passed=0
+failed=0
+
+check() { # NAME OUTPUT: passes if there is no output
+        if [ -z "$2" ]; then
+                passed=$((passed + 1))
+        else
+                failed=$((failed + 1))
+                printf 'failed: %s\n%s\n' "$1" "$2"
+        fi
+}
+
+shipped=$(ls src/*/*.c cli/*.c | grep -v /test-)
+headers=(-Isrc -Iinclude -Icli)
+
+# "FILE:LINE:COLUMN: warning: …" on stdin, but for those that are switched off.
+remaining() {
+        local finding file line rest
+        while IFS= read -r finding; do
+                IFS=: read -r file line rest <<<"$finding"
+                sed -n "$((line > 1 ? line - 1 : 1)),${line}p" "$file" | grep -q gcc-analyzer: || echo "$finding"
+        done
+}
+
+analyze() {
+        for file in $shipped; do
+                gcc -fanalyzer -O1 -std=gnu17 -D_GNU_SOURCE "${headers[@]}" -c "$file" -o /dev/null 2>&1
+        done | grep -E '(warning|error):' | remaining
+}
+check 'gcc -fanalyzer' "$(LC_ALL=C analyze)"
+
+# variableScope: variables stand at the head of a function here. constParameter: handlers go back to the program as they
+# came. ctuuninitvar: takes a struct that is filled member by member for empty.
+check cppcheck "$(cppcheck -q --enable=warning,performance,portability,style --inline-suppr --std=c11 -D_GNU_SOURCE \
+        "${headers[@]}" --suppress=missingIncludeSystem --suppress=variableScope --suppress=constParameter \
+        --suppress=ctuuninitvar --template='{file}:{line}: {id}: {message}' $shipped examples/*.c 2>&1)"
+
+# What every binary that is shipped must have.
+hardened() { # FILE
+        local program dynamic symbols
+        program=$(readelf -Wl "$1")
+        dynamic=$(readelf -Wd "$1")
+        symbols=$(readelf -Ws "$1")
+        [[ $(readelf -h "$1") == *"DYN ("* ]] || echo "$1 is not position independent"
+        grep -q 'GNU_STACK.* RW ' <<<"$program" || echo "$1 has a stack that can be executed"
+        grep -q GNU_RELRO <<<"$program" || echo "$1 is not RELRO"
+        grep -qE 'BIND_NOW|FLAGS.*NOW' <<<"$dynamic" || echo "$1 binds lazily"
+        grep -q __stack_chk_fail <<<"$symbols" || echo "$1 has no stack protector"
+        grep -qE '__(memcpy|snprintf|vsnprintf|fprintf)_chk' <<<"$symbols" || echo "$1 was built without _FORTIFY_SOURCE"
+        ! grep -q TEXTREL <<<"$dynamic" || echo "$1 has text relocations"
+        ! grep -qE 'RPATH|RUNPATH' <<<"$dynamic" || [[ $1 != *.so ]] || echo "$1 has a path of its own"
+}
+check 'the library is not hardened' "$(hardened "$build/src/libferry.so")"
+check 'the tool is not hardened' "$(hardened "$build/ferry")"
+
+if [ -n "$is_long" ]; then
+        tidy() { clang-tidy -p "$build" --quiet $shipped 2>/dev/null | grep -E '(warning|error):'; }
+        check clang-tidy "$(tidy)"
+fi
+
+echo "static: $passed passed, $failed failed"
+[ $failed = 0 ]
