@@ -4,7 +4,7 @@
 #include "loop/child.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +51,41 @@ struct start {
         int error_pipe;
 };
 
+/* Run it: as execvp(3) would that has the new environment already, but without a shell for what has no #!. execvp
+ * itself would need a write to environ, which belongs to all threads. */
+static int execute(const struct start *start)
+{
+        const char *name = start->argv[0], *at = "/bin:/usr/bin";
+        size_t name_size = strlen(name) + 1;
+        char path[PATH_MAX];
+        int error = -ENOENT, denied = 0;
+
+        if (strchr(name, '/') || !*name)
+                return sys_execute(name, start->argv, start->environment);
+        for (size_t i = 0; start->environment[i]; i++)
+                if (strncmp(start->environment[i], "PATH=", 5) == 0)
+                        at = start->environment[i] + 5;
+        for (;; at++) {
+                size_t size = strcspn(at, ":");
+
+                if (size + 1 + name_size <= sizeof path) {
+                        memcpy(path, at, size);
+                        /* An empty one is the current directory. */
+                        if (size > 0)
+                                path[size] = '/';
+                        memcpy(path + size + (size > 0), name, name_size);
+                        error = sys_execute(path, start->argv, start->environment);
+                        if (error == -EACCES)
+                                denied = error;
+                        else if (error != -ENOENT && error != -ENOTDIR)
+                                return error;
+                }
+                at += size;
+                if (!*at)
+                        return denied ? denied : error;
+        }
+}
+
 /* Put the descriptors at 0, 1 and 2. Those that stand in each other's way are moved up first. */
 static int place_descriptors(const int fds[3])
 {
@@ -80,7 +115,7 @@ static _Noreturn void become(const struct start *start)
         if (!error && start->spec->directory)
                 error = sys_change_directory(start->spec->directory);
         if (!error)
-                error = sys_execute(start->argv, start->environment);
+                error = execute(start);
         error = -error;
         sys_write(start->error_pipe, &error, sizeof error);
         sys_exit(127);

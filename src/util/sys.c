@@ -101,9 +101,11 @@ int sys_duplicate(int fd, int lowest)
         return RESULT(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
 }
 
+/* Not by the C library's function: sys_fork()'s child calls it, where a sanitizer's notes on descriptors are those of
+ * its parent's threads. */
 int sys_replace(int fd, int target)
 {
-        return RESULT_UNINTERRUPTED(dup2(fd, target));
+        return fd == target ? fd : (int)RESULT_UNINTERRUPTED(syscall(SYS_dup3, fd, target, 0));
 }
 
 int sys_pipe(int ret_fds[2])
@@ -330,10 +332,9 @@ int sys_change_directory(const char *path)
         return RESULT(chdir(path));
 }
 
-int sys_execute(const char *const *argv, const char *const *environment)
+int sys_execute(const char *path, const char *const *argv, const char *const *environment)
 {
-        environ = (char **)environment;
-        return RESULT(execvp(argv[0], (char *const *)argv));
+        return RESULT(execve(path, (char *const *)argv, (char *const *)environment));
 }
 
 void sys_exit(int status)

@@ -81,7 +81,7 @@ int sys_set_group(pid_t pid, pid_t group);
 /* For the child, until it is another program: all signals as a new process has them. */
 void sys_reset_signals(void);
 int sys_change_directory(const char *path);
-int sys_execute(const char *const *argv, const char *const *environment);
+int sys_execute(const char *path, const char *const *argv, const char *const *environment);
 _Noreturn void sys_exit(int status);
 pid_t sys_pid(void);
 uid_t sys_uid(void);

@@ -104,6 +104,46 @@ static char *collect(ferry_session *session, const char *source)
         return text;
 }
 
+/* A program is looked for where the PATH that it will have says. */
+START_TEST(the_child_s_own_path_is_searched)
+{
+        char directory[] = "/tmp/ferry-exec-XXXXXX", path[64], variable[128];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session_options options = {
+                .argv = (const char *[]){ "found-by-path", "echo", NULL },
+                .env = (const char *[]){ variable, NULL },
+        };
+        ferry_session *session;
+        ferry_call *call;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(path, sizeof path, "%s/found-by-path", directory);
+        ck_assert_int_eq(symlink(BUILD_DIRECTORY "/tests/child", path), 0);
+        snprintf(variable, sizeof variable, "PATH=/nowhere:/etc/passwd::%s", directory);
+        session = ferry_session_open(loop, "exec:", &options);
+        call = ferry_session_request(session, SAFETY_MS, "t", "'x'");
+        ck_assert_msg(ferry_call_await(call), "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        /* Found in the current directory, where an element is empty. */
+        snprintf(variable, sizeof variable, "PATH=/nowhere:");
+        options.directory = directory;
+        session = ferry_session_open(loop, "exec:", &options);
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        options.directory = NULL;
+        session = ferry_session_open(loop, "exec:", &options);
+        ck_assert_int_eq(ferry_session_status(session), -ENOENT);
+        /* What may not be run is what is said, if nothing else is found. */
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(symlink("/etc/passwd", path), 0);
+        snprintf(variable, sizeof variable, "PATH=%s:/nowhere", directory);
+        session = ferry_session_open(loop, "exec:", &options);
+        ck_assert_int_eq(ferry_session_status(session), -EACCES);
+        ferry_loop_free(loop);
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(rmdir(directory), 0);
+}
+END_TEST
+
 START_TEST(options_reach_the_child)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -363,6 +403,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_LOOP(the_end_of_a_child_is_told, sizeof ending / sizeof *ending),
         SUITE_LOOP(what_cannot_be_started_fails_at_once, sizeof unstarted / sizeof *unstarted),
+        SUITE_TEST(the_child_s_own_path_is_searched),
         SUITE_TEST(options_reach_the_child),
         SUITE_TEST(stderr_comes_by_lines),
         SUITE_LOOP(stderr_is_always_drained, 2),

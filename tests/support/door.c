@@ -306,7 +306,8 @@ PLAIN(int, wait, (int pidfd, siginfo_t *ret_info), (pidfd, ret_info))
 PLAIN(int, signal_group, (pid_t group, int signal), (group, signal))
 PLAIN(int, set_group, (pid_t pid, pid_t group), (pid, group))
 PLAIN(int, change_directory, (const char *path), (path))
-PLAIN(int, execute, (const char *const *argv, const char *const *environment), (argv, environment))
+PLAIN(int, execute, (const char *path, const char *const *argv, const char *const *environment),
+      (path, argv, environment))
 PLAIN(int, find_group, (const char *name, gid_t *ret_gid), (name, ret_gid))
 
 DECLARE(int, close, (int fd))
