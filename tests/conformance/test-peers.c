@@ -40,7 +40,8 @@ static bool has(const struct raw *raw, const char *text)
         return memmem(raw->bytes, raw->size, text, strlen(text)) != NULL;
 }
 
-/* What a peer asks, and what it must be answered, where PHP's bytes are known: "%s" is the root. */
+/* What a peer asks, and what it must be answered, where PHP's bytes are known: with the length of the
+ * class's name, and the root. */
 static const struct {
         const char *dialect;
         const char *codec;
@@ -48,14 +49,14 @@ static const struct {
         const char *answer;
 } peers[] = {
         { "stream-ipc", "php",
-          "O:%d:\"%s\\Envelope\\RequestEnvelope\":2:{s:2:\"id\";s:6:\"4242.1\";s:7:\"request\";O:5:\"App\\T\":1:"
+          "O:%s:\"%s\\Envelope\\RequestEnvelope\":2:{s:2:\"id\";s:6:\"4242.1\";s:7:\"request\";O:5:\"App\\T\":1:"
           "{s:1:\"x\";i:5;}}",
-          "O:%d:\"%s\\Envelope\\ResponseEnvelope\":2:{s:2:\"id\";s:6:\"4242.1\";s:8:\"response\";O:5:\"App\\T\":1:"
+          "O:%s:\"%s\\Envelope\\ResponseEnvelope\":2:{s:2:\"id\";s:6:\"4242.1\";s:8:\"response\";O:5:\"App\\T\":1:"
           "{s:1:\"x\";i:5;}}" },
         { "stream-ipc", "json",
-          "{\"__class\":\"%2$s\\\\Envelope\\\\RequestEnvelope\",\"id\":\"4242.1\",\"request\":{\"__class\":\"App\\\\T\","
+          "%.0s{\"__class\":\"%s\\\\Envelope\\\\RequestEnvelope\",\"id\":\"4242.1\",\"request\":{\"__class\":\"App\\\\T\","
           "\"x\":5}}",
-          "{\"__class\":\"%2$s\\\\Envelope\\\\ResponseEnvelope\",\"id\":\"4242.1\",\"response\":{\"__class\":\"App\\\\T\","
+          "%.0s{\"__class\":\"%s\\\\Envelope\\\\ResponseEnvelope\",\"id\":\"4242.1\",\"response\":{\"__class\":\"App\\\\T\","
           "\"x\":5}}" },
 };
 
@@ -65,10 +66,13 @@ enum { PEERS = 2, ROOTS = 2 };
 
 static void print_peer(char *text, size_t size, const char *format, const char *root, size_t class_size)
 {
+        char length[24];
+
+        snprintf(length, sizeof length, "%zu", strlen(root) + class_size);
         /* Not a literal, but one of those above. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        snprintf(text, size, format, (int)(strlen(root) + class_size), root);
+        snprintf(text, size, format, length, root);
 #pragma GCC diagnostic pop
 }
 
