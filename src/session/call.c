@@ -29,18 +29,6 @@ static void destroy(ferry_call *call)
                 bury(&call->grave);
 }
 
-/* The loop goes; the call stays with the program. */
-static void forget_loop(struct loop_holder *holder)
-{
-        ferry_call *call = container_of(holder, ferry_call, holder);
-
-        loop_timer_stop(call->loop, &call->timer);
-        if (call->task.link.next)
-                list_remove(&call->task.link);
-        list_remove(&call->holder.link);
-        call->loop = NULL;
-}
-
 static void call_back(struct loop_task *task)
 {
         ferry_call *call = container_of(task, ferry_call, task);
@@ -49,6 +37,35 @@ static void call_back(struct loop_task *task)
         call->is_freed = true;
         call->fn(call, call->status == 0 ? call->reply : NULL, call->userdata);
         destroy(call);
+}
+
+/* Its reply has come: it is told now, before what came behind it. */
+void call_deliver(ferry_call *call)
+{
+        if (!call->fn)
+                return;
+        list_remove(&call->task.link);
+        call_back(&call->task);
+}
+
+/* The loop goes; the call stays with the program, unless that has given it away: then nobody is left who could free it,
+ * and in a forked child nobody who may be told. */
+static void forget_loop(struct loop_holder *holder)
+{
+        ferry_call *call = container_of(holder, ferry_call, holder);
+
+        if (call->fn && call->status != 1 && !call->is_freed) {
+                if (loop_is_foreign(call->loop))
+                        destroy(call);
+                else
+                        call_deliver(call);
+                return;
+        }
+        loop_timer_stop(call->loop, &call->timer);
+        if (call->task.link.next)
+                list_remove(&call->task.link);
+        list_remove(&call->holder.link);
+        call->loop = NULL;
 }
 
 /* Leave the session; what its fate tells about the frame is read first. */
@@ -84,15 +101,6 @@ void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_me
         loop_timer_stop(call->loop, &call->timer);
         if (call->fn)
                 loop_task_start(call->loop, &call->task);
-}
-
-/* Its reply has come: it is told now, before what came behind it. */
-void call_deliver(ferry_call *call)
-{
-        if (!call->fn)
-                return;
-        list_remove(&call->task.link);
-        call_back(&call->task);
 }
 
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */

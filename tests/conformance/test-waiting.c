@@ -27,32 +27,44 @@ static unsigned count_calls(void)
         return calls;
 }
 
-/* Await a call that nobody will answer: it ends by its deadline, just then, after a few rounds at most. */
-static void expect_timeout(ferry_call *call, int patience_ms)
-{
-        int64_t begin;
+/* A request that nobody will answer, and what time it was before and after it was sent. */
+struct question {
+        ferry_call *call;
+        int64_t before, after;
+};
 
-        door_reset();
+static struct question ask(ferry_session *session)
+{
+        struct question question = { .before = sys_now() };
+
+        question.call = ferry_session_request(session, DEADLINE_MS, "t", "'x'");
+        question.after = sys_now();
+        return question;
+}
+
+/* It ends by its deadline, just then, after a few rounds at most. */
+static void expect_timeout(struct question *question, int patience_ms)
+{
+        unsigned rounds = door_counts.calls[DOOR_epoll_wait];
+
         door_stop_clock(patience_ms);
-        begin = sys_now();
-        ck_assert_ptr_null(ferry_call_await(call));
-        ck_assert_int_eq(ferry_call_status(call), -ETIMEDOUT);
-        ck_assert_int_ge(sys_now() - begin, (int64_t)(DEADLINE_MS - 1) * 1000000);
-        ck_assert_int_le(sys_now() - begin, (int64_t)(DEADLINE_MS + 1) * 1000000);
-        ck_assert_uint_le(door_counts.calls[DOOR_epoll_wait], ROUNDS_MAX);
+        ck_assert_ptr_null(ferry_call_await(question->call));
+        ck_assert_int_eq(ferry_call_status(question->call), -ETIMEDOUT);
+        ck_assert_int_ge(sys_now(), question->before + (int64_t)(DEADLINE_MS - 1) * 1000000);
+        ck_assert_int_le(sys_now(), question->after + (int64_t)(DEADLINE_MS + 1) * 1000000);
+        ck_assert_uint_le(door_counts.calls[DOOR_epoll_wait] - rounds, ROUNDS_MAX);
+        ferry_call_free(question->call);
         door_reset();
 }
 
 START_TEST(silence_is_slept_through)
 {
         struct raw raw;
-        ferry_call *call;
+        struct question question;
 
-        door_stop_clock(0);
         raw_open(&raw, (enum raw_stream)_i, NULL);
-        call = ferry_session_request(raw.session, DEADLINE_MS, "t", "'x'");
-        expect_timeout(call, 0);
-        ferry_call_free(call);
+        question = ask(raw.session);
+        expect_timeout(&question, 0);
         raw_close(&raw);
 }
 END_TEST
@@ -67,14 +79,12 @@ START_TEST(half_a_frame_is_slept_through)
         memcpy(frame + 8, payload, size);
         for (size_t part = 1; part < 8 + size; part += 5) {
                 struct raw raw;
-                ferry_call *call;
+                struct question question;
 
-                door_stop_clock(0);
                 raw_open(&raw, (enum raw_stream)_i, NULL);
                 raw_write(&raw, frame, part);
-                call = ferry_session_request(raw.session, DEADLINE_MS, "t", "'x'");
-                expect_timeout(call, 0);
-                ferry_call_free(call);
+                question = ask(raw.session);
+                expect_timeout(&question, 0);
                 raw_close(&raw);
         }
 }
@@ -164,11 +174,12 @@ START_TEST(a_stopped_peer_harms_only_itself)
         enum { TEXT = 20000 };
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session_options options = { .argv = (const char *[]){ BUILD_DIRECTORY "/tests/child", "echo", NULL },
-                                          .queue_max = 100000, .request_timeout_ms = DEADLINE_MS };
+                                          .queue_max = 100000 };
         ferry_session *stopped = ferry_session_open(loop, "exec:", &options);
         ferry_session *other = ferry_session_open(loop, "exec:", &options);
         ferry_call *call = ferry_session_request(stopped, SAFETY_MS, "t", "'first'");
         char *text = calloc(1, TEXT + 1);
+        struct question question;
         siginfo_t info;
         int sent = 0, code;
 
@@ -177,18 +188,17 @@ START_TEST(a_stopped_peer_harms_only_itself)
         ck_assert_int_eq(kill(ferry_session_peer(stopped).pid, SIGSTOP), 0);
         ck_assert_int_eq(waitid(P_PID, (id_t)ferry_session_peer(stopped).pid, &info, WSTOPPED), 0);
         memset(text, 'x', TEXT);
-        call = ferry_session_request(stopped, FERRY_TIMEOUT_DEFAULT, "t", "'asked while it is stopped'");
+        question = ask(stopped);
         while ((code = ferry_session_notify(stopped, "t", "%s", text)) == 0)
                 ck_assert_int_lt(++sent, 1000);
         ck_assert_int_eq(code, -ENOBUFS);
         ck_assert_int_ge(sent, 4);
         for (int i = 0; i < 10; i++) {
-                FERRY_AUTO(ferry_call) question = ferry_session_request(other, SAFETY_MS, "t", "%d", i);
+                FERRY_AUTO(ferry_call) served = ferry_session_request(other, SAFETY_MS, "t", "%d", i);
 
-                ck_assert_msg(ferry_call_await(question), "%s", ferry_call_error(question));
+                ck_assert_msg(ferry_call_await(served), "%s", ferry_call_error(served));
         }
-        expect_timeout(call, 10);
-        ferry_call_free(call);
+        expect_timeout(&question, 1);
         ck_assert_int_eq(ferry_session_status(stopped), 1);
         ck_assert_int_eq(ferry_session_flush(stopped, 0), -ENOBUFS);
         ck_assert_int_eq(kill(ferry_session_peer(stopped).pid, SIGCONT), 0);
@@ -204,18 +214,18 @@ END_TEST
 /* A request is on the wire once, whatever becomes of it and for however long nobody answers. */
 START_TEST(nothing_is_sent_twice)
 {
+        struct question question;
         struct raw raw;
         ferry_call *call;
         int notified = 0;
 
         raw_open(&raw, (enum raw_stream)_i, NULL);
         ferry_session_on(raw.session, FERRY_KIND_NOTIFICATION, count, &notified);
-        call = ferry_session_request(raw.session, DEADLINE_MS, "t", "'once'");
+        question = ask(raw.session);
         raw_expect(&raw, RAW_REQUEST, 1);
-        expect_timeout(call, 0);
+        expect_timeout(&question, 0);
         raw_expect(&raw, RAW_CANCEL, 1);
         ck_assert(raw_is_silent(&raw));
-        ferry_call_free(call);
         /* Nor when the other side refuses it, and says that it has not acted on it. */
         call = ferry_session_request(raw.session, SAFETY_MS, "t", "'once more'");
         raw_expect(&raw, RAW_REQUEST, 2);
