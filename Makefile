@@ -23,7 +23,7 @@ check:
 	@tools/check.sh
 
 check-long:
-	@tools/need.sh build check
+	@tools/need.sh build check check-long
 	@tools/check.sh --long
 
 bench: build-bench/build.ninja

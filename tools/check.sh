@@ -62,9 +62,34 @@ build gcc gcc '' && run gcc
 build clang-sanitizers clang '-Db_sanitize=address,undefined -Db_lundef=false' && run clang-sanitizers
 build clang-threads clang '-Db_sanitize=thread -Db_lundef=false' tests/test-threads tests/child && run clang-threads threads
 
-if [ -n "$is_long" ]; then
-        . tools/check-long.sh
-fi
+# What is found only by chance, or costs hours by the standards of a change.
+go_on() {
+        local checked='template codec references number tree vectors frame loop session own service run fork
+                       conformance-peers conformance-broken conformance-waiting'
+        echo "== static, with clang-tidy"
+        tools/static.sh --long . build-check/gcc | tee build-check/static.log
+        count build-check/static.log "${PIPESTATUS[0]}"
+
+        build clang-memory clang '-Db_sanitize=memory -Db_lundef=false' && run clang-memory --timeout-multiplier 10
+
+        echo "== valgrind"
+        # shellcheck disable=SC2086 # one word for each program
+        run gcc --timeout-multiplier 20 --wrap='valgrind -q --error-exitcode=9 --leak-check=full
+                --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect' $checked
+
+        echo "== 50 times, at load 4"
+        unset FERRY_LONG
+        local busy=() i
+        for i in 1 2 3 4; do
+                while :; do :; done &
+                busy+=($!)
+        done
+        trap 'kill "${busy[@]}"' EXIT
+        run gcc --timeout-multiplier 10 --repeat 50 --no-suite static
+        kill "${busy[@]}"
+        trap - EXIT
+}
+[ -z "$is_long" ] || go_on
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]

@@ -2,7 +2,7 @@
 # See that the tools for building (and checking) are there; install what is missing by apt, saying what.
 # Nothing is asked of the network when nothing is missing.
 #
-#   need.sh [--only-tell] build|check …
+#   need.sh [--only-tell] build|check|check-long …
 set -eu
 
 only_tell=
@@ -45,6 +45,12 @@ for what in "$@"; do
                 need php8.2-cli php --version
                 need php-msgpack sh -c 'php -m | grep -qx msgpack'
                 need procps ps --version
+                need cppcheck cppcheck --version
+                need binutils readelf --version
+                ;;
+        check-long)
+                need clang-tidy clang-tidy --version
+                need valgrind valgrind --version
                 ;;
         esac
 done
