@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,17 +53,26 @@ static void tear_down(void)
         ck_assert_msg(strcmp(before, after) == 0, "descriptors before:\n%safter:\n%s", before, after);
 }
 
-static int is_wanted(const char *name)
+/* FERRY_TEST names tests, or single rounds of one: NAME or NAME:ROUND, separated by commas. */
+static bool is_wanted(const char *name, int *begin, int *end)
 {
-        const char *wanted = getenv("FERRY_TEST"), *at;
+        const char *wanted = getenv("FERRY_TEST");
         size_t size = strlen(name);
 
         if (!wanted || !*wanted)
-                return 1;
-        for (at = wanted; (at = strstr(at, name)); at += size)
-                if ((at == wanted || at[-1] == ',') && (at[size] == '\0' || at[size] == ','))
-                        return 1;
-        return 0;
+                return true;
+        for (const char *at = wanted; (at = strstr(at, name)); at += size) {
+                if (at != wanted && at[-1] != ',')
+                        continue;
+                if (at[size] == ':') {
+                        *begin = (int)strtol(at + size + 1, NULL, 10);
+                        *end = *begin + 1;
+                        return true;
+                }
+                if (at[size] == '\0' || at[size] == ',')
+                        return true;
+        }
+        return false;
 }
 
 size_t suite_scale(size_t count)
@@ -79,17 +89,15 @@ int suite_run(const char *name, const struct suite_test *tests, size_t count)
         int run, failed;
 
         for (size_t i = 0; i < count; i++) {
+                int begin = 0, end = tests[i].count > 0 ? tests[i].count : 1;
                 TCase *group;
 
-                if (!is_wanted(tests[i].name))
+                if (!is_wanted(tests[i].name, &begin, &end))
                         continue;
                 group = tcase_create(tests[i].name);
                 tcase_add_checked_fixture(group, set_up, tear_down);
                 tcase_set_timeout(group, TIME_LIMIT_S);
-                if (tests[i].count > 0)
-                        tcase_add_loop_test(group, *tests[i].test, 0, tests[i].count);
-                else
-                        tcase_add_test(group, *tests[i].test);
+                tcase_add_loop_test(group, *tests[i].test, begin, end);
                 suite_add_tcase(suite, group);
         }
         runner = srunner_create(suite);

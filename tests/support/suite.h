@@ -13,7 +13,7 @@ struct suite_test {
 #define SUITE_TEST(test) { #test, &test, 0 }
 #define SUITE_LOOP(test, count) { #test, &test, count }
 
-/* Run the tests (or those named by FERRY_TEST, separated by commas), print what failed and a line
+/* Run the tests (or those that FERRY_TEST names: NAME or NAME:ROUND, separated by commas), print what failed and a line
  * "NAME: N passed, N failed". Returns the exit status. */
 int suite_run(const char *name, const struct suite_test *tests, size_t count);
 
