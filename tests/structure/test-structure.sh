@@ -61,6 +61,17 @@ door_calls() { grep -ohE '\bsys_[a-z_]+\(' "$source/src/util/sys.h" | tr -d '(' 
 door_list() { sed -n '/define DOOR_LIST/,/secret/p' "$source/tests/support/door.h" | grep -oE 'X\([a-z_]+\)' | sed 's/X(\(.*\))/\1/' | sort; }
 check 'tests/support/door.h and src/util/sys.h differ' "$(diff <(door_calls) <(door_list))"
 
+# Tests that a page names can be run by that name.
+named_tests() {
+        grep -oE '`[a-z0-9]+(_[a-z0-9]+){2,}`' "$source/docs/testing.md" | tr -d '\`' | sort -u | while read -r name; do
+                grep -qE "SUITE_(TEST|LOOP)\($name[,)]" "$source"/{tests,src}/*/test-*.c || echo "$name"
+        done
+        grep -oE '`(tests|tools|src)/[a-z./*-]+`' "$source/docs/testing.md" | tr -d '\`' | sort -u | while read -r path; do
+                compgen -G "$source/$path" >/dev/null || echo "$path"
+        done
+}
+check 'docs/testing.md names what does not exist' "$(named_tests)"
+
 long_files() {
         wc -l "$source"/src/*/*.[ch] "$source"/cli/*.[ch] "$source"/include/ferry/*.h | awk '$2 != "total" && $1 > 900'
 }
