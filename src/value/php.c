@@ -143,9 +143,9 @@ static int read_double(struct parser *p, double *ret)
 static int check_class_name(const char *name, size_t size)
 {
         static const bool is_in_names[256] = { ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true,
-                                               ['_'] = true,         ['\\'] = true,        [0x7f ... 0xff] = true };
+                                               ['_'] = true,         ['\\'] = true,        [0x80 ... 0xff] = true };
 
-        if (size == 0)
+        if (size == 0 || name[0] == '\\')
                 return -EBADMSG;
         for (size_t i = 0; i < size; i++)
                 if (!is_in_names[(unsigned char)name[i]])
