@@ -1,5 +1,6 @@
 <?php
-// PHP's side of values-php.c: answers requests on stdin (a letter, a length, bytes) on stdout (1 or 0, a length, bytes).
+// PHP's side of php.c: answers the questions on stdin (a letter, a length, bytes) on stdout (1 or 0, a length, bytes, a
+// dot). Only '-': the extension that is asked for is not there.
 
 error_reporting(0);
 
@@ -129,11 +130,11 @@ final class Maker
         $length = [0, 1, 3, 31, 32, 40, 255, 256, 300][mt_rand(0, 8)];
         if ($this->for !== 'json') {
             $string = '';
-            while ($length-- > 0) {
-                $string .= chr(mt_rand(0, 255));
+            while (strlen($string) < $length) {
+                $string .= pack('N', mt_rand(0, 0xffffffff));
             }
 
-            return $string;
+            return substr($string, 0, $length);
         }
         $string = '';
         while ($length-- > 0) {
@@ -251,52 +252,162 @@ final class Maker
 
 const PLAIN = JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES;
 
+// What stands for a value here; walk.c says a value of ferry in the same way.
+
+function say(string $bytes): string
+{
+    return 's' . strlen($bytes) . ':' . $bytes;
+}
+
+/** A scalar; null if it is none. */
+function sayScalar(mixed $value): ?string
+{
+    return match (true) {
+        $value === null => 'n',
+        is_bool($value) => $value ? 'b1' : 'b0',
+        is_int($value) => 'i' . $value,
+        is_float($value) => is_nan($value) ? 'dnan' : 'd' . bin2hex(pack('E', $value)),
+        is_string($value) => say($value),
+        default => null,
+    };
+}
+
+function sayItems(array $items, int $depth, bool $isLive): string
+{
+    $text = '';
+    foreach ($items as $key => $value) {
+        $text .= (is_int($key) ? 'i' . $key : say($key)) . '=' . walk($value, $depth, $isLive);
+    }
+
+    return $text;
+}
+
+/** @param bool $isLive what an encoder makes of the object, not what stands in it */
+function walk(mixed $value, int $depth = 0, bool $isLive = false): string
+{
+    if ($depth > 600) {
+        throw new Exception('a cycle');
+    }
+    if (is_array($value)) {
+        return '[' . sayItems($value, $depth + 1, $isLive) . ']';
+    }
+    if (!is_object($value)) {
+        return sayScalar($value);
+    }
+    if ($value instanceof Old) {
+        return 'COld:' . say($value->serialize());
+    }
+    if ($value instanceof UnitEnum && !$isLive) {
+        return 'E' . $value::class . ':' . say($value->name);
+    }
+    $items = $isLive && method_exists($value, '__serialize') ? $value->__serialize() : (array) $value;
+    $class = $value::class;
+    if ($value instanceof __PHP_Incomplete_Class) {
+        $class = $items['__PHP_Incomplete_Class_Name'];
+        unset($items['__PHP_Incomplete_Class_Name']);
+    }
+
+    return 'O' . strlen($class) . ':' . $class . '{' . sayItems($items, $depth + 1, $isLive) . '}';
+}
+
+/** Of what json_decode gave: the names of members are strings, __class comes first. */
+function walkJson(mixed $value): string
+{
+    if (!is_array($value) && !is_object($value)) {
+        return sayScalar($value);
+    }
+    $isNamed = is_object($value);
+    $items = (array) $value;
+    $text = '';
+    if (is_string($items['__class'] ?? null)) {
+        $text = say('__class') . '=' . say($items['__class']);
+        unset($items['__class']);
+    }
+    foreach ($items as $key => $item) {
+        $text .= ($isNamed ? say((string) $key) . '=' : '') . walkJson($item);
+    }
+
+    return $isNamed ? '{' . $text . '}' : '[' . $text . ']';
+}
+
+function walkJsonArrays(mixed $value): string
+{
+    if (!is_array($value)) {
+        return sayScalar($value);
+    }
+    $text = '';
+    if (is_string($value['__class'] ?? null)) {
+        $text = say('__class') . '=' . say($value['__class']);
+        unset($value['__class']);
+    }
+    foreach ($value as $key => $item) {
+        $text .= say((string) $key) . '=' . walkJsonArrays($item);
+    }
+
+    return '[' . $text . ']';
+}
+
+/** False: PHP does not take it. */
+function unserialized(string $bytes, array $classes): string|false
+{
+    $value = unserialize($bytes, ['allowed_classes' => $classes]);
+    if ($value === false && strncmp($bytes, 'b:0;', 4) !== 0) {
+        return false;
+    }
+    try {
+        return walk($value);
+    } catch (Exception) {
+        return 'a cycle';
+    }
+}
+
 /** False: PHP does not take it. */
 function answer(string $letter, string $bytes): string|false
 {
-    static $last = null;
-
     switch ($letter) {
-        case '?':
-            return extension_loaded($bytes) ? '1' : '0';
-        case 'u':                       // serialized by ferry
-            $value = unserialize($bytes);
-
-            return $value === false && $bytes !== 'b:0;' ? false : serialize($value);
-        case 'm':                       // perhaps wrong
-            $value = unserialize($bytes, ['allowed_classes' => false]);
-
-            return $value === false && strncmp($bytes, 'b:0;', 4) !== 0 ? false : serialize($value);
+        case 'v':                       // without any class but enums
+            return unserialized($bytes, []);
+        case 'V':                       // with the one that has bytes of its own
+            return unserialized($bytes, ['Old']);
+        case 'u':                       // written again
+            return serialize(unserialize($bytes));
         case 's':
             return serialize((new Maker((int) $bytes, 'serialize'))->value());
         case 'r':
-            return serialize($last = (new Maker((int) $bytes, 'serialize'))->shared());
-        case 'w':                       // the same, written out by ferry
-            return var_export(unserialize($bytes), true) === var_export($last, true) ? '1' : '0';
-        case 'j':                       // written by ferry
+            return serialize((new Maker((int) $bytes, 'serialize'))->shared());
+        case 'j':
             $value = json_decode($bytes, false);
+            if (json_last_error() === JSON_ERROR_INVALID_PROPERTY_NAME) {
+                return 'A' . walkJsonArrays(json_decode($bytes, true));
+            }
 
-            return json_last_error() ? false : json_encode($value, PLAIN);
+            return json_last_error() ? false : 'O' . walkJson($value);
+        case 'i':
+            return json_encode(json_decode($bytes), PLAIN);
         case 'J':
             $value = (new Maker((int) $bytes, 'json'))->value();
 
             return json_encode($value) . "\n" . json_encode($value, PLAIN);
-        case 'a':                       // perhaps wrong
-            json_decode($bytes, true);
-            if (json_last_error()) {
-                return false;
-            }
-
-            return (string) json_encode(json_decode($bytes), PLAIN);
         case 'p':
             return msgpack_pack((new Maker((int) $bytes, 'msgpack'))->value());
-        case 'q':                       // packed by ferry
+        case 'P':
+            return walk((new Maker((int) $bytes, 'msgpack'))->value(), 0, true);
+        case 'q':                       // packed by ferry or PHP, nobody else: it dies of what is wrong
+            return walk(msgpack_unpack($bytes));
+        case 'Q':
             return msgpack_pack(msgpack_unpack($bytes));
+        case 'e':                       // an expression of PHP
+            return msgpack_pack(eval("return $bytes;"));
+        case 'E':
+            return walk(eval("return $bytes;"), 0, true);
     }
 
     return false;
 }
 
+if (!extension_loaded($argv[1])) {
+    exit('-');
+}
 while (strlen($head = (string) stream_get_contents(STDIN, 5)) === 5) {
     $size = unpack('V', $head, 1)[1];
     $bytes = $size > 0 ? stream_get_contents(STDIN, $size) : '';
@@ -305,5 +416,5 @@ while (strlen($head = (string) stream_get_contents(STDIN, 5)) === 5) {
     } catch (Throwable) {
         $answer = false;
     }
-    fwrite(STDOUT, pack('CV', $answer !== false, strlen((string) $answer)) . $answer);
+    fwrite(STDOUT, pack('CV', $answer !== false, strlen((string) $answer)) . $answer . '.');
 }
