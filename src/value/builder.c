@@ -440,32 +440,41 @@ void builder_close(ferry_builder *builder, bool is_array)
         note_depth(builder, container->depth);
 }
 
+static bool is_string(const ferry_value *value, const char *bytes, size_t size)
+{
+        return value->kind == FERRY_VALUE_STRING && value->size == size && memcmp(value->bytes, bytes, size) == 0;
+}
+
 void builder_name_class(ferry_builder *builder, const char *key)
 {
         struct level *level = &builder->levels[builder->level_count - 1];
         size_t size = strlen(key), kept = level->first;
+        const ferry_value *last = NULL;
 
         if (builder->error)
                 return;
-        for (size_t i = level->first; i + 1 < builder->node_count; i += 2) {
-                const ferry_value *name = &builder->nodes[i], *value = &builder->nodes[i + 1];
+        /* Of several the last counts, as for all keys. */
+        for (size_t i = builder->node_count; i > level->first && !last; i -= 2)
+                if (is_string(&builder->nodes[i - 2], key, size))
+                        last = &builder->nodes[i - 1];
+        if (!last || last->kind != FERRY_VALUE_STRING || last->size == 0)
+                return;
+        level->class_name = last->bytes;
+        level->class_size = last->size;
+        level->kind = FERRY_VALUE_OBJECT;
+        builder->nodes[level->first - 1].kind = level->kind;
+        for (size_t i = level->first; i < builder->node_count; i += 2) {
+                const ferry_value *name = &builder->nodes[i];
 
-                if (value->kind == FERRY_VALUE_STRING && value->size > 0 && name->kind == FERRY_VALUE_STRING &&
-                    name->size == size && memcmp(name->bytes, key, size) == 0) {
-                        level->class_name = value->bytes;
-                        level->class_size = value->size;
-                        level->kind = FERRY_VALUE_OBJECT;
+                if (is_string(name, key, size))
                         continue;
-                }
+                if (name->size > 0 && name->kind == FERRY_VALUE_STRING && name->bytes[0] == '\0')
+                        builder_fail(builder, -EBADMSG);
                 if (kept < i)
                         memcpy(&builder->nodes[kept], &builder->nodes[i], sizeof(struct entry));
                 kept += 2;
         }
-        builder->nodes[level->first - 1].kind = level->kind;
         builder->node_count = kept;
-        for (size_t i = level->first; i < kept && level->kind == FERRY_VALUE_OBJECT; i += 2)
-                if (builder->nodes[i].size > 0 && builder->nodes[i].bytes[0] == '\0')
-                        builder_fail(builder, -EBADMSG);
 }
 
 void ferry_builder_close(ferry_builder *builder)

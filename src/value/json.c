@@ -244,7 +244,8 @@ static void note_string(struct parser *p, const struct raw_text *string)
 
         if (!outline || p->depth == 0 || p->depth > 2 || !p->is_map[p->depth - 1] || !p->is_map[0])
                 return;
-        is_class = text_is(&p->key, CLASS_KEY);
+        /* An empty text names no class. */
+        is_class = string->size > 0 && text_is(&p->key, CLASS_KEY);
         if (p->depth == 1 && is_class)
                 outline->class_name = *string;
         else if (p->depth == 1 && p->item)
@@ -359,14 +360,22 @@ static int read_value(struct parser *p)
         return *p->at == '-' || (*p->at >= '0' && *p->at <= '9') ? read_number(p) : -EBADMSG;
 }
 
-/* A key of the outermost object: has it been asked for? Of two that are equal the later one counts. */
+/* A key of the outermost object: has it been asked for? Of two that are equal the later one counts, and so does that of
+ * a class, there and in what was asked for. */
 static void note_key(struct parser *p)
 {
         struct outline *outline = p->check->outline;
 
-        if (!outline || p->depth != 1)
+        if (!outline || p->depth > 2)
                 return;
+        if (p->depth == 2) {
+                if (p->item && text_is(&p->key, CLASS_KEY))
+                        p->item->class_name = (struct raw_text){ 0 };
+                return;
+        }
         p->item = NULL;
+        if (text_is(&p->key, CLASS_KEY))
+                outline->class_name = (struct raw_text){ 0 };
         for (int i = 0; i < outline->count; i++)
                 if (text_is(&p->key, outline->items[i].name)) {
                         p->item = &outline->items[i];
