@@ -63,22 +63,26 @@ static int read_count(struct parser *p, char end_byte, uint32_t *ret)
         return 0;
 }
 
-/* LENGTH:"bytes". When building, the closing quote makes room for the zero. */
+/* LENGTH:"bytes". When building, the closing quote makes room for the zero. Of what is incomplete the size may
+ * be known; then the bytes go on to the end. */
 static int read_quoted(struct parser *p, const char **ret_bytes, uint32_t *ret_size)
 {
         uint32_t size;
-        int error = read_count(p, ':', &size);
+        int error;
 
+        *ret_bytes = p->end;
+        *ret_size = 0;
+        error = read_count(p, ':', &size);
         if (!error)
                 error = expect(p, "\"", 1);
         if (error)
                 return error;
+        *ret_bytes = p->at;
+        *ret_size = size;
         if (size >= (size_t)(p->end - p->at)) {
                 p->at = p->end;
                 return -EAGAIN;
         }
-        *ret_bytes = p->at;
-        *ret_size = size;
         p->at += size;
         if (*p->at != '"')
                 return -EBADMSG;
@@ -153,11 +157,25 @@ static int check_class_name(const char *name, size_t size)
         return 0;
 }
 
+/* How much of a text is there. */
+static size_t size_there(const struct parser *p, const char *bytes, uint32_t size)
+{
+        return size < (size_t)(p->end - bytes) ? size : (size_t)(p->end - bytes);
+}
+
 static int read_class(struct parser *p, const char **ret_name, uint32_t *ret_size)
 {
-        int error = read_quoted(p, ret_name, ret_size);
+        size_t there;
+        int error;
 
-        return error ? error : check_class_name(*ret_name, *ret_size);
+        if (p->at < p->end && *p->at == '0')
+                return -EBADMSG;
+        error = read_quoted(p, ret_name, ret_size);
+        there = size_there(p, *ret_name, *ret_size);
+        /* Of a name that is incomplete the beginning must be right. */
+        if (error && there == 0)
+                return error;
+        return check_class_name(*ret_name, there) ? -EBADMSG : error;
 }
 
 /* A property of the outermost object: has it been asked for? */
@@ -290,18 +308,35 @@ static int read_opaque(struct parser *p)
         return 0;
 }
 
+/* CLASS:CASE, @size bytes, of which so many are there. */
+static int check_enum_name(const char *both, size_t size, size_t there, const char *colon)
+{
+        size_t class_size = colon ? (size_t)(colon - both) : there;
+        size_t case_there = colon ? there - class_size - 1 : 0;
+
+        if (size < 3 || class_size + 2 > size || (there > 0 && check_class_name(both, class_size) < 0))
+                return -EBADMSG;
+        return case_there > 0 ? check_class_name(colon + 1, case_there) : 0;
+}
+
 static int read_enum(struct parser *p)
 {
         const char *both, *colon;
         uint32_t size;
-        int error = read_quoted(p, &both, &size);
+        size_t there;
+        int error;
 
+        if (p->at < p->end && *p->at == '0')
+                return -EBADMSG;
+        error = read_quoted(p, &both, &size);
+        if (error && size == 0)
+                return error;
+        there = size_there(p, both, size);
+        colon = memchr(both, ':', there);
+        if (check_enum_name(both, size, there, colon) < 0)
+                return -EBADMSG;
         if (error)
                 return error;
-        colon = memchr(both, ':', size);
-        if (!colon || colon == both + size - 1 || check_class_name(both, (size_t)(colon - both)) < 0 ||
-            check_class_name(colon + 1, (size_t)(both + size - colon - 1)) < 0)
-                return -EBADMSG;
         error = expect(p, ";", 1);
         if (error || !p->builder)
                 return error;
@@ -314,14 +349,17 @@ static int read_enum(struct parser *p)
 static int read_reference(struct parser *p, bool is_object)
 {
         uint32_t number;
-        int error = read_count(p, ';', &number);
+        int error;
 
+        if (p->at < p->end && *p->at == '0')
+                return -EBADMSG;
+        error = read_count(p, ';', &number);
         if (error)
                 return error;
         p->check->has_references = true;
         if (p->builder)
                 slots_add(&p->slots, p->builder, number, is_object);
-        return number == 0 ? -EBADMSG : 0;
+        return 0;
 }
 
 static int read_scalar(struct parser *p, char kind)
