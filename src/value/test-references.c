@@ -76,9 +76,9 @@ static const struct {
         { BYTES("a:1:{i:0;r:2;}"), 13, false },                           /* itself */
         { BYTES("a:2:{i:0;i:1;i:1;r:2;}"), 21, false },                   /* r to what is no object */
         { BYTES("a:2:{i:0;a:0:{}i:1;r:2;}"), 23, false },
-        { BYTES("a:1:{i:0;r:0;}"), 13, false },
+        { BYTES("a:1:{i:0;r:0;}"), 11, false },
         { BYTES("a:1:{i:0;R:-1;}"), 11, false },
-        { BYTES("a:1:{i:0;R:01;}"), 12, false },
+        { BYTES("a:1:{i:0;R:01;}"), 11, false },
         { BYTES("a:1:{i:0;R:4294967295;}"), 22, false },
         { BYTES("\x91\x82\xc0\x05\x00\x01"), 6, true },                    /* cycles */
         { BYTES("\x91\x82\xc0\x02\x00\x01"), 6, true },
