@@ -1,6 +1,6 @@
-/* RFC 8259, from its grammar: every production in every place, and every kind of damage to each; what is right is taken,
- * what is wrong refused, and what the RFC leaves open is decided here, once. jansson and PHP are asked the same and must
- * say the same, also what value it is; where they differ, the case says so. */
+/* RFC 8259, from its grammar: every production in every place, and every kind of damage to each; what is right is
+ * taken, what is wrong refused, and what the RFC leaves open is decided here, once. jansson and PHP are asked the
+ * same and must say the same, also what value it is; where they differ, the case says so. */
 #include "interop/php.h"
 #include "interop/walk.h"
 #include "support/suite.h"
@@ -112,7 +112,7 @@ static void add_numbers(void)
                          { "00", WRONG }, { "012", WRONG }, { "0x1F", WRONG }, { "1_0", WRONG }, { "1 0", WRONG },
                          { "\xd9\xa1", WRONG } },
           fractions[] = { { "", RIGHT }, { ".0", RIGHT }, { ".250", RIGHT }, { ".", WRONG }, { ".5.5", WRONG },
-                          { ",5", WRONG }, { ". 5", WRONG }, { ".-5", WRONG } },
+                          { ". 5", WRONG }, { ".-5", WRONG } },
           exponents[] = { { "", RIGHT },   { "e2", RIGHT },  { "E2", RIGHT },   { "e+2", RIGHT },  { "E-2", RIGHT },
                           { "e00", RIGHT }, { "e", WRONG },  { "e+", WRONG },   { "E-", WRONG },   { "e2e2", WRONG },
                           { "e1.5", WRONG }, { "ee2", WRONG }, { "e+-2", WRONG }, { "e 2", WRONG }, { "p2", WRONG } };
@@ -127,7 +127,7 @@ static void add_numbers(void)
                                         bool is_zero = s == 1 && i == 0 && f == 0 && e == 0;
 
                                         /* No digit at all is no number, and an empty array. */
-                                        if (wrongs > 1 || (s == 0 && i == 4 && f == 0 && e == 0) || strcmp(fractions[f].text, ",5") == 0)
+                                        if (wrongs > 1 || (s == 0 && i == 4 && f == 0 && e == 0))
                                                 continue;
                                         snprintf(text, sizeof text, "[%s%s%s%s]", signs[s].text, integers[i].text,
                                                  fractions[f].text, exponents[e].text);
@@ -304,7 +304,8 @@ static const struct {
 } structures[] = {
         { RIGHT, "[]" },        { RIGHT, "{}" },           { RIGHT, "[[]]" },        { RIGHT, "[{}]" },
         { RIGHT, "{\"\":{}}" }, { RIGHT, "[[],[]]" },      { RIGHT, "[{},{}]" },     { RIGHT, "{\"a\":1,\"b\":2}" },
-        { RIGHT, "[[[[]]]]" },  { RIGHT, "{\"a\":[]}" },   { RIGHT, "{\"a\":[{}]}" }, { RIGHT, "[1,\"a\",null,true,{}]" },
+        { RIGHT, "[[[[]]]]" },  { RIGHT, "{\"a\":[]}" },   { RIGHT, "{\"a\":[{}]}" },
+        { RIGHT, "[1,\"a\",null,true,{}]" },
         { RIGHT, "{\"a\":1,\"a\":2}" },                    { RIGHT, "{\"a\":1,\"b\":2,\"a\":3}" },
         { RIGHT, "{\"a\":1,\"\\u0061\":2}" },              { RIGHT, "{\"0\":1,\"1\":2}" },
         { RIGHT, "{\"1\":1,\"01\":2,\"-1\":3}" },          { RIGHT, "{\"__class\":\"X\",\"a\":1}" },
@@ -353,7 +354,8 @@ static void add_structures(void)
 
 /* A text whose every proper prefix is incomplete; with something behind it, it is wrong. */
 static const char *const wholes[] = {
-        "[]", "{}", "\"\"", "\"a\\n\\u00e9\\ud83c\\udf89\xc3\xa9\xe2\x82\xac\xf0\x9f\x8e\x89\"", "true", "false", "null",
+        "[]", "{}", "\"\"", "\"a\\n\\u00e9\\ud83c\\udf89\xc3\xa9\xe2\x82\xac\xf0\x9f\x8e\x89\"", "true",
+        "false", "null",
         "[0,-1,2.5,1e5,1E-5,[],{}]", "{\"a\":1,\"b\":[true,false,null],\"c\":{\"d\":\"e\"}}",
         " [ 1 , { \"a\" : [ ] , \"b\" : \"\" } , -0.0e+1 ]", "\t{\n\"__class\":\"A\\\\B\",\r\"x\":[[[[\"\"]]]]}",
 };
@@ -417,17 +419,17 @@ static void check_ferry(const struct text *text, int error, const char *about)
         char *whole;
         size_t size;
 
-        ck_assert_msg((error == 0) == (text->verdict == RIGHT), "%s: ferry says %d: %s", text->what, error, about);
+        SUITE_CHECK((error == 0) == (text->verdict == RIGHT), "%s: ferry says %d: %s", text->what, error, about);
         if (text->flags & LIMIT)
-                ck_assert_msg(error == -EMSGSIZE, "%s: ferry says %d: %s", text->what, error, about);
+                SUITE_CHECK(error == -EMSGSIZE, "%s: ferry says %d: %s", text->what, error, about);
         else if (text->flags & ENDS_EARLY)
-                ck_assert_msg(error == -EAGAIN, "%s: ferry says %d: %s", text->what, error, about);
+                SUITE_CHECK(error == -EAGAIN, "%s: ferry says %d: %s", text->what, error, about);
         else if (error)
-                ck_assert_msg(error == -EAGAIN || error == -EBADMSG, "%s: ferry says %d: %s", text->what, error, about);
+                SUITE_CHECK(error == -EAGAIN || error == -EBADMSG, "%s: ferry says %d: %s", text->what, error, about);
         if (error != -EAGAIN)
                 return;
         completion = complete(ferry_codec_json(), text->bytes, text->size, &whole, &size);
-        ck_assert_msg(completion == COMPLETED, "%s: nothing completes %s", text->what, about);
+        SUITE_CHECK(completion == COMPLETED, "%s: nothing completes %s", text->what, about);
         free(whole);
 }
 
@@ -438,13 +440,14 @@ static void check_jansson(const struct text *text, const char *walked, size_t wa
         size_t size;
         char *other;
 
-        ck_assert_msg(!json == !is_expected, "%s: jansson says %s: %s", text->what, json ? "yes" : "no", about);
+        SUITE_CHECK(!json == !is_expected, "%s: jansson says %s: %s", text->what, json ? "yes" : "no", about);
         if (json && walked) {
                 other = walk_jansson(json, &size);
                 if (!(text->flags & OTHER_JANSSON))
                         check_same("jansson", about, walked, walked_size, other, size);
                 else
-                        ck_assert_msg(size != walked_size || memcmp(walked, other, size) != 0, "no difference: %s", about);
+                        SUITE_CHECK(size != walked_size || memcmp(walked, other, size) != 0, "no difference: %s",
+                                    about);
                 free(other);
         }
         json_decref(json);
@@ -455,7 +458,7 @@ static void check_php(const struct text *text, const ferry_value *value, const s
         size_t size;
         char *walked;
 
-        ck_assert_msg(answer->is_taken == (text->verdict == RIGHT && !(text->flags & NOT_PHP)), "%s: PHP says %s: %s",
+        SUITE_CHECK(answer->is_taken == (text->verdict == RIGHT && !(text->flags & NOT_PHP)), "%s: PHP says %s: %s",
                       text->what, answer->is_taken ? "yes" : "no", about);
         if (!value || !answer->is_taken)
                 return;
@@ -463,7 +466,7 @@ static void check_php(const struct text *text, const ferry_value *value, const s
         if (!(text->flags & OTHER_PHP))
                 check_same("PHP", about, walked, size, answer->bytes + 1, answer->size - 1);
         else
-                ck_assert_msg(size != answer->size - 1 || memcmp(walked, answer->bytes + 1, size) != 0,
+                SUITE_CHECK(size != answer->size - 1 || memcmp(walked, answer->bytes + 1, size) != 0,
                               "no difference: %s", about);
         free(walked);
 }

@@ -48,9 +48,9 @@ static void check(const struct one *one, const struct answer *answer)
         char *text;
         size_t size;
 
-        ck_assert_msg(is_taken == !error && (one->verdict != LIMITED) == (error != -EMSGSIZE), "%s: ferry says %d (%s)",
+        SUITE_CHECK(is_taken == !error && (one->verdict != LIMITED) == (error != -EMSGSIZE), "%s: ferry says %d (%s)",
                       about, error, one->why ? one->why : "");
-        ck_assert_msg(answer->is_taken == (one->verdict != REFUSED && one->verdict != LAXER), "%s: PHP says %s (%s)",
+        SUITE_CHECK(answer->is_taken == (one->verdict != REFUSED && one->verdict != LAXER), "%s: PHP says %s (%s)",
                       about, answer->is_taken ? show(answer->bytes, answer->size) : "no", one->why ? one->why : "");
         if (error || !answer->is_taken)
                 return;
@@ -58,7 +58,7 @@ static void check(const struct one *one, const struct answer *answer)
         if (one->verdict == TAKEN)
                 check_same("a case", about, text, size, answer->bytes, answer->size);
         else
-                ck_assert_msg(size != answer->size || memcmp(text, answer->bytes, size) != 0, "%s: no difference (%s)",
+                SUITE_CHECK(size != answer->size || memcmp(text, answer->bytes, size) != 0, "%s: no difference (%s)",
                               about, one->why);
         free(text);
 }

@@ -97,7 +97,8 @@ bool php_run(struct php *php, const char *test, const char *extension)
                 is_there = false;
         }
         if (!is_there)
-                printf("%s: there is no php%s%s: skipped\n", test, extension ? " with " : "", extension ? extension : "");
+                printf("%s: there is no php%s%s: skipped\n", test, extension ? " with " : "",
+                       extension ? extension : "");
         fflush(stdout);
         return is_there;
 }
@@ -106,12 +107,12 @@ void php_next(struct php *php, struct answer *ret)
 {
         uint32_t length;
 
-        ck_assert_msg(php->size - php->at >= 6, "PHP ended before question %d", php->taken);
+        SUITE_CHECK(php->size - php->at >= 6, "PHP ended before question %d", php->taken);
         memcpy(&length, php->answers + php->at + 1, 4);
         *ret = (struct answer){ .is_taken = php->answers[php->at], .bytes = php->answers + php->at + 5,
                                 .size = le32toh(length) };
         php->at += ret->size + 6;
-        ck_assert_msg(php->at <= php->size, "PHP ended within answer %d", php->taken);
+        SUITE_CHECK(php->at <= php->size, "PHP ended within answer %d", php->taken);
         php->taken++;
 }
 
@@ -136,13 +137,14 @@ const char *show(const void *bytes, size_t size)
         return text[turn];
 }
 
-void check_same(const char *what, const char *about, const void *bytes, size_t size, const void *other, size_t other_size)
+void check_same(const char *what, const char *about, const void *bytes, size_t size, const void *other,
+                size_t other_size)
 {
         size_t same = 0;
 
         while (same < size && same < other_size && ((const char *)bytes)[same] == ((const char *)other)[same])
                 same++;
-        ck_assert_msg(same == size && same == other_size, "%s: %s\nfrom %zu:\n%s\n%s", what, about, same,
+        SUITE_CHECK(same == size && same == other_size, "%s: %s\nfrom %zu:\n%s\n%s", what, about, same,
                       show(bytes, same + 50 < size ? same + 50 : size),
                       show(other, same + 50 < other_size ? same + 50 : other_size));
 }

@@ -1,5 +1,5 @@
-/* Asking PHP: questions are gathered, one PHP process (values.php) answers them all, the answers are taken one after the
- * other. */
+/* Asking PHP: questions are gathered, one PHP process (values.php) answers them all, the answers are taken one after
+ * the other. */
 #pragma once
 
 #include <stdbool.h>
@@ -34,4 +34,5 @@ void php_end(struct php *php);
 const char *show(const void *bytes, size_t size);
 
 /* Ours and PHP's must be the same. */
-void check_same(const char *what, const char *about, const void *bytes, size_t size, const void *other, size_t other_size);
+void check_same(const char *what, const char *about, const void *bytes, size_t size, const void *other,
+                size_t other_size);

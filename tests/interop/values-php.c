@@ -49,7 +49,8 @@ static size_t make_text(struct maker *maker, char *text)
 {
         static const char *const pieces[] = { "a", "/", "\"", "\\", "\n", "\x7f", "\x1f", "\xc3\xa9", "\xdf\xbf",
                                               "\xe2\x80\xa7", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x82\xac",
-                                              "\xef\xbf\xbf", "\xf0\x9f\x8e\x89", "\xf4\x8f\xbf\xbf", "'", "<", "\t", "\b" };
+                                              "\xef\xbf\xbf", "\xf0\x9f\x8e\x89", "\xf4\x8f\xbf\xbf", "'", "<", "\t",
+                                              "\b" };
         unsigned count = next(maker, 8) ? next(maker, 12) : next(maker, 80);
         size_t size = 0;
 
@@ -218,7 +219,7 @@ static ferry_value *make(struct maker *maker)
         maker->keys = maker->cases = 0;
         maker->builder = ferry_builder_new();
         make_value(maker, 0);
-        ck_assert_int_eq(ferry_builder_finish(maker->builder, &value), 0);
+        SUITE_CHECK(ferry_builder_finish(maker->builder, &value) == 0, "a value that cannot be built");
         return value;
 }
 
@@ -241,7 +242,7 @@ static void check_value(const char *what, const ferry_value *value, enum walk_as
         size_t mark = as >= WALK_JSON, size;
         char *text;
 
-        ck_assert_msg(answer->is_taken && answer->size > 0, "%s: PHP refuses %s", what, about);
+        SUITE_CHECK(answer->is_taken && answer->size > 0, "%s: PHP refuses %s", what, about);
         if (mark && *answer->bytes == 'A')
                 as = WALK_JSON_ARRAYS;
         text = walk_value(value, as, &size);
@@ -265,7 +266,7 @@ START_TEST(php_reads_what_ferry_writes)
         for (int i = 0; i < count; i++) {
                 FERRY_AUTO(ferry_value) value = make(&maker);
 
-                ck_assert_int_eq(ferry_codec_encode(codec_of(maker.format), value, &bytes, &size), 0);
+                SUITE_CHECK(ferry_codec_encode(codec_of(maker.format), value, &bytes, &size) == 0, "not written");
                 php_ask(&php, read[_i], bytes, size);
                 php_ask(&php, write[_i], bytes, size);
                 free(bytes);
@@ -275,7 +276,7 @@ START_TEST(php_reads_what_ferry_writes)
         for (int i = 0; i < count; i++) {
                 FERRY_AUTO(ferry_value) value = make(&again);
 
-                ck_assert_int_eq(ferry_codec_encode(codec_of(maker.format), value, &bytes, &size), 0);
+                SUITE_CHECK(ferry_codec_encode(codec_of(maker.format), value, &bytes, &size) == 0, "not written");
                 php_next(&php, &answer);
                 check_value("ferry, then PHP", value, _i == JSON ? WALK_JSON_WRITTEN : WALK_PHP, &answer,
                             show(bytes, size));
@@ -295,9 +296,9 @@ static void check_read(enum format format, const char *bytes, size_t size, const
         void *again;
         int error = ferry_codec_decode(codec_of(format), bytes, size, &value, &offset);
 
-        ck_assert_msg(error == 0, "ferry refuses (%d) %s", error, show(bytes, offset));
+        SUITE_CHECK(error == 0, "ferry refuses (%d) %s", error, show(bytes, offset));
         check_value("PHP, then ferry", value, format == JSON ? WALK_JSON : WALK_PHP, answer, show(bytes, size));
-        ck_assert_int_eq(ferry_codec_encode(codec_of(format), value, &again, &again_size), 0);
+        SUITE_CHECK(ferry_codec_encode(codec_of(format), value, &again, &again_size) == 0, "ferry: not written");
         check_same("PHP, then ferry again", "", expected, expected_size, again, again_size);
         free(again);
 }
@@ -362,9 +363,9 @@ START_TEST(references_mean_what_php_means)
                 size_t size;
 
                 php_next(&makes, &bytes);
-                ck_assert_msg(ferry_codec_decode(ferry_codec_php(), bytes.bytes, bytes.size, &value, NULL) == 0, "%s",
+                SUITE_CHECK(ferry_codec_decode(ferry_codec_php(), bytes.bytes, bytes.size, &value, NULL) == 0, "%s",
                               show(bytes.bytes, bytes.size));
-                ck_assert_int_eq(ferry_codec_encode(ferry_codec_php(), value, &again, &size), 0);
+                SUITE_CHECK(ferry_codec_encode(ferry_codec_php(), value, &again, &size) == 0, "ferry: not written");
                 php_ask(&reads, 'V', bytes.bytes, bytes.size);
                 php_ask(&reads, 'V', again, size);
                 free(again);
@@ -375,7 +376,8 @@ START_TEST(references_mean_what_php_means)
                 FERRY_AUTO(ferry_value) value = NULL;
 
                 php_next(&makes, &bytes);
-                ck_assert_int_eq(ferry_codec_decode(ferry_codec_php(), bytes.bytes, bytes.size, &value, NULL), 0);
+                SUITE_CHECK(ferry_codec_decode(ferry_codec_php(), bytes.bytes, bytes.size, &value, NULL) == 0,
+                            "refused");
                 php_next(&reads, &answer);
                 check_value("references", value, WALK_PHP, &answer, show(bytes.bytes, bytes.size));
                 php_next(&reads, &answer);
@@ -428,7 +430,7 @@ static size_t make_damaged(struct maker *maker, char bytes[DAMAGED_MAX])
         size_t size;
         void *whole;
 
-        ck_assert_int_eq(ferry_codec_encode(codec_of(maker->format), value, &whole, &size), 0);
+        SUITE_CHECK(ferry_codec_encode(codec_of(maker->format), value, &whole, &size) == 0, "ferry: not written");
         /* Whether an enum has a case is nothing that ferry asks. */
         if (size >= DAMAGED_MAX - 4 || has(whole, size, "E:"))
                 size = 0;
@@ -525,13 +527,13 @@ START_TEST(damaged_bytes)
                 if (size == 0)
                         continue;
                 error = ferry_codec_decode(codec_of(maker.format), bytes, size, &value, &offset);
-                ck_assert(error == 0 || error == -EAGAIN || error == -EBADMSG);
-                ck_assert_msg(answer.is_taken || error, "PHP refuses %s", show(bytes, size));
+                SUITE_CHECK(error == 0 || error == -EAGAIN || error == -EBADMSG, "%d", error);
+                SUITE_CHECK(answer.is_taken || error, "PHP refuses %s", show(bytes, size));
                 if (!error && (_i == PHP || !has_minus_zero(bytes, size)))
                         check_value("damaged", value, _i == JSON ? WALK_JSON : WALK_PHP_CLASSLESS, &answer,
                                     show(bytes, size));
                 if (error && answer.is_taken) {
-                        ck_assert_msg(_i == PHP && error == -EBADMSG && laxity(bytes, size, offset),
+                        SUITE_CHECK(_i == PHP && error == -EBADMSG && laxity(bytes, size, offset),
                                       "ferry refuses (%d, at %zu) %s", error, offset, show(bytes, size));
                         lax++;
                 }

@@ -136,14 +136,14 @@ final class Maker
 
             return substr($string, 0, $length);
         }
-        $string = '';
-        while ($length-- > 0) {
+        static $characters = [];
+        while (count($characters) < 20000) {
             $point = [mt_rand(0, 0x7f), mt_rand(0x80, 0x7ff), mt_rand(0x2000, 0x2030), mt_rand(0xe000, 0xffff),
                 mt_rand(0x10000, 0x10ffff)][mt_rand(0, 4)];
-            $string .= self::utf8($point);
+            $characters[] = self::utf8($point);
         }
 
-        return $string;
+        return implode('', array_slice($characters, mt_rand(0, 19600), $length));
     }
 
     private static function utf8(int $point): string

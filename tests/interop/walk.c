@@ -1,5 +1,5 @@
-/* By recursion, since what is compared is never deep, and as plainly as possible: this is what the codecs are judged by.
- * It does not use what they use (mangling, decimal keys). */
+/* By recursion, since what is compared is never deep, and as plainly as possible: this is what the codecs are judged
+ * by. It does not use what they use (mangling, decimal keys). */
 #include "interop/walk.h"
 #include "support/suite.h"
 

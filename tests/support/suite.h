@@ -20,6 +20,13 @@ int suite_run(const char *name, const struct suite_test *tests, size_t count);
 /* @count, where FERRY_LONG is set (by `make check-long`); else a tenth of it. */
 size_t suite_scale(size_t count);
 
+/* ck_assert writes into a pipe each time, also where all is well: too slow for what is asked so often. */
+#define SUITE_CHECK(condition, ...)                     \
+        do {                                            \
+                if (!(condition))                       \
+                        ck_abort_msg(__VA_ARGS__);      \
+        } while (0)
+
 #define SUITE_MAIN(name, tests)                                                         \
         int main(void)                                                                  \
         {                                                                               \

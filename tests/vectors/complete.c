@@ -1,5 +1,5 @@
-/* Byte by byte, the first that the codec does not call wrong; back where none is left. The bytes to be tried are what the
- * formats are made of, so that strings, numbers and containers end as soon as they can. */
+/* Byte by byte, the first that the codec does not call wrong; back where none is left. The bytes to be tried are what
+ * the formats are made of, so that strings, numbers and containers end as soon as they can. */
 #include "vectors/complete.h"
 
 #include <errno.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 
 enum {
-        FOLLOWING_MAX = 2500,   /* bytes */
-        TRIES_MAX = 60000,
+        FOLLOWING_MAX = 600,    /* bytes */
+        TRIES_MAX = 20000,
         PROBE = 1 << 16,
 };
 
