@@ -21,6 +21,9 @@ struct parser {
         struct raw_text key;    /* the last one */
         struct outline_item *item;      /* what was asked for, of which the value comes now */
         bool is_map[DEPTH_MAX];
+        /* Of maps that are only looked at: with both they are objects that no builder takes. */
+        bool has_class[DEPTH_MAX];
+        bool has_zero_name[DEPTH_MAX];
 };
 
 /* Whether bytes begin a UTF-8 sequence: its length; 0 if not; -1 if more bytes are needed to tell. */
@@ -236,16 +239,20 @@ static bool text_is(const struct raw_text *text, const char *other)
         return size == strlen(other) && memcmp(unescaped, other, size) == 0;
 }
 
-/* A string in the outermost object, or one that names the class of an object right in that. */
+/* A string; what is asked for is one in the outermost object, or that names the class of an object right in that. */
 static void note_string(struct parser *p, const struct raw_text *string)
 {
         struct outline *outline = p->check->outline;
         bool is_class;
 
-        if (!outline || p->depth == 0 || p->depth > 2 || !p->is_map[p->depth - 1] || !p->is_map[0])
+        if (p->depth == 0 || !p->is_map[p->depth - 1])
                 return;
-        /* An empty text names no class. */
+        /* An empty one names no class, as in builder_name_class(). */
         is_class = string->size > 0 && text_is(&p->key, CLASS_KEY);
+        if (is_class)
+                p->has_class[p->depth - 1] = true;
+        if (!outline || p->depth > 2 || !p->is_map[0])
+                return;
         if (p->depth == 1 && is_class)
                 outline->class_name = *string;
         else if (p->depth == 1 && p->item)
@@ -315,7 +322,9 @@ static int open_container(struct parser *p)
 {
         if (p->depth == DEPTH_MAX)
                 return -EMSGSIZE;
-        p->is_map[p->depth++] = *p->at == '{';
+        p->is_map[p->depth] = *p->at == '{';
+        p->has_class[p->depth] = false;
+        p->has_zero_name[p->depth++] = false;
         if (p->builder)
                 builder_open(p->builder, *p->at == '{' ? FERRY_VALUE_MAP : FERRY_VALUE_LIST, NULL, 0);
         p->at++;
@@ -360,21 +369,26 @@ static int read_value(struct parser *p)
         return *p->at == '-' || (*p->at >= '0' && *p->at <= '9') ? read_number(p) : -EBADMSG;
 }
 
-/* A key of the outermost object: has it been asked for? Of two that are equal the later one counts, and so does that of
- * a class, there and in what was asked for. */
+/* A key; of the outermost object: has it been asked for? Of two that are equal the later one counts, and so does that
+ * of a class, anywhere. */
 static void note_key(struct parser *p)
 {
         struct outline *outline = p->check->outline;
+        bool is_class = text_is(&p->key, CLASS_KEY);
 
+        if (is_class)
+                p->has_class[p->depth - 1] = false;
+        if (p->key.size >= 6 && memcmp(p->key.bytes, "\\u0000", 6) == 0)
+                p->has_zero_name[p->depth - 1] = true;
         if (!outline || p->depth > 2)
                 return;
         if (p->depth == 2) {
-                if (p->item && text_is(&p->key, CLASS_KEY))
+                if (p->item && is_class)
                         p->item->class_name = (struct raw_text){ 0 };
                 return;
         }
         p->item = NULL;
-        if (text_is(&p->key, CLASS_KEY))
+        if (is_class)
                 outline->class_name = (struct raw_text){ 0 };
         for (int i = 0; i < outline->count; i++)
                 if (text_is(&p->key, outline->items[i].name)) {
@@ -407,14 +421,17 @@ static int read_key(struct parser *p)
         return p->at == p->end ? -EAGAIN : 0;
 }
 
-static void close_container(struct parser *p)
+static int close_container(struct parser *p)
 {
+        if (!p->builder && p->has_class[p->depth - 1] && p->has_zero_name[p->depth - 1])
+                return -EBADMSG;
         p->at++;
         if (p->builder && p->is_map[p->depth - 1])
                 builder_name_class(p->builder, CLASS_KEY);
         if (p->builder)
                 builder_close(p->builder, false);
         p->depth--;
+        return 0;
 }
 
 static int parse(struct parser *p)
@@ -429,7 +446,9 @@ static int parse(struct parser *p)
                 if (p->at == p->end)
                         return -EAGAIN;
                 if (depth > 0 && *p->at == (p->is_map[depth - 1] ? '}' : ']')) {
-                        close_container(p);
+                        error = close_container(p);
+                        if (error)
+                                return error;
                         is_first = false;
                         skip_blanks(p);
                         continue;
