@@ -230,6 +230,17 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         return code;
 }
 
+/* Whether what stands at @at belongs to the class of the outermost object, and not to a text in it. */
+static bool is_in_class(const char *bytes, const char *at)
+{
+        static const char json[] = "{\"__class\":\"";
+        const char *name = bytes[0] == 'O'                             ? memchr(bytes, '"', (size_t)(at - bytes)) :
+                           strncmp(bytes, json, sizeof json - 1) == 0 ? bytes + sizeof json - 2 :
+                                                                        NULL;
+
+        return name && name < at && !memchr(name + 1, '"', (size_t)(at - name - 1));
+}
+
 /* The beginning of an envelope, as PHP's library writes it: class, then id. */
 static void peek(const char *bytes, size_t size, struct incoming *ret)
 {
@@ -248,7 +259,7 @@ static void peek(const char *bytes, size_t size, struct incoming *ret)
                 const char *mark = memmem(bytes, size < 256 ? size : 256, marks[i].text, strlen(marks[i].text));
                 const char *id, *quote;
 
-                if (!mark)
+                if (!mark || !is_in_class(bytes, mark))
                         continue;
                 id = mark + strlen(marks[i].text);
                 if (bytes[0] == 'O') {
