@@ -51,7 +51,7 @@ struct ferry_stream {
 struct ferry_session_options {
         size_t size;
         unsigned dialect;               /* (FERRY_DIALECT_AUTO) */
-        const ferry_codec *codec;       /* (ferry: msgpack; stream-ipc: php) */
+        const ferry_codec *codec;       /* (ferry: msgpack; stream-ipc: php; msgpack is not for that) */
         const char *root;               /* stream-ipc: the namespace of its own classes ("StreamIpc") */
         ferry_id_fn *make_id;           /* stream-ipc: ids for requests ("PID.COUNTER") */
         void *make_id_userdata;

@@ -24,6 +24,8 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
         wire->is_codec_fixed = options->codec != NULL;
         if (options->dialect == FERRY_DIALECT_AUTO)
                 return 0;
+        if (options->dialect == FERRY_DIALECT_STREAM_IPC && options->codec == ferry_codec_msgpack())
+                return error_set(error, -EINVAL, "stream-ipc has no codec msgpack: php, json, or one of your own");
         for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
                 if (dialects[i]->number == options->dialect) {
                         wire->dialect = dialects[i];

@@ -39,9 +39,15 @@ static bool can_begin(const char *bytes, size_t size)
         return at == size || bytes[at] == '"';
 }
 
+/* The session's codec, or NULL: msgpack is what the program wants if it comes to be the other dialect. */
+static const ferry_codec *session_codec(const struct wire *wire)
+{
+        return wire->codec == ferry_codec_msgpack() ? NULL : wire->codec;
+}
+
 static const ferry_codec *codec_of(const struct wire *wire, const char *payload, size_t size)
 {
-        if (wire->codec && wire->is_codec_fixed)
+        if (session_codec(wire) && wire->is_codec_fixed)
                 return wire->codec;
         return size > 0 && payload[0] == '{' ? ferry_codec_json() : ferry_codec_php();
 }
@@ -223,7 +229,7 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         ret->codec = codec;
         ret->body_size = size;
         code = read_outline(wire, &outline, payload, ret, error);
-        if (code == 0 && !wire->is_codec_fixed) {
+        if (code == 0 && (!wire->is_codec_fixed || !session_codec(wire))) {
                 wire->codec = codec;
                 wire->is_codec_fixed = true;
         }
@@ -418,7 +424,7 @@ static int encode(struct wire *wire, struct buffer *buffer, const struct outgoin
 
 static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
 {
-        const ferry_codec *codec = wire->codec ? wire->codec : ferry_codec_php();
+        const ferry_codec *codec = session_codec(wire) ? wire->codec : ferry_codec_php();
         struct brief brief;
         int code;
 
