@@ -58,12 +58,18 @@ static bool grow_large(struct frame_reader *reader, size_t capacity)
         return true;
 }
 
+/* Whether what comes belongs to a large payload. One that is whole may not have been taken yet. */
+static bool is_filling_large(const struct frame_reader *reader)
+{
+        return reader->large && reader->large_filled < reader->large_size;
+}
+
 void *frame_reserve(struct frame_reader *reader, size_t *ret_size)
 {
         void *room;
 
         let_go(reader);
-        if (reader->large) {
+        if (is_filling_large(reader)) {
                 if (reader->large_filled == reader->large_capacity && !grow_large(reader, reader->large_capacity * 2))
                         return NULL;
                 *ret_size = reader->large_capacity - reader->large_filled;
@@ -78,7 +84,7 @@ void *frame_reserve(struct frame_reader *reader, size_t *ret_size)
 
 void frame_commit(struct frame_reader *reader, size_t size)
 {
-        if (reader->large) {
+        if (is_filling_large(reader)) {
                 reader->large_filled += size;
                 return;
         }
@@ -121,7 +127,7 @@ static int fail(struct frame_reader *reader, int error)
 
 static int give_large(struct frame_reader *reader, struct frame *ret)
 {
-        if (reader->large_filled < reader->large_size)
+        if (is_filling_large(reader))
                 return 0;
         *ret = (struct frame){ .event = FRAME_WHOLE, .bytes = large_bytes(reader), .size = reader->large_size,
                                .block = reader->large };
