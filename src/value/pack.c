@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *wrong(ferry_builder *builder, const char *format, const char *at)
@@ -119,7 +118,7 @@ static const char *add_number(ferry_builder *builder, const char *format, const 
 {
         bool is_double;
         const char *end = read_literal_number(at, &is_double);
-        long long integer;
+        int64_t integer;
 
         if (!end || (is_double && is_key))
                 return wrong(builder, format, at);
@@ -127,9 +126,7 @@ static const char *add_number(ferry_builder *builder, const char *format, const 
                 builder_add_double(builder, number_parse(at, (size_t)(end - at)));
                 return end;
         }
-        errno = 0;
-        integer = strtoll(at, NULL, 10);
-        if (errno)
+        if (!read_literal_integer(at, &integer))
                 return wrong(builder, format, at);
         if (is_key)
                 builder_key_int(builder, integer);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *skip_word(const char *at)
@@ -90,6 +91,12 @@ const char *read_literal_number(const char *at, bool *ret_is_double)
         return at;
 }
 
+bool read_literal_integer(const char *at, int64_t *ret)
+{
+        errno = 0;
+        *ret = strtoll(at, NULL, 10);
+        return errno == 0;
+}
 
 void text_init(struct text *text)
 {

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Arguments, in a struct so that functions can hand them on and see how far the others have come. */
 struct arguments {
@@ -54,6 +55,8 @@ bool length_is(const struct conversion *conversion, const char *length);
 
 /* [-]digits[.digits][e[+-]digits]; NULL if it is none. */
 const char *read_literal_number(const char *at, bool *ret_is_double);
+/* One that is no double; false if it does not fit. */
+bool read_literal_integer(const char *at, int64_t *ret);
 
 void text_init(struct text *text);
 void text_deinit(struct text *text);

@@ -194,7 +194,7 @@ static const ferry_value *unpack_key(struct unpack *unpack, const ferry_value *c
                 unpack->at = end;
         } else {
                 end = read_literal_number(unpack->at, &is_double);
-                if (!end || is_double || !text_is_integer(unpack->at, (size_t)(end - unpack->at), &key.integer)) {
+                if (!end || is_double || !read_literal_integer(unpack->at, &key.integer)) {
                         mismatch(unpack);
                         return NULL;
                 }
@@ -304,7 +304,7 @@ static void unpack_number(struct unpack *unpack, const ferry_value *value, bool 
         if (is_absent)
                 return;
         if (!is_double && kind == FERRY_VALUE_INT) {
-                if (!text_is_integer(begin, (size_t)(end - begin), &integer) || integer != value->integer)
+                if (!read_literal_integer(begin, &integer) || integer != value->integer)
                         mismatch(unpack);
         } else if ((kind != FERRY_VALUE_INT && kind != FERRY_VALUE_DOUBLE) ||
                    ferry_value_double(value, 0) != number_parse(begin, (size_t)(end - begin)))
