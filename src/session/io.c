@@ -415,8 +415,9 @@ static void finish_input(ferry_session *session)
                 return;
         if (!is_cut && session->end_code == 0 && session->state == SESSION_OPEN && !session->is_output_broken &&
             buffer_size(&session->out) > 0) {
-                session->state = SESSION_DRAINING;
+                /* Before the state says so: requests of which nothing has left are taken back, not sent. */
                 calls_end(session, -ECONNRESET, session->end_sentence ? session->end_sentence : "");
+                session->state = SESSION_DRAINING;
                 loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
                 session_flush_now(session);
                 return;
