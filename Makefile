@@ -4,7 +4,7 @@ MESON ?= meson
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all demo check check-long bench install clean help
+.PHONY: all demo check check-long bench fuzz fuzz-coverage install clean help
 
 all: build/build.ninja
 	@ninja -C build
@@ -26,6 +26,16 @@ check-long:
 	@tools/need.sh build check check-long
 	@tools/check.sh --long
 
+MINUTES ?= 10
+
+fuzz:
+	@tools/need.sh build check fuzz
+	@tools/fuzz.sh $(MINUTES)
+
+fuzz-coverage:
+	@tools/need.sh build check fuzz
+	@tools/fuzz.sh --coverage
+
 bench: build-bench/build.ninja
 	@ninja -C build-bench bench/bench
 	@build-bench/bench/bench
@@ -39,13 +49,14 @@ install: all
 	@DESTDIR=$(DESTDIR) $(MESON) install -C build
 
 clean:
-	rm -rf build build-check build-bench
+	rm -rf build build-check build-bench build-fuzz
 
 help:
 	@echo 'make             build the library, the tool (build/ferry) and the examples (build/examples)'
 	@echo 'make demo        install what is missing, build, and see programs talk'
 	@echo 'make check       install what is missing, and run the tests: gcc, and clang with ASan and UBSan'
 	@echo 'make check-long  the same with larger numbers, many times over'
+	@echo 'make fuzz        run the fuzz targets for MINUTES=10 (tests/fuzz/README.md)'
 	@echo 'make bench       measure against what the kernel alone costs'
 	@echo 'make install     install to $$PREFIX (/usr/local), below $$DESTDIR'
 	@echo 'make clean       remove what was built'

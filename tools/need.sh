@@ -2,7 +2,7 @@
 # See that the tools for building (and checking) are there; install what is missing by apt, saying what.
 # Nothing is asked of the network when nothing is missing.
 #
-#   need.sh [--only-tell] build|check|check-long …
+#   need.sh [--only-tell] build|check|check-long|fuzz …
 set -eu
 
 only_tell=
@@ -22,6 +22,22 @@ clang_sanitizes() {
         clang -fsanitize=address,undefined "$folder/t.c" -o "$folder/t" || status=1
         rm -rf "$folder"
         return $status
+}
+
+# Whether clang has libFuzzer.
+clang_fuzzes() {
+        folder=$(mktemp -d)
+        echo '#include <stddef.h>' >"$folder/t.c"
+        echo 'int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) { return !data && size; }' >>"$folder/t.c"
+        status=0
+        clang -fsanitize=fuzzer "$folder/t.c" -o "$folder/t" || status=1
+        rm -rf "$folder"
+        return $status
+}
+
+# Its tools may have the number of their version behind their names.
+llvm_covers() {
+        command -v llvm-cov || ls /usr/bin/llvm-cov-*
 }
 
 for what in "$@"; do
@@ -51,6 +67,11 @@ for what in "$@"; do
         check-long)
                 need clang-tidy clang-tidy --version
                 need valgrind valgrind --version
+                ;;
+        fuzz)
+                need libclang-rt-14-dev clang_fuzzes
+                need llvm llvm_covers
+                need python3 python3 --version
                 ;;
         esac
 done

@@ -1,0 +1,81 @@
+/* Addresses: their scheme, and opening sessions and services at them where the system refuses whatever would have an
+ * effect. What must hold:
+ *
+ *      - the scheme is that of a model; what has none cannot be opened, with the same error
+ *      - opening fails, with a sentence, and leaves nothing */
+#include "fuzz/fuzz.h"
+
+#include <ferry/ferry.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int judge(enum door_call call, bool is_child)
+{
+        (void)is_child;
+        switch (call) {
+        case DOOR_alloc:
+        case DOOR_alloc_zeroed:
+        case DOOR_realloc:
+        case DOOR_close:
+        case DOOR_epoll_create:
+        case DOOR_epoll_control:
+        case DOOR_epoll_wait:
+        case DOOR_eventfd:
+        case DOOR_map_wiped_on_fork:
+                return 0;
+        default:
+                return -EACCES;
+        }
+}
+
+/* Number, name, what may follow. */
+static int model(const char *text, size_t size)
+{
+        static const char *const names[] = { "unix", "exec", "stdio", "file", "fd" };
+        const char *colon = memchr(text, ':', size);
+        size_t rest = colon ? size - (size_t)(colon - text) - 1 : 0;
+
+        for (int i = 0; colon && i < 5; i++) {
+                if ((size_t)(colon - text) != strlen(names[i]) || memcmp(text, names[i], strlen(names[i])) != 0)
+                        continue;
+                if (i == FERRY_SCHEME_UNIX)
+                        return rest == 0 ? -EINVAL : rest > 107 ? -ENAMETOOLONG : i;
+                return i == FERRY_SCHEME_STDIO && rest > 0 ? -EINVAL : i;
+        }
+        return -EINVAL;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        struct fuzz_mark mark;
+        size_t length = strnlen((const char *)data, size);
+        char *text = fuzz_copy(data, length + 1 <= size ? length + 1 : size);
+        ferry_loop *loop;
+        ferry_session *session;
+        ferry_service *service;
+        int scheme, status;
+
+        text = realloc(text, length + 1);
+        if (!text)
+                abort();
+        text[length] = '\0';
+        mark = fuzz_begin();
+        door_judge = judge;
+        scheme = ferry_address_scheme(text);
+        FUZZ_REQUIRE(scheme == model(text, length), "%s: %d, by the model %d", text, scheme, model(text, length));
+        loop = ferry_loop_new(NULL);
+        session = ferry_session_open(loop, text, NULL);
+        status = ferry_session_status(session);
+        FUZZ_REQUIRE(status < 0, "%s is open", text);
+        FUZZ_REQUIRE(scheme >= 0 || status == scheme, "%s: status %d, scheme %d", text, status, scheme);
+        FUZZ_REQUIRE(*ferry_session_error(session) && strcmp(ferry_session_address(session), text) == 0, "no sentence");
+        service = ferry_service_open(loop, text, NULL);
+        status = ferry_service_status(service);
+        FUZZ_REQUIRE(status < 0 && *ferry_service_error(service), "a service at %s: %d", text, status);
+        ferry_loop_free(loop);
+        free(text);
+        fuzz_end(&mark);
+        return 0;
+}
