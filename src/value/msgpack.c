@@ -262,6 +262,8 @@ static int read_again(struct parser *p, bool is_object)
                 return -EBADMSG;
         if (p->builder)
                 slots_add(&p->slots, p->builder, (uint64_t)head.integer, is_object);
+        else
+                slots_want(&p->slots, (uint64_t)head.integer);
         return 0;
 }
 
@@ -449,7 +451,7 @@ static int parse(struct parser *p)
         return error;
 }
 
-static void init(struct parser *p, const char *bytes, size_t size, struct check *check, ferry_builder *builder)
+static void begin(struct parser *p, const char *bytes, size_t size, struct check *check, ferry_builder *builder)
 {
         p->begin = p->at = (const unsigned char *)bytes;
         p->end = p->begin + size;
@@ -457,7 +459,6 @@ static void init(struct parser *p, const char *bytes, size_t size, struct check 
         p->builder = builder;
         p->unterminated = NULL;
         p->depth = 0;
-        slots_init(&p->slots, builder && check->has_references, size);
 }
 
 static int check(const char *bytes, size_t size, struct check *check)
@@ -466,17 +467,25 @@ static int check(const char *bytes, size_t size, struct check *check)
 
         check->nodes = 0;
         check->has_references = false;
-        init(&p, bytes, size, check, NULL);
+        begin(&p, bytes, size, check, NULL);
+        slots_init(&p.slots, 0, size);
         return parse(&p);
 }
 
 static int decode(char *bytes, size_t size, struct check *check, ferry_builder *builder)
 {
         struct parser p;
-        int error;
+        struct check looked = *check;
+        int error = slots_init(&p.slots, check->has_references ? check->nodes : 0, size);
 
-        init(&p, bytes, size, check, builder);
-        error = parse(&p);
+        /* Which values will be referred to, before anything is built. */
+        begin(&p, bytes, size, &looked, NULL);
+        if (!error && check->has_references)
+                error = parse(&p);
+        begin(&p, bytes, size, &looked, builder);
+        if (!error)
+                error = parse(&p);
+        check->offset = looked.offset;
         slots_deinit(&p.slots);
         return error;
 }

@@ -359,6 +359,8 @@ static int read_reference(struct parser *p, bool is_object)
         p->check->has_references = true;
         if (p->builder)
                 slots_add(&p->slots, p->builder, number, is_object);
+        else
+                slots_want(&p->slots, number);
         return 0;
 }
 
@@ -502,18 +504,24 @@ static int parse(struct parser *p)
         return error;
 }
 
+static void begin(struct parser *p, const char *bytes, size_t size, struct check *check, ferry_builder *builder)
+{
+        p->begin = p->at = bytes;
+        p->end = bytes + size;
+        p->check = check;
+        p->builder = builder;
+        p->item = NULL;
+        p->depth = 0;
+}
+
 static int check(const char *bytes, size_t size, struct check *check)
 {
         struct parser p;
 
-        p.begin = p.at = bytes;
-        p.end = bytes + size;
-        p.check = check;
-        p.builder = NULL;
-        p.item = NULL;
-        p.depth = 0;
         check->nodes = 0;
         check->has_references = false;
+        begin(&p, bytes, size, check, NULL);
+        slots_init(&p.slots, 0, size);
         return parse(&p);
 }
 
@@ -521,17 +529,16 @@ static int decode(char *bytes, size_t size, struct check *check, ferry_builder *
 {
         struct parser p;
         struct check looked = *check;
-        int error;
+        int error = slots_init(&p.slots, check->has_references ? check->nodes : 0, size);
 
         looked.outline = NULL;
-        p.begin = p.at = bytes;
-        p.end = bytes + size;
-        p.check = &looked;
-        p.builder = builder;
-        p.item = NULL;
-        p.depth = 0;
-        slots_init(&p.slots, check->has_references, size);
-        error = parse(&p);
+        /* Which values will be referred to, before anything is built. */
+        begin(&p, bytes, size, &looked, NULL);
+        if (!error && check->has_references)
+                error = parse(&p);
+        begin(&p, bytes, size, &looked, builder);
+        if (!error)
+                error = parse(&p);
         slots_deinit(&p.slots);
         check->offset = looked.offset;
         return error;

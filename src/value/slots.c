@@ -1,22 +1,36 @@
-/* Numbered values and references to them. Invariant: the sum of all that references stand for stays within
- * 32 times the input and 64 KiB, so a few bytes cannot stand for a huge tree. */
+/* Numbered values and references to them. Invariants: the sum of all that references stand for stays within
+ * 32 times the input and 64 KiB, so a few bytes cannot stand for a huge tree; only values that are referred to are
+ * kept, so one reference does not cost memory for each of many small values. */
 #include "value/slots.h"
 
 #include <errno.h>
 
-void slots_init(struct slots *slots, bool is_used, size_t input_size)
+int slots_init(struct slots *slots, size_t numbers_max, size_t input_size)
 {
-        *slots = (struct slots){ .is_used = is_used, .extra_max = (uint64_t)input_size * 32 + (64 << 10) };
+        *slots = (struct slots){ .numbers_max = numbers_max, .extra_max = (uint64_t)input_size * 32 + (64 << 10) };
+        if (numbers_max == 0)
+                return 0;
+        slots->wanted = sys_alloc_zeroed(numbers_max / 8 + 1);
+        return slots->wanted ? 0 : -ENOMEM;
 }
 
 void slots_deinit(struct slots *slots)
 {
+        sys_free(slots->wanted);
         sys_free(slots->slots);
+}
+
+void slots_want(struct slots *slots, uint64_t number)
+{
+        if (number <= slots->numbers_max && slots->wanted)
+                slots->wanted[number / 8] |= (unsigned char)(1U << number % 8);
 }
 
 size_t slots_begin(struct slots *slots, ferry_builder *builder, size_t offset)
 {
-        if (!slots->is_used)
+        size_t number = ++slots->numbers;
+
+        if (number > slots->numbers_max || !(slots->wanted[number / 8] & 1U << number % 8))
                 return 0;
         if (slots->count == slots->capacity) {
                 size_t capacity = slots->capacity ? slots->capacity * 2 : 16;
@@ -29,31 +43,49 @@ size_t slots_begin(struct slots *slots, ferry_builder *builder, size_t offset)
                 slots->slots = grown;
                 slots->capacity = capacity;
         }
-        slots->slots[slots->count++] = (struct slot){ .begin = offset, .extra = slots->extra, .is_open = true };
+        slots->slots[slots->count++] = (struct slot){ .begin = offset, .extra = slots->extra, .number = (uint32_t)number,
+                                                         .is_open = true };
         return slots->count;
 }
 
-void slots_end(struct slots *slots, ferry_builder *builder, size_t number, size_t offset)
+void slots_end(struct slots *slots, ferry_builder *builder, size_t slot, size_t offset)
 {
-        struct slot *slot;
+        struct slot *ended;
 
-        if (number == 0 || builder->error)
+        if (slot == 0 || builder->error)
                 return;
-        slot = &slots->slots[number - 1];
-        slot->node = builder->nodes[builder->node_count - 1];
-        slot->extra = offset - slot->begin + (slots->extra - slot->extra);
-        slot->is_open = false;
+        ended = &slots->slots[slot - 1];
+        ended->node = builder->nodes[builder->node_count - 1];
+        ended->extra = offset - ended->begin + (slots->extra - ended->extra);
+        ended->is_open = false;
+}
+
+/* Numbers only grow, so the slots are in order. */
+static const struct slot *find(const struct slots *slots, uint64_t number)
+{
+        size_t first = 0, end = slots->count;
+
+        while (first < end) {
+                size_t middle = first + (end - first) / 2;
+
+                if (slots->slots[middle].number == number)
+                        return &slots->slots[middle];
+                if (slots->slots[middle].number < number)
+                        first = middle + 1;
+                else
+                        end = middle;
+        }
+        return NULL;
 }
 
 void slots_add(struct slots *slots, ferry_builder *builder, uint64_t number, bool must_be_object)
 {
-        const struct slot *slot;
+        const struct slot *slot = find(slots, number);
 
-        if (number == 0 || number > slots->count || slots->slots[number - 1].is_open) {
+        if (!slot || slot->is_open) {
                 builder_fail(builder, -EBADMSG);
                 return;
         }
-        slot = &slots->slots[number - 1];
         if (must_be_object && slot->node.kind != FERRY_VALUE_OBJECT && slot->node.kind != FERRY_VALUE_ENUM &&
             slot->node.kind != FERRY_VALUE_OPAQUE) {
                 builder_fail(builder, -EBADMSG);

@@ -9,25 +9,32 @@ struct slot {
         ferry_value node;
         size_t begin;           /* where it stands in the bytes */
         uint64_t extra;         /* before it; when it is closed, its expanded size */
+        uint32_t number;
         bool is_open;
 };
 
 struct slots {
-        bool is_used;           /* else nothing is kept */
-        struct slot *slots;
+        size_t numbers_max;
+        unsigned char *wanted;  /* a bit for each number */
+        size_t numbers;         /* given so far */
+        struct slot *slots;     /* of those that are wanted, by number */
         size_t count;
         size_t capacity;
         uint64_t extra;         /* bytes by which references have grown what was read so far */
         uint64_t extra_max;
 };
 
-void slots_init(struct slots *slots, bool is_used, size_t input_size);
+/* For input with at most @numbers_max values; 0: nothing is kept. 0 or -ENOMEM. */
+int slots_init(struct slots *slots, size_t numbers_max, size_t input_size);
 void slots_deinit(struct slots *slots);
 
-/* A value begins at @offset: its number, from 1; 0 with the builder's error set, or where nothing is kept. It
+/* Before anything is built: a reference to that number will come. */
+void slots_want(struct slots *slots, uint64_t number);
+
+/* A value begins at @offset: where it is kept, from 1; 0 with the builder's error set, or if nobody wants it. It
  * ends: the builder's last node is it. */
 size_t slots_begin(struct slots *slots, ferry_builder *builder, size_t offset);
-void slots_end(struct slots *slots, ferry_builder *builder, size_t number, size_t offset);
+void slots_end(struct slots *slots, ferry_builder *builder, size_t slot, size_t offset);
 
 /* Add the value of that number again; -EBADMSG sticks to the builder if there is none, -EMSGSIZE at the limit. */
 void slots_add(struct slots *slots, ferry_builder *builder, uint64_t number, bool must_be_object);
