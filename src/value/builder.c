@@ -303,11 +303,14 @@ void builder_key_mangled(ferry_builder *builder, const char *bytes, size_t size)
                                                                   FERRY_VISIBILITY_PRIVATE;
 }
 
-static int make_slots(struct arena *arena, struct members *members, size_t count)
+static int make_slots(struct arena *arena, struct members *members, const struct entry *entries, size_t count)
 {
         uint32_t slots = 16;
+        size_t taken = count;
 
-        while (slots < count + count / 2)
+        for (size_t i = 0; i < count; i++)
+                taken += entries[i].key.visibility != FERRY_VISIBILITY_PUBLIC;
+        while (slots < taken + taken / 2)
                 slots *= 2;
         members->slots = arena_take(arena, slots * sizeof *members->slots);
         if (!members->slots)
@@ -316,6 +319,15 @@ static int make_slots(struct arena *arena, struct members *members, size_t count
         members->slot_count = slots;
         members->hash_key = hash_secret();
         return 0;
+}
+
+static void take_slot(struct members *members, const ferry_value *key, int visibility, size_t number)
+{
+        size_t slot = (size_t)key_hash(&members->hash_key, key, visibility);
+
+        while (members->slots[slot & (members->slot_count - 1)])
+                slot++;
+        members->slots[slot & (members->slot_count - 1)] = (uint32_t)number;
 }
 
 /* Put entries into @members; of two with the same key the later value takes the first place. Returns how
@@ -331,14 +343,18 @@ static size_t gather(struct members *members, const struct entry *entries, size_
                         same->value = entries[i].value;
                         continue;
                 }
-                members->entries[kept++] = entries[i];
+                members->entries[kept] = entries[i];
                 if (members->slot_count > 0) {
-                        size_t slot = (size_t)key_hash(&members->hash_key, &entries[i].key);
+                        bool is_first = entries[i].key.visibility != FERRY_VISIBILITY_PUBLIC &&
+                                        !members_find(members, kept, &entries[i].key, -1);
 
-                        while (members->slots[slot & (members->slot_count - 1)])
-                                slot++;
-                        members->slots[slot & (members->slot_count - 1)] = (uint32_t)kept;
+                        take_slot(members, &entries[i].key, 0, kept + 1);
+                        /* Others of that bare name are found by their class only: a thousand classes may each have
+                         * one, and would all stand in one place. */
+                        if (is_first)
+                                take_slot(members, &entries[i].key, -1, kept + 1);
                 }
+                kept++;
         }
         return kept;
 }
@@ -354,7 +370,7 @@ static void close_members(ferry_builder *builder, const struct level *level, fer
         }
         *members = (struct members){ .class_name = level->class_name, .class_size = level->class_size,
                                      .entries = (struct entry *)(members + 1) };
-        if (count > MEMBERS_WITHOUT_SLOTS && make_slots(builder->arena, members, count) < 0) {
+        if (count > MEMBERS_WITHOUT_SLOTS && make_slots(builder->arena, members, (struct entry *)&builder->nodes[level->first], count) < 0) {
                 builder_fail(builder, -ENOMEM);
                 return;
         }

@@ -166,13 +166,6 @@ int arena_hold_block(struct arena *arena, struct block *block)
         return 0;
 }
 
-uint64_t key_hash(const struct hash_key *hash_key, const ferry_value *key)
-{
-        if (key->kind == FERRY_VALUE_INT)
-                return hash_bytes(hash_key, &key->integer, sizeof key->integer);
-        return hash_bytes(hash_key, key->bytes, key->size);
-}
-
 const char *key_mangled(const ferry_value *key, size_t *ret_size)
 {
         const char *begin = key->bytes;
@@ -182,6 +175,18 @@ const char *key_mangled(const ferry_value *key, size_t *ret_size)
                         ;
         *ret_size = key->size + (size_t)(key->bytes - begin);
         return begin;
+}
+
+uint64_t key_hash(const struct hash_key *hash_key, const ferry_value *key, int visibility)
+{
+        const char *bytes = key->bytes;
+        size_t size = key->size;
+
+        if (key->kind == FERRY_VALUE_INT)
+                return hash_bytes(hash_key, &key->integer, sizeof key->integer);
+        if (visibility >= 0)
+                bytes = key_mangled(key, &size);
+        return hash_bytes(hash_key, bytes, size);
 }
 
 static bool keys_equal(const ferry_value *a, const ferry_value *b, int visibility)
@@ -210,7 +215,7 @@ struct entry *members_find(const struct members *members, size_t count, const fe
                                 return &members->entries[i];
                 return NULL;
         }
-        for (size_t slot = (size_t)key_hash(&members->hash_key, key);; slot++) {
+        for (size_t slot = (size_t)key_hash(&members->hash_key, key, visibility);; slot++) {
                 uint32_t index = members->slots[slot & (members->slot_count - 1)];
 
                 if (index == 0)

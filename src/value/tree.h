@@ -49,7 +49,8 @@ struct members {
         const char *class_name;
         uint32_t class_size;
         uint32_t slot_count;    /* 0: few enough to look at each */
-        uint32_t *slots;        /* the index of an entry plus 1, by its hash */
+        uint32_t *slots;        /* the index of an entry plus 1, by the hash of its key; of a property that is not
+                                 * public by its mangled name, and of the first with a bare name by that, too */
         struct hash_key hash_key;       /* if there are slots */
         struct entry *entries;
 };
@@ -79,7 +80,7 @@ int arena_hold_block(struct arena *arena, struct block *block);
 /* The entry with that key, or NULL. With a visibility of -1 a property is found by its bare name. */
 struct entry *members_find(const struct members *members, size_t count, const ferry_value *key,
                            int visibility);
-uint64_t key_hash(const struct hash_key *hash_key, const ferry_value *key);
+uint64_t key_hash(const struct hash_key *hash_key, const ferry_value *key, int visibility);
 
 /* A property's name as PHP mangles it. */
 const char *key_mangled(const ferry_value *key, size_t *ret_size);
