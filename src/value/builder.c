@@ -361,9 +361,16 @@ static size_t gather(struct members *members, const struct entry *entries, size_
 
 static void close_members(ferry_builder *builder, const struct level *level, ferry_value *container)
 {
+        static const struct members nothing;
         size_t count = (builder->node_count - level->first) / 2;
-        struct members *members = arena_take(builder->arena, sizeof *members + count * sizeof(struct entry));
+        struct members *members;
 
+        /* An empty map is one byte in msgpack. */
+        if (count == 0 && level->kind == FERRY_VALUE_MAP) {
+                container->members = &nothing;
+                return;
+        }
+        members = arena_take(builder->arena, sizeof *members + count * sizeof(struct entry));
         if (!members) {
                 builder_fail(builder, -ENOMEM);
                 return;

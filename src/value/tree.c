@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-        CHUNK_MAX = 1 << 18,
+        CHUNK_MAX = 1 << 15,     /* what is free at the end of a tree counts as its memory, too */
         ALIGNMENT = 8,
 };
 
