@@ -109,7 +109,7 @@ static enum ferry_outcome withdraw(ferry_call *call)
         ferry_session *session = call->session;
 
         if (call->begin == call->end || session->out_begin <= call->begin) {
-                session_withdraw(session, call->begin, call->end);
+                session_withdraw(call);
                 return FERRY_OUTCOME_NOT_EXECUTED;
         }
         return FERRY_OUTCOME_UNKNOWN;
@@ -199,6 +199,9 @@ static int send_request(ferry_call *call, const char *type, const char *format, 
                 code = make_id(call, error);
         if (code)
                 return code;
+        /* While the id was made others may have been sent. */
+        list_remove(&call->link);
+        list_append(&session->calls, &call->link);
         outgoing.id = call->id;
         outgoing.id_size = call->node.key_size;
         call->dialect = session->wire.dialect;

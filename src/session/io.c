@@ -118,19 +118,28 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
         return code;
 }
 
-void session_withdraw(ferry_session *session, uint64_t begin, uint64_t end)
+/* What is cut out has never been: the frames on the one side of it, whose bytes have moved, stand elsewhere now. */
+void session_withdraw(ferry_call *call)
 {
-        if (begin == end)
-                return;
-        buffer_cut(&session->out, (size_t)(begin - session->out_begin), (size_t)(end - begin));
-        list_for_each(&session->calls, link) {
-                ferry_call *call = container_of(link, ferry_call, link);
+        ferry_session *session = call->session;
+        uint64_t size = call->end - call->begin, sent = session->out_begin;
+        bool is_front;
 
-                if (call->begin >= end) {
-                        call->begin -= end - begin;
-                        call->end -= end - begin;
-                }
+        if (size == 0)
+                return;
+        is_front = buffer_cut(&session->out, (size_t)(call->begin - sent), (size_t)size);
+        for (struct list *link = is_front ? call->link.previous : call->link.next; link != &session->calls;
+             link = is_front ? link->previous : link->next) {
+                ferry_call *other = container_of(link, ferry_call, link);
+
+                if (other->begin == other->end)
+                        continue;
+                if (other->end <= sent)
+                        break;
+                other->begin += is_front ? size : -size;
+                other->end += is_front ? size : -size;
         }
+        session->out_begin += is_front ? size : 0;
         session_update(session);
 }
 

@@ -60,7 +60,7 @@ struct ferry_call {
         ferry_session *session;         /* NULL once it has ended */
         struct loop_holder holder;
         char id[WIRE_ID_TEXT_MAX];
-        uint64_t begin, end;            /* where its frame stands in all that the session sends */
+        uint64_t begin, end;            /* where its frame stands in all that the session sends; equal until it does */
         const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
         int timeout_ms;
         int status;
@@ -125,7 +125,7 @@ struct ferry_session {
         struct error notify_sentence;
         uint64_t ping, pong;
 
-        struct list calls;
+        struct list calls;              /* in flight, in the order of their frames */
         struct map calls_by_id;
         struct list messages;
         struct map requests_by_id;
@@ -172,7 +172,8 @@ void session_work(struct loop_task *task);
 /* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
 void session_refuse_rest(ferry_session *session);
 void session_flush_now(ferry_session *session);
-void session_withdraw(ferry_session *session, uint64_t begin, uint64_t end);
+/* Take the frame of a call, of which nothing has been sent, out of the queue. */
+void session_withdraw(ferry_call *call);
 
 /* dispatch.c */
 void dispatch(ferry_session *session, ferry_message *message);

@@ -65,12 +65,19 @@ void buffer_consume(struct buffer *buffer, size_t size)
                 buffer->begin = buffer->end = 0;
 }
 
-void buffer_cut(struct buffer *buffer, size_t offset, size_t size)
+bool buffer_cut(struct buffer *buffer, size_t offset, size_t size)
 {
-        unsigned char *at = buffer_bytes(buffer) + offset;
+        unsigned char *front = buffer_bytes(buffer);
+        size_t behind = buffer_size(buffer) - offset - size;
 
-        memmove(at, at + size, buffer_size(buffer) - offset - size);
+        if (offset < behind) {
+                memmove(front + size, front, offset);
+                buffer->begin += size;
+                return true;
+        }
+        memmove(front + offset, front + offset + size, behind);
         buffer->end -= size;
+        return false;
 }
 
 void buffer_shrink(struct buffer *buffer, size_t keep)

@@ -1,6 +1,7 @@
 /* Bytes in a row: written at the end, taken from the front. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,9 +31,10 @@ void *buffer_reserve(struct buffer *buffer, size_t size);
 /* 0 or -ENOMEM. */
 int buffer_append(struct buffer *buffer, const void *bytes, size_t size);
 
-/* Take bytes from the front, or out of the middle (@offset from the front). */
+/* Take bytes from the front, or out of the middle (@offset from the front); there the shorter side moves, and the
+ * answer is whether that is the front. */
 void buffer_consume(struct buffer *buffer, size_t size);
-void buffer_cut(struct buffer *buffer, size_t offset, size_t size);
+bool buffer_cut(struct buffer *buffer, size_t offset, size_t size);
 
 /* Give back the memory of an empty buffer that has grown beyond @keep. */
 void buffer_shrink(struct buffer *buffer, size_t keep);
