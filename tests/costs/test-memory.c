@@ -27,7 +27,7 @@ START_TEST(memory_is_a_multiple_of_the_input)
         /* Some just above where something that doubles has doubled. */
         static const size_t counts[] = { 1, 100, 5500, 11000, 43700 };
         const struct shape *shape = &shapes[_i];
-        size_t most = suite_scale(1 << 20);
+        size_t most = suite_scale(1 << 20) / (SUITE_HAS_ASAN ? 4 : 1);
 
         for (size_t i = 0; i < COUNT(counts) && counts[i] * shape->unit_size < most; i++) {
                 struct buffer buffer = { 0 };
@@ -219,16 +219,7 @@ END_TEST
 
 /* Depth ------------------------------------------------------------------------------------------------ */
 
-#if defined(__SANITIZE_ADDRESS__)
-#define STACK_SIZE (512 << 10)          /* whose frames are several times as large */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define STACK_SIZE (512 << 10)
-#endif
-#endif
-#ifndef STACK_SIZE
-#define STACK_SIZE (64 << 10)
-#endif
+enum { STACK_SIZE = SUITE_HAS_ASAN ? 512 << 10 : 64 << 10 };
 
 static void on_a_small_stack(void *(*work)(void *argument), void *argument)
 {

@@ -13,6 +13,18 @@ struct suite_test {
 #define SUITE_TEST(test) { #test, &test, 0 }
 #define SUITE_LOOP(test, count) { #test, &test, count }
 
+/* Whether AddressSanitizer is there: it keeps what was freed, and its frames are several times as large. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SUITE_HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SUITE_HAS_ASAN 1
+#endif
+#endif
+#ifndef SUITE_HAS_ASAN
+#define SUITE_HAS_ASAN 0
+#endif
+
 /* Run the tests (or those that FERRY_TEST names: NAME or NAME:ROUND, separated by commas), print what failed and a line
  * "NAME: N passed, N failed". Returns the exit status. */
 int suite_run(const char *name, const struct suite_test *tests, size_t count);
