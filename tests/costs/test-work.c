@@ -293,7 +293,8 @@ static void feed(size_t count, const void *argument)
         while (fed < count) {
                 char *room = frame_reserve(&reader, &size);
 
-                ck_assert_ptr_nonnull(room);
+                if (!room)
+                        ck_abort_msg("no room");
                 if (size > feeding->piece)
                         size = feeding->piece;
                 if (size > count - fed)
@@ -305,7 +306,8 @@ static void feed(size_t count, const void *argument)
                         given += frame.size;
                         block_unref(frame.block);
                 }
-                ck_assert_int_eq(result, 0);
+                if (result < 0)
+                        ck_abort_msg("%s: %d at %zu", shape->name, result, fed);
         }
         ck_assert_uint_le(given, count);
         frame_reader_deinit(&reader);
@@ -362,7 +364,8 @@ static void hold_calls(size_t count, const void *argument)
 
         for (size_t i = 0; i < count; i++) {
                 calls[i] = ferry_session_request(session, ending == BY_DEADLINE ? 0 : -1, "type", "%zu", i);
-                ck_assert_int_eq(ferry_call_status(calls[i]), 1);
+                if (ferry_call_status(calls[i]) != 1)
+                        ck_abort_msg("%s", ferry_call_error(calls[i]));
         }
         if (ending == BY_CLOSE)
                 ferry_session_close(session);
