@@ -80,6 +80,12 @@ static int grace_ms(const ferry_session *session)
         return session->error.code || session->is_overdue || session->is_abandoned ? 0 : session->close_timeout_ms;
 }
 
+/* Its stream is closed to the end, or it never had one. */
+static bool is_stream_gone(const ferry_session *session)
+{
+        return !session->stream || session->is_stream_closed;
+}
+
 /* FERRY_KIND_CLOSED, once, from a round of the loop. */
 static void tell_closed(struct loop_task *task)
 {
@@ -95,7 +101,7 @@ static void tell_closed(struct loop_task *task)
                 loop_failure_add(session->loop, &session->failure, &session->error);
         if (!session->is_freed && session->service_ended)
                 session->service_ended(session);
-        if (!session->is_freed && session->is_forgotten && session->is_stream_closed)
+        if (!session->is_freed && session->is_forgotten && is_stream_gone(session))
                 session_free(session);
 }
 
@@ -444,8 +450,7 @@ ferry_session *ferry_session_free(ferry_session *session)
         handlers_remove_all(session->loop, &session->handlers);
         ferry_session_close(session);
         session_tell(session);
-        if (session->state == SESSION_ENDED && session->has_told_closed &&
-            (session->is_stream_closed || !session->stream))
+        if (session->state == SESSION_ENDED && session->has_told_closed && is_stream_gone(session))
                 session_free(session);
         return NULL;
 }
