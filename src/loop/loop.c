@@ -279,19 +279,23 @@ static int run_files(ferry_loop *loop)
 
 /* Rounds ---------------------------------------------------------------------------------------------- */
 
-static void bury_all(struct list *graves)
+/* But not @kept (or NULL). */
+static void bury_all(struct list *graves, const struct loop_grave *kept)
 {
-        while (!list_is_empty(graves)) {
-                struct loop_grave *grave = container_of(graves->next, struct loop_grave, link);
+        for (;;) {
+                struct list *first = kept && graves->next == &kept->link ? kept->link.next : graves->next;
+                struct loop_grave *grave = container_of(first, struct loop_grave, link);
 
-                list_remove(&grave->link);
+                if (first == graves)
+                        return;
+                list_remove(first);
                 grave->free(grave);
         }
 }
 
 static void destroy(ferry_loop *loop)
 {
-        bury_all(&loop->graves);
+        bury_all(&loop->graves, NULL);
         sys_close(loop->epoll);
         sys_close(loop->event);
         if (loop->timer >= 0)
@@ -309,7 +313,7 @@ void loop_bury(ferry_loop *loop, struct loop_grave *grave, void (*free)(struct l
         grave->free = free;
         list_append(&loop->graves, &grave->link);
         if (loop->depth == 0)
-                bury_all(&loop->graves);
+                bury_all(&loop->graves, NULL);
 }
 
 void loop_enter(ferry_loop *loop)
@@ -325,7 +329,7 @@ void loop_leave(ferry_loop *loop)
                 destroy(loop);
                 return;
         }
-        bury_all(&loop->graves);
+        bury_all(&loop->graves, NULL);
         show(loop);
 }
 
@@ -384,8 +388,10 @@ static int run_round(ferry_loop *loop, int64_t deadline)
         return count;
 }
 
-int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object)
+int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object,
+              const struct loop_grave *kept)
 {
+        bool is_outermost = loop->depth == 1;
         int result = 0;
 
         if (loop_is_foreign(loop))
@@ -400,6 +406,8 @@ int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object),
                 result = loop->is_freed ? -ECANCELED : run_round(loop, is_late ? 0 : deadline);
                 if (result >= 0 && is_late && !is_done(object))
                         result = -ETIMEDOUT;
+                if (is_outermost && !loop->is_freed)
+                        bury_all(&loop->graves, kept);
                 if (result < 0)
                         break;
         }
@@ -459,6 +467,9 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
                         break;
                 is_first = false;
                 result = run_round(loop, timeout_ms == 0 ? 0 : deadline);
+                /* All callbacks have returned: a service runs for weeks, and must not keep its clients as long. */
+                if (loop->depth == 1 && !loop->is_freed)
+                        bury_all(&loop->graves, NULL);
                 if (result < 0) {
                         running.result = error_replace(&loop->error, result, "the loop cannot wait: %s",
                                                        error_describe(result));
@@ -603,7 +614,7 @@ ferry_loop *ferry_loop_free(ferry_loop *loop)
                 }
                 /* One more level is always there for the end. */
                 loop->waits = 0;
-                loop_wait(loop, INT64_MAX, is_quiet, loop);
+                loop_wait(loop, INT64_MAX, is_quiet, loop, NULL);
         }
         while (!list_is_empty(&loop->members)) {
                 struct loop_member *member = container_of(loop->members.next, struct loop_member, link);

@@ -123,8 +123,10 @@ void loop_enter(ferry_loop *loop);
 void loop_leave(ferry_loop *loop);
 
 /* Run rounds until @is_done says so; 0, -ETIMEDOUT, -EDEADLK if this is nested too deep, -ECHILD, or -ECANCELED
- * if the loop was freed meanwhile. */
-int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object);
+ * if the loop was freed meanwhile. The caller has entered the loop once, and needs @kept (or NULL) until it leaves it;
+ * what else is let go of meanwhile is freed, if no callback is under way. */
+int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object,
+              const struct loop_grave *kept);
 
 void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error);
 void loop_failure_told(struct loop_failure *failure);

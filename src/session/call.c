@@ -269,7 +269,7 @@ const ferry_message *ferry_call_await(ferry_call *call)
                 return call->status == 0 ? call->reply : NULL;
         loop = call->loop;
         loop_enter(loop);
-        code = loop_wait(loop, INT64_MAX, has_ended, call);
+        code = loop_wait(loop, INT64_MAX, has_ended, call, &call->grave);
         if (code == -EDEADLK)
                 call_end(call, code, abandon(call), NULL, "waiting within waiting, %d levels deep", LOOP_WAITS_MAX);
         else if (code < 0)

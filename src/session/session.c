@@ -551,7 +551,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         loop_enter(loop);
         code = session->state == SESSION_OPEN || session->state == SESSION_OPENING ? send_ping(session, &flush.ping) : 0;
         if (!code)
-                code = loop_wait(loop, loop_deadline(timeout_ms), is_flushed, &flush);
+                code = loop_wait(loop, loop_deadline(timeout_ms), is_flushed, &flush, &session->grave);
         code = session->is_freed ? -ECANCELED : flush_result(session, code);
         loop_leave(loop);
         return code;
