@@ -58,7 +58,7 @@ static bool has_work(const ferry_loop *loop)
 /* Tell those who poll our descriptor what they cannot see: work in memory, and the next deadline. */
 static void show(ferry_loop *loop)
 {
-        int64_t deadline = loop->timer_count > 0 ? loop->timers[0]->deadline : 0;
+        int64_t deadline = loop->timers ? loop->timers->deadline : 0;
         uint64_t number = 1;
 
         /* In a forked child both still are the parent's. */
@@ -128,72 +128,86 @@ static void hide(ferry_loop *loop)
         loop->timer_deadline = 0;
 }
 
-/* Timers: a binary heap ------------------------------------------------------------------------------- */
+/* Timers ---------------------------------------------------------------------------------------------- */
 
-static void place(ferry_loop *loop, struct loop_timer *timer, size_t at)
+/* They are a pairing heap (Fredman, Sedgewick, Sleator and Tarjan, "The pairing heap: a new form of self-adjusting
+ * heap"), whose links stand in the timers: starting one cannot fail, so a deadline that was promised holds. */
+
+/* Of two heaps, or one and none, make one. Where deadlines are equal, @a stays in front. */
+static struct loop_timer *meld(struct loop_timer *a, struct loop_timer *b)
 {
-        loop->timers[at - 1] = timer;
-        timer->place = at;
+        struct loop_timer *top = b && (!a || b->deadline < a->deadline) ? b : a;
+        struct loop_timer *below = top == a ? b : a;
+
+        if (!below)
+                return top;
+        below->previous = top;
+        below->next = top->first;
+        if (below->next)
+                below->next->previous = below;
+        top->first = below;
+        return top;
 }
 
-static void sift_up(ferry_loop *loop, struct loop_timer *timer, size_t at)
+/* One heap of a chain of them, in which the last came first: in pairs, then all of those. */
+static struct loop_timer *meld_chain(struct loop_timer *chain)
 {
-        while (at > 1 && loop->timers[at / 2 - 1]->deadline > timer->deadline) {
-                place(loop, loop->timers[at / 2 - 1], at);
-                at /= 2;
+        struct loop_timer *pairs = NULL, *heap = NULL;
+
+        while (chain) {
+                struct loop_timer *a = chain, *b = a->next, *pair;
+
+                chain = b ? b->next : NULL;
+                a->next = NULL;
+                if (b)
+                        b->next = NULL;
+                pair = meld(b, a);
+                pair->next = pairs;
+                pairs = pair;
         }
-        place(loop, timer, at);
-}
+        while (pairs) {
+                struct loop_timer *pair = pairs;
 
-static void sift_down(ferry_loop *loop, struct loop_timer *timer, size_t at)
-{
-        for (size_t child; (child = at * 2) <= loop->timer_count; at = child) {
-                if (child < loop->timer_count &&
-                    loop->timers[child]->deadline < loop->timers[child - 1]->deadline)
-                        child++;
-                if (loop->timers[child - 1]->deadline >= timer->deadline)
-                        break;
-                place(loop, loop->timers[child - 1], at);
+                pairs = pair->next;
+                pair->next = NULL;
+                heap = meld(heap, pair);
         }
-        place(loop, timer, at);
+        if (heap)
+                heap->previous = NULL;
+        return heap;
 }
 
-int loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadline)
+void loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadline)
 {
         loop_timer_stop(loop, timer);
         timer->deadline = deadline;
         if (deadline == INT64_MAX)
-                return 0;
-        if (loop->timer_count == loop->timer_capacity) {
-                size_t capacity = loop->timer_capacity ? loop->timer_capacity * 2 : 16;
-                struct loop_timer **timers = sys_realloc(loop->timers, capacity * sizeof *timers);
-
-                if (!timers)
-                        return -ENOMEM;
-                loop->timers = timers;
-                loop->timer_capacity = capacity;
-        }
-        sift_up(loop, timer, ++loop->timer_count);
+                return;
+        timer->is_running = true;
+        loop->timers = meld(loop->timers, timer);
         if (loop->depth == 0)
                 show(loop);
-        return 0;
 }
 
 void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer)
 {
-        size_t at = timer->place;
-        struct loop_timer *last;
+        struct loop_timer *rest;
 
-        if (at == 0)
+        if (!timer->is_running)
                 return;
-        timer->place = 0;
-        last = loop->timers[--loop->timer_count];
-        if (last == timer)
-                return;
-        if (at > 1 && loop->timers[at / 2 - 1]->deadline > last->deadline)
-                sift_up(loop, last, at);
-        else
-                sift_down(loop, last, at);
+        rest = meld_chain(timer->first);
+        if (timer->previous) {
+                if (timer->previous->first == timer)
+                        timer->previous->first = timer->next;
+                else
+                        timer->previous->next = timer->next;
+                if (timer->next)
+                        timer->next->previous = timer->previous;
+                loop->timers = meld(loop->timers, rest);
+        } else
+                loop->timers = rest;
+        timer->first = timer->next = timer->previous = NULL;
+        timer->is_running = false;
 }
 
 int64_t loop_deadline(int timeout_ms)
@@ -212,11 +226,11 @@ static int run_timers(ferry_loop *loop)
         int64_t now;
         int count = 0;
 
-        if (loop->timer_count == 0)
+        if (!loop->timers)
                 return 0;
         now = sys_now();
-        while (loop->timer_count > 0 && loop->timers[0]->deadline <= now && !is_over(loop)) {
-                struct loop_timer *timer = loop->timers[0];
+        while (loop->timers && loop->timers->deadline <= now && !is_over(loop)) {
+                struct loop_timer *timer = loop->timers;
 
                 loop_timer_stop(loop, timer);
                 timer->fn(timer);
@@ -300,7 +314,6 @@ static void destroy(ferry_loop *loop)
         sys_close(loop->event);
         if (loop->timer >= 0)
                 sys_close(loop->timer);
-        sys_free(loop->timers);
         sys_free(loop->session_root);
         sys_unmap_page((void *)(uintptr_t)loop->alive);
         error_deinit(&loop->error);
@@ -340,8 +353,8 @@ static int remaining(const ferry_loop *loop, int64_t deadline)
 
         if (has_work(loop))
                 return 0;
-        if (loop->timer_count > 0 && loop->timers[0]->deadline < deadline)
-                deadline = loop->timers[0]->deadline;
+        if (loop->timers && loop->timers->deadline < deadline)
+                deadline = loop->timers->deadline;
         if (deadline == INT64_MAX)
                 return -1;
         if (deadline <= 0)
@@ -676,8 +689,8 @@ static void timer_is_due(struct loop_timer *timer)
                 return;
         if (!is_again)
                 forget(entry);
-        else if (loop_timer_start(entry->loop, timer, loop_deadline(entry->delay_ms)) < 0)
-                fail(entry->loop, -ENOMEM, "a timer of the program");
+        else
+                loop_timer_start(entry->loop, timer, loop_deadline(entry->delay_ms));
 }
 
 static void descriptor_is_ready(struct loop_source *source, uint32_t events)
@@ -719,11 +732,7 @@ void ferry_loop_after(ferry_loop *loop, int delay_ms, ferry_loop_fn *fn, void *u
         if (!entry)
                 return;
         entry->delay_ms = delay_ms < 0 ? 0 : delay_ms;
-        if (loop_timer_start(loop, &entry->timer, loop_deadline(entry->delay_ms)) < 0) {
-                forget(entry);
-                fail(loop, -ENOMEM, "a timer of the program");
-        } else if (loop->depth == 0)
-                show(loop);
+        loop_timer_start(loop, &entry->timer, loop_deadline(entry->delay_ms));
 }
 
 void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn, void *userdata)

@@ -24,7 +24,10 @@ struct loop_source {
 
 struct loop_timer {
         int64_t deadline;       /* of sys_now() */
-        size_t place;           /* in the heap, from 1; 0: it does not run */
+        bool is_running;
+        struct loop_timer *first;       /* those below it in the heap … */
+        struct loop_timer *next;        /* … are chained by this */
+        struct loop_timer *previous;    /* in that chain; of the first one: whom it is below */
         void (*fn)(struct loop_timer *timer);
 };
 
@@ -66,9 +69,7 @@ struct ferry_loop {
         int64_t timer_deadline; /* that the timerfd is set to; 0: none */
         const volatile char *alive;     /* a page with a 1, wiped in a forked child */
 
-        struct loop_timer **timers;     /* a heap, the next one first */
-        size_t timer_count;
-        size_t timer_capacity;
+        struct loop_timer *timers;      /* a heap: the next one is at its top */
 
         struct list tasks;
         struct list files;
@@ -106,8 +107,8 @@ static inline bool loop_is_foreign(const ferry_loop *loop)
  * source must have been set to 0. */
 int loop_source_set(struct loop_source *source, uint32_t events);
 
-/* Call the timer at a time, or not at all. Starting one that runs moves it. 0 or -ENOMEM. */
-int loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadline);
+/* Call the timer at a time, or not at all. Starting one that runs moves it. */
+void loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadline);
 void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer);
 
 /* A deadline in @timeout_ms; INT64_MAX for -1. */

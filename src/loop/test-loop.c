@@ -37,7 +37,7 @@ static void timer_is_due(struct loop_timer *timer)
         struct timer *own = container_of(timer, struct timer, timer);
 
         note(own->letter);
-        ck_assert_uint_eq(timer->place, 0);
+        ck_assert(!timer->is_running);
         ck_assert_int_le(timer->deadline, sys_now());
         if (own->again_ns)
                 loop_timer_start(own->loop, timer, sys_now() + own->again_ns);
@@ -53,7 +53,7 @@ static void start(ferry_loop *loop, struct timer *timer, char letter, int64_t ns
         timer->timer.fn = timer_is_due;
         timer->loop = loop;
         timer->letter = letter;
-        ck_assert_int_eq(loop_timer_start(loop, &timer->timer, sys_now() + ns), 0);
+        loop_timer_start(loop, &timer->timer, sys_now() + ns);
 }
 
 static void tick(ferry_loop *loop, int64_t passed_ns)
@@ -82,7 +82,7 @@ START_TEST(timers_run_in_order)
         start(loop, &timers[0], 'c', 50);
         tick(loop, 100);
         ck_assert_str_eq(events, "abdc");
-        ck_assert_uint_eq(loop->timer_count, 0);
+        ck_assert_ptr_null(loop->timers);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -109,10 +109,23 @@ START_TEST(timers_change_each_other)
         tick(loop, 2);
         ck_assert_str_eq(events, "acdc");
         loop_timer_stop(loop, &d.timer);
-        ck_assert_uint_eq(loop->timer_count, 0);
+        ck_assert_ptr_null(loop->timers);
         ferry_loop_free(loop);
 }
 END_TEST
+
+/* How many stand there; none below one that is later. */
+static size_t count_heap(const struct loop_timer *top)
+{
+        size_t count = top ? 1 : 0;
+
+        for (const struct loop_timer *timer = top ? top->first : NULL; timer; timer = timer->next) {
+                ck_assert_int_ge(timer->deadline, top->deadline);
+                ck_assert(timer->next == NULL || timer->next->previous == timer);
+                count += count_heap(timer);
+        }
+        return count;
+}
 
 /* Against a plain list: whatever is started, moved and stopped, each runs when it should. */
 START_TEST(many_timers_keep_their_order)
@@ -140,22 +153,20 @@ START_TEST(many_timers_keep_their_order)
 
                         door_advance(rand_r(&seed) % 50);
                         for (int i = 0; i < COUNT; i++) {
-                                running += timers[i].timer.place > 0;
-                                due += timers[i].timer.place > 0 && timers[i].timer.deadline <= sys_now();
+                                running += timers[i].timer.is_running;
+                                due += timers[i].timer.is_running && timers[i].timer.deadline <= sys_now();
                         }
-                        ck_assert_uint_eq(running, loop->timer_count);
-                        for (size_t at = 1; at < loop->timer_count; at++)
-                                ck_assert_int_ge(loop->timers[at]->deadline, loop->timers[(at - 1) / 2]->deadline);
+                        ck_assert_uint_eq(running, count_heap(loop->timers));
                         memset(events, 0, sizeof events);
                         ck_assert_int_eq(ferry_loop_tick(loop, 0), due > 0);
                         ck_assert_uint_eq(strlen(events), due);
                         for (int i = 0; i < COUNT; i++)
-                                ck_assert(timers[i].timer.place == 0 || timers[i].timer.deadline > sys_now());
+                                ck_assert(!timers[i].timer.is_running || timers[i].timer.deadline > sys_now());
                 }
         }
         for (int i = 0; i < COUNT; i++)
                 loop_timer_stop(loop, &timers[i].timer);
-        ck_assert_uint_eq(loop->timer_count, 0);
+        ck_assert_ptr_null(loop->timers);
         ferry_loop_free(loop);
 }
 END_TEST

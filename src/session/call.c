@@ -205,13 +205,14 @@ static int send_request(ferry_call *call, const char *type, const char *format, 
         outgoing.id = call->id;
         outgoing.id_size = call->node.key_size;
         call->dialect = session->wire.dialect;
-        /* Before anything has left: what fails here has surely not been executed. */
-        if (loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms)) < 0)
-                return error_set(error, -ENOMEM, "no memory for a deadline");
         code = session_send_template(session, &outgoing, false, &call->begin, error, format, arguments);
-        if (!code && call->session)
-                call->end = session->out_begin + buffer_size(&session->out);
-        return code;
+        if (code)
+                return code;
+        if (!call->session)
+                return 0;
+        call->end = session->out_begin + buffer_size(&session->out);
+        loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
+        return 0;
 }
 
 ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type, const char *format, ...)

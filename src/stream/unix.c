@@ -84,8 +84,10 @@ static void try_again(struct loop_timer *timer)
         int code = try(client);
         int64_t pause = code ? next_pause(client, code) : 0;
 
-        if (code && pause > 0 && loop_timer_start(client->stream.loop, timer, sys_now() + pause) == 0)
+        if (code && pause > 0) {
+                loop_timer_start(client->stream.loop, timer, sys_now() + pause);
                 return;
+        }
         if (!code)
                 code = stream_start(&client->stream);
         if (!code) {
@@ -115,11 +117,12 @@ int stream_open_unix(const struct stream_place *place, const char *text,
         code = try(client);
         if (code) {
                 pause = next_pause(client, code);
-                if (pause == 0 || loop_timer_start(place->loop, &client->retry, sys_now() + pause) < 0) {
+                if (pause == 0) {
                         describe(client, code, error);
                         sys_free(client);
                         return code;
                 }
+                loop_timer_start(place->loop, &client->retry, sys_now() + pause);
         }
         *ret_stream = &client->stream;
         return 0;
