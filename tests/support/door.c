@@ -16,6 +16,7 @@ enum {
 };
 
 struct door_counts door_counts;
+uintptr_t door_site;
 door_judge_fn *door_judge;
 door_limit_fn *door_limit;
 
@@ -81,6 +82,7 @@ static void note_site(enum door_call call, const void *return_address)
 {
         uintptr_t address = (uintptr_t)return_address - (uintptr_t)__executable_start;
 
+        door_site = address;
         for (size_t i = (address * 0x9e3779b97f4a7c15) >> 52;; i = (i + 1) % SITES_MAX) {
                 if (shared->sites[i].address == address)
                         return;
@@ -91,15 +93,25 @@ static void note_site(enum door_call call, const void *return_address)
         }
 }
 
-/* 0, or what the caller is to be told instead. */
-static int enter(enum door_call call, const void *return_address)
+static void count(enum door_call call, const void *return_address)
 {
         note_site(call, return_address);
         if (is_child)
                 shared->child_calls[call]++;
         else
                 door_counts.calls[call]++;
+}
+
+/* 0, or what the caller is to be told instead. */
+static int ask(enum door_call call)
+{
         return call < DOOR_REFUSABLE && door_judge ? door_judge(call, is_child) : 0;
+}
+
+static int enter(enum door_call call, const void *return_address)
+{
+        count(call, return_address);
+        return ask(call);
 }
 
 /* Memory ---------------------------------------------------------------------------------------------- */
@@ -248,11 +260,13 @@ int __wrap_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int 
         DECLARE(ssize_t, name, (int fd, buffer_type buffer, size_t size))               \
         ssize_t __wrap_sys_##name(int fd, buffer_type buffer, size_t size)              \
         {                                                                               \
-                ssize_t limit = enter(DOOR_##name, __builtin_return_address(0));        \
+                ssize_t limit = enter(DOOR_##name, __builtin_return_address(0)), moved; \
                                                                                         \
                 if (limit == 0)                                                         \
                         limit = door_limit && size > 0 ? door_limit(DOOR_##name, fd, size) : (ssize_t)size; \
-                return limit < 0 ? limit : __real_sys_##name(fd, buffer, (size_t)limit); \
+                moved = limit < 0 ? limit : __real_sys_##name(fd, buffer, (size_t)limit); \
+                door_counts.moved += moved > 0 ? (size_t)moved : 0;                     \
+                return moved;                                                           \
         }
 
 MOVING(read, void *)
@@ -294,15 +308,12 @@ PLAIN(int, connect, (int fd, const struct sockaddr *address, socklen_t size), (f
 PLAIN(int, shutdown, (int fd, int how), (fd, how))
 PLAIN(int, get_socket_option, (int fd, int name, void *value, socklen_t size), (fd, name, value, size))
 PLAIN(int, epoll_create, (void), ())
-PLAIN(int, epoll_control, (int epoll, int operation, int fd, uint32_t events, void *data),
-      (epoll, operation, fd, events, data))
 PLAIN(int, eventfd, (void), ())
 PLAIN(int, timerfd, (void), ())
 PLAIN(int, timerfd_set, (int fd, int64_t deadline), (fd, deadline))
 PLAIN(int, block_signal, (int signal, sigset_t *ret_before), (signal, ret_before))
 PLAIN(int, restore_signals, (const sigset_t *before), (before))
 PLAIN(int, take_signal, (int signal), (signal))
-PLAIN(int, wait, (int pidfd, siginfo_t *ret_info), (pidfd, ret_info))
 PLAIN(int, signal_group, (pid_t group, int signal), (group, signal))
 PLAIN(int, set_group, (pid_t pid, pid_t group), (pid, group))
 PLAIN(int, change_directory, (const char *path), (path))
@@ -311,6 +322,8 @@ PLAIN(int, execute, (const char *path, const char *const *argv, const char *cons
 PLAIN(int, find_group, (const char *name, gid_t *ret_gid), (name, ret_gid))
 
 DECLARE(int, close, (int fd))
+DECLARE(int, epoll_control, (int epoll, int operation, int fd, uint32_t events, void *data))
+DECLARE(int, wait, (int pidfd, siginfo_t *ret_info, int options))
 DECLARE(void *, map_wiped_on_fork, (void))
 DECLARE(pid_t, fork, (int *ret_pidfd))
 
@@ -319,6 +332,25 @@ int __wrap_sys_close(int fd)
         int error = enter(DOOR_close, __builtin_return_address(0));
         int result = __real_sys_close(fd);
 
+        return error ? error : result;
+}
+
+int __wrap_sys_epoll_control(int epoll, int operation, int fd, uint32_t events, void *data)
+{
+        int error;
+
+        count(DOOR_epoll_control, __builtin_return_address(0));
+        error = operation == EPOLL_CTL_ADD ? ask(DOOR_epoll_control) : 0;
+        return error ? error : __real_sys_epoll_control(epoll, operation, fd, events, data);
+}
+
+int __wrap_sys_wait(int pidfd, siginfo_t *ret_info, int options)
+{
+        int result, error;
+
+        count(DOOR_wait, __builtin_return_address(0));
+        result = __real_sys_wait(pidfd, ret_info, options);
+        error = result == 0 && ret_info->si_pid != 0 ? ask(DOOR_wait) : 0;
         return error ? error : result;
 }
 

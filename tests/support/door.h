@@ -31,17 +31,22 @@ struct door_counts {
         size_t bytes;           /* of those, as malloc_usable_size(3) has them */
         size_t bytes_peak;      /* most of them at one time */
         size_t largest;         /* block that was asked for */
+        size_t moved;           /* bytes that read, write, recv and send have moved */
         int timeout_ms;         /* of the last epoll_wait or poll */
 };
 extern struct door_counts door_counts;
+
+/* Where the last call came from, as in struct door_site. */
+extern uintptr_t door_site;
 
 /* What children of the library have called between fork and exec: an array by door_call. They have no part in
  * door_counts. */
 const unsigned *door_child_calls(void);
 
 /* Asked before each call that can be refused; the call is counted already. Returns 0 to let it through, or a
- * negative errno for the caller (NULL, if it wants memory). A refused close has closed, as close(2) has. In a child it
- * is asked too, and @is_child is true. */
+ * negative errno for the caller (NULL, if it wants memory). A refused close has closed, as close(2) has; a refused wait
+ * has waited, and is one only where there was a status to take; of epoll_control only adding is refused, because
+ * epoll_ctl(2) has no reason to refuse the rest. In a child it is asked too, and @is_child is true. */
 typedef int door_judge_fn(enum door_call call, bool is_child);
 extern door_judge_fn *door_judge;
 
