@@ -50,7 +50,7 @@ int error_set(struct error *error, int code, const char *format, ...)
 
 const char *error_text(const struct error *error)
 {
-        if (error->sentence)
+        if (error->sentence && *error->sentence)
                 return error->sentence;
         return error->code ? error_describe(error->code) : "no error";
 }
