@@ -223,6 +223,8 @@ void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *typ
 
         if (message)
                 dispatch(session, message);
+        else if (kind != FERRY_KIND_CLOSED)
+                session_finish(session, -ENOMEM, "no memory to tell what has come");
 }
 
 /* Registration ---------------------------------------------------------------------------------------- */

@@ -53,7 +53,8 @@ static int send_hello(ferry_session *session, struct error *error)
                 return 0;
         body = ferry_value_pack("{frame_max: %zu, features: []}", session->wire.frame_max);
         hello.body = body;
-        code = body ? session->wire.dialect->write(&session->wire, &session->out, &hello, error) : -ENOMEM;
+        code = body ? session->wire.dialect->write(&session->wire, &session->out, &hello, error) :
+                      error_set(error, -ENOMEM, "no memory for a message");
         ferry_value_unref(body);
         session->has_hello = code == 0;
         return code;
@@ -171,6 +172,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
         struct outgoing answer = { .kind = answer_kind, .id = id, .type = NULL };
         ferry_value *body;
         ferry_call *call;
+        int sent;
 
         snprintf(reason, sizeof reason, "%s", sentence);
         switch (in->kind) {
@@ -194,9 +196,10 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
                 answer.id_size = raw_text_copy(&in->id, id);
                 body = ferry_value_pack("'not taken: %s'", reason);
                 answer.body = body;
-                if (body)
-                        session_send(session, &answer, true, NULL, &error);
+                sent = body ? session_send(session, &answer, true, NULL, &error) : -ENOMEM;
                 ferry_value_unref(body);
+                if (sent == -ENOMEM)
+                        session_finish(session, sent, "no memory for an answer");
                 break;
         default:
                 break;
@@ -230,10 +233,13 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 general.id = (struct raw_text){ 0 };
                 session->dropped += !is_general;
                 reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, &general) : NULL;
-                if (reply)
+                if (reply) {
                         dispatch(session, reply);
-                else
-                        ferry_value_unref(in->value);
+                        return;
+                }
+                ferry_value_unref(in->value);
+                if (is_general)
+                        session_finish(session, -ENOMEM, "no memory for a message");
                 return;
         }
         reply = message_new(session, in->kind == WIRE_RESPONSE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR, frame, in);
@@ -331,7 +337,8 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 }
                 break;
         case WIRE_PING:
-                session_send(session, &answer, true, NULL, &error);
+                if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
+                        session_finish(session, -ENOMEM, "no memory for an answer");
                 break;
         case WIRE_PONG:
                 session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);

@@ -333,7 +333,9 @@ void message_fail(ferry_message *request, enum wire_kind kind, const char *forma
 
         if (check_answerable(request, &error) == 0) {
                 va_start(arguments, format);
-                fail(request, kind, format, arguments);
+                /* Who asked must not wait for what will never come. */
+                if (fail(request, kind, format, arguments) == -ENOMEM)
+                        session_finish(request->session, -ENOMEM, "no memory for an answer");
                 va_end(arguments);
         }
         /* Whatever has become of the answer: nobody will give another. */

@@ -131,6 +131,9 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(sentence, sizeof sentence, format, arguments);
         va_end(arguments);
+        /* The queue's own errno is for programs that flush and try again. */
+        if (code == -ENOBUFS)
+                code = -ENOMEM;
         if (is_ours && buffer_size(&session->out) == 0)
                 code = 0;
         session->state = SESSION_ENDED;
@@ -364,6 +367,7 @@ static void say_goodbye(ferry_session *session)
 
 int ferry_session_close(ferry_session *session)
 {
+        bool is_lost;
         int timeout_ms;
 
         if (!session)
@@ -384,10 +388,16 @@ int ferry_session_close(ferry_session *session)
          * the same. */
         session->is_abandoned = !list_is_empty(&session->calls);
         calls_end(session, -ECANCELED, "the session is closed here");
-        if (session->state == SESSION_OPEN)
+        /* What was taken, and will never leave, is not passed over. */
+        is_lost = session->is_output_broken && buffer_size(&session->out) > 0;
+        if (session->state == SESSION_OPEN && is_lost)
+                session_finish(session, -ECONNRESET, "the other side reads no more, and not all was sent");
+        else if (session->state == SESSION_OPEN)
                 say_goodbye(session);
-        if (session->state == SESSION_ENDED)
+        if (session->state == SESSION_ENDED) {
+                session_tell(session);
                 return session->error.code;
+        }
         session->state = SESSION_CLOSING;
         if (session->is_output_broken || !stream_has_output(session->stream))
                 buffer_consume(&session->out, buffer_size(&session->out));
