@@ -119,8 +119,10 @@ static int take_lock(ferry_service *service)
                         return error_set(&service->error, -EADDRINUSE, "%s is in use, by pid %d",
                                          service->path.sun_path, owner);
                 }
-                if (sys_stat_fd(lock, &opened) == 0 && sys_stat_path(path, &named) == 0 &&
-                    opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
+                error = sys_stat_fd(lock, &opened);
+                if (!error)
+                        error = sys_stat_path(path, &named);
+                if (!error && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
                         snprintf(text, sizeof text, "%d\n", (int)sys_pid());
                         sys_truncate(lock, 0);
                         sys_write(lock, text, strlen(text));
@@ -128,6 +130,9 @@ static int take_lock(ferry_service *service)
                         return 0;
                 }
                 sys_close(lock);
+                if (error && error != -ENOENT)
+                        return error_set(&service->error, error, "the lock %s cannot be looked at: %s", path,
+                                         error_describe(error));
         }
 }
 
@@ -338,7 +343,9 @@ static void has_rested(struct loop_timer *timer)
 {
         ferry_service *service = container_of(timer, ferry_service, rest);
 
-        loop_source_set(&service->source, EPOLLIN);
+        /* That takes memory, too. */
+        if (loop_source_set(&service->source, EPOLLIN) < 0)
+                loop_timer_start(service->loop, timer, sys_now() + REST_NS);
 }
 
 static void client_comes(struct loop_source *source, uint32_t events)
@@ -500,7 +507,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
 {
         struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
         struct error error = { 0 };
-        ferry_value *body;
+        struct brief brief;
         va_list arguments;
         int count = 0;
 
@@ -513,20 +520,21 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         if (!type)
                 return -EINVAL;
         va_start(arguments, format);
-        body = ferry_value_vpack(format, arguments);
+        brief_init(&brief, service->session.codec ? service->session.codec : service->loop->session.codec);
+        builder_add_template(&brief.builder, format, arguments);
         va_end(arguments);
-        if (!body)
-                return -EINVAL;
-        outgoing.body = body;
+        outgoing.body = builder_take(&brief.builder);
+        if (!outgoing.body)
+                count = brief.builder.error;
         list_for_each(&service->clients, link) {
                 ferry_session *client = container_of(link, ferry_session, service_link);
 
                 /* One that has not spoken yet has not shown in which dialect it wants to be told. */
-                if (client->wire.is_dialect_fixed)
+                if (outgoing.body && client->wire.is_dialect_fixed)
                         count += session_send(client, &outgoing, false, NULL, &error) == 0;
                 error_deinit(&error);
         }
-        ferry_value_unref(body);
+        brief_deinit(&brief);
         return count;
 }
 
