@@ -750,9 +750,10 @@ void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn,
         entry->source.fd = fd;
         error = loop_source_set(&entry->source, wanted ? wanted : EPOLLHUP);
         /* epoll takes each descriptor once. */
-        if (error == -EEXIST && (entry->copy = sys_duplicate(fd, 3)) >= 0) {
-                entry->source.fd = entry->copy;
-                error = loop_source_set(&entry->source, wanted ? wanted : EPOLLHUP);
+        if (error == -EEXIST) {
+                entry->source.fd = entry->copy = sys_duplicate(fd, 3);
+                error = entry->copy < 0 ? entry->copy :
+                                          loop_source_set(&entry->source, wanted ? wanted : EPOLLHUP);
         }
         if (error < 0) {
                 forget(entry);
