@@ -110,8 +110,10 @@ static _Noreturn void become(const struct start *start)
         int error;
 
         sys_reset_signals();
-        sys_set_group(0, 0);
-        error = place_descriptors(start->spec->fds);
+        /* Without a group of its own it could not be told to end. */
+        error = sys_set_group(0, 0);
+        if (!error)
+                error = place_descriptors(start->spec->fds);
         if (!error && start->spec->directory)
                 error = sys_change_directory(start->spec->directory);
         if (!error)
@@ -140,6 +142,7 @@ static int read_exec_error(int pipe)
 
 static int fork_child(struct child *child, const struct start *start, const int pipe[2])
 {
+        siginfo_t info;
         int error;
 
         child->pid = sys_fork(&child->pidfd);
@@ -152,10 +155,12 @@ static int fork_child(struct child *child, const struct start *start, const int 
                 child->pid = 0;
                 return error;
         }
-        /* Done by both, so that it is done before either goes on. It fails once the child has called exec. */
-        sys_set_group(child->pid, child->pid);
-        if (error)
-                child_kill(child);
+        if (error) {
+                /* It ends by itself, now. */
+                sys_wait(child->pidfd, &info, 0);
+                child->has_ended = true;
+                child_deinit(child);
+        }
         return error;
 }
 
@@ -200,14 +205,13 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
         child->source = (struct loop_source){ .loop = loop, .fd = child->pidfd, .fn = has_exited };
         error = loop_source_set(&child->source, EPOLLIN);
         if (error)
-                child_kill(child);
+                child_deinit(child);
         return error;
 }
 
-void child_signal(struct child *child, int signal)
+int child_signal(struct child *child, int signal)
 {
-        if (child->pid > 0 && !child->has_ended)
-                sys_signal_group(child->pid, signal);
+        return child->pid > 0 && !child->has_ended ? sys_signal_group(child->pid, signal) : 0;
 }
 
 bool child_has_exited(const struct child *child)
@@ -224,7 +228,7 @@ bool child_reap(struct child *child)
 
         if (child->pid == 0 || child->has_ended)
                 return child->has_ended;
-        error = sys_wait(child->pidfd, &info);
+        error = sys_wait(child->pidfd, &info, WNOHANG);
         if (!error && info.si_pid == 0)
                 return false;
         child->has_ended = true;
@@ -234,17 +238,6 @@ bool child_reap(struct child *child)
         return true;
 }
 
-void child_kill(struct child *child)
-{
-        struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
-
-        if (child->pid == 0)
-                return;
-        child_signal(child, SIGKILL);
-        sys_poll(&end, 1, -1);
-        child_deinit(child);
-}
-
 void child_ignore(struct child *child)
 {
         loop_source_set(&child->source, 0);
@@ -252,10 +245,13 @@ void child_ignore(struct child *child)
 
 void child_deinit(struct child *child)
 {
+        siginfo_t info;
+
         if (child->pid == 0)
                 return;
         if (!loop_is_foreign(child->loop)) {
-                child_reap(child);
+                if (!child_reap(child) && child_signal(child, SIGKILL) == 0)
+                        sys_wait(child->pidfd, &info, 0);
                 loop_source_set(&child->source, 0);
         }
         sys_close(child->pidfd);

@@ -27,8 +27,9 @@ struct child {
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
                 void (*ended)(struct child *child));
 
-/* Send a signal to its process group, unless it has been reaped: the group may be somebody else's then. */
-void child_signal(struct child *child, int signal);
+/* Send a signal to its process group, unless it has been reaped: the group may be somebody else's then. 0, or a
+ * negative errno: it may run as somebody whom we cannot tell anything. */
+int child_signal(struct child *child, int signal);
 
 /* Whether it has ended, reaped or not. */
 bool child_has_exited(const struct child *child);
@@ -37,10 +38,8 @@ bool child_has_exited(const struct child *child);
 bool child_reap(struct child *child);
 void child_ignore(struct child *child);
 
-/* End it at once, wait for that, and let go of it. */
-void child_kill(struct child *child);
-
-/* Let go of it. One that runs becomes nobody's. */
+/* Let go of it. One that runs is ended at once, and waited for; in a forked child, or if it cannot be told to end, it
+ * becomes nobody's. */
 void child_deinit(struct child *child);
 
 /* "exited with status 1", "was killed by SIGSEGV", as a phrase. */

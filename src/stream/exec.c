@@ -230,8 +230,11 @@ static void next_stage(struct exec_stream *exec)
                 loop_timer_start(loop, &exec->stage_timer, sys_now() + exec->stage_ns);
         } else if (exec->stage == STAGE_TERM) {
                 exec->stage = STAGE_KILL;
-                child_signal(&exec->child, SIGKILL);
-                loop_source_set(&exec->child.source, EPOLLIN);
+                /* Who runs as somebody else may not be ours to end; it is not waited for. */
+                if (child_signal(&exec->child, SIGKILL) < 0)
+                        is_closed(exec);
+                else
+                        child_ended(&exec->child);
         }
 }
 
@@ -367,7 +370,6 @@ int stream_open_exec(const struct stream_place *place, const char *text,
                           options->argv && options->argv[0] ? options->argv[0] : text,
                           options->directory ? " in " : "", options->directory ? options->directory : "",
                           error_describe(failure));
-                child_kill(&exec->child);
                 stream_free(&exec->stream);
                 return failure;
         }

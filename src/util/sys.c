@@ -301,9 +301,9 @@ pid_t sys_fork(int *ret_pidfd)
         return (pid_t)RESULT(syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL, NULL));
 }
 
-int sys_wait(int pidfd, siginfo_t *ret_info)
+int sys_wait(int pidfd, siginfo_t *ret_info, int options)
 {
-        return RESULT_UNINTERRUPTED(waitid((idtype_t)P_PIDFD, (id_t)pidfd, ret_info, WEXITED | WNOHANG));
+        return RESULT_UNINTERRUPTED(waitid((idtype_t)P_PIDFD, (id_t)pidfd, ret_info, WEXITED | options));
 }
 
 int sys_signal_group(pid_t group, int signal)

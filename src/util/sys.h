@@ -75,7 +75,8 @@ bool sys_is_signal_pending(int signal);
 /* Fork as fork(2) does, without what the C library does around it: the child may only call what a signal
  * handler may. Returns 0 in the child. */
 pid_t sys_fork(int *ret_pidfd);
-int sys_wait(int pidfd, siginfo_t *ret_info);
+/* Take the status of a child that has ended; @options as of waitid(2). */
+int sys_wait(int pidfd, siginfo_t *ret_info, int options);
 int sys_signal_group(pid_t group, int signal);
 int sys_set_group(pid_t pid, pid_t group);
 /* For the child, until it is another program: all signals as a new process has them. */
