@@ -190,8 +190,11 @@ void builder_add_node(ferry_builder *builder, const ferry_value *value)
 
         note_depth(builder, value->depth);
         node = push_value(builder, value->kind);
-        if (node)
-                *node = *value;
+        if (!node)
+                return;
+        *node = *value;
+        /* Whoever holds it holds the tree in which it lies, and by that the one it came from. */
+        node->arena = builder->arena;
 }
 
 void builder_add_value(ferry_builder *builder, const ferry_value *value)
@@ -520,8 +523,6 @@ ferry_value *builder_take(ferry_builder *builder)
                 return NULL;
         }
         *root = builder->nodes[0];
-        /* Held by its own tree, also if that only shares another one. */
-        root->arena = builder->arena;
         return root;
 }
 

@@ -286,6 +286,7 @@ START_TEST(any_part_holds_the_tree)
         ferry_value *deep = ferry_value_ref(ferry_value_at(ferry_value_get(ferry_value_get(root, "a"), "b"), 0));
         ferry_value *key = ferry_value_ref(ferry_value_key(root, 1));
         ferry_value *shared = ferry_value_ref(ferry_value_get(ferry_value_get(outer, "x"), "b"));
+        ferry_value *border = ferry_value_ref(ferry_value_get(outer, "x"));
 
         /* What is freed too early, or never, is found by the sanitizer. */
         ck_assert_ptr_null(ferry_value_unref(root));
@@ -297,6 +298,9 @@ START_TEST(any_part_holds_the_tree)
         ferry_value_unref(outer);
         ck_assert_str_eq(ferry_value_text(ferry_value_at(shared, 0), ""), "deep");
         ferry_value_unref(shared);
+        /* Where one tree stands in another. */
+        ck_assert_str_eq(ferry_value_text(ferry_value_at(ferry_value_get(border, "b"), 0), ""), "deep");
+        ferry_value_unref(border);
         ck_assert_ptr_null(ferry_value_unref(NULL));
         ck_assert_ptr_null(ferry_value_ref(NULL));
 }
