@@ -30,21 +30,17 @@ static bool is_guard(int fd)
                stat.st_rdev == makedev(1, 3);
 }
 
-/* Lead fd 0 to nothing and fd 1 to where stderr goes. */
-static int put_guard(void)
+/* Lead fd 0 to nothing and fd 1 to where stderr goes, if that goes anywhere. */
+static int put_guard(bool has_stderr)
 {
         int null = sys_open("/dev/null", O_RDWR | GUARD_FLAG, 0), error;
 
         if (null < 0)
                 return null;
         error = sys_replace(null, STDIN_FILENO);
-        if (error >= 0) {
-                error = sys_replace(STDERR_FILENO, STDOUT_FILENO);
-                if (error == -EBADF)
-                        error = sys_replace(null, STDOUT_FILENO);
-        }
-        if (null != STDIN_FILENO)
-                sys_close(null);
+        if (error >= 0)
+                error = sys_replace(has_stderr ? STDERR_FILENO : null, STDOUT_FILENO);
+        sys_close(null);
         return error < 0 ? error : 0;
 }
 
@@ -103,6 +99,8 @@ int stream_open_stdio(const struct stream_place *place, const char *text,
                       const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
         struct stdio_stream *stdio;
+        /* Asked now: what is opened below may take that place. */
+        bool has_stderr = sys_flags(STDERR_FILENO) >= 0;
         int failure;
 
         (void)text;
@@ -121,7 +119,7 @@ int stream_open_stdio(const struct stream_place *place, const char *text,
         if (!options->is_unguarded)
                 failure = save(stdio);
         if (stdio->is_guarded)
-                failure = put_guard();
+                failure = put_guard(has_stderr);
         if (failure) {
                 take_guard_away(&stdio->stream, false);
                 endpoint_deinit(&stdio->stream.inputs[0]);
