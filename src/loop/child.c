@@ -92,12 +92,12 @@ static int place_descriptors(const int fds[3])
         int high[3], error;
 
         for (int i = 0; i < 3; i++) {
-                high[i] = fds[i] < 0 ? -1 : sys_duplicate(fds[i], 3);
-                if (fds[i] >= 0 && high[i] < 0)
+                high[i] = sys_duplicate(fds[i], 3);
+                if (high[i] < 0)
                         return high[i];
         }
         for (int i = 0; i < 3; i++) {
-                error = high[i] < 0 ? 0 : sys_replace(high[i], i);
+                error = sys_replace(high[i], i);
                 if (error < 0)
                         return error;
         }
@@ -164,22 +164,6 @@ static int fork_child(struct child *child, const struct start *start, const int 
         return error;
 }
 
-/* Its writing end stays clear of 0, 1 and 2, which the child replaces. */
-static int make_error_pipe(int pipe[2])
-{
-        int error = sys_pipe(pipe), moved;
-
-        if (error || pipe[1] > 2)
-                return error;
-        moved = sys_duplicate(pipe[1], 3);
-        sys_close(pipe[1]);
-        pipe[1] = moved;
-        if (moved >= 0)
-                return 0;
-        sys_close(pipe[0]);
-        return moved;
-}
-
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
                 void (*ended)(struct child *child))
 {
@@ -194,7 +178,8 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
         start.environment = make_environment(spec->env);
         if (!start.environment)
                 return -ENOMEM;
-        error = make_error_pipe(pipe);
+        /* It stays clear of 0, 1 and 2, which the child replaces: what it gets was opened before. */
+        error = sys_pipe(pipe);
         if (!error) {
                 start.error_pipe = pipe[1];
                 error = fork_child(child, &start, pipe);

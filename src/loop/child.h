@@ -8,7 +8,7 @@ struct child_spec {
         const char *const *argv;        /* or a program, found by PATH */
         const char *const *env;         /* NAME=VALUE besides ours, or NULL */
         const char *directory;          /* or NULL */
-        int fds[3];                     /* what it gets as 0, 1 and 2; -1: ours */
+        int fds[3];                     /* what it gets as 0, 1 and 2 */
 };
 
 struct child {

@@ -157,7 +157,7 @@ static bool is_allowed(ferry_session *session)
 {
         const ferry_peer *peer = &session->stream->peer;
 
-        if (!session->stream->is_peer_known || peer->uid == 0 || peer->uid == sys_uid())
+        if (!session->stream->is_peer_known || peer->uid == sys_uid() || peer->uid == 0)
                 return true;
         return session->options.allow && session->options.allow(session, peer, session->options.allow_userdata);
 }
