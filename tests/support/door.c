@@ -84,7 +84,7 @@ static void note_site(enum door_call call, const void *return_address)
 
         door_site = address;
         for (size_t i = (address * 0x9e3779b97f4a7c15) >> 52;; i = (i + 1) % SITES_MAX) {
-                if (shared->sites[i].address == address)
+                if (shared->sites[i].address == address && shared->sites[i].call == call)
                         return;
                 if (shared->sites[i].address == 0) {
                         shared->sites[i] = (struct door_site){ address, call };

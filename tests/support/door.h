@@ -63,8 +63,8 @@ void door_reset(void);
 void door_stop_clock(int patience_ms);
 void door_advance(int64_t ns);
 
-/* Where calls came from, each place once since the program began: return addresses relative to the beginning of the
- * program. Children's are among them. Returns how many. */
+/* Where calls came from, each place once since the program began, and for each call that was seen there: return
+ * addresses relative to the beginning of the program. Children's are among them. Returns how many. */
 struct door_site {
         uintptr_t address;
         enum door_call call;

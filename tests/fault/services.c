@@ -1,0 +1,337 @@
+/* Services and their clients, in one loop: all ways to begin and end, what others have left in the file system, and a
+ * client that waits for somebody to listen. */
+#include "fault/talk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static const char *address(void)
+{
+        static char text[300];
+
+        snprintf(text, sizeof text, "unix:%s", fault_path("socket"));
+        return text;
+}
+
+/* Both must be gone where nothing kept them from being removed. */
+static void look_for_files(void)
+{
+        fault_want(access(fault_path("socket"), F_OK) < 0);
+        fault_want(access(fault_path("socket.lock"), F_OK) < 0);
+}
+
+struct guests {
+        unsigned opened, closed, served, heard;
+};
+
+static int count(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct guests *guests = userdata;
+
+        switch (ferry_message_kind(message)) {
+        case FERRY_KIND_OPENED:
+                guests->opened++;
+                fault_check(ferry_session_service(session) != NULL);
+                return 0;
+        case FERRY_KIND_CLOSED:
+                guests->closed++;
+                return 0;
+        case FERRY_KIND_REQUEST:
+                guests->served++;
+                fault_answer(FAULT_SEND, "reply", ferry_message_reply(message, NULL, "{n: %u}", guests->served), 0, NULL);
+                return 1;
+        default:
+                guests->heard++;
+                return 0;
+        }
+}
+
+static bool open_service(ferry_loop *loop, const ferry_service_options *options, struct guests *guests,
+                         ferry_service **ret_service, int expected)
+{
+        ferry_service *service = ferry_service_open(loop, address(), options);
+        int code = ferry_service_status(service);
+
+        ferry_service_on(service, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION | FERRY_KIND_OPENED | FERRY_KIND_CLOSED,
+                         count, guests);
+        *ret_service = service;
+        return fault_answer(FAULT_MEET, "listen", code, expected, ferry_service_error(service));
+}
+
+static void ask(ferry_session *client, int expected)
+{
+        FERRY_AUTO(ferry_call) call = ferry_session_request(client, 1000, "App\\Ask", "{text: 'a question'}");
+
+        ferry_call_await(call);
+        fault_answer(FAULT_MEET, "a call", ferry_call_status(call), expected, ferry_call_error(call));
+}
+
+static void close_service(ferry_loop *loop, ferry_service *service)
+{
+        int code = ferry_service_close(service);
+
+        fault_answer(FAULT_MEET, "close", code, 0, ferry_service_error(service));
+        code = ferry_loop_run(loop, 10000);
+        fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(loop));
+        ferry_loop_free(loop);
+        look_for_files();
+}
+
+static void clients(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 }, heard = { 0 };
+        ferry_session *sessions[3];
+        ferry_service *service;
+        unsigned alive = 0;
+        int code;
+
+        open_service(loop, NULL, &guests, &service, 0);
+        for (int i = 0; i < 3; i++) {
+                sessions[i] = ferry_session_open(loop, address(), &(ferry_session_options){
+                        .dialect = i == 1 ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_AUTO });
+                ferry_session_on(sessions[i], FERRY_KIND_NOTIFICATION, count, &heard);
+        }
+        for (int i = 0; i < 3; i++)
+                ask(sessions[i], 0);
+        fault_want(guests.served == 3 && guests.opened == 3);
+        for (ferry_session *session = NULL; (session = ferry_service_client(service, session));)
+                alive++;
+        code = ferry_service_notify(service, "App\\All", "{n: %d}", 1);
+        fault_answer(FAULT_MEET, "notify", code, 0, ferry_service_error(service));
+        fault_check(code <= (int)alive);
+        ferry_session_free(sessions[0]);
+        talk_run(loop, 20);
+        fault_want(code == 3 && heard.heard == 2);
+        fault_want(guests.closed == 1);
+        close_service(loop, service);
+        fault_want(guests.closed == 3);
+}
+
+/* For a group, one dialect only, ended by being freed. */
+static void group(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        const struct group *own = getgrgid(getegid());
+        ferry_service_options options = { .mode = 0660, .group = own ? own->gr_name : NULL,
+                                          .dialects = FERRY_DIALECT_FERRY };
+        struct guests guests = { 0 };
+        ferry_service *service;
+        ferry_session *client;
+        struct stat stat;
+
+        /* A group that is not there is an argument that is wrong. */
+        if (open_service(loop, &options, &guests, &service, fault_error() == ENOENT ? -EINVAL : 0))
+                fault_want(lstat(fault_path("socket"), &stat) == 0 && (stat.st_mode & 0777) == 0660);
+        client = ferry_session_open(loop, address(), NULL);
+        ask(client, 0);
+        ferry_service_free(service);
+        talk_run(loop, 20);
+        ferry_loop_free(loop);
+        look_for_files();
+}
+
+static void group_unknown(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service;
+
+        open_service(loop, &(ferry_service_options){ .group = "no such group" }, &guests, &service, -EINVAL);
+        ferry_loop_free(loop);
+        look_for_files();
+}
+
+/* What a dead one has left is cleared away. */
+static void stale(void)
+{
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int lock = open(fault_path("socket.lock"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+        strncpy(name.sun_path, fault_path("socket"), sizeof name.sun_path - 1);
+        if (fd < 0 || lock < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0)
+                fault_flaw("bind: %m");
+        close(fd);
+        close(lock);
+        open_service(loop, NULL, &guests, &service, 0);
+        ask(ferry_session_open(loop, address(), NULL), 0);
+        close_service(loop, service);
+}
+
+/* A living one is not pushed aside, nor is what is no socket, nor one who listens and knows no lock. */
+static void in_use(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service, *second;
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        int fd;
+
+        if (open_service(loop, NULL, &guests, &service, 0)) {
+                open_service(loop, NULL, &guests, &second, -EADDRINUSE);
+                ask(ferry_session_open(loop, address(), NULL), 0);
+        }
+        ferry_loop_free(loop);
+        unlink(fault_path("socket"));
+        loop = ferry_loop_new(NULL);
+        close(open(fault_path("socket"), O_CREAT | O_WRONLY, 0600));
+        open_service(loop, NULL, &guests, &second, -EADDRINUSE);
+        ferry_loop_free(loop);
+        fault_check(access(fault_path("socket"), F_OK) == 0);
+        unlink(fault_path("socket"));
+        loop = ferry_loop_new(NULL);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        strncpy(name.sun_path, fault_path("socket"), sizeof name.sun_path - 1);
+        if (fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0 || listen(fd, 4) < 0)
+                fault_flaw("listen: %m");
+        open_service(loop, NULL, &guests, &second, -EADDRINUSE);
+        ferry_loop_free(loop);
+        close(fd);
+}
+
+/* The limit; and one who has never spoken makes room. */
+static void crowded(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_session *sessions[3];
+        ferry_service *service;
+
+        open_service(loop, &(ferry_service_options){ .clients_max = 1 }, &guests, &service, 0);
+        for (int i = 0; i < 3; i++) {
+                sessions[i] = ferry_session_open(loop, address(), NULL);
+                talk_run(loop, 5);
+                if (i == 1)
+                        ask(sessions[i], 0);
+        }
+        close_service(loop, service);
+}
+
+static void idle(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service;
+        int code;
+
+        open_service(loop, &(ferry_service_options){ .idle_timeout_ms = 50 }, &guests, &service, 0);
+        code = ferry_loop_run(loop, 1000);
+        fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(loop));
+        code = ferry_service_status(service);
+        fault_answer(FAULT_MEET, "status", code, 0, ferry_service_error(service));
+        fault_check(code != 1);
+        ferry_loop_free(loop);
+        look_for_files();
+}
+
+/* No descriptor is left when a client comes: the service rests, and takes it later. */
+static void rested(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        struct rlimit limit, before;
+        ferry_session *client;
+        ferry_service *service;
+        int lowest;
+
+        open_service(loop, NULL, &guests, &service, 0);
+        client = ferry_session_open(loop, address(), NULL);
+        getrlimit(RLIMIT_NOFILE, &before);
+        limit = before;
+        lowest = open("/", O_RDONLY | O_CLOEXEC);
+        close(lowest);
+        limit.rlim_cur = (rlim_t)lowest;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        ferry_loop_run(loop, 10);
+        fault_want(guests.opened == 0);
+        setrlimit(RLIMIT_NOFILE, &before);
+        ask(client, 0);
+        close_service(loop, service);
+}
+
+static int listen_later(ferry_loop *loop, void *userdata)
+{
+        ferry_service *service;
+
+        open_service(loop, NULL, userdata, &service, 0);
+        return 0;
+}
+
+/* A client that is there before anybody listens; and one that waits in vain. */
+static void awaited(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_session *client, *vain;
+        char nobody[300];
+        int code;
+
+        snprintf(nobody, sizeof nobody, "unix:%s", fault_path("nobody"));
+        ferry_loop_after(loop, 30, listen_later, &guests);
+        client = ferry_session_open(loop, address(), &(ferry_session_options){ .wait_ms = 1000 });
+        vain = ferry_session_open(loop, nobody, &(ferry_session_options){ .wait_ms = 20 });
+        ask(client, 0);
+        ferry_loop_run(loop, 50);
+        code = ferry_session_status(vain);
+        fault_answer(FAULT_MEET, "status", code, -ENOENT, ferry_session_error(vain));
+        fault_check(code != 1);
+        ferry_loop_free(loop);
+}
+
+/* Closed while a request is kept: that is waited for, then given up. */
+static int keep(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        ferry_message **kept = userdata;
+
+        (void)session;
+        if (!*kept)
+                *kept = ferry_message_ref(request);
+        return 1;
+}
+
+static void closed_late(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_message *kept = NULL;
+        ferry_service *service = ferry_service_open(loop, address(), &(ferry_service_options){ .close_timeout_ms = 50 });
+        ferry_session *client = ferry_session_open(loop, address(), NULL);
+        ferry_call *call = ferry_session_request(client, 1000, "App\\Keep", NULL);
+        int code;
+
+        ferry_service_on(service, FERRY_KIND_REQUEST, keep, &kept);
+        talk_run(loop, 5);
+        code = ferry_service_close(service);
+        fault_answer(FAULT_MEET, "close", code, 0, ferry_service_error(service));
+        ferry_call_await(call);
+        fault_check(ferry_call_status(call) < 0);
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+        ferry_message_unref(kept);
+        look_for_files();
+}
+
+const struct scenario service_scenarios[] = {
+        { .name = "clients", .run = clients },
+        { .name = "group", .run = group },
+        { .name = "group-unknown", .run = group_unknown },
+        { .name = "stale", .run = stale },
+        { .name = "in-use", .run = in_use },
+        { .name = "crowded", .run = crowded },
+        { .name = "idle", .run = idle, .is_whole = true },
+        { .name = "rested", .run = rested, .is_whole = true },
+        { .name = "awaited", .run = awaited },
+        { .name = "closed-late", .run = closed_late },
+        { .name = NULL },
+};

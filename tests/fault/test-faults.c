@@ -1,0 +1,10 @@
+/* Every fault that the system may cause, at every place where the library calls it: fault.h tells how. */
+#include "fault/fault.h"
+
+int main(void)
+{
+        static const struct scenario *const groups[] = { value_scenarios, session_scenarios, stream_scenarios,
+                                                         service_scenarios };
+
+        return fault_main(groups, sizeof groups / sizeof *groups);
+}
