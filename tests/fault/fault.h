@@ -3,7 +3,8 @@
  * refused, memory that is out once or from then on, bytes that move in pieces. What a scenario asks of the library
  * goes through the checks below, which know whether a fault was met.
  *
- * A fault has a name, by which it can be run alone, without a process around it: FERRY_FAULT=NAME test-faults.
+ * A fault has a name, by which it can be run alone, without a process around it: FERRY_FAULT=NAME test-faults. What is
+ * counted is counted from 0.
  *
  *      SCENARIO:CALL:ERRNO:NTH         the NTH call is refused with ERRNO (child.CALL: the child's)
  *      SCENARIO:memory:once:NTH        the NTH allocation fails; "ever": and all behind it

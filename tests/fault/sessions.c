@@ -276,6 +276,37 @@ static void fetched(void)
         talk_end(&talk);
 }
 
+/* Requests, too, are fetched and answered from there; what is left when the session closes is refused. */
+static void fetched_requests(void)
+{
+        struct talk talk;
+        const ferry_message *request;
+
+        open_pair(&talk, NULL);
+        ferry_session_on(talk.b, FERRY_KIND_REQUEST, NULL, NULL);
+        talk_begin(&talk);
+        for (int i = 0; i < 3; i++) {
+                FERRY_AUTO(ferry_call) call = ferry_session_request(talk.a, 1000, "App\\Fetch", "{n: %d}", i);
+                int code;
+
+                request = ferry_session_next(talk.b, 10);
+                fault_want(request && ferry_message_is_wanted(request));
+                if (i == 2)
+                        ferry_session_close(talk.b);
+                else if (request) {
+                        code = i == 0 ? ferry_message_reply(request, NULL, "%s", "here it is") :
+                                        ferry_message_fail(request, "not %s", "this one");
+                        fault_answer(FAULT_SEND, "reply", code, 0, NULL);
+                        fault_check(code < 0 || ferry_message_reply(request, NULL, NULL) < 0);
+                }
+                ferry_call_await(call);
+                fault_check(ferry_call_status(call) != 1);
+                fault_answer(FAULT_END, "a call", ferry_call_status(call), i == 0 ? 0 : i == 1 ? -EREMOTEIO : -ECONNRESET,
+                             ferry_call_error(call));
+        }
+        talk_end(&talk);
+}
+
 /* More than the peer reads: the queue gets full, is flushed, and all arrives. */
 static void queue_full(void)
 {
@@ -483,6 +514,77 @@ static void freed_in_callback(void)
         ferry_loop_free(talk.loop);
 }
 
+struct depth {
+        ferry_session *session;
+        unsigned levels;
+        int last;
+};
+
+/* Waits within waiting, until that is too deep. */
+static int wait_deeper(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct depth *depth = userdata;
+        FERRY_AUTO(ferry_call) call = NULL;
+
+        (void)session;
+        /* One that was too deep comes here all the same, later. */
+        if (++depth->levels > 33)
+                return 0;
+        call = ferry_session_request(depth->session, 1000, "App\\Deeper", NULL);
+        if (!ferry_call_await(call) && depth->last == 0)
+                depth->last = ferry_call_status(call);
+        fault_check(ferry_call_status(call) != 1);
+        return !ferry_message_is_wanted(message) || ferry_message_reply(message, NULL, NULL) < 0 ? -EIO : 1;
+}
+
+static void too_deep(void)
+{
+        struct depth depth = { 0 };
+        struct talk talk;
+
+        open_pair(&talk, NULL);
+        depth.session = talk.a;
+        ferry_session_on(talk.b, FERRY_KIND_REQUEST, wait_deeper, &depth);
+        talk_begin(&talk);
+        {
+                FERRY_AUTO(ferry_call) call = ferry_session_request(talk.a, 1000, "App\\Deeper", NULL);
+
+                ferry_call_await(call);
+                fault_answer(FAULT_END, "a call", ferry_call_status(call), 0, ferry_call_error(call));
+        }
+        fault_want(depth.last == -EDEADLK);
+        talk_end(&talk);
+}
+
+static void free_all(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        struct talk *talk = userdata;
+
+        (void)reply;
+        talk->called_back++;
+        /* It goes by itself; letting it go once more is nothing. */
+        ferry_call_free(call);
+        if (talk->called_back == 1)
+                ferry_session_free(talk->a);
+        else if (talk->called_back == 2)
+                ferry_loop_free(talk->loop);
+}
+
+/* A callback lets go of its call, of the session, and of the loop. */
+static void freed_at_the_end_of_a_call(void)
+{
+        struct talk talk;
+
+        open_pair(&talk, NULL);
+        for (int i = 0; i < 3; i++)
+                ferry_call_then(ferry_session_request(talk.a, 1000, "App\\Nobody", NULL), free_all, &talk);
+        if (talk.called_back < 2)
+                ferry_loop_run(talk.loop, 100);
+        if (talk.called_back < 2)
+                ferry_loop_free(talk.loop);
+        fault_check(talk.called_back <= 3);
+}
+
 static void loop_freed_in_callback(void)
 {
         bool is_freed = false;
@@ -508,6 +610,7 @@ const struct scenario session_scenarios[] = {
         { .name = "files", .run = files },
         { .name = "own-stream", .run = own_stream },
         { .name = "fetched", .run = fetched },
+        { .name = "fetched-requests", .run = fetched_requests },
         { .name = "queue-full", .run = queue_full, .is_uncut = true },
         { .name = "large", .run = large, .is_uncut = true },
         { .name = "too-large", .run = too_large, .is_uncut = true },
@@ -518,6 +621,8 @@ const struct scenario session_scenarios[] = {
         { .name = "debugged", .run = debugged },
         { .name = "large-and-wrong", .run = large_and_wrong, .is_uncut = true },
         { .name = "freed-in-callback", .run = freed_in_callback },
+        { .name = "too-deep", .run = too_deep, .is_uncut = true },
+        { .name = "freed-at-the-end-of-a-call", .run = freed_at_the_end_of_a_call },
         { .name = "loop-freed-in-callback", .run = loop_freed_in_callback },
         { .name = NULL },
 };

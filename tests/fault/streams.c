@@ -172,6 +172,25 @@ static void child_stays(const char *address)
         end_echo(loop, session, &echo, 0);
 }
 
+static int free_at_junk(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)message, (void)userdata;
+        ferry_session_free(session);
+        return 1;
+}
+
+/* The session goes while the stderr of its child is being told. */
+static void child_is_dropped(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:echo one >&2; echo two >&2; cat",
+                                                    &(ferry_session_options){ .close_timeout_ms = SHORT_MS });
+
+        ferry_session_on(session, FERRY_KIND_JUNK, free_at_junk, NULL);
+        ferry_loop_run(loop, 1000);
+        ferry_loop_free(loop);
+}
+
 static void child_hears_term(void)
 {
         child_stays("exec:echo ready >&2; exec sleep 100");
@@ -457,6 +476,7 @@ const struct scenario stream_scenarios[] = {
         { .name = "child-nowhere", .run = child_nowhere, .patience_ms = CHILD_PATIENCE_MS, .is_uncut = true },
         { .name = "child-talks", .run = child_talks, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "child-hears-term", .run = child_hears_term, .patience_ms = CHILD_PATIENCE_MS },
+        { .name = "child-is-dropped", .run = child_is_dropped, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "child-hears-nothing", .run = child_hears_nothing, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "child-leaves-another", .run = child_leaves_another, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "child-closes", .run = child_closes, .patience_ms = 20 },

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Runs the fault table, then asks what it has reached: every site in the library must have been come to, or stand in
-# unreached.txt with the reason. A site is a line of the source that calls a function of util/sys.h; the compiler may have
-# made several calls of it, of which one is enough.
+# Runs the fault table, then asks what it has reached: every site in the library must have been come to.
+# A site is a line of the source that calls a function of util/sys.h; the compiler may have made several calls of it, of
+# which one is enough.
 #
 #   test-sites.sh PROGRAM
 #
@@ -9,7 +9,6 @@
 # was seen to be called, and to return from that call (where it is only called by pointer: from any such call).
 set -u
 program=$1
-sources=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 
@@ -72,23 +71,8 @@ total=$(wc -l < "$folder/lines")
 reached=$(grep -c ' reached$' "$folder/lines")
 printf '%s sites, %s reached, %s\n' "$total" "$reached" \
         "$(sed -n 's/^faults \([0-9]*\) .*/\1 faults tried/p' "$folder/sites")"
-passed=$reached failed=0
-while read -r call name line _; do
-        if grep -qE "^$name $call( |\$)" "$sources/tests/fault/unreached.txt"; then
-                echo "not reached, as listed: $call in $name, $line"
-                passed=$((passed + 1))
-        else
-                echo "not reached: $call in $name, $line"
-                failed=$((failed + 1))
-        fi
-done < <(grep ' missed$' "$folder/lines")
-while read -r name call _; do
-        if [[ $name != \#* ]] && ! grep -qE "^$call $name .* missed\$" "$folder/lines"; then
-                echo "listed as not reached, but it is: $call in $name"
-                failed=$((failed + 1))
-        fi
-done < "$sources/tests/fault/unreached.txt"
-
+sed -n 's/^\(.*\) \(.*\) \(.*\) missed$/not reached: \1 in \2, \3/p' "$folder/lines"
+passed=$reached failed=$((total - reached))
 # A library in which nothing is found was not looked at.
 [ "$total" -gt 100 ] || failed=$((failed + 1))
 echo "sites: $passed passed, $failed failed"
