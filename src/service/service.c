@@ -203,6 +203,9 @@ static int listen_at(ferry_service *service, const char *path)
                 error = clear_stale(service);
         if (!error)
                 error = bind_and_listen(service);
+        /* The kernel's word for it; a program would take it for a full queue. */
+        if (error == -ENOBUFS)
+                error = -ENOMEM;
         if (error)
                 return error_set(&service->error, error, "%s cannot be listened at: %s", path, error_describe(error));
         service->source.fd = service->fd;
