@@ -35,6 +35,7 @@ struct guests {
 static int count(ferry_session *session, const ferry_message *message, void *userdata)
 {
         struct guests *guests = userdata;
+        int code;
 
         switch (ferry_message_kind(message)) {
         case FERRY_KIND_OPENED:
@@ -46,7 +47,8 @@ static int count(ferry_session *session, const ferry_message *message, void *use
                 return 0;
         case FERRY_KIND_REQUEST:
                 guests->served++;
-                fault_answer(FAULT_SEND, "reply", ferry_message_reply(message, NULL, "{n: %u}", guests->served), 0, NULL);
+                code = ferry_message_reply(message, NULL, "{n: %u}", guests->served);
+                fault_answer(FAULT_SEND, "reply", code, 0, NULL);
                 return 1;
         default:
                 guests->heard++;
@@ -305,7 +307,8 @@ static void closed_late(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_message *kept = NULL;
-        ferry_service *service = ferry_service_open(loop, address(), &(ferry_service_options){ .close_timeout_ms = 50 });
+        ferry_service_options options = { .close_timeout_ms = 50 };
+        ferry_service *service = ferry_service_open(loop, address(), &options);
         ferry_session *client = ferry_session_open(loop, address(), NULL);
         ferry_call *call = ferry_session_request(client, 1000, "App\\Keep", NULL);
         int code;

@@ -1,6 +1,6 @@
 /* The talk of two sessions in one loop. Invariants that hold under every fault: a receives nothing that b did not say
  * and the other way round; what arrives is a prefix of what was sent, unaltered, once, but for what the receiver was
- * told is lost; a call ends once; what is said to be not executed was not; the end of a session is told at most once. */
+ * told is lost; a call ends once; what is said to be not executed was not; a session's end is told once at most. */
 #include "fault/talk.h"
 
 #include <errno.h>
@@ -268,8 +268,8 @@ void talk_end(struct talk *talk)
         fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(talk->loop));
         fault_answer(FAULT_END, "status", ferry_session_status(talk->b), 0, ferry_session_error(talk->b));
         /* A connection that was reset has ended in order; the kernel says so only where all was read. */
-        if (talk->received + talk->lost < talk->sent && !was_told && fault_error() != ECONNRESET && ferry_session_status(talk->a) >= 0 &&
-            ferry_session_status(talk->b) >= 0)
+        if (talk->received + talk->lost < talk->sent && !was_told && fault_error() != ECONNRESET &&
+            ferry_session_status(talk->a) >= 0 && ferry_session_status(talk->b) >= 0)
                 fault_flaw("%u of %u notifications were received, and nobody was told of the rest", talk->received,
                            talk->sent);
         ferry_loop_free(talk->loop);

@@ -23,7 +23,12 @@ fi
 # "ADDRESS-BEHIND CALL FUNCTION KIND" of each place, and "ADDRESS-BEHIND FUNCTION" of all other calls.
 objdump -d --no-show-raw-insn "$program" | awk -v folder="$folder" '
         /^[0-9a-f]+ <.*>:$/ { name = $2; gsub(/[<>:]/, "", name); next }
-        behind != "" && /^ *[0-9a-f]+:/ { address = $1; sub(/:/, "", address); print address, behind > kind; behind = "" }
+        behind != "" && /^ *[0-9a-f]+:/ {
+                address = $1
+                sub(/:/, "", address)
+                print address, behind > kind
+                behind = ""
+        }
         name ~ /^__(wrap|real)_/ { next }
         /\t(call|jmp) +[0-9a-f]+ <__wrap_sys_[a-z_]+>$/ {
                 call = $NF; gsub(/<__wrap_sys_|>/, "", call)
@@ -33,7 +38,12 @@ objdump -d --no-show-raw-insn "$program" | awk -v folder="$folder" '
                 next
         }
         /\tcall +[0-9a-f]+ </ { target = $NF; gsub(/[<>]/, "", target); kind = folder "/calls"; behind = target; next }
-        /\tjmp +[0-9a-f]+ <[a-z_.0-9]+>$/ { target = $NF; gsub(/[<>]/, "", target); if (target != name) print name, target > folder "/tails" }
+        /\tjmp +[0-9a-f]+ <[a-z_.0-9]+>$/ {
+                target = $NF
+                gsub(/[<>]/, "", target)
+                if (target != name)
+                        print name, target > folder "/tails"
+        }
         /\tcall +\*/ { kind = folder "/calls"; behind = "*" }'
 touch "$folder/jumps" "$folder/tails"
 

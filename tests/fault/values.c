@@ -95,6 +95,7 @@ static void built(void)
 {
         ferry_builder *builder = ferry_builder_new();
         ferry_value *value = NULL;
+        const ferry_value *member;
         char name[32];
         int code;
 
@@ -120,7 +121,8 @@ static void built(void)
         if (!fault_answer(FAULT_VALUE, "finish", code, 0, NULL))
                 return;
         fault_check(ferry_value_count(ferry_value_get(value, "map")) == 30);
-        fault_check(ferry_value_int(ferry_value_at(ferry_value_get(ferry_value_get(value, "map"), "member-3"), 0), 0) == 33);
+        member = ferry_value_get(ferry_value_get(value, "map"), "member-3");
+        fault_check(ferry_value_int(ferry_value_at(member, 0), 0) == 33);
         ferry_value_unref(value);
 }
 
@@ -170,7 +172,8 @@ static void php(void)
 
 static void json(void)
 {
-        static const char foreign[] = "{\"a\": [1, 2.5e3, \"\\u00e4 and a text that is longer\", {\"__class\": \"A\", \"x\": []}]}";
+        static const char foreign[] =
+                "{\"a\": [1, 2.5e3, \"\\u00e4 and a text that is longer\", {\"__class\": \"A\", \"x\": []}]}";
 
         through(ferry_codec_json(), foreign, sizeof foreign - 1);
 }
