@@ -21,16 +21,16 @@
 
 enum {
         NTH_MAX = 50,           /* of each call that are refused */
-        STRIDE = 4,
+        STRIDE = 6,
         STRIDE_CHILD = 20,      /* where a run starts a child, which takes milliseconds */
-        BATCHES = 4,            /* in which the faults of a scenario are run, each in a process of its own */
+        BATCHES = 2,            /* in which the faults of a scenario are run, each in a process of its own */
         CALLS_MAX = 200000,     /* in one run; more are an endless loop */
         ALARM_S = 20,
         FDS_MAX = 64,
         SITES_MAX = 4096,
         SCENARIOS_MAX = 128,
         FLAWS_MAX = 40,         /* that are printed */
-        PATIENCE_FAULT_MS = 300,
+        PATIENCE_FAULT_MS = 60,
 };
 
 enum fault_kind { FAULT_NONE, FAULT_REFUSE, FAULT_MEMORY_ONCE, FAULT_MEMORY_EVER, FAULT_CUT, FAULT_EACH };
