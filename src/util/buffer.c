@@ -71,7 +71,7 @@ bool buffer_cut(struct buffer *buffer, size_t offset, size_t size)
         size_t behind = buffer_size(buffer) - offset - size;
 
         if (offset < behind) {
-                memmove(front + size, front, offset);
+                memmove(front + size, front, offset); /* gcc-analyzer: what is cut out is there */
                 buffer->begin += size;
                 return true;
         }
