@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fuzz: build the targets of tests/fuzz for libFuzzer and run them one after the other, each for its share of the time. What
-# they find stays in build-fuzz/findings, what they learn in build-fuzz/corpus.
+# Fuzz: build the targets of tests/fuzz for libFuzzer and run them one after the other, each for its share of the time.
+# What they find stays in build-fuzz/findings, what they learn in build-fuzz/corpus.
 #
 #   fuzz.sh [MINUTES [TARGET…]]   run (10 minutes, all targets); the status is 1 if something was found
 #   fuzz.sh --merge [TARGET…]     put into tests/fuzz/corpus what build-fuzz/corpus covers beyond it
@@ -41,7 +41,8 @@ longest() { # of an input
 }
 
 run() { # TARGET SECONDS
-        local target=$1 log=$folder/$1.log options=(-max_total_time="$2" -max_len="$(longest "$1")" -timeout=20 -entropic=0)
+        local target=$1 log=$folder/$1.log
+        local options=(-max_total_time="$2" -max_len="$(longest "$1")" -timeout=20 -entropic=0)
         if [ -e "tests/fuzz/$target.dict" ]; then
                 options+=(-dict="tests/fuzz/$target.dict")
         fi
@@ -49,11 +50,11 @@ run() { # TARGET SECONDS
         "$folder/libfuzzer/tests/fuzz/fuzz-$target" "${options[@]}" -print_final_stats=1 \
                 -artifact_prefix="$folder/findings/$target-" "$folder/corpus/$target" "tests/fuzz/corpus/$target" \
                 >"$log" 2>&1
-        local status=$? count edges
+        local status=$? count edges found='no findings'
         count=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
         edges=$(grep -aoE ' cov: [0-9]+' "$log" | tail -n 1 | tr -dc 0-9)
-        printf '%-12s %12s executions %6s edges   %s\n' "$target" "${count:-0}" "${edges:-0}" \
-                "$([ $status = 0 ] && echo 'no findings' || grep -aE 'not so:|^SUMMARY|runtime error' "$log" | head -n 1)"
+        [ $status = 0 ] || found=$(grep -aE 'not so:|^SUMMARY|runtime error' "$log" | head -n 1)
+        printf '%-12s %12s executions %6s edges   %s\n' "$target" "${count:-0}" "${edges:-0}" "$found"
         return $status
 }
 
@@ -61,12 +62,12 @@ merge() { # TARGET
         local fresh=$folder/merged/$1
         rm -rf "$fresh"
         mkdir -p "$fresh" "tests/fuzz/corpus/$1" "$folder/corpus/$1"
-        # One input for each edge is enough there: make check is to stay short. What has a name in words is a finding of old; those stay.
-        "$folder/libfuzzer/tests/fuzz/fuzz-$1" -merge=1 -use_counters=0 -max_len=4096 "$fresh" "tests/fuzz/corpus/$1" "$folder/corpus/$1" \
-                >"$folder/$1-merge.log" 2>&1 || return
+        # One input for each edge is enough there, as make check is to stay short. Those whose name is in words stay.
+        "$folder/libfuzzer/tests/fuzz/fuzz-$1" -merge=1 -use_counters=0 -max_len=4096 \
+                "$fresh" "tests/fuzz/corpus/$1" "$folder/corpus/$1" >"$folder/$1-merge.log" 2>&1 || return
         find "tests/fuzz/corpus/$1" -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
         cp "$fresh"/* "tests/fuzz/corpus/$1/"
-        echo "$1: $(find "tests/fuzz/corpus/$1" -type f | wc -l) files, $(du -sb "tests/fuzz/corpus/$1" | cut -f1) bytes"
+        echo "$1: $(find "tests/fuzz/corpus/$1" -type f | wc -l) files"
 }
 
 # The tool of that name, which has the number of its version behind it on some systems.
@@ -88,19 +89,21 @@ coverage() {
                 objects+=(-object "$where/tests/fuzz/fuzz-$target")
         done
         "$profdata" merge -o $where/all.profdata $where/*.profraw || exit 1
-        local files=() at=src/value
-        for name in php json msgpack pack unpack template codec number slots builder; do
-                files+=("$at/$name.c")
-        done
-        files+=(src/wire/{frame,dialect,ferry,stream_ipc}.c src/stream/{address,fd}.c)
-        "$cov" export -summary-only -instr-profile=$where/all.profdata "${objects[@]}" "${files[@]}" >$where/summary.json
-        "$cov" show -instr-profile=$where/all.profdata "${objects[@]}" "${files[@]}" >$where/lines.txt
+        objects=("${objects[@]:1}")
+        "$cov" export -summary-only -instr-profile=$where/all.profdata "${objects[@]}" >$where/summary.json || exit 1
+        "$cov" show -instr-profile=$where/all.profdata -ignore-filename-regex=tests/ "${objects[@]}" >$where/lines.txt
         python3 - "$where/summary.json" <<'PYTHON'
 import json, sys
-rows = [(f["filename"].split("/src/")[-1], f["summary"]["lines"]) for f in json.load(open(sys.argv[1]))["data"][0]["files"]]
+parsers = ["value/" + name for name in "php json msgpack pack unpack template codec number slots".split()]
+parsers += ["wire/" + name for name in "frame dialect ferry stream_ipc".split()] + ["stream/address"]
+files = {}
+for file in json.load(open(sys.argv[1]))["data"][0]["files"]:
+    files[file["filename"].split("/src/")[-1]] = file["summary"]["lines"]
+rows = [("src/" + name + ".c", files[name + ".c"]["count"], files[name + ".c"]["covered"]) for name in parsers]
+rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
 print("| file | lines | covered | |\n| --- | --- | --- | --- |")
-for name, lines in rows + [("all", {k: sum(r[1][k] for r in rows) for k in ("count", "covered")})]:
-    print("| `%s` | %d | %d | %.1f %% |" % (name, lines["count"], lines["covered"], 100 * lines["covered"] / lines["count"]))
+for name, count, covered in rows:
+    print("| `%s` | %d | %d | %.1f %% |" % (name, count, covered, 100 * covered / count))
 PYTHON
         echo "line by line: $where/lines.txt"
 }

@@ -1,5 +1,5 @@
-/* Makes templates fit their arguments. It knows what printf and scanf take; it reads conversions for itself, so that a slip
- * in the library's own reading shows as an argument of another type. */
+/* Makes templates fit their arguments. It knows what printf and scanf take; it reads conversions for itself, so that a
+ * slip in the library's own reading shows as an argument of another type. */
 #include "fuzz/arguments.h"
 
 #include <stdio.h>

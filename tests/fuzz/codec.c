@@ -119,7 +119,8 @@ static int encode(const ferry_codec *codec, const ferry_value *value, void **ret
 }
 
 /* Write, read, write: the second bytes are the first. @expected: the value, if it must come back. */
-static void check_round(const ferry_codec *codec, const ferry_value *value, const ferry_value *expected, bool can_refuse)
+static void check_round(const ferry_codec *codec, const ferry_value *value, const ferry_value *expected,
+                        bool can_refuse)
 {
         ferry_value *again;
         void *bytes, *second, *third;
@@ -133,7 +134,8 @@ static void check_round(const ferry_codec *codec, const ferry_value *value, cons
         error = ferry_codec_decode(codec, bytes, size, &again, NULL);
         FUZZ_REQUIRE(error == 0, "%s does not read what it has written: %d: %.200s", codec->name, error, (char *)bytes);
         if (expected)
-                FUZZ_REQUIRE(ferry_value_equal(expected, again), "%s: another value: %.200s", codec->name, (char *)bytes);
+                FUZZ_REQUIRE(ferry_value_equal(expected, again), "%s: another value: %.200s", codec->name,
+                             (char *)bytes);
         error = encode(codec, again, &second, &second_size);
         FUZZ_REQUIRE(error == 0, "%s does not write again: %d: %.200s", codec->name, error, (char *)bytes);
         ferry_value_unref(again);
@@ -248,7 +250,8 @@ static void check_outline(const struct fuzz_codec *about, const char *bytes, siz
 
 /* -------------------------------------------------------------------------------------------------------- */
 
-static void check_without_memory(const struct fuzz_codec *about, const char *bytes, size_t size, const ferry_value *value,
+static void check_without_memory(const struct fuzz_codec *about, const char *bytes, size_t size,
+                                 const ferry_value *value,
                                  unsigned allocations, uint32_t seed)
 {
         ferry_value *again;
@@ -308,7 +311,8 @@ void fuzz_codec_run(const struct fuzz_codec *about, const uint8_t *data, size_t 
         FUZZ_REQUIRE(fuzz_peak(&mark) <= about->memory_factor * size + (64 << 10), "%zu bytes of memory for %zu",
                      fuzz_peak(&mark), size);
         if (looked)
-                FUZZ_REQUIRE(error == looked && offset == checked.offset, "looking: %d at %zu, decoding: %d at %zu", looked,
+                FUZZ_REQUIRE(error == looked && offset == checked.offset, "looking: %d at %zu, decoding: %d at %zu",
+                             looked,
                              checked.offset, error, offset);
         else
                 FUZZ_REQUIRE(error == 0 || (checked.has_references && (error == -EBADMSG || error == -EMSGSIZE)),

@@ -1,5 +1,5 @@
-/* Runs a fuzz target over the files of its corpus, without libFuzzer. The files are read by a child; where that dies, the
- * file is told, and another child goes on behind it. */
+/* Runs a fuzz target over the files of its corpus, without libFuzzer. The files are read by a child; where that dies,
+ * the file is told, and another child goes on behind it. */
 #include "fuzz/fuzz.h"
 
 #include <dirent.h>
@@ -65,7 +65,11 @@ int main(int argc, char **argv)
         }
         do {
                 int status = 0;
-                pid_t child = fork();
+                pid_t child;
+
+                /* What it inherits it would print again. */
+                fflush(stdout);
+                child = fork();
 
                 if (child == 0) {
                         run_from(folder, files, count, at);

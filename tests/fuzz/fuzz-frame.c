@@ -5,8 +5,8 @@
  *      - an error sticks; a refused allocation is -ENOMEM, and nothing else
  *      - a payload that was read, written as a frame, is the bytes that were read
  *
- * The input: flags (bit 0: junk is allowed), the limit of a payload in units of 16 bytes (u16), the seed of the sizes of
- * pieces; then the bytes, in which FE n c stands for n times 128 times c. */
+ * The input: flags (bit 0: junk is allowed), the limit of a payload in units of 16 bytes (u16), the seed of the sizes
+ * of pieces; then the bytes, in which FE n c stands for n times 128 times c. */
 #include "fuzz/fuzz.h"
 #include "wire/dialect.h"
 
@@ -41,7 +41,8 @@ static void add(struct events *events, char letter, uint32_t declared, const voi
         put(events, &letter, 1);
         put(events, &declared, sizeof declared);
         events->junk_begin = letter == 'J' ? buffer_size(&events->text) : 0;
-        put(events, (uint8_t[4]){ (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size }, 4);
+        put(events, (uint8_t[4]){ (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size },
+            4);
         put(events, bytes, size);
 }
 
@@ -223,7 +224,8 @@ static void compare(const uint8_t *bytes, size_t size, bool has_junk, size_t max
         FUZZ_REQUIRE(result == expected_result, "%d in pieces of %u, by the model %d", result, piece, expected_result);
         FUZZ_REQUIRE(buffer_size(&events.text) == buffer_size(&expected->text) &&
                      (buffer_size(&events.text) == 0 ||
-                      memcmp(buffer_bytes(&events.text), buffer_bytes(&expected->text), buffer_size(&events.text)) == 0),
+                      memcmp(buffer_bytes(&events.text), buffer_bytes(&expected->text),
+                             buffer_size(&events.text)) == 0),
                      "other events in pieces of %u: %zu bytes of them, by the model %zu", piece,
                      buffer_size(&events.text), buffer_size(&expected->text));
         buffer_deinit(&events.text);

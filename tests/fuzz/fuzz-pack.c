@@ -131,13 +131,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_REQUIRE(value, "no memory");
         fuzz_peak_begin(&mark);
         made = CALL(shape, pack, template);
-        FUZZ_REQUIRE(fuzz_peak(&mark) <= 32 * size + (64 << 10) + 4096 * conversions(template), "%zu bytes of memory for %zu",
+        FUZZ_REQUIRE(fuzz_peak(&mark) <= 32 * size + (64 << 10) + 4096 * conversions(template),
+                     "%zu bytes of memory for %zu",
                      fuzz_peak(&mark), size);
         again = CALL(shape, pack, template);
         FUZZ_REQUIRE((made == NULL) == (again == NULL) && ferry_value_equal(made, again), "another value");
         built = build(shape, template, value);
         first = ferry_value_at(built, 0);
-        FUZZ_REQUIRE((made == NULL) == (first == NULL) || (made && made->depth == DEPTH_MAX), "%s: by a builder another",
+        FUZZ_REQUIRE((made == NULL) == (first == NULL) || (made && made->depth == DEPTH_MAX),
+                     "%s: by a builder another",
                      template);
         FUZZ_REQUIRE(!first || ferry_value_equal(made, first), "%s: by a builder another value", template);
         if (made) {

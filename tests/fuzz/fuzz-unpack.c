@@ -1,6 +1,7 @@
 /* Templates that take values apart. What must hold:
  *
- *      - where the value does not look like that, nothing was stored; without memory the same, but for strings that are NULL
+ *      - where the value does not look like that, nothing was stored; without memory the same, but for strings that
+ *        are NULL
  *      - what fits, fits again, and stores the same; strings end within their width
  *      - nothing is left but the strings that were asked for
  *
@@ -23,7 +24,8 @@ struct slots {
 static int run(const ferry_value *value, const char *template, struct slots *slots)
 {
         memset(slots, POISON, sizeof *slots);
-        return unpack(value, template, slots->bytes[0], slots->bytes[1], slots->bytes[2], slots->bytes[3], slots->bytes[4],
+        return unpack(value, template, slots->bytes[0], slots->bytes[1], slots->bytes[2], slots->bytes[3],
+                      slots->bytes[4],
                       slots->bytes[5], slots->bytes[6], slots->bytes[7], slots->bytes[8], slots->bytes[9],
                       slots->bytes[10], slots->bytes[11]);
 }
@@ -68,9 +70,11 @@ static void require_same(const struct slots *a, const struct slots *b, const cha
                 const char *first = allocated(a, template, i), *second = allocated(b, template, i);
 
                 if (first || second)
-                        FUZZ_REQUIRE(first && second && strcmp(first, second) == 0, "%s: another string %zu", template, i);
+                        FUZZ_REQUIRE(first && second && strcmp(first, second) == 0, "%s: another string %zu", template,
+                                     i);
                 else
-                        FUZZ_REQUIRE(memcmp(a->bytes[i], b->bytes[i], SLOT) == 0, "%s: another argument %zu", template, i);
+                        FUZZ_REQUIRE(memcmp(a->bytes[i], b->bytes[i], SLOT) == 0, "%s: another argument %zu", template,
+                                     i);
         }
 }
 
@@ -85,8 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         fuzz_byte(&input);
         if (ferry_codec_decode(ferry_codec_msgpack(), input.at, (size_t)(input.end - input.at), &value, NULL) < 0)
-                value = ferry_value_pack("{a: 1, b: 'text', c: [1, 2.5, true, null, 'x'], o: A\\B{p: 300, q: -1}, e: S::H, 5: 'k',"
-                                         " n: null}");
+                value = ferry_value_pack("{a: 1, b: 'text', c: [1, 2.5, true, null, 'x'], o: A\\B{p: 300, q: -1}, "
+                                         "e: S::H, 5: 'k', n: null}");
         FUZZ_REQUIRE(value, "no memory");
         code = run(value, template, &slots);
         if (code) {
