@@ -423,9 +423,9 @@ static int read_key(struct parser *p)
 
 static int close_container(struct parser *p)
 {
+        p->at++;
         if (!p->builder && p->has_class[p->depth - 1] && p->has_zero_name[p->depth - 1])
                 return -EBADMSG;
-        p->at++;
         if (p->builder && p->is_map[p->depth - 1])
                 builder_name_class(p->builder, CLASS_KEY);
         if (p->builder)
