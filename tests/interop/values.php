@@ -394,6 +394,8 @@ function answer(string $letter, string $bytes): string|false
             return walk((new Maker((int) $bytes, 'msgpack'))->value(), 0, true);
         case 'q':                       // packed by ferry or PHP, nobody else: it dies of what is wrong
             return walk(msgpack_unpack($bytes));
+        case 'l':
+            return walk(msgpack_unpack($bytes), 0, true);
         case 'Q':
             return msgpack_pack(msgpack_unpack($bytes));
         case 'e':                       // an expression of PHP
