@@ -101,6 +101,7 @@ static void put_object(FILE *stream, const ferry_value *value, enum walk_as as)
 {
         const char *class_name = ferry_value_class(value);
 
+        SUITE_CHECK(*class_name, "an object without a class");
         if (as >= WALK_JSON) {
                 putc(as != WALK_JSON_ARRAYS ? '{' : '[', stream);
                 put_bytes(stream, "__class", 7);

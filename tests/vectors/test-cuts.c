@@ -97,6 +97,34 @@ static void add_ferry_stream(const ferry_codec *codec)
         buffer_deinit(&buffer);
 }
 
+/* Objects of which more than one class is said, or none: dialect and codec must agree. */
+static void add_odd_classes(void)
+{
+        static const char *const payloads[] = {
+                "{\"__class\":\"A\",\"__class\":\"B\"}", "{\"__class\":\"A\",\"__class\":2}", "{\"__class\":\"\"}",
+                "{\"__class\":1,\"a\":{\"__class\":\"C\"},\"__class\":\"B\"}", "{\"a\":1,\"__cl\\u0061ss\":\"D\"}",
+                "{\"__class\":\"StreamIpc\\\\Envelope\\\\RequestEnvelope\",\"id\":\"1.1\","
+                "\"request\":{\"__class\":\"A\"},"
+                "\"request\":{\"__class\":\"B\",\"__class\":\"C\"}}",
+                "{\"__class\":\"StreamIpc\\\\Envelope\\\\RequestEnvelope\",\"id\":\"1.1\","
+                "\"request\":{\"__class\":\"A\","
+                "\"__class\":[]}}",
+                "O:34:\"StreamIpc\\Envelope\\RequestEnvelope\":3:{s:2:\"id\";s:1:\"1\";s:7:\"request\";O:1:\"A\":0:{}"
+                "s:7:\"request\";O:1:\"B\":0:{}}",
+        };
+        struct buffer buffer = { 0 };
+
+        for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+                size_t begin;
+
+                ck_assert_int_eq(frame_begin(&buffer, &begin), 0);
+                ck_assert_int_eq(buffer_append(&buffer, payloads[i], strlen(payloads[i])), 0);
+                frame_end(&buffer, begin);
+        }
+        add_stream("odd classes", (char *)buffer_bytes(&buffer), buffer_size(&buffer));
+        buffer_deinit(&buffer);
+}
+
 static int is_recording(const struct dirent *entry)
 {
         return strstr(entry->d_name, ".bin") != NULL;
@@ -123,6 +151,7 @@ static void add_all(void)
                 free(entries[i]);
         }
         free(entries);
+        add_odd_classes();
         add_ferry_stream(ferry_codec_msgpack());
         add_ferry_stream(ferry_codec_php());
         add_ferry_stream(ferry_codec_json());
@@ -216,7 +245,8 @@ START_TEST(values_grow)
         ck_assert_int_lt(endless, prefixes / 50);
 }
 
-/* Encoded and decoded it is equal. JSON cannot write what it reads of doubles beyond the largest. */
+/* Encoded and decoded it is equal. JSON cannot write what it reads of doubles beyond the largest, nor maps that have a
+ * __class which names none. */
 static void check_again(const struct piece *piece, const ferry_value *value, size_t where)
 {
         FERRY_AUTO(ferry_value) again = NULL;
@@ -224,8 +254,11 @@ static void check_again(const struct piece *piece, const ferry_value *value, siz
         void *bytes;
         int error = ferry_codec_encode(piece->codec, value, &bytes, &size);
 
-        if (error == -EDOM && piece->codec == ferry_codec_json())
+        if (piece->codec == ferry_codec_json() && (error == -EDOM || error == -EILSEQ)) {
+                SUITE_CHECK(error == -EDOM || memmem(piece->bytes, piece->size, "__cl", 4), "%s, bit %zu: not written",
+                            piece->name, where);
                 return;
+        }
         SUITE_CHECK(error == 0, "%s, bit %zu: taken, but not written: %d", piece->name, where, error);
         SUITE_CHECK(decode(piece->codec, bytes, size, &again) == 0, "written, but not taken");
         SUITE_CHECK(ferry_value_equal(value, again), "%s, bit %zu: another value: %s", piece->name, where,
