@@ -97,20 +97,21 @@ static void add_ferry_stream(const ferry_codec *codec)
         buffer_deinit(&buffer);
 }
 
+#define JSON_REQUEST "{\"__class\":\"StreamIpc\\\\Envelope\\\\RequestEnvelope\",\"id\":\"1.1\",\"request\":"
+#define PHP_REQUEST "O:34:\"StreamIpc\\Envelope\\RequestEnvelope\":3:{s:2:\"id\";s:1:\"1\";s:7:\"request\";"
+
 /* Objects of which more than one class is said, or none: dialect and codec must agree. */
 static void add_odd_classes(void)
 {
         static const char *const payloads[] = {
-                "{\"__class\":\"A\",\"__class\":\"B\"}", "{\"__class\":\"A\",\"__class\":2}", "{\"__class\":\"\"}",
-                "{\"__class\":1,\"a\":{\"__class\":\"C\"},\"__class\":\"B\"}", "{\"a\":1,\"__cl\\u0061ss\":\"D\"}",
-                "{\"__class\":\"StreamIpc\\\\Envelope\\\\RequestEnvelope\",\"id\":\"1.1\","
-                "\"request\":{\"__class\":\"A\"},"
-                "\"request\":{\"__class\":\"B\",\"__class\":\"C\"}}",
-                "{\"__class\":\"StreamIpc\\\\Envelope\\\\RequestEnvelope\",\"id\":\"1.1\","
-                "\"request\":{\"__class\":\"A\","
-                "\"__class\":[]}}",
-                "O:34:\"StreamIpc\\Envelope\\RequestEnvelope\":3:{s:2:\"id\";s:1:\"1\";s:7:\"request\";O:1:\"A\":0:{}"
-                "s:7:\"request\";O:1:\"B\":0:{}}",
+                "{\"__class\":\"A\",\"__class\":\"B\"}",
+                "{\"__class\":\"A\",\"__class\":2}",
+                "{\"__class\":\"\"}",
+                "{\"__class\":1,\"a\":{\"__class\":\"C\"},\"__class\":\"B\"}",
+                "{\"a\":1,\"__cl\\u0061ss\":\"D\"}",
+                (JSON_REQUEST "{\"__class\":\"A\"},\"request\":{\"__class\":\"B\",\"__class\":\"C\"}}"),
+                (JSON_REQUEST "{\"__class\":\"A\",\"__class\":[]}}"),
+                (PHP_REQUEST "O:1:\"A\":0:{}s:7:\"request\";O:1:\"B\":0:{}}"),
         };
         struct buffer buffer = { 0 };
 
