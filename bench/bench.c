@@ -1,5 +1,6 @@
 /* Measures ferry against its floor: bench [--rounds N] [--cpus one|two|any] [ROW …]. See README.md. */
 #include "floor.h"
+#include "php.h"
 
 #include <err.h>
 #include <errno.h>
@@ -47,6 +48,7 @@ struct bench {
         pid_t server;
         ferry_loop *loop;
         ferry_session *session;
+        ferry_session *clients[FLOOR_CLIENTS_MAX];      /* the first of which is session */
         char *text;             /* the body */
         char *frame;            /* as many bytes as the frame has */
         size_t frame_size;
@@ -67,6 +69,7 @@ struct row {
         bool is_rate;           /* the ratio says how many times as many messages as the floor, else how much time */
         bool is_sender_only;    /* the reader does not take the CPU away from the sender */
         double target;
+        int clients;            /* that talk at the same time; 0: one */
 };
 
 static double now(void)
@@ -126,6 +129,38 @@ static void our_round_trips(struct bench *bench, double *samples)
                         errx(1, "round trip: %s", ferry_call_error(call));
                 ferry_call_free(call);
                 samples[i] = now() - begin;
+        }
+}
+
+/* Clients ---------------------------------------------------------------------------------------------- */
+
+static void floor_clients(struct bench *bench, double *samples)
+{
+        for (size_t i = 0; i < bench->row->samples; i++) {
+                double begin = now();
+
+                floor_round_trips_of_all(&bench->floor, bench->frame, bench->frame_size);
+                samples[i] = (now() - begin) / bench->row->clients;
+        }
+}
+
+static void our_clients(struct bench *bench, double *samples)
+{
+        ferry_call *calls[FLOOR_CLIENTS_MAX];
+        int count = bench->row->clients;
+
+        for (size_t i = 0; i < bench->row->samples; i++) {
+                double begin = now();
+
+                for (int k = 0; k < count; k++)
+                        calls[k] = ferry_session_request(bench->clients[k], FERRY_TIMEOUT_DEFAULT, TYPE, "%s",
+                                                         bench->text);
+                for (int k = 0; k < count; k++) {
+                        if (!ferry_call_await(calls[k]))
+                                errx(1, "clients: %s", ferry_call_error(calls[k]));
+                        ferry_call_free(calls[k]);
+                }
+                samples[i] = (now() - begin) / count;
         }
 }
 
@@ -217,11 +252,17 @@ static void our_lone(struct bench *bench, double *samples)
 
 static const struct row rows[] = {
         { "roundtrip", "64-byte request and reply", 64, 1000, 1, FLOOR_ECHO, floor_round_trips, our_round_trips,
-          false, false, 1.25 },
-        { "notify", "64-byte notifications", 64, 10, 2000, FLOOR_SINK, floor_one_way, our_one_way, true, false, 5 },
+          false, false, 1.25, 0 },
+        { "notify", "64-byte notifications", 64, 10, 2000, FLOOR_SINK, floor_one_way, our_one_way, true, false, 5, 0 },
         { "lone", "a lone 64-byte notification", 64, 200, 1, FLOOR_SINK, floor_lone, our_lone, false, true,
-          1.1 },
-        { "mib", "1 MiB one way", 1 << 20, 4, 8, FLOOR_SINK, floor_one_way, our_one_way, true, false, 0.9 },
+          1.1, 0 },
+        { "clients-1", "64-byte request and reply, 1 client", 64, 200, 1, FLOOR_ECHO, floor_clients, our_clients,
+          true, false, 0.85, 1 },
+        { "clients-8", "the same, 8 clients at once", 64, 50, 8, FLOOR_ECHO, floor_clients, our_clients, true,
+          false, 0.85, 8 },
+        { "clients-64", "the same, 64 clients at once", 64, 10, 64, FLOOR_ECHO, floor_clients, our_clients,
+          true, false, 0.85, 64 },
+        { "mib", "1 MiB one way", 1 << 20, 4, 8, FLOOR_SINK, floor_one_way, our_one_way, true, false, 0.9, 0 },
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
@@ -306,11 +347,14 @@ static void begin(struct bench *bench, const struct row *row, const char *addres
         if (bench->shared == MAP_FAILED)
                 err(1, "mmap");
         announced = bench->frame_size * row->messages * (row->floor == floor_lone ? row->samples : 1);
-        bench->floor = floor_start(row->work, announced, &bench->shared->floor_cpu);
+        bench->floor = row->clients ? floor_start_many(row->clients, bench->frame_size, &bench->shared->floor_cpu) :
+                                      floor_start(row->work, announced, &bench->shared->floor_cpu);
         bench->server = start_server(address, bench->shared);
         /* No loop exists when the peers are forked. */
         bench->loop = ferry_loop_new(NULL);
-        bench->session = ferry_session_open(bench->loop, address, &options);
+        for (int i = 0; i == 0 || i < row->clients; i++)
+                bench->clients[i] = ferry_session_open(bench->loop, address, &options);
+        bench->session = bench->clients[0];
         if (row->is_sender_only && (sched_setscheduler(bench->floor.pid, SCHED_BATCH, &(struct sched_param){ 0 }) < 0 ||
                                     sched_setscheduler(bench->server, SCHED_BATCH, &(struct sched_param){ 0 }) < 0))
                 warn("sched_setscheduler");
@@ -474,12 +518,55 @@ static void run_row(const struct row *row, const char *address, int rounds, unsi
 
 enum { CODEC_LOOPS = 2000 };
 
-static void print_codec(const char *what, double *samples, int rounds, size_t size)
+/* Ours, and PHP's where it is there: the ratio says how many times as many. */
+static void print_codec(const char *what, struct side *php, struct side *ours, double *ratios, int rounds,
+                        double target)
 {
-        double median = percentile(samples, (size_t)rounds, 0.5), p99 = percentile(samples, (size_t)rounds, 0.99);
+        printf("%-10s %-4s", what, "-");
+        if (php->count > 0)
+                print_side(php);
+        else
+                printf("  %29s", "");
+        print_side(ours);
+        if (php->count > 0) {
+                double ratio = percentile(ratios, (size_t)rounds, 0.5);
 
-        printf("%-10s %-4s  %29s  %9.3f %9.3f %9.3f  %zu bytes, %.0f MB/s\n", what, "-", "", median / 1e3, p99 / 1e3,
-               samples[0] / 1e3, size, (double)size * 1e3 / median);
+                printf("  %6.2f  %5.2f-%-5.2f  >= %.2f  %s", ratio, ratios[rounds / 4], ratios[rounds - 1 - rounds / 4],
+                       target, ratio >= target ? "met" : "MISSED");
+        }
+        printf("\n");
+}
+
+static void add_sample(struct side *side, double sample)
+{
+        side->samples[side->count++] = sample;
+}
+
+static void measure_codec(const void *bytes, size_t size, const ferry_value *value, double *ret_decode,
+                          double *ret_encode)
+{
+        const ferry_codec *php = ferry_codec_php();
+        double begin = now(), middle;
+        size_t offset;
+
+        for (int i = 0; i < CODEC_LOOPS; i++) {
+                ferry_value *back;
+
+                if (ferry_codec_decode(php, bytes, size, &back, &offset) < 0)
+                        errx(1, "php: cannot decode");
+                ferry_value_unref(back);
+        }
+        middle = now();
+        for (int i = 0; i < CODEC_LOOPS; i++) {
+                void *copy;
+                size_t copy_size;
+
+                if (ferry_codec_encode(php, value, &copy, &copy_size) < 0)
+                        errx(1, "php: cannot encode");
+                free(copy);
+        }
+        *ret_decode = (middle - begin) / CODEC_LOOPS;
+        *ret_encode = (now() - middle) / CODEC_LOOPS;
 }
 
 static void run_codec(int rounds)
@@ -488,41 +575,39 @@ static void run_codec(int rounds)
                 ferry_value_pack("App\\Messages\\TaskMessage{action: 'processFile', id: %d, progress: %f,"
                                  " tags: ['a', 'b'], parameters: {filename: %s, columns: ['name', 'email', 'age'], strict: true}}",
                                  4711, 0.25, "data.csv");
-        const ferry_codec *php = ferry_codec_php();
-        double *encode = allocate((size_t)rounds * sizeof *encode);
-        double *decode = allocate((size_t)rounds * sizeof *decode);
+        struct side sides[4];           /* decode and encode, of PHP and of ours */
+        double *ratios[2], times[4];
+        struct php_peer peer;
         void *bytes;
-        size_t size, offset;
+        size_t size;
 
-        if (ferry_codec_encode(php, value, &bytes, &size) < 0)
+        if (ferry_codec_encode(ferry_codec_php(), value, &bytes, &size) < 0)
                 errx(1, "php: cannot encode");
-        for (int round = 0; round < rounds; round++) {
-                double begin = now(), middle;
-
-                for (int i = 0; i < CODEC_LOOPS; i++) {
-                        void *copy;
-                        size_t copy_size;
-
-                        if (ferry_codec_encode(php, value, &copy, &copy_size) < 0)
-                                errx(1, "php: cannot encode");
-                        free(copy);
-                }
-                middle = now();
-                for (int i = 0; i < CODEC_LOOPS; i++) {
-                        ferry_value *back;
-
-                        if (ferry_codec_decode(php, bytes, size, &back, &offset) < 0)
-                                errx(1, "php: cannot decode");
-                        ferry_value_unref(back);
-                }
-                encode[round] = (middle - begin) / CODEC_LOOPS;
-                decode[round] = (now() - middle) / CODEC_LOOPS;
+        for (int i = 0; i < 4; i++)
+                sides[i] = (struct side){ .samples = allocate((size_t)rounds * sizeof(double)) };
+        for (int i = 0; i < 2; i++)
+                ratios[i] = allocate((size_t)rounds * sizeof(double));
+        peer = php_start(bytes, size);
+        for (int round = -1; round < rounds; round++) {
+                if (peer.stream)
+                        php_measure(&peer, CODEC_LOOPS, &times[0], &times[1]);
+                measure_codec(bytes, size, value, &times[2], &times[3]);
+                /* The first is to get warm. */
+                for (int i = peer.stream ? 0 : 2; i < 4 && round >= 0; i++)
+                        add_sample(&sides[i], times[i]);
+                for (int i = 0; i < 2 && round >= 0 && peer.stream; i++)
+                        ratios[i][round] = times[i] / times[i + 2];
         }
-        print_codec("php-encode", encode, rounds, size);
-        print_codec("php-decode", decode, rounds, size);
+        print_codec("php-decode", &sides[0], &sides[2], ratios[0], rounds, 1.2);
+        print_codec("php-encode", &sides[1], &sides[3], ratios[1], rounds, 2);
+        if (!peer.stream)
+                printf("(there is no php to compare with)\n");
+        php_stop(&peer);
+        for (int i = 0; i < 4; i++)
+                free(sides[i].samples);
+        for (int i = 0; i < 2; i++)
+                free(ratios[i]);
         free(bytes);
-        free(encode);
-        free(decode);
 }
 
 /* The program ----------------------------------------------------------------------------------------- */

@@ -6,9 +6,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+enum { FLOOR_CLIENTS_MAX = 64 };
+
 struct floor_peer {
         pid_t pid;
         int fd;
+        int count;
+        int fds[FLOOR_CLIENTS_MAX];     /* of many; the first is fd */
 };
 
 /* What a peer process does with what it reads. */
@@ -19,10 +23,15 @@ enum floor_work {
 
 /* Start a process over a socket pair; it publishes the CPU that it runs on in @cpu, and ends when the socket does. */
 struct floor_peer floor_start(enum floor_work work, size_t size, atomic_int *cpu);
+/* The same over many socket pairs, as an epoll loop that echoes. */
+struct floor_peer floor_start_many(int count, size_t size, atomic_int *cpu);
 void floor_stop(struct floor_peer *peer);
 
 /* One round trip of @size bytes. */
 void floor_round_trip(const struct floor_peer *peer, char *bytes, size_t size);
+
+/* One of each client at once. */
+void floor_round_trips_of_all(const struct floor_peer *peer, char *bytes, size_t size);
 
 /* One way: send; wait for the answer that all has come. */
 void floor_send(const struct floor_peer *peer, const char *bytes, size_t size);

@@ -400,8 +400,9 @@ static void wait_inside(struct loop_task *task)
 {
         unsigned before = door_counts.calls[DOOR_epoll_wait];
 
-        ck_assert_int_eq(loop_wait(container_of(task, struct task, task)->loop, sys_now() + 50000000, is_never, NULL, NULL),
-                         -ETIMEDOUT);
+        ferry_loop *loop = container_of(task, struct task, task)->loop;
+
+        ck_assert_int_eq(loop_wait(loop, sys_now() + 50000000, is_never, NULL, NULL), -ETIMEDOUT);
         waits_inside = door_counts.calls[DOOR_epoll_wait] - before;
 }
 

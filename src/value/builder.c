@@ -365,6 +365,7 @@ static size_t gather(struct members *members, const struct entry *entries, size_
 static void close_members(ferry_builder *builder, const struct level *level, ferry_value *container)
 {
         static const struct members nothing;
+        const struct entry *entries = (struct entry *)&builder->nodes[level->first];
         size_t count = (builder->node_count - level->first) / 2;
         struct members *members;
 
@@ -380,12 +381,12 @@ static void close_members(ferry_builder *builder, const struct level *level, fer
         }
         *members = (struct members){ .class_name = level->class_name, .class_size = level->class_size,
                                      .entries = (struct entry *)(members + 1) };
-        if (count > MEMBERS_WITHOUT_SLOTS && make_slots(builder->arena, members, (struct entry *)&builder->nodes[level->first], count) < 0) {
+        if (count > MEMBERS_WITHOUT_SLOTS && make_slots(builder->arena, members, entries, count) < 0) {
                 builder_fail(builder, -ENOMEM);
                 return;
         }
         container->members = members;
-        container->size = (uint32_t)gather(members, (struct entry *)&builder->nodes[level->first], count);
+        container->size = (uint32_t)gather(members, entries, count);
 }
 
 static bool is_sequence(const struct entry *entries, size_t count)

@@ -43,8 +43,8 @@ size_t slots_begin(struct slots *slots, ferry_builder *builder, size_t offset)
                 slots->slots = grown;
                 slots->capacity = capacity;
         }
-        slots->slots[slots->count++] = (struct slot){ .begin = offset, .extra = slots->extra, .number = (uint32_t)number,
-                                                         .is_open = true };
+        slots->slots[slots->count++] = (struct slot){
+                .begin = offset, .extra = slots->extra, .number = (uint32_t)number, .is_open = true };
         return slots->count;
 }
 

@@ -4,15 +4,16 @@
 #include <check.h>
 #include <string.h>
 
-#define PHP(name_, open_, unit_, close_, ...)                                                           \
-        { .name = "php: " name_, .codec = ferry_codec_php, TEXT_FIELDS(open_, unit_, close_), .separator = "", __VA_ARGS__ }
-#define JSON(name_, open_, unit_, close_, ...)                                                          \
-        { .name = "json: " name_, .codec = ferry_codec_json, TEXT_FIELDS(open_, unit_, close_), .separator = ",", __VA_ARGS__ }
-#define MSGPACK(name_, open_, unit_, close_, ...)                                                       \
-        { .name = "msgpack: " name_, .codec = ferry_codec_msgpack, TEXT_FIELDS(open_, unit_, close_), .separator = "", __VA_ARGS__ }
-#define TEXT_FIELDS(open_, unit_, close_)                                                               \
-        .open = open_, .open_size = sizeof open_ - 1, .unit = unit_, .unit_size = sizeof unit_ - 1,     \
-        .close = close_, .close_size = sizeof close_ - 1
+#define SHAPE(name_, codec_, open_, unit_, separator_, close_, ...)                             \
+        {                                                                                       \
+                .name = name_, .codec = codec_, .separator = separator_,                        \
+                .open = open_, .open_size = sizeof open_ - 1,                                   \
+                .unit = unit_, .unit_size = sizeof unit_ - 1,                                   \
+                .close = close_, .close_size = sizeof close_ - 1, __VA_ARGS__                   \
+        }
+#define PHP(name, open, unit, ...) SHAPE("php: " name, ferry_codec_php, open, unit, "", __VA_ARGS__)
+#define JSON(name, open, unit, ...) SHAPE("json: " name, ferry_codec_json, open, unit, ",", __VA_ARGS__)
+#define MSGPACK(name, open, unit, ...) SHAPE("msgpack: " name, ferry_codec_msgpack, open, unit, "", __VA_ARGS__)
 
 #define TIMES_8(text) text text text text text text text text
 #define TIMES_64(text) TIMES_8(TIMES_8(text))

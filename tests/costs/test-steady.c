@@ -38,7 +38,8 @@ static void ask(struct pair *pair, int count)
 static void tell(struct pair *pair, int count)
 {
         for (int i = 0; i < count; i++)
-                ck_assert_int_eq(ferry_session_notify(pair->us, "App\\Load", "{number: %d, text: %s}", i, "some text"), 0);
+                ck_assert_int_eq(ferry_session_notify(pair->us, "App\\Load", "{number: %d, text: %s}", i, "some text"),
+                                 0);
         while (ferry_loop_tick(pair->loop, 0) == 1)
                 ;
 }
@@ -51,6 +52,7 @@ struct price {
 static void check_price(const struct price *price, int i)
 {
         double most[DOOR_CALLS] = { 0 };
+        bool is_pipes = streams[i / DIALECTS] == STREAM_PIPES;
         unsigned reads = door_counts.calls[DOOR_recv] + door_counts.calls[DOOR_read];
         unsigned writes = door_counts.calls[DOOR_send] + door_counts.calls[DOOR_write];
 
@@ -61,7 +63,7 @@ static void check_price(const struct price *price, int i)
         most[DOOR_send] = most[DOOR_write] = price->writes;
         most[DOOR_epoll_wait] = price->waits;
         /* On pipes SIGPIPE is kept away from the program. */
-        most[DOOR_block_signal] = most[DOOR_restore_signals] = streams[i / DIALECTS] == STREAM_PIPES ? price->writes : 0;
+        most[DOOR_block_signal] = most[DOOR_restore_signals] = is_pipes ? price->writes : 0;
         /* In ids of stream-ipc. */
         most[DOOR_pid] = i % DIALECTS == 0 ? 0 : 1;
         /* A few times in a hundred something grows, or a queue is full. */
@@ -177,7 +179,8 @@ START_TEST(a_thousand_idle_sessions)
 
                 set_dialect(&options, pair.dialect);
                 clients[i] = ferry_session_open(pair.loop, pair.address, &options);
-                call = ferry_session_request(clients[i], SAFETY_MS, "App\\Echo", "{number: %zu, text: %s}", i, "some text");
+                call = ferry_session_request(clients[i], SAFETY_MS, "App\\Echo", "{number: %zu, text: %s}", i,
+                                             "some text");
                 ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
                 ferry_call_free(call);
         }

@@ -7,6 +7,8 @@
 
 uint64_t work_steps;
 
+static const char *found;
+
 void __sanitizer_cov_trace_pc(void);
 
 void __sanitizer_cov_trace_pc(void)
@@ -24,7 +26,7 @@ void __sanitizer_cov_trace_pc(void)
         }
 
 COUNTED(void *, memchr, (const void *bytes, int byte, size_t size), (bytes, byte, size),
-        __real_memchr(bytes, byte, size) ? (size_t)((char *)__real_memchr(bytes, byte, size) - (const char *)bytes) : size)
+        (found = __real_memchr(bytes, byte, size)) ? (size_t)(found - (const char *)bytes) : size)
 COUNTED(int, memcmp, (const void *a, const void *b, size_t size), (a, b, size), size)
 COUNTED(void *, memcpy, (void *target, const void *source, size_t size), (target, source, size), size)
 COUNTED(void *, memmove, (void *target, const void *source, size_t size), (target, source, size), size)

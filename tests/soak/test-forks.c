@@ -431,7 +431,8 @@ START_TEST(a_program_on_stdio_forks)
         }
         close(fds[1]);
         loop = ferry_loop_new(NULL);
-        session = ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[0], fds[0], -1 } });
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){
+                .fds = (const int[]){ fds[0], fds[0], -1 } });
         for (int i = 0; i < count; i++) {
                 ferry_call *call = ferry_session_request(session, SAFETY_MS, "App\\Fork", "'number %d'", i);
                 const ferry_message *reply = ferry_call_await(call);

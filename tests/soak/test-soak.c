@@ -113,7 +113,8 @@ static void connect_and_leave(struct pair *pair, int number)
         ferry_call *calls[4];
 
         for (size_t i = 0; i < COUNT(calls); i++)
-                calls[i] = ferry_session_request(client, SAFETY_MS, i % 2 ? "App\\Keep" : "App\\Echo", "{number: %d}", number);
+                calls[i] = ferry_session_request(client, SAFETY_MS, i % 2 ? "App\\Keep" : "App\\Echo", "{number: %d}",
+                                                 number);
         ferry_loop_tick(pair->loop, 0);
         ferry_session_free(client);
         for (size_t i = 0; i < COUNT(calls); i++)
@@ -180,7 +181,8 @@ static void send_junk(struct pair *pair, int number)
 
         (void)number;
         must(pipe2(fds, O_CLOEXEC) == 0 && pipe2(more, O_CLOEXEC) == 0, "pipes");
-        session = ferry_session_open(pair->loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[0], more[1], -1 } });
+        session = ferry_session_open(pair->loop, NULL, &(ferry_session_options){
+                .fds = (const int[]){ fds[0], more[1], -1 } });
         must(write(fds[1], "junk and half a frame\xf3\x4a\x9d\xe2\0\0\1\0x", 30) == 30, "write");
         ferry_session_on(session, FERRY_KIND_JUNK, NULL, NULL);
         settle(pair);
@@ -202,7 +204,8 @@ static int run_nothing(ferry_loop *loop, void *userdata)
 static void make_a_loop(struct pair *pair, int number)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
-        ferry_session *client = ferry_session_open(loop, pair->address, &(ferry_session_options){ .wait_ms = SAFETY_MS });
+        ferry_session *client = ferry_session_open(loop, pair->address, &(ferry_session_options){
+                .wait_ms = SAFETY_MS });
 
         must(ferry_loop_fd(loop) >= 0, "a descriptor");
         ferry_loop_after(loop, 1000000, run_nothing, NULL);
