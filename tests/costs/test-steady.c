@@ -15,7 +15,7 @@ enum { SAFETY_MS = 20000, WARM_UP = 300, MESSAGES = 100 };
 /* The streams of which both ends are in this process, and are seen at the door. */
 static const int streams[] = { STREAM_SOCKET, STREAM_PIPES, STREAM_UNIX };
 
-enum { STEADY = COUNT(streams) * DIALECTS };
+enum { STEADY = COUNT(streams) * DIALECTS, STEADY_UNIX = STEADY - DIALECTS };
 
 static void open_steady(struct pair *pair, int i)
 {
@@ -116,6 +116,29 @@ START_TEST(a_notification_by_itself)
         for (int i = 0; i < MESSAGES; i++)
                 tell(&pair, 1);
         check_price(&(struct price){ .allocations = 2, .reads = 1, .writes = 1, .waits = 2 }, _i);
+        pair_close(&pair);
+}
+END_TEST
+
+static int look_away(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message, (void)userdata;
+        return 1;
+}
+
+/* A body that nobody looks at is never built. */
+START_TEST(notifications_that_nobody_looks_at)
+{
+        struct pair pair;
+
+        open_steady(&pair, STEADY_UNIX + _i);
+        ask(&pair, 1);
+        /* The handlers of a client come before those of its service. */
+        ferry_session_on(ferry_service_client(pair.service, NULL), FERRY_KIND_NOTIFICATION, look_away, NULL);
+        tell(&pair, WARM_UP);
+        door_reset();
+        tell(&pair, MESSAGES);
+        check_price(&(struct price){ .allocations = 1, .writes = 1 }, STEADY_UNIX + _i);
         pair_close(&pair);
 }
 END_TEST
@@ -233,6 +256,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_request_and_its_reply, STEADY),
         SUITE_LOOP(notifications_in_a_row, STEADY),
         SUITE_LOOP(a_notification_by_itself, STEADY),
+        SUITE_LOOP(notifications_that_nobody_looks_at, DIALECTS),
         SUITE_LOOP(large_bodies, 18),
         SUITE_LOOP(a_thousand_idle_sessions, DIALECTS),
         SUITE_LOOP(a_session_that_waits, STEADY),
