@@ -81,6 +81,8 @@ coverage() {
         cov=$(llvm llvm-cov)
         [ -n "$profdata" ] && [ -n "$cov" ] || { echo 'fuzz: llvm-profdata and llvm-cov are missing' >&2; exit 1; }
         mkdir -p $folder
+        # Programs that only try the compiler out leave nothing.
+        export LLVM_PROFILE_FILE=/dev/null
         build $where -Dbuildtype=debug -Dc_args="$flags" -Dc_link_args="$flags"
         rm -f $where/*.profraw
         for target in $all; do
