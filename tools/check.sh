@@ -54,7 +54,8 @@ build() { # NAME COMPILER MESON-OPTIONS [TARGET…]
 run() { # NAME MESON-TEST-OPTION…
         local folder=build-check/$1
         shift
-        meson test -C "$folder" --no-rebuild --print-errorlogs --logbase testlog "$@"
+        # Twice as many as there are processors, since many of them wait.
+        meson test -C "$folder" --no-rebuild --print-errorlogs --num-processes $((2 * $(nproc))) "$@"
         count "$folder/meson-logs/testlog.txt" $?
 }
 

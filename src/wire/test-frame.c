@@ -289,9 +289,9 @@ START_TEST(what_can_begin_a_payload_is_skipped)
                 ck_assert_msg(strncmp(text, "W3:one T100001/4096:", 20) == 0 && strstr(text, " W3:two .") &&
                               !strstr(text, "evil"), "%s", text);
                 require_in_pieces(has_junk, 1, 1, text);
-                for (size_t cut = 1; cut < 6000; cut += 7)
+                for (size_t cut = 1; cut < 6000; cut += 29)
                         require_in_pieces(has_junk, cut, 999, text);
-                for (size_t cut = size - 300; cut < size; cut++)
+                for (size_t cut = size - 100; cut < size; cut++)
                         require_in_pieces(has_junk, cut, size, text);
                 free(text);
                 buffer_deinit(&input);
@@ -327,7 +327,7 @@ START_TEST(the_limit_itself_is_no_longer_over_it)
         add_frame("two");
         text = read_in_pieces(_i, buffer_size(&input), 1);
         ck_assert_msg(strncmp(text, "W100000:", 8) == 0 && strstr(text, " W3:two ."), "%s", text);
-        for (size_t piece = 1; piece < 70000; piece = piece * 3 + 1)
+        for (size_t piece = 13; piece < 70000; piece = piece * 3 + 1)
                 require_in_pieces(_i, piece, piece, text);
         free(text);
         buffer_deinit(&input);
@@ -349,7 +349,7 @@ START_TEST(large_payloads)
                 text = read_in_pieces(false, buffer_size(&input), 1);
                 ck_assert_msg(strncmp(text, "W3:one W", 8) == 0 && (size_t)atol(text + 8) == sizes[i] &&
                               strstr(text, " W3:two ."), "%s", text);
-                for (size_t piece = 1; piece < 100000; piece = piece * 2 + 1)
+                for (size_t piece = sizes[i] > 20000 ? 63 : 1; piece < 100000; piece = piece * 2 + 1)
                         require_in_pieces(_i, piece, piece * 2, text);
                 free(text);
                 buffer_deinit(&input);
