@@ -16,7 +16,7 @@ FERRY_SITES=$folder/sites "$program"
 status=$?
 
 # A sanitizer makes other code, with calls of its own between; what the library calls is the same.
-if nm "$program" | grep -q __asan_init; then
+if nm "$program" | grep -qE "__(asan|msan|tsan)_init"; then
         exit $status
 fi
 
