@@ -193,16 +193,40 @@ void builder_add_node(ferry_builder *builder, const ferry_value *value)
         if (!node)
                 return;
         *node = *value;
-        /* Whoever holds it holds the tree in which it lies, and by that the one it came from. */
+        /* Whoever holds it holds the tree in which it lies, and by that the one with what it points to. */
         node->arena = builder->arena;
+}
+
+/* One that has no items. */
+static void add_copy(ferry_builder *builder, const ferry_value *value)
+{
+        if (value->kind == FERRY_VALUE_STRING)
+                builder_add_string(builder, value->bytes, value->size);
+        else if (value->kind == FERRY_VALUE_OBJECT) {
+                builder_open(builder, value->kind, builder_copy(builder, value->members->class_name,
+                                                                value->members->class_size),
+                             value->members->class_size);
+                builder_close(builder, false);
+        } else
+                builder_add_named(builder, value->kind,
+                                  builder_copy(builder, value->named->class_name, value->named->class_size),
+                                  value->named->class_size, builder_copy(builder, value->named->bytes, value->size),
+                                  value->size);
 }
 
 void builder_add_value(ferry_builder *builder, const ferry_value *value)
 {
+        int error;
+
         if (!value)
                 builder_fail(builder, -EINVAL);
-        else if (!builder->error && arena_hold_tree(builder->arena, value->arena) < 0)
-                builder_fail(builder, -ENOMEM);
+        if (builder->error)
+                return;
+        error = arena_hold_contents(builder->arena, value);
+        if (error == -E2BIG)
+                add_copy(builder, value);
+        else if (error)
+                builder_fail(builder, error);
         else
                 builder_add_node(builder, value);
 }

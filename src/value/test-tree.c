@@ -1,5 +1,6 @@
 /* Values: what readers give for every kind and for none, that parts hold their tree and trees are shared without
  * a copy, comparison, maps of any size, what a builder refuses, the limit of depth, and how values are shown. */
+#include "support/door.h"
 #include "support/suite.h"
 
 #include <ferry/value.h>
@@ -318,6 +319,58 @@ START_TEST(sharing_copies_nothing)
         ck_assert(ferry_value_equal(ferry_value_at(outer, 0), inner));
 }
 
+/* The value that a server folds over its messages: a part that is handed on from tree to tree keeps none but its own. */
+START_TEST(carrying_a_part_keeps_one_tree)
+{
+        enum { ROUNDS = 2000, PARTS = 100 };
+        FERRY_AUTO(ferry_value) many = NULL;
+        ferry_builder *builder = ferry_builder_new();
+        ferry_value *state;
+        size_t bytes = 0;
+
+        ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+        for (int i = 0; i < PARTS; i++)
+                ferry_builder_add(builder, "'text %d'", i);
+        ferry_builder_close(builder);
+        ck_assert_int_eq(ferry_builder_finish(builder, &many), 0);
+        state = ferry_value_pack("{count: 0, list: [1], map: {k: [2]}, text: 'a text that is long enough', empty: [], object: "
+                                 "Some\\Class {}, nested: {a: {b: 'c'}}, many: %p}", (void *)many);
+        ck_assert_ptr_nonnull(state);
+        for (int i = 0; i < ROUNDS; i++) {
+                ferry_value *next;
+
+                if (i == 10)
+                        bytes = door_counts.bytes;
+                builder = ferry_builder_new();
+                ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+                for (size_t k = 0; k < PARTS; k++)
+                        ferry_builder_add(builder, "%p", (const void *)ferry_value_at(ferry_value_get(state, "many"), k));
+                ferry_builder_close(builder);
+                ck_assert_int_eq(ferry_builder_finish(builder, &next), 0);
+                many = ferry_value_unref(many);
+                many = next;
+                next = ferry_value_pack("{count: %d, list: %p, map: %p, text: %p, empty: %p, object: %p, nested: {a: %p}, "
+                                        "many: %p}", i, (const void *)ferry_value_get(state, "list"),
+                                        (const void *)ferry_value_get(state, "map"),
+                                        (const void *)ferry_value_get(state, "text"),
+                                        (const void *)ferry_value_get(state, "empty"),
+                                        (const void *)ferry_value_get(state, "object"),
+                                        (const void *)ferry_value_get(ferry_value_get(state, "nested"), "a"),
+                                        (const void *)many);
+                ck_assert_ptr_nonnull(next);
+                ferry_value_unref(state);
+                state = next;
+        }
+        ck_assert_uint_le(door_counts.bytes, bytes + 4096);
+        ck_assert_str_eq(ferry_value_text(ferry_value_get(state, "text"), ""), "a text that is long enough");
+        ck_assert_str_eq(ferry_value_class(ferry_value_get(state, "object")), "Some\\Class");
+        ck_assert_int_eq(ferry_value_int(ferry_value_at(ferry_value_get(ferry_value_get(state, "map"), "k"), 0), 0), 2);
+        ck_assert_str_eq(ferry_value_text(ferry_value_get(ferry_value_get(ferry_value_get(state, "nested"), "a"), "b"), ""),
+                         "c");
+        ck_assert_str_eq(ferry_value_text(ferry_value_at(ferry_value_get(state, "many"), PARTS - 1), ""), "text 99");
+        ferry_value_unref(state);
+}
+
 START_TEST(long_chains_of_trees_end_without_recursion)
 {
         ferry_value *value = ferry_value_pack("[1]");
@@ -567,6 +620,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(not_a_number_equals_itself),
         SUITE_TEST(any_part_holds_the_tree),
         SUITE_TEST(sharing_copies_nothing),
+        SUITE_TEST(carrying_a_part_keeps_one_tree),
         SUITE_TEST(long_chains_of_trees_end_without_recursion),
         SUITE_LOOP(maps_of_any_size, 8),
         SUITE_LOOP(builder_steps, COUNT(scripts)),

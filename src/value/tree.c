@@ -19,7 +19,10 @@ struct hold {
         struct hold *next;
         struct arena *tree;
         struct block *block;
+        const void *contents;   /* of a leaf that shares them with that tree; NULL: of anything */
 };
+
+enum { HOLDS_LOOKED_AT = 64 };
 
 struct arena *arena_new(size_t size)
 {
@@ -141,18 +144,72 @@ static struct hold *add_hold(struct arena *arena)
         return hold;
 }
 
-int arena_hold_tree(struct arena *arena, struct arena *other)
+static int hold_tree(struct arena *arena, struct arena *other, const void *contents)
 {
-        struct hold *hold;
+        struct hold *hold = arena->holds;
 
-        if (arena == other || (arena->holds && arena->holds->tree == other))
+        if (arena == other || (hold && hold->tree == other && (!contents || hold->contents == contents)))
                 return 0;
         hold = add_hold(arena);
         if (!hold)
                 return -ENOMEM;
         hold->tree = other;
+        hold->contents = contents;
         other->references++;
         return 0;
+}
+
+int arena_hold_tree(struct arena *arena, struct arena *other)
+{
+        return hold_tree(arena, other, NULL);
+}
+
+/* What a node points to; NULL if nothing. */
+static const void *contents_of(const ferry_value *value)
+{
+        switch (value->kind) {
+        case FERRY_VALUE_STRING:
+                return value->bytes;
+        case FERRY_VALUE_LIST:
+                return value->size > 0 ? value->items : NULL;
+        case FERRY_VALUE_MAP:
+        case FERRY_VALUE_OBJECT:
+                return value->members;
+        case FERRY_VALUE_ENUM:
+        case FERRY_VALUE_OPAQUE:
+                return value->named;
+        default:
+                return NULL;
+        }
+}
+
+/* The arena that this lies in: that of the node, unless it is a copy that shares it with another tree. NULL if too many
+ * are held there to look. */
+static struct arena *arena_of(const ferry_value *value, const void *contents)
+{
+        int looked_at = 0;
+
+        /* An item lies where all items do, and names that arena. */
+        if (value->kind == FERRY_VALUE_LIST)
+                return value->items[0].arena;
+        if ((value->kind == FERRY_VALUE_MAP || value->kind == FERRY_VALUE_OBJECT) && value->size > 0)
+                return value->members->entries[0].value.arena;
+        for (const struct hold *hold = value->arena->holds; hold; hold = hold->next) {
+                if (hold->contents == contents)
+                        return hold->tree;
+                if (++looked_at == HOLDS_LOOKED_AT)
+                        return NULL;
+        }
+        return value->arena;
+}
+
+int arena_hold_contents(struct arena *arena, const ferry_value *value)
+{
+        const void *contents = contents_of(value);
+        struct arena *owner = contents ? arena_of(value, contents) : arena;
+        bool has_items = value->kind >= FERRY_VALUE_LIST && value->kind <= FERRY_VALUE_OBJECT && value->size > 0;
+
+        return owner ? hold_tree(arena, owner, has_items ? NULL : contents) : -E2BIG;
 }
 
 int arena_hold_block(struct arena *arena, struct block *block)
