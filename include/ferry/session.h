@@ -34,8 +34,8 @@ typedef bool ferry_allow_fn(ferry_session *session, const ferry_peer *peer, void
  * ends. */
 typedef int ferry_id_fn(ferry_session *session, char *id, size_t size, void *userdata);
 
-/* A stream of the program's own. read and write move what they can, and return how much that was, 0 at the
- * end, -EAGAIN if nothing moves now, or another negative errno; poll(2) tells by fd when to try again. It
+/* A stream of the program's own. read and write move what they can, without the session that they move it
+ * for, and return how much that was, 0 at the end, -EAGAIN if nothing moves now, or another negative errno; poll(2) tells by fd when to try again. It
  * must outlive its session, which calls close at the end. */
 struct ferry_stream {
         size_t size;
@@ -62,7 +62,8 @@ struct ferry_session_options {
         int close_timeout_ms;           /* for closing; as long again until a child is killed (1,000) */
         size_t frame_max;               /* bytes of a message (16 MiB) */
         size_t queue_max;               /* bytes that wait to be sent (16 MiB) */
-        const char *const *argv;        /* exec: run this, up to a NULL, instead of a command line */
+        const char *const *argv;        /* exec: run this, up to a NULL, instead of a command line. It is looked
+                                         * for in the PATH that it will have; a script needs its #! */
         const char *const *env;         /* exec: with these NAME=VALUE, up to a NULL, besides ours */
         const char *directory;          /* exec: in there (ours) */
         const int *fds;                 /* no address: to read, to write, to read too, up to -1; taken over
@@ -78,7 +79,7 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address,
 
 /* End a session in order, in the background: what is queued is sent, the peer is told, a child has time to
  * end. Calls in flight end now, with -ECANCELED; nothing more comes in but FERRY_KIND_CLOSED. 0, or why it
- * has failed before. */
+ * has failed: before, or because what is queued can never be sent. */
 int ferry_session_close(ferry_session *session);
 
 /* Close a session and forget it before the loop does. Takes NULL and returns it. */

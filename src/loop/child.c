@@ -63,8 +63,10 @@ static int execute(const struct start *start)
         if (strchr(name, '/') || !*name)
                 return sys_execute(name, start->argv, start->environment);
         for (size_t i = 0; start->environment[i]; i++)
-                if (strncmp(start->environment[i], "PATH=", 5) == 0)
+                if (strncmp(start->environment[i], "PATH=", 5) == 0) {
                         at = start->environment[i] + 5;
+                        break;
+                }
         for (;; at++) {
                 size_t size = strcspn(at, ":");
 
@@ -77,7 +79,8 @@ static int execute(const struct start *start)
                         error = sys_execute(path, start->argv, start->environment);
                         if (error == -EACCES)
                                 denied = error;
-                        else if (error != -ENOENT && error != -ENOTDIR)
+                        else if (error != -ENOENT && error != -ENOTDIR && error != -ESTALE && error != -ENODEV &&
+                                 error != -ETIMEDOUT)
                                 return error;
                 }
                 at += size;
@@ -196,7 +199,13 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
 
 int child_signal(struct child *child, int signal)
 {
-        return child->pid > 0 && !child->has_ended ? sys_signal_group(child->pid, signal) : 0;
+        int error;
+
+        if (child->pid == 0 || child->has_ended)
+                return 0;
+        error = sys_signal_group(child->pid, signal);
+        /* It may have left its group, and that others there can be told says nothing about it. */
+        return error || signal == SIGKILL ? sys_signal_child(child->pidfd, signal) : 0;
 }
 
 bool child_has_exited(const struct child *child)

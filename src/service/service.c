@@ -319,17 +319,24 @@ static bool make_room(ferry_service *service)
         return false;
 }
 
-static void add_client(ferry_service *service, int fd)
+static ferry_session_options client_options(const ferry_service *service)
 {
         ferry_session_options options = service->session;
+
+        if (service->options.dialects && !(service->options.dialects & (service->options.dialects - 1)))
+                options.dialect = service->options.dialects;
+        return options;
+}
+
+static void add_client(ferry_service *service, int fd)
+{
+        ferry_session_options options = client_options(service);
         ferry_session *client;
 
         if (service->client_count >= service->options.clients_max && !make_room(service)) {
                 sys_close(fd);
                 return;
         }
-        if (service->options.dialects && !(service->options.dialects & (service->options.dialects - 1)))
-                options.dialect = service->options.dialects;
         client = session_accept(service->loop, fd, &options, service->address);
         if (!client)
                 return;
@@ -463,6 +470,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
 ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const ferry_service_options *options)
 {
         const char *text = address ? address : "";
+        ferry_session_options clients;
         ferry_service *service;
         int scheme = ferry_address_scheme(text);
 
@@ -471,10 +479,13 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
         service = service_new(loop, text, options);
         if (!service)
                 return NULL;
+        clients = client_options(service);
         if (loop_is_foreign(loop))
                 error_set(&service->error, -ECHILD, "the loop belongs to the parent of this process");
         else if (loop->is_ending)
                 error_set(&service->error, -ECANCELED, "the loop is being freed");
+        else if (session_check_options(loop, &clients, &service->error) < 0)
+                ;       /* there is a sentence */
         else if (scheme == -ENAMETOOLONG)
                 error_set(&service->error, scheme, "the path is too long for a socket: %s", text);
         else if (scheme != FERRY_SCHEME_UNIX)

@@ -48,17 +48,14 @@ void call_deliver(ferry_call *call)
         call_back(&call->task);
 }
 
-/* The loop goes; the call stays with the program, unless that has given it away: then nobody is left who could free it,
- * and in a forked child nobody who may be told. */
+/* The loop goes; the call stays with the program, unless that has given it away and can be told. In a forked child it
+ * cannot, and may still free the call. */
 static void forget_loop(struct loop_holder *holder)
 {
         ferry_call *call = container_of(holder, ferry_call, holder);
 
-        if (call->fn && call->status != 1 && !call->is_freed) {
-                if (loop_is_foreign(call->loop))
-                        destroy(call);
-                else
-                        call_deliver(call);
+        if (call->fn && call->status != 1 && !call->is_freed && !loop_is_foreign(call->loop)) {
+                call_deliver(call);
                 return;
         }
         loop_timer_stop(call->loop, &call->timer);
@@ -108,11 +105,12 @@ static enum ferry_outcome withdraw(ferry_call *call)
 {
         ferry_session *session = call->session;
 
-        if (call->begin == call->end || session->out_begin <= call->begin) {
-                session_withdraw(call);
+        if (call->begin == call->end)
                 return FERRY_OUTCOME_NOT_EXECUTED;
-        }
-        return FERRY_OUTCOME_UNKNOWN;
+        if (session->is_writing || call->begin < session->out_begin)
+                return FERRY_OUTCOME_UNKNOWN;
+        session_withdraw(call);
+        return FERRY_OUTCOME_NOT_EXECUTED;
 }
 
 /* Nobody waits any more: tell the peer, where the dialect can. */
@@ -132,13 +130,17 @@ static enum ferry_outcome abandon(ferry_call *call)
 
 void calls_end(ferry_session *session, int status, const char *sentence)
 {
+        bool is_open = session->state == SESSION_OPEN || session->state == SESSION_OPENING;
+
+        if (is_open && !session->is_writing)
+                session_withdraw_all(session);
         while (!list_is_empty(&session->calls)) {
                 ferry_call *call = container_of(session->calls.next, ferry_call, link);
                 enum ferry_outcome outcome = FERRY_OUTCOME_UNKNOWN;
 
                 /* What waits would still be sent if we are the ones who close; else a frame that was not taken whole
                  * cannot have been acted on. */
-                if (session->state == SESSION_OPEN || session->state == SESSION_OPENING)
+                if (is_open)
                         outcome = withdraw(call);
                 else if (session->out_begin < call->end)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
@@ -205,20 +207,17 @@ static int send_request(ferry_call *call, const char *type, const char *format, 
         outgoing.id = call->id;
         outgoing.id_size = call->node.key_size;
         call->dialect = session->wire.dialect;
-        code = session_send_template(session, &outgoing, false, &call->begin, error, format, arguments);
-        if (code)
-                return code;
-        if (!call->session)
-                return 0;
-        call->end = session->out_begin + buffer_size(&session->out);
-        loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
-        return 0;
+        code = session_send_template(session, &outgoing, false, call, error, format, arguments);
+        if (!code && call->session)
+                loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
+        return code;
 }
 
 ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type, const char *format, ...)
 {
         ferry_call *call = sys_alloc_zeroed(sizeof *call);
         struct error error = { 0 };
+        ferry_loop *loop;
         va_list arguments;
         int code;
 
@@ -234,7 +233,8 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
                 call_end(call, -ENOMEM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "there is no session");
                 return call;
         }
-        call->loop = session->loop;
+        call->loop = loop = session->loop;
+        loop_enter(loop);
         call->session = session;
         call->timeout_ms = timeout_ms == FERRY_TIMEOUT_DEFAULT ? session->options.request_timeout_ms : timeout_ms;
         list_append(&session->loop->holders, &call->holder.link);
@@ -248,6 +248,7 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
                 session_tell(session);
         }
         error_deinit(&error);
+        loop_leave(loop);
         return call;
 }
 

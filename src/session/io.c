@@ -17,7 +17,7 @@ enum {
 
 static bool may_write(const ferry_session *session)
 {
-        return session->state != SESSION_ENDED && session->stream && session->stream->is_open &&
+        return !session->is_writing && session->state != SESSION_ENDED && session->stream && session->stream->is_open &&
                !session->is_output_broken && !session->is_stream_closed;
 }
 
@@ -25,8 +25,12 @@ void session_flush_now(ferry_session *session)
 {
         while (buffer_size(&session->out) > 0 && may_write(session)) {
                 size_t size = buffer_size(&session->out);
-                ssize_t put = stream_write(session->stream, buffer_bytes(&session->out), size);
+                ssize_t put;
 
+                /* A program's own stream may do what it likes meanwhile, but not with these bytes. */
+                session->is_writing = true;
+                put = stream_write(session->stream, buffer_bytes(&session->out), size);
+                session->is_writing = false;
                 if (session->is_freed)
                         return;
                 if (put < 0) {
@@ -60,7 +64,7 @@ static int send_hello(ferry_session *session, struct error *error)
         return code;
 }
 
-int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
+int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
                  struct error *error)
 {
         size_t before = buffer_size(&session->out), begin;
@@ -69,6 +73,8 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
 
         if (code)
                 return code;
+        if (session->is_writing)
+                return error_set(error, -EDEADLK, "a stream cannot send by the session that it is writing for");
         code = send_hello(session, error);
         begin = buffer_size(&session->out);
         if (!code)
@@ -80,8 +86,10 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
                 session->has_hello = had_hello;
                 return code;
         }
-        if (ret_begin)
-                *ret_begin = session->out_begin + begin;
+        if (call) {
+                call->begin = session->out_begin + begin;
+                call->end = session->out_begin + buffer_size(&session->out);
+        }
         session->sent++;
         if (session->is_debugged)
                 debug_message(session, ">", outgoing->kind == WIRE_NOTIFICATION ? "notification" :
@@ -97,7 +105,7 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
         return 0;
 }
 
-int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
+int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments)
 {
         struct brief brief;
@@ -110,7 +118,7 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
         builder_add_template(builder, format, arguments);
         outgoing->body = builder_take(builder);
         if (outgoing->body)
-                code = session_send(session, outgoing, is_reply, ret_begin, error);
+                code = session_send(session, outgoing, is_reply, call, error);
         else
                 code = error_set(error, builder->error, "%s", *builder->place ? builder->place :
                                  builder->error == -EINVAL ? "the template or an argument of it is wrong" :
@@ -141,6 +149,29 @@ void session_withdraw(ferry_call *call)
                 other->end += is_front ? size : -size;
         }
         session->out_begin += is_front ? size : 0;
+        session_update(session);
+}
+
+void session_withdraw_all(ferry_session *session)
+{
+        unsigned char *bytes = buffer_bytes(&session->out);
+        size_t kept = 0, seen = 0;
+
+        list_for_each(&session->calls, link) {
+                ferry_call *call = container_of(link, ferry_call, link);
+                size_t begin = (size_t)(call->begin - session->out_begin);
+
+                if (call->begin == call->end || call->begin < session->out_begin)
+                        continue;
+                memmove(bytes + kept, bytes + seen, begin - seen);
+                kept += begin - seen;
+                seen = (size_t)(call->end - session->out_begin);
+                call->begin = call->end = 0;
+        }
+        if (seen == 0)
+                return;
+        memmove(bytes + kept, bytes + seen, buffer_size(&session->out) - seen);
+        session->out.end -= seen - kept;
         session_update(session);
 }
 

@@ -273,6 +273,7 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
         if (!session)
                 return NULL;
         place.object = session;
+        loop_enter(loop);
         if (loop_is_foreign(loop))
                 code = error_set(&error, -ECHILD, "the loop belongs to the parent of this process");
         else if (loop->is_ending)
@@ -286,7 +287,20 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
         else
                 session_finish(session, code, "%s", error_text(&error));
         error_deinit(&error);
+        /* Who was asked whether the peer may be there may have let go of it. */
+        if (session->is_freed)
+                session = NULL;
+        loop_leave(loop);
         return session;
+}
+
+int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error)
+{
+        ferry_session_options all = *options;
+        struct wire wire;
+
+        inherit(&all, &loop->session);
+        return wire_init(&wire, &all, error);
 }
 
 ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address)
@@ -471,11 +485,14 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
 {
         struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
         struct error error = { 0 };
+        ferry_loop *loop;
         va_list arguments;
         int code;
 
         if (!session)
                 return -ENOMEM;
+        loop = session->loop;
+        loop_enter(loop);
         va_start(arguments, format);
         code = session_status_for_sending(session, &error);
         if (!code)
@@ -486,6 +503,7 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
                 error_replace(&session->notify_sentence, code, "%s", error_text(&error));
         }
         error_deinit(&error);
+        loop_leave(loop);
         return code;
 }
 

@@ -121,6 +121,7 @@ struct ferry_session {
         size_t queue_max;
         bool has_hello;                 /* ours is sent */
         bool is_output_broken;
+        bool is_writing;                /* the stream has what is queued in hand: it stays where it is */
         int notify_error;               /* the first that was not taken since the last flush */
         struct error notify_sentence;
         uint64_t ping, pong;
@@ -148,6 +149,8 @@ struct handlers {
 };
 
 /* session.c */
+/* Whether a session can have these options: 0, or a negative errno with a sentence. */
+int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error);
 ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address);
 void session_begin(ferry_session *session);             /* its stream is there */
 void session_finish(ferry_session *session, int code, const char *format, ...)
@@ -163,10 +166,10 @@ void session_close_is_late(struct loop_timer *timer);
 
 /* io.c */
 extern const struct stream_owner session_stream_owner;
-int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
+int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
                  struct error *error);
 /* The same with a body by template; the arguments are used up. */
-int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, uint64_t *ret_begin,
+int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments);
 void session_work(struct loop_task *task);
 /* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
@@ -174,6 +177,8 @@ void session_refuse_rest(ferry_session *session);
 void session_flush_now(ferry_session *session);
 /* Take the frame of a call, of which nothing has been sent, out of the queue. */
 void session_withdraw(ferry_call *call);
+/* The same for all calls at once. They are not in the order of their frames any more, and must end. */
+void session_withdraw_all(ferry_session *session);
 
 /* dispatch.c */
 void dispatch(ferry_session *session, ferry_message *message);

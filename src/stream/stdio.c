@@ -99,8 +99,9 @@ int stream_open_stdio(const struct stream_place *place, const char *text,
                       const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
         struct stdio_stream *stdio;
-        /* Asked now: what is opened below may take that place. */
-        bool has_stderr = sys_flags(STDERR_FILENO) >= 0;
+        /* What a library has opened is closed on exec; where no stderr is, that may have taken its place, and so may what
+         * is opened below. */
+        bool has_stderr = sys_is_close_on_exec(STDERR_FILENO) == 0;
         int failure;
 
         (void)text;

@@ -168,6 +168,13 @@ int sys_set_close_on_exec(int fd)
         return RESULT(fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
+int sys_is_close_on_exec(int fd)
+{
+        int flags = fcntl(fd, F_GETFD);
+
+        return flags < 0 ? -errno : (flags & FD_CLOEXEC) != 0;
+}
+
 bool sys_is_terminal(int fd)
 {
         return isatty(fd);
@@ -311,6 +318,11 @@ int sys_signal_group(pid_t group, int signal)
         return RESULT(killpg(group, signal));
 }
 
+int sys_signal_child(int pidfd, int signal)
+{
+        return (int)RESULT(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+
 int sys_set_group(pid_t pid, pid_t group)
 {
         return RESULT(setpgid(pid, group));
@@ -364,12 +376,12 @@ const unsigned char *sys_secret(void)
 
 int sys_find_group(const char *name, gid_t *ret_gid)
 {
-        const struct group *group;
+        struct group group, *found;
+        char memory[16384];
+        int error = getgrnam_r(name, &group, memory, sizeof memory, &found);
 
-        errno = 0;
-        group = getgrnam(name);
-        if (!group) /* getgrnam(3) lists what a database may say for "no such name" */
-                return errno == ESRCH || errno == EBADF || errno == EPERM || errno == 0 ? -ENOENT : -errno;
-        *ret_gid = group->gr_gid;
+        if (!found) /* getgrnam_r(3) lists what a database may say for "no such name" */
+                return error == ESRCH || error == EBADF || error == EPERM || error == 0 ? -ENOENT : -error;
+        *ret_gid = group.gr_gid;
         return 0;
 }

@@ -43,6 +43,7 @@ int sys_truncate(int fd, off_t size);
 int sys_flags(int fd);
 int sys_set_flags(int fd, int flags);
 int sys_set_close_on_exec(int fd);
+int sys_is_close_on_exec(int fd);
 bool sys_is_terminal(int fd);
 int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 
@@ -78,6 +79,7 @@ pid_t sys_fork(int *ret_pidfd);
 /* Take the status of a child that has ended; @options as of waitid(2). */
 int sys_wait(int pidfd, siginfo_t *ret_info, int options);
 int sys_signal_group(pid_t group, int signal);
+int sys_signal_child(int pidfd, int signal);
 int sys_set_group(pid_t pid, pid_t group);
 /* For the child, until it is another program: all signals as a new process has them. */
 void sys_reset_signals(void);

@@ -155,6 +155,8 @@ static int use_everything(struct parent *parent)
         REQUIRE(ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED);
         REQUIRE(ferry_call_await(call) == NULL);
         ferry_call_then(call, never, NULL);
+        /* Nobody will be called, so it is still ours. */
+        ferry_call_free(call);
         REQUIRE(ferry_call_await(parent->call) == NULL);
         session = ferry_session_open(parent->loop, parent->address, NULL);
         REQUIRE(ferry_session_status(session) == -ECHILD);
