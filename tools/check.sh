@@ -54,9 +54,12 @@ build() { # NAME COMPILER MESON-OPTIONS [TARGET…]
 run() { # NAME MESON-TEST-OPTION…
         local folder=build-check/$1
         shift
+        rm -f "$folder"/meson-logs/testlog*.txt
         # Twice as many as there are processors, since many of them wait.
         meson test -C "$folder" --no-rebuild --print-errorlogs --num-processes $((2 * $(nproc))) "$@"
-        count "$folder/meson-logs/testlog.txt" $?
+        local status=$?
+        cat "$folder"/meson-logs/testlog*.txt >"$folder/testlog"
+        count "$folder/testlog" $status
 }
 
 build gcc gcc '' && run gcc

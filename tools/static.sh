@@ -26,6 +26,10 @@ check() { # NAME OUTPUT: passes if there is no output
         fi
 }
 
+for tool in gcc cppcheck readelf ${is_long:+clang-tidy}; do
+        check "$tool" "$(command -v "$tool" >/dev/null || echo 'is not installed')"
+done
+
 shipped=$(ls src/*/*.c cli/*.c | grep -v /test-)
 headers=(-Isrc -Iinclude -Icli)
 

@@ -605,7 +605,7 @@ interrupt() {
 }
 
 end() {
-        local signal=$1 attempt
+        local signal=$1
 
         start ferry listen unix:idle.sock
         check 'it listens' soon is_there idle.sock
@@ -627,15 +627,6 @@ end() {
         says_exactly 'a call' ''
         within 'a call' 0 10000
         nothing_left 'a call'
-
-        # And without the second of grace; a busy machine may need another try to show it.
-        for attempt in 1 2 3 4 5; do
-                start ferry call 'exec:echo > begun; exec sleep 60' t hello
-                read -r < begun
-                interrupt "$signal"
-                [[ $took -ge 900 ]] || break
-        done
-        within "a child of a call has no grace (try $attempt)" 0 900
 
         start ferry notify --wait 20 unix:nobody-there.sock t hello
         check 'notify handles signals' soon handles_signals "$job"

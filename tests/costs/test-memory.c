@@ -323,21 +323,24 @@ static void *decode_a_million(void *argument)
         struct buffer buffer = { 0 };
         ferry_value *value = NULL;
         struct check check = { 0 };
-        size_t offset, levels;
+        size_t offset, levels, before;
         char *at;
 
         /* They need not end: nobody comes to see that. */
-        levels = nesting->open_size < 9 ? 1000000 : 100000;
+        levels = 1000000;
         at = buffer_reserve(&buffer, levels * nesting->open_size);
         REQUIRE(at);
         for (size_t i = 0; i < levels; i++, at += nesting->open_size)
                 memcpy(at, nesting->open, nesting->open_size);
         buffer.end = levels * nesting->open_size;
+        before = door_counts.bytes;
+        door_counts.bytes_peak = before;
         REQUIRE(ferry_codec_decode(nesting->codec(), buffer_bytes(&buffer), buffer_size(&buffer), &value, &offset) ==
                 -EMSGSIZE);
         at = (char *)buffer_bytes(&buffer);
         REQUIRE(codec_native(nesting->codec())->check(at, buffer_size(&buffer), &check) == -EMSGSIZE);
         REQUIRE(!value);
+        REQUIRE(door_counts.bytes_peak - before <= limit_of(nesting->codec(), buffer_size(&buffer)));
         buffer_deinit(&buffer);
         return NULL;
 }

@@ -47,34 +47,36 @@ struct fault {
  * cannot fail then (restoring a signal mask, setting a timerfd) have none. */
 static const struct {
         enum door_call call;
-        int errors[8];
+        int errors[16];
 } errors_of[] = {
         { DOOR_read, { EAGAIN, EIO, EISDIR } },
         { DOOR_write, { EAGAIN, EPIPE, ENOSPC, EIO, EDQUOT, EFBIG, EPERM } },
         { DOOR_recv, { EAGAIN, ECONNRESET, ENOMEM, ENOTCONN } },
         { DOOR_send, { EAGAIN, EPIPE, ECONNRESET, ENOBUFS, ENOMEM, ENOTCONN } },
-        { DOOR_open, { EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ELOOP } },
+        { DOOR_open, { EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ELOOP, EISDIR, EPERM, EROFS, ENOTDIR, ENXIO,
+                       EDQUOT, ENODEV, ETXTBSY } },
         { DOOR_close, { EIO, EINTR, ENOSPC } },
         { DOOR_duplicate, { EMFILE } },
         { DOOR_replace, { EBUSY, EMFILE } },
         { DOOR_pipe, { EMFILE, ENFILE } },
         { DOOR_stat_fd, { ENOMEM, EOVERFLOW } },
-        { DOOR_stat_path, { EACCES, ENOENT, ENOMEM, EOVERFLOW } },
-        { DOOR_unlink, { EACCES, EBUSY, EIO, ENOENT, EPERM, EROFS } },
+        { DOOR_stat_path, { EACCES, ENOENT, ENOMEM, EOVERFLOW, ELOOP, ENOTDIR } },
+        { DOOR_unlink, { EACCES, EBUSY, EIO, ENOENT, EPERM, EROFS, ELOOP, EISDIR, ENOMEM, ENOTDIR } },
         { DOOR_chmod_fd, { EIO, EPERM, EROFS } },
-        { DOOR_chmod_path, { EACCES, ENOENT, EPERM, EROFS } },
-        { DOOR_change_owner, { EPERM, ENOENT, EROFS } },
-        { DOOR_lock_file, { EAGAIN, ENOLCK } },
+        { DOOR_chmod_path, { EACCES, ENOENT, EPERM, EROFS, EIO, ELOOP, ENOMEM, ENOTDIR } },
+        { DOOR_change_owner, { EPERM, ENOENT, EROFS, EACCES, EIO, ELOOP, ENOMEM, ENOTDIR } },
+        { DOOR_lock_file, { EAGAIN, ENOLCK, EINTR } },
         { DOOR_truncate, { EFBIG, EIO, EPERM } },
         { DOOR_flags, { EBADF } },
         { DOOR_set_flags, { EBADF, EPERM } },
         { DOOR_set_close_on_exec, { EBADF } },
+        { DOOR_is_close_on_exec, { EBADF } },
         { DOOR_poll, { ENOMEM, EINVAL } },
         { DOOR_socket, { EACCES, EAFNOSUPPORT, EMFILE, ENFILE, ENOBUFS, ENOMEM } },
-        { DOOR_bind, { EACCES, EADDRINUSE, ENOENT, ENOMEM, EROFS } },
+        { DOOR_bind, { EACCES, EADDRINUSE, ENOENT, ENOMEM, EROFS, ELOOP, ENOTDIR } },
         { DOOR_listen, { EADDRINUSE } },
-        { DOOR_accept, { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO } },
-        { DOOR_connect, { EACCES, EAGAIN, ECONNREFUSED, ENOENT, EPERM, EPROTOTYPE } },
+        { DOOR_accept, { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO, ETIMEDOUT } },
+        { DOOR_connect, { EACCES, EAGAIN, ECONNREFUSED, ENOENT, EPERM, EPROTOTYPE, ELOOP, ENOTDIR, ETIMEDOUT } },
         { DOOR_shutdown, { ENOTCONN } },
         { DOOR_get_socket_option, { ENOPROTOOPT, ENOTCONN } },
         { DOOR_epoll_create, { EMFILE, ENFILE, ENOMEM } },
@@ -87,9 +89,11 @@ static const struct {
         { DOOR_fork, { EAGAIN, EMFILE, ENOMEM } },
         { DOOR_wait, { ECHILD } },
         { DOOR_signal_group, { EPERM, ESRCH } },
+        { DOOR_signal_child, { EPERM, ESRCH } },
         { DOOR_set_group, { EACCES, EPERM } },
-        { DOOR_change_directory, { EACCES, ENOENT, ENOTDIR } },
-        { DOOR_execute, { EACCES, ENOENT, ENOEXEC, E2BIG, ENOMEM, ETXTBSY } },
+        { DOOR_change_directory, { EACCES, ENOENT, ENOTDIR, EIO, ELOOP, ENAMETOOLONG, ENOMEM } },
+        { DOOR_execute, { EACCES, ENOENT, ENOEXEC, E2BIG, ENOMEM, ETXTBSY, EAGAIN, EIO, EISDIR, ELIBBAD, ELOOP, EMFILE,
+                          ENFILE, ENOTDIR, EPERM } },
         { DOOR_find_group, { EIO, EMFILE, ENOENT, ENOMEM } },
 };
 
@@ -572,6 +576,12 @@ static int run_named(const char *name)
                 printf("%s: %u runs, %u faults met, %u flaws\n", name, total->runs, total->faults, flaws);
         }
         finish();
+        if (total->runs == 0) {
+                printf("there is no fault %s; the scenarios are:", name);
+                for (size_t i = 0; i < scenario_count; i++)
+                        printf(" %s", scenarios[i]->name);
+                putchar('\n');
+        }
         return flaws > 0 || total->runs == 0;
 }
 

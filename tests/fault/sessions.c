@@ -611,7 +611,7 @@ const struct scenario session_scenarios[] = {
         { .name = "own-ids", .run = own_ids },
         { .name = "pipes", .run = over_pipes },
         { .name = "one-way", .run = one_way },
-        { .name = "files", .run = files },
+        { .name = "files", .run = files, .is_whole = true },
         { .name = "own-stream", .run = own_stream },
         { .name = "fetched", .run = fetched },
         { .name = "fetched-requests", .run = fetched_requests },

@@ -86,9 +86,8 @@ static int judge(enum door_call call, bool is_child)
         static const int reading[] = { -ECONNRESET, -EAGAIN, -EIO }, writing[] = { -EPIPE, -EAGAIN, -ENOBUFS };
 
         (void)is_child;
-        /* What gives back a state, or takes a descriptor out of epoll, does not fail. */
-        if (call == DOOR_restore_signals || call == DOOR_take_signal || call == DOOR_epoll_control ||
-            refusal_left < 0 || refusal_left-- > 0)
+        /* What gives back a state does not fail. */
+        if (call == DOOR_restore_signals || call == DOOR_take_signal || refusal_left < 0 || refusal_left-- > 0)
                 return 0;
         is_refused = true;
         switch (call) {

@@ -1,0 +1,69 @@
+/* What is interrupted by a signal is begun again, and then answers what it answers: each call of the door that can be,
+ * with a system that interrupts it three times. Closing is not among them: what close(2) has interrupted has closed. */
+#include "support/suite.h"
+#include "util/sys.h"
+
+#include <errno.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int interruptions;
+
+static bool is_interrupted(void)
+{
+        errno = EINTR;
+        return interruptions > 0 && interruptions-- > 0;
+}
+
+#define INTERRUPTED(type, name, parameters, arguments)                          \
+        type __real_##name parameters;                                          \
+        type __wrap_##name parameters;                                          \
+        type __wrap_##name parameters                                           \
+        {                                                                       \
+                return is_interrupted() ? -1 : __real_##name arguments;         \
+        }
+
+INTERRUPTED(ssize_t, read, (int fd, void *buffer, size_t size), (fd, buffer, size))
+INTERRUPTED(ssize_t, write, (int fd, const void *bytes, size_t size), (fd, bytes, size))
+INTERRUPTED(ssize_t, recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags))
+INTERRUPTED(ssize_t, send, (int fd, const void *bytes, size_t size, int flags), (fd, bytes, size, flags))
+INTERRUPTED(int, poll, (struct pollfd *fds, nfds_t count, int timeout), (fds, count, timeout))
+INTERRUPTED(int, accept4, (int fd, struct sockaddr *address, socklen_t *size, int flags), (fd, address, size, flags))
+INTERRUPTED(int, connect, (int fd, const struct sockaddr *address, socklen_t size), (fd, address, size))
+INTERRUPTED(int, flock, (int fd, int operation), (fd, operation))
+INTERRUPTED(int, ftruncate64, (int fd, off_t size), (fd, size))
+INTERRUPTED(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options))
+INTERRUPTED(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout), (set, info, timeout))
+
+static void expect(const char *name, ssize_t result, int error)
+{
+        ck_assert_msg(result == -error, "%s: %zd instead of %d", name, result, -error);
+        ck_assert_msg(interruptions == 0, "%s: was not begun again", name);
+        interruptions = 3;
+}
+
+START_TEST(what_is_interrupted_is_begun_again)
+{
+        char byte[1] = "";
+        siginfo_t info;
+
+        interruptions = 3;
+        expect("read", sys_read(-1, byte, 1), EBADF);
+        expect("write", sys_write(-1, byte, 1), EBADF);
+        expect("recv", sys_recv(-1, byte, 1), EBADF);
+        expect("send", sys_send(-1, byte, 1), EBADF);
+        expect("poll", sys_poll(NULL, 1, 0), EFAULT);
+        expect("accept4", sys_accept(-1), EBADF);
+        expect("connect", sys_connect(-1, NULL, 0), EBADF);
+        expect("flock", sys_lock_file(-1), EBADF);
+        expect("ftruncate64", sys_truncate(-1, 0), EBADF);
+        expect("waitid", sys_wait(-1, &info, WNOHANG), EINVAL);
+        expect("sigtimedwait", sys_take_signal(SIGUSR1), EAGAIN);
+}
+END_TEST
+
+static const struct suite_test tests[] = { SUITE_TEST(what_is_interrupted_is_begun_again) };
+
+SUITE_MAIN("sys", tests)
