@@ -125,8 +125,8 @@ static void run_until_over(struct listener *listener)
 static int serve(struct listener *listener, const char *address)
 {
         ferry_session_options session = session_options(listener->options);
-        bool is_session = ferry_address_scheme(address) != FERRY_SCHEME_UNIX;
-        int error;
+        int scheme = ferry_address_scheme(address), error;
+        bool is_session = scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX;
 
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         signals_watch(listener->loop, interrupt, listener);

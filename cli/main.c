@@ -93,7 +93,7 @@ static int check_descriptors(const char *numbers)
 int check_address(const char *address)
 {
         int scheme = ferry_address_scheme(address);
-        const char *text = scheme < 0 ? "" : strchr(address, ':') + 1;
+        const char *text = scheme <= (int)FERRY_SCHEME_NAME ? "" : strchr(address, ':') + 1;
 
         if (scheme == -ENAMETOOLONG)
                 complain("%s is too long for a socket", address);
@@ -143,7 +143,7 @@ static void print_help(void)
         printf("ferry moves messages between processes.\n\n");
         for (size_t i = 0; i < COMMANDS; i++)
                 printf("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
-        printf("\nADDRESS is unix:PATH, exec:COMMAND LINE, stdio:, file:IN,OUT or fd:IN,OUT.\n"
+        printf("\nADDRESS is the NAME of a service, unix:PATH, exec:COMMAND LINE, stdio:, file:IN,OUT or fd:IN,OUT.\n"
                "ferry COMMAND --help tells the options of a command; man ferry tells all.\n");
 }
 

@@ -1,5 +1,6 @@
 /* Addresses: text that says where to connect or to listen.
  *
+ *      NAME                    a service: up to 64 letters, digits, - and _
  *      unix:PATH               a socket in the file system
  *      exec:COMMAND LINE       run by /bin/sh -c; we talk over its stdin and stdout
  *      stdio:                  our stdin and stdout, guarded: a stray print goes to stderr
@@ -15,6 +16,7 @@
 FERRY_BEGIN
 
 enum ferry_scheme {
+        FERRY_SCHEME_NAME,
         FERRY_SCHEME_UNIX,
         FERRY_SCHEME_EXEC,
         FERRY_SCHEME_STDIO,
@@ -25,6 +27,12 @@ enum ferry_scheme {
 /* Which of these an address is, by its spelling alone; -EINVAL if none, -ENAMETOOLONG if no socket can
  * have that. */
 int ferry_address_scheme(const char *address);
+
+/* Write the address in full: for a name unix:PATH, where its service has its socket. That is in $FERRY_DIR, or
+ * else /run/user/UID/ferry, $XDG_RUNTIME_DIR/ferry, /tmp/ferry-UID, whichever can be; or in /run/ferry, if it
+ * stands there. Returns its length, as snprintf does; -EINVAL, -ENAMETOOLONG, -EACCES if the directory is not
+ * safe: ours must belong to us and have the mode 0700, /run/ferry must belong to root. */
+int ferry_address_resolve(const char *address, char *buffer, size_t size);
 
 FERRY_END
 

@@ -1,4 +1,4 @@
-/* Services: what listens. A service makes a session of each client, and gives
+/* Services: what listens, under a name or at a path. A service makes a session of each client, and gives
  * the messages of all of them to its handlers. A server that folds a carried value over its messages is
  * one handler, whose userdata points to that value: when the service has stopped, there it is. */
 #ifndef FERRY_SERVICE_H
@@ -21,8 +21,8 @@ typedef struct ferry_service_options {
                                          * point to must live as long as the service */
 } ferry_service_options;
 
-/* Listen at unix:PATH. The service belongs to the loop. If it cannot listen,
- * status and error say so at once: who has that path, what is too long. */
+/* Listen at a NAME or unix:PATH. The service belongs to the loop. If it cannot listen, status and error say so
+ * at once: who has that name, which directory is not safe, what path is too long. */
 ferry_service *ferry_service_open(ferry_loop *loop, const char *address,
                                   const ferry_service_options *options);
 
@@ -50,7 +50,7 @@ ferry_session *ferry_service_client(const ferry_service *service, const ferry_se
 int ferry_service_status(const ferry_service *service);
 const char *ferry_service_error(const ferry_service *service);
 
-/* Where it listens. */
+/* Where it listens, in full. */
 const char *ferry_service_address(const ferry_service *service);
 
 /* The service of which this session is a client, or NULL. */

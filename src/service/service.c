@@ -2,6 +2,7 @@
  * owner lives, so what a dead one left is cleared away and a living one is never pushed aside; a client that comes
  * is a session of its own, and what it does costs the others nothing. */
 #include "session/session.h"
+#include "stream/name.h"
 #include "util/options.h"
 #include "util/text.h"
 
@@ -211,6 +212,21 @@ static int listen_at(ferry_service *service, const char *path)
         service->source.fd = service->fd;
         error = loop_source_set(&service->source, EPOLLIN);
         return error ? error_set(&service->error, error, "%s", error_describe(error)) : 0;
+}
+
+static void listen_by_name(ferry_service *service, const char *name)
+{
+        char path[sizeof service->path.sun_path], address[sizeof path + 8];
+
+        if (name_find(name, true, path, sizeof path, &service->error) < 0)
+                return;
+        snprintf(address, sizeof address, "unix:%s", path);
+        sys_free(service->address);
+        service->address = text_copy(address);
+        if (!service->address)
+                error_set(&service->error, -ENOMEM, "no memory for an address");
+        else
+                listen_at(service, path);
 }
 
 /* Ending ---------------------------------------------------------------------------------------------- */
@@ -488,10 +504,12 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
                 ;       /* there is a sentence */
         else if (scheme == -ENAMETOOLONG)
                 error_set(&service->error, scheme, "the path is too long for a socket: %s", text);
-        else if (scheme != FERRY_SCHEME_UNIX)
-                error_set(&service->error, -EINVAL, "%s is nothing to listen at: write unix:PATH", text);
-        else
+        else if (scheme == FERRY_SCHEME_NAME)
+                listen_by_name(service, text);
+        else if (scheme == FERRY_SCHEME_UNIX)
                 listen_at(service, text + strlen("unix:"));
+        else
+                error_set(&service->error, -EINVAL, "%s is nothing to listen at: write NAME or unix:PATH", text);
         service->has_ended = service->error.code != 0;
         if (service->has_ended) {
                 stop_listening(service);

@@ -1,7 +1,10 @@
-/* The spelling of addresses. Nothing is opened here. */
+/* The spelling of addresses, and what a name is in full. Nothing is opened here. */
+#include "stream/name.h"
+
 #include <ferry/address.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -30,5 +33,20 @@ int ferry_address_scheme(const char *address)
                         return -EINVAL;
                 return (int)schemes[i].scheme;
         }
-        return -EINVAL;
+        return address && name_is_valid(address) ? (int)FERRY_SCHEME_NAME : -EINVAL;
+}
+
+int ferry_address_resolve(const char *address, char *buffer, size_t size)
+{
+        char path[sizeof ((struct sockaddr_un *)NULL)->sun_path];
+        struct error error = { 0 };
+        int scheme = ferry_address_scheme(address), code;
+
+        if (scheme < 0)
+                return scheme;
+        if (scheme != FERRY_SCHEME_NAME)
+                return snprintf(buffer, size, "%s", address);
+        code = name_find(address, false, path, sizeof path, &error);
+        error_deinit(&error);
+        return code < 0 ? code : snprintf(buffer, size, "unix:%s", path);
 }

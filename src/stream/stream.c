@@ -358,8 +358,9 @@ static int open_kind(const struct stream_place *place, const char *address, cons
         if (!address)
                 return error_set(error, -EINVAL, "there is no address, and the options name neither fds nor a stream");
         switch (ferry_address_scheme(address)) {
+        case FERRY_SCHEME_NAME:
         case FERRY_SCHEME_UNIX:
-                return stream_open_unix(place, text, options, ret_stream, error);
+                return stream_open_unix(place, address, options, ret_stream, error);
         case FERRY_SCHEME_EXEC:
                 return stream_open_exec(place, text, options, ret_stream, error);
         case FERRY_SCHEME_STDIO:
@@ -372,7 +373,7 @@ static int open_kind(const struct stream_place *place, const char *address, cons
                 return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: %s", text);
         default:
                 return error_set(error, -EINVAL,
-                                 "%s is no address: write unix:PATH, exec:COMMAND, stdio:, file:IN,OUT or fd:IN,OUT",
+                                 "%s is no address: write NAME, unix:PATH, exec:COMMAND, stdio:, file:IN,OUT or fd:IN,OUT",
                                  address);
         }
 }

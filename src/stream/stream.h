@@ -125,5 +125,5 @@ int stream_open_stdio(const struct stream_place *place, const char *text,
                       const ferry_session_options *options, struct stream **ret_stream, struct error *error);
 int stream_open_exec(const struct stream_place *place, const char *text,
                      const ferry_session_options *options, struct stream **ret_stream, struct error *error);
-int stream_open_unix(const struct stream_place *place, const char *text,
+int stream_open_unix(const struct stream_place *place, const char *address,
                      const ferry_session_options *options, struct stream **ret_stream, struct error *error);

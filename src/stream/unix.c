@@ -1,6 +1,9 @@
 /* Connecting to a unix socket. Connecting never blocks: one who is busy or not there yet is asked again, at growing
  * distances, until the time is over; so "absent" and "refused" end alike, with the errno of the last try. */
+#include "stream/name.h"
 #include "stream/stream.h"
+
+#include <ferry/address.h>
 
 #include <errno.h>
 #include <string.h>
@@ -15,6 +18,7 @@ enum {
 struct unix_stream {
         struct stream stream;
         struct sockaddr_un address;
+        char name[NAME_MAX_SIZE + 1];   /* of a service, which is looked up at each try; or empty */
         struct loop_timer retry;
         int64_t began;
         int64_t wait_ns;                /* for somebody to listen */
@@ -30,11 +34,15 @@ static void stop_retrying(struct stream *stream, bool is_foreign)
 static const struct stream_kind unix_kind = { .name = "unix", .release = stop_retrying };
 
 /* 0, or why not. */
-static int try(struct unix_stream *client)
+static int try(struct unix_stream *client, struct error *reason)
 {
-        int fd = sys_socket(AF_UNIX, SOCK_STREAM);
-        int error;
+        int fd, error = 0;
 
+        if (*client->name)
+                error = name_find(client->name, false, client->address.sun_path, sizeof client->address.sun_path, reason);
+        if (error)
+                return error;
+        fd = sys_socket(AF_UNIX, SOCK_STREAM);
         if (fd < 0)
                 return fd;
         error = sys_connect(fd, (const struct sockaddr *)&client->address, sizeof client->address);
@@ -72,20 +80,22 @@ static int64_t next_pause(struct unix_stream *client, int error)
         return client->pause_ns < left ? client->pause_ns : left;
 }
 
+/* Unless there is a sentence already: why a name is not looked up. */
 static void describe(const struct unix_stream *client, int code, struct error *error)
 {
-        error_replace(error, code, "nobody listens at %s: %s", client->address.sun_path, error_describe(code));
+        error_set(error, code, "nobody listens at %s: %s", client->address.sun_path, error_describe(code));
 }
 
 static void try_again(struct loop_timer *timer)
 {
         struct unix_stream *client = container_of(timer, struct unix_stream, retry);
         struct error error = { 0 };
-        int code = try(client);
+        int code = try(client, &error);
         int64_t pause = code ? next_pause(client, code) : 0;
 
         if (code && pause > 0) {
                 loop_timer_start(client->stream.loop, timer, sys_now() + pause);
+                error_deinit(&error);
                 return;
         }
         if (!code)
@@ -99,10 +109,11 @@ static void try_again(struct loop_timer *timer)
         error_deinit(&error);
 }
 
-int stream_open_unix(const struct stream_place *place, const char *text,
+int stream_open_unix(const struct stream_place *place, const char *address,
                      const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
         struct unix_stream *client = sys_alloc_zeroed(sizeof *client);
+        const char *path = address + strcspn(address, ":") + 1;
         int64_t pause;
         int code;
 
@@ -111,10 +122,13 @@ int stream_open_unix(const struct stream_place *place, const char *text,
         stream_init(&client->stream, &unix_kind, place);
         client->retry.fn = try_again;
         client->address.sun_family = AF_UNIX;
-        memcpy(client->address.sun_path, text, strlen(text) + 1);
+        if (ferry_address_scheme(address) == FERRY_SCHEME_NAME)
+                memcpy(client->name, address, strlen(address) + 1);
+        else
+                memcpy(client->address.sun_path, path, strlen(path) + 1);
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
         client->began = sys_now();
-        code = try(client);
+        code = try(client, error);
         if (code) {
                 pause = next_pause(client, code);
                 if (pause == 0) {

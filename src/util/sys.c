@@ -128,6 +128,11 @@ int sys_unlink(const char *path)
         return RESULT(unlink(path));
 }
 
+int sys_make_directory(const char *path, mode_t mode)
+{
+        return RESULT(mkdir(path, mode));
+}
+
 int sys_chmod_fd(int fd, mode_t mode)
 {
         return RESULT(fchmod(fd, mode));
@@ -367,6 +372,11 @@ uid_t sys_uid(void)
 gid_t sys_gid(void)
 {
         return getegid();
+}
+
+const char *sys_environment(const char *name)
+{
+        return secure_getenv(name);
 }
 
 const unsigned char *sys_secret(void)

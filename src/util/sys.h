@@ -35,6 +35,7 @@ int sys_pipe(int ret_fds[2]);
 int sys_stat_fd(int fd, struct stat *ret_stat);
 int sys_stat_path(const char *path, struct stat *ret_stat);
 int sys_unlink(const char *path);
+int sys_make_directory(const char *path, mode_t mode);
 int sys_chmod_fd(int fd, mode_t mode);
 int sys_chmod_path(const char *path, mode_t mode);
 int sys_change_owner(const char *path, uid_t uid, gid_t gid);
@@ -91,6 +92,9 @@ uid_t sys_uid(void);
 gid_t sys_gid(void);
 /* -ENOENT if there is none of that name. */
 int sys_find_group(const char *name, gid_t *ret_gid);
+
+/* NULL if there is none, or if this program has more rights than who started it. */
+const char *sys_environment(const char *name);
 
 /* 16 bytes that nobody outside of the process can guess, always the same. */
 const unsigned char *sys_secret(void);

@@ -207,7 +207,7 @@ static const struct {
         { "unix:/nowhere/at/all", -ENOENT },
         { "stdio:", -EINVAL },
         { "exec:true", -EINVAL },
-        { "nonsense", -EINVAL },
+        { "non.sense", -EINVAL },
         { NULL, -EINVAL },
         { "unix:"
           "/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789",

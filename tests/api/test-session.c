@@ -114,7 +114,7 @@ static const struct {
         int code;
         const char *text;
 } unopened[] = {
-        { "nonsense", -EINVAL, "nonsense is no address" },
+        { "non.sense", -EINVAL, "non.sense is no address" },
         { "", -EINVAL, "no address" },
         { NULL, -EINVAL, "no address" },
         { "unix:/nowhere/at/all", -ENOENT, "/nowhere/at/all" },
@@ -175,13 +175,13 @@ START_TEST(run_tells_what_nobody_has_heard)
         ferry_loop *loop = ferry_loop_new(NULL);
 
         ferry_session_open(loop, "unix:/nowhere/at/all", NULL);
-        ferry_session_open(loop, "nonsense", NULL);
-        ferry_service_open(loop, "nonsense", NULL);
+        ferry_session_open(loop, "non.sense", NULL);
+        ferry_service_open(loop, "non.sense", NULL);
         for (int i = 0; i < 3; i++) {
                 int code = ferry_loop_run(loop, SAFETY_MS);
 
                 ck_assert_int_lt(code, 0);
-                ck_assert_msg(strstr(ferry_loop_error(loop), code == -ENOENT ? "/nowhere/at/all" : "nonsense"), "%s",
+                ck_assert_msg(strstr(ferry_loop_error(loop), code == -ENOENT ? "/nowhere/at/all" : "non.sense"), "%s",
                               ferry_loop_error(loop));
         }
         ck_assert_int_eq(ferry_loop_run(loop, SAFETY_MS), 0);
@@ -194,7 +194,7 @@ START_TEST(tick_tells_it_too)
         ferry_loop *loop = ferry_loop_new(NULL);
         int code = 0;
 
-        ferry_session_open(loop, "nonsense", NULL);
+        ferry_session_open(loop, "non.sense", NULL);
         for (int i = 0; i < 10 && code >= 0; i++)
                 code = ferry_loop_tick(loop, 0);
         ck_assert_int_eq(code, -EINVAL);

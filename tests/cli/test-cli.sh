@@ -87,9 +87,9 @@ usage() {
                 'ferry listen --count 0 unix:x' 'ferry listen --count -1 unix:x' 'ferry listen --count many unix:x' \
                 'ferry listen --count 99999999999999999999 unix:x' \
                 'ferry listen --echo --reply x unix:x' 'ferry listen --exec a --reply x unix:x' \
-                'ferry call nowhere t' 'ferry call http://x t' 'ferry call unix: t' 'ferry call stdio:x t' \
+                'ferry call no.where t' 'ferry call http://x t' 'ferry call unix: t' 'ferry call stdio:x t' \
                 'ferry call :: t' 'ferry call exec: t' 'ferry call fd: t' 'ferry call fd:x t' 'ferry call fd:, t' 'ferry call fd:-1 t' \
-                'ferry call file: t' 'ferry call file:, t' 'ferry listen nowhere' 'ferry notify nowhere t' 'ferry call unix:'"$(printf %0200d 0)"' t'; do
+                'ferry call file: t' 'ferry call file:, t' 'ferry listen no.where' 'ferry notify no.where t' 'ferry call unix:'"$(printf %0200d 0)"' t'; do
                 # shellcheck disable=SC2086
                 run $command < /dev/null
                 ended "usage: $command" 2 ''
@@ -433,6 +433,32 @@ listeners() {
         kill -TERM "$listener"
         await "$listener"
         ended 'ended by SIGTERM' 0 $'again\n'
+
+        # By name.
+        export FERRY_DIR=$PWD/names
+        start ferry listen echo --echo
+        listener=$job
+        run ferry call --wait 20 echo ping hello
+        ended 'a service is found by its name' 0 hello
+        run ferry listen echo --echo
+        ended 'a name is in use' 3 ''
+        says_exactly 'a name is in use' "ferry: $PWD/names/echo.sock is in use, by pid $listener"$'\n'
+        kill -KILL "$listener"
+        await "$listener"
+        run ferry call --wait 0.1 echo ping hello
+        ended 'a killed service is gone' 3 ''
+        start ferry listen echo --echo
+        listener=$job
+        run ferry call --wait 20 echo ping again
+        ended 'a name is taken over' 0 again
+        kill -TERM "$listener"
+        await "$listener"
+        check 'no socket is left' is_gone names/echo.sock
+        chmod 755 names
+        run ferry call echo ping hello
+        ended 'a directory that is not safe' 4 ''
+        says 'a directory that is not safe' 'not safe'
+        unset FERRY_DIR
 
         echo precious > file
         run ferry listen unix:file

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -325,6 +326,51 @@ static void closed_late(void)
         look_for_files();
 }
 
+/* By name: the directory is made, its service is found; another is looked up where all users have theirs. */
+static const char *public_path(const char *path)
+{
+        return strncmp(path, "/run/ferry", 10) == 0 ? "/" : path;
+}
+
+static void named(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_service *service;
+        ferry_session *session;
+        int code;
+
+        setenv("FERRY_DIR", fault_path("names"), 1);
+        service = ferry_service_open(loop, "name", NULL);
+        code = ferry_service_status(service);
+        fault_answer(FAULT_MEET, "listen", code, 1, ferry_service_error(service));
+        if (code == 1) {
+                session = ferry_session_open(loop, "name", NULL);
+                ask(session, -EREMOTEIO);
+        }
+        ferry_loop_free(loop);
+        rmdir(fault_path("names"));
+        unsetenv("FERRY_DIR");
+}
+
+static void named_for_all(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        char address[128];
+
+        setenv("XDG_RUNTIME_DIR", fault_path("."), 1);
+        door_path = public_path;
+        session = ferry_session_open(loop, "name", NULL);
+        fault_answer(FAULT_MEET, "status", ferry_session_status(session), -ENOENT, ferry_session_error(session));
+        fault_answer(FAULT_MEET, "resolve", ferry_address_resolve("name", address, sizeof address),
+                     sizeof "unix:/run/ferry/name.sock" - 1, NULL);
+        door_path = NULL;
+        ferry_loop_free(loop);
+        unsetenv("XDG_RUNTIME_DIR");
+        /* Below /tmp there may be anything. */
+        ferry_address_resolve("name", address, sizeof address);
+}
+
 const struct scenario service_scenarios[] = {
         { .name = "clients", .run = clients },
         { .name = "group", .run = group },
@@ -336,5 +382,7 @@ const struct scenario service_scenarios[] = {
         { .name = "rested", .run = rested, .is_whole = true },
         { .name = "awaited", .run = awaited },
         { .name = "closed-late", .run = closed_late },
+        { .name = "named", .run = named },
+        { .name = "named-for-all", .run = named_for_all },
         { .name = NULL },
 };

@@ -33,18 +33,29 @@ static int judge(enum door_call call, bool is_child)
 /* Number, name, what may follow. */
 static int model(const char *text, size_t size)
 {
-        static const char *const names[] = { "unix", "exec", "stdio", "file", "fd" };
+        static const struct {
+                const char *prefix;
+                int scheme;
+        } schemes[] = { { "unix", FERRY_SCHEME_UNIX }, { "exec", FERRY_SCHEME_EXEC }, { "stdio", FERRY_SCHEME_STDIO },
+                        { "file", FERRY_SCHEME_FILE }, { "fd", FERRY_SCHEME_FD } };
         const char *colon = memchr(text, ':', size);
         size_t rest = colon ? size - (size_t)(colon - text) - 1 : 0;
 
         for (int i = 0; colon && i < 5; i++) {
-                if ((size_t)(colon - text) != strlen(names[i]) || memcmp(text, names[i], strlen(names[i])) != 0)
+                int scheme = schemes[i].scheme;
+
+                if ((size_t)(colon - text) != strlen(schemes[i].prefix) ||
+                    memcmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) != 0)
                         continue;
-                if (i == FERRY_SCHEME_UNIX)
-                        return rest == 0 ? -EINVAL : rest > 107 ? -ENAMETOOLONG : i;
-                return i == FERRY_SCHEME_STDIO && rest > 0 ? -EINVAL : i;
+                if (scheme == FERRY_SCHEME_UNIX)
+                        return rest == 0 ? -EINVAL : rest > 107 ? -ENAMETOOLONG : scheme;
+                return scheme == FERRY_SCHEME_STDIO && rest > 0 ? -EINVAL : scheme;
         }
-        return -EINVAL;
+        for (size_t i = 0; i < size; i++)
+                if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'a' && text[i] <= 'z') &&
+                    !(text[i] >= 'A' && text[i] <= 'Z') && text[i] != '-' && text[i] != '_')
+                        return -EINVAL;
+        return size > 0 && size <= 64 ? FERRY_SCHEME_NAME : -EINVAL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -19,6 +19,7 @@ struct door_counts door_counts;
 uintptr_t door_site;
 door_judge_fn *door_judge;
 door_limit_fn *door_limit;
+door_path_fn *door_path;
 
 static bool is_child;
 static bool is_clock_stopped;
@@ -57,6 +58,7 @@ void door_reset(void)
         memset(shared->child_calls, 0, sizeof shared->child_calls);
         door_judge = NULL;
         door_limit = NULL;
+        door_path = NULL;
         is_clock_stopped = false;
 }
 
@@ -290,8 +292,9 @@ PLAIN(int, duplicate, (int fd, int lowest), (fd, lowest))
 PLAIN(int, replace, (int fd, int target), (fd, target))
 PLAIN(int, pipe, (int ret_fds[2]), (ret_fds))
 PLAIN(int, stat_fd, (int fd, struct stat *ret_stat), (fd, ret_stat))
-PLAIN(int, stat_path, (const char *path, struct stat *ret_stat), (path, ret_stat))
+PLAIN(int, stat_path, (const char *path, struct stat *ret_stat), (door_path ? door_path(path) : path, ret_stat))
 PLAIN(int, unlink, (const char *path), (path))
+PLAIN(int, make_directory, (const char *path, mode_t mode), (path, mode))
 PLAIN(int, chmod_fd, (int fd, mode_t mode), (fd, mode))
 PLAIN(int, chmod_path, (const char *path, mode_t mode), (path, mode))
 PLAIN(int, change_owner, (const char *path, uid_t uid, gid_t gid), (path, uid, gid))
@@ -386,6 +389,7 @@ SURE(bool, is_signal_pending, (int signal), (signal))
 SURE(pid_t, pid, (void), ())
 SURE(uid_t, uid, (void), ())
 SURE(gid_t, gid, (void), ())
+SURE(const char *, environment, (const char *name), (name))
 SURE(const unsigned char *, secret, (void), ())
 
 DECLARE(void, unmap_page, (void *page))

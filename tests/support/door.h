@@ -6,15 +6,16 @@
 #include "util/sys.h"
 
 /* Every function of util/sys.h, in its order; tests/structure compares them. The second group is never refused. */
-#define DOOR_LIST(X)                                                                                                    \
-        X(alloc) X(alloc_zeroed) X(realloc) X(read) X(write) X(recv) X(send) X(open) X(close) X(duplicate) X(replace)   \
-        X(pipe) X(stat_fd) X(stat_path) X(unlink) X(chmod_fd) X(chmod_path) X(change_owner) X(lock_file) X(truncate)    \
-        X(flags) X(set_flags) X(set_close_on_exec) X(is_close_on_exec) X(poll) X(socket) X(bind) X(listen) X(accept) X(connect) X(shutdown) \
-        X(get_socket_option) X(epoll_create) X(epoll_control) X(epoll_wait) X(eventfd) X(timerfd) X(timerfd_set)        \
-        X(map_wiped_on_fork) X(block_signal) X(restore_signals) X(take_signal) X(fork) X(wait) X(signal_group) X(signal_child)          \
-        X(set_group) X(change_directory) X(execute) X(find_group)                                                       \
-        X(free) X(now) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals) X(exit) X(pid) X(uid) X(gid)  \
-        X(secret)
+#define DOOR_LIST(X)                                                                                            \
+        X(alloc) X(alloc_zeroed) X(realloc) X(read) X(write) X(recv) X(send) X(open) X(close) X(duplicate)      \
+        X(replace) X(pipe) X(stat_fd) X(stat_path) X(unlink) X(make_directory) X(chmod_fd) X(chmod_path)        \
+        X(change_owner) X(lock_file) X(truncate) X(flags) X(set_flags) X(set_close_on_exec)                     \
+        X(is_close_on_exec) X(poll) X(socket) X(bind) X(listen) X(accept) X(connect) X(shutdown)                \
+        X(get_socket_option) X(epoll_create) X(epoll_control) X(epoll_wait) X(eventfd) X(timerfd)               \
+        X(timerfd_set) X(map_wiped_on_fork) X(block_signal) X(restore_signals) X(take_signal) X(fork) X(wait)   \
+        X(signal_group) X(signal_child) X(set_group) X(change_directory) X(execute) X(find_group)               \
+        X(free) X(now) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals) X(exit) X(pid)        \
+        X(uid) X(gid) X(environment) X(secret)
 
 #define DOOR_NAME(name) DOOR_##name,
 enum door_call { DOOR_LIST(DOOR_NAME) DOOR_CALLS, DOOR_REFUSABLE = DOOR_find_group + 1 };
@@ -53,6 +54,10 @@ extern door_judge_fn *door_judge;
 /* How much of @size read, write, recv or send may move, at least 1; or a negative errno. */
 typedef ssize_t door_limit_fn(enum door_call call, int fd, size_t size);
 extern door_limit_fn *door_limit;
+
+/* Which path stat_path looks at instead of @path: for what only root could put there. */
+typedef const char *door_path_fn(const char *path);
+extern door_path_fn *door_path;
 
 /* No orders, all counts at zero, and the real clock. */
 void door_reset(void);

@@ -1,0 +1,93 @@
+/* Which directory the sockets of named services stand in. Invariant: a name is only looked up where nobody but its owner
+ * could have put a socket: our own directory belongs to us and lets in nobody else, the one for all users belongs to
+ * root. Whether somebody listens there is not known here. */
+#include "stream/name.h"
+
+#include "util/sys.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char PUBLIC_DIRECTORY[] = "/run/ferry";
+
+bool name_is_valid(const char *text)
+{
+        size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+
+        return size > 0 && size <= NAME_MAX_SIZE && text[size] == '\0';
+}
+
+static bool is_own_directory(const struct stat *stat)
+{
+        return S_ISDIR(stat->st_mode) && stat->st_uid == sys_uid() && (stat->st_mode & 077) == 0;
+}
+
+/* Where ours is, whether or not it is there. */
+static int own_directory(char *path, size_t size)
+{
+        const char *chosen = sys_environment("FERRY_DIR"), *runtime = sys_environment("XDG_RUNTIME_DIR");
+        char run[64];
+        struct stat stat;
+        int length;
+
+        snprintf(run, sizeof run, "/run/user/%u", (unsigned)sys_uid());
+        if (chosen && *chosen)
+                length = snprintf(path, size, "%s", chosen);
+        else if (sys_stat_path(run, &stat) == 0 && is_own_directory(&stat))
+                length = snprintf(path, size, "%s/ferry", run);
+        else if (runtime && *runtime == '/')
+                length = snprintf(path, size, "%s/ferry", runtime);
+        else
+                length = snprintf(path, size, "/tmp/ferry-%u", (unsigned)sys_uid());
+        return (size_t)length < size ? 0 : -ENAMETOOLONG;
+}
+
+/* Whether it may be used; it is made, if it is to be. -ENOENT if it is not there. */
+static int check_own(const char *path, bool is_new, struct error *error)
+{
+        struct stat stat;
+        int code = is_new ? sys_make_directory(path, 0700) : 0;
+
+        if (code < 0 && code != -EEXIST)
+                return error_set(error, code, "the directory %s cannot be made: %s", path, error_describe(code));
+        code = sys_stat_path(path, &stat);
+        if (code == -ENOENT && !is_new)
+                return code;
+        if (code < 0)
+                return error_set(error, code, "the directory %s cannot be used: %s", path, error_describe(code));
+        if (!is_own_directory(&stat))
+                return error_set(error, -EACCES, "%s is not safe: it must be a directory of ours, with the mode 0700", path);
+        return 0;
+}
+
+/* Whether that service stands in the directory for all users. */
+static bool is_public(const char *name, char *path, size_t size)
+{
+        struct stat stat;
+
+        return sys_stat_path(PUBLIC_DIRECTORY, &stat) == 0 && S_ISDIR(stat.st_mode) && stat.st_uid == 0 &&
+               (stat.st_mode & 022) == 0 &&
+               (size_t)snprintf(path, size, "%s/%s.sock", PUBLIC_DIRECTORY, name) < size &&
+               sys_stat_path(path, &stat) == 0;
+}
+
+int name_find(const char *name, bool is_new, char *path, size_t size, struct error *error)
+{
+        char directory[PATH_MAX], public[sizeof PUBLIC_DIRECTORY + NAME_MAX_SIZE + 8];
+        struct stat stat;
+        int code = own_directory(directory, sizeof directory);
+
+        if (!code && (size_t)snprintf(path, size, "%s/%s.sock", directory, name) >= size)
+                code = -ENAMETOOLONG;
+        if (code)
+                return error_set(error, code, "the path is too long for a socket: %s/%s.sock", directory, name);
+        code = check_own(directory, is_new, error);
+        if (code < 0 && code != -ENOENT)
+                return code;
+        if (!is_new && (code == -ENOENT || sys_stat_path(path, &stat) < 0) && is_public(name, public, sizeof public) &&
+            strlen(public) < size)
+                memcpy(path, public, strlen(public) + 1);
+        return 0;
+}
