@@ -190,6 +190,9 @@ static int bind_and_listen(ferry_service *service)
                 error = sys_chmod_path(service->path.sun_path, mode & 0777);
         if (!error)
                 error = sys_listen(service->fd, BACKLOG);
+        /* Who waits for us watches the directory, in which listening alone changes nothing. */
+        if (!error)
+                sys_chmod_fd(service->lock, 0600);
         return error;
 }
 

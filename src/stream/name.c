@@ -62,20 +62,24 @@ static int check_own(const char *path, bool is_new, struct error *error)
         return 0;
 }
 
-/* Whether that service stands in the directory for all users. */
-static bool is_public(const char *name, char *path, size_t size)
+const char *name_public(const char *name, char path[NAME_PUBLIC_MAX])
+{
+        snprintf(path, NAME_PUBLIC_MAX, "%s/%s.sock", PUBLIC_DIRECTORY, name);
+        return path;
+}
+
+/* Whether it stands in the directory for all users, and that can be trusted. */
+static bool is_public(const char *path)
 {
         struct stat stat;
 
         return sys_stat_path(PUBLIC_DIRECTORY, &stat) == 0 && S_ISDIR(stat.st_mode) && stat.st_uid == 0 &&
-               (stat.st_mode & 022) == 0 &&
-               (size_t)snprintf(path, size, "%s/%s.sock", PUBLIC_DIRECTORY, name) < size &&
-               sys_stat_path(path, &stat) == 0;
+               (stat.st_mode & 022) == 0 && sys_stat_path(path, &stat) == 0;
 }
 
 int name_find(const char *name, bool is_new, char *path, size_t size, struct error *error)
 {
-        char directory[PATH_MAX], public[sizeof PUBLIC_DIRECTORY + NAME_MAX_SIZE + 8];
+        char directory[PATH_MAX], public[NAME_PUBLIC_MAX];
         struct stat stat;
         int code = own_directory(directory, sizeof directory);
 
@@ -86,8 +90,7 @@ int name_find(const char *name, bool is_new, char *path, size_t size, struct err
         code = check_own(directory, is_new, error);
         if (code < 0 && code != -ENOENT)
                 return code;
-        if (!is_new && (code == -ENOENT || sys_stat_path(path, &stat) < 0) && is_public(name, public, sizeof public) &&
-            strlen(public) < size)
-                memcpy(path, public, strlen(public) + 1);
+        if (!is_new && (code == -ENOENT || sys_stat_path(path, &stat) < 0) && is_public(name_public(name, public)))
+                snprintf(path, size, "%s", public);
         return 0;
 }

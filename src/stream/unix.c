@@ -1,5 +1,10 @@
-/* Connecting to a unix socket. Connecting never blocks: one who is busy or not there yet is asked again, at growing
- * distances, until the time is over; so "absent" and "refused" end alike, with the errno of the last try. */
+/* Connecting to a unix socket. Connecting never blocks; who is not there yet is waited for until the time is over, so
+ * "absent" and "refused" end alike, with the errno of the last try.
+ *
+ * Nobody asks in vain again and again: as long as there is no socket, only a change in its directory is a reason to try.
+ * Between the socket and the moment at which somebody listens there is none, so after a change it is tried a few times at
+ * growing distances; so is who is there but busy, or has left a socket behind. */
+#include "loop/watch.h"
 #include "stream/name.h"
 #include "stream/stream.h"
 
@@ -12,7 +17,9 @@
 enum {
         BUSY_WAIT_MS = 5000,            /* for somebody whose backlog is full */
         RETRY_FIRST_NS = 1000000,
-        RETRY_MAX_NS = 20000000,
+        RETRY_MAX_NS = 20000000,        /* while it may be a matter of moments */
+        REFUSED_RETRY_MAX_NS = 500000000, /* of a socket that somebody has left behind */
+        STIR_NS = 100000000,            /* for so long after a change */
 };
 
 struct unix_stream {
@@ -20,15 +27,20 @@ struct unix_stream {
         struct sockaddr_un address;
         char name[NAME_MAX_SIZE + 1];   /* of a service, which is looked up at each try; or empty */
         struct loop_timer retry;
+        struct watch watch;
         int64_t began;
+        int64_t stirred;                /* when something changed where it stands, or might have */
         int64_t wait_ns;                /* for somebody to listen */
         int64_t pause_ns;
 };
 
 static void stop_retrying(struct stream *stream, bool is_foreign)
 {
+        struct unix_stream *client = container_of(stream, struct unix_stream, stream);
+
         (void)is_foreign;
-        loop_timer_stop(stream->loop, &container_of(stream, struct unix_stream, stream)->retry);
+        loop_timer_stop(stream->loop, &client->retry);
+        watch_stop(&client->watch);
 }
 
 static const struct stream_kind unix_kind = { .name = "unix", .release = stop_retrying };
@@ -62,9 +74,10 @@ static int try(struct unix_stream *client, struct error *reason)
         return 0;
 }
 
-/* Nanoseconds until it is worth another try; 0: it is not. */
+/* Nanoseconds until it is worth another try; INT64_MAX: until something changes; 0: it is not. */
 static int64_t next_pause(struct unix_stream *client, int error)
 {
+        int64_t most = RETRY_MAX_NS;
         int64_t wait = error == -EAGAIN ? (int64_t)BUSY_WAIT_MS * 1000000 :
                        error == -ENOENT || error == -ECONNREFUSED ? client->wait_ns : 0;
         int64_t left;
@@ -74,9 +87,14 @@ static int64_t next_pause(struct unix_stream *client, int error)
         left = wait == INT64_MAX ? wait : client->began + wait - sys_now();
         if (left <= 0)
                 return 0;
+        if (error != -EAGAIN && client->watch.source.fd >= 0 && sys_now() - client->stirred >= STIR_NS) {
+                if (error == -ENOENT)
+                        return left;
+                most = REFUSED_RETRY_MAX_NS;
+        }
         client->pause_ns = client->pause_ns ? client->pause_ns * 2 : RETRY_FIRST_NS;
-        if (client->pause_ns > RETRY_MAX_NS)
-                client->pause_ns = RETRY_MAX_NS;
+        if (client->pause_ns > most)
+                client->pause_ns = most;
         return client->pause_ns < left ? client->pause_ns : left;
 }
 
@@ -84,6 +102,34 @@ static int64_t next_pause(struct unix_stream *client, int error)
 static void describe(const struct unix_stream *client, int code, struct error *error)
 {
         error_set(error, code, "nobody listens at %s: %s", client->address.sun_path, error_describe(code));
+}
+
+/* Where it cannot be watched, it is tried again and again. */
+static void watch_place(struct unix_stream *client)
+{
+        char public[NAME_PUBLIC_MAX];
+
+        if (watch_add(&client->watch, client->address.sun_path) < 0)
+                watch_stop(&client->watch);
+        else if (*client->name)
+                watch_add(&client->watch, name_public(client->name, public));
+}
+
+static void place_changed(struct watch *watch)
+{
+        struct unix_stream *client = container_of(watch, struct unix_stream, watch);
+
+        watch_place(client);
+        client->stirred = sys_now();
+        client->pause_ns = 0;
+        loop_timer_start(client->stream.loop, &client->retry, client->stirred);
+}
+
+static void wait_for(struct unix_stream *client, int error, int64_t pause)
+{
+        if (error != -EAGAIN && client->watch.source.fd < 0 && watch_start(&client->watch) == 0)
+                watch_place(client);
+        loop_timer_start(client->stream.loop, &client->retry, pause == INT64_MAX ? pause : sys_now() + pause);
 }
 
 static void try_again(struct loop_timer *timer)
@@ -94,10 +140,11 @@ static void try_again(struct loop_timer *timer)
         int64_t pause = code ? next_pause(client, code) : 0;
 
         if (code && pause > 0) {
-                loop_timer_start(client->stream.loop, timer, sys_now() + pause);
+                wait_for(client, code, pause);
                 error_deinit(&error);
                 return;
         }
+        watch_stop(&client->watch);
         if (!code)
                 code = stream_start(&client->stream);
         if (!code) {
@@ -121,13 +168,14 @@ int stream_open_unix(const struct stream_place *place, const char *address,
                 return error_set(error, -ENOMEM, "no memory for a stream");
         stream_init(&client->stream, &unix_kind, place);
         client->retry.fn = try_again;
+        watch_init(&client->watch, place->loop, place_changed);
         client->address.sun_family = AF_UNIX;
         if (ferry_address_scheme(address) == FERRY_SCHEME_NAME)
                 memcpy(client->name, address, strlen(address) + 1);
         else
                 memcpy(client->address.sun_path, path, strlen(path) + 1);
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
-        client->began = sys_now();
+        client->began = client->stirred = sys_now();
         code = try(client, error);
         if (code) {
                 pause = next_pause(client, code);
@@ -136,7 +184,7 @@ int stream_open_unix(const struct stream_place *place, const char *address,
                         sys_free(client);
                         return code;
                 }
-                loop_timer_start(place->loop, &client->retry, sys_now() + pause);
+                wait_for(client, code, pause);
         }
         *ret_stream = &client->stream;
         return 0;

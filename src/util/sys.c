@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -257,6 +258,17 @@ int sys_timerfd_set(int fd, int64_t deadline)
         struct itimerspec when = { .it_value = { deadline / 1000000000, deadline % 1000000000 } };
 
         return RESULT(timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL));
+}
+
+int sys_inotify(void)
+{
+        return RESULT(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
+int sys_watch_directory(int fd, const char *path)
+{
+        return RESULT(inotify_add_watch(fd, path, IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF |
+                                                          IN_MOVE_SELF | IN_ONLYDIR));
 }
 
 void *sys_map_wiped_on_fork(void)

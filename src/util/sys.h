@@ -64,6 +64,10 @@ int sys_timerfd(void);
 /* Fire at that time of sys_now(); 0: never. */
 int sys_timerfd_set(int fd, int64_t deadline);
 
+/* Readable once something is made, moved or written in a directory, or done to it. */
+int sys_inotify(void);
+int sys_watch_directory(int fd, const char *path);
+
 /* A page that a forked child finds zeroed. */
 void *sys_map_wiped_on_fork(void);
 void sys_unmap_page(void *page);

@@ -1,5 +1,6 @@
 /* Services by name: both sides find the same socket, wherever the environment says that it stands; in a directory that
  * others could have changed nobody listens and nobody is asked. */
+#include "support/door.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -114,6 +115,26 @@ START_TEST(a_name_is_waited_for)
         ferry_loop_after(place.loop, 5, listen_late, &service);
         ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
         ck_assert_int_eq(ferry_service_status(service), 1);
+        ferry_call_free(call);
+        close_place(&place);
+}
+END_TEST
+
+/* Nobody looks for it again and again: a few times at first, and then when the directory changes. */
+START_TEST(waiting_for_a_name_costs_nothing)
+{
+        ferry_session *session;
+        struct place place;
+        ferry_call *call;
+
+        open_place(&place);
+        door_stop_clock(0);
+        session = ferry_session_open(place.loop, "nobody", &(ferry_session_options){ .wait_ms = 3600000 });
+        call = ferry_session_request(session, 7200000, "t", "'x'");
+        door_counts.calls[DOOR_epoll_wait] = 0;
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_int_eq(ferry_call_status(call), -ENOENT);
+        ck_assert_uint_le(door_counts.calls[DOOR_epoll_wait], 20);
         ferry_call_free(call);
         close_place(&place);
 }
@@ -234,6 +255,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_name_leads_to_its_service),
         SUITE_TEST(asking_makes_no_directory),
         SUITE_TEST(a_name_is_waited_for),
+        SUITE_TEST(waiting_for_a_name_costs_nothing),
         SUITE_LOOP(what_others_could_change_is_not_trusted, UNSAFES),
         SUITE_TEST(a_stranger_s_directory_is_not_trusted),
         SUITE_TEST(without_a_directory_of_its_own_choice),

@@ -1,0 +1,69 @@
+/* Waits for changes of paths without looking again and again. Invariant: from the return of watch_add() on every change is
+ * told, at least once for all that come together; it may be told of changes that have nothing to do with the path. */
+#include "loop/watch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+static void has_changed(struct loop_source *source, uint32_t events)
+{
+        struct watch *watch = container_of(source, struct watch, source);
+        char notes[4096] __attribute__((__aligned__(8)));
+
+        (void)events;
+        /* What they say does not matter. */
+        while (sys_read(source->fd, notes, sizeof notes) > 0)
+                ;
+        watch->fn(watch);
+}
+
+void watch_init(struct watch *watch, ferry_loop *loop, void (*fn)(struct watch *watch))
+{
+        *watch = (struct watch){ .source = { .loop = loop, .fd = -1, .fn = has_changed }, .fn = fn };
+}
+
+int watch_start(struct watch *watch)
+{
+        int fd = sys_inotify(), error;
+
+        if (fd < 0)
+                return fd;
+        watch->source.fd = fd;
+        error = loop_source_set(&watch->source, EPOLLIN);
+        if (error)
+                watch_stop(watch);
+        return error;
+}
+
+void watch_stop(struct watch *watch)
+{
+        if (watch->source.fd < 0)
+                return;
+        if (!loop_is_foreign(watch->source.loop))
+                loop_source_set(&watch->source, 0);
+        sys_close(watch->source.fd);
+        watch->source.fd = -1;
+}
+
+int watch_add(struct watch *watch, const char *path)
+{
+        char directory[PATH_MAX] = ".";
+        size_t size = strlen(path);
+        int error;
+
+        do {
+                const char *slash = memrchr(path, '/', size);
+
+                size = slash ? (size_t)(slash - path) : 0;
+                if (size >= sizeof directory)
+                        return -ENAMETOOLONG;
+                if (slash)
+                        memcpy(directory, path, size ? size : 1);
+                directory[slash && size ? size : 1] = '\0';
+                if (!slash)
+                        directory[0] = '.';
+                error = sys_watch_directory(watch->source.fd, directory);
+        } while ((error == -ENOENT || error == -ENOTDIR) && size > 0);
+        return error < 0 ? error : 0;
+}
