@@ -1,5 +1,5 @@
-/* Messages: what comes in. A message has a type (in stream-ipc a class) and a body, which is decoded when it is first looked at. Sending takes no object:
- * ferry_session_notify() and the like are given type and body.
+/* Messages: what comes in. A message has a type (in stream-ipc a class) and a body, which is decoded when it is
+ * first looked at. Sending takes no object: ferry_session_notify() and the like are given type and body.
  *
  * A const message is lent: to a handler, until it returns. ferry_message_ref() keeps it. A request that is
  * kept may be answered at any later time; one that is let go without an answer tells its sender so. */

@@ -176,11 +176,12 @@ static enum verdict offer(ferry_session *session, const struct list *handlers, f
 {
         enum ferry_kind kind = message->kind;
 
-        for (struct list *link = handlers->next; link != handlers && verdict != TAKEN && !session->is_freed && !loop_is_foreign(session->loop);
-             link = link->next) {
+        for (struct list *link = handlers->next; link != handlers && verdict != TAKEN; link = link->next) {
                 struct handler *handler = container_of(link, struct handler, link);
                 int result;
 
+                if (session->is_freed || loop_is_foreign(session->loop))
+                        break;
                 if (handler->is_gone || !(handler->kinds & kind))
                         continue;
                 if (!handler->fn) {

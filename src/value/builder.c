@@ -596,7 +596,8 @@ void ferry_builder_property(ferry_builder *builder, const char *name, enum ferry
 
         if (!builder || builder->error)
                 return;
-        if (!name || visibility > FERRY_VISIBILITY_PRIVATE || (visibility == FERRY_VISIBILITY_PRIVATE) != (class_name && *class_name) ||
+        if (!name || visibility > FERRY_VISIBILITY_PRIVATE ||
+            (visibility == FERRY_VISIBILITY_PRIVATE) != (class_name && *class_name) ||
             builder->level_count == 0 ||
             builder->levels[builder->level_count - 1].kind != FERRY_VALUE_OBJECT) {
                 builder_fail(builder, -EINVAL);
