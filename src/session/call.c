@@ -288,6 +288,11 @@ void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)
                 fn(NULL, NULL, userdata);
                 return;
         }
+        /* One that asks again whenever it fails would never let the loop go. */
+        if (call->status != 1 && call->loop && call->loop->is_ending) {
+                ferry_call_free(call);
+                return;
+        }
         call->fn = fn;
         call->userdata = userdata;
         if (call->status == 1)

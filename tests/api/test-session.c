@@ -418,6 +418,33 @@ START_TEST(both_ends_wait_within_each_other)
 END_TEST
 
 /* Handles of calls and kept messages outlive the loop. */
+static void ask_again_at_once(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        struct { ferry_session *session; int count; } *asking = userdata;
+
+        (void)call;
+        ck_assert_ptr_null(reply);
+        ck_assert_int_lt(++asking->count, 10);
+        ferry_call_then(ferry_session_request(asking->session, SAFETY_MS, "t", "{}"), ask_again_at_once, asking);
+}
+
+/* Whoever asks again when an answer fails is told once more that it does, and then lets the loop go. */
+START_TEST(asking_again_and_again_ends_with_the_loop)
+{
+        struct { ferry_session *session; int count; } asking = { 0 };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        asking.session = ferry_session_open(loop, NULL, &(ferry_session_options){
+                .fds = (const int[]){ fds[0], fds[0], -1 } });
+        ferry_call_then(ferry_session_request(asking.session, SAFETY_MS, "t", "{}"), ask_again_at_once, &asking);
+        ferry_loop_free(loop);
+        ck_assert_int_eq(asking.count, 1);
+        close(fds[1]);
+}
+END_TEST
+
 START_TEST(calls_and_messages_outlive_the_loop)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -457,6 +484,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(userdata_and_info),
         SUITE_TEST(waiting_within_waiting_has_an_end),
         SUITE_TEST(both_ends_wait_within_each_other),
+        SUITE_TEST(asking_again_and_again_ends_with_the_loop),
         SUITE_TEST(calls_and_messages_outlive_the_loop),
 };
 
