@@ -1,0 +1,201 @@
+/* What a peer can do to the others, and to us, by what it does not do: one that has said goodbye and stays, one that
+ * reads nothing, one that sends more than anybody takes, one that never stops. Each has its limit, in time or in bytes or
+ * in frames of a round, and within the limits nothing is lost. With a clock that stands still. */
+#include "conformance/raw.h"
+#include "support/door.h"
+#include "support/suite.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SAFETY_MS = 20000, CLOSE_MS = 250 };
+
+/* The session ends when so much time has passed, and not before. */
+static void expect_end_after(struct raw *raw, int ms, int code)
+{
+        int64_t begin = sys_now();
+
+        raw_next(raw, FERRY_KIND_CLOSED, NULL);
+        ck_assert_int_eq(ferry_session_status(raw->session), code);
+        ck_assert_int_ge(sys_now(), begin + (int64_t)(ms - 1) * 1000000);
+        ck_assert_int_le(sys_now(), begin + (int64_t)(ms + 1) * 1000000);
+}
+
+static void open_for_end(struct raw *raw, enum raw_stream stream, size_t queue_max)
+{
+        door_stop_clock(0);
+        raw_open(raw, stream, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .queue_max = queue_max,
+                                                        .close_timeout_ms = CLOSE_MS });
+        ferry_session_on(raw->session, FERRY_KIND_CLOSED, NULL, NULL);
+}
+
+/* It says that it closes, and then its end of the stream never comes. */
+START_TEST(a_peer_that_says_goodbye_and_stays)
+{
+        struct raw raw;
+
+        open_for_end(&raw, (enum raw_stream)_i, 0);
+        raw_send(&raw, RAW_BYE, 0, "", NULL);
+        expect_end_after(&raw, CLOSE_MS, 0);
+        raw_close(&raw);
+}
+END_TEST
+
+/* It sends no more, and what waits for it is never read. */
+START_TEST(a_peer_that_ends_and_reads_nothing)
+{
+        struct raw raw;
+        char text[4000];
+        int code, sent = 0;
+
+        open_for_end(&raw, (enum raw_stream)_i, 20000);
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = '\0';
+        while ((code = ferry_session_notify(raw.session, "t", "%s", text)) == 0)
+                ck_assert_int_lt(++sent, 1000);
+        ck_assert_int_eq(code, -ENOBUFS);
+        raw_end(&raw);
+        expect_end_after(&raw, CLOSE_MS, -ECONNRESET);
+        raw_close(&raw);
+}
+END_TEST
+
+/* What is answered or fetched is given back to the last byte: far more than the budget goes through, in turn. */
+START_TEST(what_is_over_costs_nothing)
+{
+        enum { COUNT = 1000 };
+        struct raw raw;
+
+        door_stop_clock(0);
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .queue_max = 4096 });
+        ferry_session_on(raw.session, FERRY_KIND_MESSAGE, NULL, NULL);
+        for (int i = 0; i < COUNT; i++) {
+                int id = i % 100 + 1;
+                FERRY_AUTO(ferry_message) request = NULL;
+
+                raw_send(&raw, RAW_REQUEST, id, "t", "a text of some length");
+                request = ferry_message_ref(raw_next(&raw, FERRY_KIND_REQUEST, NULL));
+                raw_send(&raw, RAW_NOTIFICATION, 0, "t", "a text of some length");
+                raw_next(&raw, FERRY_KIND_NOTIFICATION, NULL);
+                if (i % 2)
+                        ck_assert_int_eq(ferry_message_reply(request, NULL, "1"), 0);
+                else
+                        ck_assert_int_eq(ferry_message_fail(request, "no"), 0);
+                raw_expect(&raw, i % 2 ? RAW_RESPONSE : RAW_ERROR, id);
+        }
+        raw_close(&raw);
+}
+END_TEST
+
+/* Write frames as long as they are taken; how many. */
+static int fill(struct raw *raw, int kind, int most)
+{
+        struct pollfd out = { .fd = raw->out, .events = POLLOUT };
+        int count = 0;
+
+        for (; count < most; count++) {
+                unsigned char frame[8 + 256] = { 0xf3, 0x4a, 0x9d, 0xe2 };
+                char text[16];
+                size_t size;
+
+                while (ferry_loop_tick(raw->loop, 0) == 1)
+                        ;
+                if (poll(&out, 1, 0) == 0)
+                        break;
+                snprintf(text, sizeof text, "%d", count);
+                size = raw_message(frame + 8, kind, count % 250 + 1, "t", text);
+                frame[7] = (unsigned char)size;
+                /* All of it or nothing, as pipe(7) has it of what is small. */
+                ck_assert_int_eq(write(raw->out, frame, 8 + size), (ssize_t)(8 + size));
+        }
+        return count;
+}
+
+/* Nobody fetches what the program has asked for: then it is not read either, and the peer waits. When it is fetched, all
+ * of it is there, and the peer goes on. */
+START_TEST(what_nobody_fetches_is_not_read)
+{
+        enum { QUEUE_MAX = 10000, MOST = 100000, PIPE = 65536, READ = 65536, FRAME = 24 };
+        struct raw raw;
+        int kind = _i == 0 ? RAW_NOTIFICATION : RAW_REQUEST, count, blocks;
+
+        door_stop_clock(0);
+        raw_open(&raw, RAW_PIPES, &(ferry_session_options){ .queue_max = QUEUE_MAX });
+        ferry_session_on(raw.session, FERRY_KIND_MESSAGE, NULL, NULL);
+        blocks = (int)door_counts.blocks;
+        count = fill(&raw, kind, MOST);
+        ck_assert_int_lt(count, (PIPE + READ + QUEUE_MAX) / FRAME);
+        /* Each of them is a block at least; one round may go beyond. */
+        ck_assert_int_lt((int)door_counts.blocks - blocks, QUEUE_MAX / FRAME);
+        for (int i = 0; i < count; i++) {
+                const ferry_message *message = ferry_session_next(raw.session, SAFETY_MS);
+                char text[16];
+
+                snprintf(text, sizeof text, "%d", i);
+                ck_assert_str_eq(ferry_message_text(message), text);
+                if (_i == 1) {
+                        ck_assert_int_eq(ferry_message_reply(message, NULL, "1"), 0);
+                        raw_expect(&raw, RAW_RESPONSE, i % 250 + 1);
+                }
+        }
+        ck_assert_ptr_null(ferry_session_next(raw.session, 0));
+        ck_assert_int_eq(fill(&raw, kind, 10), 10);
+        raw_close(&raw);
+}
+END_TEST
+
+static int count_up(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message;
+        (*(int *)userdata)++;
+        return 1;
+}
+
+/* Thousands of frames of the one are there when the other speaks: it need not wait until they are handled. */
+START_TEST(one_session_does_not_keep_another_waiting)
+{
+        enum { FLOOD = 2000, FRAME = 8 + 17, AHEAD_MAX = 200 };
+        static unsigned char flood[FLOOD * FRAME];
+        unsigned char frame[8 + 256] = { 0xf3, 0x4a, 0x9d, 0xe2, 0, 0, 0, FRAME - 8 };
+        struct raw raw;
+        ferry_session *other;
+        int flooded = 0, heard = 0, fds[2];
+
+        raw_open(&raw, RAW_SOCKET, NULL);
+        ferry_session_on(raw.session, FERRY_KIND_NOTIFICATION, count_up, &flooded);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        other = ferry_session_open(raw.loop, NULL, &(ferry_session_options){
+                                           .fds = (const int[]){ fds[0], fds[0], -1 } });
+        ferry_session_on(other, FERRY_KIND_NOTIFICATION, count_up, &heard);
+        while (ferry_loop_tick(raw.loop, 0) == 1)
+                ;
+        ck_assert_uint_eq(raw_message(frame + 8, RAW_NOTIFICATION, 0, "t", NULL), FRAME - 8);
+        for (size_t i = 0; i < FLOOD; i++)
+                memcpy(flood + i * FRAME, frame, FRAME);
+        /* All of it before a round begins. */
+        ck_assert_int_eq(write(raw.out, flood, sizeof flood), (ssize_t)sizeof flood);
+        ck_assert_int_eq(write(fds[1], frame, FRAME), FRAME);
+        while (heard == 0)
+                ck_assert_int_eq(ferry_loop_tick(raw.loop, SAFETY_MS), 1);
+        ck_assert_int_le(flooded, AHEAD_MAX);
+        while (flooded < FLOOD)
+                ck_assert_int_eq(ferry_loop_tick(raw.loop, SAFETY_MS), 1);
+        raw_close(&raw);
+        close(fds[1]);
+}
+END_TEST
+
+static const struct suite_test tests[] = {
+        SUITE_LOOP(a_peer_that_says_goodbye_and_stays, RAW_STREAMS),
+        SUITE_LOOP(a_peer_that_ends_and_reads_nothing, 2),
+        SUITE_TEST(what_is_over_costs_nothing),
+        SUITE_LOOP(what_nobody_fetches_is_not_read, 2),
+        SUITE_TEST(one_session_does_not_keep_another_waiting),
+};
+
+SUITE_MAIN("conformance-limits", tests)
