@@ -167,6 +167,47 @@ START_TEST(options_reach_the_child)
 }
 END_TEST
 
+/* Also a name that only begins like one of ours stays; and one that begins like ours is another. */
+START_TEST(variables_are_replaced_by_their_whole_names)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        char *text;
+
+        setenv("FERRY_FOOBAR", "longer", 1);
+        setenv("FERRY_FO", "shorter", 1);
+        setenv("FERRY_FOO", "same", 1);
+        session = ferry_session_open(loop, "exec:echo $FERRY_FO, $FERRY_FOO, $FERRY_FOOBAR",
+                                     &(ferry_session_options){ .env = (const char *[]){ "FERRY_FOO=", NULL } });
+        text = collect(session, "stdout");
+        ck_assert_str_eq(text, "shorter, , longer\n");
+        free(text);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* What the program does about signals is its own business: the child starts as from a shell. */
+START_TEST(signals_are_as_ever_in_the_child)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        sigset_t all;
+        char *text;
+
+        for (int number = 1; number < NSIG; number++)
+                if (number != SIGCHLD)
+                        signal(number, SIG_IGN);
+        sigfillset(&all);
+        ck_assert_int_eq(sigprocmask(SIG_SETMASK, &all, NULL), 0);
+        session = ferry_session_open(loop, "exec:", &(ferry_session_options){
+                .argv = (const char *[]){ "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status", NULL } });
+        text = collect(session, "stdout");
+        ck_assert_str_eq(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+        free(text);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 START_TEST(stderr_comes_by_lines)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -407,6 +448,8 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(what_cannot_be_started_fails_at_once, sizeof unstarted / sizeof *unstarted),
         SUITE_TEST(the_child_s_own_path_is_searched),
         SUITE_TEST(options_reach_the_child),
+        SUITE_TEST(variables_are_replaced_by_their_whole_names),
+        SUITE_TEST(signals_are_as_ever_in_the_child),
         SUITE_TEST(stderr_comes_by_lines),
         SUITE_LOOP(stderr_is_always_drained, 2),
         SUITE_LOOP(the_last_reply_arrives, 2),
