@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 static char events[1024];
@@ -110,6 +111,32 @@ START_TEST(timers_change_each_other)
         ck_assert_str_eq(events, "acdc");
         loop_timer_stop(loop, &d.timer);
         ck_assert_ptr_null(loop->timers);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Whoever polls our descriptor is not woken for a timer that was stopped. */
+START_TEST(no_alarm_is_left_behind)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct timer early = { 0 }, late = { 0 };
+        struct itimerspec alarm;
+
+        ck_assert_int_ge(ferry_loop_fd(loop), 0);
+        start(loop, &late, 'l', (int64_t)20000 * 1000000000);
+        start(loop, &early, 'e', (int64_t)10000 * 1000000000);
+        ck_assert_int_eq(timerfd_gettime(loop->timer, &alarm), 0);
+        ck_assert_int_gt(alarm.it_value.tv_sec, 0);
+        ck_assert_int_le(alarm.it_value.tv_sec, 10000);
+        loop_timer_stop(loop, &early.timer);
+        tick(loop, 0);
+        ck_assert_int_eq(timerfd_gettime(loop->timer, &alarm), 0);
+        ck_assert_int_gt(alarm.it_value.tv_sec, 10000);
+        loop_timer_stop(loop, &late.timer);
+        tick(loop, 0);
+        ck_assert_int_eq(timerfd_gettime(loop->timer, &alarm), 0);
+        ck_assert_int_eq(alarm.it_value.tv_sec, 0);
+        ck_assert_int_eq(alarm.it_value.tv_nsec, 0);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -446,6 +473,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_TEST(timers_run_in_order),
         SUITE_TEST(timers_change_each_other),
+        SUITE_TEST(no_alarm_is_left_behind),
         SUITE_LOOP(many_timers_keep_their_order, 5),
         SUITE_TEST(a_deadline_is_waited_for_once),
         SUITE_TEST(a_removed_source_is_not_called),
