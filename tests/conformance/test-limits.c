@@ -6,6 +6,7 @@
 #include "support/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,155 @@ START_TEST(a_crowd_does_not_keep_a_client_waiting)
 }
 END_TEST
 
+static int refused;             /* times that a connect is still refused */
+static int refused_code;
+static int64_t tried[8];        /* when, the first times */
+
+static int judge_connect(enum door_call call, bool is_child)
+{
+        unsigned tries = door_counts.calls[DOOR_connect];
+
+        (void)is_child;
+        if (call != DOOR_connect)
+                return 0;
+        if (tries <= sizeof tried / sizeof *tried)
+                tried[tries - 1] = sys_now();
+        return refused-- > 0 ? refused_code : 0;
+}
+
+/* One whose backlog is full is asked again for 5 s, or as long as the program says if that is longer; one who is not
+ * there, only as long as the program says. In growing distances, which do not grow beyond 20 ms. */
+START_TEST(the_busy_are_asked_again)
+{
+        static const struct {
+                int code, wait_ms, ms;
+        } cases[] = { { -EAGAIN, 0, 5000 }, { -EAGAIN, 100, 5000 }, { -EAGAIN, 7000, 7000 }, { -ENOENT, 0, 0 },
+                      { -ECONNREFUSED, 0, 0 }, { -ENOENT, 300, 300 }, { -EACCES, 300, 0 } };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        int64_t begin;
+        int tries;
+
+        door_stop_clock(0);
+        door_judge = judge_connect;
+        refused = 1 << 30;
+        refused_code = cases[_i].code;
+        begin = sys_now();
+        session = ferry_session_open(loop, "unix:/nowhere/at/all",
+                                     &(ferry_session_options){ .wait_ms = cases[_i].wait_ms });
+        while (ferry_session_status(session) == 1)
+                ferry_loop_tick(loop, SAFETY_MS);
+        ck_assert_int_eq(ferry_session_status(session), cases[_i].code);
+        ck_assert_int_ge(sys_now(), begin + (int64_t)cases[_i].ms * 1000000);
+        ck_assert_int_le(sys_now(), begin + (int64_t)(cases[_i].ms + 25) * 1000000);
+        tries = (int)door_counts.calls[DOOR_connect];
+        ck_assert_int_ge(tries, cases[_i].ms / 25 + 1);
+        ck_assert_int_le(tries, cases[_i].ms / 20 + 8);
+        for (int i = 2; i < 6 && i < tries; i++)
+                ck_assert_int_gt(tried[i] - tried[i - 1], tried[i - 1] - tried[i - 2]);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* A backlog that is really full, until somebody is let in: nothing was lost by waiting. */
+START_TEST(a_full_backlog_is_waited_for)
+{
+        char directory[] = "/tmp/ferry-limits-XXXXXX", address[128];
+        struct sockaddr_un place = { .sun_family = AF_UNIX };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), accepted[2];
+        char byte;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(place.sun_path, sizeof place.sun_path, "%s/socket", directory);
+        snprintf(address, sizeof address, "unix:%s", place.sun_path);
+        ck_assert_int_eq(bind(listener, (const struct sockaddr *)&place, sizeof place), 0);
+        ck_assert_int_eq(listen(listener, 0), 0);
+        ck_assert_int_eq(connect(client, (const struct sockaddr *)&place, sizeof place), 0);
+        door_stop_clock(0);
+        session = ferry_session_open(loop, address, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        ck_assert_int_eq(ferry_session_notify(session, "t", "'x'"), 0);
+        while (door_counts.calls[DOOR_connect] < 5)
+                ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        accepted[0] = accept(listener, NULL, NULL);
+        while (door_counts.calls[DOOR_send] == 0)
+                ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        ck_assert_uint_eq(door_counts.calls[DOOR_connect], 6);
+        accepted[1] = accept(listener, NULL, NULL);
+        ck_assert_int_eq(read(accepted[1], &byte, 1), 1);
+        ferry_loop_free(loop);
+        close(listener);
+        close(client);
+        close(accepted[0]);
+        close(accepted[1]);
+        ck_assert_int_eq(unlink(place.sun_path), 0);
+        ck_assert_int_eq(rmdir(directory), 0);
+}
+END_TEST
+
+/* The other side closes while bytes of ours are unread, which the kernel calls a reset: to us it is the end. */
+START_TEST(closing_with_bytes_unread_is_an_end)
+{
+        struct raw raw;
+
+        open_for_end(&raw, RAW_SOCKET, 0);
+        ck_assert_int_eq(ferry_session_notify(raw.session, "t", "'never read'"), 0);
+        close(raw.in);
+        raw.in = raw.out = -1;
+        expect_end_after(&raw, 0, 0);
+        raw_close(&raw);
+}
+END_TEST
+
+/* So a pseudo-terminal says, by EIO, that its other side is closed. */
+START_TEST(a_closed_terminal_is_an_end)
+{
+        int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), other;
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+
+        ck_assert_int_ge(terminal, 0);
+        ck_assert_int_eq(grantpt(terminal), 0);
+        ck_assert_int_eq(unlockpt(terminal), 0);
+        other = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        ck_assert_int_ge(other, 0);
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){
+                                             .fds = (const int[]){ terminal, terminal, -1 } });
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        close(other);
+        while (ferry_session_status(session) == 1)
+                ck_assert_int_eq(ferry_loop_tick(loop, SAFETY_MS), 1);
+        ck_assert_msg(ferry_session_status(session) == 0, "%s", ferry_session_error(session));
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Descriptors that are given to a session are its own: programs that are started later do not get them. */
+START_TEST(given_descriptors_are_not_inherited)
+{
+        int there[2], back[2], more[2];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+
+        ck_assert_int_eq(pipe(there), 0);
+        ck_assert_int_eq(pipe(back), 0);
+        ck_assert_int_eq(pipe(more), 0);
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){
+                                             .fds = (const int[]){ there[0], back[1], more[0], -1 } });
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        ck_assert_int_eq(fcntl(there[0], F_GETFD), FD_CLOEXEC);
+        ck_assert_int_eq(fcntl(back[1], F_GETFD), FD_CLOEXEC);
+        ck_assert_int_eq(fcntl(more[0], F_GETFD), FD_CLOEXEC);
+        ferry_loop_free(loop);
+        close(there[1]);
+        close(back[0]);
+        close(more[1]);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_peer_that_says_goodbye_and_stays, RAW_STREAMS),
         SUITE_LOOP(a_peer_that_ends_and_reads_nothing, 2),
@@ -253,6 +403,11 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(what_nobody_fetches_is_not_read, 2),
         SUITE_TEST(one_session_does_not_keep_another_waiting),
         SUITE_TEST(a_crowd_does_not_keep_a_client_waiting),
+        SUITE_LOOP(the_busy_are_asked_again, 7),
+        SUITE_TEST(a_full_backlog_is_waited_for),
+        SUITE_TEST(closing_with_bytes_unread_is_an_end),
+        SUITE_TEST(a_closed_terminal_is_an_end),
+        SUITE_TEST(given_descriptors_are_not_inherited),
 };
 
 SUITE_MAIN("conformance-limits", tests)
