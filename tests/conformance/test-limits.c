@@ -396,6 +396,65 @@ START_TEST(given_descriptors_are_not_inherited)
 }
 END_TEST
 
+static int make_long_id(ferry_session *session, char *id, size_t size, void *userdata)
+{
+        (void)session, (void)userdata;
+        memset(id, 'i', size - 1);
+        id[size - 1] = '\0';
+        return 0;
+}
+
+/* The longest id that a program can make is found again, also as JSON may write it: six bytes for each of its own. */
+START_TEST(the_longest_id_of_ours_is_found)
+{
+        enum { ID_SIZE = 127 };
+        char answer[2048], *at = answer;
+        struct raw raw;
+        ferry_call *call;
+
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_STREAM_IPC,
+                                                             .codec = ferry_codec_json(), .make_id = make_long_id });
+        call = ferry_session_request(raw.session, SAFETY_MS, "App\\T", "{}");
+        raw_read(&raw);
+        at += sprintf(at, "{\"__class\":\"StreamIpc\\\\Envelope\\\\ResponseEnvelope\",\"id\":\"");
+        for (int i = 0; i < ID_SIZE; i++)
+                at += sprintf(at, _i == 0 ? "i" : "\\u0069");
+        sprintf(at, "\",\"response\":{\"__class\":\"App\\\\R\",\"message\":\"found\"}}");
+        raw_text(&raw, answer);
+        ck_assert_msg(ferry_call_await(call), "%s", ferry_call_error(call));
+        ck_assert_str_eq(ferry_message_text(ferry_call_reply(call)), "found");
+        ferry_call_free(call);
+        raw_close(&raw);
+}
+END_TEST
+
+/* The longest id that a peer may have is answered to; beyond that, the message has none. */
+START_TEST(the_longest_id_of_a_peer_is_answered)
+{
+        enum { ID_MAX = 1024 };
+        char id[ID_MAX + 2], request[2048], expected[ID_MAX + 16];
+        struct raw raw;
+
+        memset(id, 'i', ID_MAX + 1);
+        id[ID_MAX + _i] = '\0';
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_STREAM_IPC });
+        ferry_session_on(raw.session, FERRY_KIND_REQUEST, echo, NULL);
+        ferry_session_on(raw.session, FERRY_KIND_ERROR, NULL, NULL);
+        sprintf(request, "{\"__class\":\"StreamIpc\\\\Envelope\\\\RequestEnvelope\",\"id\":\"%s\","
+                         "\"request\":{\"__class\":\"App\\\\T\",\"message\":\"x\"}}", id);
+        raw_text(&raw, request);
+        if (_i == 0) {
+                raw_read(&raw);
+                sprintf(expected, "\"%s\"", id);
+                ck_assert_ptr_nonnull(memmem(raw.bytes, raw.size, expected, strlen(expected)));
+        } else {
+                ck_assert_ptr_nonnull(strstr(ferry_message_text(raw_next(&raw, FERRY_KIND_ERROR, NULL)), "usable id"));
+                ck_assert(raw_is_silent(&raw));
+        }
+        raw_close(&raw);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_peer_that_says_goodbye_and_stays, RAW_STREAMS),
         SUITE_LOOP(a_peer_that_ends_and_reads_nothing, 2),
@@ -408,6 +467,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(closing_with_bytes_unread_is_an_end),
         SUITE_TEST(a_closed_terminal_is_an_end),
         SUITE_TEST(given_descriptors_are_not_inherited),
+        SUITE_LOOP(the_longest_id_of_ours_is_found, 2),
+        SUITE_LOOP(the_longest_id_of_a_peer_is_answered, 2),
 };
 
 SUITE_MAIN("conformance-limits", tests)
