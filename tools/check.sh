@@ -68,8 +68,8 @@ build clang-threads clang '-Db_sanitize=thread -Db_lundef=false' tests/test-thre
 
 # What is found only by chance, or costs hours by the standards of a change.
 go_on() {
-        local checked='template codec references number tree vectors frame loop session own service run fork
-                       conformance-peers conformance-broken conformance-waiting'
+        local checked='map buffer template codec references number tree vectors frame loop session own names service run fork
+                       conformance-peers conformance-broken conformance-waiting conformance-limits'
         echo "== static, with clang-tidy"
         tools/static.sh --long . build-check/gcc | tee build-check/static.log
         count build-check/static.log "${PIPESTATUS[0]}"
