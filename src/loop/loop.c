@@ -761,6 +761,7 @@ void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn,
         }
 }
 
+/* cppcheck-suppress constParameter ; it is the pair that the program gave, not what it points to */
 void ferry_loop_off(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
 {
         if (!loop)

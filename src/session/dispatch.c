@@ -37,6 +37,7 @@ static void remove_handler(ferry_loop *loop, struct handler *handler)
         loop_bury(loop, &handler->grave, bury);
 }
 
+/* cppcheck-suppress constParameter ; it is the pair that the program gave, not what it points to */
 void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata)
 {
         list_for_each(handlers, link) {
