@@ -1,6 +1,7 @@
 /* Makes the pairs. */
 #include "conformance/pair.h"
 
+#include "support/own.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -10,25 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static ssize_t read_own(const ferry_stream *stream, void *buffer, size_t size)
-{
-        ssize_t got = recv(stream->fd, buffer, size, MSG_DONTWAIT);
-
-        return got < 0 ? -errno : got;
-}
-
-static ssize_t write_own(const ferry_stream *stream, const void *bytes, size_t size)
-{
-        ssize_t put = send(stream->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        return put < 0 ? -errno : put;
-}
-
-static void close_own(const ferry_stream *stream)
-{
-        close(stream->fd);
-}
 
 static void open_socketpair(int fds[2])
 {
@@ -61,7 +43,7 @@ static void open_descriptors(struct pair *pair, ferry_session_options *ours, fer
         ours->fds = our_fds;
         theirs->fds = their_fds;
         if (pair->stream == STREAM_OWN) {
-                pair->own = (ferry_stream){ .fd = both[0], .read = read_own, .write = write_own, .close = close_own };
+                pair->own = own_stream(both[0]);
                 ours->fds = NULL;
                 ours->stream = &pair->own;
         }

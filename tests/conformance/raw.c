@@ -1,6 +1,7 @@
 /* The test's end of a session. */
 #include "conformance/raw.h"
 
+#include "support/own.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -11,25 +12,6 @@
 #include <unistd.h>
 
 enum { SAFETY_MS = 20000 };
-
-static ssize_t read_own(const ferry_stream *stream, void *buffer, size_t size)
-{
-        ssize_t got = recv(stream->fd, buffer, size, MSG_DONTWAIT);
-
-        return got < 0 ? -errno : got;
-}
-
-static ssize_t write_own(const ferry_stream *stream, const void *bytes, size_t size)
-{
-        ssize_t put = send(stream->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        return put < 0 ? -errno : put;
-}
-
-static void close_own(const ferry_stream *stream)
-{
-        close(stream->fd);
-}
 
 void raw_open(struct raw *raw, enum raw_stream stream, const ferry_session_options *options)
 {
@@ -58,7 +40,7 @@ void raw_open(struct raw *raw, enum raw_stream stream, const ferry_session_optio
                 raw->out = third[1];
         }
         if (stream == RAW_OWN) {
-                raw->own = (ferry_stream){ .fd = fds[0], .read = read_own, .write = write_own, .close = close_own };
+                raw->own = own_stream(fds[0]);
                 all.stream = &raw->own;
         } else
                 all.fds = fds;
