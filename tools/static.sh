@@ -14,17 +14,7 @@ if [ "$1" = --long ]; then
 fi
 cd "$1" || exit 1
 build=$2
-passed=0
-failed=0
-
-check() { # NAME OUTPUT: passes if there is no output
-        if [ -z "$2" ]; then
-                passed=$((passed + 1))
-        else
-                failed=$((failed + 1))
-                printf 'failed: %s\n%s\n' "$1" "$2"
-        fi
-}
+. tests/support/silence.sh
 
 for tool in gcc cppcheck readelf ${is_long:+clang-tidy}; do
         check "$tool" "$(command -v "$tool" >/dev/null || echo 'is not installed')"

@@ -7,17 +7,7 @@
 set -u
 source=$1
 build=$2
-passed=0
-failed=0
-
-check() { # NAME OUTPUT: passes if there is no output
-        if [ -z "$2" ]; then
-                passed=$((passed + 1))
-        else
-                failed=$((failed + 1))
-                printf 'failed: %s\n%s\n' "$1" "$2"
-        fi
-}
+. "$source/tests/support/silence.sh"
 
 layers='util value wire loop stream session service'
 
