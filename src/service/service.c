@@ -1,27 +1,18 @@
-/* What listens. Invariants: the socket has its mode before it has a name; a lock file beside it says whether its
- * owner lives, so what a dead one left is cleared away and a living one is never pushed aside; a client that comes
- * is a session of its own, and what it does costs the others nothing. */
+/* Services. Invariants: a client that comes is a session of its own, and what it does costs the others nothing; one that
+ * closes takes nobody new, finishes what is in hand, and ends. */
+#include "service/listener.h"
 #include "session/session.h"
-#include "stream/name.h"
 #include "util/options.h"
 #include "util/text.h"
 
 #include <ferry/service.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 enum {
-        BACKLOG = 128,
-        ACCEPTS_PER_ROUND = 16,
+        LISTENERS_MAX = 2,
         CLIENTS_DEFAULT_MAX = 4096,
         CLOSE_TIMEOUT_DEFAULT_MS = 5000,
-        REST_NS = 100000000,            /* of a listener that has no descriptors left */
 };
 
 struct ferry_service {
@@ -30,18 +21,14 @@ struct ferry_service {
         ferry_loop *loop;
         ferry_service_options options;
         ferry_session_options session;  /* of its clients */
-        char *address;
-        struct sockaddr_un path;
-        int fd;
-        int lock;
-        struct loop_source source;
-        struct loop_timer rest;
+        char *address;          /* as it was given */
+        struct listener listeners[LISTENERS_MAX];
+        size_t listener_count;
         struct loop_timer idle;
         struct loop_timer close_timer;
         struct handlers handlers;
         struct list clients;
         unsigned client_count;
-        bool is_bound;          /* the name is ours */
         bool is_closing;
         bool is_late;           /* closing has taken its time */
         bool has_ended;
@@ -62,174 +49,10 @@ static void update(ferry_service *service)
         service->loop->live += is_live ? 1 : (size_t)-1;
 }
 
-/* Listening ------------------------------------------------------------------------------------------- */
-
 static void stop_listening(ferry_service *service)
 {
-        bool is_foreign = loop_is_foreign(service->loop);
-        char lock_path[sizeof service->path.sun_path + 8];
-
-        loop_timer_stop(service->loop, &service->rest);
-        if (service->fd >= 0) {
-                if (!is_foreign)
-                        loop_source_set(&service->source, 0);
-                if (!is_foreign && service->is_bound)
-                        sys_unlink(service->path.sun_path);
-                sys_close(service->fd);
-        }
-        if (service->lock >= 0) {
-                snprintf(lock_path, sizeof lock_path, "%s.lock", service->path.sun_path);
-                if (!is_foreign)
-                        sys_unlink(lock_path);
-                sys_close(service->lock);
-        }
-        service->fd = service->lock = service->source.fd = -1;
-}
-
-/* Who holds the lock has written its pid there. */
-static int read_owner(int lock)
-{
-        char text[16] = "";
-        ssize_t size = sys_read(lock, text, sizeof text - 1);
-
-        return size > 0 ? (int)strtol(text, NULL, 10) : 0;
-}
-
-/* Take the lock file beside the socket. It is taken only if it still has its name then: its last owner may have
- * removed it in between. */
-static int take_lock(ferry_service *service)
-{
-        char path[sizeof service->path.sun_path + 8], text[16];
-        struct stat opened, named;
-        int error, owner;
-
-        snprintf(path, sizeof path, "%s.lock", service->path.sun_path);
-        for (;;) {
-                int lock = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-
-                if (lock < 0)
-                        return error_set(&service->error, lock, "the lock %s cannot be opened: %s", path,
-                                         error_describe(lock));
-                error = sys_lock_file(lock);
-                if (error < 0) {
-                        owner = read_owner(lock);
-                        sys_close(lock);
-                        if (error != -EAGAIN)
-                                return error_set(&service->error, error, "the lock %s cannot be taken: %s", path,
-                                                 error_describe(error));
-                        return error_set(&service->error, -EADDRINUSE, "%s is in use, by pid %d",
-                                         service->path.sun_path, owner);
-                }
-                error = sys_stat_fd(lock, &opened);
-                if (!error)
-                        error = sys_stat_path(path, &named);
-                if (!error && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
-                        snprintf(text, sizeof text, "%d\n", (int)sys_pid());
-                        sys_truncate(lock, 0);
-                        sys_write(lock, text, strlen(text));
-                        service->lock = lock;
-                        return 0;
-                }
-                sys_close(lock);
-                if (error && error != -ENOENT)
-                        return error_set(&service->error, error, "the lock %s cannot be looked at: %s", path,
-                                         error_describe(error));
-        }
-}
-
-/* A socket that is there although nobody holds the lock: left by the dead, or by somebody who knows no lock. */
-static int clear_stale(ferry_service *service)
-{
-        struct stat stat;
-        int fd, error = sys_stat_path(service->path.sun_path, &stat);
-
-        if (error == -ENOENT)
-                return 0;
-        if (error < 0)
-                return error;
-        if (!S_ISSOCK(stat.st_mode))
-                return error_set(&service->error, -EADDRINUSE, "%s is there, and is no socket", service->path.sun_path);
-        fd = sys_socket(AF_UNIX, SOCK_STREAM);
-        if (fd < 0)
-                return fd;
-        error = sys_connect(fd, (const struct sockaddr *)&service->path, sizeof service->path);
-        sys_close(fd);
-        if (error != -ECONNREFUSED)
-                return error_set(&service->error, -EADDRINUSE, "%s is in use, by a program that is not ferry",
-                                 service->path.sun_path);
-        return sys_unlink(service->path.sun_path);
-}
-
-static int set_group(ferry_service *service)
-{
-        gid_t group;
-        int error = sys_find_group(service->options.group, &group);
-
-        if (error)
-                return error_set(&service->error, error == -ENOENT ? -EINVAL : error, "the group %s is not known",
-                                 service->options.group);
-        return sys_change_owner(service->path.sun_path, (uid_t)-1, group);
-}
-
-/* Nobody can connect before listen(), so until then the name is only for us. */
-static int bind_and_listen(ferry_service *service)
-{
-        unsigned mode = service->options.mode ? service->options.mode : 0600;
-        int error;
-
-        service->fd = sys_socket(AF_UNIX, SOCK_STREAM);
-        if (service->fd < 0)
-                return service->fd;
-        error = sys_chmod_fd(service->fd, mode & 0700);
-        if (!error)
-                error = sys_bind(service->fd, (const struct sockaddr *)&service->path, sizeof service->path);
-        service->is_bound = !error;
-        if (!error && service->options.group)
-                error = set_group(service);
-        if (!error && (mode & 0777) != (mode & 0700))
-                error = sys_chmod_path(service->path.sun_path, mode & 0777);
-        if (!error)
-                error = sys_listen(service->fd, BACKLOG);
-        /* Who waits for us watches the directory, in which listening alone changes nothing. */
-        if (!error)
-                sys_chmod_fd(service->lock, 0600);
-        return error;
-}
-
-static int listen_at(ferry_service *service, const char *path)
-{
-        int error;
-
-        service->path.sun_family = AF_UNIX;
-        memcpy(service->path.sun_path, path, strlen(path) + 1);
-        error = take_lock(service);
-        if (!error)
-                error = clear_stale(service);
-        if (!error)
-                error = bind_and_listen(service);
-        /* The kernel's word for it; a program would take it for a full queue. */
-        if (error == -ENOBUFS)
-                error = -ENOMEM;
-        if (error)
-                return error_set(&service->error, error, "%s cannot be listened at: %s", path, error_describe(error));
-        service->source.fd = service->fd;
-        error = loop_source_set(&service->source, EPOLLIN);
-        return error ? error_set(&service->error, error, "%s", error_describe(error)) : 0;
-}
-
-static void listen_by_name(ferry_service *service, const char *name)
-{
-        char path[sizeof service->path.sun_path], address[sizeof path + 8];
-
-        if (name_find(name, true, path, sizeof path, &service->error) < 0)
-                return;
-        snprintf(address, sizeof address, "unix:%s", path);
-        sys_free(service->address);
-        service->address = text_copy(address);
-        if (!service->address)
-                error_set(&service->error, -ENOMEM, "no memory for an address");
-        else
-                listen_at(service, path);
+        for (size_t i = 0; i < service->listener_count; i++)
+                listener_close(&service->listeners[i]);
 }
 
 /* Ending ---------------------------------------------------------------------------------------------- */
@@ -315,6 +138,8 @@ static void client_ended(ferry_session *client)
         client->is_forgotten = true;
         client->service_update = NULL;
         service->client_count--;
+        for (size_t i = 0; i < service->listener_count; i++)
+                listener_wake(&service->listeners[i]);
         if (service->is_closing && list_is_empty(&service->clients))
                 finish(service);
 }
@@ -338,25 +163,26 @@ static bool make_room(ferry_service *service)
         return false;
 }
 
-static ferry_session_options client_options(const ferry_service *service)
+/* Of clients whose dialect is one of these. */
+static ferry_session_options client_options(const ferry_service *service, unsigned dialects)
 {
         ferry_session_options options = service->session;
 
-        if (service->options.dialects && !(service->options.dialects & (service->options.dialects - 1)))
-                options.dialect = service->options.dialects;
+        if (dialects && !(dialects & (dialects - 1)))
+                options.dialect = dialects;
         return options;
 }
 
-static void add_client(ferry_service *service, int fd)
+static void add_client(ferry_service *service, const struct listener *listener, int fd)
 {
-        ferry_session_options options = client_options(service);
+        ferry_session_options options = client_options(service, listener->dialects);
         ferry_session *client;
 
         if (service->client_count >= service->options.clients_max && !make_room(service)) {
                 sys_close(fd);
                 return;
         }
-        client = session_accept(service->loop, fd, &options, service->address);
+        client = session_accept(service->loop, fd, &options, listener->address);
         if (!client)
                 return;
         client->service = service;
@@ -368,38 +194,13 @@ static void add_client(ferry_service *service, int fd)
         session_begin(client);
 }
 
-static void has_rested(struct loop_timer *timer)
+static bool client_comes(struct listener *listener, int fd)
 {
-        ferry_service *service = container_of(timer, ferry_service, rest);
+        ferry_service *service = listener->object;
 
-        /* That takes memory, too. */
-        if (loop_source_set(&service->source, EPOLLIN) < 0)
-                loop_timer_start(service->loop, timer, sys_now() + REST_NS);
-}
-
-static void client_comes(struct loop_source *source, uint32_t events)
-{
-        ferry_service *service = container_of(source, ferry_service, source);
-
-        (void)events;
-        for (int i = 0; i < ACCEPTS_PER_ROUND && !loop_is_foreign(service->loop); i++) {
-                int fd = sys_accept(service->fd);
-
-                if (fd == -EAGAIN)
-                        return;
-                if (fd == -ECONNABORTED)
-                        continue;
-                if (fd < 0) {
-                        /* No descriptor or memory is left: who waits must wait, and we must not spin. */
-                        loop_source_set(source, 0);
-                        loop_timer_start(service->loop, &service->rest, sys_now() + REST_NS);
-                        return;
-                }
-                add_client(service, fd);
-                /* Who was asked whether the client may come may have closed the service. */
-                if (service->is_closing || service->is_freed)
-                        return;
-        }
+        add_client(service, listener, fd);
+        /* Who was asked whether the client may come may have closed the service. */
+        return !service->is_closing && !service->is_freed;
 }
 
 /* The life of a service ------------------------------------------------------------------------------- */
@@ -409,6 +210,8 @@ static void bury(struct loop_grave *grave)
         ferry_service *service = container_of(grave, ferry_service, grave);
 
         handlers_free(&service->handlers.list);
+        for (size_t i = 0; i < service->listener_count; i++)
+                listener_deinit(&service->listeners[i]);
         error_deinit(&service->error);
         sys_free(service->address);
         sys_free(service);
@@ -473,9 +276,6 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
                 service->options.clients_max = CLIENTS_DEFAULT_MAX;
         if (!service->options.close_timeout_ms)
                 service->options.close_timeout_ms = CLOSE_TIMEOUT_DEFAULT_MS;
-        service->fd = service->lock = -1;
-        service->source = (struct loop_source){ .loop = loop, .fd = -1, .fn = client_comes };
-        service->rest.fn = has_rested;
         service->idle.fn = idle_is_over;
         service->close_timer.fn = close_is_late;
         service->member.close = close_member;
@@ -486,33 +286,32 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         return service;
 }
 
+static int listen_for(ferry_service *service, unsigned dialects)
+{
+        struct listener *listener = &service->listeners[service->listener_count++];
+
+        listener_init(listener, service->loop, client_comes, service);
+        listener->dialects = dialects;
+        return listener_open(listener, service->address, &service->options, &service->error);
+}
+
 ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const ferry_service_options *options)
 {
-        const char *text = address ? address : "";
         ferry_session_options clients;
         ferry_service *service;
-        int scheme = ferry_address_scheme(text);
 
         if (!loop)
                 return NULL;
-        service = service_new(loop, text, options);
+        service = service_new(loop, address ? address : "", options);
         if (!service)
                 return NULL;
-        clients = client_options(service);
+        clients = client_options(service, service->options.dialects);
         if (loop_is_foreign(loop))
                 error_set(&service->error, -ECHILD, "the loop belongs to the parent of this process");
         else if (loop->is_ending)
                 error_set(&service->error, -ECANCELED, "the loop is being freed");
-        else if (session_check_options(loop, &clients, &service->error) < 0)
-                ;       /* there is a sentence */
-        else if (scheme == -ENAMETOOLONG)
-                error_set(&service->error, scheme, "the path is too long for a socket: %s", text);
-        else if (scheme == FERRY_SCHEME_NAME)
-                listen_by_name(service, text);
-        else if (scheme == FERRY_SCHEME_UNIX)
-                listen_at(service, text + strlen("unix:"));
-        else
-                error_set(&service->error, -EINVAL, "%s is nothing to listen at: write NAME or unix:PATH", text);
+        else if (session_check_options(loop, &clients, &service->error) == 0)
+                listen_for(service, service->options.dialects);
         service->has_ended = service->error.code != 0;
         if (service->has_ended) {
                 stop_listening(service);
@@ -599,7 +398,10 @@ const char *ferry_service_error(const ferry_service *service)
 
 const char *ferry_service_address(const ferry_service *service)
 {
-        return service ? service->address : "";
+        if (!service)
+                return "";
+        return service->listener_count > 0 && service->listeners[0].address ? service->listeners[0].address :
+                                                                              service->address;
 }
 
 ferry_service *ferry_session_service(const ferry_session *session)

@@ -1,0 +1,273 @@
+/* What listens. Invariants: the socket has its mode before it has a name; a lock file beside it says whether its owner
+ * lives, so what a dead one left is cleared away and a living one is never pushed aside; when nothing is left to take a
+ * client with, those who want to come wait, and nothing spins. */
+#include "service/listener.h"
+
+#include "stream/name.h"
+#include "util/text.h"
+
+#include <ferry/address.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+        BACKLOG = 128,
+        ACCEPTS_PER_ROUND = 16,
+        REST_NS = 100000000,    /* of one that has no descriptors left; others may let go of some, too */
+};
+
+/* The lock --------------------------------------------------------------------------------------------- */
+
+/* Who holds the lock has written its pid there. */
+static int read_owner(int lock)
+{
+        char text[16] = "";
+        ssize_t size = sys_read(lock, text, sizeof text - 1);
+
+        return size > 0 ? (int)strtol(text, NULL, 10) : 0;
+}
+
+/* Take the lock file beside the socket. It is taken only if it still has its name then: its last owner may have
+ * removed it in between. */
+static int take_lock(struct listener *listener, struct error *error)
+{
+        char path[sizeof listener->path.sun_path + 8], text[16];
+        struct stat opened, named;
+        int code, owner;
+
+        snprintf(path, sizeof path, "%s.lock", listener->path.sun_path);
+        for (;;) {
+                int lock = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+
+                if (lock < 0)
+                        return error_set(error, lock, "the lock %s cannot be opened: %s", path, error_describe(lock));
+                code = sys_lock_file(lock);
+                if (code < 0) {
+                        owner = read_owner(lock);
+                        sys_close(lock);
+                        if (code != -EAGAIN)
+                                return error_set(error, code, "the lock %s cannot be taken: %s", path,
+                                                 error_describe(code));
+                        return error_set(error, -EADDRINUSE, "%s is in use, by pid %d", listener->path.sun_path, owner);
+                }
+                code = sys_stat_fd(lock, &opened);
+                if (!code)
+                        code = sys_stat_path(path, &named);
+                if (!code && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
+                        snprintf(text, sizeof text, "%d\n", (int)sys_pid());
+                        sys_truncate(lock, 0);
+                        sys_write(lock, text, strlen(text));
+                        listener->lock = lock;
+                        return 0;
+                }
+                sys_close(lock);
+                if (code && code != -ENOENT)
+                        return error_set(error, code, "the lock %s cannot be looked at: %s", path, error_describe(code));
+        }
+}
+
+/* Unix sockets ----------------------------------------------------------------------------------------- */
+
+/* A socket that is there although nobody holds the lock: left by the dead, or by somebody who knows no lock. */
+static int clear_stale(const struct listener *listener, struct error *error)
+{
+        struct stat stat;
+        int fd, code = sys_stat_path(listener->path.sun_path, &stat);
+
+        if (code == -ENOENT)
+                return 0;
+        if (code < 0)
+                return code;
+        if (!S_ISSOCK(stat.st_mode))
+                return error_set(error, -EADDRINUSE, "%s is there, and is no socket", listener->path.sun_path);
+        fd = sys_socket(AF_UNIX, SOCK_STREAM);
+        if (fd < 0)
+                return fd;
+        code = sys_connect(fd, (const struct sockaddr *)&listener->path, sizeof listener->path);
+        sys_close(fd);
+        if (code != -ECONNREFUSED)
+                return error_set(error, -EADDRINUSE, "%s is in use, by a program that is not ferry",
+                                 listener->path.sun_path);
+        return sys_unlink(listener->path.sun_path);
+}
+
+static int set_group(const struct listener *listener, const char *name, struct error *error)
+{
+        gid_t group;
+        int code = sys_find_group(name, &group);
+
+        if (code)
+                return error_set(error, code == -ENOENT ? -EINVAL : code, "the group %s is not known", name);
+        return sys_change_owner(listener->path.sun_path, (uid_t)-1, group);
+}
+
+/* Nobody can connect before listen(), so until then the name is only for us. */
+static int bind_and_listen(struct listener *listener, const ferry_service_options *options, struct error *error)
+{
+        unsigned mode = options->mode ? options->mode : 0600;
+        int code;
+
+        listener->fd = sys_socket(AF_UNIX, SOCK_STREAM);
+        if (listener->fd < 0)
+                return listener->fd;
+        code = sys_chmod_fd(listener->fd, mode & 0700);
+        if (!code)
+                code = sys_bind(listener->fd, (const struct sockaddr *)&listener->path, sizeof listener->path);
+        listener->is_bound = !code;
+        if (!code && options->group)
+                code = set_group(listener, options->group, error);
+        if (!code && (mode & 0777) != (mode & 0700))
+                code = sys_chmod_path(listener->path.sun_path, mode & 0777);
+        if (!code)
+                code = sys_listen(listener->fd, BACKLOG);
+        /* Who waits for us watches the directory, in which listening alone changes nothing. */
+        if (!code)
+                sys_chmod_fd(listener->lock, 0600);
+        return code;
+}
+
+static int listen_at_path(struct listener *listener, const char *path, const ferry_service_options *options,
+                          struct error *error)
+{
+        int code;
+
+        listener->path.sun_family = AF_UNIX;
+        memcpy(listener->path.sun_path, path, strlen(path) + 1);
+        code = take_lock(listener, error);
+        if (!code)
+                code = clear_stale(listener, error);
+        if (!code)
+                code = bind_and_listen(listener, options, error);
+        return code;
+}
+
+/* Clients ---------------------------------------------------------------------------------------------- */
+
+static void rest(struct listener *listener)
+{
+        loop_source_set(&listener->source, 0);
+        loop_timer_start(listener->loop, &listener->rest, sys_now() + REST_NS);
+}
+
+void listener_wake(struct listener *listener)
+{
+        if (!listener->rest.is_running)
+                return;
+        loop_timer_stop(listener->loop, &listener->rest);
+        /* That takes memory, too. */
+        if (loop_source_set(&listener->source, EPOLLIN) < 0)
+                rest(listener);
+}
+
+static void has_rested(struct loop_timer *timer)
+{
+        struct listener *listener = container_of(timer, struct listener, rest);
+
+        if (loop_source_set(&listener->source, EPOLLIN) < 0)
+                rest(listener);
+}
+
+static void somebody_comes(struct loop_source *source, uint32_t events)
+{
+        struct listener *listener = container_of(source, struct listener, source);
+
+        (void)events;
+        for (int i = 0; i < ACCEPTS_PER_ROUND && !loop_is_foreign(listener->loop); i++) {
+                int fd = sys_accept(listener->fd);
+
+                if (fd == -EAGAIN)
+                        return;
+                if (fd == -ECONNABORTED)
+                        continue;
+                if (fd < 0) {
+                        /* No descriptor or memory is left: who waits must wait, and we must not spin. */
+                        rest(listener);
+                        return;
+                }
+                if (!listener->came(listener, fd))
+                        return;
+        }
+}
+
+/* The life of a listener ------------------------------------------------------------------------------- */
+
+void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd),
+                   void *object)
+{
+        *listener = (struct listener){ .loop = loop, .fd = -1, .lock = -1, .came = came, .object = object };
+        listener->source = (struct loop_source){ .loop = loop, .fd = -1, .fn = somebody_comes };
+        listener->rest.fn = has_rested;
+}
+
+/* What was asked for, in full. */
+static int name_address(struct listener *listener, const char *prefix, const char *rest, struct error *error)
+{
+        size_t size = strlen(prefix) + strlen(rest) + 1;
+
+        listener->address = sys_alloc(size);
+        if (!listener->address)
+                return error_set(error, -ENOMEM, "no memory for an address");
+        snprintf(listener->address, size, "%s%s", prefix, rest);
+        return 0;
+}
+
+int listener_open(struct listener *listener, const char *address, const ferry_service_options *options,
+                  struct error *error)
+{
+        char path[sizeof listener->path.sun_path];
+        int scheme = ferry_address_scheme(address), code;
+
+        if (scheme == -ENAMETOOLONG)
+                return error_set(error, scheme, "the path is too long for a socket: %s", address);
+        if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX)
+                return error_set(error, -EINVAL, "%s is nothing to listen at: write NAME or unix:PATH", address);
+        if (scheme == FERRY_SCHEME_UNIX)
+                snprintf(path, sizeof path, "%s", address + strlen("unix:"));
+        else if ((code = name_find(address, true, path, sizeof path, error)) < 0)
+                return code;
+        code = name_address(listener, "unix:", path, error);
+        if (!code)
+                code = listen_at_path(listener, path, options, error);
+        /* The kernel's word for it; a program would take it for a full queue. */
+        if (code == -ENOBUFS)
+                code = -ENOMEM;
+        if (!code) {
+                listener->source.fd = listener->fd;
+                code = loop_source_set(&listener->source, EPOLLIN);
+        }
+        return code ? error_set(error, code, "%s cannot be listened at: %s", path, error_describe(code)) : 0;
+}
+
+void listener_close(struct listener *listener)
+{
+        bool is_foreign = loop_is_foreign(listener->loop);
+        char lock_path[sizeof listener->path.sun_path + 8];
+
+        loop_timer_stop(listener->loop, &listener->rest);
+        if (listener->fd >= 0) {
+                if (!is_foreign)
+                        loop_source_set(&listener->source, 0);
+                if (!is_foreign && listener->is_bound)
+                        sys_unlink(listener->path.sun_path);
+                sys_close(listener->fd);
+        }
+        if (listener->lock >= 0) {
+                snprintf(lock_path, sizeof lock_path, "%s.lock", listener->path.sun_path);
+                if (!is_foreign)
+                        sys_unlink(lock_path);
+                sys_close(listener->lock);
+        }
+        listener->fd = listener->lock = listener->source.fd = -1;
+}
+
+void listener_deinit(struct listener *listener)
+{
+        listener_close(listener);
+        sys_free(listener->address);
+        listener->address = NULL;
+}
