@@ -28,11 +28,11 @@ enum ferry_scheme {
  * have that. */
 int ferry_address_scheme(const char *address);
 
-/* Write the address in full: for a name unix:PATH, where its service has its socket. That is in $FERRY_DIR, or
+/* Write the address in full: for a name unix:PATH, where its service has its socket in @dialect. That is in $FERRY_DIR, or
  * else /run/user/UID/ferry, $XDG_RUNTIME_DIR/ferry, /tmp/ferry-UID, whichever can be; or in /run/ferry, if it
  * stands there. Returns its length, as snprintf does; -EINVAL, -ENAMETOOLONG, -EACCES if the directory is not
  * safe: ours must belong to us and have the mode 0700, /run/ferry must belong to root. */
-int ferry_address_resolve(const char *address, char *buffer, size_t size);
+int ferry_address_resolve(const char *address, unsigned dialect, char *buffer, size_t size);
 
 FERRY_END
 

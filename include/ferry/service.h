@@ -12,6 +12,7 @@ FERRY_BEGIN
 typedef struct ferry_service_options {
         size_t size;
         unsigned dialects;              /* a set (ferry and stream-ipc) */
+        const char *name_directory;     /* of the socket of a NAME (as ferry_address_resolve() tells) */
         unsigned mode;                  /* of the socket (0600) */
         const char *group;              /* of the socket (ours) */
         unsigned clients_max;           /* (4,096) */

@@ -69,6 +69,7 @@ struct ferry_session_options {
         const int *fds;                 /* no address: to read, to write, to read too, up to -1; taken over
                                          * unless the session cannot be opened */
         const ferry_stream *stream;     /* no address: use this */
+        const char *name_directory;     /* a NAME: its socket stands in there (as ferry_address_resolve() tells) */
         bool is_unguarded;              /* stdio: leave fd 0 and 1 as they are (no) */
 };
 

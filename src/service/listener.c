@@ -219,6 +219,7 @@ static int name_address(struct listener *listener, const char *prefix, const cha
 int listener_open(struct listener *listener, const char *address, const ferry_service_options *options,
                   struct error *error)
 {
+        const struct name_place place = { .name = address, .dialect = listener->dialects, .directory = options->name_directory };
         char path[sizeof listener->path.sun_path];
         int scheme = ferry_address_scheme(address), code;
 
@@ -228,7 +229,7 @@ int listener_open(struct listener *listener, const char *address, const ferry_se
                 return error_set(error, -EINVAL, "%s is nothing to listen at: write NAME or unix:PATH", address);
         if (scheme == FERRY_SCHEME_UNIX)
                 snprintf(path, sizeof path, "%s", address + strlen("unix:"));
-        else if ((code = name_find(address, true, path, sizeof path, error)) < 0)
+        else if ((code = name_find(&place, true, path, sizeof path, error)) < 0)
                 return code;
         code = name_address(listener, "unix:", path, error);
         if (!code)

@@ -199,6 +199,7 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(argv);
         INHERIT(env);
         INHERIT(directory);
+        INHERIT(name_directory);
         INHERIT(fds);
         INHERIT(stream);
         INHERIT(is_unguarded);

@@ -36,7 +36,7 @@ int ferry_address_scheme(const char *address)
         return address && name_is_valid(address) ? (int)FERRY_SCHEME_NAME : -EINVAL;
 }
 
-int ferry_address_resolve(const char *address, char *buffer, size_t size)
+int ferry_address_resolve(const char *address, unsigned dialect, char *buffer, size_t size)
 {
         char path[sizeof ((struct sockaddr_un *)NULL)->sun_path];
         struct error error = { 0 };
@@ -46,7 +46,7 @@ int ferry_address_resolve(const char *address, char *buffer, size_t size)
                 return scheme;
         if (scheme != FERRY_SCHEME_NAME)
                 return snprintf(buffer, size, "%s", address);
-        code = name_find(address, false, path, sizeof path, &error);
+        code = name_find(&(struct name_place){ .name = address, .dialect = dialect }, false, path, sizeof path, &error);
         error_deinit(&error);
         return code < 0 ? code : snprintf(buffer, size, "unix:%s", path);
 }

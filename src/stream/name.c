@@ -4,6 +4,7 @@
 #include "stream/name.h"
 
 #include "util/sys.h"
+#include "wire/dialect.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -24,23 +25,34 @@ static bool is_own_directory(const struct stat *stat)
         return S_ISDIR(stat->st_mode) && stat->st_uid == sys_uid() && (stat->st_mode & 077) == 0;
 }
 
-/* Where ours is, whether or not it is there. */
+/* Ours, in the order in which they are looked for. */
 static int own_directory(char *path, size_t size)
 {
         const char *chosen = sys_environment("FERRY_DIR"), *runtime = sys_environment("XDG_RUNTIME_DIR");
         char run[64];
         struct stat stat;
-        int length;
 
         snprintf(run, sizeof run, "/run/user/%u", (unsigned)sys_uid());
         if (chosen && *chosen)
-                length = snprintf(path, size, "%s", chosen);
-        else if (sys_stat_path(run, &stat) == 0 && is_own_directory(&stat))
-                length = snprintf(path, size, "%s/ferry", run);
-        else if (runtime && *runtime == '/')
-                length = snprintf(path, size, "%s/ferry", runtime);
+                return snprintf(path, size, "%s", chosen);
+        if (sys_stat_path(run, &stat) == 0 && is_own_directory(&stat))
+                return snprintf(path, size, "%s/ferry", run);
+        if (runtime && *runtime == '/')
+                return snprintf(path, size, "%s/ferry", runtime);
+        return snprintf(path, size, "/tmp/ferry-%u", (unsigned)sys_uid());
+}
+
+int name_directory(const struct name_place *place, char *path, size_t size)
+{
+        const char *shared = wire_directory(place->dialect), *temporary = sys_environment("TMPDIR");
+        int length;
+
+        if (place->directory)
+                length = snprintf(path, size, "%s", place->directory);
+        else if (shared)
+                length = snprintf(path, size, "%s/%s", temporary && *temporary ? temporary : "/tmp", shared);
         else
-                length = snprintf(path, size, "/tmp/ferry-%u", (unsigned)sys_uid());
+                length = own_directory(path, size);
         return (size_t)length < size ? 0 : -ENAMETOOLONG;
 }
 
@@ -62,6 +74,40 @@ static int check_own(const char *path, bool is_new, struct error *error)
         return 0;
 }
 
+/* Others look there, too, and have perhaps made it. Who listens there must not be led elsewhere, nor have the socket
+ * taken away by somebody else. */
+static int make_shared(const char *path, struct error *error)
+{
+        struct stat stat;
+        int code = sys_make_directory(path, 0755);
+
+        if (code < 0 && code != -EEXIST)
+                return error_set(error, code, "the directory %s cannot be made: %s", path, error_describe(code));
+        code = sys_stat_path(path, &stat);
+        if (code < 0)
+                return error_set(error, code, "the directory %s cannot be used: %s", path, error_describe(code));
+        if (!S_ISDIR(stat.st_mode) || (stat.st_uid != sys_uid() && stat.st_uid != 0) ||
+            (stat.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH)
+                return error_set(error, -EACCES,
+                                 "%s is not safe: it must be a directory of ours or of root, and no one's to write", path);
+        return 0;
+}
+
+/* Who asks there is careful about whom it asks instead. */
+static int check_shared(const char *path, bool is_new, struct error *error)
+{
+        char parent[PATH_MAX];
+        const char *slash = strrchr(path, '/');
+        int code = 0;
+
+        if (!is_new)
+                return 0;
+        snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) : 0, path);
+        if (*parent)
+                code = make_shared(parent, error);
+        return code ? code : make_shared(path, error);
+}
+
 const char *name_public(const char *name, char path[NAME_PUBLIC_MAX])
 {
         snprintf(path, NAME_PUBLIC_MAX, "%s/%s.sock", PUBLIC_DIRECTORY, name);
@@ -77,20 +123,23 @@ static bool is_public(const char *path)
                (stat.st_mode & 022) == 0 && sys_stat_path(path, &stat) == 0;
 }
 
-int name_find(const char *name, bool is_new, char *path, size_t size, struct error *error)
+int name_find(const struct name_place *place, bool is_new, char *path, size_t size, struct error *error)
 {
         char directory[PATH_MAX], public[NAME_PUBLIC_MAX];
         struct stat stat;
-        int code = own_directory(directory, sizeof directory);
+        int code = name_directory(place, directory, sizeof directory);
 
-        if (!code && (size_t)snprintf(path, size, "%s/%s.sock", directory, name) >= size)
+        if (!code && (size_t)snprintf(path, size, "%s/%s.sock", directory, place->name) >= size)
                 code = -ENAMETOOLONG;
         if (code)
-                return error_set(error, code, "the path is too long for a socket: %s/%s.sock", directory, name);
+                return error_set(error, code, "the path is too long for a socket: %s/%s.sock", directory, place->name);
+        if (wire_directory(place->dialect))
+                return place->directory ? 0 : check_shared(directory, is_new, error);
         code = check_own(directory, is_new, error);
         if (code < 0 && code != -ENOENT)
                 return code;
-        if (!is_new && (code == -ENOENT || sys_stat_path(path, &stat) < 0) && is_public(name_public(name, public)))
+        if (!is_new && !place->directory && (code == -ENOENT || sys_stat_path(path, &stat) < 0) &&
+            is_public(name_public(place->name, public)))
                 snprintf(path, size, "%s", public);
         return 0;
 }

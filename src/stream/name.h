@@ -8,13 +8,23 @@
 
 enum { NAME_MAX_SIZE = 64, NAME_PUBLIC_MAX = 96 };
 
+/* What decides where the socket of a service stands. */
+struct name_place {
+        const char *name;
+        unsigned dialect;       /* some have a directory of their own */
+        const char *directory;  /* that the program has chosen; NULL: as the dialect has it */
+};
+
 /* Up to 64 letters, digits, - and _. */
 bool name_is_valid(const char *text);
 
-/* The socket of the service of that name, as a path of less than @size bytes: where one listens (@is_new: the directory
- * is made if it is not there), or where one asks: in our own directory, or else, if it stands there, in the one for all
- * users. 0; -EACCES if the directory is not safe, -ENAMETOOLONG, or what the system said; with a sentence. */
-int name_find(const char *name, bool is_new, char *path, size_t size, struct error *error);
+/* Where those sockets stand, whether or not it is there. 0, or -ENAMETOOLONG. */
+int name_directory(const struct name_place *place, char *path, size_t size);
+
+/* The socket of a service, as a path of less than @size bytes: where one listens (@is_new: the directory is made if it is
+ * not there), or where one asks: in our own directory, or else, if it stands there, in the one for all users. 0; -EACCES if
+ * the directory is not safe, -ENAMETOOLONG, or what the system said; with a sentence. */
+int name_find(const struct name_place *place, bool is_new, char *path, size_t size, struct error *error);
 
 /* Where the directory for all users has that service; returns @path. */
 const char *name_public(const char *name, char path[NAME_PUBLIC_MAX]);

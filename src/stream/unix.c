@@ -7,6 +7,7 @@
 #include "loop/watch.h"
 #include "stream/name.h"
 #include "stream/stream.h"
+#include "util/text.h"
 
 #include <ferry/address.h>
 
@@ -26,6 +27,7 @@ struct unix_stream {
         struct stream stream;
         struct sockaddr_un address;
         char name[NAME_MAX_SIZE + 1];   /* of a service, which is looked up at each try; or empty */
+        struct name_place place;        /* where that is done; the directory is a copy */
         struct loop_timer retry;
         struct watch watch;
         int64_t began;
@@ -39,6 +41,8 @@ static void stop_retrying(struct stream *stream, bool is_foreign)
         struct unix_stream *client = container_of(stream, struct unix_stream, stream);
 
         (void)is_foreign;
+        sys_free((char *)(uintptr_t)client->place.directory);
+        client->place.directory = NULL;
         loop_timer_stop(stream->loop, &client->retry);
         watch_stop(&client->watch);
 }
@@ -51,7 +55,7 @@ static int try(struct unix_stream *client, struct error *reason)
         int fd, error = 0;
 
         if (*client->name)
-                error = name_find(client->name, false, client->address.sun_path, sizeof client->address.sun_path, reason);
+                error = name_find(&client->place, false, client->address.sun_path, sizeof client->address.sun_path, reason);
         if (error)
                 return error;
         fd = sys_socket(AF_UNIX, SOCK_STREAM);
@@ -170,9 +174,14 @@ int stream_open_unix(const struct stream_place *place, const char *address,
         client->retry.fn = try_again;
         watch_init(&client->watch, place->loop, place_changed);
         client->address.sun_family = AF_UNIX;
-        if (ferry_address_scheme(address) == FERRY_SCHEME_NAME)
+        if (ferry_address_scheme(address) == FERRY_SCHEME_NAME) {
                 memcpy(client->name, address, strlen(address) + 1);
-        else
+                client->place = (struct name_place){ .name = client->name, .dialect = options->dialect };
+                if (options->name_directory && !(client->place.directory = text_copy(options->name_directory))) {
+                        sys_free(client);
+                        return error_set(error, -ENOMEM, "no memory for a stream");
+                }
+        } else
                 memcpy(client->address.sun_path, path, strlen(path) + 1);
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
         client->began = client->stirred = sys_now();
@@ -181,6 +190,7 @@ int stream_open_unix(const struct stream_place *place, const char *address,
                 pause = next_pause(client, code);
                 if (pause == 0) {
                         describe(client, code, error);
+                        sys_free((char *)(uintptr_t)client->place.directory);
                         sys_free(client);
                         return code;
                 }

@@ -9,6 +9,21 @@ enum { FRAME_DEFAULT_MAX = 16 << 20 };
 /* In the order in which a payload is tried. */
 static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_stream_ipc };
 
+static const struct dialect *dialect_by_number(unsigned number)
+{
+        for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
+                if (dialects[i]->number == number)
+                        return dialects[i];
+        return NULL;
+}
+
+const char *wire_directory(unsigned number)
+{
+        const struct dialect *dialect = dialect_by_number(number);
+
+        return dialect ? dialect->directory : NULL;
+}
+
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error)
 {
         const char *root = options->root ? options->root : "StreamIpc";
@@ -26,13 +41,11 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
                 return 0;
         if (options->dialect == FERRY_DIALECT_STREAM_IPC && options->codec == ferry_codec_msgpack())
                 return error_set(error, -EINVAL, "stream-ipc has no codec msgpack: php, json, or one of your own");
-        for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
-                if (dialects[i]->number == options->dialect) {
-                        wire->dialect = dialects[i];
-                        wire->is_dialect_fixed = true;
-                        return 0;
-                }
-        return error_set(error, -EINVAL, "there is no dialect %u", options->dialect);
+        if (!dialect_by_number(options->dialect))
+                return error_set(error, -EINVAL, "there is no dialect %u", options->dialect);
+        wire->dialect = dialect_by_number(options->dialect);
+        wire->is_dialect_fixed = true;
+        return 0;
 }
 
 static const struct dialect *detect(const char *payload, size_t size)

@@ -74,6 +74,8 @@ struct dialect {
         bool has_hello;
         bool has_ping;
         bool has_close;
+        const char *directory;          /* under that for temporary files: where those who know only this dialect look for
+                                         * services; NULL: there are none */
         /* Whether a payload may begin so, as far as these bytes tell. */
         bool (*can_begin)(const char *bytes, size_t size);
         /* What a whole payload says. 0, or a negative errno with a sentence; then kind and id are set if they could
@@ -91,6 +93,9 @@ struct dialect {
 
 extern const struct dialect dialect_ferry;
 extern const struct dialect dialect_stream_ipc;
+
+/* Where services in that dialect stand, under the directory for temporary files; NULL: where ferry has its own. */
+const char *wire_directory(unsigned dialect);
 
 /* Begin a conversation as the options say. 0, or -EINVAL with a sentence. */
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error);

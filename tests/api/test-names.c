@@ -67,7 +67,7 @@ START_TEST(a_name_leads_to_its_service)
         ck_assert_uint_eq(stat.st_mode & 07777, 0700);
         snprintf(full, sizeof full, "unix:%s/some-Service_1.sock", place.directory);
         ck_assert_str_eq(ferry_service_address(service), full);
-        ck_assert_int_eq(ferry_address_resolve("some-Service_1", address, sizeof address), (int)strlen(full));
+        ck_assert_int_eq(ferry_address_resolve("some-Service_1", FERRY_DIALECT_AUTO, address, sizeof address), (int)strlen(full));
         ck_assert_str_eq(address, full);
         require_echo(&place, address);
         second = ferry_service_open(place.loop, "some-Service_1", NULL);
@@ -173,7 +173,7 @@ START_TEST(what_others_could_change_is_not_trusted)
         session = ferry_session_open(place.loop, "name", &(ferry_session_options){ .wait_ms = SAFETY_MS });
         ck_assert_int_eq(ferry_session_status(session), -EACCES);
         ck_assert_msg(strstr(ferry_session_error(session), "not safe"), "%s", ferry_session_error(session));
-        ck_assert_int_eq(ferry_address_resolve("name", address, sizeof address), -EACCES);
+        ck_assert_int_eq(ferry_address_resolve("name", FERRY_DIALECT_AUTO, address, sizeof address), -EACCES);
         if (_i == LINK || _i == FILE_THERE)
                 ck_assert_int_eq(unlink(place.directory), 0);
         close_place(&place);
@@ -210,13 +210,13 @@ START_TEST(without_a_directory_of_its_own_choice)
         else
                 snprintf(expected, sizeof expected, "unix:%s/ferry/name.sock", place.parent);
         ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", place.parent, 1), 0);
-        ck_assert_int_gt(ferry_address_resolve("name", address, sizeof address), 0);
+        ck_assert_int_gt(ferry_address_resolve("name", FERRY_DIALECT_AUTO, address, sizeof address), 0);
         ck_assert_str_eq(address, expected);
         /* A relative one is none. */
         ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", "relative", 1), 0);
         if (lstat(run, &stat) < 0) {
                 snprintf(expected, sizeof expected, "unix:/tmp/ferry-%u/name.sock", (unsigned)geteuid());
-                ck_assert_int_gt(ferry_address_resolve("name", address, sizeof address), 0);
+                ck_assert_int_gt(ferry_address_resolve("name", FERRY_DIALECT_AUTO, address, sizeof address), 0);
                 ck_assert_str_eq(address, expected);
         }
         close_place(&place);
@@ -236,9 +236,9 @@ START_TEST(names_are_short_and_plain)
                 ck_assert_int_eq(ferry_service_status(ferry_service_open(place.loop, wrong[i], NULL)), -EINVAL);
         }
         ck_assert_int_eq(ferry_address_scheme(wrong[6] + 1), FERRY_SCHEME_NAME);
-        ck_assert_int_eq(ferry_address_resolve("unix:/a/b/c", address, sizeof address), 11);
+        ck_assert_int_eq(ferry_address_resolve("unix:/a/b/c", FERRY_DIALECT_AUTO, address, sizeof address), 11);
         ck_assert_str_eq(address, "unix:/a");
-        ck_assert_int_eq(ferry_address_resolve("a.b", address, sizeof address), -EINVAL);
+        ck_assert_int_eq(ferry_address_resolve("a.b", FERRY_DIALECT_AUTO, address, sizeof address), -EINVAL);
         /* The path is told whole where it does not fit. */
         memset(long_directory, 'd', sizeof long_directory - 1);
         long_directory[0] = '/';

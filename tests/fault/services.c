@@ -362,13 +362,13 @@ static void named_for_all(void)
         door_path = public_path;
         session = ferry_session_open(loop, "name", NULL);
         fault_answer(FAULT_MEET, "status", ferry_session_status(session), -ENOENT, ferry_session_error(session));
-        fault_answer(FAULT_MEET, "resolve", ferry_address_resolve("name", address, sizeof address),
+        fault_answer(FAULT_MEET, "resolve", ferry_address_resolve("name", FERRY_DIALECT_AUTO, address, sizeof address),
                      sizeof "unix:/run/ferry/name.sock" - 1, NULL);
         door_path = NULL;
         ferry_loop_free(loop);
         unsetenv("XDG_RUNTIME_DIR");
         /* Below /tmp there may be anything. */
-        ferry_address_resolve("name", address, sizeof address);
+        ferry_address_resolve("name", FERRY_DIALECT_AUTO, address, sizeof address);
 }
 
 const struct scenario service_scenarios[] = {
