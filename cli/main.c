@@ -24,7 +24,7 @@ static const struct {
         const char *argument;   /* NULL: none */
         const char *summary;
 } known[] = {
-        { "dialect", "NAME", "auto (the default), ferry or stream-ipc" },
+        { "dialect", "NAME", "auto (the default), ferry, stream-ipc or innmind" },
         { "codec", "NAME", "msgpack, php or json" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
         { "timeout", "SECONDS", "how long to wait for an answer (30)" },
@@ -164,14 +164,14 @@ static bool read_dialect(const char *name, unsigned *ret)
                 const char *name;
                 unsigned dialect;
         } all[] = { { "auto", FERRY_DIALECT_AUTO }, { "ferry", FERRY_DIALECT_FERRY },
-                    { "stream-ipc", FERRY_DIALECT_STREAM_IPC } };
+                    { "stream-ipc", FERRY_DIALECT_STREAM_IPC }, { "innmind", FERRY_DIALECT_INNMIND } };
 
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
                 if (strcmp(all[i].name, name) == 0) {
                         *ret = all[i].dialect;
                         return true;
                 }
-        complain("there is no dialect %s: auto, ferry or stream-ipc", name);
+        complain("there is no dialect %s: auto, ferry, stream-ipc or innmind", name);
         return false;
 }
 
