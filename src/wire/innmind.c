@@ -276,6 +276,7 @@ const struct dialect dialect_innmind = {
         .framing = &framing_innmind,
         .has_close = true,
         .has_start = true,
+        .has_heartbeat = true,
         .has_received = true,
         .has_whole_frames = true,
         .send_max = SEND_MAX,
