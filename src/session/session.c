@@ -97,6 +97,9 @@ static void tell_closed(struct loop_task *task)
         if (session->has_told_closed)
                 return;
         session->has_told_closed = true;
+        /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
+        if (session->error.code && !session->service)
+                error_replace(&session->loop->error, session->error.code, "%s", sentence);
         dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
         /* Neither a call nor a handler knows: run must say it. Clients of a service are nobody's in particular. */
         if (!session->is_freed && session->error.code && !session->is_told && !session->service)
