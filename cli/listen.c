@@ -125,12 +125,20 @@ static void run_until_over(struct listener *listener)
         ferry_loop_run(listener->loop, -1);
 }
 
+/* By a service; else there is one session. */
+static bool is_served(const char *address)
+{
+        int scheme = ferry_address_scheme(address);
+
+        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX;
+}
+
 static int serve(struct listener *listener, const char *address)
 {
         ferry_session_options session = session_options(listener->options);
-        ferry_service_options service = { .dialects = listener->options->dialect };
-        int scheme = ferry_address_scheme(address), error;
-        bool is_session = scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX;
+        ferry_service_options service = { .dialects = listener->options->dialects };
+        bool is_session = !is_served(address);
+        int error;
 
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         signals_watch(listener->loop, interrupt, listener);
@@ -166,7 +174,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 complain("--echo, --reply and --exec exclude each other");
                 return EXIT_USAGE;
         }
-        status = check_address(arguments[0]);
+        status = is_served(arguments[0]) ? check_address(arguments[0]) : check_session(arguments[0], options);
         if (status)
                 return status;
         if (options->reply) {
