@@ -84,6 +84,7 @@ final class Server
                         if ($this->is_signalled) {
                                 $this->is_signalled = false;
                                 $this->shut();
+                                continue;
                         }
                         $ready = $this->wait();
                         if ($ready === null) {
@@ -139,7 +140,9 @@ final class Server
                 $visitor = new Visitor(++$this->count, $stream, $this->now());
                 $this->visitors[$visitor->number] = $visitor;
                 $this->log("accepted $visitor->number");
-                $this->say($visitor, Message::control('start'));
+                if (!$this->say($visitor, Message::control('start'))) {
+                        $this->part($visitor, "left $visitor->number before it was greeted");
+                }
         }
 
         private function say(Visitor $visitor, Message $message): bool

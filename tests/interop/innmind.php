@@ -63,7 +63,8 @@ function show(string $content): string
 function media_type(string $bytes): ?string
 {
         $parts = preg_split('/[;,] ?/', $bytes);
-        if (!preg_match('@^((?:' . TOP_LEVELS . ')/' . NAME . '(?:\+' . NAME . ')?)$@', array_shift($parts), $found)) {
+        $kind = '(?:' . TOP_LEVELS . ')/' . NAME . '(?:\+' . NAME . ')?';
+        if (!preg_match("@^($kind)$@", array_shift($parts), $found)) {
                 return null;
         }
         $type = $found[1];
