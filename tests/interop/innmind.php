@@ -58,8 +58,9 @@ function show(string $content): string
                 $content : sprintf('(%d bytes, md5 %s)', strlen($content), md5($content));
 }
 
-// A media type as the other side gives it to its program, or null if it refuses it. Parameters come separated by ";" or
-// ",", followed by one space or none, and leave as "; a=1, b=2" without quotes; a last newline of a part is not noticed.
+// A media type as the other side gives it to its program, or null if it refuses it. Parameters come separated by ";"
+// or ",", followed by one space or none, and leave as "; a=1, b=2" without quotes; a last newline of a part is not
+// noticed.
 function media_type(string $bytes): ?string
 {
         $parts = preg_split('/[;,] ?/', $bytes);

@@ -52,6 +52,11 @@ carries() {
         told "$1: what the server carries" 'ok get' 'ok send' "message text/plain $2" 'ok close'
 }
 
+# told_by NUMBER: what the server has heard from and said to this client, heartbeats left out
+told_by() {
+        grep "^[a-z]* $1 " "$log" | grep -v heartbeat | sed 's/ +[0-9]*$//'
+}
+
 # stops NAME: the server ends as it should when it is told to
 stops() {
         kill -TERM "$server"
@@ -62,12 +67,14 @@ stops() {
         check "$1: its socket is gone" test ! -e "$sockets/q.sock"
 }
 
-has_died() {
-        has_ended "$server"
+# more_closed COUNT: so many clients have left in order
+more_closed() {
+        [[ $(grep -c '^closed' "$log") -ge $1 ]]
 }
 
 hello=000a746578742f706c61696e0000000568656c6c6fce
 start_ok=$(hex "$vectors/innmind-connection-start-ok.bin")
+close=$(hex "$vectors/innmind-connection-close.bin")
 heartbeat=$(hex "$vectors/innmind-heartbeat.bin")
 
 # The peers -------------------------------------------------------------------------------------------------
@@ -81,7 +88,7 @@ peers_talk() {
                 send 'application/json; charset=utf-8' '{}' wait 5 close
         told 'a conversation' exists 'ok get' 'ok send' 'message text/plain ping' 'ok send' 'message text/plain ' \
                 'ok send' 'message application/json; charset=utf-8 {}' 'ok close'
-        check 'each message is acknowledged first' cmp -s <(grep ' 1 ' "$log" | head -6 | sed 's/ +[0-9]*$//') - << 'END'
+        check 'each message is acknowledged first' cmp -s <(told_by 1 | head -6) - << 'END'
 out 1 start
 in 1 start-ok
 in 1 text/plain ping
@@ -96,7 +103,7 @@ END
         told 'three seconds of silence' 'ok get' 'ok beats' 'ok send' 'message text/plain hello' 'ok close'
         client get q send text/plain 'cmd:later 0.9' wait 5 close
         told 'an answer that comes later' 'ok get' 'ok send' 'message text/plain later' 'ok close'
-        client get q idle 0.5 heard send text/plain hello heard wait 5 close
+        client get q idle 1.5 heard send text/plain hello heard wait 5 close
         told 'a client that is busy is beaten' 'ok get' 'ok idle' 'heard nothing' 'ok send' 'heard heartbeats' \
                 'message text/plain hello' 'ok close'
         client get q send text/plain 'cmd:push 2' wait 5 wait 5 close
@@ -126,8 +133,8 @@ peers_types() {
                 "text/html" innmind/ipc:heartbeat wait 5 close
         told 'media types' 'ok get' 'ok send' 'message text/plain; charset=utf-8 x' 'ok send' \
                 'message image/svg+xml; a=1, b=2 x' 'ok send' 'message text/html innmind/ipc:heartbeat' 'ok close'
-        for type in foo/bar TEXT/PLAIN text text/ /plain ' text/plain' 'text/plain ' 'text/plain;  a=b' 'text/plain; a' \
-                'text/plain; a="b c"' 'text/a+b+c' text/-a; do
+        for type in foo/bar TEXT/PLAIN text text/ /plain ' text/plain' 'text/plain ' 'text/plain;  a=b' \
+                'text/plain; a' 'text/plain; a="b c"' 'text/a+b+c' text/-a; do
                 client get q send "$type" x
                 ended "no media type: $type" 1 -
                 says "no media type: $type" 'is no media type'
@@ -167,9 +174,16 @@ peers_lose() {
         kill -CONT "$server"
         carries 'a client that was never greeted' 0
         before=$(grep -c '^closed' "$log")
-        client get q raw "$(hex "$vectors/innmind-connection-close.bin")" leave
-        soon grep -q . <(grep '^closed' "$log" | tail -n +$((before + 1)))
+        client get q raw "$close" leave
+        soon more_closed $((before + 1))
         carries 'a client that says close and does not wait' 0
+        client connect q wait 5 raw "$start_ok$close" leave
+        soon more_closed $((before + 3))
+        carries 'a client that says all it has to say at once' 0
+        # Who has not said start-ok is not heard.
+        client connect q wait 5 raw "$close" leave
+        told 'close before start-ok' 'ok connect' 'message start' 'ok raw' 'ok leave'
+        carries 'close before start-ok' lost
         stops 'what costs the carry'
 }
 
@@ -224,7 +238,7 @@ peers_stop() {
                 told "SIG$how: the client" 'ok get' 'ok closed'
                 await "$server"
                 ended "SIG$how: the server" 0 -
-                check "SIG$how: the client has answered" cmp -s <(tail -6 out) \
+                check "SIG$how: the client has answered" cmp -s <(grep -v heartbeat out | tail -6) \
                         <(printf '%s\n' ending 'out 1 close' 'in 1 close-ok' 'closed 1' ended | sed '1i in 1 start-ok')
         done
         serve q
@@ -263,10 +277,14 @@ peers_recorded() {
                 in-charset) steps=(send 'application/json; charset=utf-8' '{}' wait 5 close) ;;
                 in-close) steps=(send text/plain cmd:close closed) ;;
                 in-empty) steps=(send text/plain '' wait 5 close) ;;
-                in-json) steps=(send application/json '{"name":"Zoë","list":[1,2.5,null],"map":{"a":true}}' wait 5 close) ;;
+                in-json)
+                        steps=(send application/json '{"name":"Zoë","list":[1,2.5,null],"map":{"a":true}}' wait 5 close)
+                        ;;
                 fx-server-client) steps=(send text/plain 'hello world' wait 5 send text/plain stop closed) ;;
                 fx-self-closing) steps=(send text/plain 'hello world' close) ;;
-                fx-long-multi) steps=(send text/plain 'hello world' send text/plain second send text/plain third closed) ;;
+                fx-long-multi)
+                        steps=(send text/plain 'hello world' send text/plain second send text/plain third closed)
+                        ;;
                 esac
                 serve --replay=$name q
                 client get q "${steps[@]}"
@@ -303,7 +321,8 @@ ferry_serves() {
 
         alone
         listen --reply pong
-        client get f send text/plain ping wait 5 send 'text/html; charset=utf-8' '<p>' wait 5 send text/plain '' wait 5 close
+        client get f send text/plain ping wait 5 send 'text/html; charset=utf-8' '<p>' wait 5 \
+                send text/plain '' wait 5 close
         told 'a fixed answer' 'ok get' 'ok send' 'message text/plain pong' 'ok send' \
                 'message text/html; charset=utf-8 pong' 'ok send' 'message text/plain pong' 'ok close'
         client get f send text/plain ping send text/plain ping
@@ -433,7 +452,7 @@ ferry_calls() {
         run "${call[@]}" text/plain ping
         ended 'a call' 0 ping
         visited 'a call' 1
-        check 'what was said' cmp -s <(grep '^in 1 ' "$log" | sed 's/ +[0-9]*$//') \
+        check 'what was said' cmp -s <(told_by 1 | grep '^in') \
                 <(printf 'in 1 %s\n' start-ok 'text/plain ping' close)
         run "${call[@]}" text/plain
         ended 'no body' 0 ''
@@ -493,7 +512,7 @@ ferry_fails() {
 
         alone
         serve q
-        run "${call[@]}" --timeout 0.3 text/plain cmd:silent
+        run "${call[@]}" --timeout 1 text/plain cmd:silent
         ended 'no answer' 124 ''
         visited 'no answer' 1
         for signal in INT TERM; do
@@ -510,8 +529,8 @@ ferry_fails() {
         visited 'closed by the server' 4
 
         accepted=$(grep -c ^accepted "$log")
-        for type in foo/bar TEXT/PLAIN text text/ /plain '' ' text/plain' 'text/plain ' $'text/plain\n' 'text/plain;  a=b' \
-                'text/plain; a' 'text/plain; a="b c"' 'text/a+b+c' text/-a 'text/plän' "text/$(printf %0128d 0)"; do
+        for type in foo/bar TEXT/PLAIN text text/ /plain '' ' text/plain' 'text/plain ' $'text/plain\n' \
+                'text/plain;  a=b' 'text/plain; a' 'text/plain; a="b c"' 'text/a+b+c' text/-a 'text/plän' "text/$(printf %0128d 0)"; do
                 run "${call[@]}" "$type" x
                 ended "no media type: $type" 4 ''
         done
