@@ -13,6 +13,10 @@ if ! command -v php > /dev/null; then
         skipped 'PHP is not installed, so there is nobody to talk to'
         finish
 fi
+if ! "${php[@]}" -r 'exit(function_exists("pcntl_signal") ? 0 : 1);'; then
+        skipped 'this PHP knows no signals'
+        finish
+fi
 
 # What every part begins with: sockets of its own.
 alone() {
@@ -347,6 +351,8 @@ ferry_serves() {
 }
 
 ferry_echoes() {
+        local name
+
         alone
         cp "$vectors/innmind-generic-binary.bin" binary
         head -c 30000 < <(while :; do cat binary; done) > large
@@ -392,6 +398,9 @@ ferry_answers_late() {
         listen --exec 'sleep 1; cat'
         client get f send text/plain slowly wait 10 close
         told 'an answer that takes time' 'ok get' 'ok send' 'message text/plain slowly' 'ok close'
+        client get f idle 3 heard send text/plain 'are you there' heard wait 10 close
+        told 'a client that is silent is beaten' 'ok get' 'ok idle' 'heard nothing' 'ok send' 'heard heartbeats' \
+                'message text/plain are you there' 'ok close'
         drained 'an answer that takes time'
         listen --exec 'echo "$FERRY_TYPE"; cat' --count 2
         client get f send 'text/plain; charset=utf-8' x wait 5 send text/html y wait 5 closed
@@ -400,6 +409,17 @@ ferry_answers_late() {
                 "message text/html (11 bytes, md5 $(printf 'text/html\ny' | md5sum | cut -c -32))" 'ok closed'
         await "$listener"
         ended 'ferry ends by itself' 0 -
+}
+
+# A server that says nothing for seconds hears that somebody waits.
+ferry_waits() {
+        alone
+        serve --heartbeat=60 q
+        run ferry call q --dialect innmind text/plain 'cmd:later 3.2'
+        ended 'an answer after three seconds' 0 later
+        check 'ferry has beaten' grep -q '^in 1 heartbeat' "$log"
+        visited 'an answer after three seconds' 1
+        stops 'an answer after three seconds'
 }
 
 # A name that is taken, and what somebody else has left.
@@ -445,7 +465,7 @@ left_in_order() {
 
 # What ferry says to a PHP server.
 ferry_calls() {
-        local call=(ferry call q --dialect innmind) i
+        local call=(ferry call q --dialect innmind) calls=() i
 
         alone
         serve q
@@ -460,6 +480,9 @@ ferry_calls() {
         run "${call[@]}" 'application/json; charset=utf-8' '{}'
         ended 'a type with a charset' 0 '{}'
         check 'a type with a charset' grep -qxE 'in [0-9]+ application/json; charset=utf-8 \{\}( \+[0-9]+)?' "$log"
+        run "${call[@]}" --json 'text/plain;charset=utf-8' x
+        ended 'a type that comes back in another form' 0 \
+                $'{"kind":"response","type":"text/plain; charset=utf-8","body":"x"}\n'
         run "${call[@]}" application/json --value '{"a": [1, null]}'
         ended 'a value' 0 '{"a":[1,null]}'
         run "${call[@]}" --json text/html '<p>'
@@ -471,7 +494,7 @@ ferry_calls() {
         ended '32,000 bytes' 0 @large
         run "${call[@]}" text/html innmind/ipc:heartbeat
         ended 'what is no control message' 0 innmind/ipc:heartbeat
-        visited 'calls' 8
+        visited 'calls' 9
         run "${call[@]}" text/plain 'cmd:later 0.9'
         ended 'an answer between heartbeats' 0 later
         run "${call[@]}" text/plain 'cmd:late 0.5'
@@ -482,16 +505,16 @@ ferry_calls() {
         ended 'several answers' 0 'push 1'
         run "${call[@]}" text/plain 'cmd:type text/x-y+z; a=1, b=2'
         ended 'an answer of another type' 0 'of that type'
-        visited 'answers of all kinds' 13
+        visited 'answers of all kinds' 14
         run ferry call "unix:$sockets/q.sock" --dialect innmind text/plain ping
         ended 'a path' 0 ping
         run ferry notify q --dialect innmind text/plain cmd:silent
         ended 'a notification' 0 ''
         run ferry notify q --dialect innmind text/plain answered
         ended 'a notification that is answered' 0 ''
-        visited 'notifications' 16
+        visited 'notifications' 17
         run "${call[@]}" text/plain cmd:before
-        visited 'a message before the acknowledgement' 17
+        visited 'a message before the acknowledgement' 18
 
         for ((i = 0; i < 10; i++)); do
                 start "${call[@]}" text/plain "call $i"
@@ -501,7 +524,7 @@ ferry_calls() {
                 await "${calls[i]}"
                 ended "ten at once: $i" 0 "call $i"
         done
-        carries 'ten at once' 27
+        carries 'ten at once' 28
         is 'all have left in order' "$(grep -cE '^(left|dropped)' "$log")" 0
         stops 'calls'
 }
@@ -580,7 +603,7 @@ controls=(connection.start connection.start-ok connection.close connection.close
 
 # Who lives is read, not asked.
 ferry_finds() {
-        local waiting
+        local waiting calling
 
         alone
         run ferry wait q --dialect innmind --timeout 0.3
@@ -588,11 +611,11 @@ ferry_finds() {
         start ferry wait q --dialect innmind
         waiting=$job
         start ferry call q --dialect innmind --wait 20 text/plain hello
-        calls=$job
+        calling=$job
         serve q
         await "$waiting"
         ended 'waiting for a server' 0 ''
-        await "$calls"
+        await "$calling"
         ended 'a call that waits for a server' 0 hello
         left_in_order 'a call that waits for a server'
         run ferry wait q --dialect innmind
@@ -625,7 +648,7 @@ ferry_finds() {
 }
 
 if [[ ${2:-} == ferry ]]; then
-        aside ferry_serves ferry_echoes ferry_answers_late ferry_starts ferry_calls ferry_fails ferry_finds
+        aside ferry_serves ferry_echoes ferry_answers_late ferry_waits ferry_starts ferry_calls ferry_fails ferry_finds
 else
         aside peers_talk peers_types peers_lose peers_die peers_stop peers_recorded
 fi
