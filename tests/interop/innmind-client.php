@@ -17,6 +17,7 @@
 //      close                   the next thing heard must be close-ok
 //      closed                  the server must close now
 //      gone                    the server must leave without a word
+//      ended                   the server must end this: with a word, which is answered, or without
 //      leave                   leave without a word, which costs the server its carry
 //      connect NAME            only connect
 //      raw HEX                 these bytes, in one write
@@ -124,7 +125,7 @@ final class Client
                 return $this->heard > 0;
         }
 
-        public function await_end(): void
+        public function await_end(bool $may_speak): void
         {
                 do {
                         $ready = [$this->stream];
@@ -134,7 +135,9 @@ final class Client
                         }
                         $message = read_message($this->stream);
                 } while ($message instanceof Message && $message->control === 'heartbeat');
-                if ($message !== 'left') {
+                if ($may_speak && $message instanceof Message && $message->control === 'close') {
+                        $this->say(Message::control('close-ok'));
+                } elseif ($message !== 'left') {
                         fail('the end expected; found: ' . ($message instanceof Message ? $message->show() : $message));
                 }
                 $this->leave();
@@ -226,7 +229,8 @@ while ($words) {
                 }
                 break;
         case 'gone':
-                $client->await_end();
+        case 'ended':
+                $client->await_end($step === 'ended');
                 break;
         case 'leave':
                 $client->leave();
