@@ -126,9 +126,10 @@ static void add_odd_classes(void)
         buffer_deinit(&buffer);
 }
 
+/* Those of innmind are for the reader of its frames. */
 static int is_recording(const struct dirent *entry)
 {
-        return strstr(entry->d_name, ".bin") != NULL;
+        return strstr(entry->d_name, ".bin") != NULL && strncmp(entry->d_name, "innmind-", 8) != 0;
 }
 
 static void add_all(void)
