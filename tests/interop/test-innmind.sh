@@ -28,7 +28,7 @@ alone() {
 
 # serve [OPTION…] NAME: a PHP server, $server; what it sees is in the file $log
 serve() {
-        start "${php[@]}" "$here/innmind-server.php" --heartbeat=0.2 "$@"
+        start "${php[@]}" "$here/innmind-server.php" --heartbeat="${period:-0.2}" "$@"
         server=$job log=$job_out
         soon grep -qsx listening "$log" || fail "no PHP server: $*"
 }
@@ -412,7 +412,7 @@ ferry_answers_late() {
 # would wait as long again.
 ferry_beats() {
         alone
-        serve --heartbeat=60 q
+        period=60 serve q
         run ferry call q --dialect innmind text/plain 'cmd:later 3.2'
         ended 'an answer after three seconds' 0 later
         check 'ferry has beaten' grep -q '^in 1 heartbeat' "$log"
