@@ -22,6 +22,7 @@ struct cli_options {
         bool is_verbose;
         bool is_value;          /* BODY is JSON */
         bool is_echo;
+        bool is_public;
         const char *reply;
         const char *exec;
         long count;             /* 0: no end */

@@ -130,13 +130,15 @@ static bool is_served(const char *address)
 {
         int scheme = ferry_address_scheme(address);
 
-        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX;
+        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP;
 }
 
 static int serve(struct listener *listener, const char *address)
 {
         ferry_session_options session = session_options(listener->options);
-        ferry_service_options service = { .dialects = listener->options->dialects };
+        ferry_service_options service = {
+                .dialects = listener->options->dialects, .is_public = listener->options->is_public,
+        };
         bool is_session = !is_served(address);
         int error;
 
@@ -153,7 +155,8 @@ static int serve(struct listener *listener, const char *address)
         }
         if ((is_session ? ferry_session_status(listener->session) : ferry_service_status(listener->service)) == 1) {
                 if (listener->options->is_verbose)
-                        fprintf(stderr, "ferry: listening at %s\n", address);
+                        fprintf(stderr, "ferry: listening at %s\n",
+                                is_session ? address : ferry_service_address(listener->service));
                 run_until_over(listener);
         }
         error = is_session ? ferry_session_status(listener->session) : ferry_service_status(listener->service);
@@ -192,8 +195,8 @@ const struct cli_command command_listen = {
         .name = "listen",
         .arguments = "ADDRESS",
         .summary = "print each message, answer requests",
-        .options = (const char *const[]){ "echo", "reply", "exec", "count", "dialect", "codec", "namespace", "json",
-                                          "value", "verbose", NULL },
+        .options = (const char *const[]){ "echo", "reply", "exec", "count", "public", "dialect", "codec", "namespace",
+                                          "json", "value", "verbose", NULL },
         .least = 1,
         .most = 1,
         .run = run,

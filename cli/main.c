@@ -36,6 +36,7 @@ static const struct {
         { "reply", "BODY", "answer requests with this body" },
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
         { "count", "N", "end after N messages" },
+        { "public", NULL, "tcp: also at an address that other machines can reach" },
         { "from", "CODEC", "php, json or msgpack" },
         { "to", "CODEC", "php, json or msgpack" },
 };
@@ -97,6 +98,9 @@ int check_address(const char *address)
 
         if (scheme == -ENAMETOOLONG)
                 complain("%s is too long for a socket", address);
+        else if (scheme < 0 && strncmp(address, "tcp:", 4) == 0)
+                complain("%s is no address: write tcp:HOST:PORT, HOST in numbers, as 127.0.0.1 or [::1], or localhost",
+                         address);
         else if (scheme < 0 || (scheme == FERRY_SCHEME_EXEC && !*text) ||
                  (scheme == FERRY_SCHEME_FD && strspn(text, "0123456789,") != strlen(text)) ||
                  ((scheme == FERRY_SCHEME_FD || scheme == FERRY_SCHEME_FILE) && text[strspn(text, ",")] == '\0'))
@@ -155,7 +159,8 @@ static void print_help(void)
         printf("ferry moves messages between processes.\n\n");
         for (size_t i = 0; i < COMMANDS; i++)
                 printf("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
-        printf("\nADDRESS is the NAME of a service, unix:PATH, exec:COMMAND LINE, stdio:, file:IN,OUT or fd:IN,OUT.\n"
+        printf("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, stdio:, file:IN,OUT or\n"
+               "fd:IN,OUT.\n"
                "ferry COMMAND --help tells the options of a command; man ferry tells all.\n");
 }
 
@@ -254,6 +259,8 @@ static bool read_option(struct cli_options *options, const char *name, const cha
                 options->is_value = true;
         else if (strcmp(name, "echo") == 0)
                 options->is_echo = true;
+        else if (strcmp(name, "public") == 0)
+                options->is_public = true;
         return true;
 }
 
