@@ -69,15 +69,17 @@ static bool has_ipv6(void)
         return has;
 }
 
-/* What others do: a socket that is listened at, and its address; one that is connected to an address. */
+/* What others do: a socket that is listened at, unless @backlog is -1, and its address; one that is connected to an
+ * address. */
 static int listen_raw(char address[64], int backlog)
 {
         struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof name;
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
         ck_assert_int_eq(bind(fd, (const struct sockaddr *)&name, sizeof name), 0);
-        ck_assert_int_eq(listen(fd, backlog), 0);
+        ck_assert_int_eq(backlog < 0 ? 0 : listen(fd, backlog), 0);
         ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&name, &size), 0);
         snprintf(address, 64, "tcp:127.0.0.1:%u", (unsigned)ntohs(name.sin_port));
         return fd;
@@ -102,10 +104,10 @@ static void reset(int fd)
         close(fd);
 }
 
-/* A port that nobody listens at, as far as one can know. */
-static void free_port(char address[64])
+/* A port that nobody listens at, nor will, but for who says that he may share it: as services do. */
+static int hold_port(char address[64])
 {
-        close(listen_raw(address, 1));
+        return listen_raw(address, -1);
 }
 
 /* Addresses -------------------------------------------------------------------------------------------- */
@@ -206,18 +208,21 @@ END_TEST
 /* localhost is 127.0.0.1, or else ::1. */
 START_TEST(localhost_is_both)
 {
-        char localhost[64];
+        char address[64], there[64], localhost[64];
         ferry_loop *loop;
-        ferry_service *service;
+        int held;
 
         if (!has_ipv6())
                 return;
         loop = ferry_loop_new(NULL);
-        service = open_echo(loop, "tcp:[::1]:0", NULL);
-        snprintf(localhost, sizeof localhost, "tcp:localhost:%s", strrchr(ferry_service_address(service), ':') + 1);
+        held = hold_port(address);
+        snprintf(there, sizeof there, "tcp:[::1]:%s", strrchr(address, ':') + 1);
+        snprintf(localhost, sizeof localhost, "tcp:localhost:%s", strrchr(address, ':') + 1);
+        open_echo(loop, there, NULL);
         require_echo(ferry_session_open(loop, localhost, NULL));
         ck_assert_uint_eq(door_counts.calls[DOOR_connect], 2);
         ferry_loop_free(loop);
+        close(held);
 }
 END_TEST
 
@@ -228,13 +233,14 @@ static int no_ipv6(enum door_call call, bool is_child)
 }
 
 /* What it is where there is no ::1 is still that nobody listens, and waited for. */
+
 START_TEST(localhost_without_ipv6)
 {
         char address[64], localhost[64];
+        int held = hold_port(address);
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session;
 
-        free_port(address);
         snprintf(localhost, sizeof localhost, "tcp:localhost:%s", strrchr(address, ':') + 1);
         door_stop_clock(0);
         door_judge = no_ipv6;
@@ -246,6 +252,7 @@ START_TEST(localhost_without_ipv6)
         ck_assert_int_eq(ferry_session_status(session), -ECONNREFUSED);
         ck_assert_uint_gt(door_counts.calls[DOOR_socket], 10);
         ferry_loop_free(loop);
+        close(held);
 }
 END_TEST
 
@@ -386,19 +393,21 @@ END_TEST
 /* Connecting ------------------------------------------------------------------------------------------- */
 
 /* On this machine it is known at once. */
+
 START_TEST(nobody_listens)
 {
         char address[64];
+        int held = hold_port(address);
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session;
 
-        free_port(address);
         session = ferry_session_open(loop, address, NULL);
         run_until_ended(session);
         ck_assert_int_eq(ferry_session_status(session), -ECONNREFUSED);
         ck_assert_msg(strstr(ferry_session_error(session), address), "%s", ferry_session_error(session));
         ck_assert_uint_eq(door_counts.calls[DOOR_connect], 1);
         ferry_loop_free(loop);
+        close(held);
 }
 END_TEST
 
@@ -454,14 +463,15 @@ static int open_late(ferry_loop *loop, void *userdata)
         return 0;
 }
 
+
 START_TEST(a_client_waits_for_the_service)
 {
         char address[64];
+        int held = hold_port(address);
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session, *impatient;
         struct late late = { .address = address };
 
-        free_port(address);
         door_stop_clock(0);
         impatient = ferry_session_open(loop, address, &(ferry_session_options){ .wait_ms = 20 });
         session = ferry_session_open(loop, address, &(ferry_session_options){ .wait_ms = SAFETY_MS });
@@ -471,6 +481,7 @@ START_TEST(a_client_waits_for_the_service)
         ck_assert_int_eq(ferry_session_status(impatient), -ECONNREFUSED);
         ck_assert_ptr_nonnull(late.service);
         ferry_loop_free(loop);
+        close(held);
 }
 END_TEST
 
@@ -551,15 +562,16 @@ static int judge_poll(enum door_call call, bool is_child)
 }
 
 /* As it is with other machines, where connecting is never done at once. */
+
 START_TEST(a_connection_comes_later)
 {
         char address[64];
+        int held = hold_port(address);
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_service *service = open_echo(loop, "tcp:127.0.0.1:0", NULL);
         ferry_session *session, *refused;
         int opened = 0, closed = 0;
 
-        free_port(address);
         door_judge = judge_poll;
         session = ferry_session_open(loop, ferry_service_address(service), NULL);
         ferry_session_on(session, FERRY_KIND_OPENED, count, &opened);
@@ -574,6 +586,7 @@ START_TEST(a_connection_comes_later)
         ck_assert_int_eq(opened, 1);
         ck_assert_int_eq(ferry_session_status(refused), -ECONNREFUSED);
         ferry_loop_free(loop);
+        close(held);
 }
 END_TEST
 
