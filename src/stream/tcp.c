@@ -346,19 +346,20 @@ static void time_is_over(struct loop_timer *timer)
 int stream_open_tcp(const struct stream_place *place, const char *text,
                     const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
-        struct tcp_stream *client = sys_alloc_zeroed(sizeof *client);
-        int code;
+        union tcp_address addresses[TCP_ADDRESSES_MAX];
+        int count = tcp_parse(text, addresses), code;   /* its spelling is right */
+        struct tcp_stream *client;
 
+        if (is_for_listening(&addresses[0]))
+                return error_set(error, -EINVAL, "tcp:%s is for listening: nobody is there to connect to", text);
+        client = sys_alloc_zeroed(sizeof *client);
         if (!client)
                 return error_set(error, -ENOMEM, "no memory for a stream");
         stream_init(&client->stream, &tcp_kind, place);
         client->source = (struct loop_source){ .loop = place->loop, .fd = -1, .fn = has_settled };
         client->timer.fn = time_is_over;
-        client->count = tcp_parse(text, client->addresses);     /* its spelling is right */
-        if (is_for_listening(&client->addresses[0])) {
-                sys_free(client);
-                return error_set(error, -EINVAL, "tcp:%s is for listening: nobody is there to connect to", text);
-        }
+        memcpy(client->addresses, addresses, (size_t)count * sizeof *addresses);
+        client->count = count;
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
         client->began = sys_now();
         code = proceed(client, dial(client));
