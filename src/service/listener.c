@@ -227,8 +227,8 @@ static int listen_at_port(struct listener *listener, const char *address, bool i
 
         tcp_parse(address + strlen("tcp:"), addresses);
         if (!is_public && !tcp_is_loopback(&addresses[0]))
-                return error_set(error, -EACCES, "%s can be reached by other machines, which is refused without the option"
-                                 " is_public (--public)", address);
+                return error_set(error, -EACCES, "%s can be reached by other machines, which is refused without the"
+                                 " option is_public (--public)", address);
         listener->fd = sys_socket(addresses[0].any.sa_family, SOCK_STREAM);
         if (listener->fd < 0)
                 return listener->fd;

@@ -1,10 +1,10 @@
-/* Connecting by tcp, and the spelling of its addresses. Connecting never blocks: the kernel is asked to, and tells when it
- * has come to something. Who is not there yet is tried again at growing distances until the time is over, since nothing
- * tells when somebody begins to listen. What hangs is given up after a time, too.
+/* Connecting by tcp, and the spelling of its addresses. Connecting never blocks: the kernel is asked to, and tells when
+ * it has come to something. Who is not there yet is tried again at growing distances until the time is over, since
+ * nothing tells when somebody begins to listen. What hangs is given up after a time, too.
  *
- * Invariant: a connection is closed only when what was written has arrived, or its time is over. A socket that is closed
- * while bytes stand in it unread, or still come, resets the connection, and what the other side has not taken yet is
- * lost; so the end of the other side is read before. */
+ * Invariant: a connection is closed only when what was written has arrived, or its time is over. A socket that is
+ * closed while bytes stand in it unread, or still come, resets the connection, and what the other side has not taken
+ * yet is lost; so the end of the other side is read before. */
 #include "stream/tcp.h"
 
 #include "stream/stream.h"
@@ -72,8 +72,8 @@ int tcp_parse(const char *text, union tcp_address addresses[TCP_ADDRESSES_MAX])
 
 int tcp_refuse(const char *address, struct error *error)
 {
-        return error_set(error, -EINVAL, "%s is no address: write tcp:HOST:PORT, HOST in numbers, as 127.0.0.1 or [::1],"
-                         " or localhost; other names are not looked up, which would block", address);
+        return error_set(error, -EINVAL, "%s is no address: write tcp:HOST:PORT, HOST in numbers, as 127.0.0.1 or"
+                         " [::1], or localhost; other names are not looked up, which would block", address);
 }
 
 const char *tcp_print(const union tcp_address *address, char text[TCP_TEXT_MAX])
@@ -128,7 +128,8 @@ static void discarded_enough(struct loop_timer *timer)
 /* We have said that we write no more. */
 static bool wait_for_end(struct stream *stream, int64_t grace_ns)
 {
-        if (grace_ns == 0 || stream->inputs[0].way == ENDPOINT_NONE || stream->is_input_ended[0] || stream->output_error)
+        if (grace_ns == 0 || stream->inputs[0].way == ENDPOINT_NONE || stream->is_input_ended[0] ||
+            stream->output_error)
                 return false;
         stream->in_sources[0].fn = discard;
         if (loop_source_set(&stream->in_sources[0], EPOLLIN) < 0)
@@ -193,7 +194,7 @@ static int check_other_side(const struct tcp_stream *client)
                 return 0;
         if (here.any.sa_family == AF_INET)
                 return here.ipv4.sin_addr.s_addr == there->ipv4.sin_addr.s_addr ? -ECONNREFUSED : 0;
-        return memcmp(&here.ipv6.sin6_addr, &there->ipv6.sin6_addr, sizeof here.ipv6.sin6_addr) == 0 ? -ECONNREFUSED : 0;
+        return IN6_ARE_ADDR_EQUAL(&here.ipv6.sin6_addr, &there->ipv6.sin6_addr) ? -ECONNREFUSED : 0;
 }
 
 /* The kernel's connecting has come to something: 0, or why not, and then there is no socket any more. */

@@ -149,10 +149,12 @@ START_TEST(only_numbers_and_localhost_are_hosts)
                 session = ferry_session_open(loop, address, NULL);
                 ck_assert_int_eq(ferry_session_status(session), -EINVAL);
                 ck_assert_msg(strstr(ferry_session_error(session), address), "%s", ferry_session_error(session));
-                ck_assert_msg(strstr(ferry_session_error(session), "tcp:HOST:PORT"), "%s", ferry_session_error(session));
+                ck_assert_msg(strstr(ferry_session_error(session), "tcp:HOST:PORT"), "%s",
+                              ferry_session_error(session));
                 service = ferry_service_open(loop, address, NULL);
                 ck_assert_int_eq(ferry_service_status(service), -EINVAL);
-                ck_assert_msg(strstr(ferry_service_error(service), "tcp:HOST:PORT"), "%s", ferry_service_error(service));
+                ck_assert_msg(strstr(ferry_service_error(service), "tcp:HOST:PORT"), "%s",
+                              ferry_service_error(service));
         }
         ck_assert_uint_eq(door_counts.calls[DOOR_socket], 0);
         ferry_loop_free(loop);
@@ -267,7 +269,8 @@ START_TEST(a_port_that_is_in_use)
         snprintf(address, sizeof address, "%s", ferry_service_address(service));
         second = ferry_service_open(loop, address, NULL);
         ck_assert_int_eq(ferry_service_status(second), -EADDRINUSE);
-        ck_assert_msg(strstr(ferry_service_error(second), strrchr(address, ':') + 1), "%s", ferry_service_error(second));
+        ck_assert_msg(strstr(ferry_service_error(second), strrchr(address, ':') + 1), "%s",
+                      ferry_service_error(second));
         require_echo(ferry_session_open(loop, address, NULL));
         ferry_loop_free(loop);
 }
@@ -746,7 +749,8 @@ START_TEST(closing_takes_its_time_and_no_more)
         ferry_loop *loop = ferry_loop_new(NULL);
         int listener = listen_raw(address, 4), fd;
         ferry_session *session = ferry_session_open(loop, address, &(ferry_session_options){
-                                                            .dialect = FERRY_DIALECT_STREAM_IPC, .close_timeout_ms = 300 });
+                                                            .dialect = FERRY_DIALECT_STREAM_IPC,
+                                                            .close_timeout_ms = 300 });
         int64_t begin;
 
         fd = accept(listener, NULL, NULL);
