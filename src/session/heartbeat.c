@@ -14,17 +14,15 @@ enum { WAITING_PERIOD_MS = 1000 };
 static int period_ms(const ferry_session *session)
 {
         const struct dialect *dialect = session->wire.dialect;
-        int ours = session->options.heartbeat_ms;
+        int ours = session->options.heartbeat_ms, theirs = session->peer_heartbeat_ms;
 
         if (session->state != SESSION_OPEN || !session->is_greeted)
                 return 0;
         if (!dialect->has_heartbeat)
-                return ours > 0 && session->peer_heartbeat_ms > ours ? session->peer_heartbeat_ms :
-                       session->peer_heartbeat_ms > 0 && ours > 0    ? ours :
-                                                                       0;
-        if (ours > 0)
-                return ours;
-        return ours == 0 && !session->is_server && !list_is_empty(&session->calls) ? WAITING_PERIOD_MS : 0;
+                return ours <= 0 || theirs <= 0 ? 0 : ours > theirs ? ours : theirs;
+        if (ours != 0)
+                return ours > 0 ? ours : 0;
+        return !session->is_server && !list_is_empty(&session->calls) ? WAITING_PERIOD_MS : 0;
 }
 
 static void start(ferry_session *session)

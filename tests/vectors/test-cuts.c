@@ -84,7 +84,7 @@ static void add_ferry_stream(const ferry_codec *codec)
         struct wire wire;
 
         ck_assert_int_eq(wire_init(&wire, &options, &error), 0);
-        for (int kind = WIRE_HELLO; kind < WIRE_UNKNOWN; kind++) {
+        for (int kind = WIRE_HELLO; kind <= WIRE_CLOSE; kind++) {
                 bool is_message = kind >= WIRE_NOTIFICATION && kind <= WIRE_RESPONSE;
                 bool is_error = kind == WIRE_ERROR || kind == WIRE_REFUSED;
                 struct outgoing outgoing = { .kind = (enum wire_kind)kind, .id = "\0\0\0\0\0\0\1\2", .id_size = 8,
