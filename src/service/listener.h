@@ -10,6 +10,7 @@
 struct listener {
         ferry_loop *loop;
         unsigned dialects;      /* of those who come here; 0: as the service's sessions have it */
+        unsigned spoken;        /* what others may take that for: a set of dialects, as the lock file says it */
         char *address;          /* in full; NULL: it never listened */
         struct sockaddr_un path;
         int fd;                 /* -1: it does not listen */

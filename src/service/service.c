@@ -286,12 +286,27 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         return service;
 }
 
+/* What is said where: if nobody has chosen, all that have no directory of their own. */
+static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
+{
+        const struct dialect *dialect;
+
+        if (!dialects)
+                dialects = service->session.dialect ? service->session.dialect : service->loop->session.dialect;
+        if (dialects)
+                return dialects;
+        for (size_t i = 0; (dialect = wire_dialect_at(i)); i++)
+                dialects |= dialect->directory ? 0 : dialect->number;
+        return dialects;
+}
+
 static int listen_for(ferry_service *service, unsigned dialects)
 {
         struct listener *listener = &service->listeners[service->listener_count++];
 
         listener_init(listener, service->loop, client_comes, service);
         listener->dialects = dialects;
+        listener->spoken = spoken_dialects(service, dialects);
         return listener_open(listener, service->address, &service->options, &service->error);
 }
 

@@ -24,6 +24,11 @@ const char *wire_directory(unsigned number)
         return dialect ? dialect->directory : NULL;
 }
 
+const struct dialect *wire_dialect_at(size_t index)
+{
+        return index < sizeof dialects / sizeof *dialects ? dialects[index] : NULL;
+}
+
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error)
 {
         const char *root = options->root ? options->root : "StreamIpc";

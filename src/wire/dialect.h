@@ -97,6 +97,9 @@ extern const struct dialect dialect_stream_ipc;
 /* Where services in that dialect stand, under the directory for temporary files; NULL: where ferry has its own. */
 const char *wire_directory(unsigned dialect);
 
+/* All of them, by an index from 0; NULL behind the last. */
+const struct dialect *wire_dialect_at(size_t index);
+
 /* Begin a conversation as the options say. 0, or -EINVAL with a sentence. */
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error);
 
