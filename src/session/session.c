@@ -95,7 +95,8 @@ static void tell_closed(struct loop_task *task)
         if (session->has_told_closed)
                 return;
         session->has_told_closed = true;
-        dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
+        if (!session->is_probe)
+                dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
         /* Neither a call nor a handler knows: run must say it. Clients of a service are nobody's in particular. */
         if (!session->is_freed && session->error.code && !session->is_told && !session->service)
                 loop_failure_add(session->loop, &session->failure, &session->error);
@@ -328,6 +329,29 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
         return session;
 }
 
+static int send_ping(ferry_session *session, uint64_t *ret_ping);
+
+ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect)
+{
+        const ferry_session_options options = { .size = sizeof options, .dialect = dialect };
+        ferry_session *probe = session_accept(loop, fd, &options, "");
+        uint64_t ping;
+
+        if (!probe)
+                return NULL;
+        session_tell(probe);
+        probe->is_probe = true;
+        session_begin(probe);
+        if (!session_has_answered(probe))
+                send_ping(probe, &ping);
+        return probe;
+}
+
+bool session_has_answered(const ferry_session *probe)
+{
+        return probe->is_freed || probe->state == SESSION_ENDED || probe->pong > 0;
+}
+
 /* Closing --------------------------------------------------------------------------------------------- */
 
 /* Once all is sent, or the time is over. */
@@ -535,7 +559,7 @@ static int send_ping(ferry_session *session, uint64_t *ret_ping)
 
         *ret_ping = 0;
         /* What only writes will never hear of it; what is still being opened will. */
-        if (!session->wire.dialect->has_ping || session->sent == 0 || session->is_output_broken ||
+        if (!session->wire.dialect->has_ping || (session->sent == 0 && !session->is_probe) || session->is_output_broken ||
             (session->state == SESSION_OPEN && !stream_has_input(session->stream)))
                 return 0;
         write_u32(id, (uint32_t)(++session->ping >> 32));
