@@ -4,6 +4,7 @@
 #include "service/listener.h"
 
 #include "service/lock.h"
+#include "service/probe.h"
 #include "stream/name.h"
 #include "util/text.h"
 
@@ -126,7 +127,9 @@ static void somebody_comes(struct loop_source *source, uint32_t events)
 
         (void)events;
         for (int i = 0; i < ACCEPTS_PER_ROUND && !loop_is_foreign(listener->loop); i++) {
-                int fd = sys_accept(listener->fd);
+                struct sockaddr_un client = { .sun_family = AF_UNSPEC };
+                socklen_t size = sizeof client;
+                int fd = sys_accept(listener->fd, (struct sockaddr *)&client, &size);
 
                 if (fd == -EAGAIN)
                         return;
@@ -137,14 +140,14 @@ static void somebody_comes(struct loop_source *source, uint32_t events)
                         rest(listener);
                         return;
                 }
-                if (!listener->came(listener, fd))
+                if (!listener->came(listener, fd, probe_is_one(&client, size)))
                         return;
         }
 }
 
 /* The life of a listener ------------------------------------------------------------------------------- */
 
-void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd),
+void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd, bool is_probe),
                    void *object)
 {
         *listener = (struct listener){ .loop = loop, .fd = -1, .lock = -1, .came = came, .object = object };

@@ -18,12 +18,13 @@ struct listener {
         bool is_bound;          /* the path is ours */
         struct loop_source source;
         struct loop_timer rest;
-        /* A client has come, whose descriptor is taken over. Returns whether to go on. */
-        bool (*came)(struct listener *listener, int fd);
+        /* A client has come, whose descriptor is taken over; a probe only asks whether anybody answers. Returns whether to
+         * go on. */
+        bool (*came)(struct listener *listener, int fd, bool is_probe);
         void *object;           /* the owner's */
 };
 
-void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd),
+void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd, bool is_probe),
                    void *object);
 
 /* Begin to listen at an address. 0, or a negative errno with a sentence. */

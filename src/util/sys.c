@@ -233,9 +233,9 @@ int sys_listen(int fd, int backlog)
         return RESULT(listen(fd, backlog));
 }
 
-int sys_accept(int fd)
+int sys_accept(int fd, struct sockaddr *ret_address, socklen_t *ret_size)
 {
-        return RESULT_UNINTERRUPTED(accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        return RESULT_UNINTERRUPTED(accept4(fd, ret_address, ret_size, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
 int sys_connect(int fd, const struct sockaddr *address, socklen_t size)

@@ -59,7 +59,7 @@ int sys_socket(int domain, int type);
 int sys_netlink(int protocol);
 int sys_bind(int fd, const struct sockaddr *address, socklen_t size);
 int sys_listen(int fd, int backlog);
-int sys_accept(int fd);
+int sys_accept(int fd, struct sockaddr *ret_address, socklen_t *ret_size);
 int sys_connect(int fd, const struct sockaddr *address, socklen_t size);
 int sys_shutdown(int fd, int how);
 int sys_get_socket_option(int fd, int name, void *value, socklen_t size);

@@ -53,7 +53,7 @@ START_TEST(what_is_interrupted_is_begun_again)
         expect("recv", sys_recv(-1, byte, 1), EBADF);
         expect("send", sys_send(-1, byte, 1), EBADF);
         expect("poll", sys_poll(NULL, 1, 0), EFAULT);
-        expect("accept4", sys_accept(-1), EBADF);
+        expect("accept4", sys_accept(-1, NULL, NULL), EBADF);
         expect("connect", sys_connect(-1, NULL, 0), EBADF);
         expect("ftruncate64", sys_truncate(-1, 0), EBADF);
         expect("waitid", sys_wait(-1, &info, WNOHANG), EINVAL);
