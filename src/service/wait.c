@@ -100,8 +100,8 @@ static int set_paths(struct waiting *waiting, const char *address)
         if (scheme < 0)
                 return scheme;
         if (scheme == FERRY_SCHEME_UNIX) {
-                strcpy(waiting->path, address + strlen("unix:"));
-                strcpy(waiting->own_path, waiting->path);
+                memcpy(waiting->path, address + strlen("unix:"), strlen(address) - strlen("unix:") + 1);
+                memcpy(waiting->own_path, waiting->path, sizeof waiting->path);
                 return 0;
         }
         if (scheme != FERRY_SCHEME_NAME)
