@@ -116,6 +116,7 @@ static int set_paths(struct waiting *waiting, const char *address)
 int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, int timeout_ms)
 {
         struct waiting waiting = { .place.dialect = dialect };
+        enum retry_hope hope;
         int code;
 
         if (!loop)
@@ -130,7 +131,10 @@ int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, 
         if (code)
                 return code;
         loop_enter(loop);
-        look_again(&waiting.retry);
+        waiting.code = look(&waiting, &hope);
+        /* To watch a directory, and no longer, takes the kernel milliseconds. */
+        if (waiting.code == 0 && timeout_ms != 0)
+                retry_later(&waiting.retry, hope, INT64_MAX);
         code = loop_wait(loop, loop_deadline(timeout_ms), is_known, &waiting, NULL);
         retry_stop(&waiting.retry);
         loop_leave(loop);
