@@ -43,8 +43,10 @@ struct cli_command {
 
 extern const struct cli_command command_call;
 extern const struct cli_command command_convert;
+extern const struct cli_command command_list;
 extern const struct cli_command command_listen;
 extern const struct cli_command command_notify;
+extern const struct cli_command command_wait;
 
 /* main.c */
 void complain(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify,
-                                                      &command_convert };
+                                                      &command_list, &command_wait, &command_convert };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -27,9 +27,9 @@ static const struct {
         { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind" },
         { "codec", "NAME", "msgpack, php or json" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
-        { "timeout", "SECONDS", "how long to wait for an answer (30)" },
+        { "timeout", "SECONDS", "how long to wait for an answer, or a listener (30)" },
         { "wait", "SECONDS", "how long to wait until the address takes a connection (1)" },
-        { "json", NULL, "print messages as one JSON object a line" },
+        { "json", NULL, "print each message or service as one JSON object a line" },
         { "verbose", NULL, "say more, on stderr (-v)" },
         { "value", NULL, "BODY is JSON and becomes a value" },
         { "echo", NULL, "answer requests with their own type and body" },

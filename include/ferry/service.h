@@ -59,6 +59,22 @@ const char *ferry_service_address(const ferry_service *service);
 /* The service of which this session is a client, or NULL. */
 ferry_service *ferry_session_service(const ferry_session *session);
 
+/* Run the loop until somebody listens at @address, a NAME or unix:PATH, in @dialect (which decides where a name is looked
+ * for), without connecting, so nobody is disturbed: 1; 0 if it takes longer than @timeout_ms; a negative errno:
+ * -EINVAL for what is neither, -EACCES if the directory is not safe, -ENAMETOOLONG, and if one cannot look there. */
+int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, int timeout_ms);
+
+/* The services that live, as a list of maps that the caller owns, sorted by name; NULL if there is no memory, or the loop
+ * was freed meanwhile. They are looked for where named services have their sockets.
+ *      name, address   the address in full
+ *      pid             of its process; null if that does not say so: it is not ferry, or another user's
+ *      uid             whose its socket is
+ *      dialects        a list of names; empty if it does not say so
+ *      since           when it began to listen, in seconds since 1970, or null
+ *      busy            true if it did not answer at once. Only services that say that they speak ferry are asked, in at
+ *                      most 0.2 s for all, in which the loop runs; their handlers are not told */
+ferry_value *ferry_service_list(ferry_loop *loop);
+
 FERRY_END
 
 #endif

@@ -3,6 +3,8 @@
  * client with, those who want to come wait, and nothing spins. */
 #include "service/listener.h"
 
+#include "service/lock.h"
+#include "service/probe.h"
 #include "stream/name.h"
 #include "stream/tcp.h"
 #include "util/text.h"
@@ -10,68 +12,15 @@
 #include <ferry/address.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
         BACKLOG = 128,
         ACCEPTS_PER_ROUND = 16,
         REST_NS = 100000000,    /* of one that has no descriptors left; others may let go of some, too */
 };
-
-/* The lock --------------------------------------------------------------------------------------------- */
-
-/* Who holds the lock has written its pid there. */
-static int read_owner(int lock)
-{
-        char text[16] = "";
-        ssize_t size = sys_read(lock, text, sizeof text - 1);
-
-        return size > 0 ? (int)strtol(text, NULL, 10) : 0;
-}
-
-/* Take the lock file beside the socket. It is taken only if it still has its name then: its last owner may have
- * removed it in between. */
-static int take_lock(struct listener *listener, struct error *error)
-{
-        char path[sizeof listener->path.sun_path + 8], text[16];
-        struct stat opened, named;
-        int code, owner;
-
-        snprintf(path, sizeof path, "%s.lock", listener->path.sun_path);
-        for (;;) {
-                int lock = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-
-                if (lock < 0)
-                        return error_set(error, lock, "the lock %s cannot be opened: %s", path, error_describe(lock));
-                code = sys_lock_file(lock);
-                if (code < 0) {
-                        owner = read_owner(lock);
-                        sys_close(lock);
-                        if (code != -EAGAIN)
-                                return error_set(error, code, "the lock %s cannot be taken: %s", path,
-                                                 error_describe(code));
-                        return error_set(error, -EADDRINUSE, "%s is in use, by pid %d", listener->path.sun_path, owner);
-                }
-                code = sys_stat_fd(lock, &opened);
-                if (!code)
-                        code = sys_stat_path(path, &named);
-                if (!code && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
-                        snprintf(text, sizeof text, "%d\n", (int)sys_pid());
-                        sys_truncate(lock, 0);
-                        sys_write(lock, text, strlen(text));
-                        listener->lock = lock;
-                        return 0;
-                }
-                sys_close(lock);
-                if (code && code != -ENOENT)
-                        return error_set(error, code, "the lock %s cannot be looked at: %s", path, error_describe(code));
-        }
-}
 
 /* Unix sockets ----------------------------------------------------------------------------------------- */
 
@@ -127,9 +76,8 @@ static int bind_and_listen(struct listener *listener, const ferry_service_option
                 code = sys_chmod_path(listener->path.sun_path, mode & 0777);
         if (!code)
                 code = sys_listen(listener->fd, BACKLOG);
-        /* Who waits for us watches the directory, in which listening alone changes nothing. */
         if (!code)
-                sys_chmod_fd(listener->lock, 0600);
+                lock_publish(listener->lock, listener->spoken);
         return code;
 }
 
@@ -140,9 +88,10 @@ static int listen_at_path(struct listener *listener, const char *path, const fer
 
         listener->path.sun_family = AF_UNIX;
         memcpy(listener->path.sun_path, path, strlen(path) + 1);
-        code = take_lock(listener, error);
-        if (!code)
-                code = clear_stale(listener, error);
+        listener->lock = lock_take(path, error);
+        if (listener->lock < 0)
+                return listener->lock;
+        code = clear_stale(listener, error);
         if (!code)
                 code = bind_and_listen(listener, options, error);
         return code;
@@ -180,7 +129,9 @@ static void somebody_comes(struct loop_source *source, uint32_t events)
 
         (void)events;
         for (int i = 0; i < ACCEPTS_PER_ROUND && !loop_is_foreign(listener->loop); i++) {
-                int fd = sys_accept(listener->fd);
+                struct sockaddr_un client = { .sun_family = AF_UNSPEC };
+                socklen_t size = sizeof client;
+                int fd = sys_accept(listener->fd, (struct sockaddr *)&client, &size);
 
                 if (fd == -EAGAIN)
                         return;
@@ -191,14 +142,14 @@ static void somebody_comes(struct loop_source *source, uint32_t events)
                         rest(listener);
                         return;
                 }
-                if (!listener->came(listener, fd))
+                if (!listener->came(listener, fd, probe_is_one(&client, size)))
                         return;
         }
 }
 
 /* The life of a listener ------------------------------------------------------------------------------- */
 
-void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd),
+void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd, bool is_probe),
                    void *object)
 {
         *listener = (struct listener){ .loop = loop, .fd = -1, .lock = -1, .came = came, .object = object };
@@ -287,7 +238,7 @@ int listener_open(struct listener *listener, const char *address, const ferry_se
 void listener_close(struct listener *listener)
 {
         bool is_foreign = loop_is_foreign(listener->loop);
-        char lock_path[sizeof listener->path.sun_path + 8];
+        char lock[LOCK_PATH_MAX];
 
         loop_timer_stop(listener->loop, &listener->rest);
         if (listener->fd >= 0) {
@@ -298,9 +249,8 @@ void listener_close(struct listener *listener)
                 sys_close(listener->fd);
         }
         if (listener->lock >= 0) {
-                snprintf(lock_path, sizeof lock_path, "%s.lock", listener->path.sun_path);
                 if (!is_foreign)
-                        sys_unlink(lock_path);
+                        sys_unlink(lock_path(listener->path.sun_path, lock));
                 sys_close(listener->lock);
         }
         listener->fd = listener->lock = listener->source.fd = -1;

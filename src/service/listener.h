@@ -10,6 +10,7 @@
 struct listener {
         ferry_loop *loop;
         unsigned dialects;      /* of those who come here; 0: as the service's sessions have it */
+        unsigned spoken;        /* what others may take that for: a set of dialects, as the lock file says it */
         char *address;          /* in full; NULL: it never listened */
         struct sockaddr_un path;
         int fd;                 /* -1: it does not listen */
@@ -17,12 +18,13 @@ struct listener {
         bool is_bound;          /* the path is ours */
         struct loop_source source;
         struct loop_timer rest;
-        /* A client has come, whose descriptor is taken over. Returns whether to go on. */
-        bool (*came)(struct listener *listener, int fd);
+        /* A client has come, whose descriptor is taken over; a probe only asks whether anybody answers. Returns whether to
+         * go on. */
+        bool (*came)(struct listener *listener, int fd, bool is_probe);
         void *object;           /* the owner's */
 };
 
-void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd),
+void listener_init(struct listener *listener, ferry_loop *loop, bool (*came)(struct listener *listener, int fd, bool is_probe),
                    void *object);
 
 /* Begin to listen at an address. 0, or a negative errno with a sentence. */

@@ -173,18 +173,19 @@ static ferry_session_options client_options(const ferry_service *service, unsign
         return options;
 }
 
-static void add_client(ferry_service *service, const struct listener *listener, int fd)
+static void add_client(ferry_service *service, const struct listener *listener, int fd, bool is_probe)
 {
         ferry_session_options options = client_options(service, listener->dialects);
         ferry_session *client;
 
-        if (service->client_count >= service->options.clients_max && !make_room(service)) {
+        if (service->client_count >= service->options.clients_max && (is_probe || !make_room(service))) {
                 sys_close(fd);
                 return;
         }
         client = session_accept(service->loop, fd, &options, listener->address);
         if (!client)
                 return;
+        client->is_probe = is_probe;
         client->service = service;
         client->service_handlers = &service->handlers;
         client->service_ended = client_ended;
@@ -194,11 +195,11 @@ static void add_client(ferry_service *service, const struct listener *listener, 
         session_begin(client);
 }
 
-static bool client_comes(struct listener *listener, int fd)
+static bool client_comes(struct listener *listener, int fd, bool is_probe)
 {
         ferry_service *service = listener->object;
 
-        add_client(service, listener, fd);
+        add_client(service, listener, fd, is_probe);
         /* Who was asked whether the client may come may have closed the service. */
         return !service->is_closing && !service->is_freed;
 }
@@ -286,12 +287,27 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         return service;
 }
 
+/* What is said where: if nobody has chosen, all that have no directory of their own. */
+static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
+{
+        const struct dialect *dialect;
+
+        if (!dialects)
+                dialects = service->session.dialect ? service->session.dialect : service->loop->session.dialect;
+        if (dialects)
+                return dialects;
+        for (size_t i = 0; (dialect = wire_dialect_at(i)); i++)
+                dialects |= dialect->directory ? 0 : dialect->number;
+        return dialects;
+}
+
 static int listen_for(ferry_service *service, unsigned dialects)
 {
         struct listener *listener = &service->listeners[service->listener_count++];
 
         listener_init(listener, service->loop, client_comes, service);
         listener->dialects = dialects;
+        listener->spoken = spoken_dialects(service, dialects);
         return listener_open(listener, service->address, &service->options, &service->error);
 }
 
@@ -387,7 +403,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
                 ferry_session *client = container_of(link, ferry_session, service_link);
 
                 /* One that has not spoken yet has not shown in which dialect it wants to be told. */
-                if (outgoing.body && client->wire.is_dialect_fixed)
+                if (outgoing.body && client->wire.is_dialect_fixed && !client->is_probe)
                         count += session_send(client, &outgoing, false, NULL, &error) == 0;
                 error_deinit(&error);
         }
@@ -399,7 +415,11 @@ ferry_session *ferry_service_client(const ferry_service *service, const ferry_se
 {
         if (!service)
                 return NULL;
-        return previous ? list_next(&service->clients, previous, ferry_session, service_link) : first_client(service);
+        do
+                previous = previous ? list_next(&service->clients, previous, ferry_session, service_link) :
+                                      first_client(service);
+        while (previous && previous->is_probe);
+        return (ferry_session *)(uintptr_t)previous;
 }
 
 int ferry_service_status(const ferry_service *service)

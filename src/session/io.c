@@ -700,7 +700,8 @@ void session_work(struct loop_task *task)
 
         if (session->state == SESSION_OPEN && session->is_greeted && !session->has_told_opened) {
                 session->has_told_opened = true;
-                dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
+                if (!session->is_probe)
+                        dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
         }
         for (int i = 0; i < STREAM_INPUTS; i++) {
                 int result = 0;

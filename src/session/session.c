@@ -100,7 +100,8 @@ static void tell_closed(struct loop_task *task)
         /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
         if (session->error.code && !session->service)
                 error_replace(&session->loop->error, session->error.code, "%s", sentence);
-        dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
+        if (!session->is_probe)
+                dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
         /* Neither a call nor a handler knows: run must say it. Clients of a service are nobody's in particular. */
         if (!session->is_freed && session->error.code && !session->is_told && !session->service)
                 loop_failure_add(session->loop, &session->failure, &session->error);
@@ -386,6 +387,28 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
                 return NULL;
         }
         return session;
+}
+
+ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect)
+{
+        const ferry_session_options options = { .size = sizeof options, .dialect = dialect };
+        ferry_session *probe = session_accept(loop, fd, &options, "");
+        uint64_t ping;
+
+        if (!probe)
+                return NULL;
+        session_tell(probe);
+        probe->is_server = false;
+        probe->is_probe = true;
+        session_begin(probe);
+        if (!session_has_answered(probe))
+                session_send_ping(probe, &ping);
+        return probe;
+}
+
+bool session_has_answered(const ferry_session *probe)
+{
+        return probe->is_freed || probe->state == SESSION_ENDED || probe->pong > 0;
 }
 
 /* Closing --------------------------------------------------------------------------------------------- */

@@ -110,6 +110,8 @@ struct ferry_session {
         bool has_said_goodbye;          /* and waits for an answer, where there is one */
         bool has_close_answer;          /* the other side knows that we go */
         bool is_input_useless;          /* what still comes is thrown away */
+        bool is_probe;                  /* ours, or of a service a client that only asks whether it lives: no handler is
+                                         * told of it */
         char *address;
         struct stream *stream;
         struct wire wire;
@@ -170,6 +172,10 @@ struct handlers {
 int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error);
 ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address);
 void session_begin(ferry_session *session);             /* its stream is there */
+/* Ask whether anybody answers at the other end of a socket, which is taken over, in a dialect with pings; to be let go of
+ * by session_free(). */
+ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect);
+bool session_has_answered(const ferry_session *probe);  /* or has ended */
 void session_finish(ferry_session *session, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 void session_tell(const ferry_session *session);

@@ -114,32 +114,69 @@ const char *name_public(const char *name, char path[NAME_PUBLIC_MAX])
         return path;
 }
 
-/* Whether it stands in the directory for all users, and that can be trusted. */
-static bool is_public(const char *path)
+/* Whether the directory for all users can be trusted. */
+static bool has_public(void)
 {
         struct stat stat;
 
         return sys_stat_path(PUBLIC_DIRECTORY, &stat) == 0 && S_ISDIR(stat.st_mode) && stat.st_uid == 0 &&
-               (stat.st_mode & 022) == 0 && sys_stat_path(path, &stat) == 0;
+               (stat.st_mode & 022) == 0;
+}
+
+int name_directory_at(size_t index, char *path, size_t size, bool *ret_is_ours)
+{
+        struct name_place place = { 0 };
+        char own[PATH_MAX];
+        const struct dialect *dialect;
+        struct stat stat;
+
+        *ret_is_ours = index < 2;
+        if (index == 0)
+                return name_directory(&place, path, size) == 0 && sys_stat_path(path, &stat) == 0 &&
+                       is_own_directory(&stat);
+        if (index == 1) {
+                snprintf(path, size, "%s", PUBLIC_DIRECTORY);
+                return has_public() && (name_directory(&place, own, sizeof own) < 0 || strcmp(own, path) != 0);
+        }
+        dialect = wire_dialect_at(index - 2);
+        if (!dialect)
+                return -ENOENT;
+        place.dialect = dialect->number;
+        return dialect->directory && name_directory(&place, path, size) == 0;
+}
+
+static int find_path(const struct name_place *place, char directory[PATH_MAX], char *path, size_t size,
+                     struct error *error)
+{
+        int code = name_directory(place, directory, PATH_MAX);
+
+        if (!code && (size_t)snprintf(path, size, "%s/%s.sock", directory, place->name) >= size)
+                code = -ENAMETOOLONG;
+        return code ? error_set(error, code, "the path is too long for a socket: %s/%s.sock", directory, place->name) : 0;
+}
+
+int name_path(const struct name_place *place, char *path, size_t size, struct error *error)
+{
+        char directory[PATH_MAX];
+
+        return find_path(place, directory, path, size, error);
 }
 
 int name_find(const struct name_place *place, bool is_new, char *path, size_t size, struct error *error)
 {
         char directory[PATH_MAX], public[NAME_PUBLIC_MAX];
         struct stat stat;
-        int code = name_directory(place, directory, sizeof directory);
+        int code = find_path(place, directory, path, size, error);
 
-        if (!code && (size_t)snprintf(path, size, "%s/%s.sock", directory, place->name) >= size)
-                code = -ENAMETOOLONG;
         if (code)
-                return error_set(error, code, "the path is too long for a socket: %s/%s.sock", directory, place->name);
+                return code;
         if (wire_directory(place->dialect))
                 return place->directory ? 0 : check_shared(directory, is_new, error);
         code = check_own(directory, is_new, error);
         if (code < 0 && code != -ENOENT)
                 return code;
         if (!is_new && !place->directory && (code == -ENOENT || sys_stat_path(path, &stat) < 0) &&
-            is_public(name_public(place->name, public)))
+            has_public() && sys_stat_path(name_public(place->name, public), &stat) == 0)
                 snprintf(path, size, "%s", public);
         return 0;
 }

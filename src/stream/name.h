@@ -21,6 +21,13 @@ bool name_is_valid(const char *text);
 /* Where those sockets stand, whether or not it is there. 0, or -ENAMETOOLONG. */
 int name_directory(const struct name_place *place, char *path, size_t size);
 
+/* The directories in which services may stand, by an index from 0: 1, if one may look there; 0, if it is not there, not
+ * safe, or was there already; -ENOENT behind the last. Some are ferry's own, where others have no business. */
+int name_directory_at(size_t index, char *path, size_t size, bool *ret_is_ours);
+
+/* Where the directory of a service has its socket, whether or not it is there. 0, or -ENAMETOOLONG with a sentence. */
+int name_path(const struct name_place *place, char *path, size_t size, struct error *error);
+
 /* The socket of a service, as a path of less than @size bytes: where one listens (@is_new: the directory is made if it is
  * not there), or where one asks: in our own directory, or else, if it stands there, in the one for all users. 0; -EACCES if
  * the directory is not safe, -ENAMETOOLONG, or what the system said; with a sentence. */

@@ -2,6 +2,7 @@
  * and do nothing else: no policy, no state. */
 #include "util/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -66,6 +66,14 @@ int64_t sys_now(void)
 
         clock_gettime(CLOCK_MONOTONIC, &now);
         return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t sys_wall_clock(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        return now.tv_sec;
 }
 
 ssize_t sys_read(int fd, void *buffer, size_t size)
@@ -151,9 +159,18 @@ int sys_change_owner(const char *path, uid_t uid, gid_t gid)
         return RESULT(lchown(path, uid, gid));
 }
 
-int sys_lock_file(int fd)
+int sys_lock_file(int fd, off_t at)
 {
-        return RESULT_UNINTERRUPTED(flock(fd, LOCK_EX | LOCK_NB));
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+
+        return RESULT(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+int sys_is_locked(int fd, off_t at)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+
+        return fcntl(fd, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type != F_UNLCK;
 }
 
 int sys_truncate(int fd, off_t size)
@@ -188,6 +205,11 @@ bool sys_is_terminal(int fd)
         return isatty(fd);
 }
 
+ssize_t sys_read_directory(int fd, void *entries, size_t size)
+{
+        return RESULT(getdents64(fd, entries, size));
+}
+
 int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
         return RESULT_UNINTERRUPTED(poll(fds, count, timeout_ms));
@@ -196,6 +218,11 @@ int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 int sys_socket(int domain, int type)
 {
         return RESULT(socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+int sys_netlink(int protocol)
+{
+        return RESULT(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
 }
 
 int sys_bind(int fd, const struct sockaddr *address, socklen_t size)
@@ -208,9 +235,9 @@ int sys_listen(int fd, int backlog)
         return RESULT(listen(fd, backlog));
 }
 
-int sys_accept(int fd)
+int sys_accept(int fd, struct sockaddr *ret_address, socklen_t *ret_size)
 {
-        return RESULT_UNINTERRUPTED(accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        return RESULT_UNINTERRUPTED(accept4(fd, ret_address, ret_size, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
 int sys_connect(int fd, const struct sockaddr *address, socklen_t size)

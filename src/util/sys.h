@@ -21,6 +21,8 @@ void sys_free(void *memory);
 
 /* Nanoseconds of the monotonic clock. */
 int64_t sys_now(void);
+/* Seconds since 1970, as the clock on the wall has them. */
+int64_t sys_wall_clock(void);
 
 ssize_t sys_read(int fd, void *buffer, size_t size);
 ssize_t sys_write(int fd, const void *bytes, size_t size);
@@ -39,19 +41,25 @@ int sys_make_directory(const char *path, mode_t mode);
 int sys_chmod_fd(int fd, mode_t mode);
 int sys_chmod_path(const char *path, mode_t mode);
 int sys_change_owner(const char *path, uid_t uid, gid_t gid);
-int sys_lock_file(int fd);
+/* Lock one byte of a file, for the open file and not the process; whether that of another one is locked, which takes
+ * nothing: 1, 0, or a negative errno. */
+int sys_lock_file(int fd, off_t at);
+int sys_is_locked(int fd, off_t at);
 int sys_truncate(int fd, off_t size);
 int sys_flags(int fd);
 int sys_set_flags(int fd, int flags);
 int sys_set_close_on_exec(int fd);
 int sys_is_close_on_exec(int fd);
 bool sys_is_terminal(int fd);
+/* Entries of a directory, each a struct dirent64; 0 at the end. */
+ssize_t sys_read_directory(int fd, void *entries, size_t size);
 int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 
 int sys_socket(int domain, int type);
+int sys_netlink(int protocol);
 int sys_bind(int fd, const struct sockaddr *address, socklen_t size);
 int sys_listen(int fd, int backlog);
-int sys_accept(int fd);
+int sys_accept(int fd, struct sockaddr *ret_address, socklen_t *ret_size);
 int sys_connect(int fd, const struct sockaddr *address, socklen_t size);
 int sys_shutdown(int fd, int how);
 int sys_get_socket_option(int fd, int name, void *value, socklen_t size);

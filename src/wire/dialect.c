@@ -61,6 +61,11 @@ static void set_dialect(struct wire *wire, const struct dialect *dialect)
                 wire->send_max = dialect->send_max;
 }
 
+const struct dialect *wire_dialect_at(size_t index)
+{
+        return index < sizeof dialects / sizeof *dialects ? dialects[index] : NULL;
+}
+
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error)
 {
         const char *root = options->root ? options->root : "StreamIpc";

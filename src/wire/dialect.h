@@ -121,6 +121,8 @@ const char *wire_directory_owner(const char *path);
 /* Those of a set of dialects that have a directory, and so a socket, of their own; 0 if none. -EINVAL if the set has one
  * that there is not. */
 int wire_apart(unsigned dialects);
+/* All of them, by an index from 0; NULL behind the last. */
+const struct dialect *wire_dialect_at(size_t index);
 
 /* Begin a conversation as the options say. 0, or -EINVAL with a sentence. */
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error);

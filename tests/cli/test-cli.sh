@@ -89,6 +89,8 @@ usage() {
                 'ferry listen --echo --reply x unix:x' 'ferry listen --exec a --reply x unix:x' \
                 'ferry call no.where t' 'ferry call http://x t' 'ferry call unix: t' 'ferry call stdio:x t' \
                 'ferry call :: t' 'ferry call exec: t' 'ferry call fd: t' 'ferry call fd:x t' 'ferry call fd:, t' 'ferry call fd:-1 t' \
+                'ferry list x' 'ferry list --timeout 1' 'ferry wait' 'ferry wait a b' 'ferry wait --json a' 'ferry wait no.where' \
+                'ferry wait stdio:' 'ferry wait exec:true' 'ferry wait --dialect klingon a' 'ferry wait --timeout soon a' \
                 'ferry call file: t' 'ferry call file:, t' 'ferry call tcp: t' 'ferry call tcp:127.0.0.1 t' 'ferry call tcp:127.0.0.1:x t' \
                 'ferry call tcp:127.0.0.1:65536 t' 'ferry call tcp:::1:80 t' 'ferry notify tcp:example.com:80 t' 'ferry listen tcp:80' \
                 'ferry call --public tcp:127.0.0.1:80 t' 'ferry listen no.where' 'ferry notify no.where t' 'ferry call unix:'"$(printf %0200d 0)"' t'; do
@@ -1057,6 +1059,79 @@ permissions() {
         ended 'but he may call a child' 0 hello
 }
 
+## Finding services ------------------------------------------------------------------------------------
+
+# The last output, with what is different each time replaced.
+plainly() {
+        sed -E 's/"since":[0-9]+/"since":SINCE/; s/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{4}/SINCE/' out
+}
+
+finding() {
+        local listener other began user
+
+        export FERRY_DIR=$PWD/names
+        user=$(id -un)
+        run ferry list
+        ended 'nobody is there' 0 ''
+        run ferry list --json
+        ended 'nobody is there, in JSON' 0 ''
+
+        # Waiting ends when it can be called.
+        start ferry wait echo
+        other=$job
+        start ferry listen echo --echo
+        listener=$job
+        await "$other"
+        ended 'a service was waited for' 0 ''
+        says_exactly 'a service was waited for' ''
+        run ferry call --wait 0 echo ping hello
+        ended 'and can be called' 0 hello
+        run ferry wait echo --timeout 0
+        ended 'who is there is not waited for' 0 ''
+        run ferry wait --dialect stream-ipc "unix:$FERRY_DIR/echo.sock"
+        ended 'a path is waited for' 0 ''
+
+        run ferry list
+        is 'the table' "$(plainly | tr -s ' ')" $'name pid uid dialects since busy address\n'"echo $listener $user ferry,stream-ipc SINCE no unix:$FERRY_DIR/echo.sock"
+        check 'its columns stand below each other' awk 'NR == 1 { at = index($0, "address") }
+                                                         END { exit index($0, "unix:") != at }' out
+        began=$(sed -n 2p out | tr -s ' ' | cut -d ' ' -f 5)
+        check 'the time can be read' test "$(($(date +%s) - $(date -d "$began" +%s)))" -lt 60
+        run ferry list --json
+        is 'in JSON' "$(plainly)" '{"name":"echo","address":"unix:'"$FERRY_DIR"'/echo.sock","pid":'"$listener"',"uid":'"$(id -u)"',"dialects":["ferry","stream-ipc"],"since":SINCE,"busy":false}'
+
+        kill -STOP "$listener"
+        run ferry list
+        is 'who does not answer' "$(sed -n 2p out | tr -s ' ' | cut -d ' ' -f 6)" yes
+        within 'who does not answer' 200 10000
+        kill -CONT "$listener"
+        kill -KILL "$listener"
+        await "$listener"
+        ended 'the handlers have heard of the call only' 137 $'hello\n'
+        run ferry list
+        ended 'a killed service is not listed' 0 ''
+
+        local before
+        before=$(cpu_ms)
+        run ferry wait echo --timeout 0.3
+        ended 'what a killed service has left is waited for' 124 ''
+        says_exactly 'what a killed service has left is waited for' $'ferry: nobody listens at echo yet, after 0.3 s\n'
+        within 'what a killed service has left is waited for' 300 10000
+        check 'waiting burns no processor time' test $(($(cpu_ms) - before)) -lt 200
+        chmod 755 names
+        run ferry wait echo
+        ended 'a directory that is not safe' 4 ''
+        says 'a directory that is not safe' 'not safe'
+        chmod 700 names
+
+        start ferry wait unix:nobody.sock
+        soon handles_signals "$job"
+        kill -TERM "$job"
+        await "$job"
+        ended 'waiting is ended by a signal' 143 ''
+        unset FERRY_DIR
+}
+
 example() {
         run ferry listen "exec:$build/examples/background-worker"
         ended 'the monitor of the example' 0 "$(for i in {1..5}; do
@@ -1067,7 +1142,7 @@ example() {
 
 # FERRY_TEST names those to be run, separated by commas.
 all=promises,usage,options_anywhere,bodies,answers,cancelled,json_lines,listeners,monitors,drain_TERM,drain_INT
-all+=,end_TERM,end_INT,stuck,outputs,files,fds,convert,waiting,debugging,ports,permissions,example
+all+=,end_TERM,end_INT,stuck,outputs,files,fds,convert,waiting,finding,debugging,ports,permissions,example
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,15 +67,18 @@ static const struct {
         { DOOR_chmod_fd, { EIO, EPERM, EROFS } },
         { DOOR_chmod_path, { EACCES, ENOENT, EPERM, EROFS, EIO, ELOOP, ENOMEM, ENOTDIR } },
         { DOOR_change_owner, { EPERM, ENOENT, EROFS, EACCES, EIO, ELOOP, ENOMEM, ENOTDIR } },
-        { DOOR_lock_file, { EAGAIN, ENOLCK, EINTR } },
+        { DOOR_lock_file, { EAGAIN, ENOLCK } },
+        { DOOR_is_locked, { EINVAL } },
         { DOOR_truncate, { EFBIG, EIO, EPERM } },
         { DOOR_flags, { EBADF } },
         { DOOR_set_flags, { EBADF, EPERM } },
         { DOOR_set_close_on_exec, { EBADF } },
         { DOOR_is_close_on_exec, { EBADF } },
+        { DOOR_read_directory, { ENOENT, EIO } },
         { DOOR_poll, { ENOMEM, EINVAL } },
         { DOOR_socket, { EACCES, EAFNOSUPPORT, EMFILE, ENFILE, ENOBUFS, ENOMEM } },
         { DOOR_bind, { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENOENT, ENOMEM, EROFS, ELOOP, ENOTDIR } },
+        { DOOR_netlink, { EACCES, EAFNOSUPPORT, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT } },
         { DOOR_listen, { EADDRINUSE } },
         { DOOR_accept, { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO, ETIMEDOUT } },
         { DOOR_connect, { EACCES, EADDRNOTAVAIL, EAGAIN, ECONNREFUSED, ENETUNREACH, ENOENT, EPERM, EPROTOTYPE, ELOOP,
@@ -342,11 +346,14 @@ static ssize_t limit(enum door_call call, int fd, size_t size)
 {
         const struct fault *fault = &run->fault;
         size_t before = door_counts.moved;
+        socklen_t domain_size = sizeof(int);
         struct stat stat;
+        int domain;
 
         (void)call;
-        /* An eventfd takes eight bytes or none. */
-        if (fstat(fd, &stat) < 0 || (stat.st_mode & S_IFMT) == 0)
+        /* An eventfd takes eight bytes or none; what the kernel says comes whole. */
+        if (fstat(fd, &stat) < 0 || (stat.st_mode & S_IFMT) == 0 ||
+            (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_size) == 0 && domain == AF_NETLINK))
                 return (ssize_t)size;
         if (fault->kind == FAULT_EACH && size > fault->nth) {
                 run->is_met = true;

@@ -453,6 +453,98 @@ static void ports_awaited(void)
                 close(held[i]);
 }
 
+static int bind_plain(const char *path, bool is_listening)
+{
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        strncpy(name.sun_path, path, sizeof name.sun_path - 1);
+        if (fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0 || (is_listening && listen(fd, 4) < 0))
+                fault_flaw("%s: %m", path);
+        return fd;
+}
+
+static void begin_names(void)
+{
+        setenv("FERRY_DIR", fault_path("names"), 1);
+        setenv("TMPDIR", fault_path("."), 1);
+        mkdir(fault_path("names"), 0700);
+        door_path = public_path;
+}
+
+static void end_names(void)
+{
+        static const char *const files[] = { "name.sock", "name.sock.lock", "plain.sock", "stale.sock" };
+
+        for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+                unlink(fault_path("names/%s", files[i]));
+        fault_check(rmdir(fault_path("names")) == 0);
+        door_path = NULL;
+        unsetenv("FERRY_DIR");
+        unsetenv("TMPDIR");
+}
+
+/* The living are listed, also one that knows nothing of ferry; a stale one is not. */
+static void listed(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_service *service;
+        ferry_value *list;
+        int fd, code;
+
+        begin_names();
+        fd = bind_plain(fault_path("names/plain.sock"), true);
+        close(bind_plain(fault_path("names/stale.sock"), true));
+        service = ferry_service_open(loop, "name", NULL);
+        code = ferry_service_status(service);
+        fault_answer(FAULT_MEET, "listen", code, 1, ferry_service_error(service));
+        list = ferry_service_list(loop);
+        /* ENOBUFS is how the kernel's own word for it may be. */
+        fault_check(list || fault_is_memory() || fault_error() == ENOBUFS || !loop);
+        fault_check(ferry_value_count(list) <= 2);
+        fault_want(ferry_value_unpack(list, "[{name: 'name', dialects: ['ferry', 'stream-ipc'], busy: false},"
+                                            " {name: 'plain', pid: null, busy: false}]") == 0);
+        ferry_value_unref(list);
+        code = ferry_service_status(service);
+        fault_answer(FAULT_MEET, "status", code, 1, ferry_service_error(service));
+        ferry_loop_free(loop);
+        close(fd);
+        end_names();
+}
+
+static int listen_by_name(ferry_loop *loop, void *userdata)
+{
+        *(ferry_service **)userdata = ferry_service_open(loop, "name", NULL);
+        return 0;
+}
+
+/* For a service that comes later, one that knows nothing of ferry, one of whom there is a socket only, and nobody. */
+static void waited(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_service *service = NULL;
+        int fd, code;
+
+        begin_names();
+        ferry_loop_after(loop, 300, listen_by_name, &service);
+        code = ferry_service_wait(loop, "name", FERRY_DIALECT_AUTO, 1000);
+        fault_answer(FAULT_MEET, "wait", code, 1, NULL);
+        fault_want(code == 1 && ferry_service_status(service) == 1);
+        fd = bind_plain(fault_path("names/plain.sock"), true);
+        code = ferry_service_wait(loop, "plain", FERRY_DIALECT_AUTO, 50);
+        fault_answer(FAULT_MEET, "wait", code, 1, NULL);
+        fault_want(code == 1);
+        close(fd);
+        code = ferry_service_wait(loop, "plain", FERRY_DIALECT_AUTO, 1000);
+        fault_answer(FAULT_MEET, "wait", code, 0, NULL);
+        fault_check(code != 1);
+        code = ferry_service_wait(loop, "nobody", FERRY_DIALECT_AUTO, 0);
+        fault_answer(FAULT_MEET, "wait", code, 0, NULL);
+        fault_check(code != 1);
+        ferry_loop_free(loop);
+        end_names();
+}
+
 const struct scenario service_scenarios[] = {
         { .name = "clients", .run = clients },
         { .name = "group", .run = group },
@@ -468,5 +560,7 @@ const struct scenario service_scenarios[] = {
         { .name = "ports-awaited", .run = ports_awaited },
         { .name = "named", .run = named },
         { .name = "named-for-all", .run = named_for_all },
+        { .name = "list", .run = listed },
+        { .name = "wait", .run = waited },
         { .name = NULL },
 };

@@ -1,0 +1,30 @@
+/* Trying again what has failed because of what stands at a path, or does not yet. */
+#pragma once
+
+#include "loop/watch.h"
+
+/* What there is to hope for. */
+enum retry_hope {
+        RETRY_CHANGE,           /* nothing is there: only a change is a reason to try again */
+        RETRY_SELDOM,           /* something is there, which may come to life without a change */
+        RETRY_SOON,             /* it lives, and is busy */
+};
+
+struct retry {
+        struct loop_timer timer;
+        struct watch watch;
+        const char *paths[2];   /* the holder's, who may change what they say before each try; the second may be NULL */
+        void (*fn)(struct retry *retry);
+        int64_t changed;        /* when something changed there, or might have */
+        int64_t pause_ns;
+};
+
+/* @fn is to try again. Nothing is begun yet, and the first try is the caller's own. */
+void retry_init(struct retry *retry, ferry_loop *loop, const char *path, const char *other_path,
+                void (*fn)(struct retry *retry));
+
+/* It was tried in vain: call @fn when it is worth another try, but at @deadline at the latest. False if that is over, and
+ * nothing is called any more. */
+bool retry_later(struct retry *retry, enum retry_hope hope, int64_t deadline);
+
+void retry_stop(struct retry *retry);
