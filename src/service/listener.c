@@ -36,6 +36,9 @@ static int clear_stale(const struct listener *listener, struct error *error)
                 return code;
         if (!S_ISSOCK(stat.st_mode))
                 return error_set(error, -EADDRINUSE, "%s is there, and is no socket", listener->path.sun_path);
+        if (stat.st_uid != sys_uid())
+                return error_set(error, -EADDRINUSE, "%s is there, and belongs to user %u", listener->path.sun_path,
+                                 (unsigned)stat.st_uid);
         fd = sys_socket(AF_UNIX, SOCK_STREAM);
         if (fd < 0)
                 return fd;
@@ -72,7 +75,8 @@ static int bind_and_listen(struct listener *listener, const ferry_service_option
         listener->is_bound = !code;
         if (!code && options->group)
                 code = set_group(listener, options->group, error);
-        if (!code && (mode & 0777) != (mode & 0700))
+        /* What binding has left of it after the umask. */
+        if (!code)
                 code = sys_chmod_path(listener->path.sun_path, mode & 0777);
         if (!code)
                 code = sys_listen(listener->fd, BACKLOG);
@@ -237,22 +241,23 @@ int listener_open(struct listener *listener, const char *address, const ferry_se
 
 void listener_close(struct listener *listener)
 {
-        bool is_foreign = loop_is_foreign(listener->loop);
+        bool is_foreign = loop_is_foreign(listener->loop), is_ours;
         char lock[LOCK_PATH_MAX];
 
         loop_timer_stop(listener->loop, &listener->rest);
+        /* Somebody may have cleared the place, and another may listen there now. */
+        is_ours = !is_foreign && listener->lock >= 0 && lock_is_named(listener->lock, listener->path.sun_path) > 0;
         if (listener->fd >= 0) {
                 if (!is_foreign)
                         loop_source_set(&listener->source, 0);
-                if (!is_foreign && listener->is_bound)
+                if (is_ours && listener->is_bound)
                         sys_unlink(listener->path.sun_path);
                 sys_close(listener->fd);
         }
-        if (listener->lock >= 0) {
-                if (!is_foreign)
-                        sys_unlink(lock_path(listener->path.sun_path, lock));
+        if (is_ours)
+                sys_unlink(lock_path(listener->path.sun_path, lock));
+        if (listener->lock >= 0)
                 sys_close(listener->lock);
-        }
         listener->fd = listener->lock = listener->source.fd = -1;
 }
 

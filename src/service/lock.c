@@ -1,6 +1,7 @@
-/* Lock files. The first byte is locked as long as the owner lives, the second one from when it listens, and has said in
- * the file who it is: so what is read while that is locked is the owner's, and whole, never what a dead one has left. The
- * locks belong to the open file, so they go when the last process that has it is gone. */
+/* Lock files. As many bytes are locked as the pid of the owner says, as long as it lives: so whoever finds them locked
+ * knows at any moment who has them. One more byte is locked from when the owner listens, and has said in the file who it
+ * is: so what is read while that is locked is the owner's, and whole, never what a dead one has left. The locks belong to
+ * the open file, so they go when the last process that has it is gone. */
 #include "service/lock.h"
 
 #include "util/sys.h"
@@ -13,8 +14,9 @@
 #include <string.h>
 
 enum {
-        LIVES_AT = 0,
-        LISTENS_AT = 1,
+        LISTENS_AT = 0,
+        LIVES_AT = 2,           /* the kernel makes one lock of two that touch */
+        PID_LIMIT = 1 << 22,    /* Linux has no larger ones */
         TEXT_MAX = 256,
 };
 
@@ -51,47 +53,82 @@ static void read_text(int lock, char text[TEXT_MAX])
         text[size] = '\0';
 }
 
-static int in_use(int lock, const char *path, struct error *error)
+/* What stands there may be anybody's: it is opened without following or waiting, and must be a file of ours that has
+ * nothing in it but what is written below. What is written goes behind what there is, so reading it here harms nothing. */
+static int open_lock(const char *name, struct error *error)
 {
-        char text[TEXT_MAX];
+        char first = '0';       /* its owner may be about to write it */
+        struct stat stat;
+        int lock = sys_open(name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600), code;
 
-        read_text(lock, text);
-        return error_set(error, -EADDRINUSE, "%s is in use, by pid %d", path, (int)strtol(text, NULL, 10));
+        if (lock == -ELOOP || lock == -EISDIR || lock == -ENXIO)
+                return error_set(error, -EADDRINUSE, "%s is there, and is no lock", name);
+        if (lock < 0)
+                return error_set(error, lock, "the lock %s cannot be opened: %s", name, error_describe(lock));
+        code = sys_stat_fd(lock, &stat);
+        if (code < 0)
+                error_set(error, code, "the lock %s cannot be looked at: %s", name, error_describe(code));
+        else if (S_ISREG(stat.st_mode) && stat.st_uid != sys_uid())
+                code = error_set(error, -EACCES, "the lock %s belongs to user %u", name, (unsigned)stat.st_uid);
+        else if (!S_ISREG(stat.st_mode) || sys_read(lock, &first, 1) < 0 || first < '0' || first > '9')
+                code = error_set(error, -EADDRINUSE, "%s is there, and is no lock", name);
+        if (code < 0)
+                sys_close(lock);
+        return code < 0 ? code : lock;
+}
+
+int lock_is_named(int lock, const char *path)
+{
+        char name[LOCK_PATH_MAX];
+        struct stat opened, named;
+        int code = sys_stat_fd(lock, &opened);
+
+        if (!code)
+                code = sys_stat_path(lock_path(path, name), &named);
+        if (code)
+                return code == -ENOENT ? 0 : code;
+        return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+/* Somebody has it: -EADDRINUSE, or 0 if that was over when we asked. */
+static int describe_owner(int lock, const char *path, struct error *error)
+{
+        pid_t pid;
+        off_t size = sys_is_locked(lock, LIVES_AT, &pid);
+
+        if (size <= 0)
+                return (int)size;
+        if (pid < 0 && size <= PID_LIMIT)
+                pid = (pid_t)size;
+        if (pid < 0)
+                return error_set(error, -EADDRINUSE, "%s is in use, by a program that is not ferry", path);
+        return error_set(error, -EADDRINUSE, "%s is in use, by pid %d", path, (int)pid);
 }
 
 /* It is taken only if it still has its name then: its last owner may have removed it in between. */
 int lock_take(const char *path, struct error *error)
 {
         char name[LOCK_PATH_MAX], text[TEXT_MAX];
-        struct stat opened, named;
         int code;
 
         lock_path(path, name);
         for (;;) {
-                int lock = sys_open(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+                int lock = open_lock(name, error);
 
                 if (lock < 0)
-                        return error_set(error, lock, "the lock %s cannot be opened: %s", name, error_describe(lock));
-                code = sys_lock_file(lock, LIVES_AT);
-                if (code < 0) {
-                        code = code == -EAGAIN ? in_use(lock, path, error) :
-                                                 error_set(error, code, "the lock %s cannot be taken: %s", name,
-                                                           error_describe(code));
-                        sys_close(lock);
-                        return code;
-                }
-                code = sys_stat_fd(lock, &opened);
-                if (!code)
-                        code = sys_stat_path(name, &named);
-                if (!code && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
+                        return lock;
+                code = sys_lock_file(lock, LIVES_AT, sys_pid());
+                if (code == -EAGAIN)
+                        code = describe_owner(lock, path, error);
+                else if (!code && (code = lock_is_named(lock, path)) > 0) {
                         snprintf(text, sizeof text, "%d\n", (int)sys_pid());
                         sys_truncate(lock, 0);
                         write_text(lock, text);
                         return lock;
                 }
                 sys_close(lock);
-                if (code && code != -ENOENT)
-                        return error_set(error, code, "the lock %s cannot be looked at: %s", name, error_describe(code));
+                if (code < 0)
+                        return error_set(error, code, "the lock %s cannot be taken: %s", name, error_describe(code));
         }
 }
 
@@ -106,7 +143,7 @@ void lock_publish(int lock, unsigned dialects)
                         used += (size_t)snprintf(text + used, sizeof text - used, " %s", dialect->name);
         snprintf(text + used, sizeof text - used, "\n");
         if (write_text(lock, text))
-                sys_lock_file(lock, LISTENS_AT);
+                sys_lock_file(lock, LISTENS_AT, 1);
         /* Who waits for us watches the directory, in which neither listening nor a lock changes anything. */
         sys_chmod_fd(lock, 0600);
 }
@@ -140,6 +177,7 @@ int lock_read(const char *path, struct lock_record *ret_record)
 {
         char name[LOCK_PATH_MAX], text[TEXT_MAX];
         struct stat stat;
+        pid_t pid;
         int lock = sys_open(lock_path(path, name), O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0), code;
 
         if (lock < 0)
@@ -148,7 +186,7 @@ int lock_read(const char *path, struct lock_record *ret_record)
         if (!code && !S_ISREG(stat.st_mode))
                 code = -ENOENT;
         if (!code)
-                code = sys_is_locked(lock, LISTENS_AT);
+                code = sys_is_locked(lock, LISTENS_AT, &pid) > 0;
         if (code == 1) {
                 read_text(lock, text);
                 code = parse(text, ret_record);

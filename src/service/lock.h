@@ -24,6 +24,9 @@ const char *lock_path(const char *path, char lock_path[LOCK_PATH_MAX]);
  * negative errno. */
 int lock_take(const char *path, struct error *error);
 
+/* Whether it is still the one that has the name: 1, 0, or a negative errno. */
+int lock_is_named(int lock, const char *path);
+
 /* The owner listens: let all know. */
 void lock_publish(int lock, unsigned dialects);
 

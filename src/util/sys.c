@@ -159,18 +159,22 @@ int sys_change_owner(const char *path, uid_t uid, gid_t gid)
         return RESULT(lchown(path, uid, gid));
 }
 
-int sys_lock_file(int fd, off_t at)
+int sys_lock_file(int fd, off_t at, off_t size)
 {
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = size };
 
         return RESULT(fcntl(fd, F_OFD_SETLK, &lock));
 }
 
-int sys_is_locked(int fd, off_t at)
+off_t sys_is_locked(int fd, off_t at, pid_t *ret_pid)
 {
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
 
-        return fcntl(fd, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type != F_UNLCK;
+        if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+                return -errno;
+        *ret_pid = lock.l_pid;
+        /* 0 is to the end of the file, wherever that may come to be. */
+        return lock.l_type == F_UNLCK ? 0 : lock.l_len ? lock.l_len : INT64_MAX;
 }
 
 int sys_truncate(int fd, off_t size)

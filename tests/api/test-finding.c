@@ -420,8 +420,8 @@ static int hold_lock(const char *path, const char *text, size_t size)
 
         put_file(path, text, size);
         fd = open(path, O_RDWR | O_CLOEXEC);
-        ck_assert_int_eq(sys_lock_file(fd, 0), 0);
-        ck_assert_int_eq(sys_lock_file(fd, 1), 0);
+        ck_assert_int_eq(sys_lock_file(fd, 0, 1), 0);
+        ck_assert_int_eq(sys_lock_file(fd, 2, getpid()), 0);
         return fd;
 }
 
@@ -752,7 +752,7 @@ START_TEST(nobody_comes_and_nothing_is_polled)
         if (strcmp(name, "held") == 0) {
                 put_file(path_of(&place, file), "1\n1 ferry\n", 10);
                 lock = open(path_of(&place, file), O_RDWR | O_CLOEXEC);
-                ck_assert_int_eq(sys_lock_file(lock, 0), 0);
+                ck_assert_int_eq(sys_lock_file(lock, 2, getpid()), 0);
         }
         door_reset();
         door_stop_clock(0);
