@@ -206,7 +206,9 @@ void dispatch(ferry_session *session, ferry_message *message)
         enum verdict verdict;
 
         verdict = offer(session, &session->handlers, message, NOBODY);
-        if (verdict != TAKEN && !session->is_freed && session->service_handlers)
+        /* A service hears of the end of those of whose beginning it has heard. */
+        if (verdict != TAKEN && !session->is_freed && session->service_handlers &&
+            (kind != FERRY_KIND_CLOSED || session->has_told_opened))
                 verdict = offer(session, &session->service_handlers->list, message, verdict);
         if (session->is_freed) {
                 ferry_message_unref(message);
