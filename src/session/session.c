@@ -245,6 +245,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         list_init(&session->next);
         list_init(&session->handlers);
         list_init(&session->service_link);
+        list_init(&session->crowd_link);
         map_init(&session->calls_by_id);
         map_init(&session->requests_by_id);
         session->close_timer.fn = session_close_is_late;
@@ -450,6 +451,7 @@ void session_free(ferry_session *session)
                 session->loop->live--;
         list_remove(&session->member.link);
         list_remove(&session->service_link);
+        list_remove(&session->crowd_link);
         if (session->work.link.next)
                 list_remove(&session->work.link);
         loop_timer_stop(session->loop, &session->close_timer);
