@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *address(void)
@@ -222,6 +223,30 @@ static void crowded(void)
         close_service(loop, service);
 }
 
+/* A forked child lets go of a service and its clients; the parent goes on. */
+static void left_to_a_child(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service;
+        ferry_session *client;
+        pid_t child;
+        int status;
+
+        open_service(loop, NULL, &guests, &service, 0);
+        client = ferry_session_open(loop, address(), NULL);
+        ask(client, 0);
+        child = fork();
+        if (child == 0) {
+                ferry_loop_free(loop);
+                _exit(0);
+        }
+        if (waitpid(child, &status, 0) != child || status != 0)
+                fault_flaw("the forked child: %x", (unsigned)status);
+        ask(client, 0);
+        close_service(loop, service);
+}
+
 static void idle(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -378,6 +403,7 @@ const struct scenario service_scenarios[] = {
         { .name = "stale", .run = stale },
         { .name = "in-use", .run = in_use },
         { .name = "crowded", .run = crowded },
+        { .name = "left-to-a-child", .run = left_to_a_child },
         { .name = "idle", .run = idle, .is_whole = true },
         { .name = "rested", .run = rested, .is_whole = true },
         { .name = "awaited", .run = awaited },
