@@ -42,7 +42,8 @@ static bool is_live(const ferry_session *session)
 /* Bring up to date what follows from the state: what the stream should tell, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
-        size_t held = session->held + buffer_size(&session->out);
+        /* What can never be sent does not wait for anything. */
+        size_t held = session->held + (session->is_output_broken ? 0 : buffer_size(&session->out));
         bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
         bool is_reading = session->state == SESSION_OPEN && held <= session->queue_max && !session->is_behind;
 
