@@ -51,22 +51,6 @@ static ferry_service *open_noted(struct place *place, const ferry_service_option
         return service;
 }
 
-/* Whether an answer to a request of make_request() has come, of that kind. */
-static bool has_answer(int fd, int kind)
-{
-        unsigned char bytes[4096];
-        int got = receive_raw(fd, bytes, sizeof bytes);
-        size_t size;
-
-        /* The hello, if there is one, then the reply: its kind stands behind the header. */
-        for (int at = 0; got > 0 && at + 10 < got; at += 8 + (int)size) {
-                size = (size_t)bytes[at + 6] << 8 | bytes[at + 7];
-                if (bytes[at + 9] == kind)
-                        return true;
-        }
-        return false;
-}
-
 /* The limit -------------------------------------------------------------------------------------------- */
 
 /* Frames that have come but were not read: before one is sent away they are. */

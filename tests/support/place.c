@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -129,6 +130,21 @@ bool has_ended_raw(int fd)
         return got != -EAGAIN;
 }
 
+bool has_answer(int fd, int kind)
+{
+        unsigned char bytes[4096];
+        int got = receive_raw(fd, bytes, sizeof bytes);
+        size_t size;
+
+        /* The hello, if there is one, then the reply: its kind stands behind the header. */
+        for (int at = 0; got > 0 && at + 10 < got; at += 8 + (int)size) {
+                size = (size_t)bytes[at + 6] << 8 | bytes[at + 7];
+                if (bytes[at + 9] == kind)
+                        return true;
+        }
+        return false;
+}
+
 bool can_become(void)
 {
         if (geteuid() == 0)
@@ -143,4 +159,14 @@ void become(uid_t uid)
         ck_assert_int_eq(seteuid(0), 0);
         ck_assert_int_eq(setegid(uid), 0);
         ck_assert_int_eq(seteuid(uid), 0);
+}
+
+size_t allow_descriptors(size_t count)
+{
+        struct rlimit limit;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = limit.rlim_max;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        return limit.rlim_max < count ? (size_t)limit.rlim_max : count;
 }

@@ -39,6 +39,8 @@ size_t make_request(unsigned char frame[264], int id, const char *text);
 void send_raw(int fd, const void *bytes, size_t size);
 /* What has come, up to @size bytes: how much; 0 at the end, -EAGAIN if there is nothing. */
 int receive_raw(int fd, void *bytes, size_t size);
+/* Whether an answer to make_request() has come, of that kind (RAW_RESPONSE, …). */
+bool has_answer(int fd, int kind);
 /* Whether it was closed by the other side, after what is read here. */
 bool has_ended_raw(int fd);
 
@@ -47,3 +49,6 @@ bool has_ended_raw(int fd);
 bool can_become(void);
 void become(uid_t uid);
 enum { STRANGER = 65534, OTHER_STRANGER = 65533 };
+
+/* Have as many descriptors as can be had; how many of @count that are. */
+size_t allow_descriptors(size_t count);
