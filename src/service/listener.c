@@ -11,11 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
+        LIVES_AT = 1,           /* the bytes of the lock file that its owner locks begin there */
+        PID_LIMIT = 1 << 22,    /* Linux has no larger ones */
         BACKLOG = 128,
         ACCEPTS_PER_ROUND = 16,
         REST_NS = 100000000,    /* of one that has no descriptors left; others may let go of some, too … */
@@ -24,42 +25,77 @@ enum {
 
 /* The lock --------------------------------------------------------------------------------------------- */
 
-/* Who holds the lock has written its pid there. */
-static int read_owner(int lock)
+/* What stands there may be anybody's: it is opened without following or waiting, and must be a file of ours that has
+ * nothing in it but what is written below. */
+static int open_lock(const char *path, struct error *error)
 {
-        char text[16] = "";
-        ssize_t size = sys_read(lock, text, sizeof text - 1);
+        char first = '0';
+        struct stat stat;
+        int lock = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600), code;
 
-        return size > 0 ? (int)strtol(text, NULL, 10) : 0;
+        if (lock == -ELOOP || lock == -EISDIR || lock == -ENXIO)
+                return error_set(error, -EADDRINUSE, "%s is there, and is no lock", path);
+        if (lock < 0)
+                return error_set(error, lock, "the lock %s cannot be opened: %s", path, error_describe(lock));
+        code = sys_stat_fd(lock, &stat);
+        if (code < 0)
+                error_set(error, code, "the lock %s cannot be looked at: %s", path, error_describe(code));
+        else if (S_ISREG(stat.st_mode) && stat.st_uid != sys_uid())
+                code = error_set(error, -EACCES, "the lock %s belongs to user %u", path, (unsigned)stat.st_uid);
+        else if (!S_ISREG(stat.st_mode) || (stat.st_size > 0 && sys_read(lock, &first, 1) < 1) || first < '0' || first > '9')
+                code = error_set(error, -EADDRINUSE, "%s is there, and is no lock", path);
+        if (code < 0)
+                sys_close(lock);
+        return code < 0 ? code : lock;
+}
+
+/* Whether it is the one that has that name. */
+static int is_named(int lock, const char *path)
+{
+        struct stat opened, named;
+        int code = sys_stat_fd(lock, &opened);
+
+        if (!code)
+                code = sys_stat_path(path, &named);
+        if (code)
+                return code == -ENOENT ? 0 : code;
+        return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+/* Somebody has it: -EADDRINUSE, or 0 if that was over when we asked. */
+static int describe_owner(const struct listener *listener, int lock, struct error *error)
+{
+        pid_t pid;
+        off_t size = sys_is_locked(lock, LIVES_AT, &pid);
+
+        if (size <= 0)
+                return (int)size;
+        if (pid < 0 && size <= PID_LIMIT)
+                pid = (pid_t)size;
+        if (pid < 0)
+                return error_set(error, -EADDRINUSE, "%s is in use, by a program that is not ferry",
+                                 listener->path.sun_path);
+        return error_set(error, -EADDRINUSE, "%s is in use, by pid %d", listener->path.sun_path, (int)pid);
 }
 
 /* Take the lock file beside the socket. It is taken only if it still has its name then: its last owner may have
- * removed it in between. */
+ * removed it in between. As many bytes are locked as the pid says, so it is known who has it from the moment on that he
+ * has it; what is written is for people. */
 static int take_lock(struct listener *listener, struct error *error)
 {
         char path[sizeof listener->path.sun_path + 8], text[16];
-        struct stat opened, named;
-        int code, owner;
+        int code;
 
         snprintf(path, sizeof path, "%s.lock", listener->path.sun_path);
         for (;;) {
-                int lock = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+                int lock = open_lock(path, error);
 
                 if (lock < 0)
-                        return error_set(error, lock, "the lock %s cannot be opened: %s", path, error_describe(lock));
-                code = sys_lock_file(lock);
-                if (code < 0) {
-                        owner = read_owner(lock);
-                        sys_close(lock);
-                        if (code != -EAGAIN)
-                                return error_set(error, code, "the lock %s cannot be taken: %s", path,
-                                                 error_describe(code));
-                        return error_set(error, -EADDRINUSE, "%s is in use, by pid %d", listener->path.sun_path, owner);
-                }
-                code = sys_stat_fd(lock, &opened);
-                if (!code)
-                        code = sys_stat_path(path, &named);
-                if (!code && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
+                        return lock;
+                code = sys_lock_file(lock, LIVES_AT, sys_pid());
+                if (code == -EAGAIN)
+                        code = describe_owner(listener, lock, error);
+                else if (!code && (code = is_named(lock, path)) > 0) {
                         snprintf(text, sizeof text, "%d\n", (int)sys_pid());
                         sys_truncate(lock, 0);
                         sys_write(lock, text, strlen(text));
@@ -67,8 +103,8 @@ static int take_lock(struct listener *listener, struct error *error)
                         return 0;
                 }
                 sys_close(lock);
-                if (code && code != -ENOENT)
-                        return error_set(error, code, "the lock %s cannot be looked at: %s", path, error_describe(code));
+                if (code < 0)
+                        return error_set(error, code, "the lock %s cannot be taken: %s", path, error_describe(code));
         }
 }
 
@@ -86,6 +122,9 @@ static int clear_stale(const struct listener *listener, struct error *error)
                 return code;
         if (!S_ISSOCK(stat.st_mode))
                 return error_set(error, -EADDRINUSE, "%s is there, and is no socket", listener->path.sun_path);
+        if (stat.st_uid != sys_uid())
+                return error_set(error, -EADDRINUSE, "%s is there, and belongs to user %u", listener->path.sun_path,
+                                 (unsigned)stat.st_uid);
         fd = sys_socket(AF_UNIX, SOCK_STREAM);
         if (fd < 0)
                 return fd;
@@ -251,23 +290,24 @@ int listener_open(struct listener *listener, const char *address, const ferry_se
 
 void listener_close(struct listener *listener)
 {
-        bool is_foreign = loop_is_foreign(listener->loop);
+        bool is_foreign = loop_is_foreign(listener->loop), is_ours;
         char lock_path[sizeof listener->path.sun_path + 8];
 
         loop_timer_stop(listener->loop, &listener->rest);
+        snprintf(lock_path, sizeof lock_path, "%s.lock", listener->path.sun_path);
+        /* Somebody may have cleared the place, and another may listen there now. */
+        is_ours = !is_foreign && listener->lock >= 0 && is_named(listener->lock, lock_path) > 0;
         if (listener->fd >= 0) {
                 if (!is_foreign)
                         loop_source_set(&listener->source, 0);
-                if (!is_foreign && listener->is_bound)
+                if (is_ours && listener->is_bound)
                         sys_unlink(listener->path.sun_path);
                 sys_close(listener->fd);
         }
-        if (listener->lock >= 0) {
-                snprintf(lock_path, sizeof lock_path, "%s.lock", listener->path.sun_path);
-                if (!is_foreign)
-                        sys_unlink(lock_path);
+        if (is_ours)
+                sys_unlink(lock_path);
+        if (listener->lock >= 0)
                 sys_close(listener->lock);
-        }
         listener->fd = listener->lock = listener->source.fd = -1;
 }
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -149,9 +148,22 @@ int sys_change_owner(const char *path, uid_t uid, gid_t gid)
         return RESULT(lchown(path, uid, gid));
 }
 
-int sys_lock_file(int fd)
+int sys_lock_file(int fd, off_t at, off_t size)
 {
-        return RESULT_UNINTERRUPTED(flock(fd, LOCK_EX | LOCK_NB));
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = size };
+
+        return RESULT(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+off_t sys_is_locked(int fd, off_t at, pid_t *ret_pid)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+
+        if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+                return -errno;
+        *ret_pid = lock.l_pid;
+        /* 0 is to the end of the file, wherever that may come to be. */
+        return lock.l_type == F_UNLCK ? 0 : lock.l_len ? lock.l_len : INT64_MAX;
 }
 
 int sys_truncate(int fd, off_t size)

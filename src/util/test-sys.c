@@ -4,7 +4,6 @@
 #include "util/sys.h"
 
 #include <errno.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,7 +31,6 @@ INTERRUPTED(ssize_t, send, (int fd, const void *bytes, size_t size, int flags), 
 INTERRUPTED(int, poll, (struct pollfd *fds, nfds_t count, int timeout), (fds, count, timeout))
 INTERRUPTED(int, accept4, (int fd, struct sockaddr *address, socklen_t *size, int flags), (fd, address, size, flags))
 INTERRUPTED(int, connect, (int fd, const struct sockaddr *address, socklen_t size), (fd, address, size))
-INTERRUPTED(int, flock, (int fd, int operation), (fd, operation))
 INTERRUPTED(int, ftruncate64, (int fd, off_t size), (fd, size))
 INTERRUPTED(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options))
 INTERRUPTED(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout), (set, info, timeout))
@@ -57,7 +55,6 @@ START_TEST(what_is_interrupted_is_begun_again)
         expect("poll", sys_poll(NULL, 1, 0), EFAULT);
         expect("accept4", sys_accept(-1), EBADF);
         expect("connect", sys_connect(-1, NULL, 0), EBADF);
-        expect("flock", sys_lock_file(-1), EBADF);
         expect("ftruncate64", sys_truncate(-1, 0), EBADF);
         expect("waitid", sys_wait(-1, &info, WNOHANG), EINVAL);
         expect("sigtimedwait", sys_take_signal(SIGUSR1), EAGAIN);
