@@ -29,9 +29,9 @@ enum {
  * nothing in it but what is written below. */
 static int open_lock(const char *path, struct error *error)
 {
-        char first = '0';
+        char first = '0';       /* its owner may be about to write it */
         struct stat stat;
-        int lock = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600), code;
+        int lock = sys_open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600), code;
 
         if (lock == -ELOOP || lock == -EISDIR || lock == -ENXIO)
                 return error_set(error, -EADDRINUSE, "%s is there, and is no lock", path);
@@ -42,7 +42,7 @@ static int open_lock(const char *path, struct error *error)
                 error_set(error, code, "the lock %s cannot be looked at: %s", path, error_describe(code));
         else if (S_ISREG(stat.st_mode) && stat.st_uid != sys_uid())
                 code = error_set(error, -EACCES, "the lock %s belongs to user %u", path, (unsigned)stat.st_uid);
-        else if (!S_ISREG(stat.st_mode) || (stat.st_size > 0 && sys_read(lock, &first, 1) < 1) || first < '0' || first > '9')
+        else if (!S_ISREG(stat.st_mode) || sys_read(lock, &first, 1) < 0 || first < '0' || first > '9')
                 code = error_set(error, -EADDRINUSE, "%s is there, and is no lock", path);
         if (code < 0)
                 sys_close(lock);
