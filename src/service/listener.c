@@ -161,7 +161,8 @@ static int bind_and_listen(struct listener *listener, const ferry_service_option
         listener->is_bound = !code;
         if (!code && options->group)
                 code = set_group(listener, options->group, error);
-        if (!code && (mode & 0777) != (mode & 0700))
+        /* What binding has left of it after the umask. */
+        if (!code)
                 code = sys_chmod_path(listener->path.sun_path, mode & 0777);
         if (!code)
                 code = sys_listen(listener->fd, BACKLOG);
