@@ -225,6 +225,37 @@ START_TEST(the_refused_do_not_pile_up)
 }
 END_TEST
 
+/* Its service ends while one is still to be told. */
+START_TEST(the_refused_go_with_their_service)
+{
+        struct place place;
+        struct ends ends;
+        ferry_service *service;
+        ferry_session *first;
+        int silent;
+
+        door_stop_clock(0);
+        open_place(&place);
+        service = open_noted(&place, &(ferry_service_options){ .clients_max = 1 }, &ends);
+        first = ferry_session_open(place.loop, place.address, NULL);
+        require_echo(first);
+        silent = connect_raw(&place);
+        settle(&place);
+        ck_assert(!has_ended_raw(silent));
+        if (_i == 0)
+                ck_assert_ptr_null(ferry_service_free(service));
+        else if (_i == 1)
+                ck_assert_int_eq(ferry_service_close(service), 0);
+        else
+                place.loop = ferry_loop_free(place.loop);
+        ck_assert(has_ended_raw(silent));
+        if (place.loop)
+                ck_assert_int_eq(ferry_loop_run(place.loop, -1), 0);
+        close(silent);
+        close_place(&place);
+}
+END_TEST
+
 /* Closed meanwhile, by a handler of one whose frame was read to see whether he may be sent away. */
 static int close_service(ferry_session *session, const ferry_message *message, void *userdata)
 {
@@ -523,6 +554,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_request_for_which_there_is_no_room_is_refused, 2),
         SUITE_TEST(who_finds_no_room_is_told),
         SUITE_TEST(the_refused_do_not_pile_up),
+        SUITE_LOOP(the_refused_go_with_their_service, 3),
         SUITE_LOOP(a_handler_ends_it_while_room_is_made, 3),
         SUITE_TEST(others_come_while_room_is_made),
         SUITE_LOOP(opened_and_closed_come_in_pairs, 2),
