@@ -365,8 +365,8 @@ static int remaining(const ferry_loop *loop, int64_t deadline)
         return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* Wait for descriptors, and call those that have become ready. How many those are, or a negative errno; what was done is
- * added to @count. */
+/* Wait for descriptors, and call those that have become ready. How many those are, or a negative errno; what was done
+ * is added to @count. */
 static int run_sources(ferry_loop *loop, int timeout_ms, int *count)
 {
         struct batch batch;

@@ -1,5 +1,5 @@
-/* Clients by user, so that what one user does keeps no other out. Invariant: a crowd is there as long as it has members;
- * its silent ones stand in the order in which they came. Whether one has spoken meanwhile is not known here. */
+/* Clients by user, so that what one user does keeps no other out. Invariant: a crowd is there as long as it has
+ * members; its silent ones stand in the order in which they came. Whether one has spoken meanwhile is not known here. */
 #include "service/crowd.h"
 
 #include <errno.h>
