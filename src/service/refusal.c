@@ -1,6 +1,6 @@
 /* A client for whom there is no room is told so. Where several dialects are spoken it has to show its own first; so
- * what it asks for is refused, and then it is closed: it knows that nobody has acted on it. Invariant: this is bounded,
- * in time and in number, and none of it is seen by the program. */
+ * what it asks for is refused, and then it is closed: it knows that nobody has acted on it. Invariant: this is
+ * bounded, in time and in number, and none of it is seen by the program. */
 #include "service/refusal.h"
 
 #include <errno.h>
@@ -94,9 +94,9 @@ void refusal_deinit(struct refusal *refusal)
 
 void refusal_add(struct refusal *refusal, ferry_session *client)
 {
-        if (refusal->count == REFUSED_MAX) {
-                ferry_session *first = list_first(&refusal->list, ferry_session, service_link);
+        ferry_session *first = list_first(&refusal->list, ferry_session, service_link);
 
+        if (first && refusal->count == REFUSED_MAX) {
                 remove_from_list(first);
                 session_free(first);
         }

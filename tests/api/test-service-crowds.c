@@ -1,6 +1,6 @@
-/* More clients than there is room for, and than there are descriptors: each user has its own limit; at it whoever never
- * spoke makes room, and who has spoken stays, whatever it is that he has sent; who finds no room is told. With a clock that
- * stands still. */
+/* More clients than there is room for, and than there are descriptors: each user has its own limit; at it whoever
+ * never spoke makes room, and who has spoken stays, whatever it is that he has sent; who finds no room is told. With
+ * a clock that stands still. */
 #include "conformance/raw.h"
 #include "support/door.h"
 #include "support/place.h"

@@ -1,5 +1,5 @@
-/* How a service goes on and how it ends: a handler that fails costs one reply; closing takes nobody new, finishes what is
- * in hand, tells the clients, and has an end; and it may come from anywhere. With a clock that stands still. */
+/* How a service goes on and how it ends: a handler that fails costs one reply; closing takes nobody new, finishes
+ * what is in hand, tells the clients, and has an end; and it may come from anywhere. With a clock that stands still. */
 #include "support/door.h"
 #include "support/place.h"
 #include "support/suite.h"

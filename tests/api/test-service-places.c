@@ -1,6 +1,6 @@
-/* Where a service stands: what others have put at its socket, at its lock or in place of its directory is neither followed
- * nor removed, and is told at once; the socket has its mode before anybody can use it; and both sides know who is there.
- * What takes two users is left out unless root runs it. */
+/* Where a service stands: what others have put at its socket, at its lock or in place of its directory is neither
+ * followed nor removed, and is told at once; the socket has its mode before anybody can use it; and both sides know
+ * who is there. What takes two users is left out unless root runs it. */
 #include "support/door.h"
 #include "support/place.h"
 #include "support/suite.h"
@@ -288,8 +288,8 @@ START_TEST(a_directory_that_is_not_safe)
                 ck_assert_int_eq(chown(directory, directories[_i].uid, directories[_i].uid), 0);
         service = ferry_service_open(place.loop, "name", &(ferry_service_options){ .name_directory = directory });
         ck_assert_int_eq(ferry_service_status(service), -EACCES);
-        ck_assert_msg(strstr(ferry_service_error(service), directory) && strstr(ferry_service_error(service), "not safe"),
-                      "%s", ferry_service_error(service));
+        ck_assert_msg(strstr(ferry_service_error(service), directory), "%s", ferry_service_error(service));
+        ck_assert_msg(strstr(ferry_service_error(service), "not safe"), "%s", ferry_service_error(service));
         session = ferry_session_open(place.loop, "name", &(ferry_session_options){ .name_directory = directory });
         ck_assert_int_eq(ferry_session_status(session), -EACCES);
         ck_assert_msg(strstr(ferry_session_error(session), directory), "%s", ferry_session_error(session));

@@ -1,5 +1,5 @@
-/* Whatever hundreds and thousands of clients do, who speaks in whole frames is answered in the round of the loop in which
- * his frame is whole; and what each of them costs has its limit. Counted in rounds: no clock has a part in it. */
+/* Whatever hundreds and thousands of clients do, who speaks in whole frames is answered in the round of the loop in
+ * which his frame is whole; and what each of them costs has its limit. Counted in rounds: no clock has a part in it. */
 #include "conformance/raw.h"
 #include "support/door.h"
 #include "support/place.h"
@@ -98,7 +98,7 @@ static void make_flood(struct flood *flood, int kind)
         }
 }
 
-/* The first frame that was cut is gone on with: the flood is a multiple of whole frames, and what was taken is known. */
+/* A frame that was cut is gone on with: the flood is a multiple of whole frames, and what was taken is known. */
 struct bad {
         int fd;
         size_t at;

@@ -129,7 +129,8 @@ START_TEST(a_race_has_one_winner)
                         start_racer(racers, &racers[winner], place.address);
                 }
                 for (int i = 0; i < RACERS; i++)
-                        SUITE_CHECK(write(racers[(i + (int)number) % RACERS].fd, &command, 1) == 1, "%s", strerror(errno));
+                        SUITE_CHECK(write(racers[(i + (int)number) % RACERS].fd, &command, 1) == 1, "%s",
+                                    strerror(errno));
                 for (int i = 0; i < RACERS; i++) {
                         struct result result;
 

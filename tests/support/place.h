@@ -44,8 +44,8 @@ bool has_answer(int fd, int kind);
 /* Whether it was closed by the other side, after what is read here. */
 bool has_ended_raw(int fd);
 
-/* Be that user (and group) for all that the file system and others ask; 0 again. Only root can: a test that another runs
- * is over then, and says so. */
+/* Be that user (and group) for all that the file system and others ask; 0 again. Only root can: a test that another
+ * runs is over then, and says so. */
 bool can_become(void);
 void become(uid_t uid);
 enum { STRANGER = 65534, OTHER_STRANGER = 65533 };
