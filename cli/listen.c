@@ -61,6 +61,9 @@ static int answer(struct listener *listener, ferry_session *client, const ferry_
                 return ferry_message_reply(request, NULL, "%p", (const void *)ferry_message_body(request));
         if (options->exec)
                 return answer_by_command(request, options->exec);
+        /* Where nobody need answer, nothing is said. */
+        if (!listener->reply && ferry_message_kind(request) == FERRY_KIND_MESSAGE)
+                return 0;
         if (!listener->reply)
                 return ferry_message_fail(request, "this listener only listens: it was started without --echo,"
                                                    " --reply or --exec");
@@ -75,10 +78,10 @@ static int take(ferry_session *client, const ferry_message *message, void *userd
         int result = 0;
 
         if (listener->is_stopping)
-                return ferry_message_kind(message) == FERRY_KIND_REQUEST ?
+                return ferry_message_kind(message) & FERRY_KIND_REQUEST ?
                                ferry_message_fail(message, "the listener is about to end") : 0;
         show(listener, message);
-        if (ferry_message_kind(message) == FERRY_KIND_REQUEST)
+        if (ferry_message_kind(message) & FERRY_KIND_REQUEST)
                 result = answer(listener, client, message);
         if (listener->left > 0 && --listener->left == 0)
                 stop(listener);
@@ -122,11 +125,20 @@ static void run_until_over(struct listener *listener)
         ferry_loop_run(listener->loop, -1);
 }
 
+/* By a service; else there is one session. */
+static bool is_served(const char *address)
+{
+        int scheme = ferry_address_scheme(address);
+
+        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX;
+}
+
 static int serve(struct listener *listener, const char *address)
 {
         ferry_session_options session = session_options(listener->options);
-        int scheme = ferry_address_scheme(address), error;
-        bool is_session = scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX;
+        ferry_service_options service = { .dialects = listener->options->dialects };
+        bool is_session = !is_served(address);
+        int error;
 
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         signals_watch(listener->loop, interrupt, listener);
@@ -135,7 +147,7 @@ static int serve(struct listener *listener, const char *address)
                 ferry_session_on(listener->session, messages, take, listener);
                 ferry_session_on(listener->session, asides, show_aside, listener);
         } else {
-                listener->service = ferry_service_open(listener->loop, address, NULL);
+                listener->service = ferry_service_open(listener->loop, address, &service);
                 ferry_service_on(listener->service, messages, take, listener);
                 ferry_service_on(listener->service, asides, show_aside, listener);
         }
@@ -162,7 +174,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 complain("--echo, --reply and --exec exclude each other");
                 return EXIT_USAGE;
         }
-        status = check_address(arguments[0]);
+        status = is_served(arguments[0]) ? check_address(arguments[0]) : check_session(arguments[0], options);
         if (status)
                 return status;
         if (options->reply) {

@@ -75,6 +75,8 @@ static const char *kind_name(enum ferry_kind kind)
                 return "notification";
         case FERRY_KIND_REQUEST:
                 return "request";
+        case FERRY_KIND_MESSAGE:
+                return "message";
         case FERRY_KIND_RESPONSE:
                 return "response";
         case FERRY_KIND_JUNK:

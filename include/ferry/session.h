@@ -14,6 +14,7 @@ enum ferry_dialect {
         FERRY_DIALECT_AUTO       = 0,           /* ferry or stream-ipc, as the peer begins; else ferry */
         FERRY_DIALECT_FERRY      = 1 << 0,
         FERRY_DIALECT_STREAM_IPC = 1 << 1,      /* riki137/php-stream-ipc */
+        FERRY_DIALECT_INNMIND    = 1 << 2,      /* innmind/ipc */
 };
 
 enum {
@@ -60,7 +61,10 @@ struct ferry_session_options {
         int request_timeout_ms;         /* where FERRY_TIMEOUT_DEFAULT is given (30,000) */
         int wait_ms;                    /* for somebody to listen (not at all; for one who is busy, 5,000) */
         int close_timeout_ms;           /* for closing; as long again until a child is killed (1,000) */
-        size_t frame_max;               /* bytes of a message (16 MiB) */
+        int heartbeat_ms;               /* see whether a silent peer still lives, if that wants it, too, and after the longer of
+                                         * both times (never). innmind: say after so long a silence that we live (never; but
+                                         * while a client waits for an answer, 1,000; -1: not then either) */
+        size_t frame_max;               /* bytes of a message (16 MiB; innmind sends 128 KiB at most) */
         size_t queue_max;               /* bytes that wait to be sent (16 MiB) */
         const char *const *argv;        /* exec: run this, up to a NULL, instead of a command line. It is looked
                                          * for in the PATH that it will have; a script needs its #! */

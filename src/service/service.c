@@ -11,7 +11,7 @@
 #include <errno.h>
 
 enum {
-        LISTENERS_MAX = 2,
+        LISTENERS_MAX = 4,              /* one for the dialects that share a socket, one for each of the others */
         CLIENTS_DEFAULT_MAX = 4096,
         LAST_READS = 16,        /* of one that is about to be sent away */
         CLOSE_TIMEOUT_DEFAULT_MS = 5000,
@@ -82,7 +82,7 @@ static ferry_session *first_client(const ferry_service *service)
 /* While the service closes: a client whose requests are answered is told, and closed. */
 static void close_if_done(ferry_session *client)
 {
-        if (client->requests_by_id.count > 0 && !client->service->is_late)
+        if (client->unanswered > 0 && !client->service->is_late)
                 return;
         /* Closing settles requests, too. */
         client->service_update = NULL;
@@ -332,23 +332,46 @@ static int listen_for(ferry_service *service, unsigned dialects)
         return listener_open(listener, service->address, &service->options, &service->error);
 }
 
+/* Those who know only one dialect look for its services where nobody else does. */
+static int listen_for_all(ferry_service *service, unsigned together, unsigned apart)
+{
+        int code = 0;
+
+        if (apart && (together || (apart & (apart - 1))) && ferry_address_scheme(service->address) != FERRY_SCHEME_NAME)
+                return error_set(&service->error, -EINVAL,
+                                 "%s can be listened at in one of these dialects: only a NAME can have them all",
+                                 service->address);
+        if (together || !apart)
+                code = listen_for(service, together);
+        for (unsigned dialect = 1; !code && dialect <= apart; dialect <<= 1)
+                if (apart & dialect)
+                        code = listen_for(service, dialect);
+        return code;
+}
+
 ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const ferry_service_options *options)
 {
         ferry_session_options clients;
         ferry_service *service;
+        unsigned together;
+        int apart;
 
         if (!loop)
                 return NULL;
         service = service_new(loop, address ? address : "", options);
         if (!service)
                 return NULL;
-        clients = client_options(service, service->options.dialects);
+        apart = wire_apart(service->options.dialects);
+        together = service->options.dialects & ~(unsigned)(apart < 0 ? 0 : apart);
+        clients = client_options(service, together ? together : (unsigned)(apart < 0 ? 0 : apart));
         if (loop_is_foreign(loop))
                 error_set(&service->error, -ECHILD, "the loop belongs to the parent of this process");
         else if (loop->is_ending)
                 error_set(&service->error, -ECANCELED, "the loop is being freed");
+        else if (apart < 0)
+                error_set(&service->error, -EINVAL, "there is no dialect in the set %u", service->options.dialects);
         else if (session_check_options(loop, &clients, &service->error) == 0)
-                listen_for(service, service->options.dialects);
+                listen_for_all(service, together, (unsigned)apart);
         service->has_ended = service->error.code != 0;
         if (service->has_ended) {
                 stop_listening(service);

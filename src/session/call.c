@@ -121,6 +121,8 @@ static enum ferry_outcome abandon(ferry_call *call)
         struct outgoing cancel = { .kind = WIRE_CANCEL, .id = call->id, .id_size = call->node.key_size };
         struct error error = { 0 };
 
+        if (!session->wire.dialect->has_ids)
+                return outcome;
         if (outcome == FERRY_OUTCOME_UNKNOWN && session->wire.dialect->has_cancel && session->state == SESSION_OPEN &&
             !loop_is_foreign(session->loop))
                 session_send(session, &cancel, true, NULL, &error);
@@ -149,6 +151,16 @@ void calls_end(ferry_session *session, int status, const char *sentence)
         }
 }
 
+/* Where there are no ids, an answer that came late would be taken for that of the next request. */
+static void give_up(ferry_session *session, enum ferry_outcome outcome, int code, const char *what)
+{
+        if (outcome != FERRY_OUTCOME_UNKNOWN || session->wire.dialect->has_ids)
+                return;
+        session_tell(session);
+        session_finish(session, code, "%s, and its answer could not be told from the next", what);
+        session_tell(session);
+}
+
 static void is_late(struct loop_timer *timer)
 {
         ferry_call *call = container_of(timer, ferry_call, timer);
@@ -160,10 +172,14 @@ static void is_late(struct loop_timer *timer)
         session->is_overdue = true;
         if (session->state == SESSION_OPENING)
                 snprintf(hint, sizeof hint, "; nobody has taken the connection yet");
+        else if (!session->is_greeted)
+                snprintf(hint, sizeof hint, "; the other side has not begun as a server in the dialect %s does",
+                         wire->dialect->name);
         else if (wire->peer_dialect && wire->peer_dialect != call->dialect)
                 snprintf(hint, sizeof hint, "; the other side speaks the dialect %s", wire->peer_dialect->name);
         outcome = abandon(call);
         call_end(call, -ETIMEDOUT, outcome, NULL, "no answer within %g s%s", call->timeout_ms / 1000.0, hint);
+        give_up(session, outcome, -ETIMEDOUT, "a request has timed out");
 }
 
 static int make_id(ferry_call *call, struct error *error)
@@ -172,6 +188,8 @@ static int make_id(ferry_call *call, struct error *error)
         size_t size;
         int code;
 
+        if (!session->wire.dialect->has_ids)
+                return 0;
         if (session->options.make_id && !session->wire.dialect->has_hello) {
                 memset(call->id, 0, sizeof call->id);
                 code = session->options.make_id(session, call->id, sizeof call->id, session->options.make_id_userdata);
@@ -208,8 +226,10 @@ static int send_request(ferry_call *call, const char *type, const char *format, 
         outgoing.id_size = call->node.key_size;
         call->dialect = session->wire.dialect;
         code = session_send_template(session, &outgoing, false, call, error, format, arguments);
-        if (!code && call->session)
+        if (!code && call->session) {
                 loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
+                heartbeat_update(session);
+        }
         return code;
 }
 
@@ -328,10 +348,12 @@ ferry_call *ferry_call_free(ferry_call *call)
         if (!call || call->is_freed)
                 return NULL;
         if (call->status == 1) {
+                ferry_session *session = call->session;
                 enum ferry_outcome outcome = abandon(call);
 
                 call->fn = NULL;
                 call_end(call, -ECANCELED, outcome, NULL, "the call was let go");
+                give_up(session, outcome, -ECANCELED, "a request was let go");
         }
         destroy(call);
         return NULL;

@@ -96,7 +96,7 @@ static void keep_for_next(ferry_session *session, ferry_message *message, bool i
         }
         list_append(&session->next, &ferry_message_ref(message)->queue_link);
         /* What the program asked for is never dropped; so there is an end to what is read. */
-        if (is_wanted && !message->is_unanswered) {
+        if (is_wanted && message->cost == 0) {
                 message->cost = sizeof *message + message->body_size;
                 session->held += message->cost;
         }
@@ -113,7 +113,7 @@ static ferry_message *take_next(ferry_session *session)
                 session->next_count--;
                 session->next_bytes -= message->body_size;
         }
-        if (!message->is_unanswered) {
+        if (!message->is_counted) {
                 session->held -= message->cost;
                 message->cost = 0;
         }
@@ -171,9 +171,9 @@ const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
 
 enum verdict { NOBODY, SEEN, TAKEN };
 
-/* Offer a message to one list of handlers. */
-static enum verdict offer(ferry_session *session, const struct list *handlers, ferry_message *message,
-                          enum verdict verdict)
+/* Offer a message to those handlers of one list that want one of @kinds, and none of @not. */
+static enum verdict offer_to(ferry_session *session, const struct list *handlers, ferry_message *message, unsigned kinds,
+                             unsigned not, enum verdict verdict)
 {
         enum ferry_kind kind = message->kind;
 
@@ -183,7 +183,7 @@ static enum verdict offer(ferry_session *session, const struct list *handlers, f
 
                 if (session->is_freed || loop_is_foreign(session->loop))
                         break;
-                if (handler->is_gone || !(handler->kinds & kind))
+                if (handler->is_gone || !(handler->kinds & kinds) || (handler->kinds & not))
                         continue;
                 if (!handler->fn) {
                         keep_for_next(session, message, true);
@@ -193,9 +193,20 @@ static enum verdict offer(ferry_session *session, const struct list *handlers, f
                         session_tell(session);
                 result = handler->fn(session, message, handler->userdata);
                 verdict = result == 1 ? TAKEN : SEEN;
-                if (result < 0 && kind == FERRY_KIND_REQUEST)
+                if (result < 0 && (kind & FERRY_KIND_REQUEST))
                         message_fail(message, WIRE_ERROR, "the handler failed: %s", error_describe(result));
         }
+        return verdict;
+}
+
+/* The handlers of the session, then those of its service. */
+static enum verdict offer(ferry_session *session, ferry_message *message, unsigned kinds, unsigned not,
+                          enum verdict verdict)
+{
+        verdict = offer_to(session, &session->handlers, message, kinds, not, verdict);
+        /* A service hears of the end of those of whose beginning it has heard. */
+        if (!session->is_freed && session->service_handlers && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
+                verdict = offer_to(session, &session->service_handlers->list, message, kinds, not, verdict);
         return verdict;
 }
 
@@ -205,18 +216,21 @@ void dispatch(ferry_session *session, ferry_message *message)
         enum ferry_kind kind = message->kind;
         enum verdict verdict;
 
-        verdict = offer(session, &session->handlers, message, NOBODY);
-        /* A service hears of the end of those of whose beginning it has heard. */
-        if (verdict != TAKEN && !session->is_freed && session->service_handlers &&
-            (kind != FERRY_KIND_CLOSED || session->has_told_opened))
-                verdict = offer(session, &session->service_handlers->list, message, verdict);
+        /* What may be a request is offered to those first who could answer it. */
+        if (kind == FERRY_KIND_MESSAGE) {
+                verdict = offer(session, message, FERRY_KIND_REQUEST, 0, NOBODY);
+                verdict = offer(session, message, FERRY_KIND_NOTIFICATION, FERRY_KIND_REQUEST, verdict);
+        } else
+                verdict = offer(session, message, kind, 0, NOBODY);
         if (session->is_freed) {
                 ferry_message_unref(message);
                 return;
         }
+        if (kind == FERRY_KIND_MESSAGE && verdict != TAKEN)
+                message_relax(message);
         if (kind == FERRY_KIND_REQUEST && verdict != TAKEN)
                 message_fail(message, WIRE_ERROR, "nobody here answers the request %s", message->type);
-        else if (kind == FERRY_KIND_NOTIFICATION && verdict == NOBODY && session->state != SESSION_ENDED)
+        else if ((kind & FERRY_KIND_NOTIFICATION) && verdict == NOBODY && session->state != SESSION_ENDED)
                 keep_for_next(session, message, false);
         ferry_message_unref(message);
 }

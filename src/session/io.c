@@ -5,6 +5,7 @@
 #include "util/text.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,30 +22,159 @@ static bool may_write(const ferry_session *session)
                !session->is_output_broken && !session->is_stream_closed;
 }
 
+/* Up to where the queue may be sent, in all that is ever sent: where there are no ids, the second request waits until the
+ * first is answered. */
+static uint64_t gate(const ferry_session *session)
+{
+        bool is_first = true;
+
+        if (!session->is_greeted)
+                return session->is_server ? session->greeting_end : 0;
+        if (session->wire.dialect->has_ids)
+                return UINT64_MAX;
+        for (const struct list *link = session->calls.next; link != &session->calls; link = link->next) {
+                const ferry_call *call = container_of(link, ferry_call, link);
+
+                if (call->begin == call->end)
+                        continue;
+                if (!is_first)
+                        return call->begin;
+                is_first = false;
+        }
+        return UINT64_MAX;
+}
+
+size_t session_sendable(const ferry_session *session)
+{
+        uint64_t open = gate(session) - session->out_begin;
+        size_t size = buffer_size(&session->out);
+
+        return gate(session) <= session->out_begin ? 0 : open < size ? (size_t)open : size;
+}
+
+/* How much of the queue is to be written next: all that may be sent, or one frame. */
+static size_t next_piece(const ferry_session *session)
+{
+        const struct dialect *dialect = session->wire.dialect;
+        size_t size = session_sendable(session), header = 0;
+        uint64_t payload = 0;
+
+        if (size == 0 || !dialect->has_whole_frames)
+                return size;
+        if (session->frame_left > 0)
+                return session->frame_left;
+        dialect->framing->measure((const char *)buffer_bytes(&session->out), size, &header, &payload);
+        return header + (size_t)payload;
+}
+
+/* The frame at the front of the queue leaves: what will be acknowledged is counted. */
+static void count_written(ferry_session *session, size_t size)
+{
+        struct incoming what;
+
+        session->wire.dialect->peek((const char *)buffer_bytes(&session->out), size, &what);
+        if (what.kind != WIRE_MESSAGE)
+                return;
+        session->written++;
+        list_for_each(&session->calls, link) {
+                ferry_call *call = container_of(link, ferry_call, link);
+
+                if (call->begin != call->end && call->begin == session->out_begin)
+                        call->number = session->written;
+                if (call->begin != call->end)
+                        return;
+        }
+}
+
+/* Write a piece; whether to go on. */
+static bool write_piece(ferry_session *session, size_t size)
+{
+        bool is_frame = session->wire.dialect->has_whole_frames;
+        ssize_t put;
+
+        if (is_frame && session->frame_left == 0 && !stream_has_room(session->stream, size))
+                return false;
+        /* A program's own stream may do what it likes meanwhile, but not with these bytes. */
+        session->is_writing = true;
+        put = stream_write(session->stream, buffer_bytes(&session->out), size);
+        session->is_writing = false;
+        if (session->is_freed)
+                return false;
+        if (put < 0) {
+                session->is_output_broken = put != -ECHILD;
+                return false;
+        }
+        if (is_frame && put > 0 && session->frame_left == 0)
+                count_written(session, size);
+        if (is_frame && put > 0)
+                session->frame_left = size - (size_t)put;
+        buffer_consume(&session->out, (size_t)put);
+        session->out_begin += (uint64_t)put;
+        return (size_t)put == size;
+}
+
 void session_flush_now(ferry_session *session)
 {
-        while (buffer_size(&session->out) > 0 && may_write(session)) {
-                size_t size = buffer_size(&session->out);
-                ssize_t put;
+        size_t size;
 
-                /* A program's own stream may do what it likes meanwhile, but not with these bytes. */
-                session->is_writing = true;
-                put = stream_write(session->stream, buffer_bytes(&session->out), size);
-                session->is_writing = false;
-                if (session->is_freed)
-                        return;
-                if (put < 0) {
-                        session->is_output_broken = put != -ECHILD;
-                        break;
-                }
-                buffer_consume(&session->out, (size_t)put);
-                session->out_begin += (uint64_t)put;
-                if ((size_t)put < size)
-                        break;
-        }
+        while (may_write(session) && (size = next_piece(session)) > 0 && write_piece(session, size))
+                ;
+        if (session->is_freed)
+                return;
         buffer_shrink(&session->out, KEEP_QUEUE);
         session_update(session);
         session_check_closing(session);
+}
+
+int session_send_greeting(ferry_session *session, struct error *error)
+{
+        struct outgoing greeting = { .kind = session->is_server ? WIRE_START : WIRE_START_OK };
+        int code;
+
+        session->is_greeted = !session->wire.dialect->has_start;
+        if (session->is_greeted)
+                return 0;
+        code = session->wire.dialect->write(&session->wire, &session->out, &greeting, error);
+        session->greeting_end = session->out_begin + buffer_size(&session->out);
+        return code;
+}
+
+int session_send_last(ferry_session *session, enum wire_kind kind)
+{
+        struct outgoing last = { .kind = kind };
+        struct error error = { 0 };
+        size_t kept = session->greeting_end > session->out_begin ? (size_t)(session->greeting_end - session->out_begin) :
+                                                                   session->frame_left;
+        int code;
+
+        session->out.end = session->out.begin + kept;
+        code = session->wire.dialect->write(&session->wire, &session->out, &last, &error);
+        error_deinit(&error);
+        if (session->is_server && !session->is_greeted)
+                session->greeting_end = session->out_begin + buffer_size(&session->out);
+        return code;
+}
+
+/* What the other side waits for goes before requests that wait for it. */
+static void pass_gate(ferry_session *session, size_t before)
+{
+        uint64_t limit = gate(session);
+        size_t size = buffer_size(&session->out) - before;
+
+        if (session->wire.dialect->has_ids || (!session->is_greeted && !session->is_server) ||
+            limit >= session->out_begin + before)
+                return;
+        buffer_move_last(&session->out, limit > session->out_begin ? (size_t)(limit - session->out_begin) : 0, size);
+        if (!session->is_greeted)
+                session->greeting_end += size;
+        list_for_each(&session->calls, link) {
+                ferry_call *call = container_of(link, ferry_call, link);
+
+                if (call->begin != call->end && call->begin >= limit) {
+                        call->begin += size;
+                        call->end += size;
+                }
+        }
 }
 
 static int send_hello(ferry_session *session, struct error *error)
@@ -55,7 +185,10 @@ static int send_hello(ferry_session *session, struct error *error)
 
         if (session->has_hello || !session->wire.dialect->has_hello)
                 return 0;
-        body = ferry_value_pack("{frame_max: %zu, features: []}", session->wire.frame_max);
+        body = session->options.heartbeat_ms > 0 ?
+                       ferry_value_pack("{frame_max: %zu, features: [], heartbeat_ms: %d}", session->wire.frame_max,
+                                        session->options.heartbeat_ms) :
+                       ferry_value_pack("{frame_max: %zu, features: []}", session->wire.frame_max);
         hello.body = body;
         code = body ? session->wire.dialect->write(&session->wire, &session->out, &hello, error) :
                       error_set(error, -ENOMEM, "no memory for a message");
@@ -86,6 +219,8 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
                 session->has_hello = had_hello;
                 return code;
         }
+        if (is_reply)
+                pass_gate(session, begin);
         if (call) {
                 call->begin = session->out_begin + begin;
                 call->end = session->out_begin + buffer_size(&session->out);
@@ -98,7 +233,7 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
                                                                                   "control",
                               outgoing->type, outgoing->body);
         /* What waits already goes first, when the stream says so. */
-        if (before == 0)
+        if (before == 0 || !session->wire.dialect->has_ids)
                 session_flush_now(session);
         else
                 session_update(session);
@@ -251,9 +386,23 @@ static void handle_too_large(ferry_session *session, const struct frame *frame)
         refuse_frame(session, &in, -EMSGSIZE, sentence, WIRE_REFUSED);
 }
 
+/* The call that a message answers where there are no ids: the one in flight, if the other side has acknowledged it. */
+static ferry_call *find_answered(const ferry_session *session)
+{
+        list_for_each(&session->calls, link) {
+                ferry_call *call = container_of(link, ferry_call, link);
+
+                if (call->begin != call->end)
+                        return call->number > 0 && (session->is_server || !session->wire.dialect->has_received ||
+                                                    session->acknowledged >= call->number) ? call : NULL;
+        }
+        return NULL;
+}
+
 static void handle_reply(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
-        ferry_call *call = find_call(session, &in->id);
+        ferry_call *call = in->kind == WIRE_MESSAGE ? find_answered(session) : find_call(session, &in->id);
+        enum ferry_kind kind = in->kind == WIRE_RESPONSE || in->kind == WIRE_MESSAGE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR;
         ferry_message *reply;
 
         if (!call) {
@@ -273,9 +422,9 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                         session_finish(session, -ENOMEM, "no memory for a message");
                 return;
         }
-        reply = message_new(session, in->kind == WIRE_RESPONSE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR, frame, in);
+        reply = message_new(session, kind, frame, in);
         if (reply && session->is_debugged)
-                debug_message(session, "<", in->kind == WIRE_RESPONSE ? "response" : "error", ferry_message_type(reply),
+                debug_message(session, "<", kind == FERRY_KIND_RESPONSE ? "response" : "error", ferry_message_type(reply),
                               ferry_message_body(reply));
         if (!reply) {
                 ferry_value_unref(in->value);
@@ -285,7 +434,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
         if (in->check.has_references && !ferry_message_body(reply))
                 call_end(call, -EBADMSG, FERRY_OUTCOME_REPLIED, NULL,
                          "the answer cannot be taken: its references are wrong, or too many");
-        else if (in->kind == WIRE_RESPONSE)
+        else if (kind == FERRY_KIND_RESPONSE)
                 call_end(call, 0, FERRY_OUTCOME_REPLIED, reply, "%s", "");
         else
                 call_end(call, -EREMOTEIO,
@@ -297,7 +446,9 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
 
 static void handle_message(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
-        enum ferry_kind kind = in->kind == WIRE_REQUEST ? FERRY_KIND_REQUEST : FERRY_KIND_NOTIFICATION;
+        enum ferry_kind kind = in->kind == WIRE_MESSAGE ? FERRY_KIND_MESSAGE :
+                               in->kind == WIRE_REQUEST ? FERRY_KIND_REQUEST :
+                                                          FERRY_KIND_NOTIFICATION;
         ferry_message *message = message_new(session, kind, frame, in);
 
         if (session->service_spoke)
@@ -315,9 +466,39 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
                 return;
         }
         if (session->is_debugged)
-                debug_message(session, "<", kind == FERRY_KIND_REQUEST ? "request" : "notification",
+                debug_message(session, "<", kind == FERRY_KIND_REQUEST ? "request" :
+                                            kind == FERRY_KIND_MESSAGE ? "message" :
+                                                                         "notification",
                               ferry_message_type(message), ferry_message_body(message));
         dispatch(session, message);
+}
+
+/* A message that says neither that it answers nor that it wants an answer. */
+static void handle_any(ferry_session *session, const struct frame *frame, const struct incoming *in)
+{
+        struct outgoing received = { .kind = WIRE_RECEIVED };
+        struct error error = { 0 };
+        int code = 0;
+
+        /* Before it is greeted a server hears nothing, and from a server nothing comes before its greeting. */
+        if (session->state != SESSION_OPEN || (!session->is_greeted && session->is_server))
+                return;
+        if (!session->is_greeted) {
+                session_finish(session, -EBADMSG, "the other side has not begun as it should");
+                return;
+        }
+        /* First of all: whoever has sent it waits for this, and takes what comes before for it. */
+        if (session->is_server && session->wire.dialect->has_received)
+                code = session_send(session, &received, true, NULL, &error);
+        error_deinit(&error);
+        if (code == -ENOMEM)
+                session_finish(session, -ENOMEM, "no memory to acknowledge a message");
+        else if (find_answered(session))
+                handle_reply(session, frame, in);
+        else
+                handle_message(session, frame, in);
+        if (!session->is_freed && session->state == SESSION_OPEN)
+                session_flush_now(session);
 }
 
 static void handle_cancel(ferry_session *session, const struct incoming *in)
@@ -362,10 +543,13 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)
                         session->wire.peer_max = (size_t)limit;
+                limit = ferry_value_int(ferry_value_get(body, "heartbeat_ms"), 0);
+                session->peer_heartbeat_ms = limit > INT_MAX ? INT_MAX : limit > 0 ? (int)limit : 0;
                 if (session_status_for_sending(session, &error) == 0) {
                         send_hello(session, &error);
                         session_flush_now(session);
                 }
+                heartbeat_update(session);
                 break;
         case WIRE_PING:
                 if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
@@ -374,7 +558,23 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
         case WIRE_PONG:
                 session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
                 break;
+        case WIRE_START:
+        case WIRE_START_OK:
+                if (!session->is_greeted && session->is_server == (in->kind == WIRE_START_OK))
+                        session_greeted(session);
+                break;
+        case WIRE_RECEIVED:
+                session->acknowledged += session->acknowledged < session->written;
+                break;
+        case WIRE_CLOSE_OK:
+                session->has_close_answer = true;
+                session_check_closing(session);
+                break;
         case WIRE_CLOSE:
+                if (session->wire.dialect->has_start) {
+                        session_answer_close(session);
+                        break;
+                }
                 session->state = SESSION_PEER_CLOSING;
                 calls_end(session, -ECONNRESET, "the other side has closed the session");
                 stream_close_output(session->stream);
@@ -397,7 +597,10 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
         session->received++;
         if (code < 0) {
                 /* What it says may point into the value. */
-                refuse_frame(session, &in, code, error_text(&error), WIRE_ERROR);
+                if (session->wire.dialect->framing->has_magic)
+                        refuse_frame(session, &in, code, error_text(&error), WIRE_ERROR);
+                else
+                        session_finish(session, code, "the other side sent %s", error_text(&error));
                 ferry_value_unref(in.value);
                 error_deinit(&error);
                 return;
@@ -412,6 +615,9 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
         case WIRE_ERROR:
         case WIRE_REFUSED:
                 handle_reply(session, frame, &in);
+                break;
+        case WIRE_MESSAGE:
+                handle_any(session, frame, &in);
                 break;
         case WIRE_CANCEL:
                 ferry_value_unref(in.value);
@@ -477,9 +683,13 @@ static void finish_input(ferry_session *session)
                                session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
 }
 
+/* Where closing takes two, what is said about that is still heard. */
 static bool may_handle(const ferry_session *session)
 {
-        return !session->is_freed && session->state == SESSION_OPEN && !loop_is_foreign(session->loop);
+        bool is_open = session->state == SESSION_OPEN ||
+                       (session->state == SESSION_CLOSING && session->wire.dialect->has_start && !session->is_input_useless);
+
+        return !session->is_freed && is_open && !loop_is_foreign(session->loop);
 }
 
 void session_work(struct loop_task *task)
@@ -488,7 +698,7 @@ void session_work(struct loop_task *task)
         struct frame frame;
         int left = FRAMES_PER_ROUND;
 
-        if (session->state == SESSION_OPEN && !session->has_told_opened) {
+        if (session->state == SESSION_OPEN && session->is_greeted && !session->has_told_opened) {
                 session->has_told_opened = true;
                 dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
         }
@@ -503,10 +713,13 @@ void session_work(struct loop_task *task)
                         block_unref(frame.block);
                         left--;
                 }
-                if (result < 0 && may_handle(session))
+                if (result < 0 && may_handle(session)) {
+                        session->is_input_useless = true;
                         session_finish(session, result, result == -EBADMSG ?
                                        "the other side sent what is no frame of its dialect" :
+                                       result == -EMSGSIZE ? "a message over the limit (frame_max)" :
                                        "no memory for a message");
+                }
         }
         if (session->is_freed || session->state == SESSION_ENDED || loop_is_foreign(session->loop))
                 return;
@@ -550,12 +763,15 @@ static void readable(struct stream *stream)
                         return;
                 }
                 got = stream_read(stream, i, room, size);
-                if (got > 0)
+                if (got > 0) {
                         frame_commit(reader, (size_t)got);
+                        session->is_heard = true;
+                }
                 /* What comes while we close is nobody's. */
-                if (session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING) {
+                if ((session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING) &&
+                    (!session->wire.dialect->has_start || session->is_input_useless)) {
                         frame_reader_deinit(reader);
-                        frame_reader_init(reader, true, 0, wire_can_begin);
+                        frame_reader_init(reader, &framing_magic, true, 0, wire_can_begin);
                 }
         }
         if (!session->is_freed && session->state != SESSION_ENDED)

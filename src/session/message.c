@@ -31,9 +31,12 @@ static void take_request(ferry_message *message)
 {
         ferry_session *session = message->session;
 
-        message->is_unanswered = true;
+        message->is_unanswered = message->is_counted = true;
         message->cost = sizeof *message + message->body_size;
         session->held += message->cost;
+        session->unanswered++;
+        if (message->id_size == 0)
+                return;
         message->node.key = message->id;
         message->node.key_size = message->id_size;
         /* A peer that uses an id twice has itself to blame: the first one is the one it can cancel. */
@@ -96,7 +99,7 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
                 memcpy(at, frame->bytes + in->body_offset, in->body_size);
         }
         add_to_session(message, session);
-        if (kind == FERRY_KIND_REQUEST)
+        if (kind & FERRY_KIND_REQUEST)
                 take_request(message);
         return message;
 }
@@ -123,21 +126,31 @@ ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, co
         return message;
 }
 
-/* It is answered, or nobody waits any more: it costs its session nothing now. */
-void message_settle(ferry_message *request)
+/* It costs its session nothing now. */
+void message_relax(ferry_message *request)
 {
-        if (!request->is_unanswered)
+        if (!request->is_counted)
                 return;
-        request->is_unanswered = false;
+        request->is_counted = false;
         if (!request->session)
                 return;
-        if (request->node.key)
-                map_remove(&request->session->requests_by_id, &request->node);
+        request->session->unanswered--;
         request->session->held -= request->cost;
         request->cost = 0;
         session_update(request->session);
         if (request->session->service_update)
                 request->session->service_update(request->session);
+}
+
+/* It is answered, or nobody waits any more. */
+void message_settle(ferry_message *request)
+{
+        if (!request->is_unanswered)
+                return;
+        request->is_unanswered = false;
+        if (request->session && request->node.key)
+                map_remove(&request->session->requests_by_id, &request->node);
+        message_relax(request);
 }
 
 void message_forget_session(ferry_message *message)
@@ -163,7 +176,10 @@ ferry_message *ferry_message_unref(ferry_message *message)
                 return NULL;
         if (message->is_unanswered && message->session) {
                 message->references = 1;
-                message_fail(message, WIRE_ERROR, "the request was let go without an answer");
+                if (message->session->wire.dialect->has_errors)
+                        message_fail(message, WIRE_ERROR, "the request was let go without an answer");
+                else
+                        message_settle(message);
                 message->references = 0;
         }
         list_remove(&message->link);
@@ -245,7 +261,7 @@ static int check_answerable(const ferry_message *request, struct error *error)
                 return -ENOMEM;
         if (request->kind == FERRY_KIND_CANCELLED)
                 return -ECANCELED;
-        if (request->kind != FERRY_KIND_REQUEST)
+        if (!(request->kind & FERRY_KIND_REQUEST))
                 return -EINVAL;
         if (!request->session)
                 return -ENOTCONN;
@@ -295,6 +311,13 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
         ferry_value *body;
         int code;
 
+        /* Where errors cannot be said, the session ends; but a refusal is no failure. */
+        if (!request->session->wire.dialect->has_errors) {
+                message_settle(request);
+                if (kind == WIRE_ERROR)
+                        ferry_session_close(request->session);
+                return 0;
+        }
         if (kind == WIRE_REFUSED && !request->session->wire.dialect->has_cancel)
                 outgoing.kind = WIRE_ERROR;
         vsnprintf(text, sizeof text, format, arguments);

@@ -42,8 +42,9 @@ static bool is_live(const ferry_session *session)
 /* Bring up to date what follows from the state: what the stream should tell, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
+        size_t sendable = session_sendable(session);
         /* What can never be sent does not wait for anything. */
-        size_t held = session->held + (session->is_output_broken ? 0 : buffer_size(&session->out));
+        size_t held = session->held + (session->is_output_broken ? 0 : sendable);
         bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
         bool is_reading = session->state == SESSION_OPEN && held <= session->queue_max && !session->is_behind;
 
@@ -51,7 +52,7 @@ void session_update(ferry_session *session)
                 return;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
                 stream_want_read(session->stream, is_reading || is_closing);
-                stream_want_write(session->stream, buffer_size(&session->out) > 0 && !session->is_output_broken);
+                stream_want_write(session->stream, sendable > 0 && !session->is_output_broken);
         }
         if (is_live(session) == session->is_live)
                 return;
@@ -67,6 +68,8 @@ int session_status_for_sending(const ferry_session *session, struct error *error
                 return error_set(error, session->error.code, "%s", error_text(&session->error));
         if (session->state == SESSION_ENDED || session->state == SESSION_PEER_CLOSING)
                 return error_set(error, -ENOTCONN, "the session has ended: %s", error_text(&session->error));
+        if (session->state == SESSION_CLOSING && session->error.code)
+                return error_set(error, session->error.code, "%s", error_text(&session->error));
         if (session->state == SESSION_CLOSING)
                 return error_set(error, -ECANCELED, "the session is closed here");
         if (session->is_output_broken)
@@ -96,6 +99,9 @@ static void tell_closed(struct loop_task *task)
         if (session->has_told_closed)
                 return;
         session->has_told_closed = true;
+        /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
+        if (session->error.code && !session->service)
+                error_replace(&session->loop->error, session->error.code, "%s", sentence);
         dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
         /* Neither a call nor a handler knows: run must say it. Clients of a service are nobody's in particular. */
         if (!session->is_freed && session->error.code && !session->is_told && !session->service)
@@ -108,7 +114,9 @@ static void tell_closed(struct loop_task *task)
 
 static void finish(ferry_session *session, int grace)
 {
+        session->state = SESSION_ENDED;
         loop_timer_stop(session->loop, &session->close_timer);
+        loop_timer_stop(session->loop, &session->heartbeat);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
         /* Nothing more is handled but the end, after the callbacks of the calls that it has ended. */
         session->work.fn = tell_closed;
@@ -121,6 +129,30 @@ static void finish(ferry_session *session, int grace)
         session_update(session);
 }
 
+/* Whether the other side can still be told that we go, and suffers if it is not. */
+static bool may_leave(const ferry_session *session)
+{
+        return (session->state == SESSION_OPENING || session->state == SESSION_OPEN) && session->stream &&
+               session->stream->is_open && session->wire.dialect->has_start && !session->is_stream_closed &&
+               !session->is_output_broken && !session->is_input_over && !loop_is_foreign(session->loop);
+}
+
+/* It has failed. The end is the same as if it were closed here, but for what is told about it. */
+static void leave(ferry_session *session)
+{
+        session->is_leaving = true;
+        session->is_told = false;
+        calls_end(session, session->error.code, error_text(&session->error));
+        session->state = SESSION_CLOSING;
+        session->has_said_goodbye = true;
+        if (session_send_last(session, WIRE_CLOSE) < 0) {
+                finish(session, 0);
+                return;
+        }
+        loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+        session_flush_now(session);
+}
+
 void session_finish(ferry_session *session, int code, const char *format, ...)
 {
         char sentence[1024];
@@ -129,6 +161,10 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
 
         if (session->state == SESSION_ENDED || session->is_freed)
                 return;
+        if (session->is_leaving) {
+                finish(session, 0);
+                return;
+        }
         va_start(arguments, format);
         vsnprintf(sentence, sizeof sentence, format, arguments);
         va_end(arguments);
@@ -137,7 +173,11 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
                 code = -ENOMEM;
         if (is_ours && buffer_size(&session->out) == 0)
                 code = 0;
-        session->state = SESSION_ENDED;
+        if (code && may_leave(session)) {
+                error_replace(&session->error, code, "%s", sentence);
+                leave(session);
+                return;
+        }
         error_replace(&session->error, code, "%s", is_ours && !code ? "closed here" : sentence);
         session->is_told = is_ours;
         finish(session, grace_ms(session));
@@ -173,6 +213,8 @@ void session_opened(ferry_session *session)
         /* It may have been closed here meanwhile: then only what is queued goes out. */
         if (session->state == SESSION_OPENING)
                 session->state = SESSION_OPEN;
+        if (session->wire.dialect->has_whole_frames)
+                session->wire.send_max = stream_make_room(session->stream, session->wire.send_max);
         loop_task_start(session->loop, &session->work);
         session_update(session);
 }
@@ -195,6 +237,7 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(request_timeout_ms);
         INHERIT(wait_ms);
         INHERIT(close_timeout_ms);
+        INHERIT(heartbeat_ms);
         INHERIT(frame_max);
         INHERIT(queue_max);
         INHERIT(argv);
@@ -250,17 +293,34 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         map_init(&session->calls_by_id);
         map_init(&session->requests_by_id);
         session->close_timer.fn = session_close_is_late;
+        heartbeat_init(session);
         return session;
 }
 
 void session_begin(ferry_session *session)
 {
+        struct error error = { 0 };
+
         for (int i = 0; i < STREAM_INPUTS; i++)
-                frame_reader_init(&session->readers[i], session->stream->kind->has_junk, session->wire.frame_max,
-                                  wire_can_begin);
-        if (session->stream->is_open)
+                frame_reader_init(&session->readers[i], session->wire.dialect->framing, session->stream->kind->has_junk,
+                                  session->wire.frame_max, wire_can_begin);
+        if (session_send_greeting(session, &error) < 0)
+                session_finish(session, error.code, "%s", error_text(&error));
+        error_deinit(&error);
+        if (session->stream->is_open && session->state == SESSION_OPENING)
                 session_opened(session);
-        session_update(session);
+        if (session->state == SESSION_OPEN)
+                session_flush_now(session);
+        if (!session->is_freed)
+                session_update(session);
+}
+
+void session_greeted(ferry_session *session)
+{
+        session->is_greeted = true;
+        heartbeat_update(session);
+        loop_task_start(session->loop, &session->work);
+        session_flush_now(session);
 }
 
 ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const ferry_session_options *options)
@@ -318,6 +378,7 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
                 return NULL;
         }
         place.object = session;
+        session->is_server = true;
         code = wire_init(&session->wire, &session->options, &error);
         if (!code)
                 code = stream_accept(&place, fd, &session->stream);
@@ -338,9 +399,9 @@ static void finish_closing(ferry_session *session)
         bool is_complete = buffer_size(&session->out) == 0;
         int grace = session->is_overdue || session->is_abandoned || !is_complete ? 0 : session->close_timeout_ms;
 
-        session->state = SESSION_ENDED;
-        error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s", is_complete ? "closed here" :
-                      "closed here before all was sent");
+        if (!session->is_leaving)
+                error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s", is_complete ? "closed here" :
+                              "closed here before all was sent");
         finish(session, grace);
 }
 
@@ -360,11 +421,35 @@ void session_check_closing(ferry_session *session)
 {
         bool is_done = buffer_size(&session->out) == 0;
 
-        if (session->state == SESSION_CLOSING && is_done)
+        bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->is_output_broken ||
+                        session->is_input_over || !session->has_said_goodbye;
+
+        if (session->state == SESSION_CLOSING && is_done && is_known)
                 finish_closing(session);
         else if (session->state == SESSION_DRAINING && (is_done || session->is_output_broken))
                 session_finish(session, session->end_code, "%s",
                                session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
+}
+
+/* Both sides have said, or say now, that they go. */
+void session_answer_close(ferry_session *session)
+{
+        static const char sentence[] = "the other side has closed the session";
+
+        if (session->state == SESSION_OPEN)
+                calls_end(session, -ECONNRESET, sentence);
+        if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
+                session_finish(session, -ENOMEM, "no memory to answer that the session is closed");
+                return;
+        }
+        session->has_close_answer = true;
+        if (session->state == SESSION_OPEN) {
+                session->end_sentence = text_copy(sentence);
+                session->is_input_over = true;
+                session->state = SESSION_DRAINING;
+                loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+        }
+        session_flush_now(session);
 }
 
 static void say_goodbye(ferry_session *session)
@@ -375,10 +460,15 @@ static void say_goodbye(ferry_session *session)
 
         /* To one who has not spoken yet nothing was said either. And where nothing comes back, as in a file, another
          * may write behind us. */
+        if (wire->dialect->has_start && session->state == SESSION_OPENING && session->sent == 0) {
+                /* Nobody has been disturbed yet. */
+                buffer_consume(&session->out, buffer_size(&session->out));
+                return;
+        }
         if (wire->dialect->has_close && (session->sent > 0 || wire->is_dialect_fixed) &&
-            stream_has_input(session->stream) &&
+            (stream_has_input(session->stream) || wire->dialect->has_start) &&
             session_status_for_sending(session, &error) == 0)
-                session_send(session, &goodbye, true, NULL, &error);
+                session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
         error_deinit(&error);
 }
 
@@ -399,7 +489,7 @@ int ferry_session_close(ferry_session *session)
         if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
                 return 0;
         session->is_refusing = true;
-        timeout_ms = session->is_overdue ? 0 : session->close_timeout_ms;
+        timeout_ms = session->is_overdue && !session->wire.dialect->has_start ? 0 : session->close_timeout_ms;
         session_refuse_rest(session);
         /* A child that has not answered yet may never come to notice that nobody listens. What is queued is sent all
          * the same. */
@@ -409,7 +499,7 @@ int ferry_session_close(ferry_session *session)
         is_lost = session->is_output_broken && buffer_size(&session->out) > 0;
         if (session->state == SESSION_OPEN && is_lost)
                 session_finish(session, -ECONNRESET, "the other side reads no more, and not all was sent");
-        else if (session->state == SESSION_OPEN)
+        else if (session->state == SESSION_OPEN || (session->state == SESSION_OPENING && session->wire.dialect->has_start))
                 say_goodbye(session);
         if (session->state == SESSION_ENDED) {
                 session_tell(session);
@@ -456,6 +546,7 @@ void session_free(ferry_session *session)
         if (session->work.link.next)
                 list_remove(&session->work.link);
         loop_timer_stop(session->loop, &session->close_timer);
+        loop_timer_stop(session->loop, &session->heartbeat);
         if (session->stream)
                 stream_free(session->stream);
         for (int i = 0; i < STREAM_INPUTS; i++)
@@ -525,11 +616,13 @@ static bool is_flushed(void *object)
                 return true;
         /* Its end, which comes soon, tells why. */
         return !session->is_output_broken && buffer_size(&session->out) == 0 &&
+               (!session->wire.dialect->has_received || session->is_server || session->acknowledged >= session->written ||
+                session->state != SESSION_OPEN) &&
                (session->pong >= flush->ping || !session->wire.dialect->has_ping ||
                 session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING);
 }
 
-static int send_ping(ferry_session *session, uint64_t *ret_ping)
+int session_send_ping(ferry_session *session, uint64_t *ret_ping)
 {
         char id[WIRE_ID_TEXT_MAX];
         struct outgoing ping = { .kind = WIRE_PING, .id = id };
@@ -538,7 +631,7 @@ static int send_ping(ferry_session *session, uint64_t *ret_ping)
 
         *ret_ping = 0;
         /* What only writes will never hear of it; what is still being opened will. */
-        if (!session->wire.dialect->has_ping || session->sent == 0 || session->is_output_broken ||
+        if (!session->wire.dialect->has_ping || session->is_output_broken ||
             (session->state == SESSION_OPEN && !stream_has_input(session->stream)))
                 return 0;
         write_u32(id, (uint32_t)(++session->ping >> 32));
@@ -581,7 +674,9 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
                 return -ECHILD;
         loop = session->loop;
         loop_enter(loop);
-        code = session->state == SESSION_OPEN || session->state == SESSION_OPENING ? send_ping(session, &flush.ping) : 0;
+        /* To one to whom nothing was said nothing needs to be said. */
+        code = session->sent > 0 && (session->state == SESSION_OPEN || session->state == SESSION_OPENING) ?
+                       session_send_ping(session, &flush.ping) : 0;
         if (!code)
                 code = loop_wait(loop, loop_deadline(timeout_ms), is_flushed, &flush, &session->grave);
         code = session->is_freed ? -ECANCELED : flush_result(session, code);
@@ -594,7 +689,7 @@ int ferry_session_status(const ferry_session *session)
         if (!session)
                 return -ENOMEM;
         if (session->state != SESSION_ENDED)
-                return session->state == SESSION_CLOSING ? 0 : 1;
+                return session->state != SESSION_CLOSING ? 1 : session->error.code;
         if (session->error.code)
                 session_tell(session);
         return session->error.code;
@@ -638,7 +733,7 @@ ferry_value *ferry_session_info(const ferry_session *session)
                                 session->stream ? session->stream->kind->name : NULL, (int)peer.pid,
                                 peer.pid < 0 ? -1L : (long)peer.uid, peer.pid < 0 ? -1L : (long)peer.gid,
                                 (unsigned long long)session->sent, (unsigned long long)session->received,
-                                buffer_size(&session->out), session->calls_by_id.count,
+                                buffer_size(&session->out), list_count(&session->calls),
                                 (unsigned long long)session->dropped, (unsigned long long)session->junk);
 }
 

@@ -46,8 +46,9 @@ struct ferry_message {
         ferry_value *tree;
         const ferry_value *body;
         bool is_unanswered;             /* a request, and the peer waits */
+        bool is_counted;                /* as such, among what its session has in hand */
         bool is_unasked;                /* for next: a notification that has no handler */
-        size_t cost;                    /* of a request that is not answered, in the budget of its session */
+        size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
 };
 
 struct ferry_call {
@@ -61,6 +62,7 @@ struct ferry_call {
         struct loop_holder holder;
         char id[WIRE_ID_TEXT_MAX];
         uint64_t begin, end;            /* where its frame stands in all that the session sends; equal until it does */
+        uint64_t number;                /* of its message among those written, where they are acknowledged; 0: not yet */
         const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
         int timeout_ms;
         int status;
@@ -104,6 +106,12 @@ struct ferry_session {
         bool is_behind;                 /* frames were read that could not be handled in one round */
         bool has_told_closed;           /* FERRY_KIND_CLOSED */
         bool has_told_opened;
+        bool is_server;                 /* the other side has come to us */
+        bool is_greeted;                /* both sides have said how they begin, or have not to */
+        bool is_leaving;                /* it has failed, and the other side is still told that we go */
+        bool has_said_goodbye;          /* and waits for an answer, where there is one */
+        bool has_close_answer;          /* the other side knows that we go */
+        bool is_input_useless;          /* what still comes is thrown away */
         char *address;
         struct stream *stream;
         struct wire wire;
@@ -121,18 +129,27 @@ struct ferry_session {
         struct buffer out;              /* what the stream has not taken yet */
         uint64_t out_begin;             /* where that begins in all that was ever sent */
         size_t queue_max;
+        uint64_t greeting_end;          /* of what is said first, in all that was ever sent */
+        size_t frame_left;              /* of one that should have been taken at once, but was not */
+        uint64_t written;               /* messages that the stream has taken, where they are acknowledged … */
+        uint64_t acknowledged;          /* … and those that were */
         bool has_hello;                 /* ours is sent */
         bool is_output_broken;
         bool is_writing;                /* the stream has what is queued in hand: it stays where it is */
         int notify_error;               /* the first that was not taken since the last flush */
         struct error notify_sentence;
         uint64_t ping, pong;
+        struct loop_timer heartbeat;
+        int peer_heartbeat_ms;          /* that it would like; 0: none */
+        bool is_heard;                  /* anything, in this period */
+        bool is_asked;                  /* whether it lives, in the last one */
 
         struct list calls;              /* in flight, in the order of their frames */
         struct map calls_by_id;
         struct list messages;
         struct map requests_by_id;
-        size_t held;                    /* bytes of requests that are not answered */
+        size_t unanswered;              /* requests that are not answered … */
+        size_t held;                    /* … and their bytes */
         struct list next;               /* messages for ferry_session_next() */
         size_t next_count;              /* notifications among them that nobody asked for */
         size_t next_bytes;              /* of those */
@@ -158,12 +175,15 @@ void session_begin(ferry_session *session);             /* its stream is there *
 void session_finish(ferry_session *session, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 void session_tell(const ferry_session *session);
+int session_send_ping(ferry_session *session, uint64_t *ret_ping);
 int session_status_for_sending(const ferry_session *session, struct error *error);
 void session_update(ferry_session *session);
 void session_free(ferry_session *session);
 void session_opened(ferry_session *session);            /* the stream is up */
 void session_stream_closed(ferry_session *session);     /* it is closed to the end */
 void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
+void session_greeted(ferry_session *session);           /* the other side has begun as it should */
+void session_answer_close(ferry_session *session);      /* it goes, and waits to hear that we know */
 void session_close_is_late(struct loop_timer *timer);
 
 /* io.c */
@@ -173,6 +193,12 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
 /* The same with a body by template; the arguments are used up. */
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments);
+/* Say what a conversation begins with, where it does. */
+int session_send_greeting(ferry_session *session, struct error *error);
+/* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
+int session_send_last(ferry_session *session, enum wire_kind kind);
+/* Bytes at the front of the queue that may be sent now. */
+size_t session_sendable(const ferry_session *session);
 void session_work(struct loop_task *task);
 /* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
 void session_refuse_rest(ferry_session *session);
@@ -181,6 +207,10 @@ void session_flush_now(ferry_session *session);
 void session_withdraw(ferry_call *call);
 /* The same for all calls at once. They are not in the order of their frames any more, and must end. */
 void session_withdraw_all(ferry_session *session);
+
+/* heartbeat.c: begin, unless they are under way, where there is a reason by now. */
+void heartbeat_init(ferry_session *session);
+void heartbeat_update(ferry_session *session);
 
 /* dispatch.c */
 void dispatch(ferry_session *session, ferry_message *message);
@@ -199,6 +229,8 @@ ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, co
 void message_fail(ferry_message *request, enum wire_kind kind, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 void message_settle(ferry_message *request);
+/* It need not be answered, but may be: nobody waits for that here. */
+void message_relax(ferry_message *request);
 /* The session goes. */
 void message_forget_session(ferry_message *message);
 

@@ -6,6 +6,7 @@
 #include <ferry/address.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -228,6 +229,37 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
                 stream_end(stream, put == -EPIPE ? -ECONNRESET : (int)put, "writing failed: %s",
                            error_describe((int)put));
         return put;
+}
+
+/* What the kernel counts for bytes is more than the bytes. It tells that it can take something when three quarters of the
+ * room are free: then there must be room for a frame, or we would ask in vain again and again. */
+static size_t cost(size_t size)
+{
+        return size + size / 4 + 4096;
+}
+
+size_t stream_make_room(struct stream *stream, size_t size)
+{
+        int wanted = size < INT_MAX / 4 ? (int)size * 2 : INT_MAX / 2, room = 0;
+        size_t most;
+
+        if (stream->output.way != ENDPOINT_SOCKET ||
+            sys_get_socket_option(stream->output.io, SO_SNDBUF, &room, sizeof room) < 0)
+                return size;
+        if (room < wanted * 2)
+                sys_set_socket_option(stream->output.io, SO_SNDBUF, &wanted, sizeof wanted);
+        if (sys_get_socket_option(stream->output.io, SO_SNDBUF, &room, sizeof room) < 0)
+                return size;
+        stream->room = room;
+        most = (size_t)room / 4 * 3 > 8192 ? ((size_t)room / 4 * 3 - 4096) / 5 * 4 : 1024;
+        return size < most ? size : most;
+}
+
+bool stream_has_room(const struct stream *stream, size_t size)
+{
+        int sent = stream->room ? sys_count_sent(stream->output.io) : 0;
+
+        return sent <= 0 || (size_t)sent + cost(size) <= (size_t)stream->room;
 }
 
 bool stream_drain(struct stream *stream)

@@ -70,6 +70,7 @@ struct stream {
         bool is_released;
         bool is_freed;
         int output_error;
+        int room;               /* that a socket has for what is sent and not yet received; 0: unknown */
         ferry_peer peer;
 };
 
@@ -86,6 +87,11 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
 
 /* Write what is taken: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t size);
+
+/* For those whose other side reads a frame at once: see to it that a socket takes as much at once as it can, up to @size;
+ * how much that is. And whether it takes that much now. */
+size_t stream_make_room(struct stream *stream, size_t size);
+bool stream_has_room(const struct stream *stream, size_t size);
 
 /* Whether it should tell when it can be read, written. */
 void stream_want_read(struct stream *stream, bool wants);

@@ -8,6 +8,7 @@
 #include "stream/name.h"
 #include "stream/stream.h"
 #include "util/text.h"
+#include "wire/dialect.h"
 
 #include <ferry/address.h>
 
@@ -28,6 +29,7 @@ struct unix_stream {
         struct sockaddr_un address;
         char name[NAME_MAX_SIZE + 1];   /* of a service, which is looked up at each try; or empty */
         struct name_place place;        /* where that is done; the directory is a copy */
+        bool may_ask;                   /* the program says who may be there */
         struct loop_timer retry;
         struct watch watch;
         int64_t began;
@@ -49,6 +51,21 @@ static void stop_retrying(struct stream *stream, bool is_foreign)
 
 static const struct stream_kind unix_kind = { .name = "unix", .release = stop_retrying };
 
+/* Some servers are harmed by whoever comes and does not speak as they do, or goes again at once. So both are found out
+ * before. */
+static int check_before(const struct unix_stream *client, struct error *reason)
+{
+        const char *path = client->address.sun_path, *owner = wire_directory_owner(path);
+        struct stat stat;
+
+        if (!wire_directory(client->place.dialect))
+                return owner ? error_set(reason, -EACCES, "%s is a socket of servers that only speak %s, and may end when they"
+                                         " are spoken to otherwise: choose that dialect", path, owner) : 0;
+        if (client->may_ask || sys_stat_path(path, &stat) < 0 || stat.st_uid == sys_uid() || stat.st_uid == 0)
+                return 0;
+        return error_set(reason, -EACCES, "%s belongs to user %u, which is not allowed here", path, (unsigned)stat.st_uid);
+}
+
 /* 0, or why not. */
 static int try(struct unix_stream *client, struct error *reason)
 {
@@ -56,6 +73,8 @@ static int try(struct unix_stream *client, struct error *reason)
 
         if (*client->name)
                 error = name_find(&client->place, false, client->address.sun_path, sizeof client->address.sun_path, reason);
+        if (!error)
+                error = check_before(client, reason);
         if (error)
                 return error;
         fd = sys_socket(AF_UNIX, SOCK_STREAM);
@@ -174,9 +193,11 @@ int stream_open_unix(const struct stream_place *place, const char *address,
         client->retry.fn = try_again;
         watch_init(&client->watch, place->loop, place_changed);
         client->address.sun_family = AF_UNIX;
+        client->place.dialect = options->dialect;
+        client->may_ask = options->allow != NULL;
         if (ferry_address_scheme(address) == FERRY_SCHEME_NAME) {
                 memcpy(client->name, address, strlen(address) + 1);
-                client->place = (struct name_place){ .name = client->name, .dialect = options->dialect };
+                client->place.name = client->name;
                 if (options->name_directory && !(client->place.directory = text_copy(options->name_directory))) {
                         sys_free(client);
                         return error_set(error, -ENOMEM, "no memory for a stream");

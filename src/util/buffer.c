@@ -80,6 +80,26 @@ bool buffer_cut(struct buffer *buffer, size_t offset, size_t size)
         return false;
 }
 
+static void reverse(unsigned char *bytes, size_t size)
+{
+        for (size_t i = 0; i < size / 2; i++) {
+                unsigned char byte = bytes[i];
+
+                bytes[i] = bytes[size - 1 - i];
+                bytes[size - 1 - i] = byte;
+        }
+}
+
+void buffer_move_last(struct buffer *buffer, size_t offset, size_t size)
+{
+        unsigned char *bytes = buffer_bytes(buffer);
+        size_t whole = buffer_size(buffer);
+
+        reverse(bytes + offset, whole - size - offset);
+        reverse(bytes + whole - size, size);
+        reverse(bytes + offset, whole - offset);
+}
+
 void buffer_shrink(struct buffer *buffer, size_t keep)
 {
         if (buffer_size(buffer) == 0 && buffer->capacity > keep)

@@ -36,5 +36,8 @@ int buffer_append(struct buffer *buffer, const void *bytes, size_t size);
 void buffer_consume(struct buffer *buffer, size_t size);
 bool buffer_cut(struct buffer *buffer, size_t offset, size_t size);
 
+/* Move the last @size bytes to @offset from the front. */
+void buffer_move_last(struct buffer *buffer, size_t offset, size_t size);
+
 /* Give back the memory of an empty buffer that has grown beyond @keep. */
 void buffer_shrink(struct buffer *buffer, size_t keep);

@@ -38,6 +38,15 @@ static inline bool list_is_empty(const struct list *list)
         return list->next == list;
 }
 
+static inline size_t list_count(const struct list *list)
+{
+        size_t count = 0;
+
+        for (const struct list *link = list->next; link != list; link = link->next)
+                count++;
+        return count;
+}
+
 static inline void list_append(struct list *list, struct list *link)
 {
         link->previous = list->previous;

@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -236,6 +238,18 @@ int sys_shutdown(int fd, int how)
 int sys_get_socket_option(int fd, int name, void *value, socklen_t size)
 {
         return RESULT(getsockopt(fd, SOL_SOCKET, name, value, &size));
+}
+
+int sys_set_socket_option(int fd, int name, const void *value, socklen_t size)
+{
+        return RESULT(setsockopt(fd, SOL_SOCKET, name, value, size));
+}
+
+int sys_count_sent(int fd)
+{
+        int count = 0, result = RESULT(ioctl(fd, SIOCOUTQ, &count));
+
+        return result < 0 ? result : count;
 }
 
 int sys_epoll_create(void)

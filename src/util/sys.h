@@ -59,6 +59,9 @@ int sys_accept(int fd);
 int sys_connect(int fd, const struct sockaddr *address, socklen_t size);
 int sys_shutdown(int fd, int how);
 int sys_get_socket_option(int fd, int name, void *value, socklen_t size);
+int sys_set_socket_option(int fd, int name, const void *value, socklen_t size);
+/* Bytes that were sent, and not yet received. */
+int sys_count_sent(int fd);
 
 int sys_epoll_create(void);
 int sys_epoll_control(int epoll, int operation, int fd, uint32_t events, void *data);

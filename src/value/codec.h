@@ -48,6 +48,9 @@ struct native_codec {
 /* NULL if it is a program's own. */
 const struct native_codec *codec_native(const ferry_codec *codec);
 
+/* The bytes themselves, as a string; for bodies of which a dialect does not say more. Not for programs. */
+extern const struct native_codec codec_bytes;
+
 /* The built-in codec with that number, or NULL. */
 const ferry_codec *codec_by_number(unsigned number);
 

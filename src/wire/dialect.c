@@ -7,7 +7,7 @@
 enum { FRAME_DEFAULT_MAX = 16 << 20 };
 
 /* In the order in which a payload is tried. */
-static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_stream_ipc };
+static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_stream_ipc, &dialect_innmind };
 
 static const struct dialect *dialect_by_number(unsigned number)
 {
@@ -24,6 +24,43 @@ const char *wire_directory(unsigned number)
         return dialect ? dialect->directory : NULL;
 }
 
+const char *wire_directory_owner(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        size_t size = slash ? (size_t)(slash - path) : 0;
+
+        for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
+                const char *directory = dialects[i]->directory;
+                size_t tail = directory ? strlen(directory) : 0;
+
+                if (directory && size > tail && path[size - tail - 1] == '/' &&
+                    memcmp(path + size - tail, directory, tail) == 0)
+                        return dialects[i]->name;
+        }
+        return NULL;
+}
+
+int wire_apart(unsigned set)
+{
+        unsigned apart = 0;
+
+        for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
+                if ((set & dialects[i]->number) && dialects[i]->directory)
+                        apart |= dialects[i]->number;
+                set &= ~dialects[i]->number;
+        }
+        return set ? -EINVAL : (int)apart;
+}
+
+static void set_dialect(struct wire *wire, const struct dialect *dialect)
+{
+        wire->dialect = dialect;
+        wire->is_dialect_fixed = true;
+        wire->send_max = wire->frame_max;
+        if (dialect->send_max && dialect->send_max < wire->send_max)
+                wire->send_max = dialect->send_max;
+}
+
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error)
 {
         const char *root = options->root ? options->root : "StreamIpc";
@@ -32,6 +69,7 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
         wire->frame_max = options->frame_max ? options->frame_max : FRAME_DEFAULT_MAX;
         if (wire->frame_max > UINT32_MAX)
                 wire->frame_max = UINT32_MAX;
+        wire->send_max = wire->frame_max;
         if (strlen(root) >= sizeof wire->root)
                 return error_set(error, -EINVAL, "the namespace is too long: %s", root);
         memcpy(wire->root, root, strlen(root) + 1);
@@ -43,15 +81,14 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
                 return error_set(error, -EINVAL, "stream-ipc has no codec msgpack: php, json, or one of your own");
         if (!dialect_by_number(options->dialect))
                 return error_set(error, -EINVAL, "there is no dialect %u", options->dialect);
-        wire->dialect = dialect_by_number(options->dialect);
-        wire->is_dialect_fixed = true;
+        set_dialect(wire, dialect_by_number(options->dialect));
         return 0;
 }
 
 static const struct dialect *detect(const char *payload, size_t size)
 {
         for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
-                if (dialects[i]->can_begin(payload, size))
+                if (dialects[i]->can_begin && dialects[i]->can_begin(payload, size))
                         return dialects[i];
         return NULL;
 }
@@ -66,10 +103,8 @@ int wire_read(struct wire *wire, const char *payload, size_t size, struct incomi
         if (shown)
                 wire->peer_dialect = shown;
         code = dialect->read(wire, payload, size, ret, error);
-        if (code == 0 && !wire->is_dialect_fixed) {
-                wire->dialect = dialect;
-                wire->is_dialect_fixed = true;
-        }
+        if (code == 0 && !wire->is_dialect_fixed)
+                set_dialect(wire, dialect);
         return code;
 }
 
@@ -80,10 +115,8 @@ void wire_peek(struct wire *wire, const char *bytes, size_t size, struct incomin
 
         *ret = (struct incoming){ .kind = WIRE_UNKNOWN };
         dialect->peek(bytes, size, ret);
-        if (ret->kind != WIRE_UNKNOWN) {
-                wire->dialect = dialect;
-                wire->is_dialect_fixed = true;
-        }
+        if (ret->kind != WIRE_UNKNOWN)
+                set_dialect(wire, dialect);
 }
 
 bool wire_can_begin(const char *bytes, size_t size)
@@ -91,19 +124,22 @@ bool wire_can_begin(const char *bytes, size_t size)
         return detect(bytes, size) != NULL;
 }
 
-static int over_limit(const struct wire *wire, struct error *error)
+int wire_over_limit(const struct wire *wire, struct error *error)
 {
-        if (wire->peer_max < wire->frame_max)
+        if (wire->peer_max < wire->send_max)
                 return error_set(error, -EMSGSIZE, "the message has more than the %zu bytes that the other side takes",
                                  wire->peer_max);
+        if (wire->send_max < wire->frame_max)
+                return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, which %s peers cannot take",
+                                 wire->send_max, wire->dialect->name);
         return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, the limit (frame_max)",
-                         wire->frame_max);
+                         wire->send_max);
 }
 
 int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin, const ferry_codec *codec,
                    const ferry_value *body, int code, struct error *error)
 {
-        size_t limit = begin + FRAME_HEADER + (wire->peer_max < wire->frame_max ? wire->peer_max : wire->frame_max);
+        size_t limit = begin + FRAME_HEADER + (wire->peer_max < wire->send_max ? wire->peer_max : wire->send_max);
         char reason[96] = "";
 
         if (!code && buffer_size(buffer) > limit)
@@ -116,6 +152,6 @@ int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin,
         }
         buffer->end = buffer->begin + begin;
         if (code == -EMSGSIZE)
-                return over_limit(wire, error);
+                return wire_over_limit(wire, error);
         return error_set(error, code, "the body cannot be written: %s", *reason ? reason : error_describe(code));
 }

@@ -20,6 +20,13 @@ enum wire_kind {
         WIRE_PING,
         WIRE_PONG,
         WIRE_CLOSE,
+        /* Where messages have no ids, and are notifications or requests as the other side sees fit: */
+        WIRE_MESSAGE,
+        WIRE_RECEIVED,          /* acknowledges one of those */
+        WIRE_START,             /* what a server says first … */
+        WIRE_START_OK,          /* … and who has come, before anything else */
+        WIRE_CLOSE_OK,          /* the answer to WIRE_CLOSE */
+        WIRE_HEARTBEAT,         /* is not answered */
         WIRE_UNKNOWN,           /* to be ignored */
 };
 
@@ -38,7 +45,8 @@ struct wire {
         bool is_codec_fixed;
         char root[64];                  /* stream-ipc: a namespace */
         bool is_root_fixed;
-        size_t frame_max;               /* of ours */
+        size_t frame_max;               /* that we take */
+        size_t send_max;                /* that we send */
         size_t peer_max;                /* of the peer, once it has said so; else SIZE_MAX */
         uint64_t counter;               /* of our requests */
         const struct dialect *peer_dialect;     /* that it has spoken, whatever we do */
@@ -70,13 +78,22 @@ struct outgoing {
 struct dialect {
         unsigned number;                /* enum ferry_dialect */
         const char *name;
+        const struct framing *framing;
+        bool has_ids;                   /* replies say what they answer; else one request is in flight at a time, and the
+                                         * next message is its answer */
+        bool has_errors;                /* a request can be answered by an error; else the session is closed */
         bool has_cancel;                /* and refused: the peer can be told more than replies */
         bool has_hello;
         bool has_ping;
         bool has_close;
+        bool has_start;                 /* WIRE_START, WIRE_START_OK; and WIRE_CLOSE is answered by WIRE_CLOSE_OK */
+        bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
+        bool has_received;              /* a server acknowledges each message before anything else */
+        bool has_whole_frames;          /* the other side reads a frame at once: it must be written at once */
+        size_t send_max;                /* bytes of a frame that the other side can take; 0: what we take ourselves */
         const char *directory;          /* under that for temporary files: where those who know only this dialect look for
                                          * services; NULL: there are none */
-        /* Whether a payload may begin so, as far as these bytes tell. */
+        /* Whether a payload may begin so, as far as these bytes tell. NULL: a dialect that has to be named. */
         bool (*can_begin)(const char *bytes, size_t size);
         /* What a whole payload says. 0, or a negative errno with a sentence; then kind and id are set if they could
          * be read, else kind is WIRE_UNKNOWN. */
@@ -85,7 +102,7 @@ struct dialect {
         void (*peek)(const char *bytes, size_t size, struct incoming *ret);
         /* Put a frame behind what is in the buffer. 0, or a negative errno with a sentence, and nothing is put. */
         int (*write)(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error);
-        /* Make the id of a request. Returns its size. */
+        /* Make the id of a request, where there are ids. Returns its size. */
         size_t (*make_id)(struct wire *wire, char id[WIRE_ID_TEXT_MAX]);
         /* An id as text; at least twice its size and a zero fit. */
         void (*id_text)(const char *id, size_t size, char *text);
@@ -93,9 +110,17 @@ struct dialect {
 
 extern const struct dialect dialect_ferry;
 extern const struct dialect dialect_stream_ipc;
+extern const struct dialect dialect_innmind;
 
 /* Where services in that dialect stand, under the directory for temporary files; NULL: where ferry has its own. */
 const char *wire_directory(unsigned dialect);
+
+/* The name of the dialect in whose directory that path stands; NULL: in none. */
+const char *wire_directory_owner(const char *path);
+
+/* Those of a set of dialects that have a directory, and so a socket, of their own; 0 if none. -EINVAL if the set has one
+ * that there is not. */
+int wire_apart(unsigned dialects);
 
 /* Begin a conversation as the options say. 0, or -EINVAL with a sentence. */
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error);
@@ -112,5 +137,6 @@ bool wire_can_begin(const char *bytes, size_t size);
 /* Encode a body (NULL: none) behind what the frame that was begun at @begin has already, and end the frame. @code is
  * how that went so far. 0, or a negative errno with a sentence, and the frame is taken back: also if it is over our
  * limit, or the peer's. */
+int wire_over_limit(const struct wire *wire, struct error *error);
 int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin, const ferry_codec *codec,
                    const ferry_value *body, int code, struct error *error);

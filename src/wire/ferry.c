@@ -140,6 +140,9 @@ static void id_text(const char *id, size_t size, char *text)
 const struct dialect dialect_ferry = {
         .number = FERRY_DIALECT_FERRY,
         .name = "ferry",
+        .framing = &framing_magic,
+        .has_ids = true,
+        .has_errors = true,
         .has_cancel = true,
         .has_hello = true,
         .has_ping = true,

@@ -16,10 +16,26 @@ enum {
 
 static const char magic[MAGIC_SIZE] = { '\xf3', '\x4a', '\x9d', '\xe2' };
 
-void frame_reader_init(struct frame_reader *reader, bool has_junk, size_t max,
+static int measure_magic(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
+{
+        if (memcmp(bytes, magic, size < MAGIC_SIZE ? size : MAGIC_SIZE) != 0)
+                return -EBADMSG;
+        if (size < FRAME_HEADER)
+                return 0;
+        *ret_header = FRAME_HEADER;
+        *ret_payload = read_u32(bytes + MAGIC_SIZE);
+        return 1;
+}
+
+const struct framing framing_magic = { .has_magic = true, .measure = measure_magic };
+
+void frame_reader_init(struct frame_reader *reader, const struct framing *framing, bool has_junk, size_t max,
                        bool (*can_begin)(const char *bytes, size_t size))
 {
-        *reader = (struct frame_reader){ .has_junk = has_junk, .max = max, .can_begin = can_begin, .room = ROOM_MIN };
+        *reader = (struct frame_reader){
+                .framing = framing, .has_junk = has_junk && framing->has_magic, .max = max, .can_begin = can_begin,
+                .room = ROOM_MIN,
+        };
 }
 
 void frame_reader_deinit(struct frame_reader *reader)
@@ -136,16 +152,16 @@ static int give_large(struct frame_reader *reader, struct frame *ret)
 }
 
 /* A payload too large for the buffer is read into a block of its own. */
-static int begin_large(struct frame_reader *reader, size_t length)
+static int begin_large(struct frame_reader *reader, size_t header, size_t length)
 {
-        size_t have = buffer_size(&reader->buffer) - FRAME_HEADER;
+        size_t have = buffer_size(&reader->buffer) - header;
 
         reader->large_size = length;
         reader->large_filled = have;
         if (!grow_large(reader, have * 2 > LARGE_FIRST ? have * 2 : LARGE_FIRST))
                 return reader->error;
-        memcpy(large_bytes(reader), buffer_bytes(&reader->buffer) + FRAME_HEADER, have);
-        buffer_consume(&reader->buffer, have + FRAME_HEADER);
+        memcpy(large_bytes(reader), buffer_bytes(&reader->buffer) + header, have);
+        buffer_consume(&reader->buffer, have + header);
         return 0;
 }
 
@@ -187,8 +203,9 @@ static bool skip(struct frame_reader *reader)
 int frame_next(struct frame_reader *reader, struct frame *ret)
 {
         const char *bytes;
-        size_t size, junk;
-        uint32_t length;
+        size_t size, junk, header;
+        uint64_t length;
+        int measured;
 
         if (reader->error)
                 return reader->error;
@@ -204,20 +221,17 @@ int frame_next(struct frame_reader *reader, struct frame *ret)
                         buffer_deinit(&reader->buffer);
                 return 0;
         }
-        if (reader->has_junk) {
-                junk = find_magic(bytes, size);
-                if (junk > 0)
-                        return give(reader, ret, FRAME_JUNK, 0, junk);
-        } else if (memcmp(bytes, magic, size < MAGIC_SIZE ? size : MAGIC_SIZE) != 0) /* gcc-analyzer: as above */
-                return fail(reader, -EBADMSG);
-        if (size < FRAME_HEADER)
-                return 0;
-        length = read_u32(bytes + MAGIC_SIZE);
+        junk = reader->has_junk ? find_magic(bytes, size) : 0;
+        if (junk > 0)
+                return give(reader, ret, FRAME_JUNK, 0, junk);
+        measured = reader->framing->measure(bytes, size, &header, &length);
+        if (measured <= 0)
+                return measured < 0 ? fail(reader, measured) : 0;
         if (length > reader->max)
-                return judge(reader, ret, length);
-        if (size - FRAME_HEADER >= length)
-                return give(reader, ret, FRAME_WHOLE, FRAME_HEADER, length);
-        return length > SMALL_MAX ? begin_large(reader, length) : 0;
+                return reader->framing->has_magic ? judge(reader, ret, (uint32_t)length) : fail(reader, -EMSGSIZE);
+        if (size - header >= length)
+                return give(reader, ret, FRAME_WHOLE, header, (size_t)length);
+        return length > SMALL_MAX ? begin_large(reader, header, (size_t)length) : 0;
 }
 
 int frame_finish(struct frame_reader *reader, struct frame *ret)
@@ -234,10 +248,11 @@ int frame_finish(struct frame_reader *reader, struct frame *ret)
         size = buffer_size(&reader->buffer);
         if (size == 0)
                 return 0;
+        if (!reader->has_junk)
+                return -ECONNRESET;
         bytes = (const char *)buffer_bytes(&reader->buffer);
         length = size >= FRAME_HEADER ? read_u32(bytes + MAGIC_SIZE) : 0;
-        if (!reader->has_junk || (size >= MAGIC_SIZE && length <= reader->max) ||
-            (size >= FRAME_HEADER + FRAME_JUDGE))
+        if ((size >= MAGIC_SIZE && length <= reader->max) || (size >= FRAME_HEADER + FRAME_JUDGE))
                 return -ECONNRESET;
         return give(reader, ret, FRAME_JUNK, 0, size);
 }

@@ -1,12 +1,12 @@
-/* The frame of the dialects ferry and stream-ipc: F3 4A 9D E2, the length of the payload (u32, big-endian), the
- * payload. The reader owns no descriptor: it lends room, takes what came, and gives out what is whole. */
+/* Frames: pieces of a stream that are one message each. The reader owns no descriptor: it lends room, takes what came, and
+ * gives out what is whole. How a frame is made up is its framing's business. */
 #pragma once
 
 #include "util/block.h"
 #include "util/buffer.h"
 
 enum {
-        FRAME_HEADER = 8,
+        FRAME_HEADER = 8,               /* of framing_magic */
         FRAME_HEAD_MAX = 4096,          /* so much of a frame that is too large is looked at */
         FRAME_JUDGE = 16,               /* and by so much it is told from junk */
 };
@@ -17,6 +17,16 @@ enum frame_event {
         FRAME_TOO_LARGE,        /* its beginning; the rest will be skipped */
 };
 
+struct framing {
+        /* Whether a frame begins with bytes by which it is found among others, so that those can be told from it. */
+        bool has_magic;
+        /* How a frame that begins so is made up: 1; 0 if more bytes are needed to tell; -EBADMSG if it is none. */
+        int (*measure)(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload);
+};
+
+/* F3 4A 9D E2, the length of the payload (u32, big-endian), the payload. */
+extern const struct framing framing_magic;
+
 struct frame {
         enum frame_event event;
         const char *bytes;      /* payload, junk or beginning; good until the reader is used again */
@@ -26,6 +36,7 @@ struct frame {
 };
 
 struct frame_reader {
+        const struct framing *framing;
         bool has_junk;          /* what is no frame is junk; else it is an error */
         size_t max;             /* of a payload */
         bool (*can_begin)(const char *bytes, size_t size);      /* whether these may begin a payload */
@@ -40,7 +51,7 @@ struct frame_reader {
         int error;              /* sticks */
 };
 
-void frame_reader_init(struct frame_reader *reader, bool has_junk, size_t max,
+void frame_reader_init(struct frame_reader *reader, const struct framing *framing, bool has_junk, size_t max,
                        bool (*can_begin)(const char *bytes, size_t size));
 void frame_reader_deinit(struct frame_reader *reader);
 
@@ -48,7 +59,8 @@ void frame_reader_deinit(struct frame_reader *reader);
 void *frame_reserve(struct frame_reader *reader, size_t *ret_size);
 void frame_commit(struct frame_reader *reader, size_t size);
 
-/* The next event: 1; 0 if more bytes are needed; -EBADMSG, -ENOMEM. */
+/* The next event: 1; 0 if more bytes are needed; -EBADMSG, -ENOMEM; -EMSGSIZE of a frame over the limit, where that
+ * cannot be told from what is none. */
 int frame_next(struct frame_reader *reader, struct frame *ret_frame);
 
 /* No more bytes will come: 1 with junk that was held back; 0; -ECONNRESET if that is in the middle of a frame. */
@@ -57,7 +69,7 @@ int frame_finish(struct frame_reader *reader, struct frame *ret_frame);
 /* Bytes that are held. */
 size_t frame_held(const struct frame_reader *reader);
 
-/* Begin a frame in a buffer, and end it once its payload stands behind. 0 or -ENOMEM. */
+/* Begin a frame of framing_magic in a buffer, and end it once its payload stands behind. 0 or -ENOMEM. */
 int frame_begin(struct buffer *buffer, size_t *ret_begin);
 void frame_end(struct buffer *buffer, size_t begin);
 

@@ -451,6 +451,9 @@ static void id_text(const char *id, size_t size, char *text)
 const struct dialect dialect_stream_ipc = {
         .number = FERRY_DIALECT_STREAM_IPC,
         .name = "stream-ipc",
+        .framing = &framing_magic,
+        .has_ids = true,
+        .has_errors = true,
         .can_begin = can_begin,
         .read = read_payload,
         .peek = peek,

@@ -161,7 +161,7 @@ static char *read_in_pieces(bool has_junk, size_t first, size_t then)
         size_t left = buffer_size(&input), piece = first;
         int result = 0;
 
-        frame_reader_init(&reader, has_junk, MAX, can_begin);
+        frame_reader_init(&reader, &framing_magic, has_junk, MAX, can_begin);
         begin_events(&events);
         while (left > 0 && result == 0) {
                 size_t size = piece < left ? piece : left;
@@ -428,7 +428,7 @@ START_TEST(memory_follows_what_has_come)
         unsigned char bytes[1000];
 
         memset(bytes, 'x', sizeof bytes);
-        frame_reader_init(&reader, _i, HUGE_MAX, can_begin);
+        frame_reader_init(&reader, &framing_magic, _i, HUGE_MAX, can_begin);
         begin_events(&events);
         add_header(HUGE_MAX);
         door_reset();
@@ -454,7 +454,7 @@ START_TEST(what_is_skipped_needs_no_memory)
         unsigned char *bytes = malloc(1 << 20);
 
         memset(bytes, '{', 1 << 20);
-        frame_reader_init(&reader, _i, MAX, can_begin);
+        frame_reader_init(&reader, &framing_magic, _i, MAX, can_begin);
         begin_events(&events);
         add_header(0xffffffff);
         ck_assert_int_eq(feed(&reader, buffer_bytes(&input), FRAME_HEADER, &events), 0);
@@ -479,7 +479,7 @@ START_TEST(junk_is_not_gathered)
         unsigned char bytes[4096];
 
         memset(bytes, 0xf3, sizeof bytes);
-        frame_reader_init(&reader, true, MAX, can_begin);
+        frame_reader_init(&reader, &framing_magic, true, MAX, can_begin);
         begin_events(&events);
         door_reset();
         for (int i = 0; i < 1000; i++) {

@@ -104,7 +104,7 @@ START_TEST(a_frame_takes_what_has_come)
 
         door_reset();
         before = door_counts.bytes;
-        frame_reader_init(&reader, _i, DECLARED_SIZE, wire_can_begin);
+        frame_reader_init(&reader, &framing_magic, _i, DECLARED_SIZE, wire_can_begin);
         while (come < FRAME_HEADER + DECLARED_SIZE) {
                 room = frame_reserve(&reader, &size);
                 ck_assert_ptr_nonnull(room);

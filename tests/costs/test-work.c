@@ -294,7 +294,7 @@ static void feed(size_t count, const void *argument)
                 write_u32(bytes + 4, (uint32_t)(max < count ? max : count) - 8);
         }
         work_steps = 0;
-        frame_reader_init(&reader, true, max, wire_can_begin);
+        frame_reader_init(&reader, &framing_magic, true, max, wire_can_begin);
         while (fed < count) {
                 char *room = frame_reserve(&reader, &size);
 

@@ -81,6 +81,8 @@ static const struct {
         { DOOR_connect, { EACCES, EAGAIN, ECONNREFUSED, ENOENT, EPERM, EPROTOTYPE, ELOOP, ENOTDIR, ETIMEDOUT } },
         { DOOR_shutdown, { ENOTCONN } },
         { DOOR_get_socket_option, { ENOPROTOOPT, ENOTCONN } },
+        { DOOR_set_socket_option, { ENOPROTOOPT, ENOTCONN } },
+        { DOOR_count_sent, { ENOTSOCK, EINVAL } },
         { DOOR_epoll_create, { EMFILE, ENFILE, ENOMEM } },
         { DOOR_epoll_control, { ENOMEM, ENOSPC } },
         { DOOR_epoll_wait, { EINTR } },

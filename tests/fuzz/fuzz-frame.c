@@ -213,12 +213,12 @@ static void compare(const uint8_t *bytes, size_t size, bool has_junk, size_t max
         int result;
 
         fuzz_peak_begin(&mark);
-        frame_reader_init(&reader, has_junk, max, wire_can_begin);
+        frame_reader_init(&reader, &framing_magic, has_junk, max, wire_can_begin);
         result = run(&reader, NULL, bytes, size, piece);
         frame_reader_deinit(&reader);
         FUZZ_REQUIRE(fuzz_peak(&mark) <= 32 * size + (72 << 10), "%zu bytes of memory for %zu", fuzz_peak(&mark), size);
 
-        frame_reader_init(&reader, has_junk, max, wire_can_begin);
+        frame_reader_init(&reader, &framing_magic, has_junk, max, wire_can_begin);
         FUZZ_REQUIRE(run(&reader, &events, bytes, size, piece) == result, "another result");
         frame_reader_deinit(&reader);
         FUZZ_REQUIRE(result == expected_result, "%d in pieces of %u, by the model %d", result, piece, expected_result);
@@ -238,7 +238,7 @@ static void run_without_memory(const uint8_t *bytes, size_t size, bool has_junk,
         int result;
 
         fuzz_refuse_allocation(piece % 6);
-        frame_reader_init(&reader, has_junk, max, wire_can_begin);
+        frame_reader_init(&reader, &framing_magic, has_junk, max, wire_can_begin);
         result = run(&reader, NULL, bytes, size, piece);
         FUZZ_REQUIRE(result == (fuzz_has_refused() ? -ENOMEM : expected), "%d without memory", result);
         frame_reader_deinit(&reader);

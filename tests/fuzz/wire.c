@@ -170,7 +170,7 @@ static void check_writing(const struct wire *before, const struct read *read, ui
         wire.dialect = dialects[seed / 32 % 2];
         wire.is_dialect_fixed = true;
         if (seed & 1 << 10)
-                wire.frame_max = seed >> 20 & 511;
+                wire.frame_max = wire.send_max = seed >> 20 & 511;
         if (seed & 1 << 11)
                 wire.peer_max = seed >> 16 & 255;
         outgoing.body = bodies[seed / 64 % 3];

@@ -443,7 +443,7 @@ static void read_in_pieces(const char *bytes, size_t size, struct way way, size_
         int result = 0;
 
         begin_events(events);
-        frame_reader_init(&reader, way.has_junk, way.max, wire_can_begin);
+        frame_reader_init(&reader, &framing_magic, way.has_junk, way.max, wire_can_begin);
         for (size_t done = 0, piece = first; done < size && result == 0; piece = then) {
                 size_t room;
                 void *at = frame_reserve(&reader, &room);
