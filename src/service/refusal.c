@@ -48,9 +48,15 @@ static void refused_ended(ferry_session *client)
         client->is_forgotten = true;
 }
 
-static void refusal_is_late(struct loop_timer *timer)
+static void close_refused(struct loop_timer *timer)
 {
-        session_finish(container_of(timer, ferry_session, close_timer), -ECONNREFUSED, "%s", reason);
+        ferry_session *client = container_of(timer, ferry_session, close_timer);
+
+        if (client->state == SESSION_OPEN) {
+                timer->fn = session_close_is_late;
+                ferry_session_close(client);
+        } else
+                session_close_is_late(timer);
 }
 
 /* It goes when what has come with this is refused, too. */
@@ -62,7 +68,7 @@ static void close_soon(ferry_session *client)
 static int refuse(ferry_session *client, const ferry_message *message, void *userdata)
 {
         (void)userdata;
-        if (ferry_message_kind(message) == FERRY_KIND_REQUEST)
+        if (ferry_message_kind(message) & FERRY_KIND_REQUEST)
                 message_fail((ferry_message *)(uintptr_t)message, WIRE_REFUSED, "%s", reason);
         else
                 refusal_tell(client);
@@ -104,7 +110,7 @@ void refusal_add(struct refusal *refusal, ferry_session *client)
         refusal->count++;
         client->service_handlers = &refusal->handlers;
         client->service_ended = refused_ended;
-        client->close_timer.fn = refusal_is_late;
+        client->close_timer.fn = close_refused;
         loop_timer_start(client->loop, &client->close_timer, loop_deadline(REFUSAL_MS));
         session_begin(client);
         if (client->is_freed || client->state != SESSION_OPEN || !client->wire.is_dialect_fixed)
