@@ -113,8 +113,7 @@ void refusal_add(struct refusal *refusal, ferry_session *client)
         client->close_timer.fn = close_refused;
         loop_timer_start(client->loop, &client->close_timer, loop_deadline(REFUSAL_MS));
         session_begin(client);
-        if (client->is_freed || client->state != SESSION_OPEN || !client->wire.is_dialect_fixed)
-                return;
-        refusal_tell(client);
-        close_soon(client);
+        /* What it may be about to ask for is refused all the same. */
+        if (!client->is_freed && client->state == SESSION_OPEN)
+                refusal_tell(client);
 }

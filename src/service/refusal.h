@@ -18,5 +18,5 @@ void refusal_deinit(struct refusal *refusal);
 /* Take over a session that has not begun yet: it is told, and closed. */
 void refusal_add(struct refusal *refusal, ferry_session *client);
 
-/* Tell a session that it is not wanted; but only where it is known in what dialect. */
+/* Tell a session that it is not wanted, where it is known in what dialect, and that can say so. */
 void refusal_tell(ferry_session *client);
