@@ -15,7 +15,8 @@ typedef struct ferry_service_options {
         const char *name_directory;     /* of the socket of a NAME (as ferry_address_resolve() tells) */
         unsigned mode;                  /* of the socket, where that is a file (0600) */
         const char *group;              /* of it (ours) */
-        unsigned clients_max;           /* (4,096) */
+        unsigned clients_max;           /* of each user (4,096). One that has never sent a message makes room,
+                                         * else the next one is refused */
         int idle_timeout_ms;            /* close after so long without a message (never) */
         int close_timeout_ms;           /* for what closing takes (5,000) */
         const ferry_session_options *session; /* of clients; allow says who may be one (the loop's). What they

@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { BATCH_EVENTS = 64 };
+enum { BATCH_EVENTS = 256 };
 
 struct batch {
         struct batch *outer;
@@ -109,6 +109,8 @@ int loop_source_set(struct loop_source *source, uint32_t events)
         }
         if (error < 0 && events != 0)
                 return error;
+        if (!source->is_file && operation != EPOLL_CTL_MOD)
+                loop->watched += operation == EPOLL_CTL_ADD ? 1 : (size_t)-1;
         source->events = events;
         if (source->is_file && loop->depth == 0)
                 show(loop);
@@ -363,19 +365,16 @@ static int remaining(const ferry_loop *loop, int64_t deadline)
         return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* One round, which waits until @deadline at most. How much was done, or a negative errno. The caller stands
- * between loop_enter() and loop_leave(). */
-static int run_round(ferry_loop *loop, int64_t deadline)
+/* Wait for descriptors, and call those that have become ready. How many those are, or a negative errno; what was done
+ * is added to @count. */
+static int run_sources(ferry_loop *loop, int timeout_ms, int *count)
 {
         struct batch batch;
-        int count = 0;
 
-        if (loop_is_foreign(loop))
-                return -ECHILD;
         batch.outer = loop->batches;
         batch.next = 0;
-        batch.count = sys_epoll_wait(loop->epoll, batch.events, BATCH_EVENTS, remaining(loop, deadline));
-        if (batch.count < 0 && batch.count != -EINTR)
+        batch.count = sys_epoll_wait(loop->epoll, batch.events, BATCH_EVENTS, timeout_ms);
+        if (batch.count < 0)
                 return batch.count;
         /* cppcheck-suppress autoVariables ; taken out again below */
         loop->batches = &batch;
@@ -389,9 +388,29 @@ static int run_round(ferry_loop *loop, int64_t deadline)
                         continue;
                 }
                 source->fn(source, event->events);
-                count++;
+                ++*count;
         }
         loop->batches = batch.outer;
+        return batch.count;
+}
+
+/* One round, which waits until @deadline at most. How much was done, or a negative errno. The caller stands
+ * between loop_enter() and loop_leave(). */
+static int run_round(ferry_loop *loop, int64_t deadline)
+{
+        int count = 0, got;
+        size_t seen = 0;
+
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        /* epoll gives in turn what is ready. Where that is more than it can give at once, whoever stands behind the
+         * others would have to wait for the next rounds. */
+        do {
+                got = run_sources(loop, seen == 0 ? remaining(loop, deadline) : 0, &count);
+                seen += BATCH_EVENTS;
+        } while (got == BATCH_EVENTS && seen < loop->watched && !is_over(loop));
+        if (got < 0 && got != -EINTR && seen == BATCH_EVENTS)
+                return got;
         if (!is_over(loop))
                 count += run_files(loop);
         if (!is_over(loop))

@@ -64,6 +64,7 @@ struct loop_failure {
 struct ferry_loop {
         int epoll;
         int event;              /* readable while there is work in memory, if the program polls */
+        size_t watched;         /* sources in epoll */
         int timer;              /* -1 until the program polls */
         bool is_event_set;
         int64_t timer_deadline; /* that the timerfd is set to; 0: none */

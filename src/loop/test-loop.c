@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -470,6 +471,51 @@ START_TEST(a_task_frees_the_loop)
 }
 END_TEST
 
+/* More are ready than the kernel tells at once, and they stay so: each is called in the one round, and where few are
+ * ready it is asked once. */
+static int count_calls(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        (*(int *)userdata)++;
+        return 1;
+}
+
+START_TEST(all_that_is_ready_is_called_in_one_round)
+{
+        enum { CROWD = 700, ASKS_MAX = 4 };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        int fds[CROWD], calls[CROWD] = { 0 };
+        uint64_t number = 1;
+
+        for (int i = 0; i < CROWD; i++) {
+                fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+                ck_assert_int_ge(fds[i], 0);
+                ferry_loop_watch(loop, fds[i], POLLIN, count_calls, &calls[i]);
+        }
+        ck_assert_int_eq(write(fds[CROWD - 1], &number, sizeof number), sizeof number);
+        for (int i = 0; i < CROWD; i++) {
+                if (i < CROWD - 1)
+                        ck_assert_int_eq(write(fds[i], &number, sizeof number), sizeof number);
+                if (i % 100 == 0) {
+                        door_counts.calls[DOOR_epoll_wait] = 0;
+                        ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+                        ck_assert_uint_le(door_counts.calls[DOOR_epoll_wait], i < 200 ? 1 : ASKS_MAX);
+                }
+        }
+        for (int round = 0; round < 10; round++) {
+                memset(calls, 0, sizeof calls);
+                door_counts.calls[DOOR_epoll_wait] = 0;
+                ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+                ck_assert_uint_le(door_counts.calls[DOOR_epoll_wait], ASKS_MAX);
+                for (int i = 0; i < CROWD; i++)
+                        ck_assert_msg(calls[i] > 0, "%d is not called in round %d", i, round);
+        }
+        ferry_loop_free(loop);
+        for (int i = 0; i < CROWD; i++)
+                close(fds[i]);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(timers_run_in_order),
         SUITE_TEST(timers_change_each_other),
@@ -478,6 +524,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_deadline_is_waited_for_once),
         SUITE_TEST(a_removed_source_is_not_called),
         SUITE_TEST(a_round_inside_of_a_batch_takes_its_own),
+        SUITE_TEST(all_that_is_ready_is_called_in_one_round),
         SUITE_TEST(files_are_always_ready),
         SUITE_TEST(a_task_started_inside_waits_for_the_next_round),
         SUITE_TEST(a_round_inside_of_a_task_runs_the_others),

@@ -19,7 +19,8 @@
 enum {
         BACKLOG = 128,
         ACCEPTS_PER_ROUND = 16,
-        REST_NS = 100000000,    /* of one that has no descriptors left; others may let go of some, too */
+        REST_NS = 100000000,    /* of one that has no descriptors left; others may let go of some, too … */
+        REST_MAX_NS = 1000000000, /* … but it is asked less and less often */
 };
 
 /* Unix sockets ----------------------------------------------------------------------------------------- */
@@ -105,8 +106,20 @@ static int listen_at_path(struct listener *listener, const char *path, const fer
 
 static void rest(struct listener *listener)
 {
+        int64_t next = listener->rest_ns * 2;
+
+        listener->rest_ns = next < REST_NS ? REST_NS : next < REST_MAX_NS ? next : REST_MAX_NS;
         loop_source_set(&listener->source, 0);
-        loop_timer_start(listener->loop, &listener->rest, sys_now() + REST_NS);
+        loop_timer_start(listener->loop, &listener->rest, sys_now() + listener->rest_ns);
+}
+
+static void has_rested(struct loop_timer *timer)
+{
+        struct listener *listener = container_of(timer, struct listener, rest);
+
+        /* That takes memory, too. */
+        if (loop_source_set(&listener->source, EPOLLIN) < 0)
+                rest(listener);
 }
 
 void listener_wake(struct listener *listener)
@@ -114,17 +127,8 @@ void listener_wake(struct listener *listener)
         if (!listener->rest.is_running)
                 return;
         loop_timer_stop(listener->loop, &listener->rest);
-        /* That takes memory, too. */
-        if (loop_source_set(&listener->source, EPOLLIN) < 0)
-                rest(listener);
-}
-
-static void has_rested(struct loop_timer *timer)
-{
-        struct listener *listener = container_of(timer, struct listener, rest);
-
-        if (loop_source_set(&listener->source, EPOLLIN) < 0)
-                rest(listener);
+        listener->rest_ns = 0;
+        has_rested(&listener->rest);
 }
 
 static void somebody_comes(struct loop_source *source, uint32_t events)
@@ -146,6 +150,7 @@ static void somebody_comes(struct loop_source *source, uint32_t events)
                         rest(listener);
                         return;
                 }
+                listener->rest_ns = 0;
                 if (!listener->came(listener, fd, probe_is_one(&client, size)))
                         return;
         }

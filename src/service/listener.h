@@ -18,6 +18,7 @@ struct listener {
         bool is_bound;          /* the path is ours */
         struct loop_source source;
         struct loop_timer rest;
+        int64_t rest_ns;        /* of the last one; 0: a client has come since */
         /* A client has come, whose descriptor is taken over; a probe only asks whether anybody answers. Returns whether to
          * go on. */
         bool (*came)(struct listener *listener, int fd, bool is_probe);

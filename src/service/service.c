@@ -1,7 +1,8 @@
 /* Services. Invariants: a client that comes is a session of its own, and what it does costs the others nothing; one that
  * closes takes nobody new, finishes what is in hand, and ends. */
+#include "service/crowd.h"
 #include "service/listener.h"
-#include "session/session.h"
+#include "service/refusal.h"
 #include "util/options.h"
 #include "util/text.h"
 
@@ -12,6 +13,7 @@
 enum {
         LISTENERS_MAX = 4,              /* one for the dialects that share a socket, one for each of the others */
         CLIENTS_DEFAULT_MAX = 4096,
+        LAST_READS = 16,        /* of one that is about to be sent away */
         CLOSE_TIMEOUT_DEFAULT_MS = 5000,
 };
 
@@ -28,7 +30,8 @@ struct ferry_service {
         struct loop_timer close_timer;
         struct handlers handlers;
         struct list clients;
-        unsigned client_count;
+        struct crowds crowds;   /* the same, by user */
+        struct refusal refusal; /* of those for whom there is no room */
         bool is_closing;
         bool is_late;           /* closing has taken its time */
         bool has_ended;
@@ -105,6 +108,7 @@ int ferry_service_close(ferry_service *service)
                 return service->error.code;
         service->is_closing = true;
         stop_listening(service);
+        refusal_clear(&service->refusal);
         loop_timer_start(service->loop, &service->close_timer, loop_deadline(service->options.close_timeout_ms));
         list_for_each(&service->clients, link) {
                 ferry_session *client = container_of(link, ferry_session, service_link);
@@ -135,9 +139,9 @@ static void client_ended(ferry_session *client)
         ferry_service *service = client->service;
 
         list_remove(&client->service_link);
+        crowd_leave(client);
         client->is_forgotten = true;
         client->service_update = NULL;
-        service->client_count--;
         for (size_t i = 0; i < service->listener_count; i++)
                 listener_wake(&service->listeners[i]);
         if (service->is_closing && list_is_empty(&service->clients))
@@ -149,18 +153,46 @@ static void client_spoke(ferry_session *client)
         wait_for_message(client->service);
 }
 
-/* At the limit one that has been silent since it came makes room, the one that came first; true if there was one. */
-static bool make_room(ferry_service *service)
+/* What it has sent may not be read yet. Its handlers run, and may do anything. */
+static bool has_spoken(ferry_session *client)
 {
-        list_for_each(&service->clients, link) {
-                ferry_session *client = container_of(link, ferry_session, service_link);
+        for (int i = 0; i < LAST_READS && client->received == 0 && client->state == SESSION_OPEN; i++) {
+                struct pollfd poll = { .fd = client->stream->inputs[0].fd, .events = POLLIN };
 
-                if (client->received > 0 || client->state == SESSION_ENDED)
-                        continue;
-                session_finish(client, -ECONNREFUSED, "there are too many clients, and this one never spoke");
-                return true;
+                if (sys_poll(&poll, 1, 0) <= 0)
+                        break;
+                session_stream_owner.readable(client->stream);
+                session_work(&client->work);
         }
-        return false;
+        return client->is_freed || client->received > 0;
+}
+
+static bool has_room(const ferry_service *service, uid_t uid)
+{
+        const struct crowd *crowd = crowd_find(&service->crowds, uid);
+
+        return !crowd || crowd->count < service->options.clients_max;
+}
+
+/* At the limit of its user, one of those that never spoke makes room: whoever has been silent longest. True if there is
+ * room then. */
+static bool make_room(ferry_service *service, uid_t uid)
+{
+        for (;;) {
+                ferry_session *client;
+
+                if (has_room(service, uid))
+                        return true;
+                client = crowd_take_silent(crowd_find(&service->crowds, uid));
+                if (!client)
+                        return false;
+                if (has_spoken(client))
+                        continue;
+                crowd_leave(client);
+                refusal_tell(client);
+                /* If it has not ended by itself. */
+                session_finish(client, -ECONNREFUSED, "there are too many clients, and this one never spoke");
+        }
 }
 
 /* Of clients whose dialect is one of these. */
@@ -176,22 +208,32 @@ static ferry_session_options client_options(const ferry_service *service, unsign
 static void add_client(ferry_service *service, const struct listener *listener, int fd, bool is_probe)
 {
         ferry_session_options options = client_options(service, listener->dialects);
-        ferry_session *client;
+        ferry_session *client = session_accept(service->loop, fd, &options, listener->address);
+        bool is_welcome;
+        uid_t uid;
 
-        if (service->client_count >= service->options.clients_max && (is_probe || !make_room(service))) {
-                sys_close(fd);
-                return;
-        }
-        client = session_accept(service->loop, fd, &options, listener->address);
         if (!client)
                 return;
         client->is_probe = is_probe;
         client->service = service;
+        uid = ferry_session_peer(client).uid;
+        /* For who only asks nobody makes room. */
+        is_welcome = is_probe ? has_room(service, uid) : make_room(service, uid);
+        if (client->is_freed)
+                return;
+        if (service->is_closing || service->is_freed || (is_probe && !is_welcome) ||
+            (is_welcome && crowd_join(&service->crowds, client) < 0)) {
+                session_free(client);
+                return;
+        }
+        if (!is_welcome) {
+                refusal_add(&service->refusal, client);
+                return;
+        }
         client->service_handlers = &service->handlers;
         client->service_ended = client_ended;
         client->service_spoke = client_spoke;
         list_append(&service->clients, &client->service_link);
-        service->client_count++;
         session_begin(client);
 }
 
@@ -200,7 +242,7 @@ static bool client_comes(struct listener *listener, int fd, bool is_probe)
         ferry_service *service = listener->object;
 
         add_client(service, listener, fd, is_probe);
-        /* Who was asked whether the client may come may have closed the service. */
+        /* A handler, or who was asked whether the client may come, may have closed the service. */
         return !service->is_closing && !service->is_freed;
 }
 
@@ -211,6 +253,8 @@ static void bury(struct loop_grave *grave)
         ferry_service *service = container_of(grave, ferry_service, grave);
 
         handlers_free(&service->handlers.list);
+        refusal_deinit(&service->refusal);
+        crowds_deinit(&service->crowds);
         for (size_t i = 0; i < service->listener_count; i++)
                 listener_deinit(&service->listeners[i]);
         error_deinit(&service->error);
@@ -229,6 +273,7 @@ static void service_free(ferry_service *service)
         stop_listening(service);
         finish(service);
         list_remove(&service->member.link);
+        refusal_clear(&service->refusal);
         while ((client = first_client(service)))
                 session_free(client);
         loop_bury(service->loop, &service->grave, bury);
@@ -266,7 +311,8 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         if (!service)
                 return NULL;
         service->address = text_copy(address);
-        if (!service->address) {
+        if (!service->address || refusal_init(&service->refusal) < 0) {
+                sys_free(service->address);
                 sys_free(service);
                 return NULL;
         }
@@ -283,6 +329,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         service->member.free = free_member;
         list_init(&service->handlers.list);
         list_init(&service->clients);
+        crowds_init(&service->crowds);
         list_append(&loop->members, &service->member.link);
         return service;
 }

@@ -204,7 +204,8 @@ static enum verdict offer(ferry_session *session, ferry_message *message, unsign
                           enum verdict verdict)
 {
         verdict = offer_to(session, &session->handlers, message, kinds, not, verdict);
-        if (!session->is_freed && session->service_handlers)
+        /* A service hears of the end of those of whose beginning it has heard. */
+        if (!session->is_freed && session->service_handlers && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
                 verdict = offer_to(session, &session->service_handlers->list, message, kinds, not, verdict);
         return verdict;
 }

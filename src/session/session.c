@@ -42,7 +42,9 @@ static bool is_live(const ferry_session *session)
 /* Bring up to date what follows from the state: what the stream should tell, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
-        size_t sendable = session_sendable(session), held = session->held + sendable;
+        size_t sendable = session_sendable(session);
+        /* What can never be sent does not wait for anything. */
+        size_t held = session->held + (session->is_output_broken ? 0 : sendable);
         bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
         bool is_reading = session->state == SESSION_OPEN && held <= session->queue_max && !session->is_behind;
 
@@ -288,6 +290,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         list_init(&session->next);
         list_init(&session->handlers);
         list_init(&session->service_link);
+        list_init(&session->crowd_link);
         map_init(&session->calls_by_id);
         map_init(&session->requests_by_id);
         session->close_timer.fn = session_close_is_late;
@@ -562,6 +565,7 @@ void session_free(ferry_session *session)
                 session->loop->live--;
         list_remove(&session->member.link);
         list_remove(&session->service_link);
+        list_remove(&session->crowd_link);
         if (session->work.link.next)
                 list_remove(&session->work.link);
         loop_timer_stop(session->loop, &session->close_timer);

@@ -93,6 +93,8 @@ struct ferry_session {
         void (*service_spoke)(ferry_session *session);  /* a message has come */
         void (*service_update)(ferry_session *session); /* a request was settled; or NULL */
         struct list service_link;
+        struct crowd *crowd;            /* clients of the same user, or NULL */
+        struct list crowd_link;         /* among those of them who are silent */
         enum session_state state;
         bool is_forgotten;              /* the program has let go of it */
         bool is_freed;

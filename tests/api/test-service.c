@@ -1,5 +1,6 @@
 /* Services: what the dead left is cleared away and the living are never pushed aside; the socket has its mode; clients are
  * sessions of their own that do not disturb each other; and closing finishes what is in hand and tells the clients. */
+#include "support/place.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -15,74 +16,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { SAFETY_MS = 20000 };
-
-struct place {
-        char directory[64];
-        char path[96];
-        char address[128];
-        ferry_loop *loop;
-};
-
-static void open_place(struct place *place)
-{
-        strcpy(place->directory, "/tmp/ferry-service-XXXXXX");
-        ck_assert_ptr_nonnull(mkdtemp(place->directory));
-        snprintf(place->path, sizeof place->path, "%s/socket", place->directory);
-        snprintf(place->address, sizeof place->address, "unix:%s", place->path);
-        place->loop = ferry_loop_new(NULL);
-}
-
-/* Nothing is left behind. */
-static void close_place(struct place *place)
-{
-        ferry_loop_free(place->loop);
-        ck_assert_msg(rmdir(place->directory) == 0, "something is left in %s", place->directory);
-}
-
-static int echo(ferry_session *session, const ferry_message *request, void *userdata)
-{
-        (void)session, (void)userdata;
-        return ferry_message_reply(request, NULL, "%p", (const void *)ferry_message_body(request));
-}
-
-static int count(ferry_session *session, const ferry_message *message, void *userdata)
-{
-        (void)session, (void)message;
-        (*(int *)userdata)++;
-        return 0;
-}
-
-static int keep(ferry_session *session, const ferry_message *request, void *userdata)
-{
-        (void)session;
-        *(ferry_message **)userdata = ferry_message_ref(request);
-        return 1;
-}
-
-static void tick(struct place *place)
-{
-        ck_assert_int_ge(ferry_loop_tick(place->loop, SAFETY_MS), 0);
-}
-
-static void require_echo(ferry_session *session)
-{
-        ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "'x'");
-
-        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
-        ferry_call_free(call);
-}
-
-static ferry_service *open_echo(struct place *place, const ferry_service_options *options)
-{
-        ferry_service *service = ferry_service_open(place->loop, place->address, options);
-
-        ck_assert_msg(ferry_service_status(service) == 1, "%s", ferry_service_error(service));
-        ck_assert_str_eq(ferry_service_address(service), place->address);
-        ferry_service_on(service, FERRY_KIND_REQUEST, echo, NULL);
-        return service;
-}
 
 /* The name -------------------------------------------------------------------------------------------- */
 
@@ -414,16 +347,6 @@ START_TEST(handlers_of_a_client_come_first)
 }
 END_TEST
 
-static int connect_raw(const struct place *place)
-{
-        struct sockaddr_un name = { .sun_family = AF_UNIX };
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        strcpy(name.sun_path, place->path);
-        ck_assert_int_eq(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
-        return fd;
-}
-
 /* What is wrong with one client is nobody else's concern: half a frame, junk, silence, a sudden end. */
 START_TEST(clients_do_not_disturb_each_other)
 {
@@ -457,14 +380,6 @@ START_TEST(clients_do_not_disturb_each_other)
 }
 END_TEST
 
-static bool is_refused(int fd)
-{
-        struct pollfd poll_in = { .fd = fd, .events = POLLIN };
-        char byte;
-
-        return poll(&poll_in, 1, 0) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
-}
-
 /* At the limit one that never spoke makes room, the first of them; one that did never. */
 START_TEST(there_is_a_limit)
 {
@@ -481,9 +396,9 @@ START_TEST(there_is_a_limit)
                 ;
         third = ferry_session_open(place.loop, place.address, NULL);
         require_echo(third);
-        ck_assert(is_refused(silent));
+        ck_assert(has_ended_raw(silent));
         other = connect_raw(&place);
-        while (!is_refused(other))
+        while (!has_ended_raw(other))
                 tick(&place);
         require_echo(first);
         require_echo(third);

@@ -68,7 +68,7 @@ static const struct {
         { DOOR_chmod_path, { EACCES, ENOENT, EPERM, EROFS, EIO, ELOOP, ENOMEM, ENOTDIR } },
         { DOOR_change_owner, { EPERM, ENOENT, EROFS, EACCES, EIO, ELOOP, ENOMEM, ENOTDIR } },
         { DOOR_lock_file, { EAGAIN, ENOLCK } },
-        { DOOR_is_locked, { EINVAL } },
+        { DOOR_is_locked, { EINVAL, EOVERFLOW } },
         { DOOR_truncate, { EFBIG, EIO, EPERM } },
         { DOOR_flags, { EBADF } },
         { DOOR_set_flags, { EBADF, EPERM } },

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *address(void)
@@ -211,7 +212,7 @@ static void in_use(void)
         close(fd);
 }
 
-/* The limit; and one who has never spoken makes room. */
+/* The limit: one who has never spoken makes room, and who comes when there is none left is told. */
 static void crowded(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -223,9 +224,33 @@ static void crowded(void)
         for (int i = 0; i < 3; i++) {
                 sessions[i] = ferry_session_open(loop, address(), NULL);
                 talk_run(loop, 5);
-                if (i == 1)
-                        ask(sessions[i], 0);
+                if (i > 0)
+                        ask(sessions[i], i == 1 ? 0 : -EREMOTEIO);
         }
+        close_service(loop, service);
+}
+
+/* A forked child lets go of a service and its clients; the parent goes on. */
+static void left_to_a_child(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service;
+        ferry_session *client;
+        pid_t child;
+        int status;
+
+        open_service(loop, NULL, &guests, &service, 0);
+        client = ferry_session_open(loop, address(), NULL);
+        ask(client, 0);
+        child = fork();
+        if (child == 0) {
+                ferry_loop_free(loop);
+                _exit(0);
+        }
+        if (waitpid(child, &status, 0) != child || status != 0)
+                fault_flaw("the forked child: %x", (unsigned)status);
+        ask(client, 0);
         close_service(loop, service);
 }
 
@@ -552,6 +577,7 @@ const struct scenario service_scenarios[] = {
         { .name = "stale", .run = stale },
         { .name = "in-use", .run = in_use },
         { .name = "crowded", .run = crowded },
+        { .name = "left-to-a-child", .run = left_to_a_child },
         { .name = "idle", .run = idle, .is_whole = true },
         { .name = "rested", .run = rested, .is_whole = true },
         { .name = "awaited", .run = awaited },

@@ -1,0 +1,29 @@
+/* How many clients each user has. */
+#pragma once
+
+#include "session/session.h"
+
+/* Clients of one user; or of all peers of which nothing is known. */
+struct crowd {
+        struct list link;
+        uid_t uid;
+        unsigned count;
+        struct list silent;     /* those that have not been seen to send a whole frame; who came first is in front */
+};
+
+struct crowds {
+        struct list list;
+};
+
+void crowds_init(struct crowds *crowds);
+void crowds_deinit(struct crowds *crowds);
+
+/* The crowd of a user, or NULL. */
+struct crowd *crowd_find(const struct crowds *crowds, uid_t uid);
+
+/* Count a client in: 0 or -ENOMEM. And out, if it is in. */
+int crowd_join(struct crowds *crowds, ferry_session *client);
+void crowd_leave(ferry_session *client);
+
+/* The one that has been silent longest. It is not among those any more. NULL: there is none. */
+ferry_session *crowd_take_silent(struct crowd *crowd);

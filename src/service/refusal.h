@@ -1,0 +1,22 @@
+/* Those for whom a service has no room. */
+#pragma once
+
+#include "session/session.h"
+
+struct refusal {
+        struct list list;
+        unsigned count;
+        struct handlers handlers;       /* of their messages */
+};
+
+/* 0 or -ENOMEM. */
+int refusal_init(struct refusal *refusal);
+/* Whoever waits there goes at once. */
+void refusal_clear(struct refusal *refusal);
+void refusal_deinit(struct refusal *refusal);
+
+/* Take over a session that has not begun yet: it is told, and closed. */
+void refusal_add(struct refusal *refusal, ferry_session *client);
+
+/* Tell a session that it is not wanted, where it is known in what dialect, and that can say so. */
+void refusal_tell(ferry_session *client);
