@@ -160,12 +160,14 @@ static void pass_gate(ferry_session *session, size_t before)
         uint64_t limit = gate(session);
         size_t size = buffer_size(&session->out) - before;
 
-        if (session->wire.dialect->has_ids || (!session->is_greeted && !session->is_server) ||
-            limit >= session->out_begin + before)
+        if (session->wire.dialect->has_ids || (!session->is_greeted && !session->is_server))
                 return;
-        buffer_move_last(&session->out, limit > session->out_begin ? (size_t)(limit - session->out_begin) : 0, size);
+        /* To one who has not begun yet, only this can be said. */
         if (!session->is_greeted)
                 session->greeting_end += size;
+        if (limit >= session->out_begin + before)
+                return;
+        buffer_move_last(&session->out, limit > session->out_begin ? (size_t)(limit - session->out_begin) : 0, size);
         list_for_each(&session->calls, link) {
                 ferry_call *call = container_of(link, ferry_call, link);
 
