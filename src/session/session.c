@@ -409,8 +409,9 @@ void session_close_is_late(struct loop_timer *timer)
 
 void session_check_closing(ferry_session *session)
 {
-        bool is_done = buffer_size(&session->out) == 0;
-
+        /* Who has answered that it knows reads no more: what is left is not waited for. */
+        bool is_done = buffer_size(&session->out) == 0 ||
+                       (session->state == SESSION_CLOSING && session->has_close_answer && session->frame_left == 0);
         bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->is_output_broken ||
                         session->is_input_over || !session->has_said_goodbye;
 
