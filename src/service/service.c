@@ -158,6 +158,8 @@ static bool make_room(ferry_service *service)
                 if (client->received > 0 || client->state == SESSION_ENDED)
                         continue;
                 session_finish(client, -ECONNREFUSED, "there are too many clients, and this one never spoke");
+                /* Where it is told, its answer is not waited for: its place is needed now. */
+                session_finish(client, -ECONNREFUSED, "%s", "");
                 return true;
         }
         return false;
