@@ -435,6 +435,8 @@ void session_answer_close(ferry_session *session)
         }
         session->has_close_answer = true;
         if (session->state == SESSION_OPEN) {
+                /* Its end may have been read already, while a handler waited. */
+                sys_free(session->end_sentence);
                 session->end_sentence = text_copy(sentence);
                 session->is_input_over = true;
                 session->state = SESSION_DRAINING;
