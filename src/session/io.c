@@ -282,6 +282,7 @@ void session_withdraw(ferry_call *call)
                 other->end += is_front ? size : -size;
         }
         session->out_begin += is_front ? size : 0;
+        session->greeting_end += is_front ? size : 0;
         session_update(session);
 }
 
