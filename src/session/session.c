@@ -478,6 +478,11 @@ int ferry_session_close(ferry_session *session)
                 session_tell(session);
                 return session->error.code;
         }
+        /* It has failed, and only waits for the other side to know. */
+        if (session->is_leaving) {
+                session_tell(session);
+                return session->error.code;
+        }
         /* Refusing what waits settles requests, and who is told of that may close it, too. */
         if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
                 return 0;
