@@ -452,6 +452,11 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
 
         if (session->service_spoke)
                 session->service_spoke(session);
+        if (!message && kind == FERRY_KIND_MESSAGE) {
+                /* It is acknowledged, and there is no way to say that nobody will answer. */
+                session_finish(session, -ENOMEM, "no memory for a message");
+                return;
+        }
         if (!message) {
                 refuse_frame(session, in, -ENOMEM, "no memory for a message", WIRE_REFUSED);
                 ferry_value_unref(in->value);
@@ -662,6 +667,10 @@ static void finish_input(ferry_session *session)
         }
         if (session->is_freed || session->state == SESSION_ENDED)
                 return;
+        if (session->end_code == 0 && !session->is_greeted && !session->is_server) {
+                session_finish(session, -ECONNRESET, "the other side has gone before it has begun");
+                return;
+        }
         if (!is_cut && session->end_code == 0 && session->state == SESSION_OPEN && !session->is_output_broken &&
             buffer_size(&session->out) > 0) {
                 /* Before the state says so: requests of which nothing has left are taken back, not sent. */

@@ -427,6 +427,12 @@ void session_answer_close(ferry_session *session)
 {
         static const char sentence[] = "the other side has closed the session";
 
+        if (!session->is_greeted && !session->is_server) {
+                /* Nothing can be said to it. */
+                session->is_input_over = true;
+                session_finish(session, -ECONNRESET, "%s before it has begun", sentence);
+                return;
+        }
         if (session->state == SESSION_OPEN)
                 calls_end(session, -ECONNRESET, sentence);
         if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
