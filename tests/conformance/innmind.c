@@ -321,3 +321,68 @@ void peer_expect_end(struct peer *peer)
         SUITE_CHECK(peer->size == 0 && peer->has_ended, "not the end, but %s",
                     peer->size > 0 ? describe(peer) : "nothing");
 }
+
+/* Sessions ---------------------------------------------------------------------------------------------- */
+
+ferry_session *place_session(struct place *place, const ferry_session_options *options)
+{
+        ferry_session_options all = options ? *options : (ferry_session_options){ 0 };
+        ferry_session *session;
+
+        all.dialect = FERRY_DIALECT_INNMIND;
+        session = ferry_session_open(place->loop, place->address, &all);
+        ck_assert_msg(ferry_session_status(session) == 1, "%s", ferry_session_error(session));
+        return session;
+}
+
+/* A session, and its server up to where messages may come. */
+struct peer *place_pair(struct place *place, ferry_session **ret_session)
+{
+        struct peer *peer;
+
+        place_open(place);
+        place_listen(place);
+        *ret_session = place_session(place, NULL);
+        peer = peer_welcome(place);
+        place_forget_sends();
+        return peer;
+}
+
+/* It goes as it should, and then nothing is left. */
+void peer_expect_goodbye(struct peer *peer)
+{
+        peer_expect_control(peer, "connection.close");
+        peer_expect_nothing(peer);
+        peer_control(peer, "connection.close-ok");
+        peer_expect_end(peer);
+}
+
+void place_end(struct place *place, struct peer *peer, ferry_session *session)
+{
+        ferry_session_close(session);
+        peer_expect_goodbye(peer);
+        peer_close(peer);
+        place_close(place);
+}
+
+ferry_call *pair_ask(ferry_session *session, const char *text)
+{
+        return ferry_session_request(session, TIMEOUT_MS, "text/plain", "%s", text);
+}
+
+void pair_answer(ferry_call *call, const char *text)
+{
+        const ferry_message *reply = ferry_call_await(call);
+
+        ck_assert_msg(reply != NULL, "%s", ferry_call_error(call));
+        ck_assert_str_eq(ferry_message_text(reply), text);
+        ferry_call_free(call);
+}
+
+void pair_call_end(ferry_call *call, int status, enum ferry_outcome outcome)
+{
+        ck_assert_msg(ferry_call_status(call) == status, "%d: %s", ferry_call_status(call), ferry_call_error(call));
+        ck_assert_int_eq(ferry_call_outcome(call), outcome);
+        ck_assert(*ferry_call_error(call));
+        ferry_call_free(call);
+}

@@ -9,6 +9,7 @@
 enum {
         PLACE_SENDS_MAX = 64,
         PEER_BYTES_MAX = 1 << 19,
+        TIMEOUT_MS = 5000,
 };
 
 /* All of one loop; the clock stands still. */
@@ -86,3 +87,15 @@ void peer_expect_end(struct peer *peer);
 
 /* Read up to @size bytes more, without running the loop. Returns how many came. */
 size_t peer_read(struct peer *peer, size_t size);
+
+/* A session that goes to the test; a session, and its server up to where messages may come; it goes as it should, and
+ * then nothing is left; all of that, and the place is closed. */
+ferry_session *place_session(struct place *place, const ferry_session_options *options);
+struct peer *place_pair(struct place *place, ferry_session **ret_session);
+void peer_expect_goodbye(struct peer *peer);
+void place_end(struct place *place, struct peer *peer, ferry_session *session);
+
+/* Ask; the answer is that; it has ended so. The last two let the call go. */
+ferry_call *pair_ask(ferry_session *session, const char *text);
+void pair_answer(ferry_call *call, const char *text);
+void pair_call_end(ferry_call *call, int status, enum ferry_outcome outcome);
