@@ -304,8 +304,8 @@ static int listen_for_all(ferry_service *service, unsigned together, unsigned ap
 
         if (apart && (together || (apart & (apart - 1))) &&
             (ferry_address_scheme(service->address) != FERRY_SCHEME_NAME || service->options.name_directory))
-                return error_set(&service->error, -EINVAL, "%s can be listened at in one of these dialects: only a NAME can "
-                                 "have them all, and not in a name_directory", service->address);
+                return error_set(&service->error, -EINVAL, "%s can be listened at in one of these dialects: only a NAME "
+                                 "can have them all, and not in a name_directory", service->address);
         if (together || !apart)
                 code = listen_for(service, together);
         for (unsigned dialect = 1; !code && dialect <= apart; dialect <<= 1)

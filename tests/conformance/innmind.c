@@ -289,8 +289,8 @@ void peer_expect(struct peer *peer, const char *type, const void *content, size_
         if (peer->size < frame_size)
                 read_all(peer);
         SUITE_CHECK(peer->size >= frame_size && memcmp(peer->bytes, frame, frame_size) == 0,
-                    "not %s \"%.*s\", but %zu bytes: %s", type, size < 60 ? (int)size : 60, (const char *)content, peer->size,
-                    describe(peer));
+                    "not %s \"%.*s\", but %zu bytes: %s", type, size < 60 ? (int)size : 60, (const char *)content,
+                    peer->size, describe(peer));
         peer->size -= frame_size;
         memmove(peer->bytes, peer->bytes + frame_size, peer->size);
         free(frame);

@@ -1,6 +1,6 @@
 /* A session in the dialect innmind whose server is no library: what it sends and when, which call an answer belongs to,
- * and how it goes. A real server ends when a frame comes in pieces or is none, and forgets what it carries when a client
- * just goes: none of that may ever be seen here. */
+ * and how it goes. A real server ends when a frame comes in pieces or is none, and forgets what it carries when a
+ * client just goes: none of that may ever be seen here. */
 #include "conformance/innmind.h"
 #include "support/door.h"
 #include "support/suite.h"
@@ -235,7 +235,8 @@ START_TEST(a_timeout_ends_the_session)
         struct place place;
         ferry_session *session;
         struct peer *peer = place_pair(&place, &session);
-        ferry_call *first = ferry_session_request(session, 100, "text/plain", "'1?'"), *second = pair_ask(session, "2?");
+        ferry_call *first = ferry_session_request(session, 100, "text/plain", "'1?'");
+        ferry_call *second = pair_ask(session, "2?");
 
         peer_expect_text(peer, "1?");
         if (_i)

@@ -1,5 +1,6 @@
-/* What clients in the dialect innmind may do to a service, and must not do to others: bytes that are none of its dialect,
- * frames in pieces, half a frame for ever, not reading, coming in crowds. What was sent is never cut, whoever reads. */
+/* What clients in the dialect innmind may do to a service, and must not do to others: bytes that are none of its
+ * dialect, frames in pieces, half a frame for ever, not reading, coming in crowds. What was sent is never cut, whoever
+ * reads. */
 #include "conformance/innmind.h"
 #include "support/door.h"
 #include "support/suite.h"
@@ -37,6 +38,7 @@ enum { BADS = sizeof bad_frames / sizeof *bad_frames };
 START_TEST(bad_frames_end_only_who_sent_them)
 {
         static const ferry_session_options small = { .frame_max = 4096 };
+        static const ferry_service_options limited = { .dialects = FERRY_DIALECT_INNMIND, .session = &small };
         const struct bad *bad = &bad_frames[_i / 2];
         struct place place;
         struct book book = { 0 };
@@ -44,7 +46,7 @@ START_TEST(bad_frames_end_only_who_sent_them)
         struct peer *peer, *good;
 
         place_open(&place);
-        service = place_serve(&place, &(ferry_service_options){ .dialects = FERRY_DIALECT_INNMIND, .session = &small }, book_echo, &book);
+        service = place_serve(&place, &limited, book_echo, &book);
         good = peer_greet(&place);
         /* Whether it has begun or not. */
         peer = _i % 2 ? peer_greet(&place) : peer_connect(&place);
@@ -166,7 +168,9 @@ enum { WHOLE_MAX = 128 << 10, SMALL = 1024 };
 /* The size of the i-th frame. */
 static size_t frame_size(int how, size_t i)
 {
-        return how == 0 ? WHOLE_MAX : how == 1 ? SMALL : i % 7 == 0 ? WHOLE_MAX : i % 3 == 0 ? 50 + i % 97 : SMALL + i % 555;
+        if (how < 2)
+                return how == 0 ? WHOLE_MAX : SMALL;
+        return i % 7 == 0 ? WHOLE_MAX : i % 3 == 0 ? 50 + i % 97 : SMALL + i % 555;
 }
 
 /* Whatever is in the socket when nothing moves any more ends where a frame does. */
@@ -186,8 +190,11 @@ START_TEST(frames_are_never_cut)
         service = place_serve(&place, NULL, book_echo, &book);
         peer = peer_greet(&place);
         client = ferry_service_client(service, NULL);
-        for (size_t size = 0; size < 4u << 20; size += frame_size(_i, number++))
-                ck_assert_int_eq(ferry_session_notify(client, "text/plain", "%.*s", (int)(frame_size(_i, number) - 17), text), 0);
+        for (size_t size = 0; size < 4u << 20; size += frame_size(_i, number++)) {
+                int content = (int)(frame_size(_i, number) - 17);
+
+                ck_assert_int_eq(ferry_session_notify(client, "text/plain", "%.*s", content, text), 0);
+        }
         info = ferry_session_info(client);
         queued = (size_t)ferry_value_int(ferry_value_get(info, "queued"), 0);
         ferry_value_unref(info);
@@ -207,8 +214,8 @@ START_TEST(frames_are_never_cut)
                 while (peer_read(peer, 4096) > 0 && peer->size < PEER_BYTES_MAX - 4096)
                         ;
                 for (size_t at = 0; at < peer->size; at += frame_size(_i, expected++)) {
-                        SUITE_CHECK(peer->size - at >= frame_size(_i, expected), "frame %zu is cut: %zu of %zu bytes", expected,
-                                    peer->size - at, frame_size(_i, expected));
+                        SUITE_CHECK(peer->size - at >= frame_size(_i, expected), "frame %zu is cut: %zu of %zu bytes",
+                                    expected, peer->size - at, frame_size(_i, expected));
                         seen++;
                 }
                 peer->size = 0;
@@ -229,6 +236,7 @@ END_TEST
 START_TEST(one_who_does_not_read_is_not_read)
 {
         static const ferry_session_options small = { .queue_max = 1 << 16 };
+        static const ferry_service_options limited = { .dialects = FERRY_DIALECT_INNMIND, .session = &small };
         struct place place;
         struct book book = { 0 };
         struct peer *peer;
@@ -239,7 +247,7 @@ START_TEST(one_who_does_not_read_is_not_read)
         memset(text, 'x', sizeof text);
         size = make_frame(frame, "text/plain", text, sizeof text);
         place_open(&place);
-        place_serve(&place, &(ferry_service_options){ .dialects = FERRY_DIALECT_INNMIND, .session = &small }, book_echo, &book);
+        place_serve(&place, &limited, book_echo, &book);
         peer = peer_greet(&place);
         /* Nothing else is there that could read, so what fills up stays full. */
         do {
@@ -272,6 +280,7 @@ END_TEST
 /* At the limit the one that came first and has not begun makes room, and is told; there are never more than that. */
 START_TEST(one_who_never_began_makes_room)
 {
+        static const ferry_service_options few = { .dialects = FERRY_DIALECT_INNMIND, .clients_max = 3 };
         struct place place;
         struct book book = { 0 };
         ferry_service *service;
@@ -279,7 +288,7 @@ START_TEST(one_who_never_began_makes_room)
         unsigned alive = 0;
 
         place_open(&place);
-        service = place_serve(&place, &(ferry_service_options){ .dialects = FERRY_DIALECT_INNMIND, .clients_max = 3 }, book_echo, &book);
+        service = place_serve(&place, &few, book_echo, &book);
         for (int i = 0; i < 12; i++) {
                 peers[i] = peer_connect(&place);
                 place_settle(&place);

@@ -1,5 +1,5 @@
-/* Services in innmind by name, both ends of this library: where their sockets stand, beside those of other dialects; which
- * directories and sockets are not trusted; and that nobody is spoken to who would be harmed by it. */
+/* Services in innmind by name, both ends of this library: where their sockets stand, beside those of other dialects;
+ * which directories and sockets are not trusted; and that nobody is spoken to who would be harmed by it. */
 #include "support/door.h"
 #include "support/suite.h"
 
@@ -60,7 +60,8 @@ static int echo(ferry_session *session, const ferry_message *request, void *user
 
 static ferry_service *serve(struct names *names, unsigned dialects, int *count)
 {
-        ferry_service *service = ferry_service_open(names->loop, "name", &(ferry_service_options){ .dialects = dialects });
+        ferry_service_options options = { .dialects = dialects };
+        ferry_service *service = ferry_service_open(names->loop, "name", &options);
 
         ck_assert_msg(ferry_service_status(service) == 1, "%s", ferry_service_error(service));
         ferry_service_on(service, FERRY_KIND_REQUEST, echo, count);
@@ -97,7 +98,8 @@ START_TEST(a_name_leads_to_its_service)
         snprintf(full, sizeof full, "unix:%s/name.sock", names.shared);
         require_mode(full + 5, 0600);
         ck_assert_str_eq(ferry_service_address(service), full);
-        ck_assert_int_eq(ferry_address_resolve("name", FERRY_DIALECT_INNMIND, address, sizeof address), (int)strlen(full));
+        ck_assert_int_eq(ferry_address_resolve("name", FERRY_DIALECT_INNMIND, address, sizeof address),
+                         (int)strlen(full));
         ck_assert_str_eq(address, full);
         require_echo(ferry_session_open(names.loop, "name", &speaks_innmind), "text/plain");
         require_echo(ferry_session_open(names.loop, full, &speaks_innmind), "text/plain");
@@ -197,9 +199,11 @@ START_TEST(all_dialects_under_one_name)
         for (int i = 0; i < 2; i++)
                 ck_assert_int_eq(access(paths[i], F_OK), 0);
         for (int i = 0; i < 3; i++) {
-                sessions[i] = ferry_session_open(names.loop, "name", &(ferry_session_options){ .dialect = dialects[i] });
+                sessions[i] = ferry_session_open(names.loop, "name",
+                                                 &(ferry_session_options){ .dialect = dialects[i] });
                 if (i == 1) {
-                        FERRY_AUTO(ferry_call) call = ferry_session_request(sessions[i], TIMEOUT_MS, types[i], "{message: 'x'}");
+                        FERRY_AUTO(ferry_call) call = ferry_session_request(sessions[i], TIMEOUT_MS, types[i],
+                                                                            "{message: 'x'}");
 
                         ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
                 } else
@@ -424,7 +428,8 @@ START_TEST(a_stranger_s_socket_is_not_touched)
         door_reset();
         session = ferry_session_open(names.loop, "name", &options);
         ck_assert_int_eq(ferry_session_status(session), -EACCES);
-        ck_assert_msg(strstr(ferry_session_error(session), "belongs to user 65534"), "%s", ferry_session_error(session));
+        ck_assert_msg(strstr(ferry_session_error(session), "belongs to user 65534"), "%s",
+                      ferry_session_error(session));
         ck_assert_uint_eq(door_counts.calls[DOOR_connect], 0);
         options.allow = allow_all;
         options.close_timeout_ms = 1;
@@ -496,8 +501,8 @@ START_TEST(both_ask_at_once)
         ferry_session_on(session, FERRY_KIND_REQUEST, echo, &count);
         require_echo(session, "text/plain");
         for (int i = 0; i < 20; i++)
-                calls[i] = ferry_session_request(i % 2 ? session : ferry_service_client(service, NULL), TIMEOUT_MS, "text/plain",
-                                                 "'%d'", i);
+                calls[i] = ferry_session_request(i % 2 ? session : ferry_service_client(service, NULL), TIMEOUT_MS,
+                                                 "text/plain", "'%d'", i);
         for (int i = 0; i < 20; i++) {
                 answered += ferry_call_await(calls[i]) != NULL;
                 ferry_call_free(calls[i]);
@@ -515,7 +520,9 @@ static int ask_back(ferry_session *session, const ferry_message *request, void *
         (void)userdata;
         call = ferry_session_request(session, TIMEOUT_MS, "text/plain", "'and you?'");
         ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
-        return ferry_message_reply(request, NULL, "'you said %s'", ferry_message_text(ferry_call_reply(call))) < 0 ? -EIO : 1;
+        ck_assert_int_eq(ferry_message_reply(request, NULL, "'you said %s'",
+                                             ferry_message_text(ferry_call_reply(call))), 0);
+        return 1;
 }
 
 /* To the client the question is the answer; what it says next is the answer there. */

@@ -1,5 +1,5 @@
-/* What a session in the dialect innmind sends, and what it refuses instead, since a real server could not take it, or would
- * take it for something else: that is told where it is sent, nothing of it leaves, and all goes on. */
+/* What a session in the dialect innmind sends, and what it refuses instead, since a real server could not take it, or
+ * would take it for something else: that is told where it is sent, nothing of it leaves, and all goes on. */
 #include "conformance/innmind.h"
 #include "support/door.h"
 #include "support/suite.h"
@@ -24,7 +24,8 @@ static void require_refused(ferry_session *session, int code, const char *type, 
 {
         ferry_call *call = ferry_session_request(session, TIMEOUT_MS, type, "%.*s", size, text);
 
-        ck_assert_msg(ferry_call_status(call) == code, "%s: %d, %s", type, ferry_call_status(call), ferry_call_error(call));
+        ck_assert_msg(ferry_call_status(call) == code, "%s: %d, %s", type, ferry_call_status(call),
+                      ferry_call_error(call));
         pair_call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED);
         ck_assert_int_eq(ferry_session_notify(session, type, "%.*s", size, text), code);
         ck_assert_int_eq(ferry_session_flush(session, 0), code);
@@ -56,21 +57,24 @@ START_TEST(what_would_be_taken_for_the_connection_s_own)
 }
 END_TEST
 
-#define NAME_127 "a234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890" \
+#define NAME_127 \
+        "a234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890" \
         "123456789012345678901234567"
 
 START_TEST(media_types)
 {
         static const char *const right[] = {
-                "application/json", "audio/ogg", "example/x", "font/woff2", "image/svg+xml", "message/rfc822", "model/3mf",
-                "multipart/form-data", "text/plain", "application/vnd.api+json", "text/x", "text/1", "text/a!#$&^_.-b",
+                "application/json", "audio/ogg", "example/x", "font/woff2", "image/svg+xml", "message/rfc822",
+                "model/3mf", "multipart/form-data", "text/plain", "application/vnd.api+json", "text/x", "text/1",
+                "text/a!#$&^_.-b",
                 "text/PLAIN", "text/html; charset=utf-8", "text/html;charset=utf-8", "text/html; a=1; b=2",
                 "text/html, a=1", "text/" NAME_127, "text/html+" NAME_127, "text/html; " NAME_127 "=1",
                 "application/octet-stream",
         };
         static const char *const wrong[] = {
                 "", "text", "text/", "/plain", "foo/bar", "TEXT/plain", "Text/plain", " text/plain", "text/plain ",
-                "text /plain", "text/ plain", "text/plain;", "text/plain; ", "text/plain;a", "text/plain; a=", "text/plain; =1",
+                "text /plain", "text/ plain", "text/plain;", "text/plain; ", "text/plain;a", "text/plain; a=",
+                "text/plain; =1",
                 "text/plain;  a=1", "text/plain; a=\"1\"", "text/plain; a=1;", "text/plain+", "text/+xml", "text/a/b",
                 "text/.a", "text/-a", "text/a\n", "text/\xc3\xa9", "text/" NAME_127 "8", "text/html+" NAME_127 "8",
                 "App\\Message", "*/*", "text/*",

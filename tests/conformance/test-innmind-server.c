@@ -1,5 +1,5 @@
-/* A service in the dialect innmind, seen by clients that are no library: which bytes it writes, in which order, and each
- * frame with one send; what it does with bytes that are none of its dialect, and with clients that go, stay or do not
+/* A service in the dialect innmind, seen by clients that are no library: which bytes it writes, in which order, and
+ * each frame with one send; what it does with bytes that are none of its dialect, and with clients that go, stay or do not
  * read. Real clients lose what is not so. */
 #include "conformance/innmind.h"
 #include "support/door.h"

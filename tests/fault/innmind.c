@@ -1,5 +1,5 @@
-/* A service in innmind and its clients, in one loop: the handshake, calls, notifications, all ways to go, and the directory
- * that it shares with others. Whatever the fault: what is said to be not executed was not, what is heard was said, in
+/* A service in innmind and its clients, in one loop: the handshake, calls, notifications, all ways to go, and the
+ * directory that it shares with others. Whatever the fault: what is said to be not executed was not, what is heard was said, in
  * order, once; and a frame that has left in part is finished before anything else. */
 #include "fault/talk.h"
 
@@ -261,8 +261,8 @@ static ferry_session *open_strange(ferry_loop *loop, int fds[2])
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
                 fault_flaw("socketpair: %m");
-        session = ferry_session_open(loop, NULL, &(ferry_session_options){ .dialect = FERRY_DIALECT_INNMIND,
-                                                                           .fds = (const int[]){ fds[0], fds[0], -1 } });
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){
+                .dialect = FERRY_DIALECT_INNMIND, .fds = (const int[]){ fds[0], fds[0], -1 } });
         code = ferry_session_status(session);
         if (!fault_answer(FAULT_END, "open", code, 1, ferry_session_error(session)))
                 close(fds[0]);
@@ -301,8 +301,8 @@ static void strangers(void)
         }
 }
 
-/* The other side reads nothing until all is full: frames wait as they are. Whatever was refused meanwhile, what has come in
- * the end is frames, and if the last is not whole nothing stands behind it. */
+/* The other side reads nothing until all is full: frames wait as they are. Whatever was refused meanwhile, what has come
+ * in the end is frames, and if the last is not whole nothing stands behind it. */
 static void full(void)
 {
         static char bytes[1 << 20];
@@ -347,8 +347,8 @@ static void elsewhere(void)
         session = ferry_session_open(loop, "name", &options);
         code = ferry_session_status(session);
         fault_answer(FAULT_MEET, "open", code, -ENOENT, ferry_session_error(session));
-        service = ferry_service_open(loop, "name", &(ferry_service_options){ .dialects = FERRY_DIALECT_INNMIND,
-                                                                             .name_directory = options.name_directory });
+        service = ferry_service_open(loop, "name", &(ferry_service_options){
+                .dialects = FERRY_DIALECT_INNMIND, .name_directory = options.name_directory });
         code = ferry_service_status(service);
         fault_answer(FAULT_MEET, "listen", code, 1, ferry_service_error(service));
         session = ferry_session_open(loop, "name", &options);

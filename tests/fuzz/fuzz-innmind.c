@@ -1,13 +1,13 @@
 /* A stream of bytes in the dialect innmind. What must hold:
  *
- *      - the frames are those of a model that has all bytes at once, however they are cut; what is none, or over the limit,
- *        is so from its first bytes on, and stays so
+ *      - the frames are those of a model that has all bytes at once, however they are cut; what is none, or over the
+ *        limit, is so from its first bytes on, and stays so
  *      - what is read is written as the same bytes, unless it is over the limit of what is sent
  *      - what a program says is read as it was said, or is refused, and is never one of the connection's own messages
  *      - memory grows with what has come, not with what was declared; nothing is left, also without memory
  *
- * The input: flags (bits 0 to 3: the size of the pieces, 0 is all at once; bit 4: a limit of 300 bytes; bit 5: what a program
- * says stands first: a type up to a zero); then the bytes. */
+ * The input: flags (bits 0 to 3: the size of the pieces, 0 is all at once; bit 4: a limit of 300 bytes; bit 5: a program
+ * says something instead: a type, up to a zero, and a text); then the bytes. */
 #include "fuzz/fuzz.h"
 
 #include "wire/dialect.h"
@@ -125,8 +125,8 @@ static void read_stream(const uint8_t *data, size_t size, size_t piece, bool may
                 taken += part;
                 while ((code = frame_next(&reader, &frame)) > 0) {
                         expected = model(data + done, taken - done);
-                        FUZZ_REQUIRE(frame.event == FRAME_WHOLE && expected == (int64_t)frame.size, "%zu bytes instead of %lld",
-                                     frame.size, (long long)expected);
+                        FUZZ_REQUIRE(frame.event == FRAME_WHOLE && expected == (int64_t)frame.size,
+                                     "%zu bytes instead of %lld", frame.size, (long long)expected);
                         FUZZ_REQUIRE(memcmp(frame.bytes, data + done, frame.size) == 0, "other bytes");
                         if (!may_fail)
                                 check_frame(frame.bytes, frame.size);
@@ -144,7 +144,8 @@ static void read_stream(const uint8_t *data, size_t size, size_t piece, bool may
                         FUZZ_REQUIRE(frame_next(&reader, &frame) == code, "it is right again");
         }
         if (code == 0 && taken == size)
-                FUZZ_REQUIRE(frame_finish(&reader, &frame) == (done == size ? 0 : -ECONNRESET), "%zu of %zu bytes", done, size);
+                FUZZ_REQUIRE(frame_finish(&reader, &frame) == (done == size ? 0 : -ECONNRESET), "%zu of %zu bytes", done,
+                             size);
         frame_reader_deinit(&reader);
 }
 
@@ -152,19 +153,18 @@ static void read_stream(const uint8_t *data, size_t size, size_t piece, bool may
 static void check_saying(struct fuzz_input *input)
 {
         size_t type_size = strnlen((const char *)input->at, (size_t)(input->end - input->at));
-        char *type = fuzz_copy(input->at, type_size + 1 <= (size_t)(input->end - input->at) ? type_size + 1 : type_size);
-        char *text = calloc(1, type_size + 1);
+        char *type = calloc(1, type_size + 1);
         ferry_value *body;
         struct buffer buffer = { 0 };
         struct error error = { 0 };
-        struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = text };
+        struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
         struct incoming in;
         size_t size, offset = type_size < (size_t)(input->end - input->at) ? type_size + 1 : type_size;
         int code;
 
-        if (!text)
+        if (!type)
                 abort();
-        memcpy(text, type, type_size);
+        memcpy(type, input->at, type_size);
         input->at += offset;
         size = (size_t)(input->end - input->at);
         body = ferry_value_pack("%.*s", (int)size, (const char *)input->at);
@@ -173,13 +173,13 @@ static void check_saying(struct fuzz_input *input)
         FUZZ_REQUIRE(code == error.code && (code == 0) == (buffer_size(&buffer) > 0), "%d, %zu bytes", code,
                      buffer_size(&buffer));
         if (code)
-                FUZZ_REQUIRE(code == -EINVAL || (code == -EMSGSIZE && type_size + size + 7 > wire.send_max), "%d: %s", code,
-                             error_text(&error));
+                FUZZ_REQUIRE(code == -EINVAL || (code == -EMSGSIZE && type_size + size + 7 > wire.send_max), "%d: %s",
+                             code, error_text(&error));
         else {
                 const char *bytes = (const char *)buffer_bytes(&buffer);
 
-                FUZZ_REQUIRE(buffer_size(&buffer) == type_size + size + 7 && buffer_size(&buffer) <= wire.send_max, "%zu bytes",
-                             buffer_size(&buffer));
+                FUZZ_REQUIRE(buffer_size(&buffer) == type_size + size + 7 && buffer_size(&buffer) <= wire.send_max,
+                             "%zu bytes", buffer_size(&buffer));
                 FUZZ_REQUIRE(wire_read(&wire, bytes, buffer_size(&buffer), &in, &error) == 0, "%s", error_text(&error));
                 FUZZ_REQUIRE(in.kind == WIRE_MESSAGE && in.type.size == type_size && in.body_size == size &&
                              memcmp(in.type.bytes, type, type_size) == 0 &&
@@ -188,7 +188,6 @@ static void check_saying(struct fuzz_input *input)
         error_deinit(&error);
         buffer_deinit(&buffer);
         ferry_value_unref(body);
-        free(text);
         free(type);
 }
 

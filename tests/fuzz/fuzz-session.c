@@ -167,8 +167,8 @@ static int pad_of(const ferry_value *body)
 
 static void notify(struct side *side, size_t size)
 {
-        int code = ferry_session_notify(side->session, type_of("App\\Note"), "{n: %d, m: %d, size: %d, pad: %.*s}", next_n,
-                                        side->sent, (int)size, (int)size, pad);
+        int code = ferry_session_notify(side->session, type_of("App\\Note"), "{n: %d, m: %d, size: %d, pad: %.*s}",
+                                        next_n, side->sent, (int)size, (int)size, pad);
 
         next_n++;
         if (code == 0)
@@ -215,9 +215,8 @@ static struct call *request(struct side *side, int timeout_ms, bool has_fn, size
                 return NULL;
         call_count++;
         *call = (struct call){ .side = side, .n = next_n++, .has_fn = has_fn, .is_unknown_to_end = timeout_ms < 0 };
-        call->handle = ferry_session_request(side->session, timeout_ms, type_of("App\\Ask"), "{n: %d, size: %d, pad: %.*s}",
-                                             call->n,
-                                             (int)size, (int)size, pad);
+        call->handle = ferry_session_request(side->session, timeout_ms, type_of("App\\Ask"),
+                                             "{n: %d, size: %d, pad: %.*s}", call->n, (int)size, (int)size, pad);
         FUZZ_REQUIRE(*ferry_call_error(call->handle) || ferry_call_status(call->handle) == 1, "no sentence");
         /* Without memory for a call there is none that could be given away. */
         if (has_fn && call->handle)
@@ -705,8 +704,8 @@ static bool is_compatible(uint8_t a, uint8_t b)
 }
 
 /* Byte 0: bits 0 and 1 the streams (socket, pipes, the program's own, socket), 2: a raw peer, 3: small limits, 4: one
- * loop for both, 5: the second loop is freed first, 6: innmind, 7: there the first side is the server. Bytes 1 and 2: dialect (modulo 3) and codec (bits 2 and 3) of the
- * sides; byte 3: the seed of pieces. */
+ * loop for both, 5: the second loop is freed first, 6: innmind, 7: there the first side is the server. Bytes 1 and 2:
+ * dialect (modulo 3) and codec (bits 2 and 3) of the sides; byte 3: the seed of pieces. */
 static void set_up(struct fuzz_input *input, uint8_t about)
 {
         uint8_t a = fuzz_byte(input), b = fuzz_byte(input);
