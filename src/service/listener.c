@@ -73,7 +73,8 @@ static int take_lock(struct listener *listener, struct error *error)
 
 /* Unix sockets ----------------------------------------------------------------------------------------- */
 
-/* A socket that is there although nobody holds the lock: left by the dead, or by somebody who knows no lock. */
+/* A socket that is there although nobody holds the lock: left by the dead, or by somebody who knows no lock. Who lives is
+ * not disturbed: one of another type cannot connect, and is told why. */
 static int clear_stale(const struct listener *listener, struct error *error)
 {
         struct stat stat;
@@ -85,7 +86,7 @@ static int clear_stale(const struct listener *listener, struct error *error)
                 return code;
         if (!S_ISSOCK(stat.st_mode))
                 return error_set(error, -EADDRINUSE, "%s is there, and is no socket", listener->path.sun_path);
-        fd = sys_socket(AF_UNIX, SOCK_STREAM);
+        fd = sys_socket(AF_UNIX, SOCK_DGRAM);
         if (fd < 0)
                 return fd;
         code = sys_connect(fd, (const struct sockaddr *)&listener->path, sizeof listener->path);
