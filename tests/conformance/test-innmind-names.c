@@ -405,6 +405,35 @@ START_TEST(nobody_comes_with_another_dialect)
 }
 END_TEST
 
+/* One who listens there, and knows no lock, does not notice that somebody else wanted to; nor is one pushed aside who has
+ * only its name yet. */
+START_TEST(one_who_listens_is_not_disturbed)
+{
+        ferry_service_options innmind = { .dialects = FERRY_DIALECT_INNMIND };
+        struct sockaddr_un name;
+        ferry_service *service;
+        struct names names;
+        int fd;
+
+        open_names(&names);
+        fd = listen_at(&names, &name);
+        if (_i) {
+                close(fd);
+                unlink(name.sun_path);
+                fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+                ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+        }
+        service = ferry_service_open(names.loop, "name", &innmind);
+        ck_assert_int_eq(ferry_service_status(service), -EADDRINUSE);
+        ck_assert_ptr_nonnull(strstr(ferry_service_error(service), "not ferry"));
+        ck_assert_int_eq(accept(fd, NULL, NULL), -1);
+        ck_assert_int_eq(access(name.sun_path, F_OK), 0);
+        close(fd);
+        unlink(name.sun_path);
+        close_names(&names);
+}
+END_TEST
+
 static bool allow_all(ferry_session *session, const ferry_peer *peer, void *userdata)
 {
         (void)session, (void)peer, (void)userdata;
@@ -598,6 +627,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(what_others_could_change_is_not_trusted, UNSAFES),
         SUITE_TEST(a_sticky_directory_is_good_enough),
         SUITE_LOOP(nobody_comes_with_another_dialect, 15),
+        SUITE_LOOP(one_who_listens_is_not_disturbed, 2),
         SUITE_TEST(a_stranger_s_socket_is_not_touched),
         SUITE_TEST(many_messages),
         SUITE_TEST(both_ask_at_once),
