@@ -79,6 +79,8 @@ END_TEST
 /* The last bytes go in front of others; both keep their order. */
 START_TEST(the_last_are_moved)
 {
+        static const char letters[] = "abcdefghijkl";
+
         for (size_t offset = 0; offset <= 12; offset++)
                 for (size_t size = 0; offset + size <= 12; size++) {
                         char expected[13] = "abcdefghijkl";
@@ -88,8 +90,8 @@ START_TEST(the_last_are_moved)
                         ck_assert_int_eq(buffer_append(&buffer, "xxxabcdefghijkl", 15), 0);
                         buffer_consume(&buffer, 3);
                         buffer_move_last(&buffer, offset, size);
-                        memcpy(expected + offset, "abcdefghijkl" + 12 - size, size);
-                        memcpy(expected + offset + size, "abcdefghijkl" + offset, 12 - size - offset);
+                        memcpy(expected + offset, letters + 12 - size, size);
+                        memcpy(expected + offset + size, letters + offset, 12 - size - offset);
                         ck_assert_uint_eq(buffer_size(&buffer), 12);
                         ck_assert_mem_eq(buffer_bytes(&buffer), expected, 12);
                         buffer_deinit(&buffer);
