@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <ferry/ferry.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { TIMEOUT_MS = 20000, STRANGER = 65534 };
@@ -472,6 +474,59 @@ START_TEST(a_stranger_s_socket_is_not_touched)
 }
 END_TEST
 
+/* What a stranger hears: that it is closed, and no more. The exit status says whether it was so. */
+static int visit(const char *path)
+{
+        static const char heard[] = "\0\xatext/plain\0\0\0\x1cinnmind/ipc:connection.start\xce"
+                                    "\0\xatext/plain\0\0\0\x1cinnmind/ipc:connection.close\xce";
+        static const char answer[] = "\0\xatext/plain\0\0\0\x1finnmind/ipc:connection.close-ok\xce";
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char bytes[sizeof heard];
+
+        memcpy(name.sun_path, path, strlen(path) + 1);
+        if (connect(fd, (struct sockaddr *)&name, sizeof name) < 0)
+                return 2;
+        if (recv(fd, bytes, sizeof heard - 1, MSG_WAITALL) != sizeof heard - 1 || memcmp(bytes, heard, sizeof heard - 1) != 0)
+                return 3;
+        if (send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL) < 0 || recv(fd, bytes, 1, 0) != 0)
+                return 4;
+        return 0;
+}
+
+static int has_exited(ferry_loop *loop, void *userdata)
+{
+        (void)userdata;
+        return ferry_loop_stop(loop, 1);
+}
+
+START_TEST(a_stranger_who_comes_is_told_to_go)
+{
+        struct names names;
+        char path[sizeof((struct sockaddr_un *)NULL)->sun_path];
+        int status, ends[2];
+
+        if (geteuid() != 0)
+                return;
+        open_names(&names);
+        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+        ck_assert_int_eq(chmod(names.parent, 0755), 0);
+        ck_assert_int_eq(ferry_service_status(ferry_service_open(names.loop, "name", &(ferry_service_options){
+                .dialects = FERRY_DIALECT_INNMIND, .mode = 0666 })), 1);
+        snprintf(path, sizeof path, "%s/name.sock", names.shared);
+        if (fork() == 0)
+                _exit(setuid(STRANGER) < 0 ? 1 : visit(path));
+        /* It ends with the child. */
+        close(ends[1]);
+        ferry_loop_watch(names.loop, ends[0], POLLIN, has_exited, NULL);
+        ck_assert_int_eq(ferry_loop_run(names.loop, TIMEOUT_MS), 1);
+        ck_assert_int_gt(wait(&status), 0);
+        ck_assert_int_eq(status, 0);
+        close(ends[0]);
+        close_names(&names);
+}
+END_TEST
+
 /* Both ends are ours ------------------------------------------------------------------------------------- */
 
 struct tally {
@@ -629,6 +684,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(nobody_comes_with_another_dialect, 15),
         SUITE_LOOP(one_who_listens_is_not_disturbed, 2),
         SUITE_TEST(a_stranger_s_socket_is_not_touched),
+        SUITE_TEST(a_stranger_who_comes_is_told_to_go),
         SUITE_TEST(many_messages),
         SUITE_TEST(both_ask_at_once),
         SUITE_TEST(a_service_that_asks_back),
