@@ -746,7 +746,7 @@ void session_refuse_rest(ferry_session *session)
         list_for_each(&session->next, link) {
                 message = container_of(link, ferry_message, queue_link);
                 if (message->is_unanswered)
-                        message_fail(message, WIRE_REFUSED, "the session is being closed");
+                        message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
         }
 }
 
