@@ -745,8 +745,14 @@ void session_refuse_rest(ferry_session *session)
 
         list_for_each(&session->next, link) {
                 message = container_of(link, ferry_message, queue_link);
-                if (message->is_unanswered)
-                        message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
+                if (!message->is_unanswered)
+                        continue;
+                message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
+                /* Who has been told that nobody has acted on it may send it again: so it is not fetched any more. */
+                if (session->wire.dialect->has_errors) {
+                        list_remove(link);
+                        ferry_message_unref(message);
+                }
         }
 }
 
