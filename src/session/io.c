@@ -741,15 +741,18 @@ void session_work(struct loop_task *task)
 
 void session_refuse_rest(ferry_session *session)
 {
+        struct error error = { 0 };
+        bool is_told = session->wire.dialect->has_errors && session_status_for_sending(session, &error) == 0;
         ferry_message *message;
 
+        error_deinit(&error);
         list_for_each(&session->next, link) {
                 message = container_of(link, ferry_message, queue_link);
                 if (!message->is_unanswered)
                         continue;
                 message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
                 /* Who has been told that nobody has acted on it may send it again: so it is not fetched any more. */
-                if (session->wire.dialect->has_errors) {
+                if (is_told) {
                         list_remove(link);
                         ferry_message_unref(message);
                 }
