@@ -13,7 +13,7 @@ enum exit_status {
 };
 
 struct cli_options {
-        unsigned dialect;
+        unsigned dialects;      /* a set; 0: auto */
         const ferry_codec *codec;
         const char *root;
         int timeout_ms;
@@ -22,6 +22,7 @@ struct cli_options {
         bool is_verbose;
         bool is_value;          /* BODY is JSON */
         bool is_echo;
+        bool is_public;
         const char *reply;
         const char *exec;
         long count;             /* 0: no end */
@@ -51,6 +52,8 @@ int exit_status_of(int error);
 /* 0; or the exit status of a complaint: it is no address, or names a descriptor that was not given to us. To be asked
  * before anything is opened, which could get that number. */
 int check_address(const char *address);
+/* The same for one that a session is opened to, with these options. */
+int check_session(const char *address, const struct cli_options *options);
 ferry_session_options session_options(const struct cli_options *options);
 
 /* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin, up to

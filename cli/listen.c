@@ -125,12 +125,22 @@ static void run_until_over(struct listener *listener)
         ferry_loop_run(listener->loop, -1);
 }
 
+/* By a service; else there is one session. */
+static bool is_served(const char *address)
+{
+        int scheme = ferry_address_scheme(address);
+
+        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP;
+}
+
 static int serve(struct listener *listener, const char *address)
 {
         ferry_session_options session = session_options(listener->options);
-        ferry_service_options service = { .dialects = listener->options->dialect };
-        int scheme = ferry_address_scheme(address), error;
-        bool is_session = scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX;
+        ferry_service_options service = {
+                .dialects = listener->options->dialects, .is_public = listener->options->is_public,
+        };
+        bool is_session = !is_served(address);
+        int error;
 
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         signals_watch(listener->loop, interrupt, listener);
@@ -145,7 +155,8 @@ static int serve(struct listener *listener, const char *address)
         }
         if ((is_session ? ferry_session_status(listener->session) : ferry_service_status(listener->service)) == 1) {
                 if (listener->options->is_verbose)
-                        fprintf(stderr, "ferry: listening at %s\n", address);
+                        fprintf(stderr, "ferry: listening at %s\n",
+                                is_session ? address : ferry_service_address(listener->service));
                 run_until_over(listener);
         }
         error = is_session ? ferry_session_status(listener->session) : ferry_service_status(listener->service);
@@ -166,7 +177,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 complain("--echo, --reply and --exec exclude each other");
                 return EXIT_USAGE;
         }
-        status = check_address(arguments[0]);
+        status = is_served(arguments[0]) ? check_address(arguments[0]) : check_session(arguments[0], options);
         if (status)
                 return status;
         if (options->reply) {
@@ -184,8 +195,8 @@ const struct cli_command command_listen = {
         .name = "listen",
         .arguments = "ADDRESS",
         .summary = "print each message, answer requests",
-        .options = (const char *const[]){ "echo", "reply", "exec", "count", "dialect", "codec", "namespace", "json",
-                                          "value", "verbose", NULL },
+        .options = (const char *const[]){ "echo", "reply", "exec", "count", "public", "dialect", "codec", "namespace",
+                                          "json", "value", "verbose", NULL },
         .least = 1,
         .most = 1,
         .run = run,

@@ -24,7 +24,7 @@ static const struct {
         const char *argument;   /* NULL: none */
         const char *summary;
 } known[] = {
-        { "dialect", "NAME", "auto (the default), ferry, stream-ipc or innmind" },
+        { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind" },
         { "codec", "NAME", "msgpack, php or json" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
         { "timeout", "SECONDS", "how long to wait for an answer (30)" },
@@ -36,6 +36,7 @@ static const struct {
         { "reply", "BODY", "answer requests with this body" },
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
         { "count", "N", "end after N messages" },
+        { "public", NULL, "tcp: also at an address that other machines can reach" },
         { "from", "CODEC", "php, json or msgpack" },
         { "to", "CODEC", "php, json or msgpack" },
 };
@@ -97,6 +98,9 @@ int check_address(const char *address)
 
         if (scheme == -ENAMETOOLONG)
                 complain("%s is too long for a socket", address);
+        else if (scheme < 0 && strncmp(address, "tcp:", 4) == 0)
+                complain("%s is no address: write tcp:HOST:PORT, HOST in numbers, as 127.0.0.1 or [::1], or localhost",
+                         address);
         else if (scheme < 0 || (scheme == FERRY_SCHEME_EXEC && !*text) ||
                  (scheme == FERRY_SCHEME_FD && strspn(text, "0123456789,") != strlen(text)) ||
                  ((scheme == FERRY_SCHEME_FD || scheme == FERRY_SCHEME_FILE) && text[strspn(text, ",")] == '\0'))
@@ -106,10 +110,22 @@ int check_address(const char *address)
         return EXIT_USAGE;
 }
 
+int check_session(const char *address, const struct cli_options *options)
+{
+        unsigned other = options->dialects & ~(unsigned)(FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC);
+
+        if (!other || options->dialects == other)
+                return check_address(address);
+        complain("only a service can be in innmind and in other dialects at once");
+        return EXIT_USAGE;
+}
+
 ferry_session_options session_options(const struct cli_options *options)
 {
+        bool is_one = (options->dialects & (options->dialects - 1)) == 0;
+
         return (ferry_session_options){
-                .dialect = options->dialect,
+                .dialect = is_one ? options->dialects : FERRY_DIALECT_AUTO,
                 .codec = options->codec,
                 .root = options->root,
                 .request_timeout_ms = options->timeout_ms,
@@ -143,7 +159,8 @@ static void print_help(void)
         printf("ferry moves messages between processes.\n\n");
         for (size_t i = 0; i < COMMANDS; i++)
                 printf("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
-        printf("\nADDRESS is the NAME of a service, unix:PATH, exec:COMMAND LINE, stdio:, file:IN,OUT or fd:IN,OUT.\n"
+        printf("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, stdio:, file:IN,OUT or\n"
+               "fd:IN,OUT.\n"
                "ferry COMMAND --help tells the options of a command; man ferry tells all.\n");
 }
 
@@ -158,21 +175,30 @@ static const ferry_codec *find_codec(const char *name)
         return NULL;
 }
 
-static bool read_dialect(const char *name, unsigned *ret)
+/* One, or for a service several with commas between them. */
+static bool read_dialects(const char *names, unsigned *ret)
 {
         static const struct {
                 const char *name;
                 unsigned dialect;
-        } all[] = { { "auto", FERRY_DIALECT_AUTO }, { "ferry", FERRY_DIALECT_FERRY },
+        } all[] = { { "auto", FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC }, { "ferry", FERRY_DIALECT_FERRY },
                     { "stream-ipc", FERRY_DIALECT_STREAM_IPC }, { "innmind", FERRY_DIALECT_INNMIND } };
+        const char *at = names;
 
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-                if (strcmp(all[i].name, name) == 0) {
-                        *ret = all[i].dialect;
-                        return true;
+        *ret = 0;
+        do {
+                size_t size = strcspn(at, ","), i = 0;
+
+                while (i < sizeof all / sizeof *all && (strlen(all[i].name) != size || memcmp(all[i].name, at, size) != 0))
+                        i++;
+                if (i == sizeof all / sizeof *all) {
+                        complain("there is no dialect %.*s: auto, ferry, stream-ipc or innmind", (int)size, at);
+                        return false;
                 }
-        complain("there is no dialect %s: auto, ferry, stream-ipc or innmind", name);
-        return false;
+                *ret |= all[i].dialect;
+                at += size;
+        } while (*at++ == ',');
+        return true;
 }
 
 static bool read_seconds(const char *text, int *ret_ms)
@@ -206,7 +232,7 @@ static bool read_count(const char *text, long *ret)
 static bool read_option(struct cli_options *options, const char *name, const char *argument)
 {
         if (strcmp(name, "dialect") == 0)
-                return read_dialect(argument, &options->dialect);
+                return read_dialects(argument, &options->dialects);
         if (strcmp(name, "codec") == 0)
                 return (options->codec = find_codec(argument)) != NULL;
         if (strcmp(name, "from") == 0)
@@ -233,6 +259,8 @@ static bool read_option(struct cli_options *options, const char *name, const cha
                 options->is_value = true;
         else if (strcmp(name, "echo") == 0)
                 options->is_echo = true;
+        else if (strcmp(name, "public") == 0)
+                options->is_public = true;
         return true;
 }
 

@@ -27,7 +27,7 @@ static int interrupt(ferry_loop *loop, void *userdata)
 int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count)
 {
         ferry_session_options session = session_options(options);
-        int status = check_address(arguments[0]);
+        int status = check_session(arguments[0], options);
 
         *peer = (struct peer){ .options = options, .type = arguments[1] };
         if (status)

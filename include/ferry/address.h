@@ -2,6 +2,10 @@
  *
  *      NAME                    a service: up to 64 letters, digits, - and _
  *      unix:PATH               a socket in the file system
+ *      tcp:HOST:PORT           HOST an IPv4 address in numbers, an IPv6 address in brackets ([::1]), or localhost:
+ *                              127.0.0.1, and then, for who connects, ::1. Other names are not looked up. PORT is
+ *                              1 to 65535; 0, for who listens, a free one. Whoever can reach a port may come, also
+ *                              other users of the machine: nothing is known of the other side of tcp
  *      exec:COMMAND LINE       run by /bin/sh -c; we talk over its stdin and stdout
  *      stdio:                  our stdin and stdout, guarded: a stray print goes to stderr
  *      file:IN,OUT             two plain files, of which one may be left out
@@ -18,6 +22,7 @@ FERRY_BEGIN
 enum ferry_scheme {
         FERRY_SCHEME_NAME,
         FERRY_SCHEME_UNIX,
+        FERRY_SCHEME_TCP,
         FERRY_SCHEME_EXEC,
         FERRY_SCHEME_STDIO,
         FERRY_SCHEME_FILE,

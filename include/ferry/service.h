@@ -1,4 +1,4 @@
-/* Services: what listens, under a name or at a path. A service makes a session of each client, and gives
+/* Services: what listens, under a name or elsewhere. A service makes a session of each client, and gives
  * the messages of all of them to its handlers. A server that folds a carried value over its messages is
  * one handler, whose userdata points to that value: when the service has stopped, there it is. */
 #ifndef FERRY_SERVICE_H
@@ -13,17 +13,19 @@ typedef struct ferry_service_options {
         size_t size;
         unsigned dialects;              /* a set (ferry and stream-ipc) */
         const char *name_directory;     /* of the socket of a NAME (as ferry_address_resolve() tells) */
-        unsigned mode;                  /* of the socket (0600) */
-        const char *group;              /* of the socket (ours) */
+        unsigned mode;                  /* of the socket, where that is a file (0600) */
+        const char *group;              /* of it (ours) */
         unsigned clients_max;           /* (4,096) */
         int idle_timeout_ms;            /* close after so long without a message (never) */
         int close_timeout_ms;           /* for what closing takes (5,000) */
         const ferry_session_options *session; /* of clients; allow says who may be one (the loop's). What they
                                          * point to must live as long as the service */
+        bool is_public;                 /* tcp: at an address that other machines can reach (no) */
 } ferry_service_options;
 
-/* Listen at a NAME or unix:PATH. The service belongs to the loop. If it cannot listen, status and error say so
- * at once: who has that name, which directory is not safe, what path is too long. */
+/* Listen at a NAME, unix:PATH or tcp:HOST:PORT. The service belongs to the loop. If it cannot listen, status and
+ * error say so at once: who has that name, which directory is not safe, what path is too long. By tcp whoever can
+ * reach the port may come, also other users of the machine; allow is not asked. */
 ferry_service *ferry_service_open(ferry_loop *loop, const char *address,
                                   const ferry_service_options *options);
 
@@ -51,7 +53,7 @@ ferry_session *ferry_service_client(const ferry_service *service, const ferry_se
 int ferry_service_status(const ferry_service *service);
 const char *ferry_service_error(const ferry_service *service);
 
-/* Where it listens, in full. */
+/* Where it listens, in full, with the port that it got. */
 const char *ferry_service_address(const ferry_service *service);
 
 /* The service of which this session is a client, or NULL. */

@@ -21,7 +21,7 @@ enum {
         FERRY_TIMEOUT_DEFAULT = -2,             /* for requests: the session's request_timeout_ms */
 };
 
-/* Who is at the other end of a unix socket or a pipe to a child, as the kernel knows it. */
+/* Who is at the other end of a unix socket or a pipe to a child, as the kernel knows it. Of tcp nothing is known. */
 typedef struct ferry_peer {
         pid_t pid;                              /* -1: nothing is known */
         uid_t uid;
@@ -56,11 +56,16 @@ struct ferry_session_options {
         const char *root;               /* stream-ipc: the namespace of its own classes ("StreamIpc") */
         ferry_id_fn *make_id;           /* stream-ipc: ids for requests ("PID.COUNTER") */
         void *make_id_userdata;
-        ferry_allow_fn *allow;          /* who may be there, besides our own user and root (nobody) */
+        ferry_allow_fn *allow;          /* who may be there, besides our own user and root (nobody). By tcp nobody is
+                                         * known, so anybody may, and this is not asked */
         void *allow_userdata;
         int request_timeout_ms;         /* where FERRY_TIMEOUT_DEFAULT is given (30,000) */
-        int wait_ms;                    /* for somebody to listen (not at all; for one who is busy, 5,000) */
+        int wait_ms;                    /* for somebody to listen (not at all; for one who is busy, or by tcp neither
+                                         * answers nor refuses, 5,000) */
         int close_timeout_ms;           /* for closing; as long again until a child is killed (1,000) */
+        int heartbeat_ms;               /* see whether a silent peer still lives, if that wants it, too, and after the longer of
+                                         * both times (never). innmind: say after so long a silence that we live (never; but
+                                         * while a client waits for an answer, 1,000; -1: not then either) */
         size_t frame_max;               /* bytes of a message (16 MiB; innmind sends 128 KiB at most) */
         size_t queue_max;               /* bytes that wait to be sent (16 MiB) */
         const char *const *argv;        /* exec: run this, up to a NULL, instead of a command line. It is looked

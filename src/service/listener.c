@@ -4,12 +4,14 @@
 #include "service/listener.h"
 
 #include "stream/name.h"
+#include "stream/tcp.h"
 #include "util/text.h"
 
 #include <ferry/address.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +219,39 @@ static int name_address(struct listener *listener, const char *prefix, const cha
         return 0;
 }
 
+/* @address begins with tcp:. A socket that is let in has TCP_NODELAY from the one that listens. */
+static int listen_at_port(struct listener *listener, const char *address, bool is_public, struct error *error)
+{
+        union tcp_address addresses[TCP_ADDRESSES_MAX], got = { 0 };
+        char text[TCP_TEXT_MAX];
+        int code;
+
+        tcp_parse(address + strlen("tcp:"), addresses);
+        if (!is_public && !tcp_is_loopback(&addresses[0]))
+                return error_set(error, -EACCES, "%s can be reached by other machines, which is refused without the"
+                                 " option is_public (--public)", address);
+        listener->fd = sys_socket(addresses[0].any.sa_family, SOCK_STREAM);
+        if (listener->fd < 0)
+                return listener->fd;
+        /* Connections of one that has ended would keep the port from the next one for a minute. */
+        code = sys_set_socket_option(listener->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (!code)
+                code = sys_set_socket_option(listener->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        if (!code) {
+                code = sys_bind(listener->fd, &addresses[0].any, tcp_size(&addresses[0]));
+                if (code == -EACCES)
+                        error_set(error, code, "port %u is for privileged programs: those up to 1023 are, as a rule",
+                                  (unsigned)ntohs(tcp_port(&addresses[0])));
+        }
+        if (!code)
+                code = sys_listen(listener->fd, BACKLOG);
+        if (code == -EADDRINUSE)
+                error_set(error, code, "port %u is in use: %s", (unsigned)ntohs(tcp_port(&addresses[0])), address);
+        if (!code)
+                code = sys_socket_name(listener->fd, &got.any, sizeof got);
+        return code ? code : name_address(listener, "", tcp_print(&got, text), error);
+}
+
 int listener_open(struct listener *listener, const char *address, const ferry_service_options *options,
                   struct error *error)
 {
@@ -226,14 +261,19 @@ int listener_open(struct listener *listener, const char *address, const ferry_se
 
         if (scheme == -ENAMETOOLONG)
                 return error_set(error, scheme, "the path is too long for a socket: %s", address);
-        if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX)
-                return error_set(error, -EINVAL, "%s is nothing to listen at: write NAME or unix:PATH", address);
-        if (scheme == FERRY_SCHEME_UNIX)
-                snprintf(path, sizeof path, "%s", address + strlen("unix:"));
+        if (scheme < 0 && strncmp(address, "tcp:", 4) == 0)
+                return tcp_refuse(address, error);
+        if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX && scheme != FERRY_SCHEME_TCP)
+                return error_set(error, -EINVAL, "%s is nothing to listen at: write NAME, unix:PATH or tcp:HOST:PORT",
+                                 address);
+        if (scheme != FERRY_SCHEME_NAME)
+                snprintf(path, sizeof path, "%s", address + (scheme == FERRY_SCHEME_UNIX ? strlen("unix:") : 0));
         else if ((code = name_find(&place, true, path, sizeof path, error)) < 0)
                 return code;
-        code = name_address(listener, "unix:", path, error);
-        if (!code)
+        code = scheme == FERRY_SCHEME_TCP ? 0 : name_address(listener, "unix:", path, error);
+        if (!code && scheme == FERRY_SCHEME_TCP)
+                code = listen_at_port(listener, address, options->is_public, error);
+        else if (!code)
                 code = listen_at_path(listener, path, options, error);
         /* The kernel's word for it; a program would take it for a full queue. */
         if (code == -ENOBUFS)

@@ -226,8 +226,10 @@ static int send_request(ferry_call *call, const char *type, const char *format, 
         outgoing.id_size = call->node.key_size;
         call->dialect = session->wire.dialect;
         code = session_send_template(session, &outgoing, false, call, error, format, arguments);
-        if (!code && call->session)
+        if (!code && call->session) {
                 loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
+                heartbeat_update(session);
+        }
         return code;
 }
 

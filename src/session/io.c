@@ -5,6 +5,7 @@
 #include "util/text.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -186,7 +187,10 @@ static int send_hello(ferry_session *session, struct error *error)
 
         if (session->has_hello || !session->wire.dialect->has_hello)
                 return 0;
-        body = ferry_value_pack("{frame_max: %zu, features: []}", session->wire.frame_max);
+        body = session->options.heartbeat_ms > 0 ?
+                       ferry_value_pack("{frame_max: %zu, features: [], heartbeat_ms: %d}", session->wire.frame_max,
+                                        session->options.heartbeat_ms) :
+                       ferry_value_pack("{frame_max: %zu, features: []}", session->wire.frame_max);
         hello.body = body;
         code = body ? session->wire.dialect->write(&session->wire, &session->out, &hello, error) :
                       error_set(error, -ENOMEM, "no memory for a message");
@@ -547,10 +551,13 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)
                         session->wire.peer_max = (size_t)limit;
+                limit = ferry_value_int(ferry_value_get(body, "heartbeat_ms"), 0);
+                session->peer_heartbeat_ms = limit > INT_MAX ? INT_MAX : limit > 0 ? (int)limit : 0;
                 if (session_status_for_sending(session, &error) == 0) {
                         send_hello(session, &error);
                         session_flush_now(session);
                 }
+                heartbeat_update(session);
                 break;
         case WIRE_PING:
                 if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
@@ -777,8 +784,10 @@ static void readable(struct stream *stream)
                         return;
                 }
                 got = stream_read(stream, i, room, size);
-                if (got > 0)
+                if (got > 0) {
                         frame_commit(reader, (size_t)got);
+                        session->is_heard = true;
+                }
                 /* What comes while we close is nobody's. */
                 if ((session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING) &&
                     (!session->wire.dialect->has_start || session->is_input_useless)) {

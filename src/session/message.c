@@ -207,7 +207,7 @@ const ferry_value *ferry_message_body(const ferry_message *message)
 
         if (!message)
                 return NULL;
-        if (!message->is_decoded && message->body_size == 0) {
+        if (!message->is_decoded && message->body_size == 0 && message->codec != &codec_bytes.codec) {
                 decoded->tree = ferry_value_pack(NULL);
                 decoded->body = decoded->tree;
                 decoded->is_decoded = true;

@@ -97,6 +97,9 @@ static void tell_closed(struct loop_task *task)
         if (session->has_told_closed)
                 return;
         session->has_told_closed = true;
+        /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
+        if (session->error.code && !session->service)
+                error_replace(&session->loop->error, session->error.code, "%s", sentence);
         dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
         /* Neither a call nor a handler knows: run must say it. Clients of a service are nobody's in particular. */
         if (!session->is_freed && session->error.code && !session->is_told && !session->service)
@@ -111,6 +114,7 @@ static void finish(ferry_session *session, int grace)
 {
         session->state = SESSION_ENDED;
         loop_timer_stop(session->loop, &session->close_timer);
+        loop_timer_stop(session->loop, &session->heartbeat);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
         /* Nothing more is handled but the end, after the callbacks of the calls that it has ended. */
         session->work.fn = tell_closed;
@@ -231,6 +235,7 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(request_timeout_ms);
         INHERIT(wait_ms);
         INHERIT(close_timeout_ms);
+        INHERIT(heartbeat_ms);
         INHERIT(frame_max);
         INHERIT(queue_max);
         INHERIT(argv);
@@ -285,6 +290,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         map_init(&session->calls_by_id);
         map_init(&session->requests_by_id);
         session->close_timer.fn = session_close_is_late;
+        heartbeat_init(session);
         return session;
 }
 
@@ -309,6 +315,7 @@ void session_begin(ferry_session *session)
 void session_greeted(ferry_session *session)
 {
         session->is_greeted = true;
+        heartbeat_update(session);
         loop_task_start(session->loop, &session->work);
         session_flush_now(session);
 }
@@ -549,6 +556,7 @@ void session_free(ferry_session *session)
         if (session->work.link.next)
                 list_remove(&session->work.link);
         loop_timer_stop(session->loop, &session->close_timer);
+        loop_timer_stop(session->loop, &session->heartbeat);
         if (session->stream)
                 stream_free(session->stream);
         for (int i = 0; i < STREAM_INPUTS; i++)
@@ -624,7 +632,7 @@ static bool is_flushed(void *object)
                 session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING);
 }
 
-static int send_ping(ferry_session *session, uint64_t *ret_ping)
+int session_send_ping(ferry_session *session, uint64_t *ret_ping)
 {
         char id[WIRE_ID_TEXT_MAX];
         struct outgoing ping = { .kind = WIRE_PING, .id = id };
@@ -633,7 +641,7 @@ static int send_ping(ferry_session *session, uint64_t *ret_ping)
 
         *ret_ping = 0;
         /* What only writes will never hear of it; what is still being opened will. */
-        if (!session->wire.dialect->has_ping || session->sent == 0 || session->is_output_broken ||
+        if (!session->wire.dialect->has_ping || session->is_output_broken ||
             (session->state == SESSION_OPEN && !stream_has_input(session->stream)))
                 return 0;
         write_u32(id, (uint32_t)(++session->ping >> 32));
@@ -676,7 +684,9 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
                 return -ECHILD;
         loop = session->loop;
         loop_enter(loop);
-        code = session->state == SESSION_OPEN || session->state == SESSION_OPENING ? send_ping(session, &flush.ping) : 0;
+        /* To one to whom nothing was said nothing needs to be said. */
+        code = session->sent > 0 && (session->state == SESSION_OPEN || session->state == SESSION_OPENING) ?
+                       session_send_ping(session, &flush.ping) : 0;
         if (!code)
                 code = loop_wait(loop, loop_deadline(timeout_ms), is_flushed, &flush, &session->grave);
         code = session->is_freed ? -ECANCELED : flush_result(session, code);

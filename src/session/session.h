@@ -138,6 +138,10 @@ struct ferry_session {
         int notify_error;               /* the first that was not taken since the last flush */
         struct error notify_sentence;
         uint64_t ping, pong;
+        struct loop_timer heartbeat;
+        int peer_heartbeat_ms;          /* that it would like; 0: none */
+        bool is_heard;                  /* anything, in this period */
+        bool is_asked;                  /* whether it lives, in the last one */
 
         struct list calls;              /* in flight, in the order of their frames */
         struct map calls_by_id;
@@ -170,6 +174,7 @@ void session_begin(ferry_session *session);             /* its stream is there *
 void session_finish(ferry_session *session, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 void session_tell(const ferry_session *session);
+int session_send_ping(ferry_session *session, uint64_t *ret_ping);
 int session_status_for_sending(const ferry_session *session, struct error *error);
 void session_update(ferry_session *session);
 void session_free(ferry_session *session);
@@ -201,6 +206,10 @@ void session_flush_now(ferry_session *session);
 void session_withdraw(ferry_call *call);
 /* The same for all calls at once. They are not in the order of their frames any more, and must end. */
 void session_withdraw_all(ferry_session *session);
+
+/* heartbeat.c: begin, unless they are under way, where there is a reason by now. */
+void heartbeat_init(ferry_session *session);
+void heartbeat_update(ferry_session *session);
 
 /* dispatch.c */
 void dispatch(ferry_session *session, ferry_message *message);

@@ -1,5 +1,6 @@
 /* The spelling of addresses, and what a name is in full. Nothing is opened here. */
 #include "stream/name.h"
+#include "stream/tcp.h"
 
 #include <ferry/address.h>
 
@@ -15,8 +16,9 @@ int ferry_address_scheme(const char *address)
                 enum ferry_scheme scheme;
         } schemes[] = {
                 { "unix:", FERRY_SCHEME_UNIX },   { "exec:", FERRY_SCHEME_EXEC }, { "stdio:", FERRY_SCHEME_STDIO },
-                { "file:", FERRY_SCHEME_FILE },   { "fd:", FERRY_SCHEME_FD },
+                { "file:", FERRY_SCHEME_FILE },   { "fd:", FERRY_SCHEME_FD },     { "tcp:", FERRY_SCHEME_TCP },
         };
+        union tcp_address addresses[TCP_ADDRESSES_MAX];
 
         for (size_t i = 0; address && i < sizeof schemes / sizeof *schemes; i++) {
                 size_t size = strlen(schemes[i].prefix);
@@ -30,6 +32,8 @@ int ferry_address_scheme(const char *address)
                         return *text ? (int)FERRY_SCHEME_UNIX : -EINVAL;
                 }
                 if (schemes[i].scheme == FERRY_SCHEME_STDIO && *text)
+                        return -EINVAL;
+                if (schemes[i].scheme == FERRY_SCHEME_TCP && tcp_parse(text, addresses) < 0)
                         return -EINVAL;
                 return (int)schemes[i].scheme;
         }

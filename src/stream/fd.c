@@ -115,6 +115,8 @@ int stream_accept(const struct stream_place *place, int fd, struct stream **ret_
                 return error;
         }
         error = stream_read_peer(stream);
+        if (!stream->is_peer_known)
+                stream->kind = &stream_tcp_accepted;
         if (!error)
                 error = stream_start(stream);
         if (error) {

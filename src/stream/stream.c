@@ -3,6 +3,8 @@
  * has happened to the other direction. */
 #include "stream/stream.h"
 
+#include "stream/tcp.h"
+
 #include <ferry/address.h>
 
 #include <errno.h>
@@ -116,6 +118,9 @@ int stream_read_peer(struct stream *stream)
 
         if (error)
                 return error;
+        /* By tcp: so the kernel says that it does not know. */
+        if (peer.uid == (uid_t)-1)
+                return 0;
         /* The pid is 0 for who lives in another namespace; the user holds there, too. */
         stream->peer = (ferry_peer){ .pid = peer.pid, .uid = peer.uid, .gid = peer.gid };
         stream->is_peer_known = true;
@@ -247,7 +252,7 @@ size_t stream_make_room(struct stream *stream, size_t size)
             sys_get_socket_option(stream->output.io, SO_SNDBUF, &room, sizeof room) < 0)
                 return size;
         if (room < wanted * 2)
-                sys_set_socket_option(stream->output.io, SO_SNDBUF, &wanted, sizeof wanted);
+                sys_set_socket_option(stream->output.io, SOL_SOCKET, SO_SNDBUF, wanted);
         if (sys_get_socket_option(stream->output.io, SO_SNDBUF, &room, sizeof room) < 0)
                 return size;
         stream->room = room;
@@ -393,6 +398,8 @@ static int open_kind(const struct stream_place *place, const char *address, cons
         case FERRY_SCHEME_NAME:
         case FERRY_SCHEME_UNIX:
                 return stream_open_unix(place, address, options, ret_stream, error);
+        case FERRY_SCHEME_TCP:
+                return stream_open_tcp(place, text, options, ret_stream, error);
         case FERRY_SCHEME_EXEC:
                 return stream_open_exec(place, text, options, ret_stream, error);
         case FERRY_SCHEME_STDIO:
@@ -404,9 +411,10 @@ static int open_kind(const struct stream_place *place, const char *address, cons
         case -ENAMETOOLONG:
                 return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: %s", text);
         default:
-                return error_set(error, -EINVAL,
-                                 "%s is no address: write NAME, unix:PATH, exec:COMMAND, stdio:, file:IN,OUT or fd:IN,OUT",
-                                 address);
+                if (strncmp(address, "tcp:", 4) == 0)
+                        return tcp_refuse(address, error);
+                return error_set(error, -EINVAL, "%s is no address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND,"
+                                                 " stdio:, file:IN,OUT or fd:IN,OUT", address);
         }
 }
 

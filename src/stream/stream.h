@@ -116,7 +116,7 @@ void stream_init(struct stream *stream, const struct stream_kind *kind, const st
 int stream_start(struct stream *stream);        /* the endpoints are there: it is up; 0 or a negative errno */
 void stream_end(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
-int stream_read_peer(struct stream *stream);    /* who is there: 0 or a negative errno */
+int stream_read_peer(struct stream *stream);    /* who is there, if that is known: 0 or a negative errno */
 void stream_closed(struct stream *stream);      /* closing is done */
 bool stream_drain(struct stream *stream);       /* let the owner read what is there; whether it still lives */
 void stream_close_output(struct stream *stream);
@@ -131,5 +131,8 @@ int stream_open_stdio(const struct stream_place *place, const char *text,
                       const ferry_session_options *options, struct stream **ret_stream, struct error *error);
 int stream_open_exec(const struct stream_place *place, const char *text,
                      const ferry_session_options *options, struct stream **ret_stream, struct error *error);
+int stream_open_tcp(const struct stream_place *place, const char *text,
+                    const ferry_session_options *options, struct stream **ret_stream, struct error *error);
+extern const struct stream_kind stream_tcp_accepted;
 int stream_open_unix(const struct stream_place *place, const char *address,
                      const ferry_session_options *options, struct stream **ret_stream, struct error *error);

@@ -228,9 +228,14 @@ int sys_get_socket_option(int fd, int name, void *value, socklen_t size)
         return RESULT(getsockopt(fd, SOL_SOCKET, name, value, &size));
 }
 
-int sys_set_socket_option(int fd, int name, const void *value, socklen_t size)
+int sys_set_socket_option(int fd, int level, int name, int value)
 {
-        return RESULT(setsockopt(fd, SOL_SOCKET, name, value, size));
+        return RESULT(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+int sys_socket_name(int fd, struct sockaddr *ret_address, socklen_t size)
+{
+        return RESULT(getsockname(fd, ret_address, &size));
 }
 
 int sys_count_sent(int fd)

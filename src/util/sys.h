@@ -55,7 +55,9 @@ int sys_accept(int fd);
 int sys_connect(int fd, const struct sockaddr *address, socklen_t size);
 int sys_shutdown(int fd, int how);
 int sys_get_socket_option(int fd, int name, void *value, socklen_t size);
-int sys_set_socket_option(int fd, int name, const void *value, socklen_t size);
+int sys_set_socket_option(int fd, int level, int name, int value);
+/* Its own address. */
+int sys_socket_name(int fd, struct sockaddr *ret_address, socklen_t size);
 /* Bytes that were sent, and not yet received. */
 int sys_count_sent(int fd);
 

@@ -87,6 +87,7 @@ struct dialect {
         bool has_ping;
         bool has_close;
         bool has_start;                 /* WIRE_START, WIRE_START_OK; and WIRE_CLOSE is answered by WIRE_CLOSE_OK */
+        bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
         bool has_received;              /* a server acknowledges each message before anything else */
         bool has_whole_frames;          /* the other side reads a frame at once: it must be written at once */
         size_t send_max;                /* bytes of a frame that the other side can take; 0: what we take ourselves */

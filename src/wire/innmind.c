@@ -1,8 +1,8 @@
 /* The dialect innmind, as innmind/ipc 4.4 speaks it. Frame: length of the media type (u16, big-endian), media type, length
  * of the content (u32, big-endian), content, CE. What is said about the conversation itself is an ordinary message of the
  * media type text/plain with one of a few contents; so no other message may look like that, and one that does is refused
- * where it is sent. Real servers end, and real clients close, when they are sent what they cannot parse: what is taken here,
- * and what is sent, is what they take. */
+ * where it is sent. Real servers end, and real clients close, when they are sent what they cannot parse: what is sent is what
+ * all of them take. */
 #include "wire/dialect.h"
 
 #include <errno.h>
@@ -65,9 +65,23 @@ static size_t name_size(const char *bytes, size_t size)
         return length > NAME_MAX_SIZE ? 0 : length;
 }
 
-static size_t parameter_size(const char *bytes, size_t size)
+/* Their parsers differ: what some of them write is taken, what all of them take is sent. */
+static size_t value_size(const char *bytes, size_t size, bool is_sent)
 {
-        size_t at = 1, name, value = 0;
+        const char *more = is_sent ? "_.-" : "_.-!#$%&'*+^`|~";
+        bool is_quoted = !is_sent && size > 0 && bytes[0] == '"';
+        size_t length = is_quoted;
+
+        while (length < size && (is_alphanumeric(bytes[length]) || (bytes[length] && strchr(more, bytes[length]))))
+                length++;
+        if (!is_quoted)
+                return length;
+        return length < size && bytes[length] == '"' ? length + 1 : 0;
+}
+
+static size_t parameter_size(const char *bytes, size_t size, bool is_sent)
+{
+        size_t at = 1, name, value;
 
         if (bytes[0] != ';' && bytes[0] != ',')
                 return 0;
@@ -77,20 +91,17 @@ static size_t parameter_size(const char *bytes, size_t size)
         at += name;
         if (name == 0 || at >= size || bytes[at++] != '=')
                 return 0;
-        while (at + value < size && (is_alphanumeric(bytes[at + value]) ||
-                                     (bytes[at + value] && strchr("_.-", bytes[at + value]))))
-                value++;
+        value = value_size(bytes + at, size - at, is_sent);
         return value > 0 ? at + value : 0;
 }
 
-/* Whether their parser takes it. */
-static bool is_media_type(const char *bytes, size_t size)
+static bool is_media_type(const char *bytes, size_t size, bool is_sent)
 {
         static const char *const levels[] = { "application/", "audio/", "example/", "font/", "image/", "message/", "model/",
-                                              "multipart/", "text/" };
+                                              "multipart/", "text/", "video/" };
         size_t at = 0, length;
 
-        for (size_t i = 0; i < sizeof levels / sizeof *levels && at == 0; i++)
+        for (size_t i = 0; i + is_sent < sizeof levels / sizeof *levels && at == 0; i++)
                 if (size > strlen(levels[i]) && memcmp(bytes, levels[i], strlen(levels[i])) == 0)
                         at = strlen(levels[i]);
         length = at ? name_size(bytes + at, size - at) : 0;
@@ -104,7 +115,7 @@ static bool is_media_type(const char *bytes, size_t size)
                 at += 1 + length;
         }
         while (at < size) {
-                length = parameter_size(bytes + at, size - at);
+                length = parameter_size(bytes + at, size - at, is_sent);
                 if (length == 0)
                         return false;
                 at += length;
@@ -150,7 +161,7 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         peek(payload, size, ret);
         if (ret->kind == WIRE_UNKNOWN || (unsigned char)payload[size - 1] != END)
                 return error_set(error, -EBADMSG, "a frame that is not of the dialect innmind");
-        if (!is_media_type(ret->type.bytes, ret->type.size))
+        if (!is_media_type(ret->type.bytes, ret->type.size, false))
                 return error_set(error, -EBADMSG, "a message whose media type is none");
         ret->codec = &codec_bytes.codec;
         return codec_bytes.check(payload + ret->body_offset, ret->body_size, &ret->check);
@@ -228,7 +239,7 @@ static int check_type(const char *type, struct error *error)
 {
         size_t size = type ? strlen(type) : 0;
 
-        if (size <= TYPE_MAX && is_media_type(type ? type : "", size))
+        if (size <= TYPE_MAX && is_media_type(type ? type : "", size, true))
                 return 0;
         return error_set(error, -EINVAL, "in innmind a type is a media type, such as text/plain: not \"%.100s\"",
                          type ? type : "");
@@ -276,6 +287,7 @@ const struct dialect dialect_innmind = {
         .framing = &framing_innmind,
         .has_close = true,
         .has_start = true,
+        .has_heartbeat = true,
         .has_received = true,
         .has_whole_frames = true,
         .send_max = SEND_MAX,

@@ -89,7 +89,9 @@ usage() {
                 'ferry listen --echo --reply x unix:x' 'ferry listen --exec a --reply x unix:x' \
                 'ferry call no.where t' 'ferry call http://x t' 'ferry call unix: t' 'ferry call stdio:x t' \
                 'ferry call :: t' 'ferry call exec: t' 'ferry call fd: t' 'ferry call fd:x t' 'ferry call fd:, t' 'ferry call fd:-1 t' \
-                'ferry call file: t' 'ferry call file:, t' 'ferry listen no.where' 'ferry notify no.where t' 'ferry call unix:'"$(printf %0200d 0)"' t'; do
+                'ferry call file: t' 'ferry call file:, t' 'ferry call tcp: t' 'ferry call tcp:127.0.0.1 t' 'ferry call tcp:127.0.0.1:x t' \
+                'ferry call tcp:127.0.0.1:65536 t' 'ferry call tcp:::1:80 t' 'ferry notify tcp:example.com:80 t' 'ferry listen tcp:80' \
+                'ferry call --public tcp:127.0.0.1:80 t' 'ferry listen no.where' 'ferry notify no.where t' 'ferry call unix:'"$(printf %0200d 0)"' t'; do
                 # shellcheck disable=SC2086
                 run $command < /dev/null
                 ended "usage: $command" 2 ''
@@ -965,6 +967,69 @@ debugging() {
 }
 
 # What the rules of Unix forbid to others.
+## Ports -----------------------------------------------------------------------------------------------
+
+listens() {
+        grep -q '^ferry: listening at ' "$1"
+}
+
+ports() {
+        local listener address port
+
+        start ferry listen tcp:127.0.0.1:0 --echo -v
+        listener=$job
+        check 'it tells where it listens' soon listens "$job_err"
+        address=$(sed -n 's/^ferry: listening at //p' "$job_err")
+        port=${address##*:}
+        is 'in full' "$address" "tcp:127.0.0.1:$((port))"
+        check 'at a port that there is' test "$port" -gt 0
+        run ferry call "$address" greeting hello
+        ended 'call to a port' 0 hello
+        says_exactly 'call to a port' ''
+        run ferry call "tcp:localhost:$port" --dialect stream-ipc "$log" hello
+        ended 'call to localhost' 0 hello
+        run ferry notify "$address" t told
+        ended 'notify a port' 0 ''
+        run ferry call -v "$address" t hello
+        says 'nothing is known of the other side' '"stream":"tcp","pid":-1'
+        run ferry listen "$address"
+        ended 'a port in use' 3 ''
+        says_exactly 'a port in use' "ferry: port $port is in use: $address"$'\n'
+        kill -TERM "$listener"
+        await "$listener"
+        ended 'a listener at a port' 0 $'hello\nhello\ntold\nhello\n'
+        run ferry call --wait 0 "$address" t hello
+        ended 'nobody is at the port any more' 3 ''
+        says_exactly 'nobody is at the port any more' "ferry: nobody listens at $address: Connection refused"$'\n'
+
+        run ferry listen tcp:0.0.0.0:0
+        ended 'others are kept out' 3 ''
+        says 'others are kept out' '--public'
+        start ferry listen tcp:0.0.0.0:0 --public --echo -v --count 1
+        check 'unless they are asked in' soon listens "$job_err"
+        port=$(sed -n 's/^ferry: listening at tcp:0\.0\.0\.0://p' "$job_err")
+        run ferry call "tcp:127.0.0.1:$port" t hello
+        ended 'a public listener' 0 hello
+        await "$job"
+        ended 'a public listener that has done its work' 0 $'hello\n'
+
+        # A call waits until somebody listens, at the port that was free just now.
+        start ferry call --wait 20 "$address" t later
+        listener=$job
+        start ferry listen "$address" --echo --count 1
+        await "$listener"
+        ended 'a call that came before its listener' 0 later
+        await "$job"
+        ended 'the listener that came later' 0 $'later\n'
+
+        run ferry call tcp:127.0.0.1:0 t
+        ended 'no port to call' 4 ''
+        says 'no port to call' 'for listening'
+        run ferry call tcp:localhost.example:80 t
+        ended 'a host by its name' 2 ''
+        says 'a host by its name' 'tcp:localhost.example:80' 'in numbers'
+}
+
 permissions() {
         local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 
@@ -1002,7 +1067,7 @@ example() {
 
 # FERRY_TEST names those to be run, separated by commas.
 all=promises,usage,options_anywhere,bodies,answers,cancelled,json_lines,listeners,monitors,drain_TERM,drain_INT
-all+=,end_TERM,end_INT,stuck,outputs,files,fds,convert,waiting,debugging,permissions,example
+all+=,end_TERM,end_INT,stuck,outputs,files,fds,convert,waiting,debugging,ports,permissions,example
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish

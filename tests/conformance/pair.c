@@ -54,12 +54,16 @@ static void open_descriptors(struct pair *pair, ferry_session_options *ours, fer
 
 static void open_service(struct pair *pair, const ferry_session_options *ours, const ferry_session_options *theirs)
 {
-        strcpy(pair->directory, "/tmp/ferry-pair-XXXXXX");
-        ck_assert_ptr_nonnull(mkdtemp(pair->directory));
-        snprintf(pair->address, sizeof pair->address, "unix:%s/socket", pair->directory);
+        if (pair->stream == STREAM_UNIX) {
+                strcpy(pair->directory, "/tmp/ferry-pair-XXXXXX");
+                ck_assert_ptr_nonnull(mkdtemp(pair->directory));
+                snprintf(pair->address, sizeof pair->address, "unix:%s/socket", pair->directory);
+        } else
+                strcpy(pair->address, "tcp:127.0.0.1:0");
         pair->service = ferry_service_open(pair->loop, pair->address, &(ferry_service_options){ .session = theirs });
         ck_assert_msg(ferry_service_status(pair->service) == 1, "%s", ferry_service_error(pair->service));
         behave(NULL, pair->service, &pair->behaviour);
+        snprintf(pair->address, sizeof pair->address, "%s", ferry_service_address(pair->service));
         pair->us = ferry_session_open(pair->loop, pair->address, ours);
 }
 
@@ -84,7 +88,7 @@ void pair_open(struct pair *pair, int i, const ferry_session_options *ours, cons
         pair->loop = ferry_loop_new(NULL);
         set_dialect(&our_options, pair->dialect);
         set_dialect(&their_options, pair->dialect);
-        if (pair->stream == STREAM_UNIX)
+        if (pair->stream == STREAM_UNIX || pair->stream == STREAM_TCP)
                 open_service(pair, &our_options, &their_options);
         else if (pair->stream == STREAM_EXEC)
                 open_process(pair, &our_options, &their_options);

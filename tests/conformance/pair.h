@@ -8,6 +8,7 @@ enum {
         STREAM_SOCKET,          /* a socketpair */
         STREAM_PIPES,
         STREAM_UNIX,            /* a service, and its client */
+        STREAM_TCP,             /* the same, at a port */
         STREAM_EXEC,            /* a child, over its stdio */
         STREAM_THREE,           /* pipes, and a third descriptor that is read too */
         STREAM_OWN,             /* of the program's own */

@@ -157,6 +157,129 @@ uuid-ids() {
         says_exactly uuid-ids ''
 }
 
+# Services stand in directories of their own.
+places() {
+        export FERRY_DIR=$PWD/names TMPDIR=$PWD
+        sockets=$PWD/innmind/ipc
+}
+
+counter-server() {
+        local i server
+
+        places
+        start "$build/examples/counter-server"
+        server=$job
+        for i in {1..42}; do
+                run "$build/examples/ping-client"
+                [[ $status == 0 ]] || break
+        done
+        ended 'the last ping' 0 $'server responded pong\n'
+        run "$build/examples/ping-client"
+        ended 'one ping too many' 1 ''
+        says_exactly 'one ping too many' $'ping-client: no response from the server: the other side has closed the session\n'
+        await "$server"
+        ended counter-server 0 $'42\n'
+        says_exactly counter-server ''
+        check 'counter-server: its socket is gone' test -z "$(ls "$sockets")"
+
+        # A second one says why it cannot be.
+        start "$build/examples/counter-server"
+        server=$job
+        soon test -S "$sockets/server-name.sock"
+        run "$build/examples/counter-server"
+        ended 'a second counter-server' 1 ''
+        says 'a second counter-server' 'Unable to start the server: ' "by pid $server"
+        kill "$server"
+        await "$server"
+}
+
+ping-client() {
+        local client
+
+        places
+        run "$build/examples/ping-client" now
+        ended 'ping-client without a server' 1 ''
+        says 'ping-client without a server' 'no response from the server: nobody listens at '
+        # One that was started too early waits.
+        start "$build/examples/ping-client"
+        client=$job
+        start ferry listen server-name --dialect innmind --reply 'at last' --count 1
+        await "$client"
+        ended 'ping-client before its server' 0 $'server responded at last\n'
+        nothing_left ping-client
+}
+
+two-names() {
+        local server
+
+        places
+        start "$build/examples/two-names"
+        server=$job
+        run ferry call echo t hello
+        ended 'two-names: echo' 0 hello
+        run ferry call time t
+        ended 'two-names: time' 0 -
+        check 'two-names: the time' test $(($(date +%s) - $(< out))) -lt 10
+        kill "$server"
+        await "$server"
+        ended two-names 0 ''
+        says_exactly two-names ''
+        check 'two-names: nothing is left' test -z "$(ls "$FERRY_DIR")"
+}
+
+late-answers() {
+        local server first
+
+        places
+        start "$build/examples/late-answers"
+        server=$job
+        start ferry call patience t one
+        first=$job
+        run ferry call patience t two
+        ended 'late-answers: the second' 0 'Worth waiting for: two'
+        await "$first"
+        ended 'late-answers: the first' 0 'Worth waiting for: one'
+        run ferry call patience t three --timeout 0.2
+        ended 'late-answers: who gives up' 124 ''
+        kill "$server"
+        await "$server"
+}
+
+# What a chat client says is written into a pipe, and what it hears stands in its file.
+chat-server() {
+        local server one two
+
+        places
+        start "$build/examples/chat-server"
+        server=$job
+        soon test -S "$FERRY_DIR/chat.sock"
+        mkfifo says
+        start "$build/examples/chat-client" <> says
+        one=$job
+        soon grep -q '(comes)' "out.${run_of[one]}"
+        start "$build/examples/chat-client" < <(echo 'hello, all'; soon grep -q hello "out.${run_of[one]}")
+        two=$job
+        await "$two"
+        ended 'the second chat client' 0 -
+        soon grep -q '(goes)' "out.${run_of[one]}"
+        is 'chat-server: what the first client hears' "$(cut -d: -f2- "out.${run_of[one]}")" " (comes)
+ (comes)
+ hello, all
+ (goes)"
+        is 'chat-server: who that was' "$(cut -d: -f1 "out.${run_of[one]}" | tail -1)" "$two"
+        kill "$server"
+        await "$one"
+        ended 'the first chat client' 0 -
+        await "$server"
+}
+
+chat-client() {
+        places
+        run "$build/examples/chat-client"
+        ended 'chat-client without a server' 1 ''
+        says 'chat-client without a server' 'chat-client: nobody listens at '
+}
+
 # All that were built; they sleep most of the time, so they do it together.
 for file in "$build"/examples/*; do
         [[ -f $file && -x $file ]] || continue

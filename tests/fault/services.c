@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,16 +58,22 @@ static int count(ferry_session *session, const ferry_message *message, void *use
         }
 }
 
-static bool open_service(ferry_loop *loop, const ferry_service_options *options, struct guests *guests,
-                         ferry_service **ret_service, int expected)
+static bool listen_at(ferry_loop *loop, const char *there, const ferry_service_options *options, struct guests *guests,
+                      ferry_service **ret_service, int expected)
 {
-        ferry_service *service = ferry_service_open(loop, address(), options);
+        ferry_service *service = ferry_service_open(loop, there, options);
         int code = ferry_service_status(service);
 
         ferry_service_on(service, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION | FERRY_KIND_OPENED | FERRY_KIND_CLOSED,
                          count, guests);
         *ret_service = service;
         return fault_answer(FAULT_MEET, "listen", code, expected, ferry_service_error(service));
+}
+
+static bool open_service(ferry_loop *loop, const ferry_service_options *options, struct guests *guests,
+                         ferry_service **ret_service, int expected)
+{
+        return listen_at(loop, address(), options, guests, ret_service, expected);
 }
 
 static void ask(ferry_session *client, int expected)
@@ -371,6 +378,81 @@ static void named_for_all(void)
         ferry_address_resolve("name", FERRY_DIALECT_AUTO, address, sizeof address);
 }
 
+/* Ports. What holds one, so that nobody else gets it: it is listened at if there is a backlog. */
+static int hold_port(char text[64], const char *host, int backlog)
+{
+        struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof name;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+            bind(fd, (struct sockaddr *)&name, sizeof name) < 0 || (backlog >= 0 && listen(fd, backlog) < 0) ||
+            getsockname(fd, (struct sockaddr *)&name, &size) < 0)
+                fault_flaw("a port: %m");
+        snprintf(text, 64, "tcp:%s:%u", host, (unsigned)ntohs(name.sin_port));
+        return fd;
+}
+
+static void ports(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service, *second;
+        ferry_session *client;
+
+        if (listen_at(loop, "tcp:localhost:0", NULL, &guests, &service, 0)) {
+                listen_at(loop, ferry_service_address(service), NULL, &guests, &second, -EADDRINUSE);
+                client = ferry_session_open(loop, ferry_service_address(service), NULL);
+                ask(client, 0);
+                fault_want(guests.served == 1);
+                ferry_session_free(client);
+        }
+        close_service(loop, service);
+        fault_want(guests.closed == 1);
+}
+
+static char awaited_port[64];
+
+static int listen_at_port_later(ferry_loop *loop, void *userdata)
+{
+        ferry_service *service;
+
+        listen_at(loop, awaited_port, NULL, userdata, &service, 0);
+        return 0;
+}
+
+/* A client that is there before anybody listens; one that waits in vain; one who is not answered. */
+static void ports_awaited(void)
+{
+        char nobody[64], silent[64];
+        int held[] = { hold_port(awaited_port, "127.0.0.1", -1), hold_port(nobody, "localhost", -1),
+                       hold_port(silent, "127.0.0.1", 0), socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+        struct sockaddr_in name = { .sin_family = AF_INET };
+        socklen_t size = sizeof name;
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *client, *vain, *unheard;
+        struct guests guests = { 0 };
+
+        /* There is room for one. */
+        if (getsockname(held[2], (struct sockaddr *)&name, &size) < 0 ||
+            connect(held[3], (struct sockaddr *)&name, sizeof name) < 0)
+                fault_flaw("connect: %m");
+        ferry_loop_after(loop, 30, listen_at_port_later, &guests);
+        client = ferry_session_open(loop, awaited_port, &(ferry_session_options){ .wait_ms = 1000 });
+        vain = ferry_session_open(loop, nobody, &(ferry_session_options){ .wait_ms = 20 });
+        unheard = ferry_session_open(loop, silent, &(ferry_session_options){ .wait_ms = 50 });
+        ask(client, 0);
+        /* Each ends the run. */
+        ferry_loop_run(loop, 100);
+        fault_answer(FAULT_MEET, "status", ferry_session_status(vain), -ECONNREFUSED, ferry_session_error(vain));
+        ferry_loop_run(loop, 100);
+        fault_answer(FAULT_MEET, "status", ferry_session_status(unheard), -ETIMEDOUT, ferry_session_error(unheard));
+        fault_check(ferry_session_status(vain) < 0 && ferry_session_status(unheard) < 0);
+        ferry_loop_free(loop);
+        for (size_t i = 0; i < sizeof held / sizeof *held; i++)
+                close(held[i]);
+}
+
 const struct scenario service_scenarios[] = {
         { .name = "clients", .run = clients },
         { .name = "group", .run = group },
@@ -382,6 +464,8 @@ const struct scenario service_scenarios[] = {
         { .name = "rested", .run = rested, .is_whole = true },
         { .name = "awaited", .run = awaited },
         { .name = "closed-late", .run = closed_late },
+        { .name = "ports", .run = ports },
+        { .name = "ports-awaited", .run = ports_awaited },
         { .name = "named", .run = named },
         { .name = "named-for-all", .run = named_for_all },
         { .name = NULL },

@@ -30,6 +30,88 @@ static int judge(enum door_call call, bool is_child)
         }
 }
 
+/* Digits, of which the first is 0 only if it is the only one, and which are no more than @most. */
+static bool is_number(const char *text, size_t size, unsigned most)
+{
+        unsigned number = 0;
+
+        if (size == 0 || size > 5 || (text[0] == '0' && size > 1))
+                return false;
+        for (size_t i = 0; i < size; i++) {
+                if (text[i] < '0' || text[i] > '9')
+                        return false;
+                number = number * 10 + (unsigned)(text[i] - '0');
+        }
+        return number <= most;
+}
+
+static bool is_ipv4(const char *text, size_t size)
+{
+        for (int i = 0; i < 4; i++) {
+                const char *dot = i < 3 ? memchr(text, '.', size) : text + size;
+                size_t here = dot ? (size_t)(dot - text) : 0;
+
+                if (!dot || !is_number(text, here, 255))
+                        return false;
+                size -= here + (i < 3);
+                text = dot + 1;
+        }
+        return true;
+}
+
+static bool is_hexadecimal(char c)
+{
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* Eight groups of up to four digits; "::" once, for one or more of them; the last two may be an IPv4 address. */
+static bool is_ipv6(const char *text, size_t size)
+{
+        size_t at = 0, groups = 0;
+        bool is_short = false;
+
+        if (size >= 2 && text[0] == ':' && text[1] == ':') {
+                is_short = true;
+                at = 2;
+        }
+        while (at < size) {
+                size_t begin = at;
+
+                while (at < size && is_hexadecimal(text[at]))
+                        at++;
+                if (at < size && text[at] == '.') {
+                        groups += 2;
+                        return is_ipv4(text + begin, size - begin) && (is_short ? groups < 8 : groups == 8);
+                }
+                if (at == begin || at - begin > 4)
+                        return false;
+                groups++;
+                if (at == size)
+                        break;
+                if (text[at++] != ':' || at == size)
+                        return false;
+                if (text[at] == ':') {
+                        if (is_short)
+                                return false;
+                        is_short = true;
+                        at++;
+                }
+        }
+        return is_short ? groups < 8 : groups == 8;
+}
+
+static bool is_port(const char *text, size_t size)
+{
+        const char *colon = memrchr(text, ':', size);
+        size_t host = colon ? (size_t)(colon - text) : 0;
+
+        if (!colon || !is_number(colon + 1, size - host - 1, 65535))
+                return false;
+        if (host > 2 && text[0] == '[' && text[host - 1] == ']')
+                return is_ipv6(text + 1, host - 2);
+        return is_ipv4(text, host) || (host == 9 && memcmp(text, "localhost", 9) == 0);
+}
+
 /* Number, name, what may follow. */
 static int model(const char *text, size_t size)
 {
@@ -37,11 +119,11 @@ static int model(const char *text, size_t size)
                 const char *prefix;
                 int scheme;
         } schemes[] = { { "unix", FERRY_SCHEME_UNIX }, { "exec", FERRY_SCHEME_EXEC }, { "stdio", FERRY_SCHEME_STDIO },
-                        { "file", FERRY_SCHEME_FILE }, { "fd", FERRY_SCHEME_FD } };
+                        { "file", FERRY_SCHEME_FILE }, { "fd", FERRY_SCHEME_FD }, { "tcp", FERRY_SCHEME_TCP } };
         const char *colon = memchr(text, ':', size);
         size_t rest = colon ? size - (size_t)(colon - text) - 1 : 0;
 
-        for (int i = 0; colon && i < 5; i++) {
+        for (int i = 0; colon && i < 6; i++) {
                 int scheme = schemes[i].scheme;
 
                 if ((size_t)(colon - text) != strlen(schemes[i].prefix) ||
@@ -49,6 +131,8 @@ static int model(const char *text, size_t size)
                         continue;
                 if (scheme == FERRY_SCHEME_UNIX)
                         return rest == 0 ? -EINVAL : rest > 107 ? -ENAMETOOLONG : scheme;
+                if (scheme == FERRY_SCHEME_TCP)
+                        return is_port(colon + 1, rest) ? scheme : -EINVAL;
                 return scheme == FERRY_SCHEME_STDIO && rest > 0 ? -EINVAL : scheme;
         }
         for (size_t i = 0; i < size; i++)

@@ -11,10 +11,10 @@
         X(replace) X(pipe) X(stat_fd) X(stat_path) X(unlink) X(make_directory) X(chmod_fd) X(chmod_path)        \
         X(change_owner) X(lock_file) X(truncate) X(flags) X(set_flags) X(set_close_on_exec)                     \
         X(is_close_on_exec) X(poll) X(socket) X(bind) X(listen) X(accept) X(connect) X(shutdown)                \
-        X(get_socket_option) X(set_socket_option) X(count_sent) X(epoll_create) X(epoll_control) X(epoll_wait) X(eventfd) X(timerfd)               \
-        X(timerfd_set) X(inotify) X(watch_directory) X(map_wiped_on_fork) X(block_signal) X(restore_signals)    \
-        X(take_signal) X(fork) X(wait) X(signal_group) X(signal_child) X(set_group) X(change_directory)         \
-        X(execute) X(find_group)                                                                                \
+        X(get_socket_option) X(set_socket_option) X(socket_name) X(count_sent) X(epoll_create) X(epoll_control) \
+        X(epoll_wait) X(eventfd) X(timerfd) X(timerfd_set) X(inotify) X(watch_directory)                        \
+        X(map_wiped_on_fork) X(block_signal) X(restore_signals) X(take_signal) X(fork) X(wait)                  \
+        X(signal_group) X(signal_child) X(set_group) X(change_directory) X(execute) X(find_group)               \
         X(free) X(now) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals) X(exit) X(pid)        \
         X(uid) X(gid) X(environment) X(secret)
 

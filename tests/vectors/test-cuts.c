@@ -84,7 +84,7 @@ static void add_ferry_stream(const ferry_codec *codec)
         struct wire wire;
 
         ck_assert_int_eq(wire_init(&wire, &options, &error), 0);
-        for (int kind = WIRE_HELLO; kind < WIRE_UNKNOWN; kind++) {
+        for (int kind = WIRE_HELLO; kind <= WIRE_CLOSE; kind++) {
                 bool is_message = kind >= WIRE_NOTIFICATION && kind <= WIRE_RESPONSE;
                 bool is_error = kind == WIRE_ERROR || kind == WIRE_REFUSED;
                 struct outgoing outgoing = { .kind = (enum wire_kind)kind, .id = "\0\0\0\0\0\0\1\2", .id_size = 8,
@@ -126,9 +126,10 @@ static void add_odd_classes(void)
         buffer_deinit(&buffer);
 }
 
+/* Those of innmind are for the reader of its frames. */
 static int is_recording(const struct dirent *entry)
 {
-        return strstr(entry->d_name, ".bin") != NULL;
+        return strstr(entry->d_name, ".bin") != NULL && strncmp(entry->d_name, "innmind-", 8) != 0;
 }
 
 static void add_all(void)

@@ -2,6 +2,7 @@
  * holds. Values are compared with their description kind by kind; what belongs to the frame alone is counted as
  * skipped. Fewer checks than there were fail the test. */
 #include "support/suite.h"
+#include "wire/dialect.h"
 
 #include <ferry/codec.h>
 
@@ -435,11 +436,149 @@ static bool check_pcntl(const char *bytes, size_t size, const json_t *decoded, c
         return true;
 }
 
+/* What the reader of the dialect makes of bytes that come in pieces of one size: each frame is told to @check. 0 at
+ * the end of the last frame, else the error; -ECONNRESET if that is within a frame. */
+static int read_innmind(const char *bytes, size_t size, size_t piece,
+                        void (*check)(const struct incoming *in, const char *payload, int code, void *userdata),
+                        void *userdata)
+{
+        ferry_session_options options = { .size = sizeof options, .dialect = FERRY_DIALECT_INNMIND };
+        struct error error = { 0 };
+        struct frame_reader reader;
+        struct frame frame;
+        struct wire wire;
+        int result = 0;
+
+        require(wire_init(&wire, &options, &error) == 0, "no conversation");
+        frame_reader_init(&reader, wire.dialect->framing, false, 1 << 20, NULL);
+        for (size_t done = 0; done < size && result == 0; done += piece) {
+                size_t room;
+                void *at = frame_reserve(&reader, &room);
+
+                require(at && room > 0, "no room");
+                piece = piece < room ? piece : room;
+                piece = piece < size - done ? piece : size - done;
+                memcpy(at, bytes + done, piece);
+                frame_commit(&reader, piece);
+                while ((result = frame_next(&reader, &frame)) > 0) {
+                        struct incoming in = { 0 };
+                        int code = wire_read(&wire, frame.bytes, frame.size, &in, &error);
+
+                        require(frame.event == FRAME_WHOLE, "event %d", frame.event);
+                        check(&in, frame.bytes, code, userdata);
+                        ferry_value_unref(in.value);
+                        block_unref(frame.block);
+                }
+        }
+        if (result == 0)
+                result = frame_finish(&reader, &frame);
+        frame_reader_deinit(&reader);
+        error_deinit(&error);
+        return result;
+}
+
+struct innmind {
+        const json_t *frames;   /* that are expected; NULL: none is */
+        size_t count;           /* that have come */
+};
+
+/* Which kind a control message is of. */
+static enum wire_kind control_kind(const char *text)
+{
+        static const struct {
+                const char *text;
+                enum wire_kind kind;
+        } controls[] = {
+                { "innmind/ipc:connection.start", WIRE_START }, { "innmind/ipc:connection.start-ok", WIRE_START_OK },
+                { "innmind/ipc:connection.close", WIRE_CLOSE }, { "innmind/ipc:connection.close-ok", WIRE_CLOSE_OK },
+                { "innmind/ipc:message.received", WIRE_RECEIVED }, { "innmind/ipc:heartbeat", WIRE_HEARTBEAT },
+        };
+
+        for (size_t i = 0; i < sizeof controls / sizeof *controls; i++)
+                if (text && strcmp(text, controls[i].text) == 0)
+                        return controls[i].kind;
+        return WIRE_MESSAGE;
+}
+
+static void check_innmind_frame(const struct incoming *in, const char *payload, int code, void *userdata)
+{
+        struct innmind *expected_frames = userdata;
+        const json_t *frame = json_array_get(expected_frames->frames, expected_frames->count++);
+        const json_t *content = json_object_get(frame, "content");
+        const char *text = json_string_value(json_object_get(content, "utf8"));
+        bool is_plain = frame && strcmp(text_of(frame, "media_type"), "text/plain") == 0;
+
+        require(frame != NULL, "frame %zu was not recorded", expected_frames->count);
+        require(code == 0, "frame %zu: %d", expected_frames->count, code);
+        require(in->kind == (is_plain ? control_kind(text) : WIRE_MESSAGE), "frame %zu is of kind %d",
+                expected_frames->count, in->kind);
+        require(in->type.size == strlen(text_of(frame, "media_type")) &&
+                memcmp(in->type.bytes, text_of(frame, "media_type"), in->type.size) == 0, "another media type");
+        require(hex_equals(text_of(content, "hex"), payload + in->body_offset, in->body_size), "another content");
+}
+
+/* Written again, byte for byte. */
+static void check_innmind_written(const json_t *frame, const char *bytes, size_t size)
+{
+        ferry_session_options options = { .size = sizeof options, .dialect = FERRY_DIALECT_INNMIND };
+        size_t offset = 2 + strlen(text_of(frame, "media_type")) + 4;
+        FERRY_AUTO(ferry_value) body = ferry_value_pack("%.*s", (int)(size - offset - 1), bytes + offset);
+        const char *text = json_string_value(json_object_get(json_object_get(frame, "content"), "utf8"));
+        struct outgoing outgoing = { .kind = control_kind(text), .type = text_of(frame, "media_type"), .body = body };
+        struct buffer buffer = { 0 };
+        struct error error = { 0 };
+        struct wire wire;
+
+        require(wire_init(&wire, &options, &error) == 0, "no conversation");
+        require(wire.dialect->write(&wire, &buffer, &outgoing, &error) == 0, "it is not written");
+        require(buffer_size(&buffer) == size && memcmp(buffer_bytes(&buffer), bytes, size) == 0, "other bytes");
+        buffer_deinit(&buffer);
+}
+
+/* A frame that is refused, or half a frame: no message comes of it. A media type that real peers refuse may come. */
+static void check_innmind_refused(const struct incoming *in, const char *payload, int code, void *userdata)
+{
+        bool is_lax = strcmp(entry, "innmind-bad-unknown-top-level") == 0 ||
+                      strcmp(entry, "innmind-bad-upper-case") == 0;
+        int *refused = userdata;
+
+        (void)payload;
+        *refused += code != 0;
+        require(code != 0 || is_lax || in->kind != WIRE_MESSAGE, "a message comes of it");
+}
+
+static void check_innmind(const char *bytes, size_t size, const json_t *decoded, const char *mark)
+{
+        const json_t *frames = json_object_get(decoded, "frames");
+        struct innmind whole = { .frames = frames };
+
+        for (size_t piece = 1; piece <= size; piece = piece < 64 ? piece + 1 : size) {
+                whole.count = 0;
+                if (!frames) {
+                        int refused = 0;
+                        int result = read_innmind(bytes, size, piece, &check_innmind_refused, &refused);
+
+                        require(result == 0 || result == -EBADMSG || result == -EMSGSIZE || result == -ECONNRESET,
+                                "%d", result);
+                        require(strcmp(mark, "refuse") != 0 || result != 0 || refused > 0, "nothing is wrong with it");
+                } else {
+                        require(read_innmind(bytes, size, piece, &check_innmind_frame, &whole) == 0, "an error");
+                        require(whole.count == json_array_size(frames), "%zu frames", whole.count);
+                }
+                if (piece == size)
+                        break;
+        }
+        if (strcmp(mark, "roundtrip") == 0)
+                check_innmind_written(json_array_get(frames, 0), bytes, size);
+}
+
 /* True if it was checked, false if it is nothing for a codec. */
 static bool check_entry(const char *system, const char *bytes, size_t size, const json_t *decoded, const char *mark)
 {
         if (strcmp(system, "stream-ipc") == 0)
                 check_stream(bytes, size, decoded, mark);
+        else if (strcmp(system, "innmind-ipc") == 0)
+                check_innmind(bytes, size, decoded, mark);
         else if (strcmp(system, "sweikenb-pcntl") == 0)
                 return check_pcntl(bytes, size, decoded, mark);
         else if (strcmp(system, "sysv-msg") == 0 && !json_is_true(json_object_get(decoded, "serialize")))
@@ -476,6 +615,7 @@ static const struct {
 } expected[] = {
         { "php-serialize", 61, 0 }, { "php-unserialize", 54, 0 }, { "php-msgpack", 14, 0 },
         { "stream-ipc", 52, 0 },    { "sysv-msg", 4, 6 },         { "sweikenb-pcntl", 7, 3 },
+        { "innmind-ipc", 34, 0 },
 };
 
 START_TEST(marks_hold)

@@ -1,0 +1,82 @@
+/* Heartbeats: whether a silent peer still lives. Invariants: nobody is asked, and nothing wakes up, unless both sides have
+ * agreed on it, or the program has asked for it; no clock is looked at for what comes in; a peer that we do not read because
+ * it has sent too much is not taken for dead.
+ *
+ * Where a ping is answered, a peer that was silent for a period is asked, and given up after another. Where heartbeats are
+ * not answered, they are only sent: by who wants it, and by a client that waits for an answer. */
+#include "session/session.h"
+
+#include <errno.h>
+
+enum { WAITING_PERIOD_MS = 1000 };
+
+/* 0: none. */
+static int period_ms(const ferry_session *session)
+{
+        const struct dialect *dialect = session->wire.dialect;
+        int ours = session->options.heartbeat_ms, theirs = session->peer_heartbeat_ms;
+
+        if (session->state != SESSION_OPEN || !session->is_greeted)
+                return 0;
+        if (!dialect->has_heartbeat)
+                return ours <= 0 || theirs <= 0 ? 0 : ours > theirs ? ours : theirs;
+        if (ours != 0)
+                return ours > 0 ? ours : 0;
+        return !session->is_server && !list_is_empty(&session->calls) ? WAITING_PERIOD_MS : 0;
+}
+
+static void start(ferry_session *session)
+{
+        int period = period_ms(session);
+
+        session->is_heard = false;
+        if (period > 0)
+                loop_timer_start(session->loop, &session->heartbeat, loop_deadline(period));
+}
+
+static void beat(ferry_session *session, bool is_answered)
+{
+        struct outgoing heartbeat = { .kind = WIRE_HEARTBEAT };
+        struct error error = { 0 };
+        uint64_t ping;
+
+        if (is_answered)
+                session_send_ping(session, &ping);
+        else
+                session_send(session, &heartbeat, true, NULL, &error);
+        error_deinit(&error);
+}
+
+static void is_due(struct loop_timer *timer)
+{
+        ferry_session *session = container_of(timer, ferry_session, heartbeat);
+        bool is_answered = !session->wire.dialect->has_heartbeat;
+        bool is_heard = session->is_heard || !session->stream->wants_read;
+        int period = period_ms(session);
+
+        if (period == 0)
+                return;
+        if (!is_heard && session->is_asked && is_answered) {
+                session_finish(session, -ETIMEDOUT, "the other side has been silent for %g s, in spite of heartbeats",
+                               period * 2 / 1000.0);
+                return;
+        }
+        session->is_asked = !is_heard;
+        if (!is_heard)
+                beat(session, is_answered);
+        if (!session->is_freed)
+                start(session);
+}
+
+void heartbeat_init(ferry_session *session)
+{
+        session->heartbeat.fn = is_due;
+}
+
+void heartbeat_update(ferry_session *session)
+{
+        if (!session->heartbeat.is_running) {
+                session->is_asked = false;
+                start(session);
+        }
+}

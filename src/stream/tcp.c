@@ -1,0 +1,374 @@
+/* Connecting by tcp, and the spelling of its addresses. Connecting never blocks: the kernel is asked to, and tells when
+ * it has come to something. Who is not there yet is tried again at growing distances until the time is over, since
+ * nothing tells when somebody begins to listen. What hangs is given up after a time, too.
+ *
+ * Invariant: a connection is closed only when what was written has arrived, or its time is over. A socket that is
+ * closed while bytes stand in it unread, or still come, resets the connection, and what the other side has not taken
+ * yet is lost; so the end of the other side is read before. */
+#include "stream/tcp.h"
+
+#include "stream/stream.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+        HANG_MS = 5000,                 /* for who neither answers nor refuses */
+        RETRY_FIRST_NS = 1000000,
+        RETRY_MAX_NS = 500000000,
+        DISCARDS_PER_ROUND = 16,
+};
+
+/* Addresses -------------------------------------------------------------------------------------------- */
+
+static bool parse_port(const char *text, in_port_t *ret_port)
+{
+        size_t size = strspn(text, "0123456789");
+        long port;
+
+        if (size == 0 || size > 5 || text[size] || (*text == '0' && size > 1))
+                return false;
+        port = strtol(text, NULL, 10);
+        *ret_port = htons((uint16_t)port);
+        return port <= 65535;
+}
+
+int tcp_parse(const char *text, union tcp_address addresses[TCP_ADDRESSES_MAX])
+{
+        struct sockaddr_in ipv4 = { .sin_family = AF_INET };
+        struct sockaddr_in6 ipv6 = { .sin6_family = AF_INET6 };
+        const char *colon = strrchr(text, ':');
+        size_t size = colon ? (size_t)(colon - text) : 0;
+        char host[INET6_ADDRSTRLEN + 2];
+
+        if (size == 0 || size >= sizeof host || !parse_port(colon + 1, &ipv4.sin_port))
+                return -EINVAL;
+        ipv6.sin6_port = ipv4.sin_port;
+        memcpy(host, text, size);
+        host[size] = '\0';
+        if (strcmp(host, "localhost") == 0) {
+                ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+                ipv6.sin6_addr.s6_addr[15] = 1;
+                addresses[0].ipv4 = ipv4;
+                addresses[1].ipv6 = ipv6;
+                return 2;
+        }
+        if (inet_pton(AF_INET, host, &ipv4.sin_addr) == 1) {
+                addresses[0].ipv4 = ipv4;
+                return 1;
+        }
+        if (host[0] != '[' || host[size - 1] != ']')
+                return -EINVAL;
+        host[size - 1] = '\0';
+        if (inet_pton(AF_INET6, host + 1, &ipv6.sin6_addr) != 1)
+                return -EINVAL;
+        addresses[0].ipv6 = ipv6;
+        return 1;
+}
+
+int tcp_refuse(const char *address, struct error *error)
+{
+        return error_set(error, -EINVAL, "%s is no address: write tcp:HOST:PORT, HOST in numbers, as 127.0.0.1 or"
+                         " [::1], or localhost; other names are not looked up, which would block", address);
+}
+
+const char *tcp_print(const union tcp_address *address, char text[TCP_TEXT_MAX])
+{
+        char host[INET6_ADDRSTRLEN] = "";
+
+        if (address->any.sa_family == AF_INET)
+                inet_ntop(AF_INET, &address->ipv4.sin_addr, host, sizeof host);
+        else
+                inet_ntop(AF_INET6, &address->ipv6.sin6_addr, host, sizeof host);
+        snprintf(text, TCP_TEXT_MAX, address->any.sa_family == AF_INET ? "tcp:%s:%u" : "tcp:[%s]:%u", host,
+                 (unsigned)ntohs(tcp_port(address)));
+        return text;
+}
+
+bool tcp_is_loopback(const union tcp_address *address)
+{
+        return address->any.sa_family == AF_INET ? ntohl(address->ipv4.sin_addr.s_addr) >> 24 == 127 :
+                                                   IN6_IS_ADDR_LOOPBACK(&address->ipv6.sin6_addr);
+}
+
+in_port_t tcp_port(const union tcp_address *address)
+{
+        return address->any.sa_family == AF_INET ? address->ipv4.sin_port : address->ipv6.sin6_port;
+}
+
+socklen_t tcp_size(const union tcp_address *address)
+{
+        return address->any.sa_family == AF_INET ? sizeof address->ipv4 : sizeof address->ipv6;
+}
+
+/* Closing ---------------------------------------------------------------------------------------------- */
+
+static void discard(struct loop_source *source, uint32_t events)
+{
+        struct stream *stream = container_of(source, struct stream, in_sources[0]);
+        char bytes[4096];
+        ssize_t got = 1;
+
+        (void)events;
+        for (int i = 0; i < DISCARDS_PER_ROUND && got > 0; i++)
+                got = endpoint_read(&stream->inputs[0], bytes, sizeof bytes);
+        if (got <= 0 && got != -EAGAIN)
+                stream_closed(stream);
+}
+
+static void discarded_enough(struct loop_timer *timer)
+{
+        stream_closed(container_of(timer, struct stream, linger));
+}
+
+/* We have said that we write no more. */
+static bool wait_for_end(struct stream *stream, int64_t grace_ns)
+{
+        if (grace_ns == 0 || stream->inputs[0].way == ENDPOINT_NONE || stream->is_input_ended[0] ||
+            stream->output_error)
+                return false;
+        stream->in_sources[0].fn = discard;
+        if (loop_source_set(&stream->in_sources[0], EPOLLIN) < 0)
+                return false;
+        stream->linger.fn = discarded_enough;
+        loop_timer_start(stream->loop, &stream->linger, grace_ns == INT64_MAX ? grace_ns : sys_now() + grace_ns);
+        return true;
+}
+
+const struct stream_kind stream_tcp_accepted = { .name = "tcp", .close = wait_for_end };
+
+/* Connecting ------------------------------------------------------------------------------------------- */
+
+struct tcp_stream {
+        struct stream stream;
+        union tcp_address addresses[TCP_ADDRESSES_MAX];
+        int count;
+        int at;                         /* the one that is tried */
+        struct loop_source source;      /* of a connection that has come to nothing yet; fd -1: there is none */
+        struct loop_timer timer;        /* until that has taken too long; else until the next try */
+        int64_t began;
+        int64_t wait_ns;                /* for somebody to listen */
+        int64_t pause_ns;
+};
+
+/* Let go of what is not a connection yet. */
+static void hang_up(struct tcp_stream *client, bool is_foreign)
+{
+        loop_timer_stop(client->stream.loop, &client->timer);
+        if (client->source.fd < 0)
+                return;
+        if (!is_foreign)
+                loop_source_set(&client->source, 0);
+        sys_close(client->source.fd);
+        client->source.fd = -1;
+}
+
+static void release(struct stream *stream, bool is_foreign)
+{
+        hang_up(container_of(stream, struct tcp_stream, stream), is_foreign);
+}
+
+static const struct stream_kind tcp_kind = { .name = "tcp", .close = wait_for_end, .release = release };
+
+static bool is_for_listening(const union tcp_address *address)
+{
+        return tcp_port(address) == 0 || (address->any.sa_family == AF_INET ?
+                                                  address->ipv4.sin_addr.s_addr == htonl(INADDR_ANY) :
+                                                  IN6_IS_ADDR_UNSPECIFIED(&address->ipv6.sin6_addr));
+}
+
+/* A port that nobody listens at may become our own, by chance: then we are connected to ourselves. */
+static int check_other_side(const struct tcp_stream *client)
+{
+        const union tcp_address *there = &client->addresses[client->at];
+        union tcp_address here = { 0 };
+        int code = sys_socket_name(client->source.fd, &here.any, sizeof here);
+
+        if (code)
+                return code;
+        if (tcp_port(&here) != tcp_port(there))
+                return 0;
+        if (here.any.sa_family == AF_INET)
+                return here.ipv4.sin_addr.s_addr == there->ipv4.sin_addr.s_addr ? -ECONNREFUSED : 0;
+        return IN6_ARE_ADDR_EQUAL(&here.ipv6.sin6_addr, &there->ipv6.sin6_addr) ? -ECONNREFUSED : 0;
+}
+
+/* The kernel's connecting has come to something: 0, or why not, and then there is no socket any more. */
+static int settle(struct tcp_stream *client)
+{
+        int result = 0, code = sys_get_socket_option(client->source.fd, SO_ERROR, &result, sizeof result);
+
+        if (!code)
+                code = -result;
+        if (!code)
+                code = check_other_side(client);
+        if (!code)
+                code = endpoint_init(&client->stream.inputs[0], client->source.fd, false, false);
+        if (code) {
+                hang_up(client, false);
+                return code;
+        }
+        loop_timer_stop(client->stream.loop, &client->timer);
+        loop_source_set(&client->source, 0);
+        client->source.fd = -1;
+        client->stream.output = client->stream.inputs[0];
+        client->stream.output.is_shared = true;
+        return 0;
+}
+
+/* 0, -EINPROGRESS, or why not. */
+static int dial(struct tcp_stream *client)
+{
+        const union tcp_address *address = &client->addresses[client->at];
+        struct pollfd poll = { .events = POLLOUT };
+        int fd = sys_socket(address->any.sa_family, SOCK_STREAM), code;
+
+        if (fd < 0)
+                return fd;
+        client->source.fd = poll.fd = fd;
+        code = sys_set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        if (!code)
+                code = sys_connect(fd, &address->any, tcp_size(address));
+        /* On this machine that is a matter of the one call, as a rule, though it does not say so. */
+        if (!code || (code == -EINPROGRESS && sys_poll(&poll, 1, 0) > 0))
+                return settle(client);
+        if (code != -EINPROGRESS)
+                hang_up(client, false);
+        return code;
+}
+
+/* Whether there is another address to try; else what there is to say of the host: where it has no IPv6, the first. */
+static bool turn_to_next(struct tcp_stream *client, int *code)
+{
+        if (*code == -ECONNREFUSED && client->at + 1 < client->count) {
+                client->at++;
+                return true;
+        }
+        if (client->at > 0 && (*code == -EAFNOSUPPORT || *code == -EADDRNOTAVAIL || *code == -ENETUNREACH))
+                *code = -ECONNREFUSED;
+        client->at = 0;
+        return false;
+}
+
+static int64_t deadline(const struct tcp_stream *client, int64_t wait_ns)
+{
+        return wait_ns == INT64_MAX ? wait_ns : client->began + wait_ns;
+}
+
+/* Nanoseconds until it is worth another try; 0: it is not. */
+static int64_t next_pause(struct tcp_stream *client, int error)
+{
+        int64_t end = deadline(client, client->wait_ns), now = sys_now();
+
+        if ((error != -ECONNREFUSED && error != -ETIMEDOUT) || end <= now)
+                return 0;
+        client->pause_ns = client->pause_ns ? client->pause_ns * 2 : RETRY_FIRST_NS;
+        if (client->pause_ns > RETRY_MAX_NS)
+                client->pause_ns = RETRY_MAX_NS;
+        return client->pause_ns < end - now ? client->pause_ns : end - now;
+}
+
+/* A try has come to @code: go on until it is 0, or why not; -EINPROGRESS: something is waited for. */
+static int proceed(struct tcp_stream *client, int code)
+{
+        int64_t pause;
+
+        while (code && code != -EINPROGRESS && turn_to_next(client, &code))
+                code = dial(client);
+        if (code == -EINPROGRESS) {
+                code = loop_source_set(&client->source, EPOLLOUT);
+                if (code) {
+                        hang_up(client, false);
+                        return code;
+                }
+                loop_timer_start(client->stream.loop, &client->timer,
+                                 deadline(client, client->wait_ns ? client->wait_ns : (int64_t)HANG_MS * 1000000));
+                return -EINPROGRESS;
+        }
+        pause = code ? next_pause(client, code) : 0;
+        if (pause == 0)
+                return code;
+        loop_timer_start(client->stream.loop, &client->timer, sys_now() + pause);
+        return -EINPROGRESS;
+}
+
+static int describe(const struct tcp_stream *client, int code, struct error *error)
+{
+        char text[TCP_TEXT_MAX];
+
+        tcp_print(&client->addresses[0], text);
+        if (code == -ECONNREFUSED)
+                return error_set(error, code, "nobody listens at %s: %s", text, error_describe(code));
+        if (code == -ETIMEDOUT)
+                return error_set(error, code, "nobody answers at %s: %s", text, error_describe(code));
+        return error_set(error, code, "%s cannot be connected to: %s", text, error_describe(code));
+}
+
+static void tell(struct tcp_stream *client, int code)
+{
+        struct error error = { 0 };
+
+        if (code == -EINPROGRESS)
+                return;
+        if (!code)
+                code = stream_start(&client->stream);
+        if (!code) {
+                client->stream.owner->opened(&client->stream);
+                return;
+        }
+        describe(client, code, &error);
+        stream_end(&client->stream, code, "%s", error_text(&error));
+        error_deinit(&error);
+}
+
+static void has_settled(struct loop_source *source, uint32_t events)
+{
+        struct tcp_stream *client = container_of(source, struct tcp_stream, source);
+
+        (void)events;
+        tell(client, proceed(client, settle(client)));
+}
+
+static void time_is_over(struct loop_timer *timer)
+{
+        struct tcp_stream *client = container_of(timer, struct tcp_stream, timer);
+
+        if (client->source.fd >= 0) {
+                hang_up(client, false);
+                tell(client, -ETIMEDOUT);
+        } else
+                tell(client, proceed(client, dial(client)));
+}
+
+int stream_open_tcp(const struct stream_place *place, const char *text,
+                    const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+{
+        union tcp_address addresses[TCP_ADDRESSES_MAX];
+        int count = tcp_parse(text, addresses), code;   /* its spelling is right */
+        struct tcp_stream *client;
+
+        if (is_for_listening(&addresses[0]))
+                return error_set(error, -EINVAL, "tcp:%s is for listening: nobody is there to connect to", text);
+        client = sys_alloc_zeroed(sizeof *client);
+        if (!client)
+                return error_set(error, -ENOMEM, "no memory for a stream");
+        stream_init(&client->stream, &tcp_kind, place);
+        client->source = (struct loop_source){ .loop = place->loop, .fd = -1, .fn = has_settled };
+        client->timer.fn = time_is_over;
+        memcpy(client->addresses, addresses, (size_t)count * sizeof *addresses);
+        client->count = count;
+        client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
+        client->began = sys_now();
+        code = proceed(client, dial(client));
+        if (code && code != -EINPROGRESS) {
+                describe(client, code, error);
+                sys_free(client);
+                return code;
+        }
+        *ret_stream = &client->stream;
+        return 0;
+}
