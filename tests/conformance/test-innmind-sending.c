@@ -201,6 +201,8 @@ START_TEST(a_server_that_does_not_read)
                 ;
         ck_assert_uint_gt(peer->size, 0);
         ck_assert_uint_eq(peer->size % 131017, 0);
+        /* Nor was any tried that would not have been taken whole. */
+        ck_assert_uint_eq(place_sends.count, peer->size / 131017);
         for (int i = 0; i < 20; i++)
                 peer_expect(peer, "text/plain", text, 131000);
         place_end(&place, peer, session);
