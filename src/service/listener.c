@@ -25,7 +25,8 @@ enum {
 
 /* Unix sockets ----------------------------------------------------------------------------------------- */
 
-/* A socket that is there although nobody holds the lock: left by the dead, or by somebody who knows no lock. */
+/* A socket that is there although nobody holds the lock: left by the dead, or by somebody who knows no lock. Who lives is
+ * not disturbed: one of another type cannot connect, and is told why. */
 static int clear_stale(const struct listener *listener, struct error *error)
 {
         struct stat stat;
@@ -40,7 +41,7 @@ static int clear_stale(const struct listener *listener, struct error *error)
         if (stat.st_uid != sys_uid())
                 return error_set(error, -EADDRINUSE, "%s is there, and belongs to user %u", listener->path.sun_path,
                                  (unsigned)stat.st_uid);
-        fd = sys_socket(AF_UNIX, SOCK_STREAM);
+        fd = sys_socket(AF_UNIX, SOCK_DGRAM);
         if (fd < 0)
                 return fd;
         code = sys_connect(fd, (const struct sockaddr *)&listener->path, sizeof listener->path);

@@ -192,6 +192,8 @@ static bool make_room(ferry_service *service, uid_t uid)
                 refusal_tell(client);
                 /* If it has not ended by itself. */
                 session_finish(client, -ECONNREFUSED, "there are too many clients, and this one never spoke");
+                /* Where it is told, its answer is not waited for: its place is needed now. */
+                session_finish(client, -ECONNREFUSED, "%s", "");
         }
 }
 
@@ -363,10 +365,10 @@ static int listen_for_all(ferry_service *service, unsigned together, unsigned ap
 {
         int code = 0;
 
-        if (apart && (together || (apart & (apart - 1))) && ferry_address_scheme(service->address) != FERRY_SCHEME_NAME)
-                return error_set(&service->error, -EINVAL,
-                                 "%s can be listened at in one of these dialects: only a NAME can have them all",
-                                 service->address);
+        if (apart && (together || (apart & (apart - 1))) &&
+            (ferry_address_scheme(service->address) != FERRY_SCHEME_NAME || service->options.name_directory))
+                return error_set(&service->error, -EINVAL, "%s can be listened at in one of these dialects: only a NAME "
+                                 "can have them all, and not in a name_directory", service->address);
         if (together || !apart)
                 code = listen_for(service, together);
         for (unsigned dialect = 1; !code && dialect <= apart; dialect <<= 1)

@@ -191,6 +191,7 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
                 }
                 if (kind == FERRY_KIND_CLOSED)
                         session_tell(session);
+                message->was_seen = true;
                 result = handler->fn(session, message, handler->userdata);
                 verdict = result == 1 ? TAKEN : SEEN;
                 if (result < 0 && (kind & FERRY_KIND_REQUEST))

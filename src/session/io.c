@@ -161,12 +161,14 @@ static void pass_gate(ferry_session *session, size_t before)
         uint64_t limit = gate(session);
         size_t size = buffer_size(&session->out) - before;
 
-        if (session->wire.dialect->has_ids || (!session->is_greeted && !session->is_server) ||
-            limit >= session->out_begin + before)
+        if (session->wire.dialect->has_ids || (!session->is_greeted && !session->is_server))
                 return;
-        buffer_move_last(&session->out, limit > session->out_begin ? (size_t)(limit - session->out_begin) : 0, size);
+        /* To one who has not begun yet, only this can be said. */
         if (!session->is_greeted)
                 session->greeting_end += size;
+        if (limit >= session->out_begin + before)
+                return;
+        buffer_move_last(&session->out, limit > session->out_begin ? (size_t)(limit - session->out_begin) : 0, size);
         list_for_each(&session->calls, link) {
                 ferry_call *call = container_of(link, ferry_call, link);
 
@@ -284,6 +286,7 @@ void session_withdraw(ferry_call *call)
                 other->end += is_front ? size : -size;
         }
         session->out_begin += is_front ? size : 0;
+        session->greeting_end += is_front ? size : 0;
         session_update(session);
 }
 
@@ -453,6 +456,11 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
 
         if (session->service_spoke)
                 session->service_spoke(session);
+        if (!message && kind == FERRY_KIND_MESSAGE) {
+                /* It is acknowledged, and there is no way to say that nobody will answer. */
+                session_finish(session, -ENOMEM, "no memory for a message");
+                return;
+        }
         if (!message) {
                 refuse_frame(session, in, -ENOMEM, "no memory for a message", WIRE_REFUSED);
                 ferry_value_unref(in->value);
@@ -666,6 +674,10 @@ static void finish_input(ferry_session *session)
         }
         if (session->is_freed || session->state == SESSION_ENDED)
                 return;
+        if (session->end_code == 0 && !session->is_greeted && !session->is_server) {
+                session_finish(session, -ECONNRESET, "the other side has gone before it has begun");
+                return;
+        }
         if (!is_cut && session->end_code == 0 && session->state == SESSION_OPEN && !session->is_output_broken &&
             buffer_size(&session->out) > 0) {
                 /* Before the state says so: requests of which nothing has left are taken back, not sent. */
@@ -737,12 +749,21 @@ void session_work(struct loop_task *task)
 
 void session_refuse_rest(ferry_session *session)
 {
+        struct error error = { 0 };
+        bool is_told = session->wire.dialect->has_errors && session_status_for_sending(session, &error) == 0;
         ferry_message *message;
 
+        error_deinit(&error);
         list_for_each(&session->next, link) {
                 message = container_of(link, ferry_message, queue_link);
-                if (message->is_unanswered)
-                        message_fail(message, WIRE_REFUSED, "the session is being closed");
+                if (!message->is_unanswered)
+                        continue;
+                message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
+                /* Who has been told that nobody has acted on it may send it again: so it is not fetched any more. */
+                if (is_told) {
+                        list_remove(link);
+                        ferry_message_unref(message);
+                }
         }
 }
 

@@ -442,8 +442,9 @@ void session_close_is_late(struct loop_timer *timer)
 
 void session_check_closing(ferry_session *session)
 {
-        bool is_done = buffer_size(&session->out) == 0;
-
+        /* Who has answered that it knows reads no more: what is left is not waited for. */
+        bool is_done = buffer_size(&session->out) == 0 ||
+                       (session->state == SESSION_CLOSING && session->has_close_answer && session->frame_left == 0);
         bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->is_output_broken ||
                         session->is_input_over || !session->has_said_goodbye;
 
@@ -459,6 +460,12 @@ void session_answer_close(ferry_session *session)
 {
         static const char sentence[] = "the other side has closed the session";
 
+        if (!session->is_greeted && !session->is_server) {
+                /* Nothing can be said to it. */
+                session->is_input_over = true;
+                session_finish(session, -ECONNRESET, "%s before it has begun", sentence);
+                return;
+        }
         if (session->state == SESSION_OPEN)
                 calls_end(session, -ECONNRESET, sentence);
         if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
@@ -467,6 +474,8 @@ void session_answer_close(ferry_session *session)
         }
         session->has_close_answer = true;
         if (session->state == SESSION_OPEN) {
+                /* Its end may have been read already, while a handler waited. */
+                sys_free(session->end_sentence);
                 session->end_sentence = text_copy(sentence);
                 session->is_input_over = true;
                 session->state = SESSION_DRAINING;
@@ -505,6 +514,11 @@ int ferry_session_close(ferry_session *session)
         if (loop_is_foreign(session->loop))
                 return -ECHILD;
         if (session->state == SESSION_ENDED) {
+                session_tell(session);
+                return session->error.code;
+        }
+        /* It has failed, and only waits for the other side to know. */
+        if (session->is_leaving) {
                 session_tell(session);
                 return session->error.code;
         }

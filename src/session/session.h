@@ -47,6 +47,7 @@ struct ferry_message {
         const ferry_value *body;
         bool is_unanswered;             /* a request, and the peer waits */
         bool is_counted;                /* as such, among what its session has in hand */
+        bool was_seen;                  /* by a handler, which may have acted on it */
         bool is_unasked;                /* for next: a notification that has no handler */
         size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
 };

@@ -171,7 +171,8 @@ int name_find(const struct name_place *place, bool is_new, char *path, size_t si
         if (code)
                 return code;
         if (wire_directory(place->dialect))
-                return place->directory ? 0 : check_shared(directory, is_new, error);
+                return !place->directory ? check_shared(directory, is_new, error) :
+                       is_new            ? make_shared(directory, error) : 0;
         code = check_own(directory, is_new, error);
         if (code < 0 && code != -ENOENT)
                 return code;

@@ -76,6 +76,29 @@ START_TEST(a_part_is_cut_out)
 }
 END_TEST
 
+/* The last bytes go in front of others; both keep their order. */
+START_TEST(the_last_are_moved)
+{
+        static const char letters[] = "abcdefghijkl";
+
+        for (size_t offset = 0; offset <= 12; offset++)
+                for (size_t size = 0; offset + size <= 12; size++) {
+                        char expected[13] = "abcdefghijkl";
+                        struct buffer buffer = { 0 };
+
+                        /* With something taken from its front already. */
+                        ck_assert_int_eq(buffer_append(&buffer, "xxxabcdefghijkl", 15), 0);
+                        buffer_consume(&buffer, 3);
+                        buffer_move_last(&buffer, offset, size);
+                        memcpy(expected + offset, letters + 12 - size, size);
+                        memcpy(expected + offset + size, letters + offset, 12 - size - offset);
+                        ck_assert_uint_eq(buffer_size(&buffer), 12);
+                        ck_assert_mem_eq(buffer_bytes(&buffer), expected, 12);
+                        buffer_deinit(&buffer);
+                }
+}
+END_TEST
+
 START_TEST(what_cannot_be_had_is_refused)
 {
         struct buffer buffer = { 0 };
@@ -95,6 +118,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_LOOP(what_waits_is_moved_seldom, 9),
         SUITE_TEST(a_part_is_cut_out),
+        SUITE_TEST(the_last_are_moved),
         SUITE_TEST(what_cannot_be_had_is_refused),
 };
 

@@ -2,6 +2,7 @@
 #include "wire/dialect.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 enum { FRAME_DEFAULT_MAX = 16 << 20 };
@@ -24,17 +25,42 @@ const char *wire_directory(unsigned number)
         return dialect ? dialect->directory : NULL;
 }
 
+/* The directory that a path leads to, each part of it with one slash in front: a path has many spellings. */
+static bool spell_directory(const char *path, char *clean, size_t size)
+{
+        const char *end = strrchr(path, '/');
+        size_t used = 0;
+
+        while (end && path < end) {
+                size_t length = strcspn(path, "/");
+
+                if (used + length + 1 > size)
+                        return false;
+                if (length > 0 && !(length == 1 && *path == '.')) {
+                        clean[used++] = '/';
+                        memcpy(clean + used, path, length);
+                        used += length;
+                }
+                path += length + 1;
+        }
+        clean[used] = '\0';
+        return true;
+}
+
 const char *wire_directory_owner(const char *path)
 {
-        const char *slash = strrchr(path, '/');
-        size_t size = slash ? (size_t)(slash - path) : 0;
+        char clean[PATH_MAX + 1];
+        size_t size;
 
+        if (!spell_directory(path, clean, sizeof clean - 1))
+                return NULL;
+        size = strlen(clean);
         for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
                 const char *directory = dialects[i]->directory;
                 size_t tail = directory ? strlen(directory) : 0;
 
-                if (directory && size > tail && path[size - tail - 1] == '/' &&
-                    memcmp(path + size - tail, directory, tail) == 0)
+                if (directory && size > tail && clean[size - tail - 1] == '/' &&
+                    memcmp(clean + size - tail, directory, tail) == 0)
                         return dialects[i]->name;
         }
         return NULL;

@@ -1,7 +1,7 @@
 /* The frame reader: however the bytes are cut, the events are the same; magics are found wherever they begin, in junk but
  * never in frames; a length over the limit is judged by what follows; the end may come anywhere; and memory grows with
  * what has come, never with what was declared. */
-#include "wire/frame.h"
+#include "wire/dialect.h"
 #include "support/door.h"
 #include "support/suite.h"
 
@@ -495,6 +495,133 @@ START_TEST(junk_is_not_gathered)
 }
 END_TEST
 
+/* Another framing: no magic, the header belongs to what is given out, and what is none is so from the first byte that shows
+ * it. There is no junk, whatever the stream is, and no skipping. */
+
+static void init_innmind(struct frame_reader *reader, size_t max)
+{
+        frame_reader_init(reader, dialect_innmind.framing, true, max, can_begin);
+}
+
+static void feed_bytes(struct frame_reader *reader, const void *bytes, size_t size)
+{
+        while (size > 0) {
+                size_t room, part;
+                void *at = frame_reserve(reader, &room);
+
+                ck_assert_ptr_nonnull(at);
+                part = size < room ? size : room;
+                memcpy(at, bytes, part);
+                frame_commit(reader, part);
+                bytes = (const char *)bytes + part;
+                size -= part;
+        }
+}
+
+static size_t make_innmind(char *frame, const char *type, size_t size)
+{
+        size_t type_size = strlen(type);
+
+        frame[0] = 0;
+        frame[1] = (char)type_size;
+        memcpy(frame + 2, type, type_size);
+        write_u32((unsigned char *)frame + 2 + type_size, (uint32_t)size);
+        for (size_t i = 0; i < size; i++)
+                frame[2 + type_size + 4 + i] = (char)('a' + i % 26);
+        frame[2 + type_size + 4 + size] = (char)0xce;
+        return type_size + 7 + size;
+}
+
+START_TEST(frames_without_a_magic)
+{
+        static const size_t sizes[] = { 0, 5, 100, 1100, 20000, 70000 };
+        char *frame = malloc(1 << 17);
+
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                size_t size = make_innmind(frame, "text/plain", sizes[i]);
+
+                for (size_t cut = 1; cut < size; cut += cut < 40 ? 1 : 1777) {
+                        struct frame_reader reader;
+                        struct frame given;
+
+                        init_innmind(&reader, size);
+                        feed_bytes(&reader, frame, cut);
+                        ck_assert_int_eq(frame_next(&reader, &given), 0);
+                        ck_assert_uint_eq(frame_held(&reader), cut);
+                        feed_bytes(&reader, frame + cut, size - cut);
+                        ck_assert_int_eq(frame_next(&reader, &given), 1);
+                        ck_assert_int_eq(given.event, FRAME_WHOLE);
+                        ck_assert_uint_eq(given.size, size);
+                        ck_assert(memcmp(given.bytes, frame, size) == 0);
+                        block_unref(given.block);
+                        ck_assert_int_eq(frame_next(&reader, &given), 0);
+                        ck_assert_int_eq(frame_finish(&reader, &given), 0);
+                        /* Half of the next. */
+                        feed_bytes(&reader, frame, cut);
+                        ck_assert_int_eq(frame_next(&reader, &given), 0);
+                        ck_assert_int_eq(frame_finish(&reader, &given), -ECONNRESET);
+                        frame_reader_deinit(&reader);
+                }
+        }
+        free(frame);
+}
+END_TEST
+
+START_TEST(what_is_no_frame_without_a_magic)
+{
+        static const struct { const char *bytes; size_t size; int code; } wrong[] = {
+                { "\0\0", 2, -EBADMSG },
+                { "\4\1", 2, -EBADMSG },
+                { "\xff\xff", 2, -EBADMSG },
+                { "\xf3\x4a\x9d\xe2\0\0\0\0", 8, -EBADMSG },
+                { "\0\xatext/plain\xff\xff\xff\xff", 16, -EMSGSIZE },
+                { "\0\xatext/plain\0\0\0\x54", 16, -EMSGSIZE },
+        };
+        struct frame_reader reader;
+        struct frame given;
+
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+                for (size_t before = 0; before < 2; before++) {
+                        char frame[64];
+
+                        init_innmind(&reader, 100);
+                        if (before > 0)
+                                feed_bytes(&reader, frame, make_innmind(frame, "a/b", 3));
+                        feed_bytes(&reader, wrong[i].bytes, wrong[i].size);
+                        if (before > 0)
+                                ck_assert_int_eq(frame_next(&reader, &given), 1);
+                        ck_assert_int_eq(frame_next(&reader, &given), wrong[i].code);
+                        feed_bytes(&reader, "\0\3a/b\0\0\0\0\xce", 10);
+                        ck_assert_int_eq(frame_next(&reader, &given), wrong[i].code);
+                        ck_assert_int_eq(frame_finish(&reader, &given), wrong[i].code);
+                        frame_reader_deinit(&reader);
+                }
+        /* And the limit itself is none of these. */
+        init_innmind(&reader, 100);
+        feed_bytes(&reader, "\0\xatext/plain\0\0\0\x53", 16);
+        ck_assert_int_eq(frame_next(&reader, &given), 0);
+        frame_reader_deinit(&reader);
+}
+END_TEST
+
+START_TEST(memory_follows_what_has_come_without_a_magic)
+{
+        struct frame_reader reader;
+        struct frame given;
+
+        init_innmind(&reader, 1 << 24);
+        door_reset();
+        feed_bytes(&reader, "\0\xatext/plain\0\xf0\0\0", 16);
+        ck_assert_int_eq(frame_next(&reader, &given), 0);
+        for (int i = 0; i < 100; i++) {
+                feed_bytes(&reader, "0123456789", 10);
+                ck_assert_int_eq(frame_next(&reader, &given), 0);
+        }
+        ck_assert_uint_le(door_counts.largest, (1 << 16) + 64);
+        frame_reader_deinit(&reader);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(frames),
         SUITE_LOOP(nothing_is_nothing, 2),
@@ -510,6 +637,9 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(memory_follows_what_has_come, 2),
         SUITE_LOOP(what_is_skipped_needs_no_memory, 2),
         SUITE_TEST(junk_is_not_gathered),
+        SUITE_TEST(frames_without_a_magic),
+        SUITE_TEST(what_is_no_frame_without_a_magic),
+        SUITE_TEST(memory_follows_what_has_come_without_a_magic),
 };
 
 SUITE_MAIN("frame", tests)

@@ -405,6 +405,37 @@ START_TEST(the_peer_says_that_it_closes)
 }
 END_TEST
 
+static int see(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)session, (void)request;
+        ++*(int *)userdata;
+        return 0;
+}
+
+/* What nobody has seen when the session is closed is refused, and then nobody sees it; what a handler has seen has failed. */
+START_TEST(requests_that_wait_when_the_session_is_closed)
+{
+        struct raw raw;
+        const ferry_message *message;
+        int seen = 0;
+
+        raw_open(&raw, RAW_SOCKET, NULL);
+        if (_i)
+                ferry_session_on(raw.session, FERRY_KIND_REQUEST, see, &seen);
+        ferry_session_on(raw.session, FERRY_KIND_REQUEST, NULL, NULL);
+        raw_send(&raw, RAW_NOTIFICATION, 0, "t", "news");
+        raw_send(&raw, RAW_REQUEST, 4, "t", "one");
+        ck_assert(raw_is_silent(&raw));
+        ferry_session_close(raw.session);
+        raw_expect(&raw, _i ? RAW_ERROR : RAW_REFUSED, 4);
+        ck_assert_int_eq(seen, _i);
+        message = ferry_session_next(raw.session, 0);
+        ck_assert_str_eq(ferry_message_text(message), "news");
+        ck_assert_ptr_null(ferry_session_next(raw.session, 0));
+        raw_close(&raw);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_php_peer_is_recognised, PEERS * ROOTS * RAW_STREAMS),
         SUITE_LOOP(a_ferry_peer_is_recognised, RAW_STREAMS),
@@ -419,6 +450,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(an_id_used_twice, RAW_STREAMS),
         SUITE_LOOP(cancelled_while_it_waits_for_next, RAW_STREAMS),
         SUITE_LOOP(the_peer_says_that_it_closes, RAW_STREAMS),
+        SUITE_LOOP(requests_that_wait_when_the_session_is_closed, 2),
 };
 
 SUITE_MAIN("conformance-peers", tests)

@@ -8,8 +8,13 @@
  *        them
  *      - no handler of a session that was let go is called; nothing is left, neither memory nor descriptors
  *
+ * In innmind, where there are no ids, the next message is the answer, whatever it is: there only what is said to be not
+ * executed is compared, besides the ends of calls and what is left.
+ *
  * The input: four bytes (see set_up()), then operations (see step()), each a byte with its arguments. */
 #include "fuzz/fuzz.h"
+
+#include "session/session.h"
 
 #include <ferry/ferry.h>
 
@@ -26,7 +31,7 @@ enum {
         CALLS_MAX = 64,
         KEPT_MAX = 16,
         PAD_MAX = 70000,
-        DEPTH_MAX = 4,          /* of what handlers do that calls handlers */
+        NESTING_MAX = 4,          /* of what handlers do that calls handlers */
         ROUNDS_MAX = 4000,
 };
 
@@ -59,7 +64,7 @@ static int call_count;
 static int next_n;                      /* messages are numbered over both sides */
 static bool *is_seen;                   /* by the number of a request */
 static int seen_max;
-static bool is_raw, is_one_loop;
+static bool is_raw, is_one_loop, is_innmind;
 static bool is_whole;                   /* nothing was done yet that may lose a message */
 static int depth;
 static uint32_t piece_max, seed;        /* 0: no limit */
@@ -135,6 +140,22 @@ static void own_close(const ferry_stream *stream)
 
 /* What a program does --------------------------------------------------------------------------------- */
 
+static const char *type_of(const char *name)
+{
+        return is_innmind ? "application/json" : name;
+}
+
+/* The number of a message; in innmind only of one that is no answer. */
+static long long number_of(const ferry_message *message)
+{
+        long long number = -1;
+
+        if (!is_innmind)
+                return ferry_value_int(ferry_message_get(message, "n"), -1);
+        return sscanf(ferry_message_text(message), "{\"n\":%10lld", &number) == 1 && number >= 0 &&
+               strstr(ferry_message_text(message), "\"size\":") ? number : -1;
+}
+
 static int pad_of(const ferry_value *body)
 {
         size_t size;
@@ -146,8 +167,8 @@ static int pad_of(const ferry_value *body)
 
 static void notify(struct side *side, size_t size)
 {
-        int code = ferry_session_notify(side->session, "App\\Note", "{n: %d, m: %d, size: %d, pad: %.*s}", next_n,
-                                        side->sent, (int)size, (int)size, pad);
+        int code = ferry_session_notify(side->session, type_of("App\\Note"), "{n: %d, m: %d, size: %d, pad: %.*s}",
+                                        next_n, side->sent, (int)size, (int)size, pad);
 
         next_n++;
         if (code == 0)
@@ -158,6 +179,8 @@ static void check_answer(const struct call *call, const ferry_message *reply)
 {
         long long n = ferry_value_int(ferry_message_get(reply, "n"), -1);
 
+        if (is_innmind)
+                return;
         FUZZ_REQUIRE(n == call->n || (is_refused && n == -1), "the answer to %lld for %d", n, call->n);
 }
 
@@ -192,9 +215,8 @@ static struct call *request(struct side *side, int timeout_ms, bool has_fn, size
                 return NULL;
         call_count++;
         *call = (struct call){ .side = side, .n = next_n++, .has_fn = has_fn, .is_unknown_to_end = timeout_ms < 0 };
-        call->handle = ferry_session_request(side->session, timeout_ms, "App\\Ask", "{n: %d, size: %d, pad: %.*s}",
-                                             call->n,
-                                             (int)size, (int)size, pad);
+        call->handle = ferry_session_request(side->session, timeout_ms, type_of("App\\Ask"),
+                                             "{n: %d, size: %d, pad: %.*s}", call->n, (int)size, (int)size, pad);
         FUZZ_REQUIRE(*ferry_call_error(call->handle) || ferry_call_status(call->handle) == 1, "no sentence");
         /* Without memory for a call there is none that could be given away. */
         if (has_fn && call->handle)
@@ -240,8 +262,7 @@ static void answer(struct side *side, uint8_t number, int how)
         message = side->kept[at];
         side->kept[at] = side->kept[--side->kept_count];
         if (how == 0)
-                ferry_message_reply(message, "App\\Answer", "{n: %lld}",
-                                    (long long)ferry_value_int(ferry_message_get(message, "n"), -1));
+                ferry_message_reply(message, type_of("App\\Answer"), "{n: %lld}", number_of(message));
         else if (how == 1)
                 ferry_message_fail(message, "failed: %s", ferry_message_id(message));
         ferry_message_unref(message);
@@ -260,17 +281,17 @@ static void let_go(struct side *side)
 
 static int handle_request(struct side *side, ferry_session *session, const ferry_message *message)
 {
-        long long n = ferry_value_int(ferry_message_get(message, "n"), -1);
+        long long n = number_of(message);
         struct call *call;
         int result = 0;
 
-        if (depth == DEPTH_MAX)
+        if (depth == NESTING_MAX)
                 return ferry_message_reply(message, NULL, "{n: %lld}", n), 0;
         depth++;
         switch (side->mode % 12) {
         case 0:
         case 1:
-                ferry_message_reply(message, "App\\Answer", "{n: %lld}", n);
+                ferry_message_reply(message, type_of("App\\Answer"), "{n: %lld}", n);
                 break;
         case 2:
                 ferry_message_fail(message, "no: %lld", n);
@@ -319,11 +340,17 @@ static int handle(ferry_session *session, const ferry_message *message, void *us
         struct side *side = userdata;
         enum ferry_kind kind = ferry_message_kind(message);
         const ferry_value *body = ferry_message_body(message);
-        long long n = ferry_value_int(ferry_value_get(body, "n"), -1);
+        long long n = number_of(message);
 
         FUZZ_REQUIRE(side->session == session, "a handler of a session that was let go");
         FUZZ_REQUIRE(ferry_message_type(message) && ferry_message_text(message) && ferry_message_id(message),
                      "no text");
+        if (kind == FERRY_KIND_MESSAGE) {
+                if (n >= 0 && n < seen_max)
+                        is_seen[n] = true;
+                /* Answers that are answered would never end. */
+                return n >= 0 || is_raw ? handle_request(side, session, message) : 0;
+        }
         if (!is_raw && (kind == FERRY_KIND_NOTIFICATION || kind == FERRY_KIND_REQUEST) && body) {
                 FUZZ_REQUIRE(n > side->last_n, "message %lld after %d", n, side->last_n);
                 FUZZ_REQUIRE(pad_of(body) == ferry_value_int(ferry_value_get(body, "size"), -1), "another size");
@@ -415,6 +442,19 @@ static void raw_stream_ipc(uint8_t how, uint8_t id)
                                                  how % 3 == 1 ? "request" : "response", inner));
 }
 
+/* A frame of innmind: what concerns the connection, or a message. */
+static void raw_innmind(uint8_t how)
+{
+        static const char *const texts[] = { "connection.start", "connection.start-ok", "connection.close",
+                                             "connection.close-ok", "message.received", "heartbeat", "x", "" };
+        char frame[128] = "\0\xatext/plain\0\0";
+        int size = snprintf(frame + 16, sizeof frame - 17, "%s%s", how & 8 ? "" : "innmind/ipc:", texts[how % 8]);
+
+        frame[15] = (char)size;
+        frame[16 + size] = how & 16 ? 'x' : (char)0xce;
+        raw_write(frame, 17 + (size_t)size);
+}
+
 static void raw_read(void)
 {
         char buffer[4096];
@@ -465,8 +505,8 @@ static void take_next(struct side *side)
 
         if (!message || is_raw)
                 return;
-        if (ferry_message_kind(message) == FERRY_KIND_REQUEST)
-                is_seen[ferry_value_int(ferry_message_get(message, "n"), 0)] = true;
+        if ((ferry_message_kind(message) & FERRY_KIND_REQUEST) && number_of(message) >= 0)
+                is_seen[number_of(message)] = true;
 }
 
 /* Waiting where only the deadline can end it. */
@@ -583,6 +623,10 @@ static void step(struct fuzz_input *input)
                 if (is_raw)
                         raw_close(variant & 1);
                 break;
+        case 25:
+                if (is_raw)
+                        raw_innmind(fuzz_byte(input));
+                break;
         default:
                 drain();
         }
@@ -607,7 +651,17 @@ static void make_streams(int transport, int fds[2][3])
         }
 }
 
-static void open_side(struct side *side, uint8_t about, bool is_small, bool is_own, const int fds[3])
+/* As a service has it, or NULL where there is no memory for it. */
+static ferry_session *accept_session(struct side *side, int fd, const ferry_session_options *options)
+{
+        ferry_session *session = session_accept(side->loop, fd, options, "unix:somewhere");
+
+        if (session)
+                session_begin(session);
+        return session;
+}
+
+static void open_side(struct side *side, uint8_t about, bool is_small, bool is_own, bool is_server, const int fds[3])
 {
         const ferry_codec *codecs[] = { NULL, ferry_codec_php(), ferry_codec_json(), ferry_codec_msgpack() };
         ferry_session_options options = { .dialect = (unsigned)(about % 3), .codec = codecs[about >> 2 & 3], .fds = fds,
@@ -617,12 +671,18 @@ static void open_side(struct side *side, uint8_t about, bool is_small, bool is_o
                 options.queue_max = 3000;
                 options.frame_max = 1500;
         }
-        if (is_own) {
+        if (is_innmind)
+                options.dialect = FERRY_DIALECT_INNMIND;
+        if (is_server) {
+                side->session = accept_session(side, fds[0], &options);
+                FUZZ_REQUIRE(side->session, "no memory");
+        } else if (is_own) {
                 side->own = (ferry_stream){ .fd = fds[0], .read = own_read, .write = own_write, .close = own_close };
                 options.stream = &side->own;
                 options.fds = NULL;
         }
-        side->session = ferry_session_open(side->loop, NULL, &options);
+        if (!is_server)
+                side->session = ferry_session_open(side->loop, NULL, &options);
         if (ferry_session_status(side->session) < 0) {
                 FUZZ_REQUIRE(about % 3 == 2 && (about >> 2 & 3) == 3, "%s", ferry_session_error(side->session));
                 is_whole = false;
@@ -644,8 +704,8 @@ static bool is_compatible(uint8_t a, uint8_t b)
 }
 
 /* Byte 0: bits 0 and 1 the streams (socket, pipes, the program's own, socket), 2: a raw peer, 3: small limits, 4: one
- * loop for both, 5: the second loop is freed first. Bytes 1 and 2: dialect (modulo 3) and codec (bits 2 and 3) of the
- * sides; byte 3: the seed of pieces. */
+ * loop for both, 5: the second loop is freed first, 6: innmind, 7: there the first side is the server. Bytes 1 and 2:
+ * dialect (modulo 3) and codec (bits 2 and 3) of the sides; byte 3: the seed of pieces. */
 static void set_up(struct fuzz_input *input, uint8_t about)
 {
         uint8_t a = fuzz_byte(input), b = fuzz_byte(input);
@@ -659,7 +719,10 @@ static void set_up(struct fuzz_input *input, uint8_t about)
         is_refused = false;
         is_raw = about & 4;
         is_one_loop = about & 16 && !is_raw;
-        is_whole = is_compatible(a, b);
+        is_innmind = about & 64;
+        if (is_innmind)
+                about &= (uint8_t)~1;
+        is_whole = is_compatible(a, b) && !is_innmind;
         /* Each operation sends one message at most, and what handlers send is bounded by calls. */
         seen_max = (int)(input->end - input->at) + CALLS_MAX + 1;
         is_seen = calloc((size_t)seen_max, sizeof *is_seen);
@@ -675,9 +738,9 @@ static void set_up(struct fuzz_input *input, uint8_t about)
                 sides[i].loop = i == 1 && is_one_loop ? sides[0].loop : ferry_loop_new(NULL);
                 FUZZ_REQUIRE(sides[i].loop && is_seen, "no memory");
         }
-        open_side(&sides[0], a, about & 8, (about & 3) == 2, fds[0]);
+        open_side(&sides[0], a, about & 8, (about & 3) == 2, is_innmind && about & 128, fds[0]);
         if (!is_raw) {
-                open_side(&sides[1], b, about & 8, (about & 3) == 2, fds[1]);
+                open_side(&sides[1], b, about & 8, (about & 3) == 2, is_innmind && !(about & 128), fds[1]);
                 return;
         }
         sides[1].raw_in = fds[1][0];
