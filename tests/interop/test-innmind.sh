@@ -355,7 +355,7 @@ ferry_echoes() {
 
         alone
         cp "$vectors/innmind-generic-binary.bin" binary
-        head -c 30000 < <(while :; do cat binary; done) > large
+        head -c 30000 < <(while cat binary 2> /dev/null; do :; done) > large
         listen --echo
         client get f send text/plain '' wait 5 send application/json '{"a":1}' wait 5 \
                 send 'application/json; charset=utf-8' '{}' wait 5 send 'image/svg+xml; a=1, b=2' '<svg/>' wait 5 \
@@ -493,7 +493,7 @@ ferry_calls() {
         ended 'a call, --json' 0 $'{"kind":"response","type":"text/html","body":"<p>"}\n'
         run "${call[@]}" application/octet-stream - < "$vectors/innmind-generic-binary.bin"
         ended 'bytes of all kinds' 0 "@$vectors/innmind-generic-binary.bin"
-        head -c 32000 < <(while :; do printf '\0abcdefg'; done) > large
+        head -c 32000 < <(while printf '\0abcdefg' 2> /dev/null; do :; done) > large
         run "${call[@]}" application/octet-stream - < large
         ended '32,000 bytes' 0 @large
         run "${call[@]}" text/html innmind/ipc:heartbeat
