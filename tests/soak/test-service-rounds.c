@@ -16,7 +16,7 @@
 enum {
         BAD = 300,              /* more than the loop asks the kernel for at once */
         GOOD = 10,
-        ROUNDS = 12,
+        ROUNDS = 4,
         QUEUE_MAX = 32 << 10,
         CLIENT_BYTES_MAX = 5 << 10, /* of which half a frame takes 1 KiB */
 };
