@@ -63,8 +63,8 @@ run() { # NAME MESON-TEST-OPTION…
 }
 
 build gcc gcc '' && run gcc
-build clang-sanitizers clang '-Db_sanitize=address,undefined -Db_lundef=false' && run clang-sanitizers
-build clang-threads clang '-Db_sanitize=thread -Db_lundef=false' tests/test-threads tests/child && run clang-threads threads
+build clang-sanitizers clang '-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1' && run clang-sanitizers
+build clang-threads clang '-Db_sanitize=thread -Db_lundef=false -Doptimization=0' tests/test-threads tests/child && run clang-threads threads
 
 # What is found only by chance, or costs hours by the standards of a change.
 go_on() {
