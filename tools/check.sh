@@ -51,20 +51,41 @@ build() { # NAME COMPILER MESON-OPTIONS [TARGET…]
         return 1
 }
 
-run() { # NAME MESON-TEST-OPTION…
-        local folder=build-check/$1
+# Begin to run the tests of a build; wait for their end, and count them.
+declare -A running
+start() { # NAME MESON-TEST-OPTION…
+        local name=$1
         shift
-        rm -f "$folder"/meson-logs/testlog*.txt
+        rm -f "build-check/$name"/meson-logs/testlog*.txt
         # Twice as many as there are processors, since many of them wait.
-        meson test -C "$folder" --no-rebuild --print-errorlogs --num-processes $((2 * $(nproc))) "$@"
-        local status=$?
+        meson test -C "build-check/$name" --no-rebuild --print-errorlogs --num-processes $((2 * $(nproc))) "$@" \
+                >"build-check/$name.out" 2>&1 &
+        running[$name]=$!
+}
+
+finish() { # NAME
+        local folder=build-check/$1 status
+        wait "${running[$1]}"
+        status=$?
+        echo "== the tests of $1"
+        cat "$folder.out"
         cat "$folder"/meson-logs/testlog*.txt >"$folder/testlog"
         count "$folder/testlog" $status
 }
 
-build gcc gcc '' && run gcc
-build clang-sanitizers clang '-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1' && run clang-sanitizers
-build clang-threads clang '-Db_sanitize=thread -Db_lundef=false -Doptimization=0' tests/test-threads tests/child && run clang-threads threads
+run() { # NAME MESON-TEST-OPTION…
+        start "$@"
+        finish "$1"
+}
+
+# While the tests of one wait, the next is built.
+build gcc gcc '' && start gcc
+build clang-threads clang '-Db_sanitize=thread -Db_lundef=false -Doptimization=0' tests/test-threads tests/child &&
+        start clang-threads threads
+build clang-sanitizers clang '-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_args=-gline-tables-only' && start clang-sanitizers
+for name in gcc clang-threads clang-sanitizers; do
+        [ -z "${running[$name]:-}" ] || finish "$name"
+done
 
 # What is found only by chance, or costs hours by the standards of a change.
 go_on() {

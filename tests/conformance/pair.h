@@ -8,13 +8,14 @@ enum {
         STREAM_SOCKET,          /* a socketpair */
         STREAM_PIPES,
         STREAM_UNIX,            /* a service, and its client */
-        STREAM_TCP,             /* the same, at a port */
         STREAM_EXEC,            /* a child, over its stdio */
         STREAM_THREE,           /* pipes, and a third descriptor that is read too */
         STREAM_OWN,             /* of the program's own */
+        STREAM_TCP,             /* as STREAM_UNIX, at a port */
         STREAMS,
         DIALECTS = 3,           /* ferry, stream-ipc with php, with json */
         PAIRS = STREAMS * DIALECTS,
+        LOCAL_PAIRS = STREAM_TCP * DIALECTS, /* where it does not matter in which way a socket is connected */
 };
 
 struct pair {

@@ -447,10 +447,10 @@ START_TEST(a_handler_frees_the_loop)
 {
         struct pair pair;
 
-        pair_open(&pair, _i % PAIRS, NULL, NULL);
+        pair_open(&pair, _i % LOCAL_PAIRS, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, free_loop_here, NULL);
         ferry_session_notify(pair.us, "App\\Send", "{count: 2, size: 1}");
-        free_while_waiting(&pair, (enum way)(_i / PAIRS));
+        free_while_waiting(&pair, (enum way)(_i / LOCAL_PAIRS));
         /* The kept request has outlived its session. */
         for (int i = 0; i < pair.behaviour.kept_count; i++) {
                 ck_assert(!ferry_message_is_wanted(pair.behaviour.kept[i]));
@@ -535,23 +535,23 @@ START_TEST(one_function_registered_twice_is_freed_with_its_session)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_LOOP(handlers_are_asked_in_order, PAIRS),
-        SUITE_LOOP(handlers_added_inside_come_last, PAIRS),
-        SUITE_LOOP(the_first_answer_counts, PAIRS),
-        SUITE_LOOP(opened_first_and_closed_last, PAIRS),
-        SUITE_LOOP(calls_end_before_closed_when_the_other_side_goes, PAIRS),
-        SUITE_LOOP(next_fetches_kinds_without_a_handler, PAIRS),
-        SUITE_LOOP(next_ends_when_the_other_side_goes, PAIRS),
-        SUITE_LOOP(unasked_notifications_are_kept_up_to_a_limit, PAIRS),
-        SUITE_LOOP(notifications_asked_for_are_never_dropped, PAIRS),
-        SUITE_LOOP(the_other_side_waits_for_next, PAIRS),
-        SUITE_LOOP(a_handler_closes_its_session, PAIRS),
-        SUITE_LOOP(a_handler_frees_its_session, PAIRS),
-        SUITE_LOOP(a_handler_frees_the_session_that_next_waits_for, PAIRS),
-        SUITE_LOOP(a_handler_frees_the_loop, PAIRS * WAYS),
-        SUITE_LOOP(callbacks_of_calls_free_what_called_them, PAIRS),
-        SUITE_LOOP(a_handler_frees_the_call_that_is_awaited, PAIRS),
-        SUITE_LOOP(one_function_registered_twice_is_freed_with_its_session, PAIRS),
+        SUITE_LOOP(handlers_are_asked_in_order, LOCAL_PAIRS),
+        SUITE_LOOP(handlers_added_inside_come_last, LOCAL_PAIRS),
+        SUITE_LOOP(the_first_answer_counts, LOCAL_PAIRS),
+        SUITE_LOOP(opened_first_and_closed_last, LOCAL_PAIRS),
+        SUITE_LOOP(calls_end_before_closed_when_the_other_side_goes, LOCAL_PAIRS),
+        SUITE_LOOP(next_fetches_kinds_without_a_handler, LOCAL_PAIRS),
+        SUITE_LOOP(next_ends_when_the_other_side_goes, LOCAL_PAIRS),
+        SUITE_LOOP(unasked_notifications_are_kept_up_to_a_limit, LOCAL_PAIRS),
+        SUITE_LOOP(notifications_asked_for_are_never_dropped, LOCAL_PAIRS),
+        SUITE_LOOP(the_other_side_waits_for_next, LOCAL_PAIRS),
+        SUITE_LOOP(a_handler_closes_its_session, LOCAL_PAIRS),
+        SUITE_LOOP(a_handler_frees_its_session, LOCAL_PAIRS),
+        SUITE_LOOP(a_handler_frees_the_session_that_next_waits_for, LOCAL_PAIRS),
+        SUITE_LOOP(a_handler_frees_the_loop, LOCAL_PAIRS * WAYS),
+        SUITE_LOOP(callbacks_of_calls_free_what_called_them, LOCAL_PAIRS),
+        SUITE_LOOP(a_handler_frees_the_call_that_is_awaited, LOCAL_PAIRS),
+        SUITE_LOOP(one_function_registered_twice_is_freed_with_its_session, LOCAL_PAIRS),
 };
 
 SUITE_MAIN("conformance-handlers", tests)

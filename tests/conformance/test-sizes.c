@@ -69,7 +69,7 @@ static int check_load(ferry_session *session, const ferry_message *message, void
 /* Much more than all buffers between them hold: whoever waits to write must read meanwhile. */
 START_TEST(both_sides_write_at_once)
 {
-        enum { COUNT = 6 };
+        enum { COUNT = 3 };
         struct pair pair;
         struct arrived arrived = { .text = make_text(MIB), .size = MIB };
         char *text = make_text(MIB);
