@@ -331,17 +331,30 @@ static void tell_error(ferry_session *session, const char *sentence)
         dispatch_text(session, FERRY_KIND_ERROR, "", sentence, strlen(sentence));
 }
 
+/* Whoever waits for an answer to this is told that there will be none. */
+static void refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason)
+{
+        char id[WIRE_ID_MAX + 1];
+        struct error error = { 0 };
+        struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id };
+        ferry_value *body = ferry_value_pack("'not taken: %s'", reason);
+        int sent;
+
+        answer.id_size = raw_text_copy(&in->id, id);
+        answer.body = body;
+        sent = body ? session_send(session, &answer, true, NULL, &error) : -ENOMEM;
+        ferry_value_unref(body);
+        if (sent == -ENOMEM)
+                session_finish(session, sent, "no memory for an answer");
+        error_deinit(&error);
+}
+
 /* A frame that cannot be taken, of which kind and id may be known. */
 static void refuse_frame(ferry_session *session, const struct incoming *in, int code, const char *sentence,
                          enum wire_kind answer_kind)
 {
-        char id[WIRE_ID_MAX + 1];
         char reason[512];
-        struct error error = { 0 };
-        struct outgoing answer = { .kind = answer_kind, .id = id, .type = NULL };
-        ferry_value *body;
         ferry_call *call;
-        int sent;
 
         snprintf(reason, sizeof reason, "%s", sentence);
         switch (in->kind) {
@@ -357,23 +370,12 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
         case WIRE_NOTIFICATION:
         case WIRE_REQUEST:
                 /* A notification has the id 0 in the dialect that can say this of it. */
-                if (in->kind == WIRE_NOTIFICATION && (answer_kind != WIRE_REFUSED ||
-                                                      !session->wire.dialect->has_cancel))
-                        break;
-                if (!session->wire.dialect->has_cancel)
-                        answer.kind = WIRE_ERROR;
-                answer.id_size = raw_text_copy(&in->id, id);
-                body = ferry_value_pack("'not taken: %s'", reason);
-                answer.body = body;
-                sent = body ? session_send(session, &answer, true, NULL, &error) : -ENOMEM;
-                ferry_value_unref(body);
-                if (sent == -ENOMEM)
-                        session_finish(session, sent, "no memory for an answer");
+                if (in->kind == WIRE_REQUEST || (answer_kind == WIRE_REFUSED && session->wire.dialect->has_cancel))
+                        refuse_message(session, in, answer_kind, reason);
                 break;
         default:
                 break;
         }
-        error_deinit(&error);
         if (!session->is_freed)
                 tell_error(session, reason);
 }
@@ -747,6 +749,23 @@ void session_work(struct loop_task *task)
         session_update(session);
 }
 
+/* Requests that were read, and of which nobody has seen anything. */
+static void refuse_unseen(ferry_session *session)
+{
+        struct incoming in;
+        struct frame frame;
+
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                while (session->state == SESSION_OPEN && frame_next(&session->readers[i], &frame) > 0) {
+                        if (frame.event != FRAME_JUNK) {
+                                wire_peek(&session->wire, frame.bytes, frame.size, &in);
+                                if (in.kind == WIRE_REQUEST)
+                                        refuse_message(session, &in, WIRE_REFUSED, "the session is being closed");
+                        }
+                        block_unref(frame.block);
+                }
+}
+
 void session_refuse_rest(ferry_session *session)
 {
         struct error error = { 0 };
@@ -765,6 +784,8 @@ void session_refuse_rest(ferry_session *session)
                         ferry_message_unref(message);
                 }
         }
+        if (is_told)
+                refuse_unseen(session);
 }
 
 static void readable(struct stream *stream)

@@ -151,6 +151,45 @@ START_TEST(closing_takes_nobody_new_and_finishes_what_is_in_hand)
 }
 END_TEST
 
+static int answer_and_close(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        int *handled = userdata;
+
+        ++*handled;
+        ck_assert_int_eq(ferry_message_reply(request, NULL, "{}"), 0);
+        return ferry_service_close(ferry_session_service(session));
+}
+
+/* What came with the message that closes was read already: who has sent it is told that nobody has acted on it. */
+START_TEST(what_was_read_and_not_seen_is_refused)
+{
+        struct place place;
+        ferry_service *service;
+        ferry_session *client;
+        ferry_call *calls[3];
+        int handled = 0;
+
+        open_place(&place);
+        service = ferry_service_open(place.loop, place.address, NULL);
+        ferry_service_on(service, FERRY_KIND_REQUEST, answer_and_close, &handled);
+        client = open_client(&place, dialects[_i]);
+        for (size_t i = 0; i < COUNT(calls); i++)
+                calls[i] = ferry_session_request(client, SAFETY_MS, "App\\T", "{}");
+        ck_assert_msg(ferry_call_await(calls[0]) != NULL, "%s", ferry_call_error(calls[0]));
+        for (size_t i = 1; i < COUNT(calls); i++) {
+                ferry_call_await(calls[i]);
+                ck_assert_int_eq(ferry_call_status(calls[i]), -EREMOTEIO);
+                ck_assert_int_eq(ferry_call_outcome(calls[i]), dialects[_i] == FERRY_DIALECT_FERRY ?
+                                                                       FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED);
+                ck_assert_msg(strstr(ferry_call_error(calls[i]), "is being closed"), "%s", ferry_call_error(calls[i]));
+        }
+        ck_assert_int_eq(handled, 1);
+        for (size_t i = 0; i < COUNT(calls); i++)
+                ferry_call_free(calls[i]);
+        close_place(&place);
+}
+END_TEST
+
 START_TEST(closing_has_an_end)
 {
         struct scene scene;
@@ -380,6 +419,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_handler_that_fails_costs_one_reply, DIALECTS),
         SUITE_LOOP(closing_takes_nobody_new_and_finishes_what_is_in_hand, DIALECTS),
+        SUITE_LOOP(what_was_read_and_not_seen_is_refused, DIALECTS),
         SUITE_LOOP(closing_has_an_end, DIALECTS),
         SUITE_TEST(one_that_never_reads_ends_too),
         SUITE_LOOP(it_may_be_closed_from_anywhere, WHERES * HOWS),
