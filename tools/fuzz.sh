@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 folder=build-fuzz
-all='php json msgpack frame ferry stream-ipc innmind address pack unpack session'
+all='php json msgpack frame ferry stream-ipc innmind address pack unpack session service'
 export ASAN_OPTIONS=detect_leaks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
@@ -34,7 +34,7 @@ build_fuzzers() {
 
 longest() { # of an input
         case $1 in
-        session) echo 600 ;;
+        session | service) echo 600 ;;
         frame | address | innmind) echo 4096 ;;
         *) echo 2048 ;;
         esac

@@ -630,6 +630,27 @@ static bool is_quiet(void *object)
 
 static void forget(struct program_entry *entry);
 
+/* Closing one may free others: a service takes those with it for whom it had no room. */
+static void close_members(ferry_loop *loop)
+{
+        struct list open;
+
+        list_init(&open);
+        while (!list_is_empty(&loop->members)) {
+                struct list *link = loop->members.next;
+
+                list_remove(link);
+                list_append(&open, link);
+        }
+        while (!list_is_empty(&open)) {
+                struct loop_member *member = container_of(open.next, struct loop_member, link);
+
+                list_remove(&member->link);
+                list_append(&loop->members, &member->link);
+                member->close(member);
+        }
+}
+
 ferry_loop *ferry_loop_free(ferry_loop *loop)
 {
         if (!loop || loop->is_ending)
@@ -639,11 +660,7 @@ ferry_loop *ferry_loop_free(ferry_loop *loop)
         list_for_each(&loop->program, link)
                 forget(container_of(link, struct program_entry, link));
         if (!loop_is_foreign(loop)) {
-                list_for_each(&loop->members, link) {
-                        struct loop_member *member = container_of(link, struct loop_member, link);
-
-                        member->close(member);
-                }
+                close_members(loop);
                 /* One more level is always there for the end. */
                 loop->waits = 0;
                 loop_wait(loop, INT64_MAX, is_quiet, loop, NULL);
