@@ -24,7 +24,7 @@ static const struct {
         const char *argument;   /* NULL: none */
         const char *summary;
 } known[] = {
-        { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind" },
+        { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind, pcntl" },
         { "codec", "NAME", "msgpack, php or json" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
         { "timeout", "SECONDS", "how long to wait for an answer, or a listener (30)" },
@@ -116,7 +116,7 @@ int check_session(const char *address, const struct cli_options *options)
 
         if (!other || options->dialects == other)
                 return check_address(address);
-        complain("only a service can be in innmind and in other dialects at once");
+        complain("only a service can be in innmind or pcntl and in other dialects at once");
         return EXIT_USAGE;
 }
 
@@ -182,7 +182,8 @@ static bool read_dialects(const char *names, unsigned *ret)
                 const char *name;
                 unsigned dialect;
         } all[] = { { "auto", FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC }, { "ferry", FERRY_DIALECT_FERRY },
-                    { "stream-ipc", FERRY_DIALECT_STREAM_IPC }, { "innmind", FERRY_DIALECT_INNMIND } };
+                    { "stream-ipc", FERRY_DIALECT_STREAM_IPC }, { "innmind", FERRY_DIALECT_INNMIND },
+                    { "pcntl", FERRY_DIALECT_PCNTL } };
         const char *at = names;
 
         *ret = 0;
@@ -192,7 +193,7 @@ static bool read_dialects(const char *names, unsigned *ret)
                 while (i < sizeof all / sizeof *all && (strlen(all[i].name) != size || memcmp(all[i].name, at, size) != 0))
                         i++;
                 if (i == sizeof all / sizeof *all) {
-                        complain("there is no dialect %.*s: auto, ferry, stream-ipc or innmind", (int)size, at);
+                        complain("there is no dialect %.*s: auto, ferry, stream-ipc, innmind or pcntl", (int)size, at);
                         return false;
                 }
                 *ret |= all[i].dialect;

@@ -15,6 +15,7 @@ enum ferry_dialect {
         FERRY_DIALECT_FERRY      = 1 << 0,
         FERRY_DIALECT_STREAM_IPC = 1 << 1,      /* riki137/php-stream-ipc */
         FERRY_DIALECT_INNMIND    = 1 << 2,      /* innmind/ipc */
+        FERRY_DIALECT_PCNTL      = 1 << 3,      /* sweikenb/pcntl */
 };
 
 enum {

@@ -8,7 +8,7 @@
 enum { FRAME_DEFAULT_MAX = 16 << 20 };
 
 /* In the order in which a payload is tried. */
-static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_stream_ipc, &dialect_innmind };
+static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_stream_ipc, &dialect_innmind, &dialect_pcntl };
 
 static const struct dialect *dialect_by_number(unsigned number)
 {
@@ -116,8 +116,11 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
         return 0;
 }
 
-static const struct dialect *detect(const char *payload, size_t size)
+static const struct dialect *detect(const struct wire *wire, const char *payload, size_t size)
 {
+        /* What has to be named is not guessed, and may look like what is. */
+        if (wire && !wire->dialect->can_begin)
+                return NULL;
         for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
                 if (dialects[i]->can_begin && dialects[i]->can_begin(payload, size))
                         return dialects[i];
@@ -126,7 +129,7 @@ static const struct dialect *detect(const char *payload, size_t size)
 
 int wire_read(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error)
 {
-        const struct dialect *shown = detect(payload, size);
+        const struct dialect *shown = detect(wire, payload, size);
         const struct dialect *dialect = wire->is_dialect_fixed || !shown ? wire->dialect : shown;
         int code;
 
@@ -141,7 +144,7 @@ int wire_read(struct wire *wire, const char *payload, size_t size, struct incomi
 
 void wire_peek(struct wire *wire, const char *bytes, size_t size, struct incoming *ret)
 {
-        const struct dialect *shown = detect(bytes, size);
+        const struct dialect *shown = detect(wire, bytes, size);
         const struct dialect *dialect = wire->is_dialect_fixed || !shown ? wire->dialect : shown;
 
         *ret = (struct incoming){ .kind = WIRE_UNKNOWN };
@@ -152,7 +155,7 @@ void wire_peek(struct wire *wire, const char *bytes, size_t size, struct incomin
 
 bool wire_can_begin(const char *bytes, size_t size)
 {
-        return detect(bytes, size) != NULL;
+        return detect(NULL, bytes, size) != NULL;
 }
 
 int wire_over_limit(const struct wire *wire, struct error *error)

@@ -111,6 +111,7 @@ struct dialect {
 extern const struct dialect dialect_ferry;
 extern const struct dialect dialect_stream_ipc;
 extern const struct dialect dialect_innmind;
+extern const struct dialect dialect_pcntl;
 
 /* Where services in that dialect stand, under the directory for temporary files; NULL: where ferry has its own. */
 const char *wire_directory(unsigned dialect);
