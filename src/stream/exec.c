@@ -5,29 +5,21 @@
  * behind may hold the pipe, or it may close its output and live on. The first of the two is followed by a short
  * wait for the other. Closing is: end its stdin, wait, TERM to its process group, wait, KILL. */
 #include "loop/child.h"
+#include "stream/captured.h"
 #include "stream/stream.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum {
-        STDERR_LINE_MAX = 4096,                /* longer lines of stderr come in pieces */
-        TAIL_MAX = 400,                 /* of stderr, for the sentence about the end */
-        STAGE_DEFAULT_NS = 1000000000,
-};
+enum { STAGE_DEFAULT_NS = 1000000000 };
 
 enum stage { STAGE_NONE, STAGE_GRACE, STAGE_TERM, STAGE_KILL };
 
 struct exec_stream {
         struct stream stream;
         struct child child;
-        struct endpoint errors; /* its stderr */
-        struct loop_source errors_source;
-        char line[STDERR_LINE_MAX];
-        size_t line_size;
-        char tail[TAIL_MAX + 1];
-        size_t tail_size;
+        struct captured errors; /* its stderr */
         struct loop_timer stage_timer;
         enum stage stage;
         int64_t stage_ns;
@@ -39,116 +31,32 @@ static struct exec_stream *exec_of(struct stream *stream)
         return container_of(stream, struct exec_stream, stream);
 }
 
-/* Its stderr ------------------------------------------------------------------------------------------ */
-
-static void keep_tail(struct exec_stream *exec, const char *bytes, size_t size)
+static void take_line(struct captured *captured, const char *bytes, size_t size)
 {
-        size_t over;
+        struct exec_stream *exec = container_of(captured, struct exec_stream, errors);
 
-        if (size > TAIL_MAX) {
-                bytes += size - TAIL_MAX;
-                size = TAIL_MAX;
-        }
-        over = exec->tail_size + size > TAIL_MAX ? exec->tail_size + size - TAIL_MAX : 0;
-        memmove(exec->tail, exec->tail + over, exec->tail_size - over);
-        exec->tail_size -= over;
-        memcpy(exec->tail + exec->tail_size, bytes, size);
-        exec->tail_size += size;
-}
-
-/* Take a line of that size, and @skip bytes behind it, out of what was read, and hand it over. */
-static void hand_over(struct exec_stream *exec, size_t size, size_t skip)
-{
-        char line[STDERR_LINE_MAX];
-
-        memcpy(line, exec->line, size);
-        exec->line_size -= size + skip;
-        memmove(exec->line, exec->line + size + skip, exec->line_size);
         if (!exec->stream.is_closing)
-                exec->stream.owner->text(&exec->stream, "stderr", line, size);
+                exec->stream.owner->text(&exec->stream, "stderr", bytes, size);
 }
 
-static void take_lines(struct exec_stream *exec, bool is_last)
+static bool is_gone(const struct captured *captured)
 {
-        char *newline;
-
-        while (!exec->stream.is_freed && (newline = memchr(exec->line, '\n', exec->line_size)))
-                hand_over(exec, (size_t)(newline - exec->line), 1);
-        if (!exec->stream.is_freed && exec->line_size > 0 && (is_last || exec->line_size == STDERR_LINE_MAX))
-                hand_over(exec, exec->line_size, 0);
-}
-
-/* Returns whether there was something. */
-static bool read_errors(struct exec_stream *exec)
-{
-        ssize_t got;
-
-        if (exec->errors.way == ENDPOINT_NONE || exec->stream.is_freed)
-                return false;
-        got = endpoint_read(&exec->errors, exec->line + exec->line_size, STDERR_LINE_MAX - exec->line_size);
-        if (got == -EAGAIN)
-                return false;
-        if (got > 0) {
-                keep_tail(exec, exec->line + exec->line_size, (size_t)got);
-                exec->line_size += (size_t)got;
-        } else {
-                loop_source_set(&exec->errors_source, 0);
-                endpoint_deinit(&exec->errors);
-        }
-        take_lines(exec, got <= 0);
-        return got > 0;
-}
-
-static void errors_are_ready(struct loop_source *source, uint32_t events)
-{
-        (void)events;
-        read_errors(container_of(source, struct exec_stream, errors_source));
+        return container_of(captured, struct exec_stream, errors)->stream.is_freed;
 }
 
 /* The end --------------------------------------------------------------------------------------------- */
 
-/* The last lines of stderr on one line. */
-static void describe_tail(struct exec_stream *exec, char *text, size_t size)
-{
-        size_t begin = 0, used = 0;
-
-        while (exec->tail_size > 0 && exec->tail[exec->tail_size - 1] == '\n')
-                exec->tail_size--;
-        exec->tail[exec->tail_size] = '\0';
-        /* What was cut off in front does not begin with a line. */
-        if (exec->tail_size >= TAIL_MAX - 1 && strchr(exec->tail, '\n'))
-                begin = (size_t)(strchr(exec->tail, '\n') + 1 - exec->tail);
-        text[0] = '\0';
-        if (begin < exec->tail_size)
-                used = (size_t)snprintf(text, size, "; its last words: ");
-        for (size_t i = begin; i < exec->tail_size && used + 4 < size; i++) {
-                unsigned char c = (unsigned char)exec->tail[i];
-
-                if (c == '\n') {
-                        memcpy(text + used, " | ", 3);
-                        used += 3;
-                } else
-                        text[used++] = (char)(c < 0x20 ? ' ' : c);
-        }
-        text[used] = '\0';
-}
-
 static void end(struct stream *stream)
 {
         struct exec_stream *exec = exec_of(stream);
-        char status[128], words[TAIL_MAX * 3 + 32];
+        char status[128], words[CAPTURED_WORDS_MAX];
         bool is_fine;
 
-        /* Not for ever: somebody else may still write there. */
-        for (int i = 0; i < 64 && read_errors(exec); i++)
-                ;
-        if (stream->is_freed)
-                return;
-        take_lines(exec, true);
+        captured_drain(&exec->errors);
         if (stream->is_freed)
                 return;
         child_describe(&exec->child, status, sizeof status);
-        describe_tail(exec, words, sizeof words);
+        captured_describe(&exec->errors, words, sizeof words);
         is_fine = exec->child.has_ended && !exec->child.is_killed && exec->child.status == 0;
         if (!exec->child.has_ended)
                 stream_end(stream, stream->output_error ? -ECONNRESET : 0, "the child has closed its %s but %s%s",
@@ -266,9 +174,7 @@ static void free_child(struct stream *stream, bool is_foreign)
         struct exec_stream *exec = exec_of(stream);
 
         loop_timer_stop(stream->loop, &exec->stage_timer);
-        if (!is_foreign)
-                loop_source_set(&exec->errors_source, 0);
-        endpoint_deinit(&exec->errors);
+        captured_close(&exec->errors, is_foreign);
         child_deinit(&exec->child);
 }
 
@@ -315,7 +221,7 @@ static int take_ends(struct exec_stream *exec, int pipes[3][2])
         }
         if (!error) {
                 pipes[1][0] = -1;
-                error = endpoint_init(&exec->errors, pipes[2][0], false, true);
+                error = captured_open(&exec->errors, pipes[2][0]);
         }
         if (!error)
                 pipes[2][0] = -1;
@@ -357,14 +263,9 @@ int stream_open_exec(const struct stream_place *place, const char *text,
         if (!exec)
                 return error_set(error, -ENOMEM, "no memory for a child");
         stream_init(&exec->stream, &exec_kind, place);
-        exec->errors = (struct endpoint){ .fd = -1, .io = -1 };
-        exec->errors_source = (struct loop_source){ .loop = place->loop, .fd = -1, .fn = errors_are_ready };
+        captured_init(&exec->errors, place->loop, true, take_line, is_gone);
         exec->stage_timer.fn = stage_is_over;
         failure = start(exec, text, options);
-        if (!failure) {
-                exec->errors_source.fd = exec->errors.fd;
-                failure = loop_source_set(&exec->errors_source, EPOLLIN);
-        }
         if (failure) {
                 error_set(error, failure, "%s cannot be started%s%s: %s",
                           options->argv && options->argv[0] ? options->argv[0] : text,
