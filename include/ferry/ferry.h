@@ -6,6 +6,7 @@
  *      message    a type and a body. A request is a message that waits for a reply, now or later.
  *      value      what bodies are made of. Templates write them, "{name: %s}", and the compiler checks those.
  *      service    listens at an address; its handlers get the messages of all its clients.
+ *      process    a child, a forked function or a command, with a session to it; a manager has a set of them.
  *
  * What is true of all of them:
  *
@@ -55,6 +56,7 @@
 #include <ferry/loop.h>
 #include <ferry/session.h>
 #include <ferry/service.h>
+#include <ferry/process.h>
 
 FERRY_BEGIN
 

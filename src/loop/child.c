@@ -13,8 +13,28 @@
 
 extern char **environ;
 
-/* The environment of the child: ours, in which those named in @extra are replaced. NULL if memory is out. */
-static const char **make_environment(const char *const *extra)
+/* What was given to us alone: a service manager means us by it, and a parent talks to us. */
+static bool is_ours_alone(const char *variable)
+{
+        static const char *const names[] = { "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "NOTIFY_SOCKET=", "FERRY_FD=" };
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                if (strncmp(variable, names[i], strlen(names[i])) == 0)
+                        return true;
+        return false;
+}
+
+static bool is_replaced(const char *variable, const char *const *extra)
+{
+        for (size_t i = 0; extra && extra[i]; i++)
+                if (strncmp(variable, extra[i], strcspn(extra[i], "=") + 1) == 0)
+                        return true;
+        return false;
+}
+
+/* The environment of the child: ours, in which those named in @extra are replaced, and @channel (NULL: none). NULL if memory
+ * is out. */
+static const char **make_environment(const char *const *extra, const char *channel)
 {
         const char **environment;
         size_t ours = 0, theirs = 0, count = 0;
@@ -23,22 +43,16 @@ static const char **make_environment(const char *const *extra)
                 ours++;
         while (extra && extra[theirs])
                 theirs++;
-        environment = sys_alloc((ours + theirs + 1) * sizeof *environment);
+        environment = sys_alloc((ours + theirs + 2) * sizeof *environment);
         if (!environment)
                 return NULL;
-        for (size_t i = 0; i < ours; i++) {
-                bool is_replaced = false;
-
-                for (size_t k = 0; k < theirs && !is_replaced; k++) {
-                        size_t name = strcspn(extra[k], "=") + 1;
-
-                        is_replaced = strncmp(environ[i], extra[k], name) == 0;
-                }
-                if (!is_replaced)
+        for (size_t i = 0; i < ours; i++)
+                if (!is_ours_alone(environ[i]) && !is_replaced(environ[i], extra))
                         environment[count++] = environ[i];
-        }
         for (size_t k = 0; k < theirs; k++)
                 environment[count++] = extra[k];
+        if (channel)
+                environment[count++] = channel;
         environment[count] = NULL;
         return environment;
 }
@@ -49,6 +63,7 @@ struct start {
         const char **argv;
         const char **environment;
         int error_pipe;
+        pid_t parent;
 };
 
 /* Run it: as execvp(3) would that has the new environment already, but without a shell for what has no #!. execvp
@@ -95,16 +110,33 @@ static int place_descriptors(const int fds[3])
         int high[3], error;
 
         for (int i = 0; i < 3; i++) {
-                high[i] = sys_duplicate(fds[i], 3);
-                if (high[i] < 0)
+                high[i] = fds[i] < 0 ? -1 : sys_duplicate(fds[i], 3);
+                if (high[i] < 0 && fds[i] >= 0)
                         return high[i];
         }
         for (int i = 0; i < 3; i++) {
-                error = sys_replace(high[i], i);
+                error = high[i] < 0 ? 0 : sys_replace(high[i], i);
                 if (error < 0)
                         return error;
         }
         return 0;
+}
+
+static int keep_descriptors(const struct child_spec *spec)
+{
+        int error = spec->channel ? sys_keep_on_exec(spec->channel) : 0;
+
+        for (size_t i = 0; !error && spec->kept && spec->kept[i] >= 0; i++)
+                error = sys_keep_on_exec(spec->kept[i]);
+        return error;
+}
+
+/* It may have come too late: then we end now. */
+static int set_death_signal(const struct start *start)
+{
+        int error = sys_set_death_signal(start->spec->death_signal);
+
+        return error || sys_parent() == start->parent ? error : -ESRCH;
 }
 
 /* In the child. */
@@ -117,6 +149,10 @@ static _Noreturn void become(const struct start *start)
         error = sys_set_group(0, 0);
         if (!error)
                 error = place_descriptors(start->spec->fds);
+        if (!error)
+                error = keep_descriptors(start->spec);
+        if (!error && start->spec->death_signal)
+                error = set_death_signal(start);
         if (!error && start->spec->directory)
                 error = sys_change_directory(start->spec->directory);
         if (!error)
@@ -167,18 +203,31 @@ static int fork_child(struct child *child, const struct start *start, const int 
         return error;
 }
 
+static int watch(struct child *child)
+{
+        int error;
+
+        child->source = (struct loop_source){ .loop = child->loop, .fd = child->pidfd, .fn = has_exited };
+        error = loop_source_set(&child->source, EPOLLIN);
+        if (error)
+                child_deinit(child);
+        return error;
+}
+
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
                 void (*ended)(struct child *child))
 {
         const char *shell[] = { "/bin/sh", "-c", spec->command, NULL };
-        struct start start = { .spec = spec };
+        struct start start = { .spec = spec, .parent = sys_pid() };
+        char channel[32];
         int pipe[2], error;
 
-        *child = (struct child){ .loop = loop, .pidfd = -1, .ended = ended };
+        *child = (struct child){ .loop = loop, .pidfd = -1, .has_group = true, .ended = ended };
         start.argv = spec->argv ? (const char **)(uintptr_t)spec->argv : shell;
         if (!start.argv[0])
                 return -EINVAL;
-        start.environment = make_environment(spec->env);
+        snprintf(channel, sizeof channel, "FERRY_FD=%d", spec->channel);
+        start.environment = make_environment(spec->env, spec->channel ? channel : NULL);
         if (!start.environment)
                 return -ENOMEM;
         /* It stays clear of 0, 1 and 2, which the child replaces: what it gets was opened before. */
@@ -190,11 +239,54 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
         sys_free(start.environment);
         if (error)
                 return error;
-        child->source = (struct loop_source){ .loop = loop, .fd = child->pidfd, .fn = has_exited };
-        error = loop_source_set(&child->source, EPOLLIN);
+        return watch(child);
+}
+
+/* In the child: wait until we are known; for ever, if our parent has gone. */
+static void wait_to_be_known(const int gate[2])
+{
+        char byte;
+
+        sys_close(gate[1]);
+        if (sys_read(gate[0], &byte, 1) != 1)
+                sys_exit(127);
+        sys_close(gate[0]);
+}
+
+int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child *child))
+{
+        int gate[2], error;
+
+        *child = (struct child){ .loop = loop, .pidfd = -1, .ended = ended };
+        error = sys_pipe(gate);
         if (error)
-                child_deinit(child);
-        return error;
+                return error;
+        child->pid = sys_fork_program();
+        if (child->pid == 0) {
+                wait_to_be_known(gate);
+                return 0;
+        }
+        sys_close(gate[0]);
+        error = child->pid < 0 ? child->pid : 0;
+        if (error)
+                child->pid = 0;
+        else
+                child->pidfd = sys_open_process(child->pid);
+        if (!error && child->pidfd < 0) {
+                /* It ends when the gate closes, without having done anything. */
+                error = child->pidfd;
+                sys_close(gate[1]);
+                sys_reap(child->pid);
+                child->pid = 0;
+                return error;
+        }
+        if (!error)
+                sys_write(gate[1], "", 1);
+        sys_close(gate[1]);
+        if (error)
+                return error;
+        error = watch(child);
+        return error ? error : 1;
 }
 
 int child_signal(struct child *child, int signal)
@@ -203,6 +295,8 @@ int child_signal(struct child *child, int signal)
 
         if (child->pid == 0 || child->has_ended)
                 return 0;
+        if (!child->has_group)
+                return sys_signal_child(child->pidfd, signal);
         error = sys_signal_group(child->pid, signal);
         /* It may have left its group, and that others there can be told says nothing about it. */
         return error || signal == SIGKILL ? sys_signal_child(child->pidfd, signal) : 0;

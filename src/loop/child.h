@@ -8,13 +8,20 @@ struct child_spec {
         const char *const *argv;        /* or a program, found by PATH */
         const char *const *env;         /* NAME=VALUE besides ours, or NULL */
         const char *directory;          /* or NULL */
-        int fds[3];                     /* what it gets as 0, 1 and 2 */
+        int fds[3];                     /* what it gets as 0, 1 and 2; -1: what we have there */
+        const int *kept;                /* what it gets besides, under the same numbers, up to -1; or NULL */
+        int channel;                    /* one more, whose number FERRY_FD tells it; 0: none */
+        int death_signal;               /* that it is sent when our thread ends; 0: none */
 };
+
+/* For a child of which nothing was started yet. */
+#define CHILD_NONE { .pidfd = -1 }
 
 struct child {
         ferry_loop *loop;
         pid_t pid;                      /* 0: there is none */
         int pidfd;
+        bool has_group;                 /* of its own, which is signalled with it */
         struct loop_source source;
         bool has_ended;
         bool is_killed;                 /* by a signal, which is the status then */
@@ -27,7 +34,11 @@ struct child {
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
                 void (*ended)(struct child *child));
 
-/* Send a signal to its process group, unless it has been reaped: the group may be somebody else's then. 0, or a
+/* Fork as fork(2) does. Returns 1 in the parent, 0 in the child, for which @child is nothing; or a negative errno. The
+ * child begins once its parent can tell its end from that of any other. */
+int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child *child));
+
+/* Send a signal to it, and to its process group, unless it has been reaped: the group may be somebody else's then. 0, or a
  * negative errno: it may run as somebody whom we cannot tell anything. */
 int child_signal(struct child *child, int signal);
 

@@ -684,6 +684,16 @@ ferry_loop *ferry_loop_free(ferry_loop *loop)
         return NULL;
 }
 
+void loop_abandon(ferry_loop *loop)
+{
+        loop_enter(loop);
+        ferry_loop_free(loop);
+        sys_close(loop->epoll);
+        sys_close(loop->event);
+        if (loop->timer >= 0)
+                sys_close(loop->timer);
+}
+
 /* The program's own timers and descriptors ------------------------------------------------------------ */
 
 static void free_entry(struct loop_grave *grave)

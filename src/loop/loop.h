@@ -118,6 +118,10 @@ int64_t loop_deadline(int timeout_ms);
 /* Call the task in the next round. */
 void loop_task_start(ferry_loop *loop, struct loop_task *task);
 
+/* In a forked child: close what its parent has in the loop, of which nobody there notices anything. The memory stays: the
+ * child may have come from one of its callbacks. */
+void loop_abandon(ferry_loop *loop);
+
 void loop_bury(ferry_loop *loop, struct loop_grave *grave, void (*free)(struct loop_grave *grave));
 
 /* Callbacks from outside of a round stand between these. */

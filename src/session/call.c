@@ -1,6 +1,7 @@
 /* Requests of ours in flight. Invariant: each call ends once, by its reply, its deadline, the end of its session, or
  * by being let go; and says then what is known of whether the peer has acted on it. */
 #include "session/session.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -13,6 +14,8 @@ static void bury(struct loop_grave *grave)
 
         error_deinit(&call->error);
         ferry_message_unref(call->reply);
+        ferry_value_unref(call->waiting_body);
+        sys_free(call->waiting_type);
         sys_free(call);
 }
 
@@ -70,11 +73,11 @@ static void leave_session(ferry_call *call)
 {
         ferry_session *session = call->session;
 
+        list_remove(&call->link);
         if (!session)
                 return;
         if (call->node.key)
                 map_remove(&session->calls_by_id, &call->node);
-        list_remove(&call->link);
         call->session = NULL;
         session_update(session);
 }
@@ -93,11 +96,13 @@ void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_me
                 error_vreplace(&call->error, status, format, arguments);
         va_end(arguments);
         leave_session(call);
-        if (!call->loop)
-                return;
-        loop_timer_stop(call->loop, &call->timer);
-        if (call->fn)
-                loop_task_start(call->loop, &call->task);
+        if (call->loop) {
+                loop_timer_stop(call->loop, &call->timer);
+                if (call->fn)
+                        loop_task_start(call->loop, &call->task);
+        }
+        if (call->ended)
+                call->ended(call);
 }
 
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */
@@ -105,7 +110,7 @@ static enum ferry_outcome withdraw(ferry_call *call)
 {
         ferry_session *session = call->session;
 
-        if (call->begin == call->end)
+        if (!session || call->begin == call->end)
                 return FERRY_OUTCOME_NOT_EXECUTED;
         if (session->is_writing || call->begin < session->out_begin)
                 return FERRY_OUTCOME_UNKNOWN;
@@ -121,7 +126,7 @@ static enum ferry_outcome abandon(ferry_call *call)
         struct outgoing cancel = { .kind = WIRE_CANCEL, .id = call->id, .id_size = call->node.key_size };
         struct error error = { 0 };
 
-        if (!session->wire.dialect->has_ids)
+        if (!session || !session->wire.dialect->has_ids)
                 return outcome;
         if (outcome == FERRY_OUTCOME_UNKNOWN && session->wire.dialect->has_cancel && session->state == SESSION_OPEN &&
             !loop_is_foreign(session->loop))
@@ -154,7 +159,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
 /* Where there are no ids, an answer that came late would be taken for that of the next request. */
 static void give_up(ferry_session *session, enum ferry_outcome outcome, int code, const char *what)
 {
-        if (outcome != FERRY_OUTCOME_UNKNOWN || session->wire.dialect->has_ids)
+        if (outcome != FERRY_OUTCOME_UNKNOWN || !session || session->wire.dialect->has_ids)
                 return;
         session_tell(session);
         session_finish(session, code, "%s, and its answer could not be told from the next", what);
@@ -165,10 +170,16 @@ static void is_late(struct loop_timer *timer)
 {
         ferry_call *call = container_of(timer, ferry_call, timer);
         ferry_session *session = call->session;
-        const struct wire *wire = &session->wire;
+        const struct wire *wire;
         char hint[128] = "";
         enum ferry_outcome outcome;
 
+        if (!session) {
+                call_end(call, -ETIMEDOUT, FERRY_OUTCOME_NOT_EXECUTED, NULL, "no answer within %g s; no child was free to take it",
+                         call->timeout_ms / 1000.0);
+                return;
+        }
+        wire = &session->wire;
         session->is_overdue = true;
         if (session->state == SESSION_OPENING)
                 snprintf(hint, sizeof hint, "; nobody has taken the connection yet");
@@ -209,10 +220,10 @@ static int make_id(ferry_call *call, struct error *error)
         return 0;
 }
 
-static int send_request(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error)
+/* What is the same for all: it is the session's from now on. */
+static int join_session(ferry_call *call, struct outgoing *outgoing, struct error *error)
 {
         ferry_session *session = call->session;
-        struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = type };
         int code = session_status_for_sending(session, error);
 
         if (!code)
@@ -222,24 +233,33 @@ static int send_request(ferry_call *call, const char *type, const char *format, 
         /* While the id was made others may have been sent. */
         list_remove(&call->link);
         list_append(&session->calls, &call->link);
-        outgoing.id = call->id;
-        outgoing.id_size = call->node.key_size;
+        outgoing->id = call->id;
+        outgoing->id_size = call->node.key_size;
         call->dialect = session->wire.dialect;
-        code = session_send_template(session, &outgoing, false, call, error, format, arguments);
-        if (!code && call->session) {
-                loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
-                heartbeat_update(session);
-        }
-        return code;
+        return 0;
 }
 
-ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type, const char *format, ...)
+/* How sending it went. */
+static void sent(ferry_call *call, int code, struct error *error)
+{
+        ferry_session *session = call->session;
+
+        if (!code && session) {
+                if (!call->timer.is_running)
+                        loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
+                heartbeat_update(session);
+        }
+        if (code) {
+                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", error_text(error));
+                if (session)
+                        session_tell(session);
+        }
+        error_deinit(error);
+}
+
+static ferry_call *call_new(void)
 {
         ferry_call *call = sys_alloc_zeroed(sizeof *call);
-        struct error error = { 0 };
-        ferry_loop *loop;
-        va_list arguments;
-        int code;
 
         if (!call)
                 return NULL;
@@ -249,6 +269,20 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
         call->status = 1;
         call->timer.fn = is_late;
         call->task.fn = call_back;
+        return call;
+}
+
+ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type, const char *format, ...)
+{
+        struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = type };
+        ferry_call *call = call_new();
+        struct error error = { 0 };
+        ferry_loop *loop;
+        va_list arguments;
+        int code;
+
+        if (!call)
+                return NULL;
         if (!session) {
                 call_end(call, -ENOMEM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "there is no session");
                 return call;
@@ -261,15 +295,72 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
         list_append(&session->calls, &call->link);
         session_update(session);
         va_start(arguments, format);
-        code = send_request(call, type, format, arguments, &error);
+        code = join_session(call, &outgoing, &error);
+        if (!code)
+                code = session_send_template(session, &outgoing, false, call, &error, format, arguments);
         va_end(arguments);
-        if (code) {
-                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", error_text(&error));
-                session_tell(session);
-        }
-        error_deinit(&error);
+        sent(call, code, &error);
         loop_leave(loop);
         return call;
+}
+
+/* Calls that wait for a session ------------------------------------------------------------------------ */
+
+static int keep_message(ferry_call *call, const char *type, const char *format, va_list arguments)
+{
+        ferry_builder builder;
+        int code;
+
+        if (!type)
+                return -EINVAL;
+        builder_init(&builder, arena_new(256));
+        builder_add_template(&builder, format, arguments);
+        call->waiting_body = builder_take(&builder);
+        code = call->waiting_body ? 0 : builder.error;
+        if (!call->waiting_body && builder.arena)
+                arena_unref(builder.arena);
+        builder_deinit(&builder);
+        call->waiting_type = text_copy(type);
+        return code ? code : call->waiting_type ? 0 : -ENOMEM;
+}
+
+ferry_call *call_new_waiting(ferry_loop *loop, struct list *list, int timeout_ms, const char *type, const char *format,
+                             va_list arguments)
+{
+        ferry_call *call = call_new();
+        int code;
+
+        if (!call)
+                return NULL;
+        if (loop_is_foreign(loop)) {
+                call_end(call, -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the loop belongs to the parent of this process");
+                return call;
+        }
+        call->loop = loop;
+        call->timeout_ms = timeout_ms;
+        list_append(&loop->holders, &call->holder.link);
+        list_append(list, &call->link);
+        code = keep_message(call, type, format, arguments);
+        if (code)
+                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the request cannot be sent: %s", error_describe(code));
+        else
+                loop_timer_start(loop, &call->timer, loop_deadline(timeout_ms));
+        return call;
+}
+
+void call_start(ferry_call *call, ferry_session *session)
+{
+        struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = call->waiting_type, .body = call->waiting_body };
+        struct error error = { 0 };
+        int code;
+
+        call->session = session;
+        list_remove(&call->link);
+        list_append(&session->calls, &call->link);
+        code = join_session(call, &outgoing, &error);
+        if (!code)
+                code = session_send(session, &outgoing, false, call, &error);
+        sent(call, code, &error);
 }
 
 static bool has_ended(void *object)

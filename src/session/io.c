@@ -835,13 +835,16 @@ static void opened(struct stream *stream)
                 session_flush_now(session);
 }
 
-static void text(struct stream *stream, const char *source, const char *bytes, size_t size)
+void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size)
 {
-        ferry_session *session = stream->object;
-
         session->junk += size;
         if (session->state != SESSION_ENDED && session->state != SESSION_CLOSING)
                 dispatch_text(session, FERRY_KIND_JUNK, source, bytes, size);
+}
+
+static void text(struct stream *stream, const char *source, const char *bytes, size_t size)
+{
+        session_add_text(stream->object, source, bytes, size);
 }
 
 /* What was read before is still to be handled. */

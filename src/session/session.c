@@ -253,6 +253,11 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
                 options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;
 }
 
+int session_default_timeout(const ferry_loop *loop)
+{
+        return loop->session.request_timeout_ms ? loop->session.request_timeout_ms : REQUEST_TIMEOUT_DEFAULT_MS;
+}
+
 static void close_member(struct loop_member *member)
 {
         ferry_session_close(container_of(member, ferry_session, member));
@@ -355,6 +360,35 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
         if (session->is_freed)
                 session = NULL;
         loop_leave(loop);
+        return session;
+}
+
+ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const ferry_session_options *options,
+                                    const char *address, const ferry_peer *peer, ferry_process *process)
+{
+        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
+        struct error error = { 0 };
+        ferry_session *session = session_new(loop, options, address);
+        int code = session ? wire_init(&session->wire, &session->options, &error) : -ENOMEM;
+
+        place.object = session;
+        if (!code)
+                code = stream_open_child(&place, fds, peer, &session->stream, &error);
+        if (code) {
+                sys_close(fds[0]);
+                if (fds[1] != fds[0])
+                        sys_close(fds[1]);
+        }
+        if (session) {
+                session->process = process;
+                loop_enter(loop);
+                if (code)
+                        session_finish(session, code, "%s", error_text(&error));
+                else
+                        session_begin(session);
+                loop_leave(loop);
+        }
+        error_deinit(&error);
         return session;
 }
 

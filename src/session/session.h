@@ -73,6 +73,11 @@ struct ferry_call {
         ferry_call_fn *fn;
         void *userdata;
         bool is_freed;
+        /* Of one that waits for a session: what it will send. */
+        char *waiting_type;
+        ferry_value *waiting_body;
+        void (*ended)(ferry_call *call);        /* whoever gave it to a session is told; or NULL */
+        void *owner;
 };
 
 enum session_state {
@@ -88,6 +93,7 @@ struct ferry_session {
         struct loop_member member;
         struct loop_grave grave;
         ferry_loop *loop;
+        ferry_process *process;         /* at the other end, or NULL */
         ferry_service *service;         /* of which it is a client, or NULL */
         const struct handlers *service_handlers;
         void (*service_ended)(ferry_session *session);
@@ -173,7 +179,13 @@ struct handlers {
 /* session.c */
 /* Whether a session can have these options: 0, or a negative errno with a sentence. */
 int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error);
+/* To a child that somebody else watches, or to our parent; the descriptors are taken over, also if it fails. NULL only if
+ * memory is out. */
+ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const ferry_session_options *options,
+                                    const char *address, const ferry_peer *peer, ferry_process *process);
 ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address);
+/* A line that is no part of the conversation. */
+void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);
 void session_begin(ferry_session *session);             /* its stream is there */
 /* Ask whether anybody answers at the other end of a socket, which is taken over, in a dialect with pings; to be let go of
  * by session_free(). */
@@ -242,6 +254,12 @@ void message_relax(ferry_message *request);
 void message_forget_session(ferry_message *message);
 
 /* call.c */
+/* A call that stands in @list until call_start() gives it to a session; NULL if memory is out. What is wrong with it ends it
+ * there. */
+ferry_call *call_new_waiting(ferry_loop *loop, struct list *list, int timeout_ms, const char *type, const char *format,
+                             va_list arguments);
+void call_start(ferry_call *call, ferry_session *session);
+int session_default_timeout(const ferry_loop *loop);
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
         __attribute__((__format__(__printf__, 5, 6)));
 void call_deliver(ferry_call *call);

@@ -1,6 +1,7 @@
 /* Streams over descriptors that the program has: fd:IN,OUT, the option fds, and accepted sockets; and streams of
  * the program's own. */
 #include "stream/stream.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -37,6 +38,78 @@ static int take(struct stream *stream, const int fds[3])
         }
         return error;
 }
+
+/* Children that somebody else watches ------------------------------------------------------------------- */
+
+static bool child_closed(struct stream *stream)
+{
+        if (stream->child_end)
+                return false;
+        loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
+        return true;
+}
+
+static void end_with_child(struct stream *stream)
+{
+        if (stream->child_end)
+                stream_end(stream, stream->child_code, "%s", stream->child_end);
+        else
+                stream_end(stream, stream->output_error ? -ECONNRESET : 0, "the child has closed the connection");
+}
+
+static void forget_child(struct stream *stream, bool is_foreign)
+{
+        (void)is_foreign;
+        sys_free(stream->child_end);
+        stream->child_end = NULL;
+}
+
+static const struct stream_kind child_pipes_kind = {
+        .name = "process", .has_junk = true, .input_ended = child_closed, .end = end_with_child, .release = forget_child,
+};
+static const struct stream_kind child_socket_kind = {
+        .name = "process", .input_ended = child_closed, .end = end_with_child, .release = forget_child,
+};
+
+int stream_open_child(const struct stream_place *place, const int fds[2], const ferry_peer *peer,
+                      struct stream **ret_stream, struct error *error)
+{
+        const int all[] = { fds[0], fds[1], -1 };
+        struct stream *stream = sys_alloc_zeroed(sizeof *stream);
+        int code;
+
+        if (!stream)
+                return error_set(error, -ENOMEM, "no memory for a stream");
+        stream_init(stream, fds[0] == fds[1] ? &child_socket_kind : &child_pipes_kind, place);
+        code = take(stream, all);
+        if (code) {
+                sys_free(stream);
+                return error_set(error, code, "the descriptors of a child cannot be used: %s", error_describe(code));
+        }
+        stream->peer = *peer;
+        code = stream_start(stream);
+        if (code) {
+                stream->inputs[0].is_shared = stream->output.is_shared = true;  /* the caller keeps them */
+                stream_free(stream);
+                return error_set(error, code, "the descriptors of a child cannot be watched: %s", error_describe(code));
+        }
+        *ret_stream = stream;
+        return 0;
+}
+
+void stream_child_ended(struct stream *stream, int code, const char *sentence)
+{
+        stream->child_code = code;
+        stream->child_end = text_copy(sentence);
+        if (stream->is_closing || stream->has_ended || stream->is_freed)
+                return;
+        /* What it has sent is all there; what others may hold open is not waited for. */
+        if (stream->is_input_ended[0] || stream_drain(stream))
+                loop_timer_start(stream->loop, &stream->linger,
+                                 loop_deadline(stream->wants_read || !stream_has_input(stream) ? 0 : STREAM_LINGER_MS));
+}
+
+/* Descriptors of the program ---------------------------------------------------------------------------- */
 
 static int parse_number(const char **at)
 {

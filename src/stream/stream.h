@@ -70,6 +70,8 @@ struct stream {
         bool is_released;
         bool is_freed;
         int output_error;
+        char *child_end;        /* of a child that somebody else watches: how it has ended, once it has … */
+        int child_code;         /* … and whether that was in order */
         int room;               /* that a socket has for what is sent and not yet received; 0: unknown */
         ferry_peer peer;
 };
@@ -81,6 +83,12 @@ int stream_open(const struct stream_place *place, const char *address, const fer
 
 /* Of a service: a client's socket, which is taken over. */
 int stream_accept(const struct stream_place *place, int fd, struct stream **ret_stream);
+
+/* Descriptors that lead to a child, which are taken over; whoever watches it tells when it has ended, and how. Then, or
+ * soon after the child has closed its side, the stream ends. */
+int stream_open_child(const struct stream_place *place, const int fds[2], const ferry_peer *peer,
+                      struct stream **ret_stream, struct error *error);
+void stream_child_ended(struct stream *stream, int code, const char *sentence);
 
 /* Read what is there: how much, 0 if there is nothing now, or a negative errno, after which the stream ends. */
 ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size);

@@ -14,6 +14,8 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -419,6 +421,61 @@ int sys_execute(const char *path, const char *const *argv, const char *const *en
 void sys_exit(int status)
 {
         _exit(status);
+}
+
+int sys_socket_pair(int ret_fds[2])
+{
+        return RESULT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds));
+}
+
+int sys_rewind(int fd)
+{
+        return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+}
+
+int sys_memory_file(void)
+{
+        return RESULT(memfd_create("ferry", MFD_CLOEXEC));
+}
+
+int sys_block_signals(const sigset_t *signals, sigset_t *ret_before)
+{
+        return -pthread_sigmask(SIG_BLOCK, signals, ret_before);
+}
+
+int sys_signalfd(const sigset_t *signals)
+{
+        return RESULT(signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+pid_t sys_fork_program(void)
+{
+        return RESULT(fork());
+}
+
+int sys_open_process(pid_t pid)
+{
+        return (int)RESULT(syscall(SYS_pidfd_open, pid, 0));
+}
+
+void sys_reap(pid_t pid)
+{
+        (void)RESULT_UNINTERRUPTED(waitpid(pid, NULL, 0));
+}
+
+int sys_keep_on_exec(int fd)
+{
+        return RESULT(fcntl(fd, F_SETFD, 0));
+}
+
+pid_t sys_parent(void)
+{
+        return getppid();
+}
+
+int sys_set_death_signal(int signal)
+{
+        return RESULT(prctl(PR_SET_PDEATHSIG, signal));
 }
 
 pid_t sys_pid(void)

@@ -47,10 +47,14 @@ int sys_lock_file(int fd, off_t at, off_t size);
  * belongs to an open file. */
 off_t sys_is_locked(int fd, off_t at, pid_t *ret_pid);
 int sys_truncate(int fd, off_t size);
+int sys_rewind(int fd);
+/* A file that stands nowhere. */
+int sys_memory_file(void);
 int sys_flags(int fd);
 int sys_set_flags(int fd, int flags);
 int sys_set_close_on_exec(int fd);
 int sys_is_close_on_exec(int fd);
+int sys_keep_on_exec(int fd);
 bool sys_is_terminal(int fd);
 /* Entries of a directory, each a struct dirent64; 0 at the end. */
 ssize_t sys_read_directory(int fd, void *entries, size_t size);
@@ -58,6 +62,7 @@ int sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 
 int sys_socket(int domain, int type);
 int sys_netlink(int protocol);
+int sys_socket_pair(int ret_fds[2]);
 int sys_bind(int fd, const struct sockaddr *address, socklen_t size);
 int sys_listen(int fd, int backlog);
 int sys_accept(int fd, struct sockaddr *ret_address, socklen_t *ret_size);
@@ -87,7 +92,10 @@ void *sys_map_wiped_on_fork(void);
 void sys_unmap_page(void *page);
 
 int sys_block_signal(int signal, sigset_t *ret_before);
+int sys_block_signals(const sigset_t *signals, sigset_t *ret_before);
 int sys_restore_signals(const sigset_t *before);
+/* Readable when one of these has come, which are blocked. */
+int sys_signalfd(const sigset_t *signals);
 /* Take a pending signal, which is blocked; -EAGAIN if there is none. */
 int sys_take_signal(int signal);
 bool sys_is_signal_pending(int signal);
@@ -95,6 +103,11 @@ bool sys_is_signal_pending(int signal);
 /* Fork as fork(2) does, without what the C library does around it: the child may only call what a signal
  * handler may. Returns 0 in the child. */
 pid_t sys_fork(int *ret_pidfd);
+/* The same as the C library does it; the child is a whole program. Its descriptor is got afterwards. */
+pid_t sys_fork_program(void);
+int sys_open_process(pid_t pid);
+/* Wait for a child that will soon end, of which nothing is of interest. */
+void sys_reap(pid_t pid);
 /* Take the status of a child that has ended; @options as of waitid(2). */
 int sys_wait(int pidfd, siginfo_t *ret_info, int options);
 int sys_signal_group(pid_t group, int signal);
@@ -106,6 +119,9 @@ int sys_change_directory(const char *path);
 int sys_execute(const char *path, const char *const *argv, const char *const *environment);
 _Noreturn void sys_exit(int status);
 pid_t sys_pid(void);
+pid_t sys_parent(void);
+/* That we are sent when the thread of our parent that has made us ends. */
+int sys_set_death_signal(int signal);
 uid_t sys_uid(void);
 gid_t sys_gid(void);
 /* -ENOENT if there is none of that name. */

@@ -1,0 +1,140 @@
+/* Processes: children that run a function or a command, each with a session to it. A manager has a set of
+ * them: it waits for all, lets so many run at a time (a queue), gives requests to whoever is free (a
+ * pool). */
+#ifndef FERRY_PROCESS_H
+#define FERRY_PROCESS_H
+
+#include <ferry/session.h>
+
+FERRY_BEGIN
+
+/* What a forked child does. It has a loop of its own, in which only @parent lives; all that its parent had in
+ * the manager's loop is closed there, without anybody noticing. What it returns is its exit status, 0 to 255; a
+ * negative errno makes that 1. */
+typedef int ferry_child_fn(ferry_session *parent, void *userdata);
+
+enum ferry_process_event {
+        FERRY_PROCESS_STARTED = 1 << 0,
+        FERRY_PROCESS_ENDED   = 1 << 1,
+};
+
+enum {
+        FERRY_PROCESS_KILLED = 256,             /* as a result: plus the signal */
+};
+
+/* Called for a child that has started or ended. Returns 0; anything else stops ferry_manager_wait(), and
+ * is what that returns. */
+typedef int ferry_manager_fn(ferry_manager *manager, ferry_process *process, void *userdata);
+
+/* Called once for a process that has ended, with its result. */
+typedef void ferry_process_fn(ferry_process *process, int result, void *userdata);
+
+/* Called with what a child has written to its fd 1 or 2. */
+typedef void ferry_output_fn(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata);
+
+/* What is zero is as it stands in parentheses. What the texts and lists point to is copied. */
+typedef struct ferry_manager_options {
+        size_t size;
+        unsigned running_max;           /* so many children at a time, any other waits (no limit) */
+        bool is_killing;                /* at the end, kill who is left instead of waiting (no) */
+        bool is_forwarding;             /* while waiting, pass signals on to the children (no) */
+        const int *signals;             /* namely these, up to a 0 (TERM, INT, HUP, ALRM, USR1, USR2) */
+        const char *stdout_path;        /* append what they print to a file (it goes where ours goes) */
+        const char *stderr_path;
+        ferry_output_fn *output;        /* or call this with it */
+        void *output_userdata;
+        const ferry_session_options *session; /* to them (the loop's); what they point to must live as long */
+} ferry_manager_options;
+
+typedef struct ferry_process_options {
+        size_t size;
+        const char *const *env;         /* with these NAME=VALUE, up to a NULL, besides ours */
+        const char *directory;          /* in there (ours) */
+        const int *fds;                 /* descriptors it keeps besides 0, 1 and 2, up to -1 (none) */
+        const void *input;              /* what its stdin holds (it reads ours) */
+        size_t input_size;
+        bool is_on_stdio;               /* spawn: its session is its stdin and stdout (a socket apart, whose
+                                         * number is in its FERRY_FD) */
+        bool is_restarted;              /* spawn: start it again when it has died, after 10 ms, twice as long
+                                         * each time, 1 s at most, until it has answered something (no) */
+        int death_signal;               /* that it is sent when our thread ends (none) */
+        const char *stdout_path;        /* this and the rest (as the manager's) */
+        const char *stderr_path;
+        ferry_output_fn *output;
+        void *output_userdata;
+        const ferry_session_options *session;
+} ferry_process_options;
+
+/* Make a manager, which belongs to the loop; end it, which waits for its children, or kills them, as the
+ * options say. free takes NULL and returns it. */
+ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options);
+ferry_manager *ferry_manager_free(ferry_manager *manager);
+
+/* Call @fn when a child has started or ended, as @events say, after the handlers that are there already. If
+ * memory is out, ferry_manager_wait() returns that. */
+void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata);
+
+/* Run the loop until all children have ended. @fn, if not NULL, is called for each that has ended since
+ * the last wait, in the order in which they did; for one that ends meanwhile, before the handlers. 0; what a
+ * callback returned; the errno of a child that could not be started; FERRY_PROCESS_KILLED + the last signal that
+ * was passed on. */
+int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userdata);
+
+/* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in
+ * @grace_ms is sent SIGTERM, and after as long again SIGKILL. -1: no signals. */
+int ferry_manager_stop(ferry_manager *manager, int grace_ms);
+
+/* Send all children a signal. */
+void ferry_manager_kill(ferry_manager *manager, int signal);
+
+/* Give a request to the child that is free first. If that dies meanwhile, the call ends with the reason,
+ * and with the outcome unknown. Otherwise as ferry_session_request(). */
+ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
+                                  const char *format, ...) FERRY_PRINTF(4, 5);
+
+/* The child that came after @previous; NULL gives the first, and is given after the last. How many run;
+ * how many wait until they may; how many had to be killed. */
+ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous);
+unsigned ferry_manager_running(const ferry_manager *manager);
+unsigned ferry_manager_waiting(const ferry_manager *manager);
+unsigned ferry_manager_killed(const ferry_manager *manager);
+
+/* Run a function in a child, which ends by _exit when the function returns, with stdout, stderr and its session
+ * flushed. While running_max others run, this waits. The process belongs to the manager, which keeps it
+ * when it has ended, too; a program that makes many frees them, or gives them to ferry_process_then(). */
+ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, void *userdata,
+                                  const ferry_process_options *options);
+
+/* Run a command, found by PATH, in a child. If it cannot be run, the process has ended, with the errno of
+ * exec. */
+ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const argv[],
+                                   const ferry_process_options *options);
+
+/* Give the process away: the loop calls @fn at its end and then frees it. */
+void ferry_process_then(ferry_process *process, ferry_process_fn *fn, void *userdata);
+
+/* Forget a process; one that runs is stopped before, in the background. Takes NULL and returns it. */
+ferry_process *ferry_process_free(ferry_process *process);
+
+/* The session to it; one that is restarted has another then. Its pid, -1 if it was never started. */
+ferry_session *ferry_process_session(const ferry_process *process);
+pid_t ferry_process_pid(const ferry_process *process);
+
+/* Its exit status, 0 to 255; FERRY_PROCESS_KILLED + the signal that killed it; -EINPROGRESS while it runs;
+ * -ECHILD if somebody else took its status; or the errno for which it was not started. A sentence on that,
+ * with its last lines of stderr, where those come to us. */
+int ferry_process_result(const ferry_process *process);
+const char *ferry_process_error(const ferry_process *process);
+
+/* Run the loop until it has ended, or for @timeout_ms; the same, and see to it, as ferry_manager_stop().
+ * Both return the result. Send it a signal: 0, or -ESRCH if it has ended. */
+int ferry_process_wait(ferry_process *process, int timeout_ms);
+int ferry_process_stop(ferry_process *process, int grace_ms);
+int ferry_process_kill(ferry_process *process, int signal);
+
+/* The child at the other end of a session, or NULL. */
+ferry_process *ferry_session_process(const ferry_session *session);
+
+FERRY_END
+
+#endif

@@ -1,0 +1,377 @@
+/* A set of processes: who waits for them, who is told of them, and how they end together. Invariants: only own children are
+ * waited for; each end is told once to who waits, in the order in which they came; nothing is polled. Signals are passed on
+ * only while somebody waits and has asked for that, and the mask of the thread is the same afterwards. */
+#include "process/process.h"
+
+#include "util/options.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+struct manager_handler {
+        struct list link;
+        unsigned events;
+        ferry_manager_fn *fn;
+        void *userdata;
+};
+
+void manager_update(ferry_manager *manager)
+{
+        /* A loop that is run has something to wait for as long as one of them runs. */
+        size_t live = 0;
+
+        list_for_each(&manager->processes, link) {
+                const ferry_process *process = container_of(link, ferry_process, link);
+
+                live += process->state == PROCESS_RUNNING || process->state == PROCESS_RESTING;
+        }
+        if (manager->is_freed)
+                live = 0;
+        manager->loop->live += live - manager->live;
+        manager->live = live;
+}
+
+/* Telling ---------------------------------------------------------------------------------------------- */
+
+/* The first that does not return 0 stops the waiting. */
+static void note(ferry_manager *manager, int verdict)
+{
+        if (verdict != 0 && manager->verdict == 0)
+                manager->verdict = verdict;
+}
+
+void manager_tell(ferry_process *process, enum ferry_process_event event)
+{
+        ferry_manager *manager = process->manager;
+
+        if (event == FERRY_PROCESS_ENDED) {
+                if (manager->wait_fn)
+                        note(manager, manager->wait_fn(manager, process, manager->wait_userdata));
+                else if (!manager->is_waited_for && !process->is_freed)
+                        list_append(&manager->untold, &process->untold);
+        }
+        for (struct list *link = manager->handlers.next; link != &manager->handlers; link = link->next) {
+                const struct manager_handler *handler = container_of(link, struct manager_handler, link);
+
+                if (process->is_freed || manager->is_freed)
+                        return;
+                if (handler->events & event)
+                        note(manager, handler->fn(manager, process, handler->userdata));
+        }
+}
+
+void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata)
+{
+        struct manager_handler *handler = manager ? sys_alloc_zeroed(sizeof *handler) : NULL;
+
+        if (!manager)
+                return;
+        if (!handler) {
+                error_set(&manager->start_error, -ENOMEM, "no memory for a handler");
+                return;
+        }
+        handler->events = events;
+        handler->fn = fn;
+        handler->userdata = userdata;
+        list_append(&manager->handlers, &handler->link);
+}
+
+/* Signals ---------------------------------------------------------------------------------------------- */
+
+void ferry_manager_kill(ferry_manager *manager, int signal)
+{
+        if (!manager)
+                return;
+        list_for_each(&manager->processes, link)
+                ferry_process_kill(container_of(link, ferry_process, link), signal);
+}
+
+static void signal_comes(struct loop_source *source, uint32_t events)
+{
+        ferry_manager *manager = container_of(source, ferry_manager, signal_source);
+        struct signalfd_siginfo info;
+
+        (void)events;
+        while (sys_read(source->fd, &info, sizeof info) == sizeof info) {
+                manager->signal = (int)info.ssi_signo;
+                ferry_manager_kill(manager, manager->signal);
+        }
+}
+
+/* 0, or a negative errno, and then nothing is blocked. */
+static int begin_forwarding(ferry_manager *manager)
+{
+        static const int usual[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, 0 };
+        sigset_t set;
+        int fd, code;
+
+        if (!manager->options.is_forwarding)
+                return 0;
+        sigemptyset(&set);
+        for (const int *signal = manager->signals ? manager->signals : usual; *signal; signal++)
+                sigaddset(&set, *signal);
+        code = sys_block_signals(&set, &manager->mask);
+        if (code)
+                return code;
+        fd = sys_signalfd(&set);
+        manager->signal_source = (struct loop_source){ .loop = manager->loop, .fd = fd, .fn = signal_comes };
+        code = fd < 0 ? fd : loop_source_set(&manager->signal_source, EPOLLIN);
+        if (!code)
+                return 0;
+        if (fd >= 0)
+                sys_close(fd);
+        manager->signal_source.fd = -1;
+        sys_restore_signals(&manager->mask);
+        return code;
+}
+
+static void end_forwarding(ferry_manager *manager)
+{
+        if (manager->signal_source.fd < 0)
+                return;
+        loop_source_set(&manager->signal_source, 0);
+        sys_close(manager->signal_source.fd);
+        manager->signal_source.fd = -1;
+        sys_restore_signals(&manager->mask);
+}
+
+/* Waiting ---------------------------------------------------------------------------------------------- */
+
+static bool is_done(void *object)
+{
+        const ferry_manager *manager = object;
+
+        return manager->is_freed || manager->verdict != 0 ||
+               (manager->live == 0 && !pool_is_busy(manager) && list_is_empty(&manager->untold));
+}
+
+/* Those that have ended while nobody waited. */
+static void tell_untold(ferry_manager *manager, ferry_manager_fn *fn, void *userdata)
+{
+        while (!list_is_empty(&manager->untold) && manager->verdict == 0 && !manager->is_freed) {
+                ferry_process *process = container_of(manager->untold.next, ferry_process, untold);
+
+                list_remove(&process->untold);
+                if (fn)
+                        note(manager, fn(manager, process, userdata));
+        }
+}
+
+static int wait_for_all(ferry_manager *manager, ferry_manager_fn *fn, void *userdata)
+{
+        int code = begin_forwarding(manager);
+
+        if (code)
+                return error_replace(&manager->loop->error, code, "signals cannot be passed on: %s", error_describe(code));
+        manager->verdict = manager->signal = 0;
+        manager->wait_fn = fn;
+        manager->wait_userdata = userdata;
+        manager->is_waited_for = true;
+        tell_untold(manager, fn, userdata);
+        code = loop_wait(manager->loop, INT64_MAX, is_done, manager, &manager->grave);
+        manager->wait_fn = NULL;
+        manager->is_waited_for = false;
+        end_forwarding(manager);
+        if (code < 0 || manager->verdict != 0)
+                return code < 0 ? code : manager->verdict;
+        if (manager->signal)
+                return FERRY_PROCESS_KILLED + manager->signal;
+        code = manager->start_error.code;
+        if (code)
+                error_replace(&manager->loop->error, code, "%s", error_text(&manager->start_error));
+        error_deinit(&manager->start_error);
+        return code;
+}
+
+int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userdata)
+{
+        ferry_loop *loop;
+        int code;
+
+        if (!manager)
+                return -ENOMEM;
+        loop = manager->loop;
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        if (manager->is_waited_for)
+                return error_replace(&loop->error, -EDEADLK, "somebody waits for these children already");
+        loop_enter(loop);
+        code = wait_for_all(manager, fn, userdata);
+        loop_leave(loop);
+        return code;
+}
+
+static bool has_no_requests(void *object)
+{
+        const ferry_manager *manager = object;
+
+        return manager->is_freed || !pool_is_busy(manager);
+}
+
+int ferry_manager_stop(ferry_manager *manager, int grace_ms)
+{
+        ferry_loop *loop;
+        int code;
+
+        if (!manager)
+                return -ENOMEM;
+        loop = manager->loop;
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        loop_enter(loop);
+        code = loop_wait(loop, INT64_MAX, has_no_requests, manager, &manager->grave);
+        if (!code && !manager->is_freed) {
+                manager->is_stopping = true;
+                list_for_each(&manager->processes, link)
+                        process_begin_stop(container_of(link, ferry_process, link), grace_ms);
+                code = manager->is_waited_for ? 0 : wait_for_all(manager, NULL, NULL);
+                manager->is_stopping = false;
+        }
+        loop_leave(loop);
+        return code;
+}
+
+/* The life of a manager -------------------------------------------------------------------------------- */
+
+static void bury(struct loop_grave *grave)
+{
+        ferry_manager *manager = container_of(grave, ferry_manager, grave);
+
+        list_for_each(&manager->handlers, link)
+                sys_free(container_of(link, struct manager_handler, link));
+        error_deinit(&manager->start_error);
+        sys_free(manager->paths[0]);
+        sys_free(manager->paths[1]);
+        sys_free(manager->signals);
+        sys_free(manager);
+}
+
+/* The loop ends: nobody is started any more, and who is left is waited for, or killed. */
+static void close_member(struct loop_member *member)
+{
+        ferry_manager *manager = container_of(member, ferry_manager, member);
+
+        manager->is_stopping = true;
+        list_for_each(&manager->processes, link) {
+                ferry_process *process = container_of(link, ferry_process, link);
+
+                if (process->state == PROCESS_RESTING)
+                        process_begin_stop(process, 0);
+                else if (manager->options.is_killing && ferry_process_kill(process, SIGKILL) == 0)
+                        manager->killed++;
+                else
+                        ferry_session_close(process->session);
+        }
+        pool_refuse(manager);
+}
+
+static void free_member(struct loop_member *member)
+{
+        ferry_manager *manager = container_of(member, ferry_manager, member);
+
+        if (manager->is_freed)
+                return;
+        pool_refuse(manager);
+        while (!list_is_empty(&manager->processes))
+                process_free(container_of(manager->processes.next, ferry_process, link));
+        manager->is_freed = true;
+        manager_update(manager);
+        list_remove(&manager->member.link);
+        loop_bury(manager->loop, &manager->grave, bury);
+}
+
+static bool is_over(void *object)
+{
+        const ferry_manager *manager = object;
+
+        return manager->is_freed || manager->live == 0;
+}
+
+ferry_manager *ferry_manager_free(ferry_manager *manager)
+{
+        ferry_loop *loop;
+
+        if (!manager || manager->is_freed || manager->is_ending)
+                return NULL;
+        loop = manager->loop;
+        manager->is_ending = true;
+        loop_enter(loop);
+        if (!loop_is_foreign(loop)) {
+                close_member(&manager->member);
+                loop_wait(loop, INT64_MAX, is_over, manager, &manager->grave);
+        }
+        free_member(&manager->member);
+        loop_leave(loop);
+        return NULL;
+}
+
+static int copy_options(ferry_manager *manager, const ferry_manager_options *given)
+{
+        ferry_manager_options *options = &manager->options;
+        size_t count = 1;
+
+        options_copy(options, sizeof *options, sizeof *options, given);
+        options_copy(&manager->session, sizeof manager->session, sizeof manager->session, options->session);
+        if (options->stdout_path && !(manager->paths[0] = text_copy(options->stdout_path)))
+                return -ENOMEM;
+        if (options->stderr_path && !(manager->paths[1] = text_copy(options->stderr_path)))
+                return -ENOMEM;
+        if (!options->signals)
+                return 0;
+        while (options->signals[count - 1])
+                count++;
+        manager->signals = sys_alloc(count * sizeof *manager->signals);
+        if (!manager->signals)
+                return -ENOMEM;
+        memcpy(manager->signals, options->signals, count * sizeof *manager->signals);
+        return 0;
+}
+
+ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options)
+{
+        ferry_manager *manager = loop && !loop_is_foreign(loop) && !loop->is_ending ? sys_alloc_zeroed(sizeof *manager) : NULL;
+
+        if (!manager)
+                return NULL;
+        manager->loop = loop;
+        list_init(&manager->handlers);
+        list_init(&manager->processes);
+        list_init(&manager->untold);
+        list_init(&manager->calls);
+        manager->signal_source.fd = -1;
+        manager->member.close = close_member;
+        manager->member.free = free_member;
+        if (copy_options(manager, options) < 0) {
+                bury(&manager->grave);
+                return NULL;
+        }
+        list_append(&loop->members, &manager->member.link);
+        return manager;
+}
+
+/* Questions -------------------------------------------------------------------------------------------- */
+
+ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous)
+{
+        if (!manager)
+                return NULL;
+        return previous ? list_next(&manager->processes, previous, ferry_process, link) :
+                          list_first(&manager->processes, ferry_process, link);
+}
+
+unsigned ferry_manager_running(const ferry_manager *manager)
+{
+        return manager ? manager->running : 0;
+}
+
+unsigned ferry_manager_waiting(const ferry_manager *manager)
+{
+        return manager ? manager->waiting : 0;
+}
+
+unsigned ferry_manager_killed(const ferry_manager *manager)
+{
+        return manager ? manager->killed : 0;
+}

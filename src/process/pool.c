@@ -1,0 +1,99 @@
+/* Requests for whoever is free. Invariants: a child works on one at a time; each request is given away once, and ends once, by
+ * its answer, its deadline, or the end of the child that works on it; none waits for children of which none is left. */
+#include "process/process.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+static void worker_is_free(ferry_call *call);
+
+static bool is_free(const ferry_process *process)
+{
+        return process->state == PROCESS_RUNNING && !process->has_child_left && process->stage == STAGE_NONE &&
+               !process->call && process->session && process->session->state == SESSION_OPEN;
+}
+
+static ferry_process *find_free(const ferry_manager *manager)
+{
+        list_for_each(&manager->processes, link) {
+                ferry_process *process = container_of(link, ferry_process, link);
+
+                if (is_free(process))
+                        return process;
+        }
+        return NULL;
+}
+
+static void give(ferry_process *process, ferry_call *call)
+{
+        process->call = call;
+        call->ended = worker_is_free;
+        call->owner = process;
+        call_start(call, process->session);
+}
+
+void pool_feed(ferry_manager *manager)
+{
+        while (!list_is_empty(&manager->calls) && !manager->is_freed) {
+                ferry_process *process = find_free(manager);
+
+                if (!process)
+                        return;
+                give(process, container_of(manager->calls.next, ferry_call, link));
+        }
+}
+
+/* Who has answered is well; who has let its deadline pass may still work on it, and is replaced where that can be done. */
+static void worker_is_free(ferry_call *call)
+{
+        ferry_process *process = call->owner;
+
+        call->owner = NULL;
+        call->ended = NULL;
+        process->call = NULL;
+        if (call->outcome == FERRY_OUTCOME_REPLIED)
+                process->restart_ms = 0;
+        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->spec.options.is_restarted)
+                ferry_process_kill(process, SIGKILL);
+        if (!loop_is_foreign(process->manager->loop))
+                pool_feed(process->manager);
+}
+
+bool pool_is_busy(const ferry_manager *manager)
+{
+        list_for_each(&manager->processes, link)
+                if (container_of(link, ferry_process, link)->call)
+                        return true;
+        return !list_is_empty(&manager->calls);
+}
+
+void pool_refuse(ferry_manager *manager)
+{
+        while (!list_is_empty(&manager->calls))
+                call_end(container_of(manager->calls.next, ferry_call, link), -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL,
+                         "no child is left that could take the request%s%s", manager->start_error.code ? ": " : "",
+                         manager->start_error.code ? error_text(&manager->start_error) : "");
+}
+
+ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type, const char *format, ...)
+{
+        ferry_call *call;
+        ferry_loop *loop;
+        va_list arguments;
+
+        if (!manager)
+                return ferry_session_request(NULL, timeout_ms, type, "null");
+        loop = manager->loop;
+        loop_enter(loop);
+        if (timeout_ms == FERRY_TIMEOUT_DEFAULT)
+                timeout_ms = manager->session.request_timeout_ms ? manager->session.request_timeout_ms :
+                                                                   session_default_timeout(loop);
+        va_start(arguments, format);
+        call = call_new_waiting(loop, &manager->calls, timeout_ms, type, format, arguments);
+        va_end(arguments);
+        if (call && call->status == 1 && manager->is_stopping)
+                call_end(call, -ECANCELED, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the children are being stopped");
+        pool_feed(manager);
+        loop_leave(loop);
+        return call;
+}

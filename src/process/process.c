@@ -1,0 +1,437 @@
+/* The life of a process. Invariants: its end is learnt from the kernel, never from the end of what it writes; it is told once,
+ * after what it has still sent; whoever talks to it is told why it ended. */
+#include "process/process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+        RESTART_FIRST_MS = 10,
+        RESTART_MAX_MS = 1000,
+        KILL_AFTER_MS = 1000,   /* of one that was given no time */
+};
+
+bool process_has_ended(const ferry_process *process)
+{
+        return process->state == PROCESS_ENDED;
+}
+
+/* Its end ---------------------------------------------------------------------------------------------- */
+
+/* How it has ended, in words, with its last ones; and as a result. */
+static void describe_end(ferry_process *process, char *text, size_t size)
+{
+        const struct child *child = &process->child;
+        char words[CAPTURED_WORDS_MAX] = "";
+        int length;
+
+        process->result = child->status < 0 ? -ECHILD : child->is_killed ? FERRY_PROCESS_KILLED + child->status : child->status;
+        length = snprintf(text, size, "the child ");
+        child_describe(child, text + length, size - (size_t)length);
+        if (process->result != 0)
+                captured_describe(&process->outputs[1].captured, words, sizeof words);
+        snprintf(text + strlen(text), size - strlen(text), "%s", words);
+}
+
+static void rest(ferry_process *process)
+{
+        process->state = PROCESS_RESTING;
+        process->restart_ms = process->restart_ms ? process->restart_ms * 2 : RESTART_FIRST_MS;
+        if (process->restart_ms > RESTART_MAX_MS)
+                process->restart_ms = RESTART_MAX_MS;
+        loop_timer_start(process->manager->loop, &process->restart, loop_deadline(process->restart_ms));
+}
+
+static void deliver(ferry_process *process)
+{
+        ferry_process_fn *fn = process->fn;
+
+        process->fn = NULL;
+        if (fn) {
+                process->is_forgotten = true;
+                fn(process, process->result, process->userdata);
+        }
+        if (process->is_forgotten)
+                process_free(process);
+}
+
+/* It is over, or cannot even begin. */
+static void be_over(ferry_process *process)
+{
+        ferry_manager *manager = process->manager;
+
+        process->state = PROCESS_ENDED;
+        loop_enter(manager->loop);
+        manager_update(manager);
+        if (manager->live == 0)
+                pool_refuse(manager);
+        manager_tell(process, FERRY_PROCESS_ENDED);
+        if (!process->is_freed)
+                deliver(process);
+        loop_leave(manager->loop);
+}
+
+/* What it has sent before it ended is handled first, if anybody handles it. */
+static void tell_end(struct loop_task *task)
+{
+        ferry_process *process = container_of(task, ferry_process, end_task);
+        ferry_manager *manager = process->manager;
+        ferry_session *session = process->session;
+
+        if (session && session->state != SESSION_ENDED && session->work.link.next && !list_is_empty(&session->work.link)) {
+                loop_task_start(manager->loop, task);
+                return;
+        }
+        process->has_child_left = false;
+        manager->running--;
+        child_deinit(&process->child);
+        if (process->spec.options.is_restarted && !manager->is_stopping && !process->is_forgotten &&
+            process->stage == STAGE_NONE)
+                rest(process);
+        else
+                be_over(process);
+        manager_update(manager);
+}
+
+void process_ended(struct child *child)
+{
+        ferry_process *process = container_of(child, ferry_process, child);
+        char sentence[CAPTURED_WORDS_MAX + 128];
+
+        if (!child_reap(child))
+                return;
+        process->has_child_left = true;
+        loop_timer_stop(process->manager->loop, &process->stage_timer);
+        for (int i = 0; i < 2 && !process->is_freed; i++) {
+                captured_drain(&process->outputs[i].captured);
+                captured_close(&process->outputs[i].captured, false);
+        }
+        if (process->is_freed)
+                return;
+        describe_end(process, sentence, sizeof sentence);
+        error_replace(&process->error, process->result, "%s", sentence);
+        if (process->session && process->session->stream)
+                stream_child_ended(process->session->stream, process->result == 0 ? 0 : -ECONNRESET, sentence);
+        if (!process->is_freed)
+                loop_task_start(process->manager->loop, &process->end_task);
+}
+
+/* Beginning -------------------------------------------------------------------------------------------- */
+
+/* Those of a process that was started before are its last one's. */
+static void forget_session(ferry_process *process)
+{
+        if (!process->session)
+                return;
+        process->session->process = NULL;
+        ferry_session_free(process->session);
+        process->session = NULL;
+}
+
+static void start(ferry_process *process)
+{
+        struct error error = { 0 };
+        int code;
+
+        forget_session(process);
+        code = process_start(process, &error);
+        if (!code) {
+                process->manager->running++;
+                process->result = -EINPROGRESS;
+                manager_update(process->manager);
+                manager_tell(process, FERRY_PROCESS_STARTED);
+                if (!process->is_freed)
+                        pool_feed(process->manager);
+        } else {
+                process->result = code;
+                error_replace(&process->error, code, "%s", error_text(&error));
+                if (!process->manager->start_error.code)
+                        error_replace(&process->manager->start_error, code, "%s", error_text(&error));
+                be_over(process);
+        }
+        error_deinit(&error);
+}
+
+static void start_again(struct loop_timer *timer)
+{
+        start(container_of(timer, ferry_process, restart));
+}
+
+static bool may_start(void *object)
+{
+        const ferry_manager *manager = object;
+
+        return manager->is_freed || manager->running < manager->options.running_max;
+}
+
+/* While as many run as may, wait. */
+static int wait_for_place(ferry_manager *manager)
+{
+        int code;
+
+        if (!manager->options.running_max || may_start(manager))
+                return 0;
+        manager->waiting++;
+        code = loop_wait(manager->loop, INT64_MAX, may_start, manager, &manager->grave);
+        manager->waiting--;
+        return manager->is_freed ? -ECANCELED : code;
+}
+
+static void stage_is_over(struct loop_timer *timer);
+
+ferry_process *process_new(ferry_manager *manager)
+{
+        ferry_process *process = sys_alloc_zeroed(sizeof *process);
+
+        if (!process)
+                return NULL;
+        process->manager = manager;
+        process->pid = -1;
+        process->result = -EINPROGRESS;
+        process->child.pidfd = -1;
+        for (int i = 0; i < 2; i++)
+                process->outputs[i].captured.endpoint = (struct endpoint){ .fd = -1, .io = -1 };
+        process->end_task.fn = tell_end;
+        process->stage_timer.fn = stage_is_over;
+        process->restart.fn = start_again;
+        list_init(&process->link);
+        list_init(&process->untold);
+        list_append(&manager->processes, &process->link);
+        return process;
+}
+
+static ferry_process *create(ferry_manager *manager, const char *const argv[], ferry_child_fn *fn, void *userdata,
+                             const ferry_process_options *options)
+{
+        ferry_process *process;
+        ferry_loop *loop;
+        int code;
+
+        if (!manager)
+                return NULL;
+        loop = manager->loop;
+        if (loop_is_foreign(loop))
+                return NULL;
+        loop_enter(loop);
+        code = wait_for_place(manager);
+        process = manager->is_freed ? NULL : process_new(manager);
+        if (process) {
+                process->spec.fn = fn;
+                process->spec.fn_userdata = userdata;
+                if (!code)
+                        code = process_copy_spec(process, argv, options);
+                if (!code && (argv ? !argv[0] : !fn))
+                        code = -EINVAL;
+                if (!code)
+                        start(process);
+                else {
+                        process->result = code;
+                        error_replace(&process->error, code, "a child cannot be started: %s", error_describe(code));
+                        be_over(process);
+                }
+        }
+        if (process && process->is_freed)
+                process = NULL;
+        loop_leave(loop);
+        return process;
+}
+
+ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, void *userdata,
+                                  const ferry_process_options *options)
+{
+        return create(manager, NULL, fn, userdata, options);
+}
+
+ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const argv[], const ferry_process_options *options)
+{
+        return create(manager, argv ? argv : (const char *const[]){ NULL }, NULL, NULL, options);
+}
+
+/* Stopping --------------------------------------------------------------------------------------------- */
+
+static void next_stage(ferry_process *process)
+{
+        ferry_loop *loop = process->manager->loop;
+
+        if (process->has_child_left || process->state != PROCESS_RUNNING)
+                return;
+        if (process->stage == STAGE_GRACE) {
+                process->stage = STAGE_TERM;
+                child_signal(&process->child, SIGTERM);
+                /* A stopped process would not hear it. */
+                child_signal(&process->child, SIGCONT);
+                loop_timer_start(loop, &process->stage_timer,
+                                 loop_deadline(process->grace_ms > 0 ? process->grace_ms : KILL_AFTER_MS));
+        } else if (process->stage == STAGE_TERM) {
+                process->stage = STAGE_KILL;
+                process->manager->killed++;
+                child_signal(&process->child, SIGKILL);
+        }
+}
+
+static void stage_is_over(struct loop_timer *timer)
+{
+        next_stage(container_of(timer, ferry_process, stage_timer));
+}
+
+void process_begin_stop(ferry_process *process, int grace_ms)
+{
+        ferry_loop *loop = process->manager->loop;
+
+        if (process->state == PROCESS_RESTING) {
+                loop_timer_stop(loop, &process->restart);
+                be_over(process);
+                return;
+        }
+        if (process->state != PROCESS_RUNNING || process->stage != STAGE_NONE)
+                return;
+        process->stage = STAGE_GRACE;
+        process->grace_ms = grace_ms;
+        ferry_session_close(process->session);
+        if (grace_ms == 0)
+                next_stage(process);
+        else if (grace_ms > 0)
+                loop_timer_start(loop, &process->stage_timer, loop_deadline(grace_ms));
+}
+
+static bool is_over(void *object)
+{
+        const ferry_process *process = object;
+
+        return process->is_freed || process_has_ended(process);
+}
+
+static int wait_for(ferry_process *process, int timeout_ms)
+{
+        ferry_loop *loop = process->manager->loop;
+        int result;
+
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        loop_enter(loop);
+        loop_wait(loop, loop_deadline(timeout_ms), is_over, process, &process->grave);
+        result = process->is_freed ? -ECANCELED : process->result;
+        loop_leave(loop);
+        return result;
+}
+
+int ferry_process_wait(ferry_process *process, int timeout_ms)
+{
+        return process ? wait_for(process, timeout_ms) : -ENOMEM;
+}
+
+int ferry_process_stop(ferry_process *process, int grace_ms)
+{
+        if (!process)
+                return -ENOMEM;
+        if (loop_is_foreign(process->manager->loop))
+                return -ECHILD;
+        process_begin_stop(process, grace_ms);
+        return wait_for(process, -1);
+}
+
+int ferry_process_kill(ferry_process *process, int signal)
+{
+        if (!process)
+                return -ENOMEM;
+        if (loop_is_foreign(process->manager->loop))
+                return -ECHILD;
+        if (process->state != PROCESS_RUNNING || process->has_child_left)
+                return -ESRCH;
+        return child_signal(&process->child, signal);
+}
+
+/* The end of the object -------------------------------------------------------------------------------- */
+
+static void bury(struct loop_grave *grave)
+{
+        ferry_process *process = container_of(grave, ferry_process, grave);
+
+        process_free_spec(process);
+        error_deinit(&process->error);
+        sys_free(process);
+}
+
+void process_free(ferry_process *process)
+{
+        ferry_loop *loop = process->manager->loop;
+        bool is_foreign = loop_is_foreign(loop);
+
+        if (process->is_freed)
+                return;
+        process->is_freed = true;
+        list_remove(&process->link);
+        list_remove(&process->untold);
+        loop_timer_stop(loop, &process->stage_timer);
+        loop_timer_stop(loop, &process->restart);
+        if (process->end_task.link.next)
+                list_remove(&process->end_task.link);
+        for (int i = 0; i < 2; i++)
+                captured_close(&process->outputs[i].captured, is_foreign);
+        if (process->session) {
+                process->session->process = NULL;
+                if (is_foreign)
+                        session_free(process->session);
+                else
+                        ferry_session_free(process->session);
+        }
+        process->session = NULL;
+        if (process->state == PROCESS_RUNNING)
+                process->manager->running--;
+        child_deinit(&process->child);
+        loop_bury(loop, &process->grave, bury);
+}
+
+ferry_process *ferry_process_free(ferry_process *process)
+{
+        if (!process || process->is_freed || process->is_forgotten)
+                return NULL;
+        if (loop_is_foreign(process->manager->loop) || process_has_ended(process)) {
+                process_free(process);
+                return NULL;
+        }
+        process->is_forgotten = true;
+        process->fn = NULL;
+        process_begin_stop(process, KILL_AFTER_MS);
+        return NULL;
+}
+
+void ferry_process_then(ferry_process *process, ferry_process_fn *fn, void *userdata)
+{
+        if (!process) {
+                fn(NULL, -ENOMEM, userdata);
+                return;
+        }
+        process->fn = fn;
+        process->userdata = userdata;
+        if (process_has_ended(process))
+                deliver(process);
+}
+
+/* Questions -------------------------------------------------------------------------------------------- */
+
+ferry_session *ferry_process_session(const ferry_process *process)
+{
+        return process ? process->session : NULL;
+}
+
+pid_t ferry_process_pid(const ferry_process *process)
+{
+        return process ? process->pid : -1;
+}
+
+int ferry_process_result(const ferry_process *process)
+{
+        return process ? process->result : -ENOMEM;
+}
+
+const char *ferry_process_error(const ferry_process *process)
+{
+        return process ? error_text(&process->error) : error_describe(-ENOMEM);
+}
+
+ferry_process *ferry_session_process(const ferry_session *session)
+{
+        return session ? session->process : NULL;
+}

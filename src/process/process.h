@@ -1,0 +1,110 @@
+/* What the files of this folder know of each other: a manager, and the processes that it has. */
+#pragma once
+
+#include "loop/child.h"
+#include "session/session.h"
+#include "stream/captured.h"
+
+#include <ferry/process.h>
+
+enum process_state {
+        PROCESS_STARTING,
+        PROCESS_RUNNING,
+        PROCESS_RESTING,        /* it has died, and will be started again */
+        PROCESS_ENDED,
+};
+
+enum process_stage { STAGE_NONE, STAGE_GRACE, STAGE_TERM, STAGE_KILL };
+
+/* What it was made of, for the next time. */
+struct process_spec {
+        ferry_child_fn *fn;             /* NULL: argv */
+        void *fn_userdata;
+        const char **argv;              /* these are copies, of one piece each */
+        const char **env;
+        int *kept;
+        ferry_process_options options;
+        ferry_session_options session;
+};
+
+struct ferry_process {
+        struct list link;               /* among those of its manager */
+        struct list untold;             /* among those whose end nobody who waits was told */
+        struct loop_grave grave;
+        ferry_manager *manager;
+        struct process_spec spec;
+        enum process_state state;
+        struct child child;
+        pid_t pid;
+        int result;
+        struct error error;
+        ferry_session *session;
+        struct output {
+                struct captured captured;
+                ferry_process *process;
+        } outputs[2];                   /* of fd 1 and 2 */
+        struct loop_task end_task;      /* its end is told */
+        struct loop_timer stage_timer;
+        enum process_stage stage;
+        int grace_ms;
+        struct loop_timer restart;
+        int restart_ms;
+        ferry_call *call;               /* that it works on, as one of a pool */
+        ferry_process_fn *fn;           /* it was given away */
+        void *userdata;
+        bool has_child_left;            /* its status is taken, its end not told yet */
+        bool is_forgotten;
+        bool is_freed;
+};
+
+struct ferry_manager {
+        struct loop_member member;
+        struct loop_grave grave;
+        ferry_loop *loop;
+        ferry_manager_options options;
+        char *paths[2];                 /* copies of stdout_path and stderr_path */
+        int *signals;
+        ferry_session_options session;
+        struct list handlers;
+        struct list processes;
+        struct list untold;
+        unsigned running;
+        unsigned waiting;
+        unsigned killed;
+        size_t live;                    /* those that run or will, as the loop counts them */
+        struct list calls;              /* requests that nobody has taken yet */
+        struct error start_error;       /* of the first child that could not be started since somebody waited */
+        ferry_manager_fn *wait_fn;      /* of who waits */
+        void *wait_userdata;
+        int verdict;                    /* what a callback said that was not 0 */
+        bool is_waited_for;
+        bool is_stopping;
+        bool is_ending;
+        bool is_freed;
+        struct loop_source signal_source;
+        sigset_t mask;                  /* while signals are passed on: before that */
+        int signal;                     /* the last one */
+};
+
+/* spawn.c: start it, for the first time or again; 0, or a negative errno with a sentence. In a forked child it does not
+ * return. */
+int process_start(ferry_process *process, struct error *error);
+int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *options);
+void process_free_spec(ferry_process *process);
+
+/* process.c */
+ferry_process *process_new(ferry_manager *manager);
+void process_ended(struct child *child);
+void process_begin_stop(ferry_process *process, int grace_ms);
+void process_free(ferry_process *process);
+bool process_has_ended(const ferry_process *process);
+
+/* manager.c: tell the handlers, and who waits. */
+void manager_tell(ferry_process *process, enum ferry_process_event event);
+void manager_update(ferry_manager *manager);
+
+/* pool.c: give what waits to who is free; the call that a process worked on has ended. */
+void pool_feed(ferry_manager *manager);
+bool pool_is_busy(const ferry_manager *manager);
+/* What waits will not be given to anybody. */
+void pool_refuse(ferry_manager *manager);

@@ -1,0 +1,383 @@
+/* How a process begins. Invariants: a child gets the descriptors that it was given, and no others; what could not be started
+ * leaves nothing behind; a forked child touches nothing that its parent has in the loop. */
+#include "process/process.h"
+
+#include "util/options.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ENDS_MAX = 10 };
+
+/* Descriptors that are closed at the end of the start, on one side or on both. */
+struct ends {
+        int theirs[ENDS_MAX];           /* the child's; the parent closes them */
+        int their_count;
+        int ours[ENDS_MAX];             /* the child closes them; the parent only if nothing comes of it */
+        int our_count;
+        int session[2];                 /* of ours: to read and write */
+        int outputs[2];                 /* of ours: what is captured of fd 1 and 2; -1 */
+        struct child_spec child;
+};
+
+/* Specs ------------------------------------------------------------------------------------------------ */
+
+static const char **copy_list(const char *const *list)
+{
+        size_t count = 0, size = 0;
+        const char **copy;
+        char *at;
+
+        while (list[count])
+                size += strlen(list[count++]) + 1;
+        copy = sys_alloc((count + 1) * sizeof *copy + size);
+        if (!copy)
+                return NULL;
+        at = (char *)(copy + count + 1);
+        for (size_t i = 0; i < count; i++) {
+                copy[i] = memcpy(at, list[i], strlen(list[i]) + 1);
+                at += strlen(list[i]) + 1;
+        }
+        copy[count] = NULL;
+        return copy;
+}
+
+static int *copy_numbers(const int *numbers)
+{
+        size_t count = 1;
+        int *copy;
+
+        while (numbers[count - 1] != -1)
+                count++;
+        copy = sys_alloc(count * sizeof *copy);
+        return copy ? memcpy(copy, numbers, count * sizeof *copy) : NULL;
+}
+
+static bool copy_text(const char **text)
+{
+        if (*text)
+                *text = text_copy(*text);
+        return *text != NULL;
+}
+
+int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *given)
+{
+        struct process_spec *spec = &process->spec;
+        ferry_process_options *options = &spec->options, all = { 0 };
+        bool is_complete;
+
+        options_copy(&all, sizeof all, sizeof all, given);
+        *options = all;
+        options->directory = options->stdout_path = options->stderr_path = NULL;
+        options->input = NULL;
+        spec->argv = argv ? copy_list(argv) : NULL;
+        spec->env = all.env ? copy_list(all.env) : NULL;
+        spec->kept = all.fds ? copy_numbers(all.fds) : NULL;
+        is_complete = (!argv || spec->argv) && (!all.env || spec->env) && (!all.fds || spec->kept);
+        if (all.directory) {
+                options->directory = all.directory;
+                is_complete = copy_text(&options->directory) && is_complete;
+        }
+        if (all.stdout_path) {
+                options->stdout_path = all.stdout_path;
+                is_complete = copy_text(&options->stdout_path) && is_complete;
+        }
+        if (all.stderr_path) {
+                options->stderr_path = all.stderr_path;
+                is_complete = copy_text(&options->stderr_path) && is_complete;
+        }
+        if (all.input) {
+                options->input = sys_alloc(all.input_size + 1);
+                if (options->input)
+                        memcpy((void *)(uintptr_t)options->input, all.input, all.input_size);
+                is_complete = is_complete && options->input;
+        }
+        options_copy(&spec->session, sizeof spec->session, sizeof spec->session,
+                     all.session ? all.session : process->manager->options.session ? &process->manager->session : NULL);
+        options->session = NULL;
+        return is_complete ? 0 : -ENOMEM;
+}
+
+void process_free_spec(ferry_process *process)
+{
+        struct process_spec *spec = &process->spec;
+
+        sys_free(spec->argv);
+        sys_free(spec->env);
+        sys_free(spec->kept);
+        sys_free((char *)(uintptr_t)spec->options.directory);
+        sys_free((char *)(uintptr_t)spec->options.stdout_path);
+        sys_free((char *)(uintptr_t)spec->options.stderr_path);
+        sys_free((void *)(uintptr_t)spec->options.input);
+        memset(spec, 0, sizeof *spec);
+}
+
+/* Descriptors ------------------------------------------------------------------------------------------ */
+
+static void close_theirs(struct ends *ends)
+{
+        while (ends->their_count > 0)
+                sys_close(ends->theirs[--ends->their_count]);
+}
+
+static void close_ours(struct ends *ends)
+{
+        while (ends->our_count > 0)
+                sys_close(ends->ours[--ends->our_count]);
+}
+
+/* A pipe: @is_to_child says which end is theirs. Returns theirs. */
+static int add_pipe(struct ends *ends, bool is_to_child, int *ret_ours)
+{
+        int pipe[2], error = sys_pipe(pipe);
+
+        if (error)
+                return error;
+        ends->theirs[ends->their_count++] = pipe[is_to_child ? 0 : 1];
+        ends->ours[ends->our_count++] = *ret_ours = pipe[is_to_child ? 1 : 0];
+        return pipe[is_to_child ? 0 : 1];
+}
+
+static int add_theirs(struct ends *ends, int fd)
+{
+        if (fd >= 0)
+                ends->theirs[ends->their_count++] = fd;
+        return fd;
+}
+
+/* What the session is: the child's stdin and stdout, or a socket apart. 0 or a negative errno. */
+static int open_session(const ferry_process *process, struct ends *ends)
+{
+        int pair[2], error;
+
+        if (process->spec.options.is_on_stdio && process->spec.argv) {
+                ends->child.fds[0] = add_pipe(ends, true, &ends->session[1]);
+                if (ends->child.fds[0] < 0)
+                        return ends->child.fds[0];
+                ends->child.fds[1] = add_pipe(ends, false, &ends->session[0]);
+                return ends->child.fds[1] < 0 ? ends->child.fds[1] : 0;
+        }
+        error = sys_socket_pair(pair);
+        if (error)
+                return error;
+        ends->session[0] = ends->session[1] = ends->ours[ends->our_count++] = pair[0];
+        ends->child.channel = add_theirs(ends, pair[1]);
+        return 0;
+}
+
+/* A child's own choice, or else that of its manager. */
+static const char *output_path(const ferry_process *process, int i)
+{
+        const ferry_process_options *own = &process->spec.options;
+        const char *path = i == 0 ? own->stdout_path : own->stderr_path;
+
+        return path || own->output ? path : process->manager->paths[i];
+}
+
+static bool is_captured(const ferry_process *process, int i)
+{
+        return process->spec.options.output || process->manager->options.output ||
+               (i == 1 && process->spec.argv && process->spec.options.is_on_stdio);
+}
+
+static int open_output(const ferry_process *process, struct ends *ends, int i, struct error *error)
+{
+        const char *path = output_path(process, i);
+        int fd = 0;
+
+        if (i == 0 && ends->child.fds[1] >= 0)
+                return 0;
+        if (path) {
+                fd = add_theirs(ends, sys_open(path, O_WRONLY | O_CREAT | O_APPEND, 0666));
+                if (fd < 0)
+                        return error_set(error, fd, "%s cannot be written: %s", path, error_describe(fd));
+        } else if (is_captured(process, i))
+                fd = add_pipe(ends, false, &ends->outputs[i]);
+        else
+                return 0;
+        ends->child.fds[i + 1] = fd;
+        return fd < 0 ? fd : 0;
+}
+
+/* Its stdin holds what it was given: in memory, so that nobody need write it while it runs. */
+static int open_input(const ferry_process *process, struct ends *ends)
+{
+        const ferry_process_options *options = &process->spec.options;
+        const char *bytes = options->input;
+        size_t left = options->input_size;
+        int fd;
+
+        if (!bytes || ends->child.fds[0] >= 0)
+                return 0;
+        fd = add_theirs(ends, sys_memory_file());
+        if (fd < 0)
+                return fd;
+        while (left > 0) {
+                ssize_t put = sys_write(fd, bytes, left);
+
+                if (put <= 0)
+                        return put < 0 ? (int)put : -EIO;
+                bytes += put;
+                left -= (size_t)put;
+        }
+        ends->child.fds[0] = fd;
+        return sys_rewind(fd);
+}
+
+static int open_ends(ferry_process *process, struct ends *ends, struct error *error)
+{
+        int code = open_session(process, ends);
+
+        if (!code)
+                code = open_input(process, ends);
+        for (int i = 0; i < 2 && !code; i++)
+                code = open_output(process, ends, i, error);
+        return code ? error_set(error, code, "the descriptors of a child cannot be opened: %s", error_describe(code)) : 0;
+}
+
+/* The forked child ------------------------------------------------------------------------------------- */
+
+static int place(const struct ends *ends)
+{
+        for (int i = 0; i < 3; i++) {
+                int fd = ends->child.fds[i] < 0 ? 0 : sys_replace(ends->child.fds[i], i);
+
+                if (fd < 0)
+                        return fd;
+        }
+        return 0;
+}
+
+static _Noreturn void be_child(ferry_process *process, struct ends *ends, pid_t parent_pid)
+{
+        const ferry_manager *manager = process->manager;
+        const struct process_spec spec = process->spec;
+        ferry_peer parent = { .pid = parent_pid, .uid = sys_uid(), .gid = sys_gid() };
+        ferry_session *session;
+        ferry_loop *loop;
+        int fds[2], result;
+
+        if (manager->signal_source.fd >= 0)
+                sys_restore_signals(&manager->mask);
+        loop_abandon(manager->loop);
+        fds[0] = fds[1] = ends->child.channel;
+        close_ours(ends);
+        result = place(ends);
+        if (!result && spec.options.directory)
+                result = sys_change_directory(spec.options.directory);
+        if (!result && spec.options.death_signal)
+                result = sys_set_death_signal(spec.options.death_signal);
+        for (int i = 0; i < ends->their_count; i++)
+                if (ends->theirs[i] == ends->child.channel)
+                        ends->theirs[i] = ends->theirs[--ends->their_count];
+        close_theirs(ends);
+        loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &manager->loop->session });
+        session = loop ? session_open_process(loop, fds, &spec.session, "parent", &parent, NULL) : NULL;
+        result = session ? spec.fn(session, spec.fn_userdata) : result ? result : -ENOMEM;
+        ferry_loop_free(loop);
+        fflush(stdout);
+        fflush(stderr);
+        sys_exit(result < 0 ? 1 : result & 0xff);
+}
+
+/* The parent ------------------------------------------------------------------------------------------- */
+
+static bool process_is_gone(const struct captured *captured)
+{
+        return container_of(captured, struct output, captured)->process->is_freed;
+}
+
+static void take_output(struct captured *captured, const char *bytes, size_t size)
+{
+        struct output *output = container_of(captured, struct output, captured);
+        ferry_process *process = output->process;
+        const ferry_process_options *own = &process->spec.options;
+        const ferry_manager_options *all = &process->manager->options;
+        int fd = output == &process->outputs[0] ? 1 : 2;
+
+        if (own->output)
+                own->output(process, fd, bytes, size, own->output_userdata);
+        else if (all->output)
+                all->output(process, fd, bytes, size, all->output_userdata);
+        else if (process->session)
+                session_add_text(process->session, "stderr", bytes, size);
+}
+
+/* What is ours of an end is the process's from now on. */
+static int capture(ferry_process *process, struct ends *ends)
+{
+        bool is_raw = process->spec.options.output || process->manager->options.output;
+
+        for (int i = 0; i < 2; i++) {
+                struct output *output = &process->outputs[i];
+                int error;
+
+                output->process = process;
+                captured_init(&output->captured, process->manager->loop, !is_raw, take_output, process_is_gone);
+                if (ends->outputs[i] < 0)
+                        continue;
+                error = captured_open(&output->captured, ends->outputs[i]);
+                if (error)
+                        return error;
+                for (int k = 0; k < ends->our_count; k++)
+                        if (ends->ours[k] == ends->outputs[i])
+                                ends->ours[k] = ends->ours[--ends->our_count];
+        }
+        return 0;
+}
+
+static int open_process_session(ferry_process *process, struct ends *ends)
+{
+        ferry_peer peer = { .pid = process->child.pid, .uid = sys_uid(), .gid = sys_gid() };
+        char address[32];
+
+        snprintf(address, sizeof address, "process:%d", (int)process->child.pid);
+        ends->our_count = 0;
+        process->session = session_open_process(process->manager->loop, ends->session, &process->spec.session, address, &peer,
+                                                process);
+        return process->session ? 0 : -ENOMEM;
+}
+
+int process_start(ferry_process *process, struct error *error)
+{
+        struct ends ends = { .outputs = { -1, -1 }, .child = { .fds = { -1, -1, -1 } } };
+        const struct process_spec *spec = &process->spec;
+        ferry_loop *loop = process->manager->loop;
+        pid_t parent = sys_pid();
+        int code = open_ends(process, &ends, error);
+
+        ends.child.argv = spec->argv;
+        ends.child.env = spec->env;
+        ends.child.kept = spec->kept;
+        ends.child.directory = spec->options.directory;
+        ends.child.death_signal = spec->options.death_signal;
+        if (!code && spec->fn) {
+                /* What was printed is printed once. */
+                fflush(stdout);
+                code = child_fork(&process->child, loop, process_ended);
+                if (code == 0)
+                        be_child(process, &ends, parent);
+                code = code > 0 ? 0 : code;
+        } else if (!code)
+                code = child_start(&process->child, loop, &ends.child, process_ended);
+        if (code)
+                error_set(error, code, "%s cannot be started%s%s: %s", spec->argv ? spec->argv[0] : "a child",
+                          spec->options.directory ? " in " : "", spec->options.directory ? spec->options.directory : "",
+                          error_describe(code));
+        close_theirs(&ends);
+        if (!code)
+                code = capture(process, &ends);
+        if (!code)
+                code = open_process_session(process, &ends);
+        if (code) {
+                close_ours(&ends);
+                child_deinit(&process->child);
+                return error_set(error, code, "a child cannot be talked to: %s", error_describe(code));
+        }
+        process->pid = process->child.pid;
+        process->state = PROCESS_RUNNING;
+        return 0;
+}
