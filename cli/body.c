@@ -57,6 +57,17 @@ static ferry_value *string(const char *bytes, size_t size)
         return value;
 }
 
+ferry_value *body_of_line(const char *line, size_t size, bool is_value)
+{
+        ferry_value *value = NULL;
+        size_t offset;
+
+        if (!is_value)
+                return string(line, size);
+        ferry_codec_decode(ferry_codec_json(), line, size, &value, &offset);
+        return value;
+}
+
 ferry_value *body_read(const char *text, bool is_value, int *ret_status)
 {
         char *bytes = NULL;

@@ -26,6 +26,10 @@ struct cli_options {
         const char *reply;
         const char *exec;
         long count;             /* 0: no end */
+        long workers;           /* 0: as many as there are processors */
+        long retry;
+        const char *type;
+        bool is_ordered;
         const ferry_codec *from;
         const ferry_codec *to;
 };
@@ -46,6 +50,7 @@ extern const struct cli_command command_convert;
 extern const struct cli_command command_list;
 extern const struct cli_command command_listen;
 extern const struct cli_command command_notify;
+extern const struct cli_command command_run;
 extern const struct cli_command command_wait;
 
 /* main.c */
@@ -61,6 +66,8 @@ ferry_session_options session_options(const struct cli_options *options);
 /* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin, up to
  * @max bytes. */
 ferry_value *body_read(const char *text, bool is_value, int *ret_status);
+/* The same for a line of many; NULL was not complained about. */
+ferry_value *body_of_line(const char *line, size_t size, bool is_value);
 char *read_all(int fd, size_t max, size_t *ret_size);
 
 /* peer.c: the one whom call and notify talk to. 0, or the exit status of a complaint, and then nothing is open. */

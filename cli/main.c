@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify,
+static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify, &command_run,
                                                       &command_list, &command_wait, &command_convert };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -37,6 +37,10 @@ static const struct {
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
         { "count", "N", "end after N messages" },
         { "public", NULL, "tcp: also at an address that other machines can reach" },
+        { "workers", "N", "so many at once (as many as there are processors)" },
+        { "type", "TYPE", "of the requests (task)" },
+        { "ordered", NULL, "print the answers in the order of the tasks" },
+        { "retry", "N", "give a task whose worker died, or did not answer, to another one, N times" },
         { "from", "CODEC", "php, json or msgpack" },
         { "to", "CODEC", "php, json or msgpack" },
 };
@@ -246,8 +250,16 @@ static bool read_option(struct cli_options *options, const char *name, const cha
                 return read_seconds(argument, &options->wait_ms);
         if (strcmp(name, "count") == 0)
                 return read_count(argument, &options->count);
+        if (strcmp(name, "workers") == 0)
+                return read_count(argument, &options->workers);
+        if (strcmp(name, "retry") == 0)
+                return read_count(argument, &options->retry);
         if (strcmp(name, "namespace") == 0)
                 options->root = argument;
+        else if (strcmp(name, "type") == 0)
+                options->type = argument;
+        else if (strcmp(name, "ordered") == 0)
+                options->is_ordered = true;
         else if (strcmp(name, "reply") == 0)
                 options->reply = argument;
         else if (strcmp(name, "exec") == 0)
