@@ -280,6 +280,57 @@ chat-client() {
         says 'chat-client without a server' 'chat-client: nobody listens at '
 }
 
+fork-messages() {
+        run "$build/examples/fork-messages"
+        ended fork-messages 0 -
+        check fork-messages grep -qxE 'hello parent: \{"pid":[0-9]+,"lastMessage":"hello child"\}' out
+        is 'fork-messages: no more than that' "$(wc -l < out)" 1
+        says_exactly fork-messages ''
+        nothing_left fork-messages
+}
+
+process-manager() {
+        run "$build/examples/process-manager"
+        ended process-manager 0 -
+        says_exactly process-manager ''
+        is 'process-manager: four were created' "$(grep -c ' was created\.$' out)" 4
+        is 'process-manager: how they ended, in that order' "$(sed -n 's/.* exited with //p' out | tr -d '\n')" 0.0.1.0.
+        is 'process-manager: the child and its parent' "$(grep -c '^Parent PID: [0-9]*$\|^Child PID: [0-9]*$' out)" 2
+        is 'process-manager: it stops at the failure' "$(tail -2 out | head -1)" 'One has failed: not waiting for the others.'
+        nothing_left process-manager
+}
+
+pool() {
+        run_there ./pool
+        ended pool 0 -
+        is 'pool: twenty answers' "$(grep -cx 'Worker [123] completed task' out)" 20
+        is 'pool: each worker has worked' "$(sort -u out | wc -l)" 3
+        nothing_left pool
+}
+
+queue() {
+        run "$build/examples/queue"
+        ended queue 0 ''
+        says_exactly queue ''
+        # A hundred times a tenth of a second, four at once.
+        within queue 2400 20000
+        nothing_left queue
+}
+
+relay() {
+        local server
+
+        places
+        start env -C "$build/examples" ./relay
+        server=$job
+        soon test -S "$FERRY_DIR/relay.sock"
+        run ferry call relay t hello
+        ended relay 0 'Hello from child!'
+        kill "$server"
+        await "$server"
+        nothing_left relay
+}
+
 # All that were built; they sleep most of the time, so they do it together.
 for file in "$build"/examples/*; do
         [[ -f $file && -x $file ]] || continue

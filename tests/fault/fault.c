@@ -105,6 +105,15 @@ static const struct {
         { DOOR_change_directory, { EACCES, ENOENT, ENOTDIR, EIO, ELOOP, ENAMETOOLONG, ENOMEM } },
         { DOOR_execute, { EACCES, ENOENT, ENOEXEC, E2BIG, ENOMEM, ETXTBSY, EAGAIN, EIO, EISDIR, ELIBBAD, ELOOP, EMFILE,
                           ENFILE, ENOTDIR, EPERM } },
+        { DOOR_rewind, { EINVAL } },
+        { DOOR_memory_file, { EMFILE, ENFILE, ENOMEM } },
+        { DOOR_socket_pair, { EMFILE, ENFILE, ENOMEM } },
+        { DOOR_keep_on_exec, { EBADF } },
+        { DOOR_block_signals, { EINVAL } },
+        { DOOR_signalfd, { EMFILE, ENFILE, ENODEV, ENOMEM } },
+        { DOOR_fork_program, { EAGAIN, ENOMEM } },
+        { DOOR_open_process, { EMFILE, ENFILE, ENODEV, ENOMEM } },
+        { DOOR_set_death_signal, { EINVAL } },
         { DOOR_find_group, { EIO, EMFILE, ENOENT, ENOMEM } },
 };
 

@@ -330,6 +330,15 @@ PLAIN(int, signal_group, (pid_t group, int signal), (group, signal))
 PLAIN(int, signal_child, (int pidfd, int signal), (pidfd, signal))
 PLAIN(int, set_group, (pid_t pid, pid_t group), (pid, group))
 PLAIN(int, change_directory, (const char *path), (path))
+PLAIN(int, rewind, (int fd), (fd))
+PLAIN(int, memory_file, (void), ())
+PLAIN(int, socket_pair, (int ret_fds[2]), (ret_fds))
+PLAIN(int, keep_on_exec, (int fd), (fd))
+PLAIN(int, block_signals, (const sigset_t *signals, sigset_t *ret_before), (signals, ret_before))
+PLAIN(int, signalfd, (const sigset_t *signals), (signals))
+PLAIN(pid_t, fork_program, (void), ())
+PLAIN(int, open_process, (pid_t pid), (pid))
+PLAIN(int, set_death_signal, (int signal), (signal))
 PLAIN(int, execute, (const char *path, const char *const *argv, const char *const *environment),
       (path, argv, environment))
 PLAIN(int, find_group, (const char *name, gid_t *ret_gid), (name, ret_gid))
@@ -396,14 +405,22 @@ SURE(int64_t, wall_clock, (void), ())
 SURE(bool, is_terminal, (int fd), (fd))
 SURE(bool, is_signal_pending, (int signal), (signal))
 SURE(pid_t, pid, (void), ())
+SURE(pid_t, parent, (void), ())
 SURE(uid_t, uid, (void), ())
 SURE(gid_t, gid, (void), ())
 SURE(const char *, environment, (const char *name), (name))
 SURE(const unsigned char *, secret, (void), ())
 
 DECLARE(void, unmap_page, (void *page))
+DECLARE(void, reap, (pid_t pid))
 DECLARE(void, reset_signals, (void))
 DECLARE(_Noreturn void, exit, (int status))
+
+void __wrap_sys_reap(pid_t pid)
+{
+        enter(DOOR_reap, __builtin_return_address(0));
+        __real_sys_reap(pid);
+}
 
 void __wrap_sys_unmap_page(void *page)
 {
