@@ -59,7 +59,12 @@ static int decode(ferry_message *message)
                         return error;
         }
         message->body = message->property ? ferry_value_get(message->tree, message->property) : message->tree;
-        return 0;
+        if (message->body)
+                return 0;
+        /* The peer has left it out. */
+        ferry_value_unref(message->tree);
+        message->body = message->tree = ferry_value_pack(NULL);
+        return message->body ? 0 : -ENOMEM;
 }
 
 ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
