@@ -99,6 +99,9 @@ int stream_open_child(const struct stream_place *place, const int fds[2], const 
 
 void stream_child_ended(struct stream *stream, int code, const char *sentence)
 {
+        /* Nobody will read how, nor let go of it. */
+        if (stream->is_released)
+                return;
         stream->child_code = code;
         stream->child_end = text_copy(sentence);
         if (stream->is_closing || stream->has_ended || stream->is_freed)
