@@ -336,7 +336,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         return service;
 }
 
-/* What is said where: if nobody has chosen, all that have no directory of their own. */
+/* What is said where: if nobody has chosen, all that can be told from what comes first. */
 static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
 {
         const struct dialect *dialect;
@@ -346,7 +346,7 @@ static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
         if (dialects)
                 return dialects;
         for (size_t i = 0; (dialect = wire_dialect_at(i)); i++)
-                dialects |= dialect->directory ? 0 : dialect->number;
+                dialects |= dialect->can_begin ? dialect->number : 0;
         return dialects;
 }
 
