@@ -104,18 +104,15 @@ static void signal_comes(struct loop_source *source, uint32_t events)
 static int begin_forwarding(ferry_manager *manager)
 {
         static const int usual[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, 0 };
-        sigset_t set;
+        const int *signals = manager->signals ? manager->signals : usual;
         int fd, code;
 
         if (!manager->options.is_forwarding)
                 return 0;
-        sigemptyset(&set);
-        for (const int *signal = manager->signals ? manager->signals : usual; *signal; signal++)
-                sigaddset(&set, *signal);
-        code = sys_block_signals(&set, &manager->mask);
+        code = sys_block_signals(signals, &manager->mask);
         if (code)
                 return code;
-        fd = sys_signalfd(&set);
+        fd = sys_signalfd(signals);
         manager->signal_source = (struct loop_source){ .loop = manager->loop, .fd = fd, .fn = signal_comes };
         code = fd < 0 ? fd : loop_source_set(&manager->signal_source, EPOLLIN);
         if (!code)

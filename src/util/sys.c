@@ -438,14 +438,28 @@ int sys_memory_file(void)
         return RESULT(memfd_create("ferry", MFD_CLOEXEC));
 }
 
-int sys_block_signals(const sigset_t *signals, sigset_t *ret_before)
+static sigset_t set_of(const int *signals)
 {
-        return -pthread_sigmask(SIG_BLOCK, signals, ret_before);
+        sigset_t set;
+
+        sigemptyset(&set);
+        while (*signals)
+                sigaddset(&set, *signals++);
+        return set;
 }
 
-int sys_signalfd(const sigset_t *signals)
+int sys_block_signals(const int *signals, sigset_t *ret_before)
 {
-        return RESULT(signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK));
+        sigset_t set = set_of(signals);
+
+        return -pthread_sigmask(SIG_BLOCK, &set, ret_before);
+}
+
+int sys_signalfd(const int *signals)
+{
+        sigset_t set = set_of(signals);
+
+        return RESULT(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 pid_t sys_fork_program(void)

@@ -92,10 +92,11 @@ void *sys_map_wiped_on_fork(void);
 void sys_unmap_page(void *page);
 
 int sys_block_signal(int signal, sigset_t *ret_before);
-int sys_block_signals(const sigset_t *signals, sigset_t *ret_before);
+/* Those of a list, up to a 0. */
+int sys_block_signals(const int *signals, sigset_t *ret_before);
 int sys_restore_signals(const sigset_t *before);
 /* Readable when one of these has come, which are blocked. */
-int sys_signalfd(const sigset_t *signals);
+int sys_signalfd(const int *signals);
 /* Take a pending signal, which is blocked; -EAGAIN if there is none. */
 int sys_take_signal(int signal);
 bool sys_is_signal_pending(int signal);
