@@ -159,6 +159,7 @@ static void print_over(struct run *run)
                 if (task->reply && !print_body(task->reply, run->options, true))
                         stop_reading(run);
                 *link = task->next;
+                /* gcc-analyzer: what is taken out of the list is freed below */
                 if (!task->next)
                         run->last = link;
                 ferry_message_unref(task->reply);
@@ -227,6 +228,7 @@ static bool add_task(struct run *run, const char *line, size_t size)
         task->run = run;
         task->number = ++run->read;
         *run->last = task;
+        /* gcc-analyzer: it stands in the list */
         run->last = &task->next;
         run->in_hand++;
         give(task);
@@ -332,7 +334,7 @@ static int run_all(struct run *run, char **command)
         return result < 0 ? EXIT_CONNECTION : output_status(run->failed ? EXIT_ANSWERED_ERROR : EXIT_DONE);
 }
 
-static int run(const struct cli_options *options, char **arguments, int count)
+static int run_tasks(const struct cli_options *options, char **arguments, int count)
 {
         struct run run = { .options = options, .type = options->type ? options->type : "task", .workers = options->workers };
         int status;
@@ -365,5 +367,5 @@ const struct cli_command command_run = {
                                           "value", "verbose", NULL },
         .least = 1,
         .most = INT32_MAX,
-        .run = run,
+        .run = run_tasks,
 };

@@ -53,7 +53,7 @@ static bool find_inner(const char *payload, size_t size, size_t *ret_offset, siz
                 return false;
         while (at < size && at < length + DIGITS_MAX && payload[at] >= '0' && payload[at] <= '9')
                 inner = inner * 10 + (uint64_t)(payload[at++] - '0');
-        if (size - at < 3 || payload[at] != ':' || payload[at + 1] != '{' || payload[size - 1] != '}' ||
+        if (at + 3 > size || payload[at] != ':' || payload[at + 1] != '{' || payload[size - 1] != '}' ||
             inner != size - at - 3)
                 return false;
         *ret_offset = at + 2;
