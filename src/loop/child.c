@@ -104,8 +104,8 @@ static int execute(const struct start *start)
         }
 }
 
-/* Put the descriptors at 0, 1 and 2. Those that stand in each other's way are moved up first. */
-static int place_descriptors(const int fds[3])
+/* Those that stand in each other's way are moved up first. */
+int child_place_descriptors(const int fds[3])
 {
         int high[3], error;
 
@@ -118,6 +118,8 @@ static int place_descriptors(const int fds[3])
                 error = high[i] < 0 ? 0 : sys_replace(high[i], i);
                 if (error < 0)
                         return error;
+                if (high[i] >= 0)
+                        sys_close(high[i]);
         }
         return 0;
 }
@@ -148,7 +150,7 @@ static _Noreturn void become(const struct start *start)
         /* Without a group of its own it could not be told to end. */
         error = sys_set_group(0, 0);
         if (!error)
-                error = place_descriptors(start->spec->fds);
+                error = child_place_descriptors(start->spec->fds);
         if (!error)
                 error = keep_descriptors(start->spec);
         if (!error && start->spec->death_signal)
@@ -266,25 +268,23 @@ int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child
                 wait_to_be_known(gate);
                 return 0;
         }
-        sys_close(gate[0]);
         error = child->pid < 0 ? child->pid : 0;
-        if (error)
-                child->pid = 0;
-        else
+        if (!error)
                 child->pidfd = sys_open_process(child->pid);
-        if (!error && child->pidfd < 0) {
-                /* It ends when the gate closes, without having done anything. */
+        if (!error && child->pidfd < 0)
                 error = child->pidfd;
-                sys_close(gate[1]);
-                sys_reap(child->pid);
+        /* Our end for reading is open as yet: one that was killed meanwhile must not kill us by SIGPIPE. */
+        if (!error)
+                sys_write(gate[1], "", 1);
+        sys_close(gate[0]);
+        sys_close(gate[1]);
+        if (error) {
+                /* It ends when the gate closes, without having done anything. */
+                if (child->pid > 0)
+                        sys_reap(child->pid);
                 child->pid = 0;
                 return error;
         }
-        if (!error)
-                sys_write(gate[1], "", 1);
-        sys_close(gate[1]);
-        if (error)
-                return error;
         error = watch(child);
         return error ? error : 1;
 }

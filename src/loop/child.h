@@ -38,6 +38,10 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
  * child begins once its parent can tell its end from that of any other. */
 int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child *child));
 
+/* In a child: copy descriptors to 0, 1 and 2 (-1: leave that one), also where they stand in each other's way. 0, or a
+ * negative errno. */
+int child_place_descriptors(const int fds[3]);
+
 /* Send a signal to it, and to its process group, unless it has been reaped: the group may be somebody else's then. 0, or a
  * negative errno: it may run as somebody whom we cannot tell anything. */
 int child_signal(struct child *child, int signal);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 enum { ENDS_MAX = 10 };
@@ -151,7 +152,7 @@ static int add_theirs(struct ends *ends, int fd)
 /* What the session is: the child's stdin and stdout, or a socket apart. 0 or a negative errno. */
 static int open_session(const ferry_process *process, struct ends *ends)
 {
-        int pair[2], error;
+        int pair[2], channel, error;
 
         if (process->spec.options.is_on_stdio && process->spec.argv) {
                 ends->child.fds[0] = add_pipe(ends, true, &ends->session[1]);
@@ -164,8 +165,12 @@ static int open_session(const ferry_process *process, struct ends *ends)
         if (error)
                 return error;
         ends->session[0] = ends->session[1] = ends->ours[ends->our_count++] = pair[0];
-        ends->child.channel = add_theirs(ends, pair[1]);
-        return 0;
+        channel = add_theirs(ends, pair[1]);
+        /* Where our 0, 1 or 2 is closed it may stand in the place of what else the child gets. */
+        if (channel < 3)
+                channel = add_theirs(ends, sys_duplicate(channel, 3));
+        ends->child.channel = channel < 0 ? 0 : channel;
+        return channel < 0 ? channel : 0;
 }
 
 /* A child's own choice, or else that of its manager. */
@@ -240,18 +245,26 @@ static int open_ends(ferry_process *process, struct ends *ends, struct error *er
 
 /* The forked child ------------------------------------------------------------------------------------- */
 
-static int place(const struct ends *ends)
+/* All that was opened for it, but for its session and what stands at 0, 1 and 2 now. */
+static void close_rest(const struct ends *ends)
 {
-        for (int i = 0; i < 3; i++) {
-                int fd = ends->child.fds[i] < 0 ? 0 : sys_replace(ends->child.fds[i], i);
+        for (int i = 0; i < ends->their_count; i++) {
+                int fd = ends->theirs[i];
 
-                if (fd < 0)
-                        return fd;
+                if (fd != ends->child.channel && (fd >= 3 || ends->child.fds[fd] < 0))
+                        sys_close(fd);
         }
-        return 0;
 }
 
-static _Noreturn void be_child(ferry_process *process, struct ends *ends, pid_t parent_pid)
+/* It may have come too late: then we end now. */
+static int set_death_signal(int signal, pid_t parent)
+{
+        int error = sys_set_death_signal(signal);
+
+        return error || sys_parent() == parent ? error : -ESRCH;
+}
+
+static _Noreturn void be_child(const ferry_process *process, struct ends *ends, pid_t parent_pid)
 {
         const ferry_manager *manager = process->manager;
         const struct process_spec spec = process->spec;
@@ -265,15 +278,17 @@ static _Noreturn void be_child(ferry_process *process, struct ends *ends, pid_t 
         loop_abandon(manager->loop);
         fds[0] = fds[1] = ends->child.channel;
         close_ours(ends);
-        result = place(ends);
+        result = child_place_descriptors(ends->child.fds);
+        if (ends->child.fds[0] >= 0) {
+                /* What the parent has read ahead of its own. */
+                __fpurge(stdin);
+                clearerr(stdin);
+        }
         if (!result && spec.options.directory)
                 result = sys_change_directory(spec.options.directory);
         if (!result && spec.options.death_signal)
-                result = sys_set_death_signal(spec.options.death_signal);
-        for (int i = 0; i < ends->their_count; i++)
-                if (ends->theirs[i] == ends->child.channel)
-                        ends->theirs[i] = ends->theirs[--ends->their_count];
-        close_theirs(ends);
+                result = set_death_signal(spec.options.death_signal, parent_pid);
+        close_rest(ends);
         loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &manager->loop->session });
         session = loop ? session_open_process(loop, fds, &spec.session, "parent", &parent, NULL) : NULL;
         result = session ? spec.fn(session, spec.fn_userdata) : result ? result : -ENOMEM;
@@ -338,7 +353,10 @@ static int open_process_session(ferry_process *process, struct ends *ends)
         ends->our_count = 0;
         process->session = session_open_process(process->manager->loop, ends->session, &process->spec.session, address, &peer,
                                                 process);
-        return process->session ? 0 : -ENOMEM;
+        if (!process->session)
+                return -ENOMEM;
+        process->session->process_slot = &process->session;
+        return 0;
 }
 
 int process_start(ferry_process *process, struct error *error)
