@@ -47,9 +47,9 @@ void manager_tell(ferry_process *process, enum ferry_process_event event)
         ferry_manager *manager = process->manager;
 
         if (event == FERRY_PROCESS_ENDED) {
-                if (manager->wait_fn)
+                if (manager->wait_fn && manager->verdict == 0)
                         note(manager, manager->wait_fn(manager, process, manager->wait_userdata));
-                else if (!manager->is_waited_for && !process->is_freed)
+                else if ((!manager->is_waited_for || manager->verdict != 0) && !process->is_freed)
                         list_append(&manager->untold, &process->untold);
         }
         for (struct list *link = manager->handlers.next; link != &manager->handlers; link = link->next) {
@@ -204,7 +204,7 @@ static bool has_no_requests(void *object)
 {
         const ferry_manager *manager = object;
 
-        return manager->is_freed || !pool_is_busy(manager);
+        return manager->is_freed || manager->live == 0 || !pool_is_busy(manager);
 }
 
 int ferry_manager_stop(ferry_manager *manager, int grace_ms)
@@ -221,6 +221,8 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
         code = loop_wait(loop, INT64_MAX, has_no_requests, manager, &manager->grave);
         if (!code && !manager->is_freed) {
                 manager->is_stopping = true;
+                if (manager->live == 0)
+                        pool_refuse(manager);
                 list_for_each(&manager->processes, link)
                         process_begin_stop(container_of(link, ferry_process, link), grace_ms);
                 code = manager->is_waited_for ? 0 : wait_for_all(manager, NULL, NULL);

@@ -34,13 +34,18 @@ static void give(ferry_process *process, ferry_call *call)
 
 void pool_feed(ferry_manager *manager)
 {
+        /* One that cannot be sent ends at once, and leads here again. */
+        if (manager->is_feeding)
+                return;
+        manager->is_feeding = true;
         while (!list_is_empty(&manager->calls) && !manager->is_freed) {
                 ferry_process *process = find_free(manager);
 
                 if (!process)
-                        return;
+                        break;
                 give(process, container_of(manager->calls.next, ferry_call, link));
         }
+        manager->is_feeding = false;
 }
 
 /* Who has answered is well; who has let its deadline pass may still work on it, and is replaced where that can be done. */

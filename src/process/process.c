@@ -79,6 +79,10 @@ static void tell_end(struct loop_task *task)
         ferry_manager *manager = process->manager;
         ferry_session *session = process->session;
 
+        if (process->state == PROCESS_RESTING) {
+                be_over(process);
+                return;
+        }
         if (session && session->state != SESSION_ENDED && session->work.link.next && !list_is_empty(&session->work.link)) {
                 loop_task_start(manager->loop, task);
                 return;
@@ -125,8 +129,17 @@ static void forget_session(ferry_process *process)
         if (!process->session)
                 return;
         process->session->process = NULL;
+        process->session->process_slot = NULL;
         ferry_session_free(process->session);
         process->session = NULL;
+}
+
+static void fail(ferry_process *process, int code, const char *sentence)
+{
+        process->result = code;
+        error_replace(&process->error, code, "%s", sentence);
+        error_set(&process->manager->start_error, code, "%s", sentence);
+        be_over(process);
 }
 
 static void start(ferry_process *process)
@@ -143,13 +156,8 @@ static void start(ferry_process *process)
                 manager_tell(process, FERRY_PROCESS_STARTED);
                 if (!process->is_freed)
                         pool_feed(process->manager);
-        } else {
-                process->result = code;
-                error_replace(&process->error, code, "%s", error_text(&error));
-                if (!process->manager->start_error.code)
-                        error_replace(&process->manager->start_error, code, "%s", error_text(&error));
-                be_over(process);
-        }
+        } else
+                fail(process, code, error_text(&error));
         error_deinit(&error);
 }
 
@@ -162,7 +170,7 @@ static bool may_start(void *object)
 {
         const ferry_manager *manager = object;
 
-        return manager->is_freed || manager->running < manager->options.running_max;
+        return manager->is_freed || manager->is_stopping || manager->live < manager->options.running_max;
 }
 
 /* While as many run as may, wait. */
@@ -204,6 +212,7 @@ ferry_process *process_new(ferry_manager *manager)
 static ferry_process *create(ferry_manager *manager, const char *const argv[], ferry_child_fn *fn, void *userdata,
                              const ferry_process_options *options)
 {
+        struct error error = { 0 };
         ferry_process *process;
         ferry_loop *loop;
         int code;
@@ -215,6 +224,9 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
                 return NULL;
         loop_enter(loop);
         code = wait_for_place(manager);
+        /* Who starts another whenever one ends would never let them end. */
+        if (!code && (manager->is_stopping || loop->is_ending))
+                code = -ECANCELED;
         process = manager->is_freed ? NULL : process_new(manager);
         if (process) {
                 process->spec.fn = fn;
@@ -226,9 +238,9 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
                 if (!code)
                         start(process);
                 else {
-                        process->result = code;
-                        error_replace(&process->error, code, "a child cannot be started: %s", error_describe(code));
-                        be_over(process);
+                        error_set(&error, code, "a child cannot be started: %s", error_describe(code));
+                        fail(process, code, error_text(&error));
+                        error_deinit(&error);
                 }
         }
         if (process && process->is_freed)
@@ -280,8 +292,9 @@ void process_begin_stop(ferry_process *process, int grace_ms)
         ferry_loop *loop = process->manager->loop;
 
         if (process->state == PROCESS_RESTING) {
+                /* Not now: who is told of it may let go of others, over which somebody goes here. */
                 loop_timer_stop(loop, &process->restart);
-                be_over(process);
+                loop_task_start(loop, &process->end_task);
                 return;
         }
         if (process->state != PROCESS_RUNNING || process->stage != STAGE_NONE)
@@ -371,6 +384,7 @@ void process_free(ferry_process *process)
                 captured_close(&process->outputs[i].captured, is_foreign);
         if (process->session) {
                 process->session->process = NULL;
+                process->session->process_slot = NULL;
                 if (is_foreign)
                         session_free(process->session);
                 else

@@ -73,6 +73,7 @@ struct ferry_manager {
         unsigned killed;
         size_t live;                    /* those that run or will, as the loop counts them */
         struct list calls;              /* requests that nobody has taken yet */
+        bool is_feeding;
         struct error start_error;       /* of the first child that could not be started since somebody waited */
         ferry_manager_fn *wait_fn;      /* of who waits */
         void *wait_userdata;

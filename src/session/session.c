@@ -611,6 +611,8 @@ void session_free(ferry_session *session)
         session->is_freed = true;
         if (session->is_live)
                 session->loop->live--;
+        if (session->process_slot)
+                *session->process_slot = NULL;
         list_remove(&session->member.link);
         list_remove(&session->service_link);
         list_remove(&session->crowd_link);
