@@ -139,6 +139,35 @@ static int be_noisy(void)
         return serve(echo, NULL);
 }
 
+/* Answers over the descriptor that its parent has given it, with all that were open at the start. */
+static int use_channel(void)
+{
+        ferry_session_options options = { .fds = (const int[]){ atoi(getenv("FERRY_FD")), -1 } };
+        ferry_builder *builder = ferry_builder_new();
+        ferry_value *list;
+        ferry_loop *loop;
+        ferry_session *session;
+        ferry_message *request;
+
+        ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+        for (int fd = 0; fd < 1024; fd++)
+                if (fcntl(fd, F_GETFD) >= 0)
+                        ferry_builder_add(builder, "%d", fd);
+        ferry_builder_close(builder);
+        if (ferry_builder_finish(builder, &list))
+                return 1;
+        loop = ferry_loop_new(NULL);
+        session = ferry_session_open(loop, NULL, &options);
+        ferry_session_on(session, FERRY_KIND_REQUEST, NULL, NULL);
+        request = ferry_message_ref(ferry_session_next(session, -1));
+        if (request)
+                ferry_message_reply(request, NULL, "%p", (const void *)list);
+        ferry_message_unref(request);
+        ferry_value_unref(list);
+        ferry_loop_free(loop);
+        return 0;
+}
+
 int main(int argc, char **argv)
 {
         const char *mode = argc > 1 ? argv[1] : "";
@@ -157,5 +186,7 @@ int main(int argc, char **argv)
                 return compare();
         if (strcmp(mode, "noisy") == 0)
                 return be_noisy();
+        if (strcmp(mode, "channel") == 0)
+                return use_channel();
         return 2;
 }
