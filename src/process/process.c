@@ -115,6 +115,9 @@ void process_ended(struct child *child)
                 return;
         describe_end(process, sentence, sizeof sentence);
         error_replace(&process->error, process->result, "%s", sentence);
+        /* It is told as the end of the process, whoever asks: a loop that runs goes on. */
+        if (process->session)
+                process->session->has_process_ended = true;
         if (process->session && process->session->stream)
                 stream_child_ended(process->session->stream, process->result == 0 ? 0 : -ECONNRESET, sentence);
         if (!process->is_freed)

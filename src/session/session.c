@@ -105,7 +105,8 @@ static void tell_closed(struct loop_task *task)
         if (!session->is_probe)
                 dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
         /* Neither a call nor a handler knows: run must say it. Clients of a service are nobody's in particular. */
-        if (!session->is_freed && session->error.code && !session->is_told && !session->service)
+        if (!session->is_freed && session->error.code && !session->is_told && !session->service &&
+            !session->has_process_ended)
                 loop_failure_add(session->loop, &session->failure, &session->error);
         if (!session->is_freed && session->service_ended)
                 session->service_ended(session);

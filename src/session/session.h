@@ -94,6 +94,7 @@ struct ferry_session {
         struct loop_grave grave;
         ferry_loop *loop;
         ferry_process *process;         /* at the other end, or NULL */
+        bool has_process_ended;         /* it tells why, and nobody else need */
         ferry_session **process_slot;   /* where that has this session; wiped at the end */
         ferry_service *service;         /* of which it is a client, or NULL */
         const struct handlers *service_handlers;
