@@ -65,10 +65,9 @@ static void show(ferry_loop *loop)
         if (loop->timer < 0 || loop_is_foreign(loop))
                 return;
         if (has_work(loop) && !loop->is_event_set)
-                sys_write(loop->event, &number, sizeof number);
+                loop->is_event_set = sys_write(loop->event, &number, sizeof number) == sizeof number;
         else if (!has_work(loop) && loop->is_event_set)
-                sys_read(loop->event, &number, sizeof number);
-        loop->is_event_set = has_work(loop);
+                loop->is_event_set = sys_read(loop->event, &number, sizeof number) != sizeof number;
         if (deadline != loop->timer_deadline)
                 sys_timerfd_set(loop->timer, deadline);
         loop->timer_deadline = deadline;
@@ -123,10 +122,9 @@ static void hide(ferry_loop *loop)
         uint64_t number;
 
         if (loop->is_event_set)
-                sys_read(loop->event, &number, sizeof number);
+                loop->is_event_set = sys_read(loop->event, &number, sizeof number) != sizeof number;
         if (loop->timer_deadline)
                 sys_timerfd_set(loop->timer, 0);
-        loop->is_event_set = false;
         loop->timer_deadline = 0;
 }
 
@@ -448,15 +446,28 @@ int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object),
         return result < 0 ? result : 0;
 }
 
+static int tell_failure(ferry_loop *loop, struct loop_failure *failure)
+{
+        list_remove(&failure->link);
+        return error_replace(&loop->error, failure->error->code, "%s", error_text(failure->error));
+}
+
 /* The first failure that nobody was told of: told now. 0 if there is none. */
-static int tell_failure(ferry_loop *loop)
+static int tell_first_failure(ferry_loop *loop)
 {
         struct loop_failure *failure = list_first(&loop->failures, struct loop_failure, link);
 
-        if (!failure)
-                return 0;
-        list_remove(&failure->link);
-        return error_replace(&loop->error, failure->error->code, "%s", error_text(failure->error));
+        return failure ? tell_failure(loop, failure) : 0;
+}
+
+bool loop_has_own_failure(const ferry_loop *loop)
+{
+        return loop->own_failure.link.next && !list_is_empty(&loop->own_failure.link);
+}
+
+int loop_tell_own_failure(ferry_loop *loop)
+{
+        return loop_has_own_failure(loop) ? tell_failure(loop, &loop->own_failure) : 0;
 }
 
 void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error)
@@ -491,7 +502,7 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
         loop->waits++;
         loop_enter(loop);
         for (;;) {
-                running.result = running.is_stopped ? running.result : tell_failure(loop);
+                running.result = running.is_stopped ? running.result : tell_first_failure(loop);
                 if (running.is_stopped || running.result < 0 || loop->is_freed)
                         break;
                 if ((loop->live == 0 && !has_work(loop)) ||
@@ -532,11 +543,11 @@ int ferry_loop_tick(ferry_loop *loop, int timeout_ms)
         if (loop_is_foreign(loop))
                 return -ECHILD;
         loop_enter(loop);
-        result = tell_failure(loop);
+        result = tell_first_failure(loop);
         if (result == 0)
                 result = run_round(loop, timeout_ms == 0 ? 0 : loop_deadline(timeout_ms));
         if (result >= 0 && !loop->is_freed) {
-                int failure = tell_failure(loop);
+                int failure = tell_first_failure(loop);
 
                 result = failure < 0 ? failure : result > 0;
         }
@@ -718,7 +729,7 @@ static void forget(struct program_entry *entry)
         loop_bury(loop, &entry->grave, free_entry);
 }
 
-/* What goes wrong here has nowhere else to be told: run returns it. */
+/* What goes wrong here has nowhere else to be told: run returns it, or who waits for children. */
 static void fail(ferry_loop *loop, int code, const char *what)
 {
         error_replace(&loop->own_error, code, "%s: %s", what, error_describe(code));

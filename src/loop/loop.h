@@ -136,3 +136,8 @@ int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object),
 
 void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error);
 void loop_failure_told(struct loop_failure *failure);
+
+/* Those of the program's own timers and descriptors, for who does not wait by run: whether there is one, and tell it. 0 if
+ * there is none. */
+bool loop_has_own_failure(const ferry_loop *loop);
+int loop_tell_own_failure(ferry_loop *loop);

@@ -140,7 +140,7 @@ static bool is_done(void *object)
 {
         const ferry_manager *manager = object;
 
-        return manager->is_freed || manager->verdict != 0 ||
+        return manager->is_freed || manager->verdict != 0 || loop_has_own_failure(manager->loop) ||
                (manager->live == 0 && !pool_is_busy(manager) && list_is_empty(&manager->untold));
 }
 
@@ -171,6 +171,8 @@ static int wait_for_all(ferry_manager *manager, ferry_manager_fn *fn, void *user
         manager->wait_fn = NULL;
         manager->is_waited_for = false;
         end_forwarding(manager);
+        if (!code && manager->verdict == 0)
+                code = loop_tell_own_failure(manager->loop);
         if (code < 0 || manager->verdict != 0)
                 return code < 0 ? code : manager->verdict;
         if (manager->signal)
