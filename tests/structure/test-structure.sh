@@ -43,7 +43,7 @@ check 'a private header is seen from outside' "$(private)"
 # What the library needs of others, but for sys.c. These work on memory that they are given, on numbers and on the streams
 # of the program; the last line is FERRY_DEBUG's.
 others='bcmp|mem(chr|cmp|cpy|mem|move|rchr|set)|str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|tod|tol|toll)|v?s?n?printf|frexp|ferror|fflush
-        |fputs|fwrite|putc|stdin|stdout|stderr|environ|strerrordesc_np|sigabbrev_np|sigismember|errno_location
+        |clearerr|fpurge|fputs|fwrite|putc|stdin|stdout|stderr|clearerr|fpurge|environ|strerrordesc_np|sigabbrev_np|sigismember|errno_location
         |inet_(ntop|pton)|secure_getenv|open_memstream|fclose|free|ctype_b_loc'
 compilers='_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(asan|ubsan|tsan|msan|sanitizer|sancov)_.*'
 doors() {

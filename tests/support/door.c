@@ -336,7 +336,6 @@ PLAIN(int, socket_pair, (int ret_fds[2]), (ret_fds))
 PLAIN(int, keep_on_exec, (int fd), (fd))
 PLAIN(int, block_signals, (const int *signals, sigset_t *ret_before), (signals, ret_before))
 PLAIN(int, signalfd, (const int *signals), (signals))
-PLAIN(pid_t, fork_program, (void), ())
 PLAIN(int, open_process, (pid_t pid), (pid))
 PLAIN(int, set_death_signal, (int signal), (signal))
 PLAIN(int, execute, (const char *path, const char *const *argv, const char *const *environment),
@@ -385,6 +384,18 @@ pid_t __wrap_sys_fork(int *ret_pidfd)
 {
         int error = enter(DOOR_fork, __builtin_return_address(0));
         pid_t pid = error ? error : __real_sys_fork(ret_pidfd);
+
+        if (pid == 0)
+                is_child = true;
+        return pid;
+}
+
+DECLARE(pid_t, fork_program, (void))
+
+pid_t __wrap_sys_fork_program(void)
+{
+        int error = enter(DOOR_fork_program, __builtin_return_address(0));
+        pid_t pid = error ? error : __real_sys_fork_program();
 
         if (pid == 0)
                 is_child = true;

@@ -1,0 +1,210 @@
+/* Children that are processes of a manager. A forked one is the same program under the same door: its calls are judged as
+ * those of children are between fork and exec, apart from ours; its memory is not taken away. What it ends with then is
+ * not foreseen, but it ends, and it is told. */
+#include "fault/talk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Of what runs elsewhere nobody can stop the clock, so it gets time. */
+enum { CHILD_PATIENCE_MS = 10000 };
+
+static unsigned started, ended;
+
+static int count_event(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager;
+        ++*(unsigned *)userdata;
+        if (userdata == &ended)
+                fault_check(ferry_process_result(process) != -EINPROGRESS);
+        return 0;
+}
+
+static void ignore_output(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
+{
+        (void)process, (void)bytes, (void)size, (void)userdata;
+        fault_check(fd == 1 || fd == 2);
+}
+
+/* Without a fault all goes well; whatever the fault, it has a result, and words for it. */
+static void require_result(ferry_process *process, int expected)
+{
+        int result = ferry_process_result(process);
+
+        fault_want(result == expected);
+        fault_check(result != -EINPROGRESS && *ferry_process_error(process));
+}
+
+static int answer(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)session, (void)userdata;
+        return ferry_message_reply(request, NULL, "%p", (const void *)ferry_message_body(request));
+}
+
+static int serve(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        ferry_session_on(parent, FERRY_KIND_REQUEST, answer, NULL);
+        return ferry_loop_run(ferry_session_loop(parent), -1);
+}
+
+static int say_and_go(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        if (write(1, "x\n", 2) != 2)
+                return 1;
+        ferry_session_notify(parent, "t", "'x'");
+        return 3;
+}
+
+static ferry_manager *begin(ferry_loop *loop, const ferry_manager_options *options)
+{
+        ferry_manager *manager = ferry_manager_new(loop, options);
+
+        started = ended = 0;
+        ferry_manager_on(manager, FERRY_PROCESS_STARTED, count_event, &started);
+        ferry_manager_on(manager, FERRY_PROCESS_ENDED, count_event, &ended);
+        return manager;
+}
+
+static void finish(ferry_loop *loop, unsigned children)
+{
+        ferry_loop_free(loop);
+        fault_check(ended <= children && started <= children);
+        fault_want(ended == children);
+}
+
+static void wait_for_all(ferry_loop *loop, ferry_manager *manager)
+{
+        int code = ferry_manager_wait(manager, NULL, NULL);
+
+        fault_answer(FAULT_WAIT, "wait", code, 0, manager ? ferry_loop_error(loop) : "no memory");
+}
+
+static void process_fork(void)
+{
+        ferry_process_options options = { .directory = "/", .death_signal = SIGKILL, .input = "abc", .input_size = 3,
+                                          .stderr_path = fault_path("err") };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = begin(loop, &(ferry_manager_options){ .is_killing = true, .output = ignore_output });
+        ferry_process *process = ferry_process_fork(manager, serve, NULL, NULL), *second;
+        ferry_call *call;
+
+        second = ferry_process_fork(manager, say_and_go, NULL, &options);
+        call = ferry_session_request(ferry_process_session(process), 1000, "t", "'x'");
+        fault_want(ferry_call_await(call) != NULL);
+        ferry_call_free(call);
+        ferry_session_close(ferry_process_session(process));
+        wait_for_all(loop, manager);
+        require_result(process, 0);
+        require_result(second, 3);
+        ferry_process_free(second);
+        finish(loop, 2);
+        unlink(options.stderr_path);
+}
+
+static void process_spawn(void)
+{
+        int kept = fcntl(2, F_DUPFD_CLOEXEC, 10);
+        ferry_process_options options = {
+                .env = (const char *[]){ "FERRY_TEST_WORD=1", NULL }, .directory = "/", .death_signal = SIGKILL,
+                .fds = (const int[]){ kept, -1 }, .input = "abc", .input_size = 3, .stdout_path = fault_path("out") };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = begin(loop, &(ferry_manager_options){
+                .is_killing = true, .stdout_path = options.stdout_path, .stderr_path = "/dev/null" });
+        ferry_process *first = ferry_process_spawn(manager, (const char *[]){ "cat", NULL }, &options);
+        ferry_process *second = ferry_process_spawn(manager, (const char *[]){ "sh", "-c", "echo x >&2; exit 3", NULL },
+                                                    &(ferry_process_options){ .is_on_stdio = true, .output = ignore_output });
+        ferry_process *missing = ferry_process_spawn(manager, (const char *[]){ "/nonexistent", NULL }, NULL);
+        int code;
+
+        code = ferry_manager_wait(manager, NULL, NULL);
+        fault_answer(FAULT_WAIT, "wait", code, -ENOENT, manager ? ferry_loop_error(loop) : "no memory");
+        require_result(first, 0);
+        require_result(second, 3);
+        require_result(missing, -ENOENT);
+        finish(loop, 3);
+        close(kept);
+        unlink(options.stdout_path);
+}
+
+/* What is opened for a child stands where it wants its own. */
+static void process_at_the_bottom(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = begin(loop, &(ferry_manager_options){ .is_killing = true });
+        ferry_process *process;
+        int saved[3];
+
+        for (int i = 0; i < 3; i++) {
+                saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
+                close(i);
+        }
+        process = ferry_process_fork(manager, say_and_go, NULL, &(ferry_process_options){ .output = ignore_output });
+        wait_for_all(loop, manager);
+        require_result(process, 3);
+        finish(loop, 1);
+        for (int i = 0; i < 3; i++) {
+                dup2(saved[i], i);
+                close(saved[i]);
+        }
+}
+
+/* A signal that came while somebody waits; and a child that is forked meanwhile. */
+static void let_pass(int signal)
+{
+        (void)signal;
+}
+
+static int kill_all(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        ferry_manager_kill(userdata, SIGKILL);
+        return 0;
+}
+
+static int pass_on(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        ferry_process_fork(userdata, say_and_go, NULL, &(ferry_process_options){ .output = ignore_output });
+        kill(getpid(), SIGUSR1);
+        /* Whatever has become of that. */
+        ferry_loop_after(loop, 50, kill_all, userdata);
+        return 0;
+}
+
+static void process_signals(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = begin(loop, &(ferry_manager_options){
+                .is_killing = true, .is_forwarding = true, .signals = (const int[]){ SIGUSR1, 0 } });
+        sigset_t before, after;
+        int code;
+
+        signal(SIGUSR1, let_pass);
+        sigprocmask(SIG_BLOCK, NULL, &before);
+        if (loop)
+                ferry_loop_fd(loop);
+        ferry_process_spawn(manager, (const char *[]){ "sleep", "1000", NULL }, NULL);
+        ferry_loop_after(loop, 20, pass_on, manager);
+        code = ferry_manager_wait(manager, NULL, NULL);
+        fault_want(code == FERRY_PROCESS_KILLED + SIGUSR1);
+        fault_check(code >= 0 || !manager || *ferry_loop_error(loop));
+        ferry_loop_free(loop);
+        sigprocmask(SIG_BLOCK, NULL, &after);
+        fault_check(sigismember(&before, SIGUSR1) == sigismember(&after, SIGUSR1));
+        signal(SIGUSR1, SIG_DFL);
+}
+
+const struct scenario process_scenarios[] = {
+        { .name = "process-fork", .run = process_fork, .patience_ms = CHILD_PATIENCE_MS },
+        { .name = "process-spawn", .run = process_spawn, .patience_ms = CHILD_PATIENCE_MS, .is_whole = true },
+        { .name = "process-at-the-bottom", .run = process_at_the_bottom, .patience_ms = CHILD_PATIENCE_MS },
+        { .name = "process-signals", .run = process_signals, .patience_ms = CHILD_PATIENCE_MS, .is_whole = true },
+        { .name = NULL },
+};
