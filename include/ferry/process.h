@@ -9,8 +9,8 @@
 FERRY_BEGIN
 
 /* What a forked child does. It has a loop of its own, in which only @parent lives; all that its parent had in
- * the manager's loop is closed there, without anybody noticing. What it returns is its exit status, 0 to 255; a
- * negative errno makes that 1. */
+ * the manager's loop is closed there, without anybody noticing. Signal handlers are its parent's, as after
+ * fork(2). What it returns is its exit status, 0 to 255; a negative errno makes that 1. */
 typedef int ferry_child_fn(ferry_session *parent, void *userdata);
 
 enum ferry_process_event {
@@ -121,8 +121,9 @@ ferry_session *ferry_process_session(const ferry_process *process);
 pid_t ferry_process_pid(const ferry_process *process);
 
 /* Its exit status, 0 to 255; FERRY_PROCESS_KILLED + the signal that killed it; -EINPROGRESS while it runs;
- * -ECHILD if somebody else took its status; or the errno for which it was not started. A sentence on that,
- * with its last lines of stderr, where those come to us. */
+ * -ECHILD if somebody else took its status; -EPERM if it has become another user, and cannot be killed; or
+ * the errno for which it was not started. A sentence on that, with its last lines of stderr, where those
+ * come to us. */
 int ferry_process_result(const ferry_process *process);
 const char *ferry_process_error(const ferry_process *process);
 

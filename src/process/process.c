@@ -98,13 +98,11 @@ static void tell_end(struct loop_task *task)
         manager_update(manager);
 }
 
-void process_ended(struct child *child)
+/* There is no child any more, or none of ours. */
+static void lose_child(ferry_process *process)
 {
-        ferry_process *process = container_of(child, ferry_process, child);
         char sentence[CAPTURED_WORDS_MAX + 128];
 
-        if (!child_reap(child))
-                return;
         process->has_child_left = true;
         loop_timer_stop(process->manager->loop, &process->stage_timer);
         for (int i = 0; i < 2 && !process->is_freed; i++) {
@@ -113,7 +111,10 @@ void process_ended(struct child *child)
         }
         if (process->is_freed)
                 return;
-        describe_end(process, sentence, sizeof sentence);
+        if (process->child.has_ended)
+                describe_end(process, sentence, sizeof sentence);
+        else
+                snprintf(sentence, sizeof sentence, "the child cannot be killed: %s", error_describe(process->result));
         error_replace(&process->error, process->result, "%s", sentence);
         /* It is told as the end of the process, whoever asks: a loop that runs goes on. */
         if (process->session)
@@ -122,6 +123,12 @@ void process_ended(struct child *child)
                 stream_child_ended(process->session->stream, process->result == 0 ? 0 : -ECONNRESET, sentence);
         if (!process->is_freed)
                 loop_task_start(process->manager->loop, &process->end_task);
+}
+
+void process_ended(struct child *child)
+{
+        if (child_reap(child))
+                lose_child(container_of(child, ferry_process, child));
 }
 
 /* Beginning -------------------------------------------------------------------------------------------- */
@@ -268,6 +275,7 @@ ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const arg
 static void next_stage(ferry_process *process)
 {
         ferry_loop *loop = process->manager->loop;
+        int error;
 
         if (process->has_child_left || process->state != PROCESS_RUNNING)
                 return;
@@ -280,8 +288,14 @@ static void next_stage(ferry_process *process)
                                  loop_deadline(process->grace_ms > 0 ? process->grace_ms : KILL_AFTER_MS));
         } else if (process->stage == STAGE_TERM) {
                 process->stage = STAGE_KILL;
-                process->manager->killed++;
-                child_signal(&process->child, SIGKILL);
+                error = child_signal(&process->child, SIGKILL);
+                if (error && !child_has_exited(&process->child)) {
+                        /* Nobody can wait for the end of one that has become somebody else. */
+                        child_ignore(&process->child);
+                        process->result = error;
+                        lose_child(process);
+                } else
+                        process->manager->killed++;
         }
 }
 

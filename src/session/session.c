@@ -374,7 +374,7 @@ ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const fe
 
         place.object = session;
         if (!code)
-                code = stream_open_child(&place, fds, peer, &session->stream, &error);
+                code = stream_open_relative(&place, fds, peer, process != NULL, &session->stream, &error);
         if (code) {
                 sys_close(fds[0]);
                 if (fds[1] != fds[0])

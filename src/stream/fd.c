@@ -71,27 +71,28 @@ static const struct stream_kind child_socket_kind = {
         .name = "process", .input_ended = child_closed, .end = end_with_child, .release = forget_child,
 };
 
-int stream_open_child(const struct stream_place *place, const int fds[2], const ferry_peer *peer,
-                      struct stream **ret_stream, struct error *error)
+int stream_open_relative(const struct stream_place *place, const int fds[2], const ferry_peer *peer, bool is_child,
+                         struct stream **ret_stream, struct error *error)
 {
+        const struct stream_kind *child_kind = fds[0] == fds[1] ? &child_socket_kind : &child_pipes_kind;
         const int all[] = { fds[0], fds[1], -1 };
         struct stream *stream = sys_alloc_zeroed(sizeof *stream);
         int code;
 
         if (!stream)
                 return error_set(error, -ENOMEM, "no memory for a stream");
-        stream_init(stream, fds[0] == fds[1] ? &child_socket_kind : &child_pipes_kind, place);
+        stream_init(stream, is_child ? child_kind : &socket_kind, place);
         code = take(stream, all);
         if (code) {
                 sys_free(stream);
-                return error_set(error, code, "the descriptors of a child cannot be used: %s", error_describe(code));
+                return error_set(error, code, "the descriptors of a process cannot be used: %s", error_describe(code));
         }
         stream->peer = *peer;
         code = stream_start(stream);
         if (code) {
                 stream->inputs[0].is_shared = stream->output.is_shared = true;  /* the caller keeps them */
                 stream_free(stream);
-                return error_set(error, code, "the descriptors of a child cannot be watched: %s", error_describe(code));
+                return error_set(error, code, "the descriptors of a process cannot be watched: %s", error_describe(code));
         }
         *ret_stream = stream;
         return 0;

@@ -201,10 +201,70 @@ static void process_signals(void)
         signal(SIGUSR1, SIG_DFL);
 }
 
+static int be_deaf(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        signal(SIGTERM, SIG_IGN);
+        ferry_session_notify(parent, "t", "'x'");
+        ferry_loop_run(ferry_session_loop(parent), -1);
+        while (pause() < 0)
+                ;
+        return 0;
+}
+
+/* One that ends when it is asked, one that has to be killed, and one that nobody waits for. */
+static void process_stop(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = begin(loop, &(ferry_manager_options){ .is_killing = true });
+        ferry_process *process = ferry_process_fork(manager, serve, NULL, NULL), *deaf;
+        int code;
+
+        deaf = ferry_process_fork(manager, be_deaf, NULL, NULL);
+        ferry_process_free(ferry_process_fork(manager, serve, NULL, NULL));
+        ferry_session_next(ferry_process_session(deaf), CHILD_PATIENCE_MS);
+        code = ferry_process_stop(deaf, 1);
+        fault_want(code == FERRY_PROCESS_KILLED + SIGKILL);
+        code = ferry_manager_stop(manager, CHILD_PATIENCE_MS);
+        fault_answer(FAULT_WAIT, "stop", code, 0, manager ? ferry_loop_error(loop) : "no memory");
+        require_result(process, 0);
+        require_result(deaf, FERRY_PROCESS_KILLED + SIGKILL);
+        finish(loop, 3);
+}
+
+/* cat sends a request back, nobody here answers it, and that is what the request is answered with. */
+static void process_pool(void)
+{
+        /* A forked child has our handlers: that of the test framework would end all that it runs. */
+        void (*before)(int) = signal(SIGTERM, SIG_DFL);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = begin(loop, &(ferry_manager_options){ .is_killing = true });
+        ferry_process_options options = { .is_on_stdio = true, .is_restarted = true };
+        ferry_process *process = ferry_process_spawn(manager, (const char *[]){ "cat", NULL }, &options);
+        ferry_call *calls[3];
+        int code;
+
+        ferry_process_fork(manager, serve, NULL, NULL);
+        for (int i = 0; i < 3; i++)
+                calls[i] = ferry_manager_request(manager, 1000, "t", "'x'");
+        ferry_process_kill(process, SIGKILL);
+        for (int i = 0; i < 3; i++) {
+                ferry_call_await(calls[i]);
+                fault_check(ferry_call_status(calls[i]) != 1 && *ferry_call_error(calls[i]));
+                ferry_call_free(calls[i]);
+        }
+        code = ferry_manager_stop(manager, 0);
+        fault_answer(FAULT_WAIT, "stop", code, 0, manager ? ferry_loop_error(loop) : "no memory");
+        ferry_loop_free(loop);
+        signal(SIGTERM, before);
+}
+
 const struct scenario process_scenarios[] = {
         { .name = "process-fork", .run = process_fork, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "process-spawn", .run = process_spawn, .patience_ms = CHILD_PATIENCE_MS, .is_whole = true },
         { .name = "process-at-the-bottom", .run = process_at_the_bottom, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "process-signals", .run = process_signals, .patience_ms = CHILD_PATIENCE_MS, .is_whole = true },
+        { .name = "process-stop", .run = process_stop, .patience_ms = CHILD_PATIENCE_MS },
+        { .name = "process-pool", .run = process_pool, .patience_ms = CHILD_PATIENCE_MS },
         { .name = NULL },
 };
