@@ -15,7 +15,8 @@ static void bury(struct loop_grave *grave)
         error_deinit(&call->error);
         ferry_message_unref(call->reply);
         ferry_value_unref(call->waiting_body);
-        sys_free(call->waiting_type);
+        if (call->waiting_type)
+                sys_free(call->waiting_type);
         sys_free(call);
 }
 
