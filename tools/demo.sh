@@ -27,6 +27,10 @@ echo
 kill %1
 wait %1
 
+say 'Tasks, one a line, for three workers at once; the answers in the order of the tasks:'
+echo '$ printf "%s\n" one two three four | ferry run --workers 3 --ordered -- ferry listen stdio: --exec "tr a-z A-Z"'
+printf '%s\n' one two three four | ferry run --workers 3 --ordered -- ferry listen stdio: --exec "tr a-z A-Z"
+
 say 'What PHP has serialized, as JSON:'
 echo "\$ printf 'a:1:{s:5:\"ferry\";i:1;}' | ferry convert --from php --to json"
 printf 'a:1:{s:5:"ferry";i:1;}' | ferry convert --from php --to json
