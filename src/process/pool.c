@@ -10,7 +10,7 @@ static void worker_is_free(ferry_call *call);
 static bool is_free(const ferry_process *process)
 {
         return process->state == PROCESS_RUNNING && !process->has_child_left && process->stage == STAGE_NONE &&
-               !process->call && process->session && process->session->state == SESSION_OPEN;
+               !process->call && !process->is_given_up && process->session && process->session->state == SESSION_OPEN;
 }
 
 static ferry_process *find_free(const ferry_manager *manager)
@@ -58,8 +58,10 @@ static void worker_is_free(ferry_call *call)
         process->call = NULL;
         if (call->outcome == FERRY_OUTCOME_REPLIED)
                 process->restart_ms = 0;
-        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->spec.options.is_restarted)
+        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->spec.options.is_restarted) {
+                process->is_given_up = true;
                 ferry_process_kill(process, SIGKILL);
+        }
         if (!loop_is_foreign(process->manager->loop))
                 pool_feed(process->manager);
 }

@@ -162,6 +162,7 @@ static void start(ferry_process *process)
         if (!code) {
                 process->manager->running++;
                 process->result = -EINPROGRESS;
+                process->is_given_up = false;
                 manager_update(process->manager);
                 manager_tell(process, FERRY_PROCESS_STARTED);
                 if (!process->is_freed)

@@ -50,6 +50,7 @@ struct ferry_process {
         struct loop_timer restart;
         int restart_ms;
         ferry_call *call;               /* that it works on, as one of a pool */
+        bool is_given_up;               /* it did not answer, and was killed: it takes nothing more */
         ferry_process_fn *fn;           /* it was given away */
         void *userdata;
         bool has_child_left;            /* its status is taken, its end not told yet */

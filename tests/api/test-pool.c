@@ -275,6 +275,34 @@ START_TEST(a_late_request_costs_its_worker)
 }
 END_TEST
 
+/* Who is killed for that takes nothing more: what waits is for the next. */
+START_TEST(who_is_killed_takes_nothing_more)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        struct ends late = { 0 }, rest = { 0 };
+        char folder[] = "/tmp/ferry-pool-XXXXXX", first[64], command[512];
+
+        ck_assert_ptr_nonnull(mkdtemp(folder));
+        snprintf(first, sizeof first, "%s/first", folder);
+        snprintf(command, sizeof command, "mkdir %s && exec sleep 1000; exec %s echo", first, BUILD_DIRECTORY "/tests/child");
+        ferry_process_spawn(manager, SH(command), &worker);
+        /* It has become the one that sleeps. */
+        while (access(first, F_OK) < 0)
+                ferry_loop_tick(loop, 1);
+        ferry_call_then(ferry_manager_request(manager, 1, "t", "1"), count_end, &late);
+        ferry_call_then(ferry_manager_request(manager, SAFETY_MS, "t", "2"), count_end, &rest);
+        while (rest.done + rest.failed < 1)
+                ck_assert_msg(ferry_loop_tick(loop, SAFETY_MS) >= 0, "%s", ferry_loop_error(loop));
+        ck_assert_int_eq(late.unknown, 1);
+        ck_assert_msg(rest.done == 1, "%s", rest.text);
+        ck_assert_int_eq(ferry_manager_stop(manager, 0), 0);
+        ferry_loop_free(loop);
+        ck_assert_int_eq(rmdir(first), 0);
+        ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
 START_TEST(requests_may_be_let_go)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -432,6 +460,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(an_answer_resets_the_pause),
         SUITE_TEST(requests_that_cannot_be_sent_end_one_by_one),
         SUITE_TEST(a_late_request_costs_its_worker),
+        SUITE_TEST(who_is_killed_takes_nothing_more),
         SUITE_LOOP(requests_may_be_let_go, 4),
         SUITE_LOOP(each_request_ends_once_whoever_dies, 3),
 };
