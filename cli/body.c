@@ -57,14 +57,18 @@ static ferry_value *string(const char *bytes, size_t size)
         return value;
 }
 
-ferry_value *body_of_line(const char *line, size_t size, bool is_value)
+size_t body_max(bool is_value)
+{
+        return is_value ? JSON_MAX : TEXT_MAX;
+}
+
+ferry_value *body_of_line(const char *line, size_t size, bool is_value, size_t *ret_offset)
 {
         ferry_value *value = NULL;
-        size_t offset;
 
         if (!is_value)
                 return string(line, size);
-        ferry_codec_decode(ferry_codec_json(), line, size, &value, &offset);
+        ferry_codec_decode(ferry_codec_json(), line, size, &value, ret_offset);
         return value;
 }
 
@@ -78,7 +82,7 @@ ferry_value *body_read(const char *text, bool is_value, int *ret_status)
         if (!text)
                 return ferry_value_pack(NULL);
         if (strcmp(text, "-") == 0) {
-                text = bytes = read_all(STDIN_FILENO, is_value ? JSON_MAX : TEXT_MAX, &size);
+                text = bytes = read_all(STDIN_FILENO, body_max(is_value), &size);
                 if (!bytes)
                         return NULL;
         } else

@@ -42,6 +42,7 @@ struct cli_command {
         const char *const *options;     /* up to a NULL */
         int least;
         int most;
+        bool is_wrapper;        /* its arguments are a command line, whose options are not ours */
         int (*run)(const struct cli_options *options, char **arguments, int count);
 };
 
@@ -66,9 +67,32 @@ ferry_session_options session_options(const struct cli_options *options);
 /* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin, up to
  * @max bytes. */
 ferry_value *body_read(const char *text, bool is_value, int *ret_status);
-/* The same for a line of many; NULL was not complained about. */
-ferry_value *body_of_line(const char *line, size_t size, bool is_value);
+/* The same for a line of many; NULL was not complained about: it is no JSON from there on, or memory is out. */
+ferry_value *body_of_line(const char *line, size_t size, bool is_value, size_t *ret_offset);
+/* So long may what stands for a body be. */
+size_t body_max(bool is_value);
 char *read_all(int fd, size_t max, size_t *ret_size);
+
+/* lines.c: lines from a descriptor. @max is set before, what follows it is for reading, the rest is its own. */
+struct lines {
+        size_t max;
+        bool is_over;           /* no more come */
+        long told;              /* so many have come */
+        char *bytes;
+        size_t begin, end, capacity;
+        long count;             /* those that are whole */
+        bool has_rest;          /* the last one, which has no newline */
+        bool is_too_long;       /* the next one is */
+        bool is_skipping;       /* up to its end */
+};
+
+/* Whether it is time to read; do it, once; 0 or a negative errno. */
+bool lines_want_more(const struct lines *lines);
+int lines_read(struct lines *lines, int fd);
+/* Whether there is one; which, valid until the next is read. NULL: it was longer than may be. */
+bool lines_are_there(const struct lines *lines);
+const char *lines_next(struct lines *lines, size_t *ret_size);
+void lines_free(struct lines *lines);
 
 /* peer.c: the one whom call and notify talk to. 0, or the exit status of a complaint, and then nothing is open. */
 struct peer {
@@ -94,8 +118,8 @@ void print_line(const ferry_message *message, FILE *stream);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
 
-/* signals.c: call @fn at the first SIGINT or SIGTERM; the second ends the program. Before a child is started, which
- * would otherwise be left behind. */
+/* signals.c: call @fn at the first SIGINT, SIGTERM or SIGHUP; the second ends the program, unless @fn has begun to
+ * watch again. Before a child is started, which would otherwise be left behind. */
 void signals_watch(ferry_loop *loop, ferry_loop_fn *fn, void *userdata);
 void signals_unwatch(ferry_loop *loop);
 int signals_received(void);

@@ -31,7 +31,7 @@ static const struct {
         { "wait", "SECONDS", "how long to wait until the address takes a connection (1)" },
         { "json", NULL, "print each message or service as one JSON object a line" },
         { "verbose", NULL, "say more, on stderr (-v)" },
-        { "value", NULL, "BODY is JSON and becomes a value" },
+        { "value", NULL, "BODY, or each line, is JSON and becomes a value" },
         { "echo", NULL, "answer requests with their own type and body" },
         { "reply", "BODY", "answer requests with this body" },
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
@@ -222,13 +222,13 @@ static bool read_seconds(const char *text, int *ret_ms)
         return true;
 }
 
-static bool read_count(const char *text, long *ret)
+static bool read_count(const char *text, long least, long *ret)
 {
         char *end;
 
         errno = 0;
         *ret = strtol(text, &end, 10);
-        if (end != text && !*end && !errno && *ret > 0)
+        if (end != text && !*end && !errno && *ret >= least)
                 return true;
         complain("%s is no count", text);
         return false;
@@ -249,11 +249,11 @@ static bool read_option(struct cli_options *options, const char *name, const cha
         if (strcmp(name, "wait") == 0)
                 return read_seconds(argument, &options->wait_ms);
         if (strcmp(name, "count") == 0)
-                return read_count(argument, &options->count);
+                return read_count(argument, 1, &options->count);
         if (strcmp(name, "workers") == 0)
-                return read_count(argument, &options->workers);
+                return read_count(argument, 1, &options->workers);
         if (strcmp(name, "retry") == 0)
-                return read_count(argument, &options->retry);
+                return read_count(argument, 0, &options->retry);
         if (strcmp(name, "namespace") == 0)
                 options->root = argument;
         else if (strcmp(name, "type") == 0)
@@ -287,7 +287,7 @@ static int read_options(const struct cli_command *command, struct cli_options *o
                 table[i] = (struct option){ .name = known[i].name, .has_arg = known[i].argument != NULL };
         table[KNOWN] = (struct option){ .name = "help", .val = 'h' };
         opterr = 0;
-        while ((letter = getopt_long(argc, argv, ":hv", table, &index)) != -1) {
+        while ((letter = getopt_long(argc, argv, command->is_wrapper ? "+:hv" : ":hv", table, &index)) != -1) {
                 const char *name = letter == 0 ? known[index].name : "verbose";
 
                 if (letter == 'h') {
@@ -324,8 +324,10 @@ static int run(const struct cli_command *command, int argc, char **argv)
         if (status >= 0)
                 return status;
         if (argc - optind < command->least || argc - optind > command->most) {
-                complain(argc - optind < command->least ? "something is missing" : "%s is too much",
-                         argv[optind + command->most]);
+                if (argc - optind < command->least)
+                        complain("something is missing");
+                else
+                        complain("%s is too much", argv[optind + command->most]);
                 print_usage(stderr, command);
                 return EXIT_USAGE;
         }

@@ -1,5 +1,7 @@
 /* ferry run: tasks from stdin, one a line, for so many workers at once; their answers on stdout, and on stderr how it goes.
- * Each task ends once, as done or with a reason. */
+ * Invariants: each line is a task that ends once, as done or with a reason, unless the run is ended before; no more are
+ * taken than workers can have in hand, so that the time of a task begins when it is given away; what is over and waits for
+ * those before it is bounded. */
 #include "cli.h"
 
 #include <errno.h>
@@ -12,9 +14,11 @@
 #include <unistd.h>
 
 enum {
-        LINE_MAX_SIZE = 16 << 20,
-        AHEAD = 2,              /* tasks that are read for each worker */
+        HELD_MAX = 1000,        /* answers that wait for those before them */
         GRACE_MS = 1000,
+        FINISH_MAX_MS = 5000,   /* for the tasks in hand, once a signal has come */
+        REST_MAX_MS = 2000,     /* no worker rests as long before it is started again */
+        REDRAW_MS = 50,
 };
 
 struct run;
@@ -23,9 +27,10 @@ struct task {
         struct task *next;
         struct run *run;
         long number;
-        char *line;
-        size_t size;
+        ferry_value *body;
         long tries;
+        long waited_ms;         /* for a worker */
+        ferry_call *call;
         ferry_message *reply;   /* it is done, and waits for those before it */
         bool is_over;
 };
@@ -36,18 +41,21 @@ struct run {
         ferry_manager *manager;
         const char *type;
         long workers;
+        struct lines lines;
         struct task *first, **last;     /* those that are not over, or wait for those before them */
-        char *input;
-        size_t input_size, input_capacity;
-        long read, done, failed, restarts, started;
-        long in_hand;
+        long taken, done, failed, restarts, started;
+        long in_hand, held;
+        int signal;                     /* that has come; 0 */
+        int input_error;
         bool is_reading;
-        bool is_input_over;
-        bool is_ending;
+        bool is_ending;                 /* the workers are told to */
+        bool is_on_terminal;
+        bool is_progress_shown;
         struct timespec began;
+        double drawn;                   /* in seconds since then */
 };
 
-static int read_tasks(ferry_loop *loop, void *userdata);
+static int read_input(ferry_loop *loop, void *userdata);
 static void give(struct task *task);
 
 /* What people see ----------------------------------------------------------------------------------------- */
@@ -60,93 +68,183 @@ static double seconds_since(const struct timespec *began)
         return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
 }
 
-/* A line that is drawn again and again. */
-static void show_progress(const struct run *run)
+/* A line that is drawn again and again, but not so often that drawing is what takes the time. */
+static void show_progress(struct run *run)
 {
         enum { WIDTH = 30 };
         char bar[WIDTH + 1];
-        long over = run->done + run->failed;
-        int filled = run->read > 0 ? (int)(over * WIDTH / run->read) : 0;
+        long over = run->done + run->failed, all = run->lines.told;
+        double now;
 
-        if (!isatty(STDERR_FILENO))
+        if (!run->is_on_terminal || all == 0)
                 return;
+        now = seconds_since(&run->began);
+        if (run->drawn > 0 && now - run->drawn < REDRAW_MS / 1e3)
+                return;
+        run->drawn = now;
+        run->is_progress_shown = true;
         memset(bar, '.', WIDTH);
-        memset(bar, '#', (size_t)filled);
+        memset(bar, '#', (size_t)(over * WIDTH / all));
         bar[WIDTH] = '\0';
-        fprintf(stderr, "\r\033[K[%s] %ld of %ld%s", bar, over, run->read, run->is_input_over ? "" : " so far");
+        fprintf(stderr, "\r\033[K[%s] %ld of %ld%s", bar, over, all, run->lines.is_over ? "" : " so far");
         if (run->failed)
                 fprintf(stderr, ", %ld failed", run->failed);
 }
 
-static void clear_progress(void)
+static void clear_progress(struct run *run)
 {
-        if (isatty(STDERR_FILENO))
+        if (run->is_progress_shown)
                 fputs("\r\033[K", stderr);
+        run->is_progress_shown = false;
 }
 
-static void summarize(const struct run *run)
+static void summarize(struct run *run)
 {
         double seconds = seconds_since(&run->began);
+        long over = run->done + run->failed;
 
-        clear_progress();
-        fprintf(stderr, "ferry: %ld done, %ld failed, %ld restarts, %.1f tasks/s\n", run->done, run->failed, run->restarts,
-                seconds > 0 ? (double)(run->done + run->failed) / seconds : 0.0);
+        clear_progress(run);
+        fprintf(stderr, "ferry: %ld done, %ld failed, ", run->done, run->failed);
+        if (run->lines.told > over)
+                fprintf(stderr, "%ld not done, ", run->lines.told - over);
+        fprintf(stderr, "%ld restarts, %.1f tasks/s\n", run->restarts, seconds > 0 ? (double)over / seconds : 0.0);
 }
 
 static int show_aside(ferry_session *worker, const ferry_message *message, void *userdata)
 {
-        const struct run *run = userdata;
+        struct run *run = userdata;
 
         (void)worker;
-        clear_progress();
+        clear_progress(run);
         print_aside(message, run->options);
         show_progress(run);
+        return 0;
+}
+
+/* The end ------------------------------------------------------------------------------------------------- */
+
+static void stop_reading(struct run *run)
+{
+        ferry_loop_off(run->loop, read_input, run);
+        run->is_reading = false;
+}
+
+/* What is in hand is not waited for: who works on it is killed. */
+static int give_up(ferry_loop *loop, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)loop;
+        run->is_ending = true;
+        stop_reading(run);
+        for (struct task *task = run->first; task; task = task->next)
+                task->call = ferry_call_free(task->call);
+        ferry_manager_stop(run->manager, GRACE_MS);
+        return 0;
+}
+
+static void end_if_done(struct run *run)
+{
+        bool is_all_given = run->signal || (run->lines.is_over && !lines_are_there(&run->lines));
+
+        if (!is_all_given || run->first || run->is_ending)
+                return;
+        run->is_ending = true;
+        ferry_manager_stop(run->manager, GRACE_MS);
+}
+
+/* The first one is passed on: who works may finish. The second one ends all of them. */
+static int interrupt(ferry_loop *loop, void *userdata)
+{
+        struct run *run = userdata;
+        bool is_again = run->signal != 0;
+        ferry_process *process, *next;
+
+        run->signal = signals_received();
+        signals_watch(loop, interrupt, run);
+        if (is_again) {
+                ferry_manager_kill(run->manager, SIGKILL);
+                return give_up(loop, run);
+        }
+        stop_reading(run);
+        ferry_manager_kill(run->manager, run->signal);
+        /* Who has died is not started again. */
+        for (process = ferry_manager_child(run->manager, NULL); process; process = next) {
+                next = ferry_manager_child(run->manager, process);
+                if (ferry_process_result(process) != -EINPROGRESS)
+                        ferry_process_free(process);
+        }
+        ferry_loop_after(loop, FINISH_MAX_MS, give_up, run);
+        end_if_done(run);
+        return 0;
+}
+
+/* Workers ------------------------------------------------------------------------------------------------- */
+
+/* Who lives and cannot be talked to any more takes the place of one who could. */
+static int kill_deaf(ferry_loop *loop, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)loop;
+        for (ferry_process *process = ferry_manager_child(run->manager, NULL); process;
+             process = ferry_manager_child(run->manager, process))
+                if (ferry_process_result(process) == -EINPROGRESS && ferry_session_status(ferry_process_session(process)) != 1)
+                        ferry_process_kill(process, SIGKILL);
+        return 0;
+}
+
+static int lose(ferry_session *worker, const ferry_message *message, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)message;
+        if (run->signal)
+                ferry_process_free(ferry_session_process(worker));
+        else if (!run->is_ending)
+                ferry_loop_after(run->loop, GRACE_MS, kill_deaf, run);
         return 0;
 }
 
 static int count_start(ferry_manager *manager, ferry_process *process, void *userdata)
 {
         struct run *run = userdata;
+        ferry_session *worker = ferry_process_session(process);
 
         (void)manager;
         if (++run->started > run->workers)
                 run->restarts++;
-        ferry_session_on(ferry_process_session(process), FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR,
-                         show_aside, run);
+        ferry_session_on(worker, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, show_aside, run);
+        ferry_session_on(worker, FERRY_KIND_CLOSED, lose, run);
         return 0;
 }
 
 /* Tasks --------------------------------------------------------------------------------------------------- */
 
-static void end_if_done(struct run *run)
+static void report(struct run *run, long number, const char *reason)
 {
-        if (!run->is_input_over || run->first || run->is_ending)
-                return;
-        run->is_ending = true;
-        ferry_manager_stop(run->manager, GRACE_MS);
+        static const char child[] = "the child ";
+        bool is_of_worker = strncmp(reason, child, sizeof child - 1) == 0;
+
+        run->failed++;
+        clear_progress(run);
+        complain("task %ld: %s%s", number, is_of_worker ? "its worker " : "", reason + (is_of_worker ? sizeof child - 1 : 0));
 }
 
-static void read_more(struct run *run)
+static void free_task(struct task *task)
 {
-        if (run->is_reading || run->is_input_over || run->in_hand >= run->workers * AHEAD)
-                return;
-        run->is_reading = true;
-        ferry_loop_watch(run->loop, STDIN_FILENO, POLLIN, read_tasks, run);
-}
-
-static void stop_reading(struct run *run)
-{
-        run->is_input_over = true;
-        ferry_loop_off(run->loop, read_tasks, run);
-        run->is_reading = false;
+        ferry_message_unref(task->reply);
+        ferry_value_unref(task->body);
+        free(task);
 }
 
 /* Print what is over: as it comes, or in the order of the tasks. */
 static void print_over(struct run *run)
 {
         struct task **link = &run->first;
+        bool is_good = true;
 
-        while (*link) {
+        while (*link && is_good) {
                 struct task *task = *link;
 
                 if (!task->is_over && run->options->is_ordered)
@@ -155,139 +253,121 @@ static void print_over(struct run *run)
                         link = &task->next;
                         continue;
                 }
-                clear_progress();
-                if (task->reply && !print_body(task->reply, run->options, true))
-                        stop_reading(run);
+                clear_progress(run);
+                if (task->reply)
+                        is_good = print_body(task->reply, run->options, true);
                 *link = task->next;
                 /* gcc-analyzer: what is taken out of the list is freed below */
                 if (!task->next)
                         run->last = link;
-                ferry_message_unref(task->reply);
-                free(task->line);
-                free(task);
+                run->held--;
+                free_task(task);
+        }
+        /* Who reads no more wants no more. */
+        if (!is_good)
+                give_up(run->loop, run);
+        show_progress(run);
+}
+
+static void take_line(struct run *run)
+{
+        size_t size, offset = 0;
+        const char *line = lines_next(&run->lines, &size);
+        bool is_value = run->options->is_value;
+        ferry_value *body = line ? body_of_line(line, size, is_value, &offset) : NULL;
+        struct task *task = body ? calloc(1, sizeof *task) : NULL;
+        char reason[128] = "no memory";
+
+        run->taken++;
+        if (!task) {
+                if (!line)
+                        snprintf(reason, sizeof reason, "the line has more than %zu bytes", run->lines.max);
+                else if (!body && is_value)
+                        snprintf(reason, sizeof reason, "the line is no JSON: it is wrong at byte %zu", offset);
+                report(run, run->taken, reason);
+                ferry_value_unref(body);
+                return;
+        }
+        *task = (struct task){ .run = run, .number = run->taken, .body = body };
+        *run->last = task;
+        /* gcc-analyzer: it stands in the list */
+        run->last = &task->next;
+        run->in_hand++;
+        give(task);
+}
+
+/* As many as there are workers; the rest is left where it is. */
+static void feed(struct run *run)
+{
+        while (!run->is_ending && !run->signal && run->in_hand < run->workers && run->held < HELD_MAX &&
+               lines_are_there(&run->lines))
+                take_line(run);
+        if (!run->is_ending && !run->signal && !run->is_reading && lines_want_more(&run->lines)) {
+                run->is_reading = true;
+                ferry_loop_watch(run->loop, STDIN_FILENO, POLLIN, read_input, run);
         }
         show_progress(run);
         end_if_done(run);
+}
+
+/* Whether it is worth another try: its worker has died, or did not answer; or it has not been tried, as all rested. */
+static bool is_tried_again(struct task *task, const ferry_call *call)
+{
+        int status = ferry_call_status(call), kind = exit_status_of(status);
+
+        if (status == -ETIMEDOUT && ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED && !task->run->signal &&
+            task->waited_ms < REST_MAX_MS) {
+                task->waited_ms += task->run->options->timeout_ms;
+                return true;
+        }
+        return (kind == EXIT_CONNECTION || kind == EXIT_TIMEOUT) && status != -ECHILD && !task->run->signal &&
+               task->tries++ < task->run->options->retry;
 }
 
 static void answered(ferry_call *call, const ferry_message *reply, void *userdata)
 {
         struct task *task = userdata;
         struct run *run = task->run;
-        int status = ferry_call_status(call);
 
-        if (!reply && status != -EREMOTEIO && status != -ECANCELED && status != -ECHILD && task->tries++ < run->options->retry) {
+        task->call = NULL;
+        if (!reply && is_tried_again(task, call)) {
                 give(task);
                 return;
         }
         run->in_hand--;
+        run->held++;
         task->is_over = true;
         if (reply) {
                 run->done++;
                 task->reply = ferry_message_ref(reply);
-        } else {
-                run->failed++;
-                clear_progress();
-                complain("task %ld: %s", task->number, ferry_call_error(call));
-        }
+        } else
+                report(run, task->number, ferry_call_error(call));
         print_over(run);
-        read_more(run);
+        feed(run);
 }
 
 static void give(struct task *task)
 {
         struct run *run = task->run;
-        ferry_value *body = body_of_line(task->line, task->size, run->options->is_value);
-        ferry_call *call;
 
-        if (!body) {
-                run->in_hand--;
-                run->failed++;
-                task->is_over = true;
-                complain("task %ld: the line is no JSON", task->number);
-                return;
-        }
-        call = ferry_manager_request(run->manager, run->options->timeout_ms, run->type, "%p", (const void *)body);
-        ferry_value_unref(body);
-        ferry_call_then(call, answered, task);
+        task->call = ferry_manager_request(run->manager, run->options->timeout_ms, run->type, "%p", (const void *)task->body);
+        ferry_call_then(task->call, answered, task);
 }
 
-static bool add_task(struct run *run, const char *line, size_t size)
-{
-        struct task *task = calloc(1, sizeof *task);
-
-        if (task)
-                task->line = malloc(size + 1);
-        if (!task || !task->line) {
-                free(task);
-                complain("no memory");
-                return false;
-        }
-        memcpy(task->line, line, size);
-        task->size = size;
-        task->run = run;
-        task->number = ++run->read;
-        *run->last = task;
-        /* gcc-analyzer: it stands in the list */
-        run->last = &task->next;
-        run->in_hand++;
-        give(task);
-        return true;
-}
-
-/* The lines that are there; what is left of the last one is moved to the front. */
-static bool take_lines(struct run *run, bool is_last)
-{
-        size_t begin = 0;
-        char *newline;
-
-        while ((newline = memchr(run->input + begin, '\n', run->input_size - begin))) {
-                size_t size = (size_t)(newline - run->input) - begin;
-
-                if (!add_task(run, run->input + begin, size))
-                        return false;
-                begin += size + 1;
-        }
-        if (is_last && run->input_size > begin) {
-                if (!add_task(run, run->input + begin, run->input_size - begin))
-                        return false;
-                begin = run->input_size;
-        }
-        run->input_size -= begin;
-        memmove(run->input, run->input + begin, run->input_size);
-        return true;
-}
-
-static int read_tasks(ferry_loop *loop, void *userdata)
+static int read_input(ferry_loop *loop, void *userdata)
 {
         struct run *run = userdata;
-        ssize_t got;
+        int error = lines_read(&run->lines, STDIN_FILENO);
 
         (void)loop;
-        if (run->input_capacity - run->input_size < 4096) {
-                size_t capacity = run->input_capacity ? run->input_capacity * 2 : 8192;
-                char *grown = capacity <= LINE_MAX_SIZE * 2 ? realloc(run->input, capacity) : NULL;
-
-                if (!grown) {
-                        complain("a line is too long");
-                        stop_reading(run);
-                        end_if_done(run);
-                        return 0;
-                }
-                run->input = grown;
-                run->input_capacity = capacity;
+        if (error) {
+                run->input_error = error;
+                run->lines.is_over = true;
+                clear_progress(run);
+                complain("reading failed: %s", strerror(-error));
         }
-        got = read(STDIN_FILENO, run->input + run->input_size, 4096);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-                return 1;
-        if (got > 0)
-                run->input_size += (size_t)got;
-        else
-                run->is_input_over = true;
-        if (!take_lines(run, got <= 0))
-                run->is_input_over = true;
-        print_over(run);
-        if (!run->is_input_over && run->in_hand < run->workers * AHEAD)
+        feed(run);
+        if (run->is_reading && lines_want_more(&run->lines))
                 return 1;
         run->is_reading = false;
         return 0;
@@ -316,56 +396,78 @@ static int start_workers(struct run *run, char **command)
 
 static int run_all(struct run *run, char **command)
 {
-        int status = start_workers(run, command), result;
+        int status, result;
 
+        signals_watch(run->loop, interrupt, run);
+        status = start_workers(run, command);
         if (status) {
                 ferry_manager_stop(run->manager, 0);
                 return status;
         }
-        read_more(run);
+        feed(run);
         result = ferry_manager_wait(run->manager, NULL, NULL);
         summarize(run);
         if (ferry_manager_killed(run->manager))
                 complain("%u workers had to be killed", ferry_manager_killed(run->manager));
+        if (run->signal)
+                return 128 + run->signal;
         if (result > FERRY_PROCESS_KILLED)
                 return 128 + result - FERRY_PROCESS_KILLED;
-        if (result < 0)
+        if (result < 0) {
                 complain("%s", ferry_loop_error(run->loop));
-        return result < 0 ? EXIT_CONNECTION : output_status(run->failed ? EXIT_ANSWERED_ERROR : EXIT_DONE);
+                return EXIT_CONNECTION;
+        }
+        return output_status(run->failed ? EXIT_ANSWERED_ERROR : run->input_error ? EXIT_REFUSED : EXIT_DONE);
+}
+
+/* A worker is one session, which its dialect must be made for. */
+static bool can_be_talked_to(unsigned dialects)
+{
+        return !(dialects & FERRY_DIALECT_INNMIND) && (!(dialects & FERRY_DIALECT_PCNTL) || dialects == FERRY_DIALECT_PCNTL);
 }
 
 static int run_tasks(const struct cli_options *options, char **arguments, int count)
 {
+        /* The rest is passed on by the manager. */
+        static const int passed_on[] = { SIGALRM, SIGUSR1, SIGUSR2, 0 };
         struct run run = { .options = options, .type = options->type ? options->type : "task", .workers = options->workers };
         int status;
 
         (void)count;
+        if (!can_be_talked_to(options->dialects)) {
+                complain("workers are talked to in one of ferry, stream-ipc and pcntl; innmind is for services");
+                return EXIT_USAGE;
+        }
         if (run.workers == 0)
                 run.workers = sysconf(_SC_NPROCESSORS_ONLN) > 0 ? sysconf(_SC_NPROCESSORS_ONLN) : 1;
         run.last = &run.first;
+        run.lines.max = body_max(options->is_value);
+        run.is_on_terminal = isatty(STDERR_FILENO);
         clock_gettime(CLOCK_MONOTONIC, &run.began);
         run.loop = ferry_loop_new(NULL);
-        run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){ .is_forwarding = true });
+        run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){ .is_forwarding = true, .signals = passed_on });
         status = run_all(&run, arguments);
-        ferry_loop_free(run.loop);
+        /* What is left of them is not reported any more. */
         while (run.first) {
                 struct task *next = run.first->next;
 
-                free(run.first->line);
-                free(run.first);
+                ferry_call_free(run.first->call);
+                free_task(run.first);
                 run.first = next;
         }
-        free(run.input);
+        ferry_loop_free(run.loop);
+        lines_free(&run.lines);
         return status;
 }
 
 const struct cli_command command_run = {
         .name = "run",
-        .arguments = "-- COMMAND [ARGUMENT]...",
+        .arguments = "[--] COMMAND [ARGUMENT]...",
         .summary = "give each line of stdin as a task to one of N workers, print their answers",
         .options = (const char *const[]){ "workers", "type", "ordered", "retry", "dialect", "codec", "namespace", "timeout", "json",
-                                          "value", "verbose", NULL },
+                                          "value", NULL },
         .least = 1,
         .most = INT32_MAX,
+        .is_wrapper = true,
         .run = run_tasks,
 };

@@ -1,4 +1,4 @@
-/* SIGINT and SIGTERM: the first one asks to end in order, the second one ends. They are handled, not blocked: a tool
+/* SIGINT, SIGTERM and SIGHUP: the first one asks to end in order, the second one ends. They are handled, not blocked: a tool
  * that is stuck in writing to a full pipe must end by the second one. The tool is the only one that touches signals;
  * the library does not. */
 #include "cli.h"
@@ -16,6 +16,18 @@ static struct {
         void *userdata;
 } signals;
 
+static const int watched[] = { SIGINT, SIGTERM, SIGHUP };
+
+enum { WATCHED = sizeof watched / sizeof *watched };
+
+/* As nohup(1) has it. */
+static bool is_ignored(int number)
+{
+        struct sigaction now;
+
+        return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static void handle(int number)
 {
         struct sigaction by_default = { .sa_handler = SIG_DFL };
@@ -23,8 +35,9 @@ static void handle(int number)
         int error = errno;
 
         signals.received = number;
-        sigaction(SIGINT, &by_default, NULL);
-        sigaction(SIGTERM, &by_default, NULL);
+        for (size_t i = 0; i < WATCHED; i++)
+                if (watched[i] != SIGHUP || !is_ignored(SIGHUP))
+                        sigaction(watched[i], &by_default, NULL);
         (void)!write(signals.fd, &one, sizeof one);
         errno = error;
 }
@@ -41,16 +54,22 @@ void signals_watch(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
         /* Without SA_RESTART, so that a blocked write comes back. */
         struct sigaction action = { .sa_handler = handle };
 
-        signals.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        uint64_t count;
+
+        if (!signals.fn)
+                signals.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        else
+                (void)!read(signals.fd, &count, sizeof count);
         if (signals.fd < 0)
                 return;
         signals.fn = fn;
         signals.userdata = userdata;
         ferry_loop_watch(loop, signals.fd, POLLIN, is_signalled, NULL);
-        sigaddset(&action.sa_mask, SIGINT);
-        sigaddset(&action.sa_mask, SIGTERM);
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
+        for (size_t i = 0; i < WATCHED; i++)
+                sigaddset(&action.sa_mask, watched[i]);
+        for (size_t i = 0; i < WATCHED; i++)
+                if (watched[i] != SIGHUP || !is_ignored(SIGHUP))
+                        sigaction(watched[i], &action, NULL);
 }
 
 void signals_unwatch(ferry_loop *loop)
