@@ -118,9 +118,9 @@ void print_line(const ferry_message *message, FILE *stream);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
 
-/* signals.c: call @fn at the first SIGINT, SIGTERM or SIGHUP; the second ends the program, unless @fn has begun to
- * watch again. Before a child is started, which would otherwise be left behind. */
-void signals_watch(ferry_loop *loop, ferry_loop_fn *fn, void *userdata);
+/* signals.c: call @fn at the first SIGINT, SIGTERM or SIGHUP, or the first few; the next one ends the program. Before a
+ * child is started, which would otherwise be left behind. */
+void signals_watch(ferry_loop *loop, int times, ferry_loop_fn *fn, void *userdata);
 void signals_unwatch(ferry_loop *loop);
 int signals_received(void);
 /* End by the signal that was received. */

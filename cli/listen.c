@@ -143,7 +143,7 @@ static int serve(struct listener *listener, const char *address)
         int error;
 
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
-        signals_watch(listener->loop, interrupt, listener);
+        signals_watch(listener->loop, 1, interrupt, listener);
         if (is_session) {
                 listener->session = ferry_session_open(listener->loop, address, NULL);
                 ferry_session_on(listener->session, messages, take, listener);

@@ -36,7 +36,7 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         if (!peer->body)
                 return status;
         peer->loop = ferry_loop_new(NULL);
-        signals_watch(peer->loop, interrupt, peer);
+        signals_watch(peer->loop, 1, interrupt, peer);
         peer->session = ferry_session_open(peer->loop, arguments[0], &session);
         ferry_session_on(peer->session, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, show_aside,
                          (void *)(uintptr_t)options);

@@ -161,11 +161,8 @@ static int interrupt(ferry_loop *loop, void *userdata)
         ferry_process *process, *next;
 
         run->signal = signals_received();
-        signals_watch(loop, interrupt, run);
-        if (is_again) {
-                ferry_manager_kill(run->manager, SIGKILL);
+        if (is_again)
                 return give_up(loop, run);
-        }
         stop_reading(run);
         ferry_manager_kill(run->manager, run->signal);
         /* Who has died is not started again. */
@@ -340,8 +337,12 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
         if (reply) {
                 run->done++;
                 task->reply = ferry_message_ref(reply);
-        } else
+        } else {
                 report(run, task->number, ferry_call_error(call));
+                /* No worker is left, nor will be: the rest would wait for one. */
+                if (ferry_call_status(call) == -ECHILD && !run->is_ending)
+                        give_up(run->loop, run);
+        }
         print_over(run);
         feed(run);
 }
@@ -398,7 +399,7 @@ static int run_all(struct run *run, char **command)
 {
         int status, result;
 
-        signals_watch(run->loop, interrupt, run);
+        signals_watch(run->loop, 2, interrupt, run);
         status = start_workers(run, command);
         if (status) {
                 ferry_manager_stop(run->manager, 0);

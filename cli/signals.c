@@ -1,4 +1,4 @@
-/* SIGINT, SIGTERM and SIGHUP: the first one asks to end in order, the second one ends. They are handled, not blocked: a tool
+/* SIGINT, SIGTERM and SIGHUP: the first one asks to end in order, the second one ends, or asks for more. They are handled, not blocked: a tool
  * that is stuck in writing to a full pipe must end by the second one. The tool is the only one that touches signals;
  * the library does not. */
 #include "cli.h"
@@ -12,6 +12,7 @@
 static struct {
         int fd;
         volatile sig_atomic_t received;
+        volatile sig_atomic_t left;     /* so many are asked about, before they end us */
         ferry_loop_fn *fn;
         void *userdata;
 } signals;
@@ -28,6 +29,13 @@ static bool is_ignored(int number)
         return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
+static void set(const struct sigaction *action)
+{
+        for (size_t i = 0; i < WATCHED; i++)
+                if (watched[i] != SIGHUP || !is_ignored(SIGHUP))
+                        sigaction(watched[i], action, NULL);
+}
+
 static void handle(int number)
 {
         struct sigaction by_default = { .sa_handler = SIG_DFL };
@@ -35,41 +43,38 @@ static void handle(int number)
         int error = errno;
 
         signals.received = number;
-        for (size_t i = 0; i < WATCHED; i++)
-                if (watched[i] != SIGHUP || !is_ignored(SIGHUP))
-                        sigaction(watched[i], &by_default, NULL);
+        if (--signals.left == 0)
+                set(&by_default);
         (void)!write(signals.fd, &one, sizeof one);
         errno = error;
 }
 
 static int is_signalled(ferry_loop *loop, void *userdata)
 {
+        uint64_t count = 0;
+
         (void)userdata;
-        signals.fn(loop, signals.userdata);
-        return 0;
+        (void)!read(signals.fd, &count, sizeof count);
+        while (count-- > 0)
+                signals.fn(loop, signals.userdata);
+        return signals.left > 0;
 }
 
-void signals_watch(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
+void signals_watch(ferry_loop *loop, int times, ferry_loop_fn *fn, void *userdata)
 {
         /* Without SA_RESTART, so that a blocked write comes back. */
         struct sigaction action = { .sa_handler = handle };
 
-        uint64_t count;
-
-        if (!signals.fn)
-                signals.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        else
-                (void)!read(signals.fd, &count, sizeof count);
+        signals.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (signals.fd < 0)
                 return;
+        signals.left = times;
         signals.fn = fn;
         signals.userdata = userdata;
         ferry_loop_watch(loop, signals.fd, POLLIN, is_signalled, NULL);
         for (size_t i = 0; i < WATCHED; i++)
                 sigaddset(&action.sa_mask, watched[i]);
-        for (size_t i = 0; i < WATCHED; i++)
-                if (watched[i] != SIGHUP || !is_ignored(SIGHUP))
-                        sigaction(watched[i], &action, NULL);
+        set(&action);
 }
 
 void signals_unwatch(ferry_loop *loop)

@@ -26,7 +26,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 return EXIT_USAGE;
         }
         loop = ferry_loop_new(NULL);
-        signals_watch(loop, interrupt, &is_interrupted);
+        signals_watch(loop, 1, interrupt, &is_interrupted);
         code = ferry_service_wait(loop, arguments[0], session_options(options).dialect, options->timeout_ms);
         if (!is_interrupted)
                 ferry_loop_free(loop);

@@ -626,14 +626,6 @@ end_INT() {
         end INT
 }
 
-# Interrupt the last job, and measure how long it takes to end.
-interrupt() {
-        took=$(now_ms)
-        kill -"$1" "$job"
-        await "$job"
-        took=$(($(now_ms) - took))
-}
-
 end() {
         local signal=$1
 
@@ -684,21 +676,6 @@ stuck() {
         kill -TERM "$job"
         check 'a listener that is stuck in a full pipe ends' soon has_ended "$job"
         exec 7>&-
-}
-
-# Whether it has become ferry, and catches SIGTERM.
-handles_signals() {
-        local name value
-
-        [[ $(< "/proc/$1/comm") == ferry ]] || return
-        while read -r name value; do
-                [[ $name == SigCgt: ]] && return $((!(16#$value & 1 << 14)))
-        done < "/proc/$1/status"
-        return 1
-}
-
-heard_signal() {
-        ! handles_signals "$1"
 }
 
 ## Output and input that are not as usual --------------------------------------------------------------

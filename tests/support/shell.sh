@@ -4,6 +4,7 @@
 #       run COMMAND…            run it to its end: $status, $took (in ms), and the files out and err
 #       start COMMAND…          run it in the background: $job, and the names of files $job_out and $job_err
 #       await JOB               wait for its end: $status, and the files out and err
+#       interrupt SIGNAL        send it to the last job, and await that
 #       soon COMMAND…           wait until it is true; false if that takes too long
 #       ended NAME STATUS OUT   check the last run: its status, and every byte that it printed
 #       aside FUNCTION…         run these, each at the same time as all else, in a folder of its own
@@ -264,6 +265,29 @@ gather() {
                         fail "$part did not come to its end"
                 fi
         done
+}
+
+# Interrupt the last job, and measure how long it takes to end.
+interrupt() {
+        took=$(now_ms)
+        kill -"$1" "$job"
+        await "$job"
+        took=$(($(now_ms) - took))
+}
+
+# Whether it has become ferry, and catches SIGTERM.
+handles_signals() {
+        local name value
+
+        [[ $(< "/proc/$1/comm") == ferry ]] || return
+        while read -r name value; do
+                [[ $name == SigCgt: ]] && return $((!(16#$value & 1 << 14)))
+        done < "/proc/$1/status"
+        return 1
+}
+
+heard_signal() {
+        ! handles_signals "$1"
 }
 
 skipped() {
