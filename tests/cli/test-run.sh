@@ -307,6 +307,9 @@ failures() {
         summary 'one is killed' '2 done, 1 failed, 1 restarts'
         nothing_left 'one is killed'
 
+}
+
+silence() {
         # Who does not answer is replaced; what waited is not given to it any more.
         run ferry run --workers 1 --timeout 0.1 -- sh -c 'mkdir first && exec sleep 1000; exec ferry listen stdio: --echo' \
                 <<< $'1\n2\n3'
@@ -315,9 +318,6 @@ failures() {
         ended 'nobody ever answers' 1 ''
         said 'nobody ever answers' 'ferry: task '{1..5}': no answer within 0.1 s'
         nothing_left 'nobody ever answers'
-        # The time of a task begins when somebody has it.
-        run ferry run --workers 1 --timeout 2 -- ferry listen stdio: --exec 'sleep 0.3; printf x' <<< $'1\n2\n3\n4\n5\n6\n7\n8'
-        ended 'those behind have their time, too' 0 $'x\nx\nx\nx\nx\nx\nx\nx\n'
         # Who can no longer be talked to is replaced.
         run ferry run --workers 1 --timeout 0.2 -- sh -c 'exec <&-; exec sleep 1000' <<< $'1\n2'
         ended 'its stdin is closed' 1 ''
@@ -328,6 +328,12 @@ failures() {
         nothing_left 'its stdout is closed'
 }
 
+deadlines() {
+        # The time of a task begins when somebody has it.
+        run ferry run --workers 1 --timeout 2 -- ferry listen stdio: --exec 'sleep 0.3; printf x' <<< $'1\n2\n3\n4\n5\n6\n7\n8'
+        ended 'those behind have their time, too' 0 $'x\nx\nx\nx\nx\nx\nx\nx\n'
+}
+
 retries() {
         run ferry run --workers 1 --retry 2 -- ferry listen stdio: --exec 'echo >> tries; kill -KILL $PPID' <<< $'1'
         ended 'two more tries' 1 ''
@@ -335,7 +341,7 @@ retries() {
         is 'two more tries' "$(wc -l < tries)" 3
         run ferry run --workers 1 -- ferry listen stdio: --exec 'echo >> once; kill -KILL $PPID' <<< $'1'
         is 'no more tries, unless they are asked for' "$(wc -l < once)" 1
-        run ferry run --ordered --workers 2 --retry 1 -- ferry listen stdio: --exec \
+        run ferry run --workers 1 --retry 1 -- ferry listen stdio: --exec \
                 'read -r x; mkdir "first $x" && kill -KILL $PPID; printf %s "$x"' <<< $'1\n2\n3'
         ended 'the second try is good' 0 $'1\n2\n3\n'
         summary 'the second try is good' '3 done, 0 failed, 3 restarts'
@@ -492,8 +498,8 @@ dialects() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,crashes,usage,json_values,lines,huge,order,outputs,failures,retries,signal_TERM,signal_INT,signal_HUP
-all+=,signal_others,stuck,dialects
+all=promises,crashes,usage,json_values,lines,huge,order,outputs,failures,silence,deadlines,retries
+all+=,signal_TERM,signal_INT,signal_HUP,signal_others,stuck,dialects
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
