@@ -1,7 +1,7 @@
-/* ferry run: tasks from stdin, one a line, for so many workers at once; their answers on stdout, and on stderr how it goes.
- * Invariants: each line is a task that ends once, as done or with a reason, unless the run is ended before; no more are
- * taken than workers can have in hand, so that the time of a task begins when it is given away; what is over and waits for
- * those before it is bounded. */
+/* ferry run: tasks from stdin, one a line, for so many workers at once; their answers on stdout, and on stderr how it
+ * goes. Invariants: each line is a task that ends once, as done or with a reason, unless the run is ended before; no more
+ * are taken than workers can have in hand, so that the time of a task begins when it is given away; what is over and
+ * waits for those before it is bounded. */
 #include "cli.h"
 
 #include <errno.h>
@@ -185,9 +185,12 @@ static int kill_deaf(ferry_loop *loop, void *userdata)
 
         (void)loop;
         for (ferry_process *process = ferry_manager_child(run->manager, NULL); process;
-             process = ferry_manager_child(run->manager, process))
-                if (ferry_process_result(process) == -EINPROGRESS && ferry_session_status(ferry_process_session(process)) != 1)
+             process = ferry_manager_child(run->manager, process)) {
+                const ferry_session *session = ferry_process_session(process);
+
+                if (ferry_process_result(process) == -EINPROGRESS && ferry_session_status(session) != 1)
                         ferry_process_kill(process, SIGKILL);
+        }
         return 0;
 }
 
@@ -225,7 +228,10 @@ static void report(struct run *run, long number, const char *reason)
 
         run->failed++;
         clear_progress(run);
-        complain("task %ld: %s%s", number, is_of_worker ? "its worker " : "", reason + (is_of_worker ? sizeof child - 1 : 0));
+        if (is_of_worker)
+                complain("task %ld: its worker %s", number, reason + sizeof child - 1);
+        else
+                complain("task %ld: %s", number, reason);
 }
 
 static void free_task(struct task *task)
@@ -351,7 +357,8 @@ static void give(struct task *task)
 {
         struct run *run = task->run;
 
-        task->call = ferry_manager_request(run->manager, run->options->timeout_ms, run->type, "%p", (const void *)task->body);
+        task->call = ferry_manager_request(run->manager, run->options->timeout_ms, run->type, "%p",
+                                           (const void *)task->body);
         ferry_call_then(task->call, answered, task);
 }
 
@@ -385,7 +392,8 @@ static int start_workers(struct run *run, char **command)
 
         ferry_manager_on(run->manager, FERRY_PROCESS_STARTED, count_start, run);
         for (long i = 0; i < run->workers; i++) {
-                ferry_process *process = ferry_process_spawn(run->manager, (const char *const *)(uintptr_t)command, &worker);
+                ferry_process *process =
+                        ferry_process_spawn(run->manager, (const char *const *)(uintptr_t)command, &worker);
 
                 if (ferry_process_result(process) != -EINPROGRESS) {
                         complain("%s", ferry_process_error(process));
@@ -424,14 +432,16 @@ static int run_all(struct run *run, char **command)
 /* A worker is one session, which its dialect must be made for. */
 static bool can_be_talked_to(unsigned dialects)
 {
-        return !(dialects & FERRY_DIALECT_INNMIND) && (!(dialects & FERRY_DIALECT_PCNTL) || dialects == FERRY_DIALECT_PCNTL);
+        return dialects == FERRY_DIALECT_PCNTL || !(dialects & (FERRY_DIALECT_INNMIND | FERRY_DIALECT_PCNTL));
 }
 
 static int run_tasks(const struct cli_options *options, char **arguments, int count)
 {
         /* The rest is passed on by the manager. */
         static const int passed_on[] = { SIGALRM, SIGUSR1, SIGUSR2, 0 };
-        struct run run = { .options = options, .type = options->type ? options->type : "task", .workers = options->workers };
+        struct run run = {
+                .options = options, .type = options->type ? options->type : "task", .workers = options->workers,
+        };
         int status;
 
         (void)count;
@@ -446,7 +456,8 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         run.is_on_terminal = isatty(STDERR_FILENO);
         clock_gettime(CLOCK_MONOTONIC, &run.began);
         run.loop = ferry_loop_new(NULL);
-        run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){ .is_forwarding = true, .signals = passed_on });
+        run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){
+                .is_forwarding = true, .signals = passed_on });
         status = run_all(&run, arguments);
         /* What is left of them is not reported any more. */
         while (run.first) {
@@ -465,8 +476,8 @@ const struct cli_command command_run = {
         .name = "run",
         .arguments = "[--] COMMAND [ARGUMENT]...",
         .summary = "give each line of stdin as a task to one of N workers, print their answers",
-        .options = (const char *const[]){ "workers", "type", "ordered", "retry", "dialect", "codec", "namespace", "timeout", "json",
-                                          "value", NULL },
+        .options = (const char *const[]){ "workers", "type", "ordered", "retry", "dialect", "codec", "namespace", "timeout",
+                                          "json", "value", NULL },
         .least = 1,
         .most = INT32_MAX,
         .is_wrapper = true,

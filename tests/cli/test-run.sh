@@ -457,13 +457,13 @@ stuck() {
         nothing_left 'a run that is stuck'
 }
 
-# Whether it waits in a write to a pipe.
+# Whether it waits in a write to a pipe, where the kernel tells that; else whether it can be told to end.
 is_stuck() {
-        local call
+        local call=
 
-        read -r call < "/proc/$1/wchan" 2> /dev/null
-        [[ $call == *pipe* ]]
-}
+        read -r call < "/proc/$1/wchan"
+        [[ $call == *pipe* ]] || { [[ ! $call || $call == 0 ]] && handles_signals "$1"; }
+} 2> /dev/null
 
 ## Dialects --------------------------------------------------------------------------------------------
 
