@@ -403,6 +403,17 @@ static int start_workers(struct run *run, char **command)
         return EXIT_DONE;
 }
 
+/* From the first worker on none of them may end us; who waits takes what has come before. */
+static void block(const int *signals)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        for (; *signals; signals++)
+                sigaddset(&set, *signals);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static int run_all(struct run *run, char **command)
 {
         int status, result;
@@ -455,6 +466,7 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         run.lines.max = body_max(options->is_value);
         run.is_on_terminal = isatty(STDERR_FILENO);
         clock_gettime(CLOCK_MONOTONIC, &run.began);
+        block(passed_on);
         run.loop = ferry_loop_new(NULL);
         run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){
                 .is_forwarding = true, .signals = passed_on });
