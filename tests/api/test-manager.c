@@ -1,5 +1,6 @@
 /* Several children: who is told of their ends, and in which order; how many run at a time; how they are stopped; which
  * signals they are passed; where what they print goes. */
+#include "support/children.h"
 #include "support/door.h"
 #include "support/suite.h"
 
@@ -10,19 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SAFETY_MS = 20000, CHILDREN = 12 };
-
-#define SH(command) ((const char *const[]){ "sh", "-c", command, NULL })
-
-static int exit_with(ferry_session *parent, void *userdata)
-{
-        (void)parent;
-        return *(const int *)userdata;
-}
+enum { CHILDREN = 12 };
 
 /* Until it is told, or left alone. */
 static int wait_for_word(ferry_session *parent, void *userdata)
@@ -73,7 +65,8 @@ struct releasing {
 static void release_next(struct releasing *all)
 {
         if (all->at < CHILDREN)
-                ferry_session_notify(ferry_process_session(all->children[all->order[all->at]]), "go", "%d", all->at + 1);
+                ferry_session_notify(ferry_process_session(all->children[all->order[all->at]]), "go", "%d",
+                                     all->at + 1);
 }
 
 static int one_has_ended(ferry_manager *manager, ferry_process *process, void *userdata)

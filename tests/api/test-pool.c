@@ -1,5 +1,6 @@
-/* A pool: each request is given to one worker and ends once, whatever becomes of the workers; those that die are replaced,
- * later and later; and it is let run out in order. */
+/* A pool: each request is given to one worker and ends once, whatever becomes of the workers; those that die are
+ * replaced, later and later; and it is let run out in order. */
+#include "support/children.h"
 #include "support/door.h"
 #include "support/suite.h"
 
@@ -12,9 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SAFETY_MS = 20000 };
-
-#define SH(command) ((const char *const[]){ "sh", "-c", command, NULL })
 #define CHILD(mode) ((const char *const[]){ BUILD_DIRECTORY "/tests/child", mode, NULL })
 
 static const ferry_process_options worker = { .is_on_stdio = true, .is_restarted = true };

@@ -1,5 +1,6 @@
 /* So many children, one after the other and some at a time: none is left, none has another's status, and no descriptor
  * stays open. The suite looks for the rest. */
+#include "support/children.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -12,12 +13,6 @@
 /* Half of them forked, half spawned; a hundredth unless it may take long. */
 enum { AT_A_TIME = 8, ALL = 100000, ROUNDS = 20 };
 
-static int exit_with(ferry_session *parent, void *userdata)
-{
-        (void)parent;
-        return *(const int *)userdata;
-}
-
 static int count_descriptors(void)
 {
         int found = 0;
@@ -27,7 +22,7 @@ static int count_descriptors(void)
         return found;
 }
 
-static void require_result(ferry_process *process, int result, void *userdata)
+static void check_end(ferry_process *process, int result, void *userdata)
 {
         SUITE_CHECK(result == *(int *)userdata, "%d, not %d: %s", result, *(int *)userdata, ferry_process_error(process));
         *(int *)userdata = -1;
@@ -49,7 +44,7 @@ START_TEST(none_leaves_anything_behind)
                 process = _i % 2 == 0 ? ferry_process_fork(manager, exit_with, &status[i], NULL) :
                                     ferry_process_spawn(manager, (const char *[]){ "sh", "-c", command, NULL }, NULL);
                 SUITE_CHECK(ferry_process_result(process) == -EINPROGRESS, "%s", ferry_process_error(process));
-                ferry_process_then(process, require_result, &status[i]);
+                ferry_process_then(process, check_end, &status[i]);
                 SUITE_CHECK(count_descriptors() <= before + AT_A_TIME * 2, "%d descriptors", count_descriptors());
         }
         ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);

@@ -1,0 +1,27 @@
+/* What the tests of processes have their children do, and ask of them. */
+#pragma once
+
+#include <ferry/ferry.h>
+
+enum { SAFETY_MS = 20000 };
+
+#define SH(command) ((const char *const[]){ "sh", "-c", command, NULL })
+
+/* For ferry_process_fork(): end with the status that @userdata points to; answer each request with its own body. */
+int exit_with(ferry_session *parent, void *userdata);
+int serve(ferry_session *parent, void *userdata);
+
+/* A child that serves is well; it ends so. */
+void require_served(ferry_process *process);
+void require_result(ferry_process *process, int result);
+
+/* What a child writes, as one text, for an output callback. */
+struct text {
+        char bytes[8192];
+        size_t size;
+};
+
+void collect(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata);
+
+/* Run a command until it ends so. Returns all that it has written, until the next one is run. */
+const char *run_command(ferry_manager *manager, const char *const argv[], ferry_process_options *options, int result);
