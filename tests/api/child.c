@@ -63,6 +63,17 @@ static int be_careless(ferry_session *session, const ferry_message *request, voi
                                    is_null(STDIN_FILENO), is_same_file(STDOUT_FILENO, STDERR_FILENO), code, getchar());
 }
 
+/* Writes each number into a file, and then answers with it. */
+static int log_it(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        int number = (int)ferry_value_int(ferry_message_body(request), -1);
+
+        (void)session, (void)userdata;
+        if (write(atoi(getenv("FERRY_TEST_LOG")), &number, sizeof number) != sizeof number)
+                return -EIO;
+        return ferry_message_reply(request, NULL, "%d", number);
+}
+
 /* Every descriptor that is open. */
 static int list_descriptors(ferry_session *session, const ferry_message *request, void *userdata)
 {
@@ -184,6 +195,8 @@ int main(int argc, char **argv)
                 return serve(list_descriptors, NULL);
         if (strcmp(mode, "compare") == 0)
                 return compare();
+        if (strcmp(mode, "log") == 0)
+                return serve(log_it, NULL);
         if (strcmp(mode, "noisy") == 0)
                 return be_noisy();
         if (strcmp(mode, "channel") == 0)

@@ -6,11 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ferry/ferry.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -98,6 +101,64 @@ START_TEST(a_command_has_what_it_was_given)
         ck_assert_int_eq(fcntl(kept, F_GETFD), FD_CLOEXEC);
         close(kept);
         close(other);
+}
+END_TEST
+
+/* Who else in the program starts something, at any moment. */
+struct stranger {
+        atomic_bool is_over;
+        int started;
+        int most;               /* descriptors that one of them would have had after an exec */
+};
+
+static void *start_strangers(void *userdata)
+{
+        struct stranger *stranger = userdata;
+        int status;
+
+        while (!stranger->is_over) {
+                pid_t pid = fork();
+
+                if (pid == 0) {
+                        int found = 0;
+
+                        for (int fd = 3; fd < 256; fd++)
+                                found += fcntl(fd, F_GETFD) == 0;
+                        _exit(found);
+                }
+                waitpid(pid, &status, 0);
+                stranger->started++;
+                if (WEXITSTATUS(status) > stranger->most)
+                        stranger->most = WEXITSTATUS(status);
+        }
+        return NULL;
+}
+
+START_TEST(a_stranger_never_has_a_descriptor_of_ours)
+{
+        struct stranger stranger = { .most = 0 };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .output = ignore });
+        size_t rounds = suite_scale(500);
+        int status = 0;
+        pthread_t thread;
+
+        for (int fd = 3; fd < 256; fd++)
+                fcntl(fd, F_SETFD, FD_CLOEXEC);
+        ck_assert_int_eq(pthread_create(&thread, NULL, start_strangers, &stranger), 0);
+        for (size_t i = 0; i < rounds; i++) {
+                ferry_process_options options = { .input = "x", .input_size = 1, .is_on_stdio = i % 4 == 1 };
+                ferry_process *process = i % 2 ? ferry_process_spawn(manager, SH("exit 0"), &options) :
+                                                 ferry_process_fork(manager, exit_with, &status, &options);
+
+                require_result(process, 0);
+                ferry_process_free(process);
+        }
+        stranger.is_over = true;
+        pthread_join(thread, NULL);
+        ck_assert_int_gt(stranger.started, 0);
+        ck_assert_int_eq(stranger.most, 0);
+        ferry_loop_free(loop);
 }
 END_TEST
 
@@ -280,9 +341,11 @@ START_TEST(threads_may_allocate_meanwhile)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
-        size_t rounds = suite_scale(1000);
+        size_t rounds = suite_scale(300);
         pthread_t threads[8];
 
+        /* Else each would have locks of its own, and hold none that the child needs. */
+        mallopt(M_ARENA_MAX, 1);
         for (int i = 0; i < 8; i++)
                 ck_assert_int_eq(pthread_create(&threads[i], NULL, allocate, NULL), 0);
         for (size_t i = 0; i < rounds; i++) {
@@ -366,6 +429,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_forked_child_has_no_descriptor_of_the_loop, 2),
         SUITE_LOOP(a_command_has_what_it_was_given, 2),
+        SUITE_TEST(a_stranger_never_has_a_descriptor_of_ours),
         SUITE_TEST(options_reach_a_command),
         SUITE_TEST(a_command_has_signals_as_ever),
         SUITE_TEST(stdin_holds_what_was_given),

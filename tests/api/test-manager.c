@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHILDREN = 12 };
+enum { CHILDREN = 40 };
 
 /* Until it is told, or left alone. */
 static int wait_for_word(ferry_session *parent, void *userdata)
@@ -60,7 +60,20 @@ struct releasing {
         ferry_process *children[CHILDREN];
         int order[CHILDREN];
         int at;
+        bool is_at_once;        /* all have ended before anybody waits */
 };
+
+static void fork_shuffled(ferry_manager *manager, struct releasing *all, int seed)
+{
+        srand((unsigned)seed);
+        for (int i = 0; i < CHILDREN; i++) {
+                int other = rand() % (i + 1);
+
+                all->children[i] = ferry_process_fork(manager, wait_for_word, NULL, NULL);
+                all->order[i] = all->order[other];
+                all->order[other] = i;
+        }
+}
 
 static void release_next(struct releasing *all)
 {
@@ -77,7 +90,8 @@ static int one_has_ended(ferry_manager *manager, ferry_process *process, void *u
         ck_assert_ptr_eq(process, all->children[all->order[all->at]]);
         ck_assert_int_eq(ferry_process_result(process), all->at + 1);
         all->at++;
-        release_next(all);
+        if (!all->is_at_once)
+                release_next(all);
         return 0;
 }
 
@@ -88,19 +102,34 @@ START_TEST(ends_are_told_in_their_order)
         ferry_manager *manager = ferry_manager_new(loop, NULL);
         struct releasing all = { .at = 0 };
 
-        srand((unsigned)_i + 1);
-        for (int i = 0; i < CHILDREN; i++) {
-                int other = rand() % (i + 1);
-
-                all.children[i] = ferry_process_fork(manager, wait_for_word, NULL, NULL);
-                all.order[i] = all.order[other];
-                all.order[other] = i;
-        }
+        fork_shuffled(manager, &all, _i + 1);
         ck_assert_uint_eq(ferry_manager_running(manager), CHILDREN);
         release_next(&all);
         ck_assert_int_eq(ferry_manager_wait(manager, one_has_ended, &all), 0);
         ck_assert_int_eq(all.at, CHILDREN);
         ck_assert_uint_eq(ferry_manager_running(manager), 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* All are zombies when the waiting begins, and still it is the order in which they died. */
+START_TEST(ends_at_once_are_told_in_their_order)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        struct releasing all = { .at = 0, .is_at_once = true };
+
+        fork_shuffled(manager, &all, _i + 1);
+        for (; all.at < CHILDREN; all.at++) {
+                siginfo_t info;
+
+                release_next(&all);
+                ck_assert_int_eq(waitid(P_PID, (id_t)ferry_process_pid(all.children[all.order[all.at]]), &info,
+                                        WEXITED | WNOWAIT), 0);
+        }
+        all.at = 0;
+        ck_assert_int_eq(ferry_manager_wait(manager, one_has_ended, &all), 0);
+        ck_assert_int_eq(all.at, CHILDREN);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -639,6 +668,7 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_LOOP(ends_are_told_in_their_order, 3),
+        SUITE_LOOP(ends_at_once_are_told_in_their_order, 3),
         SUITE_TEST(ends_at_once_are_told_once_each),
         SUITE_TEST(the_callback_is_before_the_handlers),
         SUITE_LOOP(waiting_stops_and_goes_on, 4),
