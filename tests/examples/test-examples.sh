@@ -303,9 +303,27 @@ process-manager() {
 pool() {
         run_there ./pool
         ended pool 0 -
-        is 'pool: twenty answers' "$(grep -cx 'Worker [123] completed task' out)" 20
-        is 'pool: each worker has worked' "$(sort -u out | wc -l)" 3
+        is 'pool: twenty answers' "$(grep -c ' completed ' out)" 20
+        is 'pool: each worker has worked' "$(sed 's/ completed .*//' out | sort -u | paste -sd,)" 'Worker 1,Worker 2,Worker sh'
+        is 'pool: no task was done twice' "$(grep -o 'Task [0-9]*' out | sort | uniq -d)" ''
         nothing_left pool
+
+        # A worker that dies, once: its task is lost, all others are done.
+        printf '#!/bin/sh\nexec ferry listen stdio: --echo\n' > worker
+        printf '#!/bin/sh\nmkdir died && head -c 1 > died/of && kill -SEGV $$\nexec ./worker\n' > worker.sh
+        chmod +x worker worker.sh
+        run "$build/examples/pool"
+        ended 'pool with a worker that dies' 1 -
+        is 'pool with a worker that dies: what becomes of the tasks' "$(sort -V out)" "$(printf 'Task %s\n' 1 2 {4..20})
+the child was killed by SIGSEGV"
+        nothing_left 'pool with a worker that dies'
+}
+
+worker.sh() {
+        run_there ferry call 'exec:./worker.sh' t 'a task'
+        ended worker.sh 0 'Worker sh completed a task'
+        says_exactly worker.sh ''
+        nothing_left worker.sh
 }
 
 queue() {
