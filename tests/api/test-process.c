@@ -268,12 +268,14 @@ static void on_chld(int number)
 START_TEST(a_host_s_own_handler_is_left_alone)
 {
         struct sigaction action = { .sa_handler = on_chld }, now;
-        ferry_loop *loop = ferry_loop_new(NULL);
-        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_loop *loop;
+        ferry_manager *manager;
         int status = 9, own_status;
         pid_t own;
 
         sigaction(SIGCHLD, &action, NULL);
+        loop = ferry_loop_new(NULL);
+        manager = ferry_manager_new(loop, NULL);
         own = fork();
         if (own == 0)
                 _exit(12);
@@ -291,11 +293,13 @@ END_TEST
 
 START_TEST(with_sigchld_ignored_the_end_is_still_seen)
 {
-        ferry_loop *loop = ferry_loop_new(NULL);
-        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_loop *loop;
+        ferry_manager *manager;
         int status = 9;
 
         signal(SIGCHLD, SIG_IGN);
+        loop = ferry_loop_new(NULL);
+        manager = ferry_manager_new(loop, NULL);
         for (int i = 0; i < 20; i++) {
                 ferry_process *process = i % 2 ? ferry_process_fork(manager, exit_with, &status, NULL) :
                                                  ferry_process_spawn(manager, SH("exit 9"), NULL);
@@ -309,6 +313,7 @@ START_TEST(with_sigchld_ignored_the_end_is_still_seen)
                          -ENOENT);
         ferry_manager_wait(manager, NULL, NULL);
         ferry_loop_free(loop);
+        ck_assert(signal(SIGCHLD, SIG_DFL) == SIG_IGN);
 }
 END_TEST
 
