@@ -3,15 +3,18 @@
  * round inside a task goes on with the tasks that are left; and who waits makes no other system call than the one that
  * waits, once. */
 #include "loop/loop.h"
+#include "loop/watch.h"
 #include "support/door.h"
 #include "support/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -516,6 +519,65 @@ START_TEST(all_that_is_ready_is_called_in_one_round)
 }
 END_TEST
 
+static int watch_calls;
+static int make_at_call;
+static char made[64];
+
+/* Somebody makes both directories just when one of them, or the one above, is going to be watched. */
+static int make_meanwhile(enum door_call call, bool is_child)
+{
+        char path[80];
+
+        (void)is_child;
+        if (call != DOOR_watch_directory || ++watch_calls != make_at_call)
+                return 0;
+        ck_assert_int_eq(mkdir(made, 0700), 0);
+        snprintf(path, sizeof path, "%s/b", made);
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+        return 0;
+}
+
+static void count_change(struct watch *watch)
+{
+        (void)watch;
+        watch_calls = -1;
+}
+
+START_TEST(what_is_made_while_it_begins_to_watch_is_watched)
+{
+        char directory[] = "/tmp/ferry-loop-XXXXXX", path[80];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct watch watch;
+        int fd;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(made, sizeof made, "%s/a", directory);
+        snprintf(path, sizeof path, "%s/b/file", made);
+        watch_init(&watch, loop, count_change);
+        ck_assert_int_eq(watch_start(&watch), 0);
+        make_at_call = _i + 1;
+        door_judge = make_meanwhile;
+        ck_assert_int_eq(watch_add(&watch, path), 0);
+        door_judge = NULL;
+        ck_assert_int_ge(watch_calls, make_at_call);
+        /* That they were made may be told, too. */
+        ferry_loop_tick(loop, 0);
+        watch_calls = 0;
+        fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+        ferry_loop_tick(loop, 0);
+        ck_assert_int_eq(watch_calls, -1);
+        watch_stop(&watch);
+        ferry_loop_free(loop);
+        unlink(path);
+        *strrchr(path, '/') = '\0';
+        rmdir(path);
+        rmdir(made);
+        rmdir(directory);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(timers_run_in_order),
         SUITE_TEST(timers_change_each_other),
@@ -530,6 +592,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_round_inside_of_a_task_runs_the_others),
         SUITE_TEST(waiting_inside_of_a_task_does_not_spin),
         SUITE_TEST(a_task_frees_the_loop),
+        SUITE_LOOP(what_is_made_while_it_begins_to_watch_is_watched, 3),
 };
 
 int main(void)

@@ -46,7 +46,9 @@ void watch_stop(struct watch *watch)
         watch->source.fd = -1;
 }
 
-int watch_add(struct watch *watch, const char *path)
+/* Watch the directory of @path, or the deepest above it that is there. Returns the length of its name, or a negative
+ * errno. */
+static ssize_t watch_deepest(struct watch *watch, const char *path)
 {
         char directory[PATH_MAX] = ".";
         size_t size = strlen(path);
@@ -65,5 +67,18 @@ int watch_add(struct watch *watch, const char *path)
                         directory[0] = '.';
                 error = sys_watch_directory(watch->source.fd, directory);
         } while ((error == -ENOENT || error == -ENOTDIR) && size > 0);
-        return error < 0 ? error : 0;
+        return error < 0 ? error : (ssize_t)size;
+}
+
+int watch_add(struct watch *watch, const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        ssize_t own = slash ? slash - path : 0, depth = watch_deepest(watch, path), before = -1;
+
+        /* What was made below it before it was watched is not told, and no more is what will be made in that. */
+        while (depth >= 0 && depth != own && depth != before) {
+                before = depth;
+                depth = watch_deepest(watch, path);
+        }
+        return depth < 0 ? (int)depth : 0;
 }
