@@ -257,6 +257,51 @@ START_TEST(each_thread_has_children)
 }
 END_TEST
 
+static int exit_with(ferry_session *parent, void *userdata)
+{
+        const int *number = userdata;
+
+        ferry_session_notify(parent, "number", "%d", *number);
+        return *number;
+}
+
+/* Forked where other threads are within the library, and where they wait for their own. */
+static void *run_processes(void *argument)
+{
+        struct thread *thread = argument;
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process_options options = { .is_on_stdio = true, .is_restarted = true };
+
+        ferry_process_spawn(manager, (const char *[]){ BUILD_DIRECTORY "/tests/child", "echo", NULL }, &options);
+        for (size_t i = 0; i < suite_scale(ROUNDS) / 10; i++) {
+                ferry_process *process = ferry_process_fork(manager, exit_with, &thread->number, NULL);
+                const ferry_message *message = ferry_session_next(ferry_process_session(process), WAIT_MS);
+                FERRY_AUTO(ferry_call) call = ferry_manager_request(manager, WAIT_MS, "t", "%zu", i);
+
+                if (fails(thread, ferry_value_int(ferry_message_body(message), -1) != thread->number, "a forked child",
+                          ferry_process_error(process)) ||
+                    fails(thread, ferry_process_wait(process, WAIT_MS) != thread->number, "its status",
+                          ferry_process_error(process)) ||
+                    fails(thread, !ferry_call_await(call), "a request", ferry_call_error(call)))
+                        break;
+                ferry_process_free(process);
+        }
+        fails(thread, ferry_manager_stop(manager, -1) != 0, "stopping", ferry_loop_error(loop));
+        return NULL;
+}
+
+START_TEST(each_thread_has_processes)
+{
+        struct thread threads[THREADS] = { 0 };
+
+        for (int i = 0; i < THREADS; i++)
+                set_up_thread(&threads[i], i);
+        start(threads, THREADS, run_processes);
+        finish(threads, THREADS);
+}
+END_TEST
+
 /* A write to a pipe that nobody reads takes its own SIGPIPE, and not that of another thread, which blocks it too. */
 static void *write_to_nobody(void *argument)
 {
@@ -296,6 +341,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(threads_talk_over_sockets),
         SUITE_TEST(a_thread_serves_the_others),
         SUITE_TEST(each_thread_has_children),
+        SUITE_TEST(each_thread_has_processes),
         SUITE_TEST(each_thread_takes_its_own_sigpipe),
 };
 
