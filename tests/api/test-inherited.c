@@ -8,6 +8,7 @@
 #include <ferry/ferry.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -335,13 +336,15 @@ static void allocate_once(size_t size, size_t new_size)
 
 static void *allocate(void *userdata)
 {
-        (void)userdata;
+        pthread_barrier_wait(userdata);
         for (size_t i = 1; !is_enough; i++) {
                 if (SUITE_HAS_ASAN)
                         pthread_mutex_lock(&allocating);
                 allocate_once(i % 5000, i % 7000 + 1);
-                if (SUITE_HAS_ASAN)
+                if (SUITE_HAS_ASAN) {
                         pthread_mutex_unlock(&allocating);
+                        sched_yield();
+                }
         }
         return NULL;
 }
@@ -359,14 +362,17 @@ START_TEST(threads_may_allocate_meanwhile)
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
         size_t rounds = suite_scale(500);
+        pthread_barrier_t all_are_there;
         pthread_t threads[8];
 
         /* Else each would have locks of its own, and hold none that the child needs. */
         mallopt(M_ARENA_MAX, 1);
         if (SUITE_HAS_ASAN)
                 pthread_atfork(begin_fork, end_fork, end_fork);
+        pthread_barrier_init(&all_are_there, NULL, 9);
         for (int i = 0; i < 8; i++)
-                ck_assert_int_eq(pthread_create(&threads[i], NULL, allocate, NULL), 0);
+                ck_assert_int_eq(pthread_create(&threads[i], NULL, allocate, &all_are_there), 0);
+        pthread_barrier_wait(&all_are_there);
         for (size_t i = 0; i < rounds; i++) {
                 ferry_process *process = ferry_process_fork(manager, use_memory, NULL, NULL);
 
@@ -376,6 +382,7 @@ START_TEST(threads_may_allocate_meanwhile)
         is_enough = 1;
         for (int i = 0; i < 8; i++)
                 pthread_join(threads[i], NULL);
+        pthread_barrier_destroy(&all_are_there);
         ferry_loop_free(loop);
 }
 END_TEST
