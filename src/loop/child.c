@@ -124,10 +124,15 @@ int child_place_descriptors(const int fds[3])
         return 0;
 }
 
+/* The program may have opened others without close-on-exec, for itself. */
 static int keep_descriptors(const struct child_spec *spec)
 {
-        int error = spec->channel ? sys_keep_on_exec(spec->channel) : 0;
+        int error = spec->is_exact ? sys_close_on_exec_from(3) : 0;
 
+        if (error == -EINVAL || error == -ENOSYS || error == -EPERM)
+                error = 0;      /* the kernel does not know it, or somebody has forbidden it */
+        if (!error && spec->channel)
+                error = sys_keep_on_exec(spec->channel);
         for (size_t i = 0; !error && spec->kept && spec->kept[i] >= 0; i++)
                 error = sys_keep_on_exec(spec->kept[i]);
         return error;
@@ -172,13 +177,16 @@ static void has_exited(struct loop_source *source, uint32_t events)
         child->ended(child);
 }
 
-/* exec's errno, or 0 once exec has closed the pipe. */
+/* exec's errno, or 0. It stands in the pipe now or never: that the pipe ends is not waited for, because what another thread
+ * has forked meanwhile may hold it. */
 static int read_exec_error(int pipe)
 {
+        struct pollfd end = { .fd = pipe, .events = POLLIN };
         int error = 0;
-        ssize_t size = sys_read(pipe, &error, sizeof error);
 
-        return size == sizeof error ? -error : 0;
+        if (sys_poll(&end, 1, 0) == 0 || sys_read(pipe, &error, sizeof error) != sizeof error)
+                return 0;
+        return -error;
 }
 
 static int fork_child(struct child *child, const struct start *start, const int pipe[2])

@@ -10,6 +10,7 @@ struct child_spec {
         const char *directory;          /* or NULL */
         int fds[3];                     /* what it gets as 0, 1 and 2; -1: what we have there */
         const int *kept;                /* what it gets besides, under the same numbers, up to -1; or NULL */
+        bool is_exact;                  /* it gets no others, even if they do not close on exec */
         int channel;                    /* one more, whose number FERRY_FD tells it; 0: none */
         int death_signal;               /* that it is sent when our thread ends; 0: none */
 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
@@ -374,7 +375,20 @@ bool sys_is_signal_pending(int signal)
 
 pid_t sys_fork(int *ret_pidfd)
 {
-        return (pid_t)RESULT(syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL, NULL));
+        sigset_t all, before;
+        pid_t pid;
+
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        pid = (pid_t)RESULT(syscall(SYS_clone, CLONE_PIDFD | CLONE_VFORK | SIGCHLD, NULL, ret_pidfd, NULL, NULL));
+        if (pid != 0)
+                pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return pid;
+}
+
+int sys_close_on_exec_from(int lowest)
+{
+        return (int)RESULT(syscall(SYS_close_range, lowest, ~0U, CLOSE_RANGE_CLOEXEC));
 }
 
 int sys_wait(int pidfd, siginfo_t *ret_info, int options)

@@ -55,6 +55,8 @@ int sys_set_flags(int fd, int flags);
 int sys_set_close_on_exec(int fd);
 int sys_is_close_on_exec(int fd);
 int sys_keep_on_exec(int fd);
+/* All descriptors from this one on close on exec. -EINVAL or -ENOSYS before Linux 5.11. */
+int sys_close_on_exec_from(int lowest);
 bool sys_is_terminal(int fd);
 /* Entries of a directory, each a struct dirent64; 0 at the end. */
 ssize_t sys_read_directory(int fd, void *entries, size_t size);
@@ -102,7 +104,8 @@ int sys_take_signal(int signal);
 bool sys_is_signal_pending(int signal);
 
 /* Fork as fork(2) does, without what the C library does around it: the child may only call what a signal
- * handler may. Returns 0 in the child. */
+ * handler may, and has all signals blocked until sys_reset_signals(): a handler of the program's would run twice. Returns
+ * 0 in the child; in the parent once the child is another program, or has ended. */
 pid_t sys_fork(int *ret_pidfd);
 /* The same as the C library does it; the child is a whole program. Its descriptor is got afterwards. */
 pid_t sys_fork_program(void);

@@ -61,6 +61,49 @@ START_TEST(what_is_interrupted_is_begun_again)
 }
 END_TEST
 
-static const struct suite_test tests[] = { SUITE_TEST(what_is_interrupted_is_begun_again) };
+static int pipe_of_handler[2];
+
+static void tell(int number)
+{
+        ssize_t put = write(pipe_of_handler[1], "", 1);
+
+        (void)number, (void)put;
+}
+
+/* A handler that tells the program through a pipe would tell it of the child's signal. */
+START_TEST(a_forked_child_runs_no_handler)
+{
+        siginfo_t info;
+        int pidfd;
+        pid_t pid;
+
+        interruptions = 0;
+        ck_assert_int_eq(sys_pipe(pipe_of_handler), 0);
+        signal(SIGUSR1, tell);
+        pid = sys_fork(&pidfd);
+        if (pid == 0) {
+                kill(getpid(), SIGUSR1);
+                sys_reset_signals();
+                sys_exit(0);
+        }
+        ck_assert_int_eq(sys_wait(pidfd, &info, 0), 0);
+        ck_assert_int_eq(info.si_status, SIGUSR1);
+        sys_close(pipe_of_handler[1]);
+        ck_assert_int_eq(sys_read(pipe_of_handler[0], &info, 1), 0);
+        /* The parent's own mask is as it was. */
+        sys_close(pipe_of_handler[0]);
+        ck_assert_int_eq(sys_pipe(pipe_of_handler), 0);
+        raise(SIGUSR1);
+        ck_assert_int_eq(sys_read(pipe_of_handler[0], &info, 1), 1);
+        sys_close(pipe_of_handler[0]);
+        sys_close(pipe_of_handler[1]);
+        sys_close(pidfd);
+}
+END_TEST
+
+static const struct suite_test tests[] = {
+        SUITE_TEST(what_is_interrupted_is_begun_again),
+        SUITE_TEST(a_forked_child_runs_no_handler),
+};
 
 SUITE_MAIN("sys", tests)

@@ -109,6 +109,7 @@ static const struct {
         { DOOR_memory_file, { EMFILE, ENFILE, ENOMEM } },
         { DOOR_socket_pair, { EMFILE, ENFILE, ENOMEM } },
         { DOOR_keep_on_exec, { EBADF } },
+        { DOOR_close_on_exec_from, { EMFILE, ENOMEM } },
         { DOOR_block_signals, { EINVAL } },
         { DOOR_signalfd, { EMFILE, ENFILE, ENODEV, ENOMEM } },
         { DOOR_fork_program, { EAGAIN, ENOMEM } },
