@@ -38,7 +38,7 @@ static void take_lines(struct captured *captured, bool is_last)
 {
         char *newline;
 
-        while (!captured->is_gone(captured) && captured->has_lines &&
+        while (!captured->is_gone(captured) && captured->has_lines && captured->line_size > 0 &&
                (newline = memchr(captured->line, '\n', captured->line_size)))
                 hand_over(captured, (size_t)(newline - captured->line), 1);
         if (!captured->is_gone(captured) && captured->line_size > 0 &&
@@ -88,21 +88,33 @@ void captured_init(struct captured *captured, ferry_loop *loop, bool has_lines,
         captured->has_lines = has_lines;
         captured->take = take;
         captured->is_gone = is_gone;
+        captured->line = NULL;
         captured->line_size = captured->tail_size = 0;
+}
+
+static void forget_line(struct captured *captured)
+{
+        sys_free(captured->line);
+        captured->line = NULL;
+        captured->line_size = 0;
 }
 
 int captured_open(struct captured *captured, int fd)
 {
-        int error = endpoint_init(&captured->endpoint, fd, false, true);
+        int error;
 
-        if (error)
-                return error;
-        captured->source.fd = captured->endpoint.fd;
-        error = loop_source_set(&captured->source, EPOLLIN);
-        if (error) {
-                captured->endpoint.is_shared = true;
-                endpoint_deinit(&captured->endpoint);
+        captured->line = sys_alloc(CAPTURED_LINE_MAX);
+        error = captured->line ? endpoint_init(&captured->endpoint, fd, false, true) : -ENOMEM;
+        if (!error) {
+                captured->source.fd = captured->endpoint.fd;
+                error = loop_source_set(&captured->source, EPOLLIN);
+                if (error) {
+                        captured->endpoint.is_shared = true;
+                        endpoint_deinit(&captured->endpoint);
+                }
         }
+        if (error)
+                forget_line(captured);
         return error;
 }
 
@@ -119,6 +131,7 @@ void captured_close(struct captured *captured, bool is_foreign)
                 loop_source_set(&captured->source, 0);
         endpoint_deinit(&captured->endpoint);
         captured->source.fd = -1;
+        forget_line(captured);
 }
 
 void captured_describe(struct captured *captured, char *text, size_t size)

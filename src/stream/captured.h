@@ -16,7 +16,7 @@ struct captured {
         /* May free what this stands in. */
         void (*take)(struct captured *captured, const char *bytes, size_t size);
         bool (*is_gone)(const struct captured *captured);       /* whether it was freed meanwhile */
-        char line[CAPTURED_LINE_MAX];
+        char *line;                     /* CAPTURED_LINE_MAX, while it is open */
         size_t line_size;
         char tail[CAPTURED_TAIL_MAX + 1];
         size_t tail_size;
