@@ -9,8 +9,9 @@
 FERRY_BEGIN
 
 /* What a forked child does. It has a loop of its own, in which only @parent lives; all that its parent had in
- * the manager's loop is closed there, without anybody noticing. Signal handlers are its parent's, as after
- * fork(2). What it returns is its exit status, 0 to 255; a negative errno makes that 1. */
+ * the manager's loop is closed there, without anybody noticing; what else the program has open, it has, too. Signal
+ * handlers are its parent's, as after fork(2). What it returns is its exit status, 0 to 255; a negative errno makes
+ * that 1. */
 typedef int ferry_child_fn(ferry_session *parent, void *userdata);
 
 enum ferry_process_event {
@@ -37,26 +38,30 @@ typedef struct ferry_manager_options {
         size_t size;
         unsigned running_max;           /* so many children at a time, any other waits (no limit) */
         bool is_killing;                /* at the end, kill who is left instead of waiting (no) */
-        bool is_forwarding;             /* while waiting, pass signals on to the children (no) */
+        bool is_forwarding;             /* while waiting, pass signals on to the children (no): the thread that waits
+                                         * has them blocked, and all others must have, too */
         const int *signals;             /* namely these, up to a 0 (TERM, INT, HUP, ALRM, USR1, USR2) */
         const char *stdout_path;        /* append what they print to a file (it goes where ours goes) */
         const char *stderr_path;
-        ferry_output_fn *output;        /* or call this with it */
+        ferry_output_fn *output;        /* or call this with what has no path */
         void *output_userdata;
         const ferry_session_options *session; /* to them (the loop's); what they point to must live as long */
 } ferry_manager_options;
 
+/* Of these a function has no use for what is for spawn, nor one that is_on_stdio for input and stdout_path: -EINVAL. */
 typedef struct ferry_process_options {
         size_t size;
-        const char *const *env;         /* with these NAME=VALUE, up to a NULL, besides ours */
+        const char *const *env;         /* spawn: with these NAME=VALUE, up to a NULL, besides ours */
         const char *directory;          /* in there (ours) */
-        const int *fds;                 /* descriptors it keeps besides 0, 1 and 2, up to -1 (none) */
+        const int *fds;                 /* spawn: descriptors it keeps besides 0, 1 and 2, up to -1 (none) */
         const void *input;              /* what its stdin holds (it reads ours) */
         size_t input_size;
         bool is_on_stdio;               /* spawn: its session is its stdin and stdout (a socket apart, whose
                                          * number is in its FERRY_FD) */
         bool is_restarted;              /* spawn: start it again when it has died, after 10 ms, twice as long
-                                         * each time, 1 s at most, until it has answered something (no) */
+                                         * each time, 1 s at most, until it has answered something (no). Also where
+                                         * that fails for want of memory, descriptors or processes; not after INT or
+                                         * TERM were passed on. One that only closes its session has 1 s to end */
         int death_signal;               /* that it is sent when our thread ends (none) */
         const char *stdout_path;        /* this and the rest (as the manager's) */
         const char *stderr_path;
@@ -77,18 +82,20 @@ void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn 
 /* Run the loop until all children have ended. @fn, if not NULL, is called for each that has ended since
  * the last wait, in the order in which they did; for one that ends meanwhile, before the handlers. 0; what a
  * callback returned; the errno of a child that could not be started; FERRY_PROCESS_KILLED + the last signal that
- * was passed on. */
+ * was passed on, and not returned yet. */
 int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userdata);
 
 /* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in
- * @grace_ms is sent SIGTERM, and after as long again SIGKILL. -1: no signals. */
+ * @grace_ms is sent SIGTERM, and after as long again SIGKILL. -1: no signals. Where somebody waits already, as in a
+ * callback, that goes on, and this returns 0 at once. Where it is called again, the shorter time counts. */
 int ferry_manager_stop(ferry_manager *manager, int grace_ms);
 
 /* Send all children a signal. */
 void ferry_manager_kill(ferry_manager *manager, int signal);
 
-/* Give a request to the child that is free first. If that dies meanwhile, the call ends with the reason,
- * and with the outcome unknown. Otherwise as ferry_session_request(). */
+/* Give a request to the child that is free first; it waits for that, also for one to be started, but ends when the last
+ * that could take it has gone. If that dies meanwhile, the call ends with the reason, and with the outcome unknown.
+ * Otherwise as ferry_session_request(). */
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 
@@ -105,12 +112,13 @@ unsigned ferry_manager_killed(const ferry_manager *manager);
 ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, void *userdata,
                                   const ferry_process_options *options);
 
-/* Run a command, found by PATH, in a child. If it cannot be run, the process has ended, with the errno of
- * exec. */
+/* Run a command, found by PATH, in a child that leads a process group of its own, and has no descriptor but those that
+ * the options say. If it cannot be run, the process has ended, with the errno of exec. */
 ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const argv[],
                                    const ferry_process_options *options);
 
-/* Give the process away: the loop calls @fn at its end and then frees it. */
+/* Give the process away: the loop calls @fn (NULL: nothing) at its end, or soon if it has ended, and then frees it.
+ * If it was given away already, this @fn takes the place of the other. */
 void ferry_process_then(ferry_process *process, ferry_process_fn *fn, void *userdata);
 
 /* Forget a process; one that runs is stopped before, in the background. Takes NULL and returns it. */
@@ -128,7 +136,7 @@ int ferry_process_result(const ferry_process *process);
 const char *ferry_process_error(const ferry_process *process);
 
 /* Run the loop until it has ended, or for @timeout_ms; the same, and see to it, as ferry_manager_stop().
- * Both return the result. Send it a signal: 0, or -ESRCH if it has ended. */
+ * Both return the result, or why they could not wait. Send it a signal: 0, or -ESRCH if it has ended. */
 int ferry_process_wait(ferry_process *process, int timeout_ms);
 int ferry_process_stop(ferry_process *process, int grace_ms);
 int ferry_process_kill(ferry_process *process, int signal);

@@ -67,7 +67,7 @@ struct ferry_session_options {
         int heartbeat_ms;               /* see whether a silent peer still lives, if that wants it, too, and after the longer of
                                          * both times (never). innmind: say after so long a silence that we live (never; but
                                          * while a client waits for an answer, 1,000; -1: not then either) */
-        size_t frame_max;               /* bytes of a message (16 MiB; innmind sends 128 KiB at most) */
+        size_t frame_max;               /* bytes of a message (16 MiB; innmind and pcntl send 128 KiB at most) */
         size_t queue_max;               /* bytes that wait to be sent (16 MiB) */
         const char *const *argv;        /* exec: run this, up to a NULL, instead of a command line. It is looked
                                          * for in the PATH that it will have; a script needs its #! */

@@ -17,22 +17,6 @@ struct manager_handler {
         void *userdata;
 };
 
-void manager_update(ferry_manager *manager)
-{
-        /* A loop that is run has something to wait for as long as one of them runs. */
-        size_t live = 0;
-
-        list_for_each(&manager->processes, link) {
-                const ferry_process *process = container_of(link, ferry_process, link);
-
-                live += process->state == PROCESS_RUNNING || process->state == PROCESS_RESTING;
-        }
-        if (manager->is_freed)
-                live = 0;
-        manager->loop->live += live - manager->live;
-        manager->live = live;
-}
-
 /* Telling ---------------------------------------------------------------------------------------------- */
 
 /* The first that does not return 0 stops the waiting. */
@@ -88,27 +72,80 @@ void ferry_manager_kill(ferry_manager *manager, int signal)
                 ferry_process_kill(container_of(link, ferry_process, link), signal);
 }
 
+bool manager_is_told_to_end(const ferry_manager *manager)
+{
+        return manager->signal == SIGINT || manager->signal == SIGTERM;
+}
+
+static void close_member(struct loop_member *member);
+
+/* The manager that a member of the loop is, if it passes on signals now; else NULL. */
+static ferry_manager *forwarder(const struct list *link)
+{
+        ferry_manager *manager = container_of(link, ferry_manager, member.link);
+
+        return manager->member.close == close_member && manager->signal_source.fd >= 0 ? manager : NULL;
+}
+
+const sigset_t *manager_mask_before(const ferry_loop *loop)
+{
+        const ferry_manager *first = NULL;
+
+        list_for_each(&loop->members, link) {
+                const ferry_manager *manager = forwarder(link);
+
+                if (manager && (!first || manager->level < first->level))
+                        first = manager;
+        }
+        return first ? &first->mask : NULL;
+}
+
+static const int *signals_of(const ferry_manager *manager)
+{
+        static const int usual[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, 0 };
+
+        return manager->signals ? manager->signals : usual;
+}
+
+static void pass_on(ferry_manager *manager, int signal)
+{
+        const int *wanted = signals_of(manager);
+
+        while (*wanted && *wanted != signal)
+                wanted++;
+        if (!*wanted)
+                return;
+        manager->signal = signal;
+        ferry_manager_kill(manager, signal);
+        if (!manager_is_told_to_end(manager))
+                return;
+        list_for_each(&manager->processes, link)
+                if (container_of(link, ferry_process, link)->state == PROCESS_RESTING)
+                        process_begin_stop(container_of(link, ferry_process, link), 0);
+}
+
+/* It comes to one of those who wait for it; others may wait around that one. */
 static void signal_comes(struct loop_source *source, uint32_t events)
 {
-        ferry_manager *manager = container_of(source, ferry_manager, signal_source);
+        const ferry_loop *loop = source->loop;
         struct signalfd_siginfo info;
 
         (void)events;
-        while (sys_read(source->fd, &info, sizeof info) == sizeof info) {
-                manager->signal = (int)info.ssi_signo;
-                ferry_manager_kill(manager, manager->signal);
-        }
+        while (sys_read(source->fd, &info, sizeof info) == sizeof info)
+                list_for_each(&loop->members, link)
+                        if (forwarder(link))
+                                pass_on(forwarder(link), (int)info.ssi_signo);
 }
 
 /* 0, or a negative errno, and then nothing is blocked. */
 static int begin_forwarding(ferry_manager *manager)
 {
-        static const int usual[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, 0 };
-        const int *signals = manager->signals ? manager->signals : usual;
+        const int *signals = signals_of(manager);
         int fd, code;
 
         if (!manager->options.is_forwarding)
                 return 0;
+        manager->level = manager->loop->waits;
         code = sys_block_signals(signals, &manager->mask);
         if (code)
                 return code;
@@ -162,7 +199,7 @@ static int wait_for_all(ferry_manager *manager, ferry_manager_fn *fn, void *user
 
         if (code)
                 return error_replace(&manager->loop->error, code, "signals cannot be passed on: %s", error_describe(code));
-        manager->verdict = manager->signal = 0;
+        manager->verdict = 0;
         manager->wait_fn = fn;
         manager->wait_userdata = userdata;
         manager->is_waited_for = true;
@@ -170,13 +207,20 @@ static int wait_for_all(ferry_manager *manager, ferry_manager_fn *fn, void *user
         code = loop_wait(manager->loop, INT64_MAX, is_done, manager, &manager->grave);
         manager->wait_fn = NULL;
         manager->is_waited_for = false;
+        if (!manager->is_ending && !manager->loop->is_ending)
+                manager->is_stopping = false;
+        /* One that came with the last end is returned, instead of ending us now. */
+        if (!code && manager->verdict == 0 && manager->signal_source.fd >= 0)
+                signal_comes(&manager->signal_source, EPOLLIN);
         end_forwarding(manager);
         if (!code && manager->verdict == 0)
                 code = loop_tell_own_failure(manager->loop);
         if (code < 0 || manager->verdict != 0)
                 return code < 0 ? code : manager->verdict;
-        if (manager->signal)
-                return FERRY_PROCESS_KILLED + manager->signal;
+        code = manager->signal;
+        manager->signal = 0;
+        if (code)
+                return FERRY_PROCESS_KILLED + code;
         code = manager->start_error.code;
         if (code)
                 error_replace(&manager->loop->error, code, "%s", error_text(&manager->start_error));
@@ -206,7 +250,7 @@ static bool has_no_requests(void *object)
 {
         const ferry_manager *manager = object;
 
-        return manager->is_freed || manager->live == 0 || !pool_is_busy(manager);
+        return manager->is_freed || manager->serving == 0 || !pool_is_busy(manager);
 }
 
 int ferry_manager_stop(ferry_manager *manager, int grace_ms)
@@ -223,12 +267,12 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
         code = loop_wait(loop, INT64_MAX, has_no_requests, manager, &manager->grave);
         if (!code && !manager->is_freed) {
                 manager->is_stopping = true;
-                if (manager->live == 0)
+                if (manager->serving == 0)
                         pool_refuse(manager);
                 list_for_each(&manager->processes, link)
                         process_begin_stop(container_of(link, ferry_process, link), grace_ms);
+                /* Who waits already does so until all have ended, and none is started until then. */
                 code = manager->is_waited_for ? 0 : wait_for_all(manager, NULL, NULL);
-                manager->is_stopping = false;
         }
         loop_leave(loop);
         return code;
@@ -278,7 +322,10 @@ static void free_member(struct loop_member *member)
         while (!list_is_empty(&manager->processes))
                 process_free(container_of(manager->processes.next, ferry_process, link));
         manager->is_freed = true;
-        manager_update(manager);
+        if (loop_is_foreign(manager->loop) && manager->signal_source.fd >= 0) {
+                sys_close(manager->signal_source.fd);
+                manager->signal_source.fd = -1;
+        }
         list_remove(&manager->member.link);
         loop_bury(manager->loop, &manager->grave, bury);
 }
@@ -341,6 +388,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->processes);
         list_init(&manager->untold);
         list_init(&manager->calls);
+        list_init(&manager->idle);
         manager->signal_source.fd = -1;
         manager->member.close = close_member;
         manager->member.free = free_member;

@@ -7,18 +7,21 @@
 
 static void worker_is_free(ferry_call *call);
 
-static bool is_free(const ferry_process *process)
+bool pool_is_idle(const ferry_process *process)
 {
         return process->state == PROCESS_RUNNING && !process->has_child_left && process->stage == STAGE_NONE &&
-               !process->call && !process->is_given_up && process->session && process->session->state == SESSION_OPEN;
+               !process->call && !process->is_given_up && process->session && process->session->state <= SESSION_OPEN;
 }
 
 static ferry_process *find_free(const ferry_manager *manager)
 {
-        list_for_each(&manager->processes, link) {
-                ferry_process *process = container_of(link, ferry_process, link);
+        list_for_each(&manager->idle, link) {
+                ferry_process *process = container_of(link, ferry_process, idle);
 
-                if (is_free(process))
+                /* Its session may have come to an end that nobody was told of yet. */
+                if (!pool_is_idle(process))
+                        list_remove(&process->idle);
+                else if (process->session->state == SESSION_OPEN)
                         return process;
         }
         return NULL;
@@ -27,6 +30,8 @@ static ferry_process *find_free(const ferry_manager *manager)
 static void give(ferry_process *process, ferry_call *call)
 {
         process->call = call;
+        process->manager->busy++;
+        process_update(process);
         call->ended = worker_is_free;
         call->owner = process;
         call_start(call, process->session);
@@ -35,7 +40,7 @@ static void give(ferry_process *process, ferry_call *call)
 void pool_feed(ferry_manager *manager)
 {
         /* One that cannot be sent ends at once, and leads here again. */
-        if (manager->is_feeding)
+        if (manager->is_feeding || loop_is_foreign(manager->loop))
                 return;
         manager->is_feeding = true;
         while (!list_is_empty(&manager->calls) && !manager->is_freed) {
@@ -56,22 +61,20 @@ static void worker_is_free(ferry_call *call)
         call->owner = NULL;
         call->ended = NULL;
         process->call = NULL;
+        process->manager->busy--;
         if (call->outcome == FERRY_OUTCOME_REPLIED)
                 process->restart_ms = 0;
         else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->spec.options.is_restarted) {
                 process->is_given_up = true;
                 ferry_process_kill(process, SIGKILL);
         }
-        if (!loop_is_foreign(process->manager->loop))
-                pool_feed(process->manager);
+        process_update(process);
+        pool_feed(process->manager);
 }
 
 bool pool_is_busy(const ferry_manager *manager)
 {
-        list_for_each(&manager->processes, link)
-                if (container_of(link, ferry_process, link)->call)
-                        return true;
-        return !list_is_empty(&manager->calls);
+        return manager->busy > 0 || !list_is_empty(&manager->calls);
 }
 
 void pool_refuse(ferry_manager *manager)

@@ -17,6 +17,30 @@ bool process_has_ended(const ferry_process *process)
         return process->state == PROCESS_ENDED;
 }
 
+void process_update(ferry_process *process)
+{
+        ferry_manager *manager = process->manager;
+        bool is_resting = !process->is_freed && process->state == PROCESS_RESTING;
+        bool is_running = !process->is_freed && process->state == PROCESS_RUNNING;
+        bool is_live = is_running || is_resting || (!process->is_freed && process->is_telling);
+        bool is_serving = is_resting || (is_running && (!process->is_deserted || process->is_replaced));
+        bool is_idle = is_running && pool_is_idle(process);
+
+        if (is_live != process->is_live) {
+                manager->live += is_live ? 1 : (size_t)-1;
+                /* A loop that is run has something to wait for as long as one of them runs. */
+                manager->loop->live += is_live ? 1 : (size_t)-1;
+        }
+        if (is_serving != process->is_serving)
+                manager->serving += is_serving ? 1 : (size_t)-1;
+        process->is_live = is_live;
+        process->is_serving = is_serving;
+        if (!is_idle)
+                list_remove(&process->idle);
+        else if (list_is_empty(&process->idle))
+                list_append(&manager->idle, &process->idle);
+}
+
 /* Its end ---------------------------------------------------------------------------------------------- */
 
 /* How it has ended, in words, with its last ones; and as a result. */
@@ -41,6 +65,7 @@ static void rest(ferry_process *process)
         if (process->restart_ms > RESTART_MAX_MS)
                 process->restart_ms = RESTART_MAX_MS;
         loop_timer_start(process->manager->loop, &process->restart, loop_deadline(process->restart_ms));
+        process_update(process);
 }
 
 static void deliver(ferry_process *process)
@@ -48,10 +73,11 @@ static void deliver(ferry_process *process)
         ferry_process_fn *fn = process->fn;
 
         process->fn = NULL;
-        if (fn) {
-                process->is_forgotten = true;
+        process->is_telling = false;
+        process->is_forgotten = process->is_forgotten || process->is_given;
+        process_update(process);
+        if (fn)
                 fn(process, process->result, process->userdata);
-        }
         if (process->is_forgotten)
                 process_free(process);
 }
@@ -63,13 +89,21 @@ static void be_over(ferry_process *process)
 
         process->state = PROCESS_ENDED;
         loop_enter(manager->loop);
-        manager_update(manager);
-        if (manager->live == 0)
+        process_update(process);
+        if (manager->serving == 0)
                 pool_refuse(manager);
         manager_tell(process, FERRY_PROCESS_ENDED);
         if (!process->is_freed)
                 deliver(process);
         loop_leave(manager->loop);
+}
+
+static bool may_start_again(const ferry_process *process)
+{
+        const ferry_manager *manager = process->manager;
+
+        return process->spec.options.is_restarted && !manager->is_stopping && !manager_is_told_to_end(manager) &&
+               !process->is_forgotten && (process->stage == STAGE_NONE || process->is_replaced);
 }
 
 /* What it has sent before it ended is handled first, if anybody handles it. */
@@ -79,6 +113,10 @@ static void tell_end(struct loop_task *task)
         ferry_manager *manager = process->manager;
         ferry_session *session = process->session;
 
+        if (process->state == PROCESS_ENDED) {
+                deliver(process);
+                return;
+        }
         if (process->state == PROCESS_RESTING) {
                 be_over(process);
                 return;
@@ -90,12 +128,10 @@ static void tell_end(struct loop_task *task)
         process->has_child_left = false;
         manager->running--;
         child_deinit(&process->child);
-        if (process->spec.options.is_restarted && !manager->is_stopping && !process->is_forgotten &&
-            process->stage == STAGE_NONE)
+        if (may_start_again(process))
                 rest(process);
         else
                 be_over(process);
-        manager_update(manager);
 }
 
 /* There is no child any more, or none of ours. */
@@ -105,6 +141,7 @@ static void lose_child(ferry_process *process)
 
         process->has_child_left = true;
         loop_timer_stop(process->manager->loop, &process->stage_timer);
+        process_update(process);
         for (int i = 0; i < 2 && !process->is_freed; i++) {
                 captured_drain(&process->outputs[i].captured);
                 captured_close(&process->outputs[i].captured, false);
@@ -152,21 +189,58 @@ static void fail(ferry_process *process, int code, const char *sentence)
         be_over(process);
 }
 
+/* There may be more of it later: memory, descriptors, processes; or whoever writes the program has done so. */
+static bool is_shortage(int code)
+{
+        return code == -EAGAIN || code == -ENOMEM || code == -EMFILE || code == -ENFILE || code == -ENOBUFS ||
+               code == -ETXTBSY;
+}
+
+static void next_stage(ferry_process *process);
+
+/* Its session has ended, and nothing can be asked of it any more. One that is started again has its time to end, and is
+ * replaced. */
+static void session_ended(ferry_session *session)
+{
+        ferry_process *process = session->process;
+
+        if (!process || process->is_freed || process->state != PROCESS_RUNNING || process->has_child_left)
+                return;
+        process->is_deserted = true;
+        if (process->spec.options.is_restarted && process->stage == STAGE_NONE) {
+                process->is_replaced = true;
+                process->stage = STAGE_GRACE;
+                process->grace_ms = KILL_AFTER_MS;
+                loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(KILL_AFTER_MS));
+        }
+        process_update(process);
+        if (process->manager->serving == 0)
+                pool_refuse(process->manager);
+}
+
 static void start(ferry_process *process)
 {
         struct error error = { 0 };
+        bool is_first = process->pid < 0;
         int code;
 
         forget_session(process);
+        process->stage = STAGE_NONE;
+        process->is_deserted = process->is_replaced = false;
         code = process_start(process, &error);
         if (!code) {
                 process->manager->running++;
                 process->result = -EINPROGRESS;
                 process->is_given_up = false;
-                manager_update(process->manager);
+                process->session->service_ended = session_ended;
+                process_update(process);
                 manager_tell(process, FERRY_PROCESS_STARTED);
                 if (!process->is_freed)
                         pool_feed(process->manager);
+        } else if (!is_first && is_shortage(code) && may_start_again(process)) {
+                process->result = code;
+                error_replace(&process->error, code, "%s", error_text(&error));
+                rest(process);
         } else
                 fail(process, code, error_text(&error));
         error_deinit(&error);
@@ -216,8 +290,24 @@ ferry_process *process_new(ferry_manager *manager)
         process->restart.fn = start_again;
         list_init(&process->link);
         list_init(&process->untold);
+        list_init(&process->idle);
         list_append(&manager->processes, &process->link);
         return process;
+}
+
+/* What cannot be done for this child is refused, rather than passed over. 0, or -EINVAL. */
+static int check_options(const struct process_spec *spec, const char *const argv[], struct error *error)
+{
+        const ferry_process_options *options = &spec->options;
+
+        if (argv ? !argv[0] : !spec->fn)
+                return -EINVAL;
+        if (spec->fn && (options->env || options->fds || options->is_on_stdio || options->is_restarted))
+                return error_set(error, -EINVAL, "env, fds, is_on_stdio and is_restarted are for a command, not for a function");
+        if (options->is_on_stdio && (options->input || options->stdout_path))
+                return error_set(error, -EINVAL, "stdin and stdout of a child are its session, and cannot be input and "
+                                 "stdout_path, too");
+        return 0;
 }
 
 static ferry_process *create(ferry_manager *manager, const char *const argv[], ferry_child_fn *fn, void *userdata,
@@ -244,8 +334,8 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
                 process->spec.fn_userdata = userdata;
                 if (!code)
                         code = process_copy_spec(process, argv, options);
-                if (!code && (argv ? !argv[0] : !fn))
-                        code = -EINVAL;
+                if (!code)
+                        code = check_options(&process->spec, argv, &error);
                 if (!code)
                         start(process);
                 else {
@@ -254,7 +344,8 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
                         error_deinit(&error);
                 }
         }
-        if (process && process->is_freed)
+        /* Who was told of it has let go of it. */
+        if (process && (process->is_freed || process->is_forgotten))
                 process = NULL;
         loop_leave(loop);
         return process;
@@ -315,10 +406,21 @@ void process_begin_stop(ferry_process *process, int grace_ms)
                 loop_task_start(loop, &process->end_task);
                 return;
         }
-        if (process->state != PROCESS_RUNNING || process->stage != STAGE_NONE)
+        if (process->state != PROCESS_RUNNING)
                 return;
+        /* Whoever gives it less time is right. */
+        if (process->stage == STAGE_GRACE && !process->is_replaced &&
+            (grace_ms < 0 || (process->grace_ms >= 0 && process->grace_ms <= grace_ms)))
+                return;
+        process->is_replaced = false;
+        if (process->stage > STAGE_GRACE) {
+                process_update(process);
+                return;
+        }
+        loop_timer_stop(loop, &process->stage_timer);
         process->stage = STAGE_GRACE;
         process->grace_ms = grace_ms;
+        process_update(process);
         ferry_session_close(process->session);
         if (grace_ms == 0)
                 next_stage(process);
@@ -336,13 +438,16 @@ static bool is_over(void *object)
 static int wait_for(ferry_process *process, int timeout_ms)
 {
         ferry_loop *loop = process->manager->loop;
-        int result;
+        int code, result;
 
         if (loop_is_foreign(loop))
                 return -ECHILD;
         loop_enter(loop);
-        loop_wait(loop, loop_deadline(timeout_ms), is_over, process, &process->grave);
-        result = process->is_freed ? -ECANCELED : process->result;
+        code = loop_wait(loop, loop_deadline(timeout_ms), is_over, process, &process->grave);
+        result = process->is_freed ? -ECANCELED : ferry_process_result(process);
+        /* Whoever waits again and again must not do so for nothing. */
+        if (code < 0 && code != -ETIMEDOUT && result == -EINPROGRESS)
+                result = error_replace(&loop->error, code, "a child cannot be waited for: %s", error_describe(code));
         loop_leave(loop);
         return result;
 }
@@ -412,6 +517,7 @@ void process_free(ferry_process *process)
         if (process->state == PROCESS_RUNNING)
                 process->manager->running--;
         child_deinit(&process->child);
+        process_update(process);
         loop_bury(loop, &process->grave, bury);
 }
 
@@ -432,13 +538,25 @@ ferry_process *ferry_process_free(ferry_process *process)
 void ferry_process_then(ferry_process *process, ferry_process_fn *fn, void *userdata)
 {
         if (!process) {
-                fn(NULL, -ENOMEM, userdata);
+                if (fn)
+                        fn(NULL, -ENOMEM, userdata);
                 return;
         }
+        if (process->is_forgotten || loop_is_foreign(process->manager->loop))
+                return;
+        /* One that starts another whenever one fails would never let the loop go. */
+        if (process_has_ended(process) && process->manager->loop->is_ending) {
+                ferry_process_free(process);
+                return;
+        }
+        process->is_given = true;
         process->fn = fn;
         process->userdata = userdata;
-        if (process_has_ended(process))
-                deliver(process);
+        if (!process_has_ended(process))
+                return;
+        process->is_telling = true;
+        process_update(process);
+        loop_task_start(process->manager->loop, &process->end_task);
 }
 
 /* Questions -------------------------------------------------------------------------------------------- */
@@ -455,7 +573,7 @@ pid_t ferry_process_pid(const ferry_process *process)
 
 int ferry_process_result(const ferry_process *process)
 {
-        return process ? process->result : -ENOMEM;
+        return !process ? -ENOMEM : process->state == PROCESS_RESTING ? -EINPROGRESS : process->result;
 }
 
 const char *ferry_process_error(const ferry_process *process)

@@ -30,6 +30,7 @@ struct process_spec {
 struct ferry_process {
         struct list link;               /* among those of its manager */
         struct list untold;             /* among those whose end nobody who waits was told */
+        struct list idle;               /* among those that wait for a request */
         struct loop_grave grave;
         ferry_manager *manager;
         struct process_spec spec;
@@ -54,6 +55,12 @@ struct ferry_process {
         ferry_process_fn *fn;           /* it was given away */
         void *userdata;
         bool has_child_left;            /* its status is taken, its end not told yet */
+        bool is_deserted;               /* its session has ended, and it has not */
+        bool is_replaced;               /* and then, when it has ended, another one is started */
+        bool is_given;                  /* to the loop, by ferry_process_then() */
+        bool is_telling;                /* that it has ended, in the next round */
+        bool is_live;                   /* what its manager has counted */
+        bool is_serving;
         bool is_forgotten;
         bool is_freed;
 };
@@ -73,6 +80,9 @@ struct ferry_manager {
         unsigned waiting;
         unsigned killed;
         size_t live;                    /* those that run or will, as the loop counts them */
+        size_t serving;                 /* those of them that can take a request, or will */
+        size_t busy;                    /* those that work on one */
+        struct list idle;               /* those that wait for one, the first has waited longest */
         struct list calls;              /* requests that nobody has taken yet */
         bool is_feeding;
         struct error start_error;       /* of the first child that could not be started since somebody waited */
@@ -85,7 +95,8 @@ struct ferry_manager {
         bool is_freed;
         struct loop_source signal_source;
         sigset_t mask;                  /* while signals are passed on: before that */
-        int signal;                     /* the last one */
+        unsigned level;                 /* and how many waited in this loop then */
+        int signal;                     /* the last one, which nobody was told of */
 };
 
 /* spawn.c: start it, for the first time or again; 0, or a negative errno with a sentence. In a forked child it does not
@@ -100,13 +111,20 @@ void process_ended(struct child *child);
 void process_begin_stop(ferry_process *process, int grace_ms);
 void process_free(ferry_process *process);
 bool process_has_ended(const ferry_process *process);
+/* Its state has changed: count it anew. */
+void process_update(ferry_process *process);
 
 /* manager.c: tell the handlers, and who waits. */
 void manager_tell(ferry_process *process, enum ferry_process_event event);
-void manager_update(ferry_manager *manager);
+/* Whether a signal was passed on, of which nobody was told yet, after which none is started again. */
+bool manager_is_told_to_end(const ferry_manager *manager);
+/* The mask of this thread from before somebody who waits in the loop has blocked signals to pass them on; NULL: nobody
+ * has. */
+const sigset_t *manager_mask_before(const ferry_loop *loop);
 
 /* pool.c: give what waits to who is free; the call that a process worked on has ended. */
 void pool_feed(ferry_manager *manager);
 bool pool_is_busy(const ferry_manager *manager);
+bool pool_is_idle(const ferry_process *process);
 /* What waits will not be given to anybody. */
 void pool_refuse(ferry_manager *manager);

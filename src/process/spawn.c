@@ -232,10 +232,22 @@ static int open_input(const ferry_process *process, struct ends *ends)
         return sys_rewind(fd);
 }
 
+/* A number that is nobody's could become that of what is opened for the child here. */
+static int check_kept(const struct process_spec *spec)
+{
+        int code = 0;
+
+        for (size_t i = 0; code >= 0 && spec->kept && spec->kept[i] >= 0; i++)
+                code = sys_is_close_on_exec(spec->kept[i]);
+        return code < 0 ? code : 0;
+}
+
 static int open_ends(ferry_process *process, struct ends *ends, struct error *error)
 {
-        int code = open_session(process, ends);
+        int code = check_kept(&process->spec);
 
+        if (!code)
+                code = open_session(process, ends);
         if (!code)
                 code = open_input(process, ends);
         for (int i = 0; i < 2 && !code; i++)
@@ -273,8 +285,8 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
         ferry_loop *loop;
         int fds[2], result;
 
-        if (manager->signal_source.fd >= 0)
-                sys_restore_signals(&manager->mask);
+        if (manager_mask_before(manager->loop))
+                sys_restore_signals(manager_mask_before(manager->loop));
         loop_abandon(manager->loop);
         fds[0] = fds[1] = ends->child.channel;
         close_ours(ends);
@@ -335,8 +347,11 @@ static int capture(ferry_process *process, struct ends *ends)
                 if (ends->outputs[i] < 0)
                         continue;
                 error = captured_open(&output->captured, ends->outputs[i]);
-                if (error)
+                if (error) {
+                        /* The other one is closed here, this by who has opened it. */
+                        captured_close(&process->outputs[0].captured, false);
                         return error;
+                }
                 for (int k = 0; k < ends->our_count; k++)
                         if (ends->ours[k] == ends->outputs[i])
                                 ends->ours[k] = ends->ours[--ends->our_count];
@@ -365,16 +380,20 @@ int process_start(ferry_process *process, struct error *error)
         const struct process_spec *spec = &process->spec;
         ferry_loop *loop = process->manager->loop;
         pid_t parent = sys_pid();
-        int code = open_ends(process, &ends, error);
+        int code = session_check_options(loop, &spec->session, error);
 
+        if (!code)
+                code = open_ends(process, &ends, error);
         ends.child.argv = spec->argv;
         ends.child.env = spec->env;
         ends.child.kept = spec->kept;
+        ends.child.is_exact = true;
         ends.child.directory = spec->options.directory;
         ends.child.death_signal = spec->options.death_signal;
         if (!code && spec->fn) {
                 /* What was printed is printed once. */
                 fflush(stdout);
+                fflush(stderr);
                 code = child_fork(&process->child, loop, process_ended);
                 if (code == 0)
                         be_child(process, &ends, parent);

@@ -1,0 +1,1002 @@
+/* Children in the cases that nobody plans for: workers that close their session and live on, shortages, signals that come
+ * while somebody waits within a wait, options that go with nothing, and objects that are let go of at the wrong time. */
+#include "support/door.h"
+#include "support/suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ferry/ferry.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SAFETY_MS = 20000 };
+
+#define SH(command) ((const char *const[]){ "sh", "-c", command, NULL })
+#define CHILD(mode) ((const char *const[]){ BUILD_DIRECTORY "/tests/child", mode, NULL })
+
+static int exit_with(ferry_session *parent, void *userdata)
+{
+        (void)parent;
+        return userdata ? *(const int *)userdata : 0;
+}
+
+static int wait_for_the_end(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        return ferry_loop_run(ferry_session_loop(parent), -1);
+}
+
+/* What requests have come to. */
+struct ends {
+        int done;
+        int failed;
+        int code;
+        enum ferry_outcome outcome;
+        char text[512];
+};
+
+static void count_end(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        struct ends *ends = userdata;
+
+        ends->done += reply != NULL;
+        ends->failed += reply == NULL;
+        ends->code = ferry_call_status(call);
+        ends->outcome = ferry_call_outcome(call);
+        snprintf(ends->text, sizeof ends->text, "%s", ferry_call_error(call));
+}
+
+static int count_event(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager, (void)process;
+        ++*(int *)userdata;
+        return 0;
+}
+
+/* Workers ---------------------------------------------------------------------------------------------- */
+
+static int hang_up(ferry_session *parent, void *userdata)
+{
+        ferry_loop *loop = ferry_session_loop(parent);
+
+        (void)userdata;
+        ferry_session_free(parent);
+        ferry_loop_after(loop, 1000000, NULL, NULL);
+        return ferry_loop_run(loop, -1);
+}
+
+/* One that has closed its session can be asked nothing any more, however long it lives. */
+START_TEST(nobody_waits_for_one_that_has_hung_up)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_killing = true });
+        const ferry_process_options on_stdio = { .is_on_stdio = true };
+        struct ends ends = { 0 };
+        ferry_call *call;
+
+        if (_i == 0)
+                ferry_process_fork(manager, hang_up, NULL, NULL);
+        else
+                ferry_process_spawn(manager, SH("exec <&- >&-; sleep 1000"), &on_stdio);
+        for (int i = 0; i < 3; i++)
+                ferry_call_then(ferry_manager_request(manager, -1, "t", "1"), count_end, &ends);
+        call = ferry_manager_request(manager, -1, "t", "1");
+        ck_assert_ptr_null(ferry_call_await(call));
+        ferry_loop_tick(loop, 0);
+        ferry_call_free(call);
+        ck_assert_int_eq(ends.failed, 3);
+        ck_assert_int_eq(ferry_manager_running(manager), 1);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Where it is to be started again, it gets a second, then is told to end, and is replaced. */
+START_TEST(one_that_has_hung_up_is_replaced)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_killing = true });
+        char directory[] = "/tmp/ferry-hard-XXXXXX", command[512];
+        ferry_process_options worker = { .is_on_stdio = true, .is_restarted = true };
+        ferry_process *process;
+        int starts = 0, ended = 0;
+        ferry_call *call;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(command, sizeof command, "if mkdir %s/once 2>/dev/null; then exec <&- >&-; trap '' TERM; "
+                 "while :; do sleep 1000; done; else exec " BUILD_DIRECTORY "/tests/child echo; fi", directory);
+        ferry_manager_on(manager, FERRY_PROCESS_STARTED, count_event, &starts);
+        ferry_manager_on(manager, FERRY_PROCESS_ENDED, count_event, &ended);
+        process = ferry_process_spawn(manager, SH(command), &worker);
+        while (ferry_session_status(ferry_process_session(process)) == 1)
+                ferry_loop_tick(loop, -1);
+        door_stop_clock(100);
+        call = ferry_manager_request(manager, -1, "t", "1");
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        ck_assert_int_eq(starts, 2);
+        ck_assert_int_eq(ended, 0);
+        ck_assert_uint_eq(ferry_manager_killed(manager), 1);
+        ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
+        ck_assert_int_eq(ended, 1);
+        ferry_loop_free(loop);
+        snprintf(command, sizeof command, "%s/once", directory);
+        rmdir(command);
+        rmdir(directory);
+}
+END_TEST
+
+static int forks_left;
+static int forks_error;
+
+static int refuse_forks(enum door_call call, bool is_child)
+{
+        if (is_child || call != DOOR_fork || forks_left == 0)
+                return 0;
+        forks_left--;
+        return forks_error;
+}
+
+/* A shortage passes. What is gone does not come back by itself. */
+START_TEST(a_restart_outlives_a_shortage)
+{
+        static const int errors[] = { -EAGAIN, -ENOMEM, -EMFILE, -EPERM };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process_options worker = { .is_on_stdio = true, .is_restarted = true };
+        ferry_process *process;
+        struct ends ends = { 0 };
+
+        door_stop_clock(2000);
+        process = ferry_process_spawn(manager, CHILD("echo"), &worker);
+        ck_assert_int_eq(ferry_process_result(process), -EINPROGRESS);
+        forks_left = 5;
+        forks_error = errors[_i];
+        door_judge = refuse_forks;
+        ferry_process_kill(process, SIGKILL);
+        while (forks_left == 5)
+                ferry_loop_tick(loop, -1);
+        if (_i < 3)
+                ck_assert_int_eq(ferry_process_result(process), -EINPROGRESS);
+        ferry_call_then(ferry_manager_request(manager, SAFETY_MS, "t", "1"), count_end, &ends);
+        if (_i < 3) {
+                ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
+                ck_assert_int_eq(ends.done, 1);
+                ck_assert_int_eq(forks_left, 0);
+                ck_assert_int_eq(ferry_process_result(process), 0);
+        } else {
+                ck_assert_int_eq(ferry_process_result(process), -EPERM);
+                ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), -EPERM);
+        }
+        door_reset();
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Options ---------------------------------------------------------------------------------------------- */
+
+START_TEST(options_that_go_with_nothing_are_refused)
+{
+        static const char *const env[] = { "A=B", NULL };
+        static const ferry_session_options mixed = { .dialect = FERRY_DIALECT_PCNTL | FERRY_DIALECT_FERRY };
+        const struct {
+                bool is_command;
+                ferry_process_options options;
+                int code;
+                const char *text;
+        } cases[] = {
+                { false, { .env = env }, -EINVAL, "for a command" },
+                { false, { .fds = (const int[]){ 1, -1 } }, -EINVAL, "for a command" },
+                { false, { .is_on_stdio = true }, -EINVAL, "for a command" },
+                { false, { .is_restarted = true }, -EINVAL, "for a command" },
+                { true, { .is_on_stdio = true, .input = "x", .input_size = 1 }, -EINVAL, "its session" },
+                { true, { .is_on_stdio = true, .stdout_path = "/dev/null" }, -EINVAL, "its session" },
+                { true, { .session = &mixed }, -EINVAL, "there is no dialect" },
+                { false, { .session = &mixed }, -EINVAL, "there is no dialect" },
+                /* Numbers that are nobody's could become those of ferry's own. */
+                { true, { .fds = (const int[]){ 0, 900, -1 } }, -EBADF, "Bad file descriptor" },
+                { true, { .fds = (const int[]){ 0, 1, 2, 1, 2, -1 } }, 0, "" },
+        };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process;
+
+        process = cases[_i].is_command ? ferry_process_spawn(manager, SH("exit 0"), &cases[_i].options) :
+                                         ferry_process_fork(manager, exit_with, NULL, &cases[_i].options);
+        ck_assert_int_eq(ferry_process_wait(process, SAFETY_MS), cases[_i].code);
+        ck_assert_msg(strstr(ferry_process_error(process), cases[_i].text), "%s", ferry_process_error(process));
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), cases[_i].code);
+        if (cases[_i].code)
+                ck_assert_msg(strstr(ferry_loop_error(loop), cases[_i].text), "%s", ferry_loop_error(loop));
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* What the program has opened for itself, and forgotten to close on exec. */
+START_TEST(a_command_has_no_descriptor_of_the_program)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        int own = fcntl(0, F_DUPFD, 100), kept = fcntl(0, F_DUPFD_CLOEXEC, 100);
+        ferry_process *process = ferry_process_spawn(manager, CHILD(_i ? "channel" : "descriptors"), &(ferry_process_options){
+                .fds = (const int[]){ kept, -1 }, .is_on_stdio = _i == 0 });
+        ferry_call *call = ferry_session_request(ferry_process_session(process), SAFETY_MS, "t", "{}");
+        const ferry_message *reply = ferry_call_await(call);
+
+        ck_assert_msg(reply != NULL, "%s; %s", ferry_call_error(call), ferry_process_error(process));
+        ck_assert_uint_eq(ferry_value_count(ferry_message_body(reply)), _i ? 5 : 4);
+        for (size_t i = 0; i < ferry_value_count(ferry_message_body(reply)); i++)
+                ck_assert_int_ne(ferry_value_int(ferry_value_at(ferry_message_body(reply), i), -1), own);
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+        ck_assert_int_eq(fcntl(own, F_GETFD), 0);
+        close(own);
+        close(kept);
+}
+END_TEST
+
+/* Giving away ------------------------------------------------------------------------------------------ */
+
+static void count_then(ferry_process *process, int result, void *userdata)
+{
+        (void)process;
+        ck_assert_int_ne(result, -EINPROGRESS);
+        ++*(int *)userdata;
+}
+
+static void let_all_go(ferry_process *process, int result, void *userdata)
+{
+        (void)result;
+        /* It is gone in any case; neither of these is anything. */
+        ferry_process_then(process, count_then, userdata);
+        ferry_process_free(process);
+        ++*(int *)userdata;
+}
+
+struct again {
+        ferry_manager *manager;
+        int count;
+};
+
+static void start_another(ferry_process *process, int result, void *userdata)
+{
+        struct again *again = userdata;
+
+        (void)process, (void)result;
+        if (++again->count < 20000)
+                ferry_process_then(ferry_process_spawn(again->manager, (const char *const[]){ "", NULL },
+                                   &(ferry_process_options){ .is_on_stdio = true, .input = "" }), start_another, again);
+}
+
+static void end_the_loop(ferry_process *process, int result, void *userdata)
+{
+        (void)process, (void)result;
+        ferry_loop_free(userdata);
+}
+
+START_TEST(one_is_given_away_once)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        int first = 0, second = 0;
+        ferry_process *process = ferry_process_fork(manager, exit_with, NULL, NULL);
+
+        ferry_process_then(process, count_then, &first);
+        ferry_process_then(process, let_all_go, &second);
+        ferry_process_then(ferry_process_fork(manager, exit_with, NULL, NULL), NULL, NULL);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        ck_assert_int_eq(first, 0);
+        ck_assert_int_eq(second, 1);
+        ck_assert_ptr_null(ferry_manager_child(manager, NULL));
+        /* One that has ended, too; from the loop, not from here. */
+        process = ferry_process_fork(manager, exit_with, NULL, NULL);
+        ck_assert_int_eq(ferry_process_wait(process, SAFETY_MS), 0);
+        ferry_process_then(process, let_all_go, &second);
+        ck_assert_int_eq(second, 1);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        ck_assert_int_eq(second, 2);
+        ck_assert_ptr_null(ferry_manager_child(manager, NULL));
+        ferry_process_then(NULL, NULL, NULL);
+        ferry_process_then(NULL, count_then, &first);
+        ck_assert_int_eq(first, 1);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Whoever starts another one whenever one fails does not run out of stack. */
+START_TEST(failures_in_a_row_do_not_nest)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct again again = { .manager = ferry_manager_new(loop, NULL) };
+
+        start_another(NULL, 0, &again);
+        ferry_loop_run(loop, -1);
+        ck_assert_int_eq(again.count, 20000);
+        /* And the loop ends all the same. */
+        again.count = 10000;
+        start_another(NULL, 0, &again);
+        ferry_loop_free(loop);
+        ck_assert_int_lt(again.count, 10010);
+}
+END_TEST
+
+START_TEST(the_loop_may_go_with_one)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process = ferry_process_fork(manager, exit_with, NULL, NULL);
+
+        if (_i == 0)
+                ferry_process_wait(process, SAFETY_MS);
+        ferry_process_then(process, end_the_loop, loop);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), -ECANCELED);
+}
+END_TEST
+
+static int let_go(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager;
+        ++*(int *)userdata;
+        ferry_process_free(process);
+        return 0;
+}
+
+/* Who made it does not get what is about to go. */
+START_TEST(one_may_go_as_soon_as_it_is_told)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        int count = 0;
+
+        ferry_manager_on(manager, _i == 0 ? FERRY_PROCESS_STARTED : FERRY_PROCESS_ENDED, let_go, &count);
+        if (_i == 0)
+                ck_assert_ptr_null(ferry_process_fork(manager, wait_for_the_end, NULL, NULL));
+        else
+                ferry_process_fork(manager, exit_with, NULL, NULL);
+        ck_assert_int_eq(ferry_manager_wait(manager, _i == 2 ? let_go : NULL, &count), 0);
+        ck_assert_int_eq(count, 1);
+        ck_assert_ptr_null(ferry_manager_child(manager, NULL));
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Signals ---------------------------------------------------------------------------------------------- */
+
+struct nest {
+        ferry_manager *outer, *inner;
+        int inner_result;
+        int blocked;
+};
+
+static int tell_mask(ferry_session *parent, void *userdata)
+{
+        sigset_t now;
+
+        (void)parent, (void)userdata;
+        pthread_sigmask(SIG_SETMASK, NULL, &now);
+        return sigismember(&now, SIGTERM) || sigismember(&now, SIGUSR1) || sigismember(&now, SIGUSR2);
+}
+
+static int raise_it(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        kill(getpid(), *(const int *)userdata);
+        return 0;
+}
+
+static int wait_inside(ferry_loop *loop, void *userdata)
+{
+        static const int number = SIGUSR1;
+        struct nest *nest = userdata;
+        ferry_manager *third = ferry_manager_new(loop, NULL);
+        ferry_process *process = ferry_process_fork(nest->inner, tell_mask, NULL, NULL);
+
+        nest->blocked = ferry_process_wait(process, SAFETY_MS);
+        nest->blocked |= ferry_process_wait(ferry_process_fork(third, tell_mask, NULL, NULL), SAFETY_MS);
+        ferry_loop_after(loop, 0, raise_it, (void *)(uintptr_t)&number);
+        nest->inner_result = ferry_manager_wait(nest->inner, NULL, NULL);
+        return 0;
+}
+
+static int ask_masks(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        struct nest *nest = userdata;
+        ferry_manager *third = ferry_manager_new(ferry_session_loop(ferry_process_session(process)), NULL);
+
+        (void)manager;
+        if (ferry_process_result(process) == 7) {
+                nest->blocked |= ferry_process_wait(ferry_process_fork(nest->inner, tell_mask, NULL, NULL), SAFETY_MS);
+                nest->blocked |= ferry_process_wait(ferry_process_fork(third, tell_mask, NULL, NULL), SAFETY_MS);
+        }
+        return 0;
+}
+
+/* A signal reaches the children of all who wait for it, and each of those is told. A child that is forked meanwhile, by
+ * whomever, has the mask from before all that. */
+START_TEST(waits_within_waits_pass_signals_on)
+{
+        static const int status = 7;
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager_options options = { .is_forwarding = true };
+        struct nest nest = { .outer = ferry_manager_new(loop, &options), .inner = ferry_manager_new(loop, &options) };
+        sigset_t before, after;
+
+        for (size_t i = 0; i < 2; i++)
+                signal(i ? SIGUSR1 : SIGTERM, SIG_DFL);
+        sigemptyset(&before);
+        after = before;
+        pthread_sigmask(SIG_SETMASK, NULL, &before);
+        ferry_process_spawn(nest.outer, SH("exec sleep 1000"), NULL);
+        ferry_process_spawn(nest.inner, SH("exec sleep 1000"), NULL);
+        ferry_manager_on(nest.inner, FERRY_PROCESS_ENDED, ask_masks, &nest);
+        ferry_process_fork(nest.inner, exit_with, (void *)(uintptr_t)&status, NULL);
+        ferry_loop_after(loop, 0, wait_inside, &nest);
+        ck_assert_int_eq(ferry_manager_wait(nest.outer, NULL, NULL), FERRY_PROCESS_KILLED + SIGUSR1);
+        ck_assert_int_eq(nest.inner_result, FERRY_PROCESS_KILLED + SIGUSR1);
+        ck_assert_int_eq(nest.blocked, 0);
+        pthread_sigmask(SIG_SETMASK, NULL, &after);
+        ck_assert_int_eq(memcmp(&before, &after, sizeof before), 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int stop_with_signal(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager, (void)process;
+        kill(getpid(), SIGTERM);
+        return *(const int *)userdata;
+}
+
+/* It comes with the last end, when nobody reads signals any more: the wait returns it, and it does not end us. */
+START_TEST(a_signal_in_the_last_moment_is_returned)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_forwarding = true });
+        int verdict = 0;
+
+        signal(SIGTERM, SIG_DFL);
+        ferry_process_fork(manager, exit_with, NULL, NULL);
+        ck_assert_int_eq(ferry_manager_wait(manager, stop_with_signal, &verdict), FERRY_PROCESS_KILLED + SIGTERM);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int stop_waiting(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager, (void)process, (void)userdata;
+        return 5;
+}
+
+/* Where a callback has stopped the wait, the next one tells of the signal. */
+START_TEST(a_signal_is_told_by_the_next_wait)
+{
+        static const int number = SIGUSR1;
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_forwarding = true });
+
+        signal(SIGUSR1, SIG_DFL);
+        ferry_process_spawn(manager, SH("exec sleep 1000"), NULL);
+        ferry_loop_after(loop, 0, raise_it, (void *)(uintptr_t)&number);
+        ck_assert_int_eq(ferry_manager_wait(manager, stop_waiting, NULL), 5);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), FERRY_PROCESS_KILLED + SIGUSR1);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Workers that TERM has ended are not started again; what waits for them is refused. */
+START_TEST(a_pool_ends_by_a_signal)
+{
+        static const int number = SIGTERM;
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_forwarding = true });
+        ferry_process_options options = { .is_restarted = true, .is_on_stdio = true };
+        struct ends ends = { 0 };
+
+        signal(SIGTERM, SIG_DFL);
+        ferry_process_spawn(manager, SH("cat >/dev/null; sleep 1000"), &options);
+        ferry_process_spawn(manager, SH("exit 3"), &options);
+        for (int i = 0; i < 5; i++)
+                ferry_call_then(ferry_manager_request(manager, -1, "t", "1"), count_end, &ends);
+        ferry_loop_after(loop, 20, raise_it, (void *)(uintptr_t)&number);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), FERRY_PROCESS_KILLED + SIGTERM);
+        ferry_loop_run(loop, 0);
+        ck_assert_int_eq(ends.failed, 5);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int count_descriptors(void)
+{
+        int count = 0;
+
+        for (int fd = 0; fd < 1024; fd++)
+                count += fcntl(fd, F_GETFD) >= 0;
+        return count;
+}
+
+static int tell_descriptors(ferry_session *parent, void *userdata)
+{
+        (void)parent, (void)userdata;
+        return count_descriptors();
+}
+
+static int fork_now(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        ferry_process_fork(userdata, tell_descriptors, NULL, NULL);
+        return 0;
+}
+
+START_TEST(the_descriptor_of_signals_is_not_the_child_s)
+{
+        int before = count_descriptors();
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_forwarding = true });
+
+        ferry_loop_after(loop, 0, fork_now, manager);
+        ferry_process_fork(manager, exit_with, NULL, NULL);
+        while (!ferry_manager_child(manager, ferry_manager_child(manager, NULL)))
+                ck_assert_int_ge(ferry_manager_wait(manager, stop_waiting, NULL), 0);
+        ck_assert_int_ge(ferry_manager_wait(manager, NULL, NULL), 0);
+        ck_assert_int_eq(ferry_process_result(ferry_manager_child(manager, ferry_manager_child(manager, NULL))), before + 3);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Stopping --------------------------------------------------------------------------------------------- */
+
+static int replace(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)process;
+        ferry_manager_stop(manager, -1);
+        if (++*(int *)userdata < 50)
+                ferry_process_fork(manager, exit_with, NULL, NULL);
+        return 0;
+}
+
+/* Also where somebody waits already, none is started once all are to be stopped. */
+START_TEST(stopping_within_a_wait_lasts)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        int count = 0;
+
+        ferry_process_fork(manager, exit_with, NULL, NULL);
+        ferry_process_fork(manager, wait_for_the_end, NULL, NULL);
+        ferry_manager_on(manager, FERRY_PROCESS_ENDED, replace, &count);
+        /* That some could not be started is told. */
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), -ECANCELED);
+        ck_assert_int_ge(count, 2);
+        for (ferry_process *at = NULL; (at = ferry_manager_child(manager, at));)
+                ck_assert(ferry_process_result(at) == -ECANCELED || ferry_process_pid(at) > 0);
+        /* Then it is as before. */
+        count = 100;
+        ck_assert_int_eq(ferry_process_wait(ferry_process_fork(manager, exit_with, NULL, NULL), SAFETY_MS), 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int stop_harder(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        ferry_manager_stop(userdata, 0);
+        return 0;
+}
+
+/* Who loses patience is heard. */
+START_TEST(the_shorter_grace_counts)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process = ferry_process_spawn(manager, SH("exec sleep 1000"), NULL);
+
+        ferry_loop_after(loop, 0, stop_harder, manager);
+        ck_assert_int_eq(ferry_manager_stop(manager, _i == 0 ? -1 : 1000000), 0);
+        ck_assert_int_eq(ferry_process_result(process), FERRY_PROCESS_KILLED + SIGTERM);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+enum { DEPTH = 40 };
+
+static struct deep {
+        ferry_process *process;
+        int depth;
+        int results[DEPTH];
+} deep;
+
+static int wait_deeper(ferry_loop *loop, void *userdata)
+{
+        int depth = deep.depth++;
+
+        (void)userdata;
+        if (depth < DEPTH - 1)
+                ferry_loop_after(loop, 0, wait_deeper, NULL);
+        else
+                ferry_process_kill(deep.process, SIGKILL);
+        deep.results[depth] = ferry_process_wait(deep.process, -1);
+        return 0;
+}
+
+/* Too many waits within waits are an error of those that are too many, not a loop that goes round for nothing. */
+START_TEST(one_wait_too_many_is_an_error)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+
+        deep.process = ferry_process_fork(manager, wait_for_the_end, NULL, NULL);
+        ferry_loop_after(loop, 0, wait_deeper, NULL);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        for (int i = 0; i < DEPTH; i++)
+                ck_assert_msg(deep.results[i] == (i < 31 ? FERRY_PROCESS_KILLED + SIGKILL : -EDEADLK), "%d: %d", i,
+                              deep.results[i]);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int say_much(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        for (int i = 0; i < 10; i++)
+                ferry_session_notify(parent, "t", "%d", i);
+        return 0;
+}
+
+static int wait_in_handler(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        ferry_process *process = ferry_session_process(session);
+
+        (void)message;
+        ++*(int *)userdata;
+        ck_assert_int_eq(ferry_process_wait(process, SAFETY_MS), 0);
+        return 0;
+}
+
+/* Who waits for the end in a handler of what it has sent is handed the rest of that meanwhile. */
+START_TEST(its_end_may_be_awaited_by_its_handler)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process = ferry_process_fork(manager, say_much, NULL, NULL);
+        int count = 0;
+
+        ferry_session_on(ferry_process_session(process), FERRY_KIND_NOTIFICATION, wait_in_handler, &count);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        ck_assert_int_eq(count, 10);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Forking ---------------------------------------------------------------------------------------------- */
+
+static int in_child(ferry_manager *manager, ferry_process *process, ferry_session *session, ferry_loop *loop)
+{
+        int wrong = 0;
+
+        wrong += ferry_manager_wait(manager, NULL, NULL) != -ECHILD;
+        wrong += ferry_manager_stop(manager, 0) != -ECHILD;
+        ferry_manager_kill(manager, SIGKILL);
+        ferry_manager_on(manager, FERRY_PROCESS_ENDED, count_event, &wrong);
+        wrong += ferry_process_fork(manager, exit_with, NULL, NULL) != NULL;
+        wrong += ferry_process_spawn(manager, SH("exit 0"), NULL) != NULL;
+        wrong += ferry_manager_new(loop, NULL) != NULL;
+        wrong += ferry_process_wait(process, -1) != -ECHILD;
+        wrong += ferry_process_stop(process, 0) != -ECHILD;
+        wrong += ferry_process_kill(process, SIGKILL) != -ECHILD;
+        wrong += ferry_session_notify(session, "t", "1") != -ECHILD;
+        wrong += ferry_session_close(session) != -ECHILD;
+        ferry_process_then(process, count_then, &wrong);
+        ferry_call_free(ferry_manager_request(manager, -1, "t", "1"));
+        wrong += ferry_manager_running(manager) > 2 || !*ferry_process_error(process);
+        ferry_process_free(process);
+        ferry_manager_free(manager);
+        return wrong;
+}
+
+struct ours {
+        ferry_loop *loop;
+        ferry_manager *manager;
+        ferry_process *process;
+        ferry_session *session;
+};
+
+static int touch_all(ferry_session *parent, void *userdata)
+{
+        const struct ours *ours = userdata;
+
+        (void)parent;
+        /* Their sessions are gone, also from there. */
+        return in_child(ours->manager, ours->process, NULL, ours->loop) != 2;
+}
+
+static int echo(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)session, (void)userdata;
+        return ferry_message_reply(request, NULL, "%p", (const void *)ferry_message_body(request));
+}
+
+static int serve(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        ferry_session_on(parent, FERRY_KIND_REQUEST, echo, NULL);
+        return ferry_loop_run(ferry_session_loop(parent), -1);
+}
+
+/* Whatever a forked child does with what its parent has, nobody there notices anything. */
+START_TEST(a_child_does_no_harm)
+{
+        struct ours ours = { .loop = ferry_loop_new(NULL) };
+        ferry_call *call;
+
+        ours.manager = ferry_manager_new(ours.loop, NULL);
+        ours.process = ferry_process_fork(ours.manager, serve, NULL, NULL);
+        ours.session = ferry_process_session(ours.process);
+        if (_i == 0) {
+                pid_t pid = fork();
+                int status;
+
+                if (pid == 0)
+                        _exit(in_child(ours.manager, ours.process, ours.session, ours.loop));
+                ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+                ck_assert_int_eq(status, 0);
+        } else
+                ck_assert_int_eq(ferry_process_wait(ferry_process_fork(ours.manager, touch_all, &ours, NULL), SAFETY_MS), 0);
+        call = ferry_manager_request(ours.manager, SAFETY_MS, "t", "'x'");
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        ck_assert_int_eq(ferry_manager_stop(ours.manager, -1), 0);
+        ferry_loop_free(ours.loop);
+}
+END_TEST
+
+static void leave_a_mark(void)
+{
+        ssize_t put = write(1, "atexit\n", 7);
+
+        (void)put;
+}
+
+static int print_more(ferry_session *parent, void *userdata)
+{
+        (void)parent, (void)userdata;
+        printf("child\n");
+        return 0;
+}
+
+struct text {
+        char bytes[4096];
+        size_t size;
+};
+
+static void collect(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
+{
+        struct text *text = userdata;
+
+        (void)process, (void)fd;
+        ck_assert_uint_lt(text->size + size, sizeof text->bytes);
+        memcpy(text->bytes + text->size, bytes, size);
+        text->size += size;
+}
+
+/* What the parent has printed, and not written yet, is not the child's to write; nor does that run what the parent has for
+ * its own end. */
+START_TEST(a_child_prints_what_is_its_own)
+{
+        static char buffers[2][1024];
+        char path[] = "/tmp/ferry-hard-XXXXXX", seen[64] = "";
+        int fd = mkstemp(path), saved[2] = { dup(1), dup(2) };
+        FILE *file = fdopen(dup(fd), "w");
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        struct text text = { .size = 0 };
+        int result;
+
+        atexit(leave_a_mark);
+        /* Into a file, so that nothing but the end of a buffer writes it. */
+        fflush(stdout);
+        dup2(fd, 1);
+        dup2(fd, 2);
+        setvbuf(stdout, buffers[0], _IOFBF, sizeof buffers[0]);
+        setvbuf(stderr, buffers[1], _IOFBF, sizeof buffers[1]);
+        printf("o");
+        fprintf(stderr, "e");
+        fprintf(file, "f");
+        result = ferry_process_wait(ferry_process_fork(manager, print_more, NULL, &(ferry_process_options){
+                                    .output = collect, .output_userdata = &text }), SAFETY_MS);
+        fflush(stdout);
+        fflush(stderr);
+        fclose(file);
+        dup2(saved[0], 1);
+        dup2(saved[1], 2);
+        setvbuf(stderr, NULL, _IONBF, 0);
+        ck_assert_int_eq(result, 0);
+        ck_assert_int_eq(pread(fd, seen, sizeof seen - 1, 0), 3);
+        ck_assert_str_eq(seen, "oef");
+        ck_assert_msg(text.size == 6 && memcmp(text.bytes, "child\n", 6) == 0, "%.*s", (int)text.size, text.bytes);
+        close(fd);
+        close(saved[0]);
+        close(saved[1]);
+        unlink(path);
+        ferry_loop_free(loop);
+        /* Not by our own end. */
+        fflush(stdout);
+        _exit(0);
+}
+END_TEST
+
+static int never_heard(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message;
+        ++*(int *)userdata;
+        return 0;
+}
+
+static int be_grandparent(ferry_session *parent, void *userdata)
+{
+        ferry_manager *manager = ferry_manager_new(ferry_session_loop(parent), NULL);
+        ferry_process *process = ferry_process_fork(manager, wait_for_the_end, NULL, NULL);
+
+        (void)userdata;
+        if (ferry_session_notify(parent, "pid", "%d", ferry_process_pid(process)) != 0 || ferry_session_flush(parent, -1) != 0)
+                return 1;
+        /* The grandchild lives on, and must not hold what leads to our parent. */
+        kill(getpid(), SIGSTOP);
+        return 0;
+}
+
+static int count_sockets(pid_t pid)
+{
+        char path[64], link[64];
+        int count = 0;
+
+        for (int fd = 3; fd < 1024; fd++) {
+                snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
+                memset(link, 0, sizeof link);
+                count += readlink(path, link, sizeof link - 1) > 0 && strncmp(link, "socket:", 7) == 0;
+        }
+        return count;
+}
+
+START_TEST(a_grandchild_does_not_hold_the_parent)
+{
+        int before = count_sockets(getpid());
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process;
+        const ferry_message *message;
+        pid_t grandchild;
+        int closed = 0;
+
+        /* check has a handler of its own, which a forked child inherits. */
+        signal(SIGTERM, SIG_DFL);
+        process = ferry_process_fork(manager, be_grandparent, NULL, NULL);
+        message = ferry_session_next(ferry_process_session(process), SAFETY_MS);
+        grandchild = (pid_t)ferry_value_int(ferry_message_body(message), 0);
+        ck_assert_int_gt(grandchild, 0);
+        ferry_session_on(ferry_process_session(process), FERRY_KIND_CLOSED, never_heard, &closed);
+        ck_assert_int_eq(count_sockets(grandchild), before + 1);
+        /* It is stopped, and hears TERM all the same. */
+        ck_assert_int_eq(ferry_process_stop(process, 0), FERRY_PROCESS_KILLED + SIGTERM);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Threads ---------------------------------------------------------------------------------------------- */
+
+static void *fork_and_spawn(void *userdata)
+{
+        size_t rounds = *(const size_t *)userdata;
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        long wrong = 0;
+
+        for (size_t i = 0; i < rounds; i++) {
+                /* It lives as long as this thread has rounds. */
+                ferry_process *process = ferry_process_fork(manager, wait_for_the_end, NULL, NULL);
+
+                wrong += ferry_process_wait(ferry_process_spawn(manager, (const char *const[]){ "true", NULL }, NULL), -1) != 0;
+                wrong += ferry_process_result(process) != -EINPROGRESS;
+        }
+        wrong += ferry_manager_stop(manager, 1) < 0;
+        ferry_loop_free(loop);
+        return (void *)(uintptr_t)wrong;
+}
+
+/* Each thread has a manager. What one of them forks holds none of the others up, however long it lives. */
+START_TEST(threads_do_not_wait_for_each_other_s_children)
+{
+        enum { THREADS = 4 };
+        pthread_t threads[THREADS];
+        size_t rounds = suite_scale(100);
+
+        signal(SIGTERM, SIG_DFL);
+
+        for (int i = 0; i < THREADS; i++)
+                ck_assert_int_eq(pthread_create(&threads[i], NULL, fork_and_spawn, &rounds), 0);
+        for (int i = 0; i < THREADS; i++) {
+                void *wrong;
+
+                pthread_join(threads[i], &wrong);
+                ck_assert_ptr_null(wrong);
+        }
+}
+END_TEST
+
+/* Output ----------------------------------------------------------------------------------------------- */
+
+static void count_bytes(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
+{
+        (void)process, (void)fd, (void)bytes;
+        *(size_t *)userdata += size;
+}
+
+START_TEST(much_output_takes_no_memory)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        size_t size = suite_scale(1000) * 1000 * 1000, count = 0, before = door_counts.bytes;
+        char command[128];
+        ferry_process *process;
+
+        snprintf(command, sizeof command, "head -c %zu /dev/zero; exec head -c 1000 /dev/zero >&2", size);
+        process = ferry_process_spawn(manager, SH(command), &(ferry_process_options){ .output = count_bytes,
+                                      .output_userdata = &count });
+        ck_assert_int_eq(ferry_process_wait(process, -1), 0);
+        ck_assert_uint_eq(count, size + 1000);
+        ck_assert_uint_lt(door_counts.bytes_peak, before + 100000);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Many ------------------------------------------------------------------------------------------------- */
+
+/* The loop's work for the next child does not grow with those that have ended, and are kept. */
+START_TEST(those_that_have_ended_cost_nothing)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        size_t before = door_counts.bytes, kept = 1000;
+
+        for (size_t i = 0; i < kept; i++)
+                ferry_process_spawn(manager, (const char *const[]){ "", NULL },
+                                    &(ferry_process_options){ .is_on_stdio = true, .input = "" });
+        ck_assert_uint_lt((door_counts.bytes - before) / kept, 2500);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), -EINVAL);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static const struct suite_test tests[] = {
+        SUITE_LOOP(nobody_waits_for_one_that_has_hung_up, 2),
+        SUITE_TEST(one_that_has_hung_up_is_replaced),
+        SUITE_LOOP(a_restart_outlives_a_shortage, 4),
+        SUITE_LOOP(options_that_go_with_nothing_are_refused, 10),
+        SUITE_LOOP(a_command_has_no_descriptor_of_the_program, 2),
+        SUITE_TEST(one_is_given_away_once),
+        SUITE_TEST(failures_in_a_row_do_not_nest),
+        SUITE_LOOP(the_loop_may_go_with_one, 2),
+        SUITE_LOOP(one_may_go_as_soon_as_it_is_told, 3),
+        SUITE_TEST(waits_within_waits_pass_signals_on),
+        SUITE_TEST(a_signal_in_the_last_moment_is_returned),
+        SUITE_TEST(a_signal_is_told_by_the_next_wait),
+        SUITE_TEST(a_pool_ends_by_a_signal),
+        SUITE_TEST(the_descriptor_of_signals_is_not_the_child_s),
+        SUITE_TEST(stopping_within_a_wait_lasts),
+        SUITE_LOOP(the_shorter_grace_counts, 2),
+        SUITE_TEST(one_wait_too_many_is_an_error),
+        SUITE_TEST(its_end_may_be_awaited_by_its_handler),
+        SUITE_LOOP(a_child_does_no_harm, 2),
+        SUITE_TEST(a_child_prints_what_is_its_own),
+        SUITE_TEST(a_grandchild_does_not_hold_the_parent),
+        SUITE_TEST(threads_do_not_wait_for_each_other_s_children),
+        SUITE_TEST(much_output_takes_no_memory),
+        SUITE_TEST(those_that_have_ended_cost_nothing),
+};
+
+SUITE_MAIN("process-hard", tests)
