@@ -252,13 +252,13 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
         return watch(child);
 }
 
-/* In the child: wait until we are known; for ever, if our parent has gone. */
+/* In the child: wait until our parent can tell our end from others', or that it cannot. It may have gone. */
 static void wait_to_be_known(const int gate[2])
 {
-        char byte;
+        bool is_known;
 
         sys_close(gate[1]);
-        if (sys_read(gate[0], &byte, 1) != 1)
+        if (sys_read(gate[0], &is_known, sizeof is_known) != sizeof is_known || !is_known)
                 sys_exit(127);
         sys_close(gate[0]);
 }
@@ -266,6 +266,7 @@ static void wait_to_be_known(const int gate[2])
 int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child *child))
 {
         int gate[2], error;
+        bool is_known;
 
         *child = (struct child){ .loop = loop, .pidfd = -1, .ended = ended };
         error = sys_pipe(gate);
@@ -281,13 +282,14 @@ int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child
                 child->pidfd = sys_open_process(child->pid);
         if (!error && child->pidfd < 0)
                 error = child->pidfd;
-        /* Our end for reading is open as yet: one that was killed meanwhile must not kill us by SIGPIPE. */
-        if (!error)
-                sys_write(gate[1], "", 1);
+        /* Our end for reading is open as yet: one that was killed meanwhile must not kill us by SIGPIPE. That the pipe ends is
+         * no word: what another thread has forked meanwhile may hold it. */
+        is_known = !error;
+        sys_write(gate[1], &is_known, sizeof is_known);
         sys_close(gate[0]);
         sys_close(gate[1]);
         if (error) {
-                /* It ends when the gate closes, without having done anything. */
+                /* It ends now, without having done anything. */
                 if (child->pid > 0)
                         sys_reap(child->pid);
                 child->pid = 0;
