@@ -143,12 +143,12 @@ static int begin_forwarding(ferry_manager *manager)
         const int *signals = signals_of(manager);
         int fd, code;
 
-        if (!manager->options.is_forwarding)
+        if (!manager->options.is_forwarding || manager->signal_source.fd >= 0)
                 return 0;
         manager->level = manager->loop->waits;
         code = sys_block_signals(signals, &manager->mask);
         if (code)
-                return code;
+                return error_replace(&manager->loop->error, code, "signals cannot be blocked: %s", error_describe(code));
         fd = sys_signalfd(signals);
         manager->signal_source = (struct loop_source){ .loop = manager->loop, .fd = fd, .fn = signal_comes };
         code = fd < 0 ? fd : loop_source_set(&manager->signal_source, EPOLLIN);
@@ -158,7 +158,7 @@ static int begin_forwarding(ferry_manager *manager)
                 sys_close(fd);
         manager->signal_source.fd = -1;
         sys_restore_signals(&manager->mask);
-        return code;
+        return error_replace(&manager->loop->error, code, "signals cannot be passed on: %s", error_describe(code));
 }
 
 static void end_forwarding(ferry_manager *manager)
@@ -195,10 +195,11 @@ static void tell_untold(ferry_manager *manager, ferry_manager_fn *fn, void *user
 
 static int wait_for_all(ferry_manager *manager, ferry_manager_fn *fn, void *userdata)
 {
+        bool is_ours = manager->signal_source.fd < 0;
         int code = begin_forwarding(manager);
 
         if (code)
-                return error_replace(&manager->loop->error, code, "signals cannot be passed on: %s", error_describe(code));
+                return code;
         manager->verdict = 0;
         manager->wait_fn = fn;
         manager->wait_userdata = userdata;
@@ -212,7 +213,8 @@ static int wait_for_all(ferry_manager *manager, ferry_manager_fn *fn, void *user
         /* One that came with the last end is returned, instead of ending us now. */
         if (!code && manager->verdict == 0 && manager->signal_source.fd >= 0)
                 signal_comes(&manager->signal_source, EPOLLIN);
-        end_forwarding(manager);
+        if (is_ours)
+                end_forwarding(manager);
         if (!code && manager->verdict == 0)
                 code = loop_tell_own_failure(manager->loop);
         if (code < 0 || manager->verdict != 0)
@@ -256,6 +258,7 @@ static bool has_no_requests(void *object)
 int ferry_manager_stop(ferry_manager *manager, int grace_ms)
 {
         ferry_loop *loop;
+        bool is_ours;
         int code;
 
         if (!manager)
@@ -264,7 +267,10 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
         if (loop_is_foreign(loop))
                 return -ECHILD;
         loop_enter(loop);
-        code = loop_wait(loop, INT64_MAX, has_no_requests, manager, &manager->grave);
+        is_ours = manager->signal_source.fd < 0;
+        code = begin_forwarding(manager);
+        if (!code)
+                code = loop_wait(loop, INT64_MAX, has_no_requests, manager, &manager->grave);
         if (!code && !manager->is_freed) {
                 manager->is_stopping = true;
                 if (manager->serving == 0)
@@ -274,6 +280,8 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
                 /* Who waits already does so until all have ended, and none is started until then. */
                 code = manager->is_waited_for ? 0 : wait_for_all(manager, NULL, NULL);
         }
+        if (is_ours)
+                end_forwarding(manager);
         loop_leave(loop);
         return code;
 }

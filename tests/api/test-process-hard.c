@@ -511,6 +511,39 @@ START_TEST(a_pool_ends_by_a_signal)
 }
 END_TEST
 
+static int leave_it_unanswered(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)session, (void)userdata;
+        ferry_message_ref((ferry_message *)(uintptr_t)request);
+        return 1;
+}
+
+static int be_slow(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        signal(SIGTERM, SIG_DFL);
+        ferry_session_on(parent, FERRY_KIND_REQUEST, leave_it_unanswered, NULL);
+        return ferry_loop_run(ferry_session_loop(parent), -1);
+}
+
+/* Also while the requests are finished. */
+START_TEST(stopping_passes_signals_on_from_the_beginning)
+{
+        static const int number = SIGTERM;
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_forwarding = true });
+        struct ends ends = { 0 };
+
+        ferry_process_fork(manager, be_slow, NULL, NULL);
+        ferry_call_then(ferry_manager_request(manager, -1, "t", "1"), count_end, &ends);
+        ferry_loop_after(loop, 20, raise_it, (void *)(uintptr_t)&number);
+        ck_assert_int_eq(ferry_manager_stop(manager, -1), FERRY_PROCESS_KILLED + SIGTERM);
+        ferry_loop_run(loop, 0);
+        ck_assert_int_eq(ends.failed, 1);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static int count_descriptors(void)
 {
         int count = 0;
@@ -956,8 +989,8 @@ END_TEST
 
 /* Many ------------------------------------------------------------------------------------------------- */
 
-/* The loop's work for the next child does not grow with those that have ended, and are kept. */
-START_TEST(those_that_have_ended_cost_nothing)
+/* What has ended is kept, but not with the room for what it wrote. */
+START_TEST(those_that_have_ended_take_little_room)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -986,6 +1019,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_signal_in_the_last_moment_is_returned),
         SUITE_TEST(a_signal_is_told_by_the_next_wait),
         SUITE_TEST(a_pool_ends_by_a_signal),
+        SUITE_TEST(stopping_passes_signals_on_from_the_beginning),
         SUITE_TEST(the_descriptor_of_signals_is_not_the_child_s),
         SUITE_TEST(stopping_within_a_wait_lasts),
         SUITE_LOOP(the_shorter_grace_counts, 2),
@@ -996,7 +1030,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_grandchild_does_not_hold_the_parent),
         SUITE_TEST(threads_do_not_wait_for_each_other_s_children),
         SUITE_TEST(much_output_takes_no_memory),
-        SUITE_TEST(those_that_have_ended_cost_nothing),
+        SUITE_TEST(those_that_have_ended_take_little_room),
 };
 
 SUITE_MAIN("process-hard", tests)
