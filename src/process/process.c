@@ -196,8 +196,6 @@ static bool is_shortage(int code)
                code == -ETXTBSY;
 }
 
-static void next_stage(ferry_process *process);
-
 /* Its session has ended, and nothing can be asked of it any more. One that is started again has its time to end, and is
  * replaced. */
 static void session_ended(ferry_session *session)
