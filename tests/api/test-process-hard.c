@@ -870,12 +870,19 @@ static int never_heard(ferry_session *session, const ferry_message *message, voi
         return 0;
 }
 
+static int say_and_wait(ferry_session *parent, void *userdata)
+{
+        return ferry_session_notify(parent, "up", "1") < 0 ? 1 : wait_for_the_end(parent, userdata);
+}
+
 static int be_grandparent(ferry_session *parent, void *userdata)
 {
         ferry_manager *manager = ferry_manager_new(ferry_session_loop(parent), NULL);
-        ferry_process *process = ferry_process_fork(manager, wait_for_the_end, NULL, NULL);
+        ferry_process *process = ferry_process_fork(manager, say_and_wait, NULL, NULL);
 
         (void)userdata;
+        if (!ferry_session_next(ferry_process_session(process), SAFETY_MS))
+                return 1;
         if (ferry_session_notify(parent, "pid", "%d", ferry_process_pid(process)) != 0 || ferry_session_flush(parent, -1) != 0)
                 return 1;
         /* The grandchild lives on, and must not hold what leads to our parent. */
