@@ -178,22 +178,7 @@ static int interrupt(ferry_loop *loop, void *userdata)
 
 /* Workers ------------------------------------------------------------------------------------------------- */
 
-/* Who lives and cannot be talked to any more takes the place of one who could. */
-static int kill_deaf(ferry_loop *loop, void *userdata)
-{
-        struct run *run = userdata;
-
-        (void)loop;
-        for (ferry_process *process = ferry_manager_child(run->manager, NULL); process;
-             process = ferry_manager_child(run->manager, process)) {
-                const ferry_session *session = ferry_process_session(process);
-
-                if (ferry_process_result(process) == -EINPROGRESS && ferry_session_status(session) != 1)
-                        ferry_process_kill(process, SIGKILL);
-        }
-        return 0;
-}
-
+/* Once a signal has come none is started again; nor is one waited for that cannot be talked to any more. */
 static int lose(ferry_session *worker, const ferry_message *message, void *userdata)
 {
         struct run *run = userdata;
@@ -201,8 +186,6 @@ static int lose(ferry_session *worker, const ferry_message *message, void *userd
         (void)message;
         if (run->signal)
                 ferry_process_free(ferry_session_process(worker));
-        else if (!run->is_ending)
-                ferry_loop_after(run->loop, GRACE_MS, kill_deaf, run);
         return 0;
 }
 

@@ -95,7 +95,8 @@ void ferry_manager_kill(ferry_manager *manager, int signal);
 
 /* Give a request to the child that is free first; it waits for that, also for one to be started, but ends when the last
  * that could take it has gone. If that dies meanwhile, the call ends with the reason, and with the outcome unknown.
- * Otherwise as ferry_session_request(). */
+ * What waits has the limit queue_max, above which a request fails with -ENOBUFS. Otherwise as
+ * ferry_session_request(). */
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 

@@ -370,6 +370,8 @@ static int copy_options(ferry_manager *manager, const ferry_manager_options *giv
 
         options_copy(options, sizeof *options, sizeof *options, given);
         options_copy(&manager->session, sizeof manager->session, sizeof manager->session, options->session);
+        manager->queue.max = manager->session.queue_max ? manager->session.queue_max :
+                                                          session_default_queue_max(manager->loop);
         if (options->stdout_path && !(manager->paths[0] = text_copy(options->stdout_path)))
                 return -ENOMEM;
         if (options->stderr_path && !(manager->paths[1] = text_copy(options->stderr_path)))
@@ -395,7 +397,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->handlers);
         list_init(&manager->processes);
         list_init(&manager->untold);
-        list_init(&manager->calls);
+        list_init(&manager->queue.calls);
         list_init(&manager->idle);
         manager->signal_source.fd = -1;
         manager->member.close = close_member;

@@ -43,12 +43,12 @@ void pool_feed(ferry_manager *manager)
         if (manager->is_feeding || loop_is_foreign(manager->loop))
                 return;
         manager->is_feeding = true;
-        while (!list_is_empty(&manager->calls) && !manager->is_freed) {
+        while (!list_is_empty(&manager->queue.calls) && !manager->is_freed) {
                 ferry_process *process = find_free(manager);
 
                 if (!process)
                         break;
-                give(process, container_of(manager->calls.next, ferry_call, link));
+                give(process, container_of(manager->queue.calls.next, ferry_call, link));
         }
         manager->is_feeding = false;
 }
@@ -74,13 +74,13 @@ static void worker_is_free(ferry_call *call)
 
 bool pool_is_busy(const ferry_manager *manager)
 {
-        return manager->busy > 0 || !list_is_empty(&manager->calls);
+        return manager->busy > 0 || !list_is_empty(&manager->queue.calls);
 }
 
 void pool_refuse(ferry_manager *manager)
 {
-        while (!list_is_empty(&manager->calls))
-                call_end(container_of(manager->calls.next, ferry_call, link), -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL,
+        while (!list_is_empty(&manager->queue.calls))
+                call_end(container_of(manager->queue.calls.next, ferry_call, link), -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL,
                          "no child is left that could take the request%s%s", manager->start_error.code ? ": " : "",
                          manager->start_error.code ? error_text(&manager->start_error) : "");
 }
@@ -99,7 +99,7 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
                 timeout_ms = manager->session.request_timeout_ms ? manager->session.request_timeout_ms :
                                                                    session_default_timeout(loop);
         va_start(arguments, format);
-        call = call_new_waiting(loop, &manager->calls, timeout_ms, type, format, arguments);
+        call = call_new_waiting(loop, &manager->queue, timeout_ms, type, format, arguments);
         va_end(arguments);
         if (call && call->status == 1 && manager->is_stopping)
                 call_end(call, -ECANCELED, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the children are being stopped");

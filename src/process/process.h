@@ -83,7 +83,7 @@ struct ferry_manager {
         size_t serving;                 /* those of them that can take a request, or will */
         size_t busy;                    /* those that work on one */
         struct list idle;               /* those that wait for one, the first has waited longest */
-        struct list calls;              /* requests that nobody has taken yet */
+        struct call_queue queue;        /* requests that nobody has taken yet */
         bool is_feeding;
         struct error start_error;       /* of the first child that could not be started since somebody waited */
         ferry_manager_fn *wait_fn;      /* of who waits */

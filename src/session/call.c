@@ -70,11 +70,19 @@ static void forget_loop(struct loop_holder *holder)
 }
 
 /* Leave the session; what its fate tells about the frame is read first. */
+static void leave_queue(ferry_call *call)
+{
+        list_remove(&call->link);
+        if (call->queue)
+                call->queue->size -= call->waiting_size;
+        call->queue = NULL;
+}
+
 static void leave_session(ferry_call *call)
 {
         ferry_session *session = call->session;
 
-        list_remove(&call->link);
+        leave_queue(call);
         if (!session)
                 return;
         if (call->node.key)
@@ -307,6 +315,27 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
 
 /* Calls that wait for a session ------------------------------------------------------------------------ */
 
+/* Whatever it shares with others, it may be the last to hold it. */
+static size_t weigh(const ferry_value *body)
+{
+        size_t size = 0;
+        struct walk walk;
+        struct walk_step step;
+
+        walk_begin(&walk, body);
+        while (walk_next(&walk, &step)) {
+                const ferry_value *parts[] = { step.key, step.value };
+
+                for (int i = 0; i < 2 && !step.is_closing; i++) {
+                        size_t bytes = 0;
+
+                        ferry_value_bytes(parts[i], &bytes);
+                        size += sizeof *body + bytes;
+                }
+        }
+        return size;
+}
+
 static int keep_message(ferry_call *call, const char *type, const char *format, va_list arguments)
 {
         ferry_builder builder;
@@ -325,7 +354,19 @@ static int keep_message(ferry_call *call, const char *type, const char *format, 
         return code ? code : call->waiting_type ? 0 : -ENOMEM;
 }
 
-ferry_call *call_new_waiting(ferry_loop *loop, struct list *list, int timeout_ms, const char *type, const char *format,
+/* An empty queue takes any one. */
+static int join_queue(ferry_call *call, struct call_queue *queue)
+{
+        call->waiting_size = strlen(call->waiting_type) + weigh(call->waiting_body);
+        if (queue->size > 0 && (queue->size >= queue->max || call->waiting_size > queue->max - queue->size))
+                return -ENOBUFS;
+        call->queue = queue;
+        queue->size += call->waiting_size;
+        list_append(&queue->calls, &call->link);
+        return 0;
+}
+
+ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int timeout_ms, const char *type, const char *format,
                              va_list arguments)
 {
         ferry_call *call = call_new();
@@ -340,9 +381,13 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct list *list, int timeout_ms
         call->loop = loop;
         call->timeout_ms = timeout_ms;
         list_append(&loop->holders, &call->holder.link);
-        list_append(list, &call->link);
         code = keep_message(call, type, format, arguments);
-        if (code)
+        if (!code)
+                code = join_queue(call, queue);
+        if (code == -ENOBUFS)
+                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL,
+                         "the queue is full: wait for answers before you ask for more");
+        else if (code)
                 call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the request cannot be sent: %s", error_describe(code));
         else
                 loop_timer_start(loop, &call->timer, loop_deadline(timeout_ms));
@@ -355,8 +400,8 @@ void call_start(ferry_call *call, ferry_session *session)
         struct error error = { 0 };
         int code;
 
+        leave_queue(call);
         call->session = session;
-        list_remove(&call->link);
         list_append(&session->calls, &call->link);
         code = join_session(call, &outgoing, &error);
         if (!code)

@@ -259,6 +259,11 @@ int session_default_timeout(const ferry_loop *loop)
         return loop->session.request_timeout_ms ? loop->session.request_timeout_ms : REQUEST_TIMEOUT_DEFAULT_MS;
 }
 
+size_t session_default_queue_max(const ferry_loop *loop)
+{
+        return loop->session.queue_max ? loop->session.queue_max : QUEUE_DEFAULT_MAX;
+}
+
 static void close_member(struct loop_member *member)
 {
         ferry_session_close(container_of(member, ferry_session, member));

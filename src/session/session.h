@@ -52,8 +52,15 @@ struct ferry_message {
         size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
 };
 
+/* Requests that wait for a session. */
+struct call_queue {
+        struct list calls;
+        size_t size;            /* of what they will send, roughly */
+        size_t max;
+};
+
 struct ferry_call {
-        struct list link;               /* among the calls of the session, while in flight */
+        struct list link;               /* among the calls of the session, while in flight, or of the queue */
         struct map_node node;
         struct loop_timer timer;
         struct loop_task task;          /* calls the callback */
@@ -74,8 +81,10 @@ struct ferry_call {
         void *userdata;
         bool is_freed;
         /* Of one that waits for a session: what it will send. */
+        struct call_queue *queue;
         char *waiting_type;
         ferry_value *waiting_body;
+        size_t waiting_size;
         void (*ended)(ferry_call *call);        /* whoever gave it to a session is told; or NULL */
         void *owner;
 };
@@ -256,12 +265,13 @@ void message_relax(ferry_message *request);
 void message_forget_session(ferry_message *message);
 
 /* call.c */
-/* A call that stands in @list until call_start() gives it to a session; NULL if memory is out. What is wrong with it ends it
- * there. */
-ferry_call *call_new_waiting(ferry_loop *loop, struct list *list, int timeout_ms, const char *type, const char *format,
+/* A call that stands in @queue until call_start() gives it to a session; NULL if memory is out. What is wrong with it ends it
+ * there; -ENOBUFS if the queue is full. */
+ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int timeout_ms, const char *type, const char *format,
                              va_list arguments);
 void call_start(ferry_call *call, ferry_session *session);
 int session_default_timeout(const ferry_loop *loop);
+size_t session_default_queue_max(const ferry_loop *loop);
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
         __attribute__((__format__(__printf__, 5, 6)));
 void call_deliver(ferry_call *call);

@@ -136,7 +136,9 @@ START_TEST(nothing_can_be_inherited_by_accident)
                 fcntl(fd, F_SETFD, FD_CLOEXEC);
         ck_assert_int_eq(pthread_create(&thread, NULL, watch_descriptors, &watch), 0);
         for (size_t i = 0; i < rounds; i++) {
-                ferry_process_options options = { .input = "x", .input_size = 1, .is_on_stdio = i % 4 == 1 };
+                bool is_on_stdio = i % 4 == 1;
+                ferry_process_options options = { .input = is_on_stdio ? NULL : "x", .input_size = !is_on_stdio,
+                                                  .is_on_stdio = is_on_stdio };
                 ferry_process *process = i % 2 ? ferry_process_spawn(manager, SH("exit 0"), &options) :
                                                  ferry_process_fork(manager, exit_with, &status, &options);
 

@@ -404,6 +404,32 @@ START_TEST(stopping_asks_then_tells_then_kills)
 }
 END_TEST
 
+/* Nobody's clock moves while a child that was asked to end has nothing left to do. */
+static int end_without_waiting(ferry_session *parent, void *userdata)
+{
+        int64_t before;
+
+        (void)userdata;
+        door_stop_clock(0);
+        before = sys_now();
+        ferry_session_notify(parent, "begun", NULL);
+        ferry_loop_run(ferry_session_loop(parent), -1);
+        return sys_now() != before;
+}
+
+START_TEST(who_is_asked_to_end_does_so_at_once)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process = ferry_process_fork(manager, end_without_waiting, NULL, NULL);
+
+        ck_assert_ptr_nonnull(ferry_session_next(ferry_process_session(process), SAFETY_MS));
+        ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
+        require_result(process, 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 START_TEST(one_alone_is_stopped_the_same)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -676,6 +702,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(callbacks_may_do_anything, 8),
         SUITE_TEST(so_many_run_at_a_time),
         SUITE_TEST(stopping_asks_then_tells_then_kills),
+        SUITE_TEST(who_is_asked_to_end_does_so_at_once),
         SUITE_TEST(one_alone_is_stopped_the_same),
         SUITE_LOOP(freeing_waits_or_kills, 4),
         SUITE_LOOP(none_is_started_while_all_are_stopped, 3),

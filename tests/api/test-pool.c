@@ -466,6 +466,39 @@ START_TEST(each_request_ends_once_whoever_dies)
 }
 END_TEST
 
+/* Which is taken back, given to a worker, or over, no longer counts. */
+START_TEST(what_waits_is_bounded)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session_options limit = { .queue_max = 1000 };
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .session = &limit });
+        ferry_call *large = ferry_manager_request(manager, -1, "t", "'%5000d'", 1);
+        ferry_call *small = ferry_manager_request(manager, -1, "t", "1"), *more[2];
+
+        ck_assert_int_eq(ferry_call_status(large), 1);
+        ck_assert_int_eq(ferry_call_status(small), -ENOBUFS);
+        ck_assert_int_eq(ferry_call_outcome(small), FERRY_OUTCOME_NOT_EXECUTED);
+        ck_assert_ptr_nonnull(strstr(ferry_call_error(small), "wait for answers"));
+        ferry_call_free(small);
+        ferry_call_free(large);
+        small = ferry_manager_request(manager, -1, "t", "1");
+        ck_assert_int_eq(ferry_call_status(small), 1);
+        large = ferry_manager_request(manager, -1, "t", "['%5000d', {a: '%5000d'}]", 1, 2);
+        ck_assert_int_eq(ferry_call_status(large), -ENOBUFS);
+        ferry_process_fork(manager, work, NULL, NULL);
+        for (int i = 0; i < 2; i++)
+                more[i] = ferry_manager_request(manager, -1, "t", "2");
+        ck_assert_ptr_nonnull(ferry_call_await(small));
+        for (int i = 0; i < 2; i++) {
+                ck_assert_msg(ferry_call_await(more[i]) != NULL, "%s", ferry_call_error(more[i]));
+                ferry_call_free(more[i]);
+        }
+        ferry_call_free(small);
+        ferry_call_free(large);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(requests_are_shared),
         SUITE_TEST(stopping_finishes_the_requests),
@@ -476,6 +509,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(requests_that_cannot_be_sent_end_one_by_one),
         SUITE_TEST(a_late_request_costs_its_worker),
         SUITE_TEST(who_is_killed_takes_nothing_more),
+        SUITE_TEST(what_waits_is_bounded),
         SUITE_LOOP(requests_may_be_let_go, 4),
         SUITE_LOOP(each_request_ends_once_whoever_dies, 4),
 };

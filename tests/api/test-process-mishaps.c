@@ -728,4 +728,4 @@ static const struct suite_test tests[] = {
         SUITE_TEST(its_end_may_be_awaited_by_its_handler),
 };
 
-SUITE_MAIN("process-hard", tests)
+SUITE_MAIN("process-mishaps", tests)
