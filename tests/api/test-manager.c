@@ -410,7 +410,7 @@ static int end_without_waiting(ferry_session *parent, void *userdata)
         int64_t before;
 
         (void)userdata;
-        door_stop_clock(0);
+        door_stop_clock(SAFETY_MS);
         before = sys_now();
         ferry_session_notify(parent, "begun", NULL);
         ferry_loop_run(ferry_session_loop(parent), -1);
