@@ -161,7 +161,7 @@ static size_t count_heap(const struct loop_timer *top)
 /* Against a plain list: whatever is started, moved and stopped, each runs when it should. */
 START_TEST(many_timers_keep_their_order)
 {
-        enum { COUNT = 200, STEPS = 5000 };
+        enum { COUNT = 200 };
         static struct timer timers[COUNT];
         ferry_loop *loop = ferry_loop_new(NULL);
         unsigned seed = 1 + (unsigned)_i;
@@ -171,7 +171,7 @@ START_TEST(many_timers_keep_their_order)
                 timers[i].loop = loop;
                 timers[i].letter = 't';
         }
-        for (int step = 0; step < STEPS; step++) {
+        for (size_t step = 0; step < suite_scale(10000); step++) {
                 struct timer *timer = &timers[(unsigned)rand_r(&seed) % COUNT];
                 int what = rand_r(&seed) % 10;
 

@@ -38,7 +38,7 @@ START_TEST(what_waits_is_moved_seldom)
 
         while (written < waiting[_i])
                 put(&buffer, &written, 1);
-        for (size_t step = 0; step < 100000; step++) {
+        for (size_t step = 0; step < suite_scale(100000); step++) {
                 size_t begin, size = step % 3 + 1, used, capacity = buffer.capacity;
 
                 take(&buffer, &taken, size < buffer_size(&buffer) ? size : buffer_size(&buffer) - 1);

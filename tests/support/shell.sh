@@ -23,6 +23,8 @@ suite() {
         folder=$(mktemp -d) || exit 1
         trap clean_up EXIT
         cd "$folder" || exit 1
+        # What whoever started us has open: make, for one.
+        exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
         PATH=$build:$PATH
         # What a sanitizer finds is found again in finish, whoever has read stderr meanwhile.
         export ASAN_OPTIONS=log_path=$folder/sanitizer
