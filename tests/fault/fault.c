@@ -2,7 +2,7 @@
  * as it was; a fault that was met is counted once; which faults are run is always the same.
  *
  * `make check` runs a part of the table: each place in the library that calls the system is refused there with each
- * errno at least once, and of the rest every STRIDE-th. FERRY_LONG runs all. */
+ * errno at least once, and of the rest every STRIDE-th, fewer with AddressSanitizer. FERRY_LONG runs all. */
 #include "fault/fault.h"
 #include "support/suite.h"
 
@@ -24,6 +24,7 @@ enum {
         NTH_MAX = 50,           /* of each call that are refused */
         STRIDE = 6,
         STRIDE_CHILD = 20,      /* where a run starts a child, which takes milliseconds */
+        STRIDE_ASAN = 3,        /* times that, where each run takes several times as long */
         BATCHES = 2,            /* in which the faults of a scenario are run, each in a process of its own */
         CALLS_MAX = 200000,     /* in one run; more are an endless loop */
         ALARM_S = 20,
@@ -495,7 +496,7 @@ struct table {
 static void consider(struct table *table, const struct fault *fault, uintptr_t site)
 {
         unsigned number = table->number++;
-        unsigned stride = table->scenario->patience_ms > 0 ? STRIDE_CHILD : STRIDE;
+        unsigned stride = (table->scenario->patience_ms > 0 ? STRIDE_CHILD : STRIDE) * (SUITE_HAS_ASAN ? STRIDE_ASAN : 1);
         bool is_ours = number % table->batches == table->batch;
         bool is_first = is_ours && site && !was_refused(site, fault->error);
 
