@@ -79,7 +79,7 @@ run() { # NAME MESON-TEST-OPTION…
 }
 
 # While the tests of one wait, the next is built.
-build gcc gcc '' && start gcc
+build gcc gcc '-Dc_args=-g1' && start gcc
 build clang-threads clang '-Db_sanitize=thread -Db_lundef=false -Doptimization=0' tests/test-threads tests/child &&
         start clang-threads threads
 build clang-sanitizers clang '-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_args=-gline-tables-only' && start clang-sanitizers

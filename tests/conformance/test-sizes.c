@@ -69,7 +69,7 @@ static int check_load(ferry_session *session, const ferry_message *message, void
 /* Much more than all buffers between them hold: whoever waits to write must read meanwhile. */
 START_TEST(both_sides_write_at_once)
 {
-        enum { COUNT = 3 };
+        enum { COUNT = 2 };
         struct pair pair;
         struct arrived arrived = { .text = make_text(MIB), .size = MIB };
         char *text = make_text(MIB);
@@ -412,7 +412,7 @@ END_TEST
 /* Closing sends what is queued, also a large answer. */
 START_TEST(closing_sends_what_is_queued)
 {
-        enum { COUNT = 5 };
+        enum { COUNT = 3 };
         char *text = make_text(MIB);
         struct pair pair;
         struct arrived arrived = { .text = text, .size = MIB };
