@@ -500,7 +500,7 @@ static void consider(struct table *table, const struct fault *fault, uintptr_t s
         bool is_ours = number % table->batches == table->batch;
         bool is_first = is_ours && site && !was_refused(site, fault->error);
 
-        if (is_ours && (table->is_long || table->scenario->is_whole || is_first ||
+        if (is_ours && (table->is_long || (table->scenario->is_whole && !SUITE_HAS_ASAN) || is_first ||
                         number / table->batches % stride == 0))
                 run_once(table->scenario, fault);
 }
