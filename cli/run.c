@@ -15,7 +15,8 @@
 
 enum {
         HELD_MAX = 1000,        /* answers that wait for those before them */
-        GRACE_MS = 1000,
+        GRACE_MS = 5000,        /* for workers that have nothing left to do */
+        HURRY_MS = 1000,        /* and where nobody waits for what they do */
         FINISH_MAX_MS = 5000,   /* for the tasks in hand, once a signal has come */
         REST_MAX_MS = 2000,     /* no worker rests as long before it is started again */
         REDRAW_MS = 50,
@@ -139,7 +140,7 @@ static int give_up(ferry_loop *loop, void *userdata)
         stop_reading(run);
         for (struct task *task = run->first; task; task = task->next)
                 task->call = ferry_call_free(task->call);
-        ferry_manager_stop(run->manager, GRACE_MS);
+        ferry_manager_stop(run->manager, HURRY_MS);
         return 0;
 }
 

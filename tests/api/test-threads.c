@@ -2,6 +2,7 @@
  * ThreadSanitizer too, which would see it. What goes between threads here goes through streams. */
 #include "support/suite.h"
 
+#include <errno.h>
 #include <ferry/ferry.h>
 #include <poll.h>
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { THREADS = 6, ROUNDS = 1000, WAIT_MS = 20000 };
@@ -22,6 +24,19 @@ struct thread {
         const char *address;
         char failure[256];      /* empty: none */
 };
+
+#ifdef FORK_IS_KNOWN
+/* What a child does of which ThreadSanitizer was not told, it takes for what our threads do. */
+pid_t __wrap_sys_fork(int *ret_pidfd);
+pid_t __wrap_sys_fork(int *ret_pidfd)
+{
+        pid_t pid = fork();
+
+        if (pid > 0)
+                *ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        return pid < 0 ? -errno : pid;
+}
+#endif
 
 /* The first thing that is not as it should be; check's own assertions belong to the main thread. */
 static bool fails(struct thread *thread, bool is_failure, const char *what, const char *why)
