@@ -22,7 +22,7 @@ static void fill(char cell[CELL_MAX], const ferry_value *service, const char *ke
         size_t used = 0;
         struct tm local;
 
-        strcpy(cell, "-");
+        snprintf(cell, CELL_MAX, "-");
         if (strcmp(key, "since") == 0 && since > 0 && localtime_r(&since, &local))
                 strftime(cell, CELL_MAX, "%Y-%m-%dT%H:%M:%S%z", &local);
         else if (strcmp(key, "uid") == 0 && (user = getpwuid((uid_t)ferry_value_int(value, -1))))
@@ -30,7 +30,7 @@ static void fill(char cell[CELL_MAX], const ferry_value *service, const char *ke
         else if (ferry_value_kind(value) == FERRY_VALUE_INT)
                 snprintf(cell, CELL_MAX, "%lld", (long long)ferry_value_int(value, 0));
         else if (ferry_value_kind(value) == FERRY_VALUE_BOOL)
-                strcpy(cell, ferry_value_bool(value, false) ? "yes" : "no");
+                snprintf(cell, CELL_MAX, "%s", ferry_value_bool(value, false) ? "yes" : "no");
         else if (ferry_value_kind(value) == FERRY_VALUE_STRING)
                 snprintf(cell, CELL_MAX, "%s", ferry_value_text(value, ""));
         for (size_t i = 0; i < ferry_value_count(value) && used < CELL_MAX; i++)
@@ -56,7 +56,7 @@ static int print_table(const ferry_value *services)
                         if (i > 0)
                                 fill(cell, ferry_value_at(services, i - 1), keys[column]);
                         else
-                                strcpy(cell, keys[column]);
+                                snprintf(cell, CELL_MAX, "%s", keys[column]);
                         if ((int)strlen(cell) > widths[column])
                                 widths[column] = (int)strlen(cell);
                 }

@@ -103,7 +103,6 @@ struct ferry_session {
         struct loop_grave grave;
         ferry_loop *loop;
         ferry_process *process;         /* at the other end, or NULL */
-        bool has_process_ended;         /* it tells why, and nobody else need */
         ferry_session **process_slot;   /* where that has this session; wiped at the end */
         ferry_service *service;         /* of which it is a client, or NULL */
         const struct handlers *service_handlers;
@@ -116,6 +115,9 @@ struct ferry_session {
         enum session_state state;
         bool is_forgotten;              /* the program has let go of it */
         bool is_freed;
+        bool has_process_ended;         /* it tells why, and nobody else need */
+        bool is_told;                   /* of its failure: a call, a handler or the program */
+        bool is_input_over;
         bool is_live;                   /* counts among what may still happen in the loop */
         bool is_stream_closed;
         bool is_overdue;                /* a call has timed out, and nothing was heard since */
@@ -136,13 +138,11 @@ struct ferry_session {
         struct stream *stream;
         struct wire wire;
         struct error error;
-        bool is_told;                   /* of its failure: a call, a handler or the program */
         struct loop_failure failure;
         ferry_session_options options;
 
         struct frame_reader readers[STREAM_INPUTS];
         struct loop_task work;          /* frames wait to be handled, or the end to be told */
-        bool is_input_over;
         int end_code;
         char *end_sentence;
 

@@ -348,9 +348,11 @@ int stream_open_tcp(const struct stream_place *place, const char *text,
                     const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
         union tcp_address addresses[TCP_ADDRESSES_MAX];
-        int count = tcp_parse(text, addresses), code;   /* its spelling is right */
+        int count = tcp_parse(text, addresses), code;
         struct tcp_stream *client;
 
+        if (count < 0)
+                return tcp_refuse(text, error);
         if (is_for_listening(&addresses[0]))
                 return error_set(error, -EINVAL, "tcp:%s is for listening: nobody is there to connect to", text);
         client = sys_alloc_zeroed(sizeof *client);

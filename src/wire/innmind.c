@@ -181,12 +181,10 @@ static const char *control_name(enum wire_kind kind)
 static const ferry_codec *codec_for(const char *type, const ferry_value *body, struct error *error)
 {
         static const char json[] = "application/json";
-        char next;
 
         if (ferry_value_kind(body) == FERRY_VALUE_STRING)
                 return &codec_bytes.codec;
-        next = strncmp(type, json, strlen(json)) == 0 ? type[strlen(json)] : 'x';
-        if (next == '\0' || next == ';' || next == ',')
+        if (strncmp(type, json, strlen(json)) == 0 && strchr(";,", type[strlen(json)]))
                 return ferry_codec_json();
         error_set(error, -EINVAL, "in innmind a body is a string, unless the type is application/json");
         return NULL;
