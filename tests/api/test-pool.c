@@ -14,8 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHILD(mode) ((const char *const[]){ BUILD_DIRECTORY "/tests/child", mode, NULL })
-
 static const ferry_process_options worker = { .is_on_stdio = true, .is_restarted = true };
 
 static int double_it(ferry_session *session, const ferry_message *request, void *userdata)

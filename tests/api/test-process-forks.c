@@ -1,5 +1,6 @@
 /* Forking, and what children write, in the cases that nobody plans for: a child that uses what its parent has, what stands in
  * buffers, grandchildren, threads that all have children, and output without end. */
+#include "support/children.h"
 #include "support/door.h"
 #include "support/suite.h"
 
@@ -13,30 +14,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { SAFETY_MS = 20000 };
-
-#define SH(command) ((const char *const[]){ "sh", "-c", command, NULL })
-#define CHILD(mode) ((const char *const[]){ BUILD_DIRECTORY "/tests/child", mode, NULL })
-
-static int exit_with(ferry_session *parent, void *userdata)
-{
-        (void)parent;
-        return userdata ? *(const int *)userdata : 0;
-}
-
-static int wait_for_the_end(ferry_session *parent, void *userdata)
-{
-        (void)userdata;
-        return ferry_loop_run(ferry_session_loop(parent), -1);
-}
-
-static int count_event(ferry_manager *manager, ferry_process *process, void *userdata)
-{
-        (void)manager, (void)process;
-        ++*(int *)userdata;
-        return 0;
-}
 
 static void count_then(ferry_process *process, int result, void *userdata)
 {
@@ -87,19 +64,6 @@ static int touch_all(ferry_session *parent, void *userdata)
         return in_child(ours->manager, ours->process, NULL, ours->loop) != 2;
 }
 
-static int echo(ferry_session *session, const ferry_message *request, void *userdata)
-{
-        (void)session, (void)userdata;
-        return ferry_message_reply(request, NULL, "%p", (const void *)ferry_message_body(request));
-}
-
-static int serve(ferry_session *parent, void *userdata)
-{
-        (void)userdata;
-        ferry_session_on(parent, FERRY_KIND_REQUEST, echo, NULL);
-        return ferry_loop_run(ferry_session_loop(parent), -1);
-}
-
 /* Whatever a forked child does with what its parent has, nobody there notices anything. */
 START_TEST(a_child_does_no_harm)
 {
@@ -139,21 +103,6 @@ static int print_more(ferry_session *parent, void *userdata)
         (void)parent, (void)userdata;
         printf("child\n");
         return 0;
-}
-
-struct text {
-        char bytes[4096];
-        size_t size;
-};
-
-static void collect(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
-{
-        struct text *text = userdata;
-
-        (void)process, (void)fd;
-        ck_assert_uint_lt(text->size + size, sizeof text->bytes);
-        memcpy(text->bytes + text->size, bytes, size);
-        text->size += size;
 }
 
 /* What the parent has printed, and not written yet, is not the child's to write; nor does that run what the parent has for

@@ -1,5 +1,6 @@
 /* Children in the cases that nobody plans for: workers that close their session and live on, shortages, signals that come
  * while somebody waits within a wait, options that go with nothing, and objects that are let go of at the wrong time. */
+#include "support/children.h"
 #include "support/door.h"
 #include "support/suite.h"
 
@@ -13,23 +14,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { SAFETY_MS = 20000 };
-
-#define SH(command) ((const char *const[]){ "sh", "-c", command, NULL })
-#define CHILD(mode) ((const char *const[]){ BUILD_DIRECTORY "/tests/child", mode, NULL })
-
-static int exit_with(ferry_session *parent, void *userdata)
-{
-        (void)parent;
-        return userdata ? *(const int *)userdata : 0;
-}
-
-static int wait_for_the_end(ferry_session *parent, void *userdata)
-{
-        (void)userdata;
-        return ferry_loop_run(ferry_session_loop(parent), -1);
-}
 
 /* What requests have come to. */
 struct ends {
@@ -49,13 +33,6 @@ static void count_end(ferry_call *call, const ferry_message *reply, void *userda
         ends->code = ferry_call_status(call);
         ends->outcome = ferry_call_outcome(call);
         snprintf(ends->text, sizeof ends->text, "%s", ferry_call_error(call));
-}
-
-static int count_event(ferry_manager *manager, ferry_process *process, void *userdata)
-{
-        (void)manager, (void)process;
-        ++*(int *)userdata;
-        return 0;
 }
 
 /* Workers ---------------------------------------------------------------------------------------------- */

@@ -8,7 +8,13 @@
 int exit_with(ferry_session *parent, void *userdata)
 {
         (void)parent;
-        return *(const int *)userdata;
+        return userdata ? *(const int *)userdata : 0;
+}
+
+int wait_for_the_end(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        return ferry_loop_run(ferry_session_loop(parent), -1);
 }
 
 static int echo(ferry_session *session, const ferry_message *request, void *userdata)
@@ -19,9 +25,15 @@ static int echo(ferry_session *session, const ferry_message *request, void *user
 
 int serve(ferry_session *parent, void *userdata)
 {
-        (void)userdata;
         ferry_session_on(parent, FERRY_KIND_REQUEST, echo, NULL);
-        return ferry_loop_run(ferry_session_loop(parent), -1);
+        return wait_for_the_end(parent, userdata);
+}
+
+int count_event(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager, (void)process;
+        ++*(int *)userdata;
+        return 0;
 }
 
 void require_served(ferry_process *process)

@@ -6,10 +6,16 @@
 enum { SAFETY_MS = 20000 };
 
 #define SH(command) ((const char *const[]){ "sh", "-c", command, NULL })
+#define CHILD(mode) ((const char *const[]){ BUILD_DIRECTORY "/tests/child", mode, NULL })
 
-/* For ferry_process_fork(): end with the status that @userdata points to; answer each request with its own body. */
+/* For ferry_process_fork(): end with the status that @userdata points to (NULL: 0); live until the parent lets go; and
+ * answer each request with its own body. */
 int exit_with(ferry_session *parent, void *userdata);
+int wait_for_the_end(ferry_session *parent, void *userdata);
 int serve(ferry_session *parent, void *userdata);
+
+/* For ferry_manager_on(): one more in the int that @userdata points to. */
+int count_event(ferry_manager *manager, ferry_process *process, void *userdata);
 
 /* A child that serves is well; it ends so. */
 void require_served(ferry_process *process);
