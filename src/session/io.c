@@ -334,7 +334,7 @@ static void tell_error(ferry_session *session, const char *sentence)
 /* Whoever waits for an answer to this is told that there will be none. */
 static void refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason)
 {
-        char id[WIRE_ID_MAX + 1];
+        char id[WIRE_ID_MAX + 1] = { 0 };       /* that of no request, if none can be read */
         struct error error = { 0 };
         struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id };
         ferry_value *body = ferry_value_pack("'not taken: %s'", reason);
