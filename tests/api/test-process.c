@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -214,8 +215,11 @@ START_TEST(what_cannot_be_started_says_so)
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
         ferry_process_options options = { .directory = unstarted[_i].directory, .stdout_path = unstarted[_i].path };
-        ferry_process *process = ferry_process_spawn(manager, unstarted[_i].argv, &options);
+        ferry_process *process;
 
+        /* Where we may not look there could be one: that would be EACCES. */
+        setenv("PATH", "/usr/bin:/bin", 1);
+        process = ferry_process_spawn(manager, unstarted[_i].argv, &options);
         ck_assert_int_eq(ferry_process_result(process), unstarted[_i].code);
         ck_assert_int_eq(ferry_process_pid(process), -1);
         ck_assert_msg(strcasestr(ferry_process_error(process), unstarted[_i].text), "%s", ferry_process_error(process));
