@@ -302,8 +302,9 @@ how_many_are_marked() {
 cancelled() {
         local command listener of_listener
 
+        # Time enough to begin it: who is killed while he starts something cannot end that.
         for command in 'sleep 60' 'sleep 60; true' 'trap "" TERM; sleep 60; sleep 60' 'sleep 60 & wait'; do
-                run ferry call --timeout 0.2 "exec:ferry listen stdio: --exec '$command'" t
+                run ferry call --timeout 1 "exec:ferry listen stdio: --exec '$command'" t
                 ended "no answer in time from: $command" 124 ''
                 nothing_left "no answer in time from: $command"
         done
