@@ -941,9 +941,12 @@ waiting() {
 }
 
 debugging() {
-        run env FERRY_DEBUG=1 ferry call "$echo_child" t hello
+        # What it writes to a stderr of ours could come after its answer, when nobody wants it any more.
+        run env FERRY_DEBUG=1 ferry call "$echo_child 2> theirs" t hello
         ended 'FERRY_DEBUG' 0 hello
-        says 'FERRY_DEBUG' '> request t "hello"' '< response t "hello"' '< request t "hello"' '> response t "hello"'
+        says 'FERRY_DEBUG' '> request t "hello"' '< response t "hello"'
+        check 'FERRY_DEBUG of the child: in' grep -qF '< request t "hello"' theirs
+        check 'FERRY_DEBUG of the child: out' grep -qF '> response t "hello"' theirs
 }
 
 # What the rules of Unix forbid to others.
