@@ -1,6 +1,6 @@
-/* SIGINT, SIGTERM and SIGHUP: the first one asks to end in order, the second one ends, or asks for more. They are handled, not blocked: a tool
- * that is stuck in writing to a full pipe must end by the second one. The tool is the only one that touches signals;
- * the library does not. */
+/* SIGINT, SIGTERM and SIGHUP: the first one asks to end in order, the second one ends, or asks for more. They are handled,
+ * not blocked: a tool that is stuck in writing to a full pipe must end by the second one. The tool is the only one that
+ * touches signals; the library does not. */
 #include "cli.h"
 
 #include <errno.h>

@@ -138,12 +138,13 @@ static int keep_descriptors(const struct child_spec *spec)
         return error;
 }
 
-/* It may have come too late: then we end now. */
-static int set_death_signal(const struct start *start)
+int child_set_death_signal(int signal, pid_t parent)
 {
-        int error = sys_set_death_signal(start->spec->death_signal);
+        int error = signal ? sys_set_death_signal(signal) : 0;
 
-        return error || sys_parent() == start->parent ? error : -ESRCH;
+        if (error || !signal)
+                return error;
+        return sys_parent() == parent ? 0 : -ESRCH;
 }
 
 /* In the child. */
@@ -158,8 +159,8 @@ static _Noreturn void become(const struct start *start)
                 error = child_place_descriptors(start->spec->fds);
         if (!error)
                 error = keep_descriptors(start->spec);
-        if (!error && start->spec->death_signal)
-                error = set_death_signal(start);
+        if (!error)
+                error = child_set_death_signal(start->spec->death_signal, start->parent);
         if (!error && start->spec->directory)
                 error = sys_change_directory(start->spec->directory);
         if (!error)

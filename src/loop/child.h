@@ -43,6 +43,10 @@ int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child
  * negative errno. */
 int child_place_descriptors(const int fds[3]);
 
+/* In a child: be sent that signal (0: none) when the thread of @parent that has made us ends. 0, or a negative errno; -ESRCH
+ * if that was too late. */
+int child_set_death_signal(int signal, pid_t parent);
+
 /* Send a signal to it, and to its process group, unless it has been reaped: the group may be somebody else's then. 0, or a
  * negative errno: it may run as somebody whom we cannot tell anything. */
 int child_signal(struct child *child, int signal);

@@ -170,15 +170,20 @@ void process_ended(struct child *child)
 
 /* Beginning -------------------------------------------------------------------------------------------- */
 
-/* Those of a process that was started before are its last one's. */
+/* That of a process that was started before is its last one's. */
 static void forget_session(ferry_process *process)
 {
-        if (!process->session)
+        ferry_session *session = process->session;
+
+        if (!session)
                 return;
-        process->session->process = NULL;
-        process->session->process_slot = NULL;
-        ferry_session_free(process->session);
         process->session = NULL;
+        session->process = NULL;
+        session->process_slot = NULL;
+        if (loop_is_foreign(session->loop))
+                session_free(session);
+        else
+                ferry_session_free(session);
 }
 
 static void fail(ferry_process *process, int code, const char *sentence)
@@ -271,7 +276,7 @@ static int wait_for_place(ferry_manager *manager)
 
 static void stage_is_over(struct loop_timer *timer);
 
-ferry_process *process_new(ferry_manager *manager)
+static ferry_process *process_new(ferry_manager *manager)
 {
         ferry_process *process = sys_alloc_zeroed(sizeof *process);
 
@@ -503,15 +508,7 @@ void process_free(ferry_process *process)
                 list_remove(&process->end_task.link);
         for (int i = 0; i < 2; i++)
                 captured_close(&process->outputs[i].captured, is_foreign);
-        if (process->session) {
-                process->session->process = NULL;
-                process->session->process_slot = NULL;
-                if (is_foreign)
-                        session_free(process->session);
-                else
-                        ferry_session_free(process->session);
-        }
-        process->session = NULL;
+        forget_session(process);
         if (process->state == PROCESS_RUNNING)
                 process->manager->running--;
         child_deinit(&process->child);

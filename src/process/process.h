@@ -106,7 +106,6 @@ int process_copy_spec(ferry_process *process, const char *const argv[], const fe
 void process_free_spec(ferry_process *process);
 
 /* process.c */
-ferry_process *process_new(ferry_manager *manager);
 void process_ended(struct child *child);
 void process_begin_stop(ferry_process *process, int grace_ms);
 void process_free(ferry_process *process);

@@ -59,8 +59,9 @@ static int *copy_numbers(const int *numbers)
 
 static bool copy_text(const char **text)
 {
-        if (*text)
-                *text = text_copy(*text);
+        if (!*text)
+                return true;
+        *text = text_copy(*text);
         return *text != NULL;
 }
 
@@ -72,24 +73,15 @@ int process_copy_spec(ferry_process *process, const char *const argv[], const fe
 
         options_copy(&all, sizeof all, sizeof all, given);
         *options = all;
-        options->directory = options->stdout_path = options->stderr_path = NULL;
         options->input = NULL;
         spec->argv = argv ? copy_list(argv) : NULL;
         spec->env = all.env ? copy_list(all.env) : NULL;
         spec->kept = all.fds ? copy_numbers(all.fds) : NULL;
         is_complete = (!argv || spec->argv) && (!all.env || spec->env) && (!all.fds || spec->kept);
-        if (all.directory) {
-                options->directory = all.directory;
-                is_complete = copy_text(&options->directory) && is_complete;
-        }
-        if (all.stdout_path) {
-                options->stdout_path = all.stdout_path;
-                is_complete = copy_text(&options->stdout_path) && is_complete;
-        }
-        if (all.stderr_path) {
-                options->stderr_path = all.stderr_path;
-                is_complete = copy_text(&options->stderr_path) && is_complete;
-        }
+        /* Each, also where one could not be: what is freed must be ours. */
+        is_complete = copy_text(&options->directory) && is_complete;
+        is_complete = copy_text(&options->stdout_path) && is_complete;
+        is_complete = copy_text(&options->stderr_path) && is_complete;
         if (all.input) {
                 options->input = sys_alloc(all.input_size + 1);
                 if (options->input)
@@ -268,14 +260,6 @@ static void close_rest(const struct ends *ends)
         }
 }
 
-/* It may have come too late: then we end now. */
-static int set_death_signal(int signal, pid_t parent)
-{
-        int error = sys_set_death_signal(signal);
-
-        return error || sys_parent() == parent ? error : -ESRCH;
-}
-
 static _Noreturn void be_child(const ferry_process *process, struct ends *ends, pid_t parent_pid)
 {
         const ferry_manager *manager = process->manager;
@@ -298,8 +282,8 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
         }
         if (!result && spec.options.directory)
                 result = sys_change_directory(spec.options.directory);
-        if (!result && spec.options.death_signal)
-                result = set_death_signal(spec.options.death_signal, parent_pid);
+        if (!result)
+                result = child_set_death_signal(spec.options.death_signal, parent_pid);
         close_rest(ends);
         loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &manager->loop->session });
         session = loop ? session_open_process(loop, fds, &spec.session, "parent", &parent, NULL) : NULL;
