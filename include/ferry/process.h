@@ -81,8 +81,8 @@ void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn 
 
 /* Run the loop until all children have ended. @fn, if not NULL, is called for each that has ended since
  * the last wait, in the order in which they did; for one that ends meanwhile, before the handlers. 0; what a
- * callback returned; the errno of a child that could not be started; FERRY_PROCESS_KILLED + the last signal that
- * was passed on, and not returned yet. */
+ * callback returned; the errno of a child that could not be started, or of a timer or watch of the loop; or
+ * FERRY_PROCESS_KILLED + the last signal that was passed on, and not returned yet. */
 int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userdata);
 
 /* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in
