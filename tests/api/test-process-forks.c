@@ -201,8 +201,6 @@ START_TEST(a_grandchild_does_not_hold_the_parent)
         pid_t grandchild;
         int closed = 0;
 
-        /* check has a handler of its own, which a forked child inherits. */
-        signal(SIGTERM, SIG_DFL);
         process = ferry_process_fork(manager, be_grandparent, NULL, NULL);
         message = ferry_session_next(ferry_process_session(process), SAFETY_MS);
         grandchild = (pid_t)ferry_value_int(ferry_message_body(message), 0);
@@ -242,8 +240,6 @@ START_TEST(threads_do_not_wait_for_each_other_s_children)
         enum { THREADS = 4 };
         pthread_t threads[THREADS];
         size_t rounds = suite_scale(100);
-
-        signal(SIGTERM, SIG_DFL);
 
         for (int i = 0; i < THREADS; i++)
                 ck_assert_int_eq(pthread_create(&threads[i], NULL, fork_and_spawn, &rounds), 0);

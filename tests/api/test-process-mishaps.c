@@ -402,8 +402,6 @@ START_TEST(waits_within_waits_pass_signals_on)
         struct nest nest = { .outer = ferry_manager_new(loop, &options), .inner = ferry_manager_new(loop, &options) };
         sigset_t before, after;
 
-        for (size_t i = 0; i < 2; i++)
-                signal(i ? SIGUSR1 : SIGTERM, SIG_DFL);
         sigemptyset(&before);
         after = before;
         pthread_sigmask(SIG_SETMASK, NULL, &before);
@@ -435,7 +433,6 @@ START_TEST(a_signal_in_the_last_moment_is_returned)
         ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_forwarding = true });
         int verdict = 0;
 
-        signal(SIGTERM, SIG_DFL);
         ferry_process_fork(manager, exit_with, NULL, NULL);
         ck_assert_int_eq(ferry_manager_wait(manager, stop_with_signal, &verdict), FERRY_PROCESS_KILLED + SIGTERM);
         ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
@@ -456,7 +453,6 @@ START_TEST(a_signal_is_told_by_the_next_wait)
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_forwarding = true });
 
-        signal(SIGUSR1, SIG_DFL);
         ferry_process_spawn(manager, SH("exec sleep 1000"), NULL);
         ferry_loop_after(loop, 0, raise_it, (void *)(uintptr_t)&number);
         ck_assert_int_eq(ferry_manager_wait(manager, stop_waiting, NULL), 5);
@@ -475,7 +471,6 @@ START_TEST(a_pool_ends_by_a_signal)
         ferry_process_options options = { .is_restarted = true, .is_on_stdio = true };
         struct ends ends = { 0 };
 
-        signal(SIGTERM, SIG_DFL);
         ferry_process_spawn(manager, SH("cat >/dev/null; sleep 1000"), &options);
         ferry_process_spawn(manager, SH("exit 3"), &options);
         for (int i = 0; i < 5; i++)
@@ -498,7 +493,6 @@ static int leave_it_unanswered(ferry_session *session, const ferry_message *requ
 static int be_slow(ferry_session *parent, void *userdata)
 {
         (void)userdata;
-        signal(SIGTERM, SIG_DFL);
         ferry_session_on(parent, FERRY_KIND_REQUEST, leave_it_unanswered, NULL);
         return ferry_loop_run(ferry_session_loop(parent), -1);
 }

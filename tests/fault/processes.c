@@ -235,8 +235,6 @@ static void process_stop(void)
 /* cat sends a request back, nobody here answers it, and that is what the request is answered with. */
 static void process_pool(void)
 {
-        /* A forked child has our handlers: that of the test framework would end all that it runs. */
-        void (*before)(int) = signal(SIGTERM, SIG_DFL);
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = begin(loop, &(ferry_manager_options){ .is_killing = true });
         ferry_process_options options = { .is_on_stdio = true, .is_restarted = true };
@@ -256,7 +254,6 @@ static void process_pool(void)
         code = ferry_manager_stop(manager, 0);
         fault_answer(FAULT_WAIT, "stop", code, 0, manager ? ferry_loop_error(loop) : "no memory");
         ferry_loop_free(loop);
-        signal(SIGTERM, before);
 }
 
 const struct scenario process_scenarios[] = {
