@@ -7,12 +7,15 @@
 
 char *make_text(size_t size)
 {
+        enum { PERIOD = 251 * 26 };
         char *text = malloc(size + 1);
 
         if (!text)
                 abort();
-        for (size_t i = 0; i < size; i++)
+        for (size_t i = 0; i < size && i < PERIOD; i++)
                 text[i] = (char)('a' + (i * 7 + i / 251) % 26);
+        for (size_t i = PERIOD; i < size; i += PERIOD)
+                memcpy(text + i, text, size - i < PERIOD ? size - i : PERIOD);
         text[size] = '\0';
         return text;
 }

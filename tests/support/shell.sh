@@ -93,17 +93,12 @@ mark() {
 
 # The processes that carry a mark that begins so.
 marked() {
-        local file line
+        local file
 
-        for file in /proc/[0-9]*/environ; do
-                while IFS= read -r -d '' line; do
-                        if [[ $line == "FERRY_TEST_MARK=$1/"* ]]; then
-                                file=${file#/proc/}
-                                echo "${file%/environ}"
-                                break
-                        fi
-                done < "$file"
-        done 2> /dev/null
+        while IFS= read -r file; do
+                file=${file#/proc/}
+                echo "${file%/environ}"
+        done < <(FERRY_TEST_MARK= grep -lzs -e "^FERRY_TEST_MARK=$1/" /proc/[0-9]*/environ)
 }
 
 none_marked() {
@@ -139,10 +134,11 @@ start() {
 
 # Jobs of a shell stay to be asked about until it has waited for them; who has ended is no longer there to be signalled.
 has_ended() {
-        local state
+        local stat
 
-        read -r state < <(ps -o state= -p "$1")
-        [[ -z $state || $state == Z ]]
+        # PID (NAME) STATE …, whatever the name.
+        { read -r stat < "/proc/$1/stat"; } 2> /dev/null || return 0
+        [[ ${stat##*) } == Z* ]]
 }
 
 await() {
