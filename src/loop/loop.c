@@ -607,6 +607,7 @@ ferry_loop *ferry_loop_new(const ferry_loop_options *options)
         list_init(&loop->tasks);
         list_init(&loop->files);
         list_init(&loop->members);
+        list_init(&loop->forwarders);
         list_init(&loop->holders);
         list_init(&loop->program);
         list_init(&loop->graves);

@@ -76,6 +76,7 @@ struct ferry_loop {
         struct list files;
         struct list members;
         struct list holders;
+        struct list forwarders; /* who waits in it and passes signals on, the outermost first */
         struct list program;    /* its timers and descriptors */
         struct list graves;
         struct list failures;

@@ -77,27 +77,11 @@ bool manager_is_told_to_end(const ferry_manager *manager)
         return manager->signal == SIGINT || manager->signal == SIGTERM;
 }
 
-static void close_member(struct loop_member *member);
-
-/* The manager that a member of the loop is, if it passes on signals now; else NULL. */
-static ferry_manager *forwarder(const struct list *link)
-{
-        ferry_manager *manager = container_of(link, ferry_manager, member.link);
-
-        return manager->member.close == close_member && manager->signal_source.fd >= 0 ? manager : NULL;
-}
-
 const sigset_t *manager_mask_before(const ferry_loop *loop)
 {
-        const ferry_manager *first = NULL;
+        const ferry_manager *outermost = list_first(&loop->forwarders, ferry_manager, forwarder);
 
-        list_for_each(&loop->members, link) {
-                const ferry_manager *manager = forwarder(link);
-
-                if (manager && (!first || manager->level < first->level))
-                        first = manager;
-        }
-        return first ? &first->mask : NULL;
+        return outermost ? &outermost->mask : NULL;
 }
 
 static const int *signals_of(const ferry_manager *manager)
@@ -132,9 +116,8 @@ static void signal_comes(struct loop_source *source, uint32_t events)
 
         (void)events;
         while (sys_read(source->fd, &info, sizeof info) == sizeof info)
-                list_for_each(&loop->members, link)
-                        if (forwarder(link))
-                                pass_on(forwarder(link), (int)info.ssi_signo);
+                list_for_each(&loop->forwarders, link)
+                        pass_on(container_of(link, ferry_manager, forwarder), (int)info.ssi_signo);
 }
 
 /* 0, or a negative errno, and then nothing is blocked. */
@@ -145,15 +128,16 @@ static int begin_forwarding(ferry_manager *manager)
 
         if (!manager->options.is_forwarding || manager->signal_source.fd >= 0)
                 return 0;
-        manager->level = manager->loop->waits;
         code = sys_block_signals(signals, &manager->mask);
         if (code)
                 return error_replace(&manager->loop->error, code, "signals cannot be blocked: %s", error_describe(code));
         fd = sys_signalfd(signals);
         manager->signal_source = (struct loop_source){ .loop = manager->loop, .fd = fd, .fn = signal_comes };
         code = fd < 0 ? fd : loop_source_set(&manager->signal_source, EPOLLIN);
-        if (!code)
+        if (!code) {
+                list_append(&manager->loop->forwarders, &manager->forwarder);
                 return 0;
+        }
         if (fd >= 0)
                 sys_close(fd);
         manager->signal_source.fd = -1;
@@ -165,6 +149,7 @@ static void end_forwarding(ferry_manager *manager)
 {
         if (manager->signal_source.fd < 0)
                 return;
+        list_remove(&manager->forwarder);
         loop_source_set(&manager->signal_source, 0);
         sys_close(manager->signal_source.fd);
         manager->signal_source.fd = -1;
@@ -333,6 +318,7 @@ static void free_member(struct loop_member *member)
         if (loop_is_foreign(manager->loop) && manager->signal_source.fd >= 0) {
                 sys_close(manager->signal_source.fd);
                 manager->signal_source.fd = -1;
+                list_remove(&manager->forwarder);
         }
         list_remove(&manager->member.link);
         loop_bury(manager->loop, &manager->grave, bury);
@@ -399,6 +385,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->untold);
         list_init(&manager->queue.calls);
         list_init(&manager->idle);
+        list_init(&manager->forwarder);
         manager->signal_source.fd = -1;
         manager->member.close = close_member;
         manager->member.free = free_member;

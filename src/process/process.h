@@ -94,8 +94,8 @@ struct ferry_manager {
         bool is_ending;
         bool is_freed;
         struct loop_source signal_source;
-        sigset_t mask;                  /* while signals are passed on: before that */
-        unsigned level;                 /* and how many waited in this loop then */
+        struct list forwarder;          /* among the loop's, while it passes signals on */
+        sigset_t mask;                  /* and then: the one before */
         int signal;                     /* the last one, which nobody was told of */
 };
 
