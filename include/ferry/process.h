@@ -100,10 +100,11 @@ void ferry_manager_kill(ferry_manager *manager, int signal);
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 
-/* The child that came after @previous; NULL gives the first, and is given after the last. How many run;
- * how many wait until they may; how many had to be killed. */
+/* The child that came after @previous; NULL gives the first, and is given after the last. How many run; how many may at a
+ * time (0: no limit); how many wait until they may; how many had to be killed. */
 ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous);
 unsigned ferry_manager_running(const ferry_manager *manager);
+unsigned ferry_manager_running_max(const ferry_manager *manager);
 unsigned ferry_manager_waiting(const ferry_manager *manager);
 unsigned ferry_manager_killed(const ferry_manager *manager);
 

@@ -412,6 +412,11 @@ unsigned ferry_manager_running(const ferry_manager *manager)
         return manager ? manager->running : 0;
 }
 
+unsigned ferry_manager_running_max(const ferry_manager *manager)
+{
+        return manager ? manager->options.running_max : 0;
+}
+
 unsigned ferry_manager_waiting(const ferry_manager *manager)
 {
         return manager ? manager->waiting : 0;

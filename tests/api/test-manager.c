@@ -351,6 +351,9 @@ START_TEST(so_many_run_at_a_time)
         ck_assert_uint_eq(queue.most_running, 4);
         ck_assert_uint_eq(queue.most_waiting, 1);
         ck_assert_uint_eq(ferry_manager_waiting(manager), 0);
+        ck_assert_uint_eq(ferry_manager_running_max(manager), 4);
+        ck_assert_uint_eq(ferry_manager_running_max(ferry_manager_new(loop, NULL)), 0);
+        ck_assert_uint_eq(ferry_manager_running_max(NULL), 0);
         ferry_loop_free(loop);
 }
 END_TEST
