@@ -235,7 +235,7 @@ static void start(ferry_process *process)
                 process->manager->running++;
                 process->result = -EINPROGRESS;
                 process->is_given_up = false;
-                process->session->service_ended = session_ended;
+                process->session->owner_ended = session_ended;
                 process_update(process);
                 manager_tell(process, FERRY_PROCESS_STARTED);
                 if (!process->is_freed)

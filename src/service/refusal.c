@@ -109,7 +109,7 @@ void refusal_add(struct refusal *refusal, ferry_session *client)
         list_append(&refusal->list, &client->service_link);
         refusal->count++;
         client->service_handlers = &refusal->handlers;
-        client->service_ended = refused_ended;
+        client->owner_ended = refused_ended;
         client->close_timer.fn = close_refused;
         loop_timer_start(client->loop, &client->close_timer, loop_deadline(REFUSAL_MS));
         session_begin(client);

@@ -233,7 +233,7 @@ static void add_client(ferry_service *service, const struct listener *listener, 
                 return;
         }
         client->service_handlers = &service->handlers;
-        client->service_ended = client_ended;
+        client->owner_ended = client_ended;
         client->service_spoke = client_spoke;
         list_append(&service->clients, &client->service_link);
         session_begin(client);

@@ -108,8 +108,8 @@ static void tell_closed(struct loop_task *task)
         if (!session->is_freed && session->error.code && !session->is_told && !session->service &&
             !session->has_process_ended)
                 loop_failure_add(session->loop, &session->failure, &session->error);
-        if (!session->is_freed && session->service_ended)
-                session->service_ended(session);
+        if (!session->is_freed && session->owner_ended)
+                session->owner_ended(session);
         if (!session->is_freed && session->is_forgotten && is_stream_gone(session))
                 session_free(session);
 }

@@ -106,7 +106,7 @@ struct ferry_session {
         ferry_session **process_slot;   /* where that has this session; wiped at the end */
         ferry_service *service;         /* of which it is a client, or NULL */
         const struct handlers *service_handlers;
-        void (*service_ended)(ferry_session *session);
+        void (*owner_ended)(ferry_session *session);    /* the service or process that has it; or NULL */
         void (*service_spoke)(ferry_session *session);  /* a message has come */
         void (*service_update)(ferry_session *session); /* a request was settled; or NULL */
         struct list service_link;
