@@ -234,6 +234,16 @@ static int check_kept(const struct process_spec *spec)
         return code < 0 ? code : 0;
 }
 
+/* A forked child could not tell its parent that it cannot go there. */
+static int check_directory(const char *path)
+{
+        int fd = path ? sys_open(path, O_PATH | O_DIRECTORY, 0) : -1;
+
+        if (fd >= 0)
+                sys_close(fd);
+        return path && fd < 0 ? fd : 0;
+}
+
 static int open_ends(ferry_process *process, struct ends *ends, struct error *error)
 {
         int code = check_kept(&process->spec);
@@ -378,8 +388,10 @@ int process_start(ferry_process *process, struct error *error)
                 /* What was printed is printed once. */
                 fflush(stdout);
                 fflush(stderr);
-                code = child_fork(&process->child, loop, process_ended);
-                if (code == 0)
+                code = check_directory(spec->options.directory);
+                if (!code)
+                        code = child_fork(&process->child, loop, process_ended);
+                if (!code)
                         be_child(process, &ends, parent);
                 code = code > 0 ? 0 : code;
         } else if (!code)

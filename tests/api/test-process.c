@@ -211,6 +211,10 @@ START_TEST(what_cannot_be_started_says_so)
                 { { "true" }, "/no/such/directory", NULL, -ENOENT, "/no/such/directory" },
                 { { "true" }, NULL, "/no/such/directory/file", -ENOENT, "/no/such/directory/file" },
                 { { NULL }, NULL, NULL, -EINVAL, "invalid" },
+                /* Forked: */
+                { { NULL }, "/no/such/directory", NULL, -ENOENT, "a child cannot be started in /no/such/directory" },
+                { { NULL }, "/etc/passwd", NULL, -ENOTDIR, "in /etc/passwd" },
+                { { NULL }, NULL, "/no/such/directory/file", -ENOENT, "/no/such/directory/file" },
         };
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -219,7 +223,8 @@ START_TEST(what_cannot_be_started_says_so)
 
         /* Where we may not look there could be one: that would be EACCES. */
         setenv("PATH", "/usr/bin:/bin", 1);
-        process = ferry_process_spawn(manager, unstarted[_i].argv, &options);
+        process = _i < 6 ? ferry_process_spawn(manager, unstarted[_i].argv, &options) :
+                           ferry_process_fork(manager, exit_with, NULL, &options);
         ck_assert_int_eq(ferry_process_result(process), unstarted[_i].code);
         ck_assert_int_eq(ferry_process_pid(process), -1);
         ck_assert_msg(strcasestr(ferry_process_error(process), unstarted[_i].text), "%s", ferry_process_error(process));
@@ -516,7 +521,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(last_words_are_told),
         SUITE_TEST(a_dead_child_s_message_is_not_waited_for),
         SUITE_LOOP(what_it_sent_before_its_end_arrives, 2),
-        SUITE_LOOP(what_cannot_be_started_says_so, 6),
+        SUITE_LOOP(what_cannot_be_started_says_so, 9),
         SUITE_TEST(an_end_leaves_siblings_alone),
         SUITE_TEST(a_host_s_own_handler_is_left_alone),
         SUITE_TEST(with_sigchld_ignored_the_end_is_still_seen),
