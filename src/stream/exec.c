@@ -76,6 +76,13 @@ static bool input_ended(struct stream *stream)
         return true;
 }
 
+static pid_t child_of(const struct stream *stream)
+{
+        const struct exec_stream *exec = container_of(stream, const struct exec_stream, stream);
+
+        return exec->child.has_ended ? 0 : exec->child.pid;
+}
+
 static void next_stage(struct exec_stream *exec);
 
 static void is_closed(struct exec_stream *exec)
@@ -182,6 +189,7 @@ static const struct stream_kind exec_kind = {
         .name = "exec",
         .has_junk = true,
         .input_ended = input_ended,
+        .child = child_of,
         .end = end,
         .close = close_child,
         .release = free_child,

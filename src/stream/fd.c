@@ -49,6 +49,11 @@ static bool child_closed(struct stream *stream)
         return true;
 }
 
+static pid_t child_of(const struct stream *stream)
+{
+        return stream->child_end ? 0 : stream->peer.pid;
+}
+
 static void end_with_child(struct stream *stream)
 {
         if (stream->child_end)
@@ -65,10 +70,11 @@ static void forget_child(struct stream *stream, bool is_foreign)
 }
 
 static const struct stream_kind child_pipes_kind = {
-        .name = "process", .has_junk = true, .input_ended = child_closed, .end = end_with_child, .release = forget_child,
+        .name = "process", .has_junk = true, .input_ended = child_closed, .child = child_of, .end = end_with_child,
+        .release = forget_child,
 };
 static const struct stream_kind child_socket_kind = {
-        .name = "process", .input_ended = child_closed, .end = end_with_child, .release = forget_child,
+        .name = "process", .input_ended = child_closed, .child = child_of, .end = end_with_child, .release = forget_child,
 };
 
 int stream_open_relative(const struct stream_place *place, const int fds[2], const ferry_peer *peer, bool is_child,

@@ -101,10 +101,20 @@ static void input_ended(struct stream *stream)
                 end_in_order(stream);
 }
 
+/* Whoever has closed its side because it ends is not done with that at once; how it ends is what explains the rest. */
+static bool child_is_exiting(const struct stream *stream)
+{
+        pid_t child = stream->kind->child ? stream->kind->child(stream) : 0;
+
+        return child > 0 && sys_is_exiting(child) > 0;
+}
+
 static void linger_is_over(struct loop_timer *timer)
 {
         struct stream *stream = container_of(timer, struct stream, linger);
 
+        if (child_is_exiting(stream))
+                return;
         /* What its owner does not want to read yet is not lost: it is waited for. */
         stream->is_linger_put_off = !stream->wants_read && stream_has_input(stream);
         if (!stream->is_linger_put_off && stream_drain(stream))

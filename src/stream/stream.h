@@ -40,6 +40,8 @@ struct stream_kind {
         bool has_junk;          /* other code may write to it, too */
         /* Any of these may be NULL. The main input has ended: true if the end is to be told later. */
         bool (*input_ended)(struct stream *stream);
+        /* The child at the other side, as long as its end was not told; else 0. */
+        pid_t (*child)(const struct stream *stream);
         /* Tell the end, as all there is to read has been read. */
         void (*end)(struct stream *stream);
         /* Close; true if that goes on in the background. */

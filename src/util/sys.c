@@ -9,7 +9,9 @@
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -394,6 +396,29 @@ int sys_close_on_exec_from(int lowest)
 int sys_wait(int pidfd, siginfo_t *ret_info, int options)
 {
         return RESULT_UNINTERRUPTED(waitid((idtype_t)P_PIDFD, (id_t)pidfd, ret_info, WEXITED | options));
+}
+
+int sys_is_exiting(pid_t pid)
+{
+        enum { EXITING = 4 };   /* PF_EXITING, among the flags of proc(5) */
+        char path[32], text[1024], *at;
+        unsigned flags;
+        ssize_t size;
+        int fd, threads;
+
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+        fd = sys_open(path, O_RDONLY, 0);
+        if (fd < 0)
+                return fd;
+        size = sys_read(fd, text, sizeof text - 1);
+        sys_close(fd);
+        if (size < 0)
+                return (int)size;
+        text[size] = '\0';
+        /* The name stands in parentheses, and may hold some. */
+        at = strrchr(text, ')');
+        return at && sscanf(at, ") %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d", &flags,
+                            &threads) == 2 && (flags & EXITING) && threads <= 1;
 }
 
 int sys_signal_group(pid_t group, int signal)

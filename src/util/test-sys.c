@@ -4,6 +4,11 @@
 #include "util/sys.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,9 +106,62 @@ START_TEST(a_forked_child_runs_no_handler)
 }
 END_TEST
 
+static void *wait_for_byte(void *userdata)
+{
+        char byte;
+
+        (void)userdata;
+        /* Not by the system under test, which is interrupted. */
+        __real_read(pipe_of_handler[0], &byte, 1);
+        _exit(0);
+}
+
+/* Our child: one that lives, one whose first thread has gone, and a zombie. */
+START_TEST(it_is_known_who_exits)
+{
+        siginfo_t info;
+
+        interruptions = 0;
+        ck_assert_int_eq(sys_is_exiting(getpid()), 0);
+        for (int i = 0; i < 2; i++) {
+                char path[32], line[512] = "";
+                pid_t pid;
+
+                ck_assert_int_eq(sys_pipe(pipe_of_handler), 0);
+                pid = fork();
+                if (pid == 0) {
+                        pthread_t thread;
+
+                        prctl(PR_SET_NAME, ") 4 4 4");
+                        close(pipe_of_handler[1]);
+                        if (i == 0)
+                                wait_for_byte(NULL);
+                        pthread_create(&thread, NULL, wait_for_byte, NULL);
+                        syscall(SYS_exit, 0);
+                }
+                ck_assert_int_gt(pid, 0);
+                snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+                while (!strstr(line, i == 0 ? ") 4 4 4) S" : ") 4 4 4) Z")) {
+                        FILE *file = fopen(path, "r");
+
+                        ck_assert_ptr_nonnull(fgets(line, sizeof line, file));
+                        fclose(file);
+                }
+                ck_assert_int_eq(sys_is_exiting(pid), 0);
+                sys_close(pipe_of_handler[1]);
+                ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+                ck_assert_int_eq(sys_is_exiting(pid), 1);
+                ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
+                ck_assert_int_eq(sys_is_exiting(pid), -ENOENT);
+                sys_close(pipe_of_handler[0]);
+        }
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(what_is_interrupted_is_begun_again),
         SUITE_TEST(a_forked_child_runs_no_handler),
+        SUITE_TEST(it_is_known_who_exits),
 };
 
 SUITE_MAIN("sys", tests)

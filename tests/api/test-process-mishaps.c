@@ -154,6 +154,44 @@ START_TEST(a_restart_outlives_a_shortage)
 }
 END_TEST
 
+static pid_t closed_pid;
+
+/* The moment in which it is asked is the last one of the child. */
+static int end_it(enum door_call call, bool is_child)
+{
+        siginfo_t info;
+
+        if (call == DOOR_is_exiting && !is_child) {
+                kill(closed_pid, SIGSEGV);
+                waitid(P_PID, (id_t)closed_pid, &info, WEXITED | WNOWAIT);
+        }
+        return 0;
+}
+
+/* On a busy machine it may take long from the one to the other. */
+START_TEST(who_closes_as_it_ends_is_told_by_how_it_ended)
+{
+        static const char *const argv[] = { "sh", "-c", "ulimit -c 0; exec <&- >&-; exec sleep 1000", NULL };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_session *session;
+        ferry_call *call;
+
+        if (_i == 0)
+                session = ferry_process_session(ferry_process_spawn(manager, argv, &(ferry_process_options){ .is_on_stdio = true }));
+        else
+                session = ferry_session_open(loop, "exec:", &(ferry_session_options){ .argv = argv });
+        closed_pid = ferry_session_peer(session).pid;
+        call = ferry_session_request(session, SAFETY_MS, "t", "1");
+        door_judge = end_it;
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "the child was killed by SIGSEGV"));
+        door_reset();
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 /* Options ---------------------------------------------------------------------------------------------- */
 
 START_TEST(options_that_go_with_nothing_are_refused)
@@ -681,6 +719,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(nobody_waits_for_one_that_has_hung_up, 2),
         SUITE_TEST(one_that_has_hung_up_is_replaced),
         SUITE_LOOP(a_restart_outlives_a_shortage, 4),
+        SUITE_LOOP(who_closes_as_it_ends_is_told_by_how_it_ended, 2),
         SUITE_LOOP(options_that_go_with_nothing_are_refused, 10),
         SUITE_LOOP(a_command_has_no_descriptor_of_the_program, 2),
         SUITE_TEST(one_is_given_away_once),

@@ -100,6 +100,7 @@ static const struct {
         { DOOR_block_signal, { EINVAL } },
         { DOOR_fork, { EAGAIN, EMFILE, ENOMEM } },
         { DOOR_wait, { ECHILD } },
+        { DOOR_is_exiting, { EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH } },
         { DOOR_signal_group, { EPERM, ESRCH } },
         { DOOR_signal_child, { EPERM, ESRCH } },
         { DOOR_set_group, { EACCES, EPERM } },
