@@ -9,11 +9,11 @@ static int report(ferry_call *call, const ferry_message *reply, const struct cli
         const ferry_message *error = ferry_call_reply(call);
 
         if (reply) {
-                print_body(reply, options, false);
+                print_body(reply, options, false, 0);
                 return output_status(EXIT_DONE);
         }
         if (ferry_call_status(call) == -EREMOTEIO && options->is_json && error)
-                print_body(error, options, false);
+                print_body(error, options, false, 0);
         else
                 complain("%s", ferry_call_error(call));
         return exit_status_of(ferry_call_status(call));

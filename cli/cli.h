@@ -110,11 +110,11 @@ extern const char *const peer_options[];
 /* print.c: push out what was printed, false if stdout takes no more; @status, or another one if that was a failure. */
 bool flush_output(void);
 int output_status(int status);
-/* Whether a session is in that dialect by now; a body on stdout, false if that takes no more. */
+/* Whether a session is in that dialect by now. */
 bool speaks(const ferry_session *session, const char *dialect);
-bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many);
+/* A body on stdout, false if that takes no more; @task: the number of the task that it answers, or 0. */
+bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task);
 void print_aside(const ferry_message *message, const struct cli_options *options);
-void print_line(const ferry_message *message, FILE *stream);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
 

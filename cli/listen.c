@@ -46,7 +46,7 @@ static void show(struct listener *listener, const ferry_message *message)
         if (listener->is_quiet) {
                 if (listener->options->is_verbose)
                         print_aside(message, listener->options);
-        } else if (!listener->is_output_closed && !print_body(message, listener->options, true)) {
+        } else if (!listener->is_output_closed && !print_body(message, listener->options, true, 0)) {
                 listener->is_output_closed = true;
                 stop(listener);
         }

@@ -114,13 +114,17 @@ static void add_body(ferry_builder *builder, const ferry_message *message)
         ferry_builder_close(builder);
 }
 
-void print_line(const ferry_message *message, FILE *stream)
+static void print_line(const ferry_message *message, long task, FILE *stream)
 {
         ferry_builder *builder = ferry_builder_new();
         bool is_junk = ferry_message_kind(message) == FERRY_KIND_JUNK;
         ferry_value *line = NULL;
 
         ferry_builder_open(builder, FERRY_VALUE_MAP, NULL);
+        if (task > 0) {
+                ferry_builder_key(builder, "task");
+                ferry_builder_add(builder, "%lld", (long long)task);
+        }
         ferry_builder_key(builder, "kind");
         ferry_builder_add(builder, "%s", kind_name(ferry_message_kind(message)));
         if (!is_junk && *ferry_message_type(message)) {
@@ -143,14 +147,14 @@ void print_line(const ferry_message *message, FILE *stream)
         ferry_value_unref(line);
 }
 
-bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many)
+bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task)
 {
         ferry_value *text;
         const char *bytes;
         size_t size;
 
         if (options->is_json)
-                print_line(message, stdout);
+                print_line(message, task, stdout);
         else {
                 text = body_text(message);
                 bytes = ferry_value_bytes(text, &size);
@@ -173,7 +177,7 @@ void print_aside(const ferry_message *message, const struct cli_options *options
 
         fflush(stdout);
         if (options->is_json) {
-                print_line(message, stderr);
+                print_line(message, 0, stderr);
                 return;
         }
         text = body_text(message);

@@ -242,7 +242,7 @@ static void print_over(struct run *run)
                 }
                 clear_progress(run);
                 if (task->reply)
-                        is_good = print_body(task->reply, run->options, true);
+                        is_good = print_body(task->reply, run->options, true, task->number);
                 *link = task->next;
                 /* gcc-analyzer: what is taken out of the list is freed below */
                 if (!task->next)

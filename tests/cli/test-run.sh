@@ -230,7 +230,14 @@ outputs() {
         local i
 
         run ferry run --json --workers 1 -- "${echoes[@]}" <<< $'a\nb'
-        ended 'json' 0 $'{"kind":"response","type":"task","id":"1","body":"a"}\n{"kind":"response","type":"task","id":"2","body":"b"}\n'
+        ended 'json' 0 $'{"task":1,"kind":"response","type":"task","id":"1","body":"a"}\n{"task":2,"kind":"response","type":"task","id":"2","body":"b"}\n'
+        # The first waits for the second: without the number nobody could tell which is which.
+        mkfifo second
+        run ferry run --json --workers 2 -- ferry listen stdio: --exec \
+                'read -r task; if [ $task = b ]; then echo > second; else read -r word < second; fi; echo $task' <<< $'a\nb'
+        sort -o out out
+        ended 'json, in whatever order' 0 \
+                $'{"task":1,"kind":"response","type":"task","id":"1","body":"a\\n"}\n{"task":2,"kind":"response","type":"task","id":"1","body":"b\\n"}\n'
         run ferry run --workers 1 -- sh -c 'echo noise; echo log >&2; exec ferry listen stdio: --echo' <<< hello
         ended 'noise' 0 $'hello\n'
         said 'noise' 'junk on stdout: noise' 'junk on stderr: log'
