@@ -196,6 +196,25 @@ START_TEST(what_it_sent_before_its_end_arrives)
 }
 END_TEST
 
+/* Each of the commands that a script runs is a session of its own, which only writes. */
+START_TEST(a_script_reports_how_it_goes)
+{
+        static const char *const argv[] = {
+                "sh", "-c", "for i in 0 1 2 3; do \"$0\" notify --value fd:,$FERRY_FD progress $i || exit 1; done; exit 6",
+                BUILD_DIRECTORY "/ferry", NULL };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process = ferry_process_spawn(manager, argv, NULL);
+        int counted = 0;
+
+        ferry_session_on(ferry_process_session(process), FERRY_KIND_NOTIFICATION, count, &counted);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        ck_assert_int_eq(ferry_process_result(process), 6);
+        ck_assert_int_eq(counted, 4);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 START_TEST(what_cannot_be_started_says_so)
 {
         static const struct {
@@ -521,6 +540,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(last_words_are_told),
         SUITE_TEST(a_dead_child_s_message_is_not_waited_for),
         SUITE_LOOP(what_it_sent_before_its_end_arrives, 2),
+        SUITE_TEST(a_script_reports_how_it_goes),
         SUITE_LOOP(what_cannot_be_started_says_so, 9),
         SUITE_TEST(an_end_leaves_siblings_alone),
         SUITE_TEST(a_host_s_own_handler_is_left_alone),
