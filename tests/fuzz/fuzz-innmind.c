@@ -1,50 +1,35 @@
-/* A stream of bytes in the dialect innmind. What must hold:
+/* A stream of bytes in the dialect innmind. Besides what must hold in frames.c:
  *
- *      - the frames are those of a model that has all bytes at once, however they are cut; what is none, or over the
- *        limit, is so from its first bytes on, and stays so
  *      - what is read is written as the same bytes, unless it is over the limit of what is sent
  *      - what a program says is read as it was said, or is refused, and is never one of the connection's own messages
- *      - memory grows with what has come, not with what was declared; nothing is left, also without memory
  *
- * The input: flags (bits 0 to 3: the size of the pieces, 0 is all at once; bit 4: a limit of 300 bytes; bit 5: a program
- * says something instead: a type, up to a zero, and a text); then the bytes. */
-#include "fuzz/fuzz.h"
-
-#include "wire/dialect.h"
+ * The input: as frames.h says; bit 5: a program says something instead: a type, up to a zero, and a text. */
+#include "fuzz/frames.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL_LIMIT = 300 };
-
 static struct wire wire;
 
-static void init_wire(size_t limit)
-{
-        ferry_session_options options = { .dialect = FERRY_DIALECT_INNMIND, .frame_max = limit };
-        struct error error = { 0 };
-
-        FUZZ_REQUIRE(wire_init(&wire, &options, &error) == 0, "%s", error_text(&error));
-}
-
-/* The model: the size of the frame at the front, 0 if it is not whole, or -1 if it is none. */
-static int64_t model(const unsigned char *bytes, size_t size)
+/* The header belongs to the frame. */
+static int64_t model(const unsigned char *bytes, size_t size, size_t *ret_header)
 {
         size_t type, content;
 
+        *ret_header = 0;
         if (size < 2)
-                return 0;
+                return MODEL_PART;
         type = (size_t)bytes[0] << 8 | bytes[1];
         if (type == 0 || type > 1024)
-                return -1;
+                return MODEL_NONE;
         if (size < type + 6)
-                return 0;
+                return MODEL_PART;
         bytes += 2 + type;
         content = (size_t)bytes[0] << 24 | (size_t)bytes[1] << 16 | (size_t)bytes[2] << 8 | bytes[3];
         if (type + 7 + content > wire.frame_max)
-                return -1;
-        return size < type + 7 + content ? 0 : (int64_t)(type + 7 + content);
+                return MODEL_NONE;
+        return size < type + 7 + content ? MODEL_PART : (int64_t)(type + 7 + content);
 }
 
 /* What the frame says, as it is written: the same bytes. */
@@ -101,75 +86,19 @@ static void check_frame(const char *bytes, size_t size)
         }
 }
 
-/* All of the stream, in pieces of that size. @may_fail: memory is refused somewhere. */
-static void read_stream(const uint8_t *data, size_t size, size_t piece, bool may_fail)
-{
-        struct frame_reader reader;
-        struct frame frame;
-        size_t taken = 0, done = 0;
-        int64_t expected;
-        int code = 0;
-
-        frame_reader_init(&reader, dialect_innmind.framing, true, wire.frame_max, wire_can_begin);
-        while (taken < size && code >= 0) {
-                size_t room, part = size - taken < piece ? size - taken : piece;
-                void *at = frame_reserve(&reader, &room);
-
-                if (!at) {
-                        FUZZ_REQUIRE(may_fail && fuzz_has_refused(), "no memory");
-                        break;
-                }
-                part = part < room ? part : room;
-                memcpy(at, data + taken, part);
-                frame_commit(&reader, part);
-                taken += part;
-                while ((code = frame_next(&reader, &frame)) > 0) {
-                        expected = model(data + done, taken - done);
-                        FUZZ_REQUIRE(frame.event == FRAME_WHOLE && expected == (int64_t)frame.size,
-                                     "%zu bytes instead of %lld", frame.size, (long long)expected);
-                        FUZZ_REQUIRE(memcmp(frame.bytes, data + done, frame.size) == 0, "other bytes");
-                        if (!may_fail)
-                                check_frame(frame.bytes, frame.size);
-                        done += frame.size;
-                        block_unref(frame.block);
-                }
-                if (code == -ENOMEM) {
-                        FUZZ_REQUIRE(may_fail && fuzz_has_refused(), "no memory");
-                        break;
-                }
-                expected = model(data + done, taken - done);
-                FUZZ_REQUIRE(code == 0 ? expected == 0 : expected == -1 && (code == -EBADMSG || code == -EMSGSIZE),
-                             "%d, but %lld", code, (long long)expected);
-                if (code < 0)
-                        FUZZ_REQUIRE(frame_next(&reader, &frame) == code, "it is right again");
-        }
-        if (code == 0 && taken == size)
-                FUZZ_REQUIRE(frame_finish(&reader, &frame) == (done == size ? 0 : -ECONNRESET), "%zu of %zu bytes", done,
-                             size);
-        frame_reader_deinit(&reader);
-}
-
 /* A program says something: any type, any string. */
 static void check_saying(struct fuzz_input *input)
 {
-        size_t type_size = strnlen((const char *)input->at, (size_t)(input->end - input->at));
-        char *type = calloc(1, type_size + 1);
-        ferry_value *body;
+        char *type;
+        ferry_value *body = fuzz_take_saying(input, &type);
         struct buffer buffer = { 0 };
         struct error error = { 0 };
-        struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
+        struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type, .body = body };
         struct incoming in;
-        size_t size, offset = type_size < (size_t)(input->end - input->at) ? type_size + 1 : type_size;
-        int code;
+        size_t size, type_size = strlen(type);
+        const char *text = ferry_value_bytes(body, &size);
+        int code = dialect_innmind.write(&wire, &buffer, &outgoing, &error);
 
-        if (!type)
-                abort();
-        memcpy(type, input->at, type_size);
-        input->at += offset;
-        size = (size_t)(input->end - input->at);
-        body = ferry_value_pack("%.*s", (int)size, (const char *)input->at);
-        outgoing.body = body;
-        code = dialect_innmind.write(&wire, &buffer, &outgoing, &error);
         FUZZ_REQUIRE(code == error.code && (code == 0) == (buffer_size(&buffer) > 0), "%d, %zu bytes", code,
                      buffer_size(&buffer));
         if (code)
@@ -183,7 +112,7 @@ static void check_saying(struct fuzz_input *input)
                 FUZZ_REQUIRE(wire_read(&wire, bytes, buffer_size(&buffer), &in, &error) == 0, "%s", error_text(&error));
                 FUZZ_REQUIRE(in.kind == WIRE_MESSAGE && in.type.size == type_size && in.body_size == size &&
                              memcmp(in.type.bytes, type, type_size) == 0 &&
-                             memcmp(bytes + in.body_offset, input->at, size) == 0, "something else");
+                             memcmp(bytes + in.body_offset, text, size) == 0, "something else");
         }
         error_deinit(&error);
         buffer_deinit(&buffer);
@@ -193,23 +122,18 @@ static void check_saying(struct fuzz_input *input)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+        static const struct fuzz_frames frames = { .wire = &wire, .model = model, .check = check_frame, .memory_factor = 32 };
         struct fuzz_mark mark = fuzz_begin();
         struct fuzz_input input = { data, data + size };
-        uint8_t flags = fuzz_byte(&input);
-        size_t piece = (flags & 15) ? (flags & 15) : SIZE_MAX, left;
+        uint8_t flags = fuzz_frames_begin(&input, &wire, FERRY_DIALECT_INNMIND);
+        size_t left;
         char *bytes;
 
-        init_wire(flags & 16 ? SMALL_LIMIT : 0);
         if (flags & 32)
                 check_saying(&input);
         left = (size_t)(input.end - input.at);
         bytes = fuzz_copy(input.at, left);
-        fuzz_peak_begin(&mark);
-        read_stream((const uint8_t *)bytes, left, piece, false);
-        FUZZ_REQUIRE(fuzz_peak(&mark) <= 32 * left + (1 << 18), "%zu bytes of memory for %zu", fuzz_peak(&mark), left);
-        fuzz_refuse_allocation(fuzz_hash(bytes, left) % 4);
-        read_stream((const uint8_t *)bytes, left, piece, true);
-        door_judge = NULL;
+        fuzz_frames_run(&frames, flags, bytes, left);
         free(bytes);
         fuzz_end(&mark);
         return 0;

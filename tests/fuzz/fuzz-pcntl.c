@@ -1,37 +1,23 @@
-/* A stream of bytes in the dialect pcntl. What must hold:
+/* A stream of bytes in the dialect pcntl. Besides what must hold in frames.c:
  *
- *      - the frames are those of a model that has all bytes at once, however they are cut; what is none, or over the
- *        limit, is so from its first bytes on, and stays so
  *      - what is read as a message has a topic and a body; written, it is read as the same, and written as the same bytes,
  *        unless it is over the limit of what is sent
  *      - what a program says is read as it was said
- *      - memory grows with what has come, not with what was declared; nothing is left, also without memory
  *
- * The input: flags (bits 0 to 3: the size of the pieces, 0 is all at once; bit 4: a limit of 300 bytes; bit 5: a program
- * says something instead: a type, up to a zero, and a text; bit 6: the bytes are one payload, which gets its length); then
- * the bytes. */
-#include "fuzz/fuzz.h"
-
-#include "wire/dialect.h"
+ * The input: as frames.h says; bit 5: a program says something instead: a type, up to a zero, and a text; bit 6: the bytes
+ * are one payload, which gets its length. */
+#include "fuzz/frames.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL_LIMIT = 300, DIGITS_MAX = 10 };
+enum { DIGITS_MAX = 10 };
 
 static struct wire wire;
 
-static void init_wire(size_t limit)
-{
-        ferry_session_options options = { .dialect = FERRY_DIALECT_PCNTL, .frame_max = limit };
-        struct error error = { 0 };
-
-        FUZZ_REQUIRE(wire_init(&wire, &options, &error) == 0, "%s", error_text(&error));
-}
-
-/* The model: the size of the payload at the front and where it begins; -1 if it is not whole, -2 if it is none. */
+/* What is told is the payload. */
 static int64_t model(const unsigned char *bytes, size_t size, size_t *ret_header)
 {
         const unsigned char *end = memchr(bytes, '#', size);
@@ -41,17 +27,17 @@ static int64_t model(const unsigned char *bytes, size_t size, size_t *ret_header
 
         for (size_t i = 0; i < digits; i++)
                 if (i == DIGITS_MAX || bytes[i] < '0' || bytes[i] > '9')
-                        return -2;
+                        return MODEL_NONE;
         if (!end)
-                return -1;
+                return MODEL_PART;
         if (digits == 0)
-                return -2;
+                return MODEL_NONE;
         memcpy(number, bytes, digits);
         length = strtoull(number, NULL, 10);
         *ret_header = digits + 1;
         if (length > wire.frame_max)
-                return -2;
-        return length > size - digits - 1 ? -1 : (int64_t)length;
+                return MODEL_NONE;
+        return length > size - digits - 1 ? MODEL_PART : (int64_t)length;
 }
 
 /* Write that, behind nothing; whether it is within the limit. */
@@ -143,68 +129,15 @@ static void check_frame(const char *bytes, size_t size)
         free(type);
 }
 
-/* All of the stream, in pieces of that size. @may_fail: memory is refused somewhere. */
-static void read_stream(const uint8_t *data, size_t size, size_t piece, bool may_fail)
-{
-        struct frame_reader reader;
-        struct frame frame;
-        size_t taken = 0, done = 0, header = 0;
-        int64_t expected;
-        int code = 0;
-
-        frame_reader_init(&reader, dialect_pcntl.framing, true, wire.frame_max, wire_can_begin);
-        while (taken < size && code >= 0) {
-                size_t room, part = size - taken < piece ? size - taken : piece;
-                void *at = frame_reserve(&reader, &room);
-
-                if (!at) {
-                        FUZZ_REQUIRE(may_fail && fuzz_has_refused(), "no memory");
-                        break;
-                }
-                part = part < room ? part : room;
-                memcpy(at, data + taken, part);
-                frame_commit(&reader, part);
-                taken += part;
-                while ((code = frame_next(&reader, &frame)) > 0) {
-                        expected = model(data + done, taken - done, &header);
-                        FUZZ_REQUIRE(frame.event == FRAME_WHOLE && expected == (int64_t)frame.size,
-                                     "%zu bytes instead of %lld", frame.size, (long long)expected);
-                        FUZZ_REQUIRE(memcmp(frame.bytes, data + done + header, frame.size) == 0, "other bytes");
-                        if (!may_fail)
-                                check_frame(frame.bytes, frame.size);
-                        done += header + frame.size;
-                        block_unref(frame.block);
-                }
-                if (code == -ENOMEM) {
-                        FUZZ_REQUIRE(may_fail && fuzz_has_refused(), "no memory");
-                        break;
-                }
-                expected = model(data + done, taken - done, &header);
-                FUZZ_REQUIRE(code == 0 ? expected == -1 : expected == -2 && (code == -EBADMSG || code == -EMSGSIZE),
-                             "%d, but %lld", code, (long long)expected);
-                if (code < 0)
-                        FUZZ_REQUIRE(frame_next(&reader, &frame) == code, "it is right again");
-        }
-        if (code == 0 && taken == size)
-                FUZZ_REQUIRE(frame_finish(&reader, &frame) == (done == size ? 0 : -ECONNRESET), "%zu of %zu bytes", done,
-                             size);
-        frame_reader_deinit(&reader);
-}
-
 /* A program says something: any type, any string. */
 static void check_saying(struct fuzz_input *input)
 {
-        size_t left = (size_t)(input->end - input->at), type_size = strnlen((const char *)input->at, left), size;
-        char *type = calloc(1, type_size + 1);
+        char *type;
+        ferry_value *body = fuzz_take_saying(input, &type);
         struct buffer buffer = { 0 };
-        ferry_value *body;
+        size_t size;
 
-        if (!type)
-                abort();
-        memcpy(type, input->at, type_size);
-        input->at += type_size < left ? type_size + 1 : type_size;
-        size = (size_t)(input->end - input->at);
-        body = ferry_value_pack("%.*s", (int)size, (const char *)input->at);
+        ferry_value_bytes(body, &size);
         if (write_message(&buffer, type, body)) {
                 size_t header = header_of(&buffer);
                 ferry_value *heard;
@@ -216,7 +149,7 @@ static void check_saying(struct fuzz_input *input)
                 ferry_value_unref(heard);
                 free(topic);
         } else
-                FUZZ_REQUIRE(type_size + size + 150 > wire.send_max, "%zu bytes are too many", type_size + size);
+                FUZZ_REQUIRE(strlen(type) + size + 150 > wire.send_max, "%zu bytes are too many", strlen(type) + size);
         buffer_deinit(&buffer);
         ferry_value_unref(body);
         free(type);
@@ -224,31 +157,24 @@ static void check_saying(struct fuzz_input *input)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+        static const struct fuzz_frames frames = { .wire = &wire, .model = model, .check = check_frame, .memory_factor = 64 };
         struct fuzz_mark mark = fuzz_begin();
         struct fuzz_input input = { data, data + size };
-        uint8_t flags = fuzz_byte(&input);
-        size_t piece = (flags & 15) ? (flags & 15) : SIZE_MAX, left;
+        uint8_t flags = fuzz_frames_begin(&input, &wire, FERRY_DIALECT_PCNTL);
+        size_t head = 0, left;
         char length[24] = "", *bytes;
-        int head = 0;
 
-        init_wire(flags & 16 ? SMALL_LIMIT : 0);
         if (flags & 32)
                 check_saying(&input);
         left = (size_t)(input.end - input.at);
         if (flags & 64)
-                head = snprintf(length, sizeof length, "%zu#", left);
-        bytes = malloc((size_t)head + left + 1);
+                head = (size_t)snprintf(length, sizeof length, "%zu#", left);
+        bytes = malloc(head + left + 1);
         if (!bytes)
                 abort();
-        memcpy(bytes, length, (size_t)head);
+        memcpy(bytes, length, head);
         memcpy(bytes + head, input.at, left);
-        left += (size_t)head;
-        fuzz_peak_begin(&mark);
-        read_stream((const uint8_t *)bytes, left, piece, false);
-        FUZZ_REQUIRE(fuzz_peak(&mark) <= 64 * left + (1 << 18), "%zu bytes of memory for %zu", fuzz_peak(&mark), left);
-        fuzz_refuse_allocation(fuzz_hash(bytes, left) % 4);
-        read_stream((const uint8_t *)bytes, left, piece, true);
-        door_judge = NULL;
+        fuzz_frames_run(&frames, flags, bytes, head + left);
         free(bytes);
         fuzz_end(&mark);
         return 0;
