@@ -183,8 +183,13 @@ static int interrupt(ferry_loop *loop, void *userdata)
 static int lose(ferry_session *worker, const ferry_message *message, void *userdata)
 {
         struct run *run = userdata;
+        FERRY_AUTO(ferry_value) info = run->options->is_verbose ? ferry_session_info(worker) : NULL;
 
         (void)message;
+        if (info) {
+                clear_progress(run);
+                ferry_value_dump(info, stderr);
+        }
         if (run->signal)
                 ferry_process_free(ferry_session_process(worker));
         return 0;
@@ -473,7 +478,7 @@ const struct cli_command command_run = {
         .arguments = "[--] COMMAND [ARGUMENT]...",
         .summary = "give each line of stdin as a task to one of N workers, print their answers",
         .options = (const char *const[]){ "workers", "type", "ordered", "retry", "dialect", "codec", "namespace", "timeout",
-                                          "json", "value", NULL },
+                                          "json", "value", "verbose", NULL },
         .least = 1,
         .most = INT32_MAX,
         .is_wrapper = true,

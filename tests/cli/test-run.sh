@@ -66,7 +66,7 @@ usage() {
         for command in 'ferry run' 'ferry run --workers 2' 'ferry run --' 'ferry run --workers 0 cat' \
                 'ferry run --workers -1 cat' 'ferry run --workers abc cat' 'ferry run --workers 2x cat' 'ferry run --workers= cat' \
                 'ferry run --retry -1 cat' 'ferry run --retry often cat' 'ferry run --timeout never cat' 'ferry run --type' \
-                'ferry run --frobnicate cat' 'ferry run --echo cat' 'ferry run --verbose cat' 'ferry run --dialect klingon cat' \
+                'ferry run --frobnicate cat' 'ferry run --echo cat' 'ferry run --dialect klingon cat' \
                 'ferry run --dialect innmind cat' 'ferry run --dialect ferry,innmind cat' 'ferry run --dialect pcntl,ferry cat' \
                 'ferry run --codec xml cat'; do
                 eval "run $command" < /dev/null
@@ -231,6 +231,9 @@ outputs() {
 
         run ferry run --json --workers 1 -- "${echoes[@]}" <<< $'a\nb'
         ended 'json' 0 $'{"task":1,"kind":"response","type":"task","id":"1","body":"a"}\n{"task":2,"kind":"response","type":"task","id":"2","body":"b"}\n'
+        run ferry run -v --workers 2 -- "${echoes[@]}" <<< a
+        ended 'what the sessions were' 0 $'a\n'
+        is 'what the sessions were' "$(grep -c '"dialect":"ferry",.*"stream":"process".*"in_flight":0' err)" 2
         # The first waits for the second: without the number nobody could tell which is which.
         mkfifo second
         run ferry run --json --workers 2 -- ferry listen stdio: --exec \
