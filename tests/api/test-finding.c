@@ -353,13 +353,11 @@ END_TEST
 START_TEST(a_loop_that_goes_ends_the_list)
 {
         struct names names;
-        siginfo_t info;
         pid_t pid;
 
         open_names(&names);
         pid = start_service("stopped", FERRY_DIALECT_AUTO);
-        kill(pid, SIGSTOP);
-        ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+        hold_service(pid);
         ferry_loop_after(names.loop, 1, free_loop, NULL);
         ck_assert_ptr_null(ferry_service_list(names.loop));
         names.loop = NULL;

@@ -106,17 +106,14 @@ START_TEST(who_does_not_answer_is_busy)
 {
         struct names names;
         int64_t began;
-        siginfo_t info;
         pid_t pid, second;
 
         open_names(&names);
         pid = start_service("stopped", FERRY_DIALECT_AUTO);
         second = start_service("stopped-too", FERRY_DIALECT_AUTO);
         open_service(names.loop, "well", NULL);
-        kill(pid, SIGSTOP);
-        kill(second, SIGSTOP);
-        ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
-        ck_assert_int_eq(waitid(P_PID, (id_t)second, &info, WSTOPPED), 0);
+        hold_service(pid);
+        hold_service(second);
         door_stop_clock(20);
         began = sys_now();
         ck_assert_str_eq(list_names(names.loop), "stopped* stopped-too* well ");
@@ -134,13 +131,11 @@ START_TEST(who_takes_nobody_is_busy)
         struct sockaddr_un name = { .sun_family = AF_UNIX };
         struct names names;
         int fds[200], count = 0;
-        siginfo_t info;
         pid_t pid;
 
         open_names(&names);
         pid = start_service("full", FERRY_DIALECT_AUTO);
-        kill(pid, SIGSTOP);
-        ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+        hold_service(pid);
         strcpy(name.sun_path, path_of(&names, "full.sock"));
         do
                 fds[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -179,15 +174,13 @@ START_TEST(handlers_are_not_told_of_the_question)
         ferry_service *service, *other;
         ferry_session *client;
         ferry_call *call;
-        siginfo_t info;
         int told = 0;
         pid_t pid;
 
         open_names(&names);
         /* So that who was asked is there for a time. */
         pid = start_service("stopped", FERRY_DIALECT_AUTO);
-        kill(pid, SIGSTOP);
-        ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+        hold_service(pid);
         service = open_service(names.loop, "asked", NULL);
         /* One that speaks another dialect only is not asked. */
         other = open_service(names.loop, "other", &(ferry_service_options){ .dialects = FERRY_DIALECT_STREAM_IPC });

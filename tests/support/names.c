@@ -118,3 +118,11 @@ void end_service(pid_t pid)
         kill(pid, SIGKILL);
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 }
+
+void hold_service(pid_t pid)
+{
+        siginfo_t info;
+
+        kill(pid, SIGSTOP);
+        ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+}

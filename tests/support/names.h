@@ -29,3 +29,5 @@ int bind_plain(const char *path, int backlog);
 ferry_service *open_service(ferry_loop *loop, const char *address, const ferry_service_options *options);
 pid_t start_service(const char *address, unsigned dialects);
 void end_service(pid_t pid);
+/* It is there, and answers nobody. */
+void hold_service(pid_t pid);
