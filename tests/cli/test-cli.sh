@@ -1050,7 +1050,8 @@ plainly() {
 finding() {
         local listener other began user
 
-        export FERRY_DIR=$PWD/names
+        # Services of other programs on this machine are not looked for.
+        export FERRY_DIR=$PWD/names TMPDIR=$PWD
         user=$(id -un)
         run ferry list
         ended 'nobody is there' 0 ''
