@@ -163,7 +163,7 @@ static bool is_done(void *object)
         const ferry_manager *manager = object;
 
         return manager->is_freed || manager->verdict != 0 || loop_has_own_failure(manager->loop) ||
-               (manager->live == 0 && !pool_is_busy(manager) && list_is_empty(&manager->untold));
+               (manager->live == 0 && !pool_is_busy(manager) && manager->queue.telling == 0 && list_is_empty(&manager->untold));
 }
 
 /* Those that have ended while nobody waited. */
@@ -314,6 +314,7 @@ static void free_member(struct loop_member *member)
         pool_refuse(manager);
         while (!list_is_empty(&manager->processes))
                 process_free(container_of(manager->processes.next, ferry_process, link));
+        call_queue_deinit(&manager->queue);
         manager->is_freed = true;
         if (loop_is_foreign(manager->loop) && manager->signal_source.fd >= 0) {
                 sys_close(manager->signal_source.fd);
@@ -328,7 +329,7 @@ static bool is_over(void *object)
 {
         const ferry_manager *manager = object;
 
-        return manager->is_freed || manager->live == 0;
+        return manager->is_freed || (manager->live == 0 && manager->queue.telling == 0);
 }
 
 ferry_manager *ferry_manager_free(ferry_manager *manager)
@@ -383,7 +384,8 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->handlers);
         list_init(&manager->processes);
         list_init(&manager->untold);
-        list_init(&manager->queue.calls);
+        list_init(&manager->ending);
+        call_queue_init(&manager->queue);
         list_init(&manager->idle);
         list_init(&manager->forwarder);
         manager->signal_source.fd = -1;

@@ -106,6 +106,33 @@ static bool may_start_again(const ferry_process *process)
                !process->is_forgotten && (process->stage == STAGE_NONE || process->is_replaced);
 }
 
+/* Ends are told in their order. */
+static void tell_next(ferry_manager *manager)
+{
+        ferry_process *process = list_first(&manager->ending, ferry_process, ending);
+
+        if (process && process->is_heard_out)
+                loop_task_start(manager->loop, &process->end_task);
+}
+
+/* The end of a process is told behind that of its session, and of the calls to it. */
+static void hear_out(ferry_process *process)
+{
+        process->is_heard_out = true;
+        loop_timer_stop(process->manager->loop, &process->stage_timer);
+        tell_next(process->manager);
+}
+
+static void begin_ending(ferry_process *process)
+{
+        list_append(&process->manager->ending, &process->ending);
+        process->is_heard_out = !process->session || process->session->has_told_closed;
+        /* Not every program reads all that it was sent. */
+        if (!process->is_heard_out)
+                loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(STREAM_LINGER_MS));
+        tell_next(process->manager);
+}
+
 /* What it has sent before it ended is handled first, if anybody handles it. */
 static void tell_end(struct loop_task *task)
 {
@@ -126,6 +153,8 @@ static void tell_end(struct loop_task *task)
                 return;
         }
         process->has_child_left = false;
+        list_remove(&process->ending);
+        tell_next(manager);
         manager->running--;
         child_deinit(&process->child);
         if (may_start_again(process))
@@ -159,7 +188,7 @@ static void lose_child(ferry_process *process)
         if (process->session && process->session->stream)
                 stream_child_ended(process->session->stream, process->result == 0 ? 0 : -ECONNRESET, sentence);
         if (!process->is_freed)
-                loop_task_start(process->manager->loop, &process->end_task);
+                begin_ending(process);
 }
 
 void process_ended(struct child *child)
@@ -207,8 +236,12 @@ static void session_ended(ferry_session *session)
 {
         ferry_process *process = session->process;
 
-        if (!process || process->is_freed || process->state != PROCESS_RUNNING || process->has_child_left)
+        if (!process || process->is_freed || process->state != PROCESS_RUNNING)
                 return;
+        if (process->has_child_left) {
+                hear_out(process);
+                return;
+        }
         process->is_deserted = true;
         if (process->spec.options.is_restarted && process->stage == STAGE_NONE) {
                 process->is_replaced = true;
@@ -293,6 +326,7 @@ static ferry_process *process_new(ferry_manager *manager)
         process->restart.fn = start_again;
         list_init(&process->link);
         list_init(&process->untold);
+        list_init(&process->ending);
         list_init(&process->idle);
         list_append(&manager->processes, &process->link);
         return process;
@@ -372,9 +406,11 @@ static void next_stage(ferry_process *process)
         ferry_loop *loop = process->manager->loop;
         int error;
 
-        if (process->has_child_left || process->state != PROCESS_RUNNING)
+        if (process->state != PROCESS_RUNNING)
                 return;
-        if (process->stage == STAGE_GRACE) {
+        if (process->has_child_left)
+                hear_out(process);
+        else if (process->stage == STAGE_GRACE) {
                 process->stage = STAGE_TERM;
                 child_signal(&process->child, SIGTERM);
                 /* A stopped process would not hear it. */
@@ -416,7 +452,8 @@ void process_begin_stop(ferry_process *process, int grace_ms)
             (grace_ms < 0 || (process->grace_ms >= 0 && process->grace_ms <= grace_ms)))
                 return;
         process->is_replaced = false;
-        if (process->stage > STAGE_GRACE) {
+        if (process->stage > STAGE_GRACE || process->has_child_left) {
+                process->stage = process->stage ? process->stage : STAGE_GRACE;
                 process_update(process);
                 return;
         }
@@ -502,6 +539,7 @@ void process_free(ferry_process *process)
         process->is_freed = true;
         list_remove(&process->link);
         list_remove(&process->untold);
+        list_remove(&process->ending);
         loop_timer_stop(loop, &process->stage_timer);
         loop_timer_stop(loop, &process->restart);
         if (process->end_task.link.next)
@@ -513,6 +551,8 @@ void process_free(ferry_process *process)
                 process->manager->running--;
         child_deinit(&process->child);
         process_update(process);
+        if (!is_foreign)
+                tell_next(process->manager);
         loop_bury(loop, &process->grave, bury);
 }
 

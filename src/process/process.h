@@ -31,6 +31,7 @@ struct ferry_process {
         struct list link;               /* among those of its manager */
         struct list untold;             /* among those whose end nobody who waits was told */
         struct list idle;               /* among those that wait for a request */
+        struct list ending;             /* among those whose end was not told to anybody */
         struct loop_grave grave;
         ferry_manager *manager;
         struct process_spec spec;
@@ -55,6 +56,7 @@ struct ferry_process {
         ferry_process_fn *fn;           /* it was given away */
         void *userdata;
         bool has_child_left;            /* its status is taken, its end not told yet */
+        bool is_heard_out;              /* and may be told now */
         bool is_deserted;               /* its session has ended, and it has not */
         bool is_replaced;               /* and then, when it has ended, another one is started */
         bool is_given;                  /* to the loop, by ferry_process_then() */
@@ -76,6 +78,7 @@ struct ferry_manager {
         struct list handlers;
         struct list processes;
         struct list untold;
+        struct list ending;             /* the first has ended first */
         unsigned running;
         unsigned waiting;
         unsigned killed;

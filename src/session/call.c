@@ -20,9 +20,34 @@ static void bury(struct loop_grave *grave)
         sys_free(call);
 }
 
+/* Its callback comes in the next round; who waits for a queue waits for that. */
+static void tell(ferry_call *call)
+{
+        loop_task_start(call->loop, &call->task);
+        if (!call->home || call->is_telling)
+                return;
+        call->is_telling = true;
+        call->home->telling++;
+}
+
+static void stop_telling(ferry_call *call)
+{
+        if (call->is_telling)
+                call->home->telling--;
+        call->is_telling = false;
+}
+
+static void leave_home(ferry_call *call)
+{
+        stop_telling(call);
+        list_remove(&call->made_link);
+        call->home = NULL;
+}
+
 static void destroy(ferry_call *call)
 {
         call->is_freed = true;
+        leave_home(call);
         if (call->loop) {
                 loop_timer_stop(call->loop, &call->timer);
                 if (call->task.link.next)
@@ -39,6 +64,7 @@ static void call_back(struct loop_task *task)
 
         /* The callback may let it go, too, which is then nothing. */
         call->is_freed = true;
+        stop_telling(call);
         call->fn(call, call->status == 0 ? call->reply : NULL, call->userdata);
         destroy(call);
 }
@@ -108,7 +134,7 @@ void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_me
         if (call->loop) {
                 loop_timer_stop(call->loop, &call->timer);
                 if (call->fn)
-                        loop_task_start(call->loop, &call->task);
+                        tell(call);
         }
         if (call->ended)
                 call->ended(call);
@@ -274,6 +300,7 @@ static ferry_call *call_new(void)
                 return NULL;
         list_init(&call->link);
         list_init(&call->holder.link);
+        list_init(&call->made_link);
         call->holder.forget = forget_loop;
         call->status = 1;
         call->timer.fn = is_late;
@@ -366,6 +393,18 @@ static int join_queue(ferry_call *call, struct call_queue *queue)
         return 0;
 }
 
+void call_queue_init(struct call_queue *queue)
+{
+        list_init(&queue->calls);
+        list_init(&queue->made);
+}
+
+void call_queue_deinit(struct call_queue *queue)
+{
+        list_for_each(&queue->made, link)
+                leave_home(container_of(link, ferry_call, made_link));
+}
+
 ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int timeout_ms, const char *type, const char *format,
                              va_list arguments)
 {
@@ -380,6 +419,8 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int tim
         }
         call->loop = loop;
         call->timeout_ms = timeout_ms;
+        call->home = queue;
+        list_append(&queue->made, &call->made_link);
         list_append(&loop->holders, &call->holder.link);
         code = keep_message(call, type, format, arguments);
         if (!code)
@@ -455,7 +496,7 @@ void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)
         if (call->status == 1)
                 return;
         if (call->loop)
-                loop_task_start(call->loop, &call->task);
+                tell(call);
         else
                 call_back(&call->task);
 }

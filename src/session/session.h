@@ -55,6 +55,8 @@ struct ferry_message {
 /* Requests that wait for a session. */
 struct call_queue {
         struct list calls;
+        struct list made;       /* all that were made for it, also those that have a session, or have ended */
+        size_t telling;         /* how many of these have ended, and are told so in the next round */
         size_t size;            /* of what they will send, roughly */
         size_t max;
 };
@@ -80,6 +82,10 @@ struct ferry_call {
         ferry_call_fn *fn;
         void *userdata;
         bool is_freed;
+        /* Of one that was made for a queue, as long as that is there. */
+        struct call_queue *home;
+        struct list made_link;
+        bool is_telling;
         /* Of one that waits for a session: what it will send. */
         struct call_queue *queue;
         char *waiting_type;
@@ -270,6 +276,9 @@ void message_forget_session(ferry_message *message);
 ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int timeout_ms, const char *type, const char *format,
                              va_list arguments);
 void call_start(ferry_call *call, ferry_session *session);
+void call_queue_init(struct call_queue *queue);
+/* It goes; nothing waits in it any more. */
+void call_queue_deinit(struct call_queue *queue);
 int session_default_timeout(const ferry_loop *loop);
 size_t session_default_queue_max(const ferry_loop *loop);
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)

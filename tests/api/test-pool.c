@@ -97,12 +97,10 @@ START_TEST(stopping_finishes_the_requests)
         for (int i = 0; i < 3; i++)
                 ferry_process_spawn(manager, CHILD("echo"), &worker);
         ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
-        ck_assert_int_eq(ferry_loop_run(loop, 0), 0);
         ck_assert_msg(ends.done == 100, "%d, %s", ends.done, ends.text);
         /* Nobody is left. */
         ferry_call_then(ferry_manager_request(manager, 100, "t", "1"), count_end, &ends);
         ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
-        ferry_loop_run(loop, 0);
         ck_assert_int_eq(ends.failed, 1);
         ck_assert_int_eq(ends.code, -ECHILD);
         ck_assert_int_eq(ends.unknown, 0);
@@ -497,7 +495,29 @@ START_TEST(what_waits_is_bounded)
 }
 END_TEST
 
+/* Whoever has waited for the children knows what has become of all requests. */
+START_TEST(requests_end_before_the_wait)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        struct ends ends = { 0 };
+
+        ferry_process_spawn(manager, SH("exit 3"), NULL);
+        for (int i = 0; i < 3; i++)
+                ferry_call_then(ferry_manager_request(manager, -1, "t", "1"), count_end, &ends);
+        if (_i == 0)
+                ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        else if (_i == 1)
+                ck_assert_int_eq(ferry_manager_stop(manager, SAFETY_MS), 0);
+        else
+                ferry_manager_free(manager);
+        ck_assert_int_eq(ends.failed, 3);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_LOOP(requests_end_before_the_wait, 3),
         SUITE_TEST(requests_are_shared),
         SUITE_TEST(stopping_finishes_the_requests),
         SUITE_TEST(a_dead_worker_is_replaced),

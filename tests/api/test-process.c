@@ -215,6 +215,32 @@ START_TEST(a_script_reports_how_it_goes)
 }
 END_TEST
 
+static void count_failure(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        (void)call;
+        *(int *)userdata += !reply;
+}
+
+/* Who is told that it has ended knows what has become of what was asked of it. */
+START_TEST(calls_end_before_the_end_is_told)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process_options options = { .is_on_stdio = _i % 2 };
+        ferry_process *process = ferry_process_spawn(manager, SH("exit 3"), &options);
+        int failed = 0;
+
+        for (int i = 0; i < 3; i++)
+                ferry_call_then(ferry_session_request(ferry_process_session(process), -1, "t", "1"), count_failure, &failed);
+        if (_i < 2)
+                ck_assert_int_eq(ferry_process_wait(process, -1), 3);
+        else
+                ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        ck_assert_int_eq(failed, 3);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 START_TEST(what_cannot_be_started_says_so)
 {
         static const struct {
@@ -541,6 +567,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_dead_child_s_message_is_not_waited_for),
         SUITE_LOOP(what_it_sent_before_its_end_arrives, 2),
         SUITE_TEST(a_script_reports_how_it_goes),
+        SUITE_LOOP(calls_end_before_the_end_is_told, 4),
         SUITE_LOOP(what_cannot_be_started_says_so, 9),
         SUITE_TEST(an_end_leaves_siblings_alone),
         SUITE_TEST(a_host_s_own_handler_is_left_alone),
