@@ -33,7 +33,7 @@
  *
  * OPTIONS are structs in which zero means the default, and NULL means all defaults. Most often they are
  * written where they are used: &(ferry_session_options){ .wait_ms = 500 }. Their size may be left 0 by those
- * who use the fields of version 1.0 only; else it is the sizeof of the struct.
+ * who use the fields of version 0.1 only; else it is the sizeof of the struct.
  *
  * FORK. In a child made by fork(2), what the parent made answers -ECHILD, and freeing it does no harm there.
  *

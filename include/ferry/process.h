@@ -36,8 +36,11 @@ typedef void ferry_output_fn(ferry_process *process, int fd, const char *bytes, 
 /* What is zero is as it stands in parentheses. What the texts and lists point to is copied. */
 typedef struct ferry_manager_options {
         size_t size;
-        unsigned running_max;           /* so many children at a time, any other waits (no limit) */
-        bool is_killing;                /* at the end, kill who is left instead of waiting (no) */
+        unsigned running_max;           /* so many children at a time (no limit): who starts one more waits for the
+                                         * end of another, and runs the loop meanwhile. Not for pools: of workers that
+                                         * stay none ends */
+        bool is_killing;                /* when it or its loop is freed, kill who is left instead of waiting for them,
+                                         * however long that takes (no) */
         bool is_forwarding;             /* while waiting, pass signals on to the children (no): the thread that waits
                                          * has them blocked, and all others must have, too */
         const int *signals;             /* namely these, up to a 0 (TERM, INT, HUP, ALRM, USR1, USR2) */
@@ -61,7 +64,9 @@ typedef struct ferry_process_options {
         bool is_restarted;              /* spawn: start it again when it has died, after 10 ms, twice as long
                                          * each time, 1 s at most, until it has answered something (no). Also where
                                          * that fails for want of memory, descriptors or processes; not after INT or
-                                         * TERM were passed on. One that only closes its session has 1 s to end */
+                                         * TERM were passed on. One that only closes its session has 1 s to end; one
+                                         * that lets the deadline of a ferry_manager_request() pass is sent TERM, and
+                                         * after 1 s KILL */
         int death_signal;               /* that it is sent when our thread ends (none) */
         const char *stdout_path;        /* this and the rest (as the manager's) */
         const char *stderr_path;
@@ -79,14 +84,14 @@ ferry_manager *ferry_manager_free(ferry_manager *manager);
  * memory is out, ferry_manager_wait() returns that. */
 void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata);
 
-/* Run the loop until all children have ended. @fn, if not NULL, is called for each that has ended since
+/* Run the loop until all children have ended, and the callbacks of all requests to them are done. @fn, if not NULL, is called for each that has ended since
  * the last wait, in the order in which they did; for one that ends meanwhile, before the handlers. 0; what a
  * callback returned; the errno of a child that could not be started, or of a timer or watch of the loop; or
  * FERRY_PROCESS_KILLED + the last signal that was passed on, and not returned yet. */
 int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userdata);
 
 /* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in
- * @grace_ms is sent SIGTERM, and after as long again SIGKILL. -1: no signals. Where somebody waits already, as in a
+ * @grace_ms is sent SIGTERM, and after as long again (1 s, if it is 0) SIGKILL. -1: no signals. Where somebody waits already, as in a
  * callback, that goes on, and this returns 0 at once. Where it is called again, the shorter time counts. */
 int ferry_manager_stop(ferry_manager *manager, int grace_ms);
 
@@ -95,13 +100,14 @@ void ferry_manager_kill(ferry_manager *manager, int signal);
 
 /* Give a request to the child that is free first; it waits for that, also for one to be started, but ends when the last
  * that could take it has gone. If that dies meanwhile, the call ends with the reason, and with the outcome unknown.
- * What waits has the limit queue_max, above which a request fails with -ENOBUFS. Otherwise as
- * ferry_session_request(). */
+ * @timeout_ms begins now, and includes the time in which it waits. Who lets it pass is restarted, if it is_restarted;
+ * else it is given nothing more until it is seen to be done with that. What waits has the limit queue_max, above which a
+ * request fails with -ENOBUFS. Otherwise as ferry_session_request(). */
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 
 /* The child that came after @previous; NULL gives the first, and is given after the last. How many run; how many may at a
- * time (0: no limit); how many wait until they may; how many had to be killed. */
+ * time (0: no limit); how many wait until they may; how many this manager has sent SIGKILL, as they did not end otherwise. */
 ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous);
 unsigned ferry_manager_running(const ferry_manager *manager);
 unsigned ferry_manager_running_max(const ferry_manager *manager);
@@ -109,7 +115,7 @@ unsigned ferry_manager_waiting(const ferry_manager *manager);
 unsigned ferry_manager_killed(const ferry_manager *manager);
 
 /* Run a function in a child, which ends by _exit when the function returns, with stdout, stderr and its session
- * flushed. While running_max others run, this waits. The process belongs to the manager, which keeps it
+ * flushed. While running_max others run, this waits until one has ended. The process belongs to the manager, which keeps it
  * when it has ended, too; a program that makes many frees them, or gives them to ferry_process_then(). */
 ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, void *userdata,
                                   const ferry_process_options *options);
@@ -133,7 +139,7 @@ pid_t ferry_process_pid(const ferry_process *process);
 /* Its exit status, 0 to 255; FERRY_PROCESS_KILLED + the signal that killed it; -EINPROGRESS while it runs;
  * -ECHILD if somebody else took its status; -EPERM if it has become another user, and cannot be killed; or
  * the errno for which it was not started. A sentence on that, with its last lines of stderr, where those
- * come to us. */
+ * come to us: from one that is_on_stdio, or has an output; of one that was started again, on its last end. */
 int ferry_process_result(const ferry_process *process);
 const char *ferry_process_error(const ferry_process *process);
 

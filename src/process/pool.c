@@ -10,7 +10,7 @@ static void worker_is_free(ferry_call *call);
 bool pool_is_idle(const ferry_process *process)
 {
         return process->state == PROCESS_RUNNING && !process->has_child_left && process->stage == STAGE_NONE &&
-               !process->call && !process->is_given_up && process->session && process->session->state <= SESSION_OPEN;
+               !process->call && !process->is_overdue && process->session && process->session->state <= SESSION_OPEN;
 }
 
 static ferry_process *find_free(const ferry_manager *manager)
@@ -53,6 +53,25 @@ void pool_feed(ferry_manager *manager)
         manager->is_feeding = false;
 }
 
+/* It has been told that nobody waits any more; when it has heard that, or answers, it takes the next. */
+static void wait_for_sign(ferry_process *process)
+{
+        process->is_overdue = true;
+        if (session_send_ping(process->session, &process->ping) < 0)
+                process->is_overdue = false;
+}
+
+void pool_worker_answered(ferry_session *session)
+{
+        ferry_process *process = session->process;
+
+        if (!process || process->is_freed || !process->is_overdue || session->pong < process->ping)
+                return;
+        process->is_overdue = false;
+        process_update(process);
+        pool_feed(process->manager);
+}
+
 /* Who has answered is well; who has let its deadline pass may still work on it, and is replaced where that can be done. */
 static void worker_is_free(ferry_call *call)
 {
@@ -64,10 +83,10 @@ static void worker_is_free(ferry_call *call)
         process->manager->busy--;
         if (call->outcome == FERRY_OUTCOME_REPLIED)
                 process->restart_ms = 0;
-        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->spec.options.is_restarted) {
-                process->is_given_up = true;
-                ferry_process_kill(process, SIGKILL);
-        }
+        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->spec.options.is_restarted)
+                process_replace(process);
+        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && process->session->state == SESSION_OPEN)
+                wait_for_sign(process);
         process_update(process);
         pool_feed(process->manager);
 }

@@ -230,6 +230,14 @@ static bool is_shortage(int code)
                code == -ETXTBSY;
 }
 
+static void begin_replacing(ferry_process *process)
+{
+        process->is_replaced = true;
+        process->stage = STAGE_GRACE;
+        process->grace_ms = KILL_AFTER_MS;
+        loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(KILL_AFTER_MS));
+}
+
 /* Its session has ended, and nothing can be asked of it any more. One that is started again has its time to end, and is
  * replaced. */
 static void session_ended(ferry_session *session)
@@ -243,12 +251,8 @@ static void session_ended(ferry_session *session)
                 return;
         }
         process->is_deserted = true;
-        if (process->spec.options.is_restarted && process->stage == STAGE_NONE) {
-                process->is_replaced = true;
-                process->stage = STAGE_GRACE;
-                process->grace_ms = KILL_AFTER_MS;
-                loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(KILL_AFTER_MS));
-        }
+        if (process->spec.options.is_restarted && process->stage == STAGE_NONE)
+                begin_replacing(process);
         process_update(process);
         if (process->manager->serving == 0)
                 pool_refuse(process->manager);
@@ -267,8 +271,9 @@ static void start(ferry_process *process)
         if (!code) {
                 process->manager->running++;
                 process->result = -EINPROGRESS;
-                process->is_given_up = false;
+                process->is_overdue = false;
                 process->session->owner_ended = session_ended;
+                process->session->owner_answered = pool_worker_answered;
                 process_update(process);
                 manager_tell(process, FERRY_PROCESS_STARTED);
                 if (!process->is_freed)
@@ -466,6 +471,15 @@ void process_begin_stop(ferry_process *process, int grace_ms)
                 next_stage(process);
         else if (grace_ms > 0)
                 loop_timer_start(loop, &process->stage_timer, loop_deadline(grace_ms));
+}
+
+void process_replace(ferry_process *process)
+{
+        if (process->state != PROCESS_RUNNING || process->has_child_left || process->stage != STAGE_NONE)
+                return;
+        begin_replacing(process);
+        ferry_session_close(process->session);
+        next_stage(process);
 }
 
 static bool is_over(void *object)

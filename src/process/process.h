@@ -52,7 +52,8 @@ struct ferry_process {
         struct loop_timer restart;
         int restart_ms;
         ferry_call *call;               /* that it works on, as one of a pool */
-        bool is_given_up;               /* it did not answer, and was killed: it takes nothing more */
+        bool is_overdue;                /* it has let a deadline pass, and may still work on that */
+        uint64_t ping;                  /* whose answer shows that it does not; 0: a late answer does */
         ferry_process_fn *fn;           /* it was given away */
         void *userdata;
         bool has_child_left;            /* its status is taken, its end not told yet */
@@ -111,6 +112,8 @@ void process_free_spec(ferry_process *process);
 /* process.c */
 void process_ended(struct child *child);
 void process_begin_stop(ferry_process *process, int grace_ms);
+/* End it, and start it again. */
+void process_replace(ferry_process *process);
 void process_free(ferry_process *process);
 bool process_has_ended(const ferry_process *process);
 /* Its state has changed: count it anew. */
@@ -126,6 +129,7 @@ const sigset_t *manager_mask_before(const ferry_loop *loop);
 
 /* pool.c: give what waits to who is free; the call that a process worked on has ended. */
 void pool_feed(ferry_manager *manager);
+void pool_worker_answered(ferry_session *session);
 bool pool_is_busy(const ferry_manager *manager);
 bool pool_is_idle(const ferry_process *process);
 /* What waits will not be given to anybody. */

@@ -417,6 +417,8 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
 
                 general.id = (struct raw_text){ 0 };
                 session->dropped += !is_general;
+                if (!is_general && session->owner_answered)
+                        session->owner_answered(session);
                 reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, &general) : NULL;
                 if (reply) {
                         dispatch(session, reply);
@@ -567,6 +569,8 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 break;
         case WIRE_PONG:
                 session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
+                if (session->owner_answered)
+                        session->owner_answered(session);
                 break;
         case WIRE_START:
         case WIRE_START_OK:

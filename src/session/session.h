@@ -113,6 +113,7 @@ struct ferry_session {
         ferry_service *service;         /* of which it is a client, or NULL */
         const struct handlers *service_handlers;
         void (*owner_ended)(ferry_session *session);    /* the service or process that has it; or NULL */
+        void (*owner_answered)(ferry_session *session); /* an answer that no call waits for, or to a ping, has come; or NULL */
         void (*service_spoke)(ferry_session *session);  /* a message has come */
         void (*service_update)(ferry_session *session); /* a request was settled; or NULL */
         struct list service_link;

@@ -516,8 +516,64 @@ START_TEST(requests_end_before_the_wait)
 }
 END_TEST
 
+static int gate[2];
+
+static int stand_still(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        char byte;
+
+        (void)session, (void)userdata;
+        if (ferry_value_int(ferry_message_get(request, "n"), 0) == 0 && read(gate[0], &byte, 1) != 0)
+                return -EIO;
+        return ferry_message_reply(request, "App\\Done", "{pid: %d}", getpid());
+}
+
+static int work_until_the_gate(ferry_session *parent, void *userdata)
+{
+        close(gate[1]);
+        ferry_session_on(parent, FERRY_KIND_REQUEST, stand_still, userdata);
+        return ferry_loop_run(ferry_session_loop(parent), -1);
+}
+
+/* Who has let a deadline pass is given nothing more until it is seen to be done with that; one that cannot be replaced. In
+ * stream-ipc it answers late; in ferry it is told that nobody waits any more, and answers that. */
+START_TEST(who_stands_still_is_given_nothing_more)
+{
+        const ferry_session_options session = { .dialect = _i ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY,
+                                                .codec = ferry_codec_json() };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .session = &session });
+        ferry_process *first;
+        ferry_call *call;
+        int64_t pid = 0;
+
+        ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
+        first = ferry_process_fork(manager, work_until_the_gate, NULL, NULL);
+        ferry_process_fork(manager, work_until_the_gate, NULL, NULL);
+        call = ferry_manager_request(manager, 50, "App\\Task", "{n: 0}");
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_int_eq(ferry_call_outcome(call), FERRY_OUTCOME_UNKNOWN);
+        ferry_call_free(call);
+        for (int i = 1; i < 1000 && pid != ferry_process_pid(first); i++) {
+                call = ferry_manager_request(manager, SAFETY_MS, "App\\Task", "{n: %d}", i);
+                ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+                pid = ferry_value_int(ferry_message_get(ferry_call_reply(call), "pid"), 0);
+                ferry_call_free(call);
+                ck_assert(i > 20 || pid != ferry_process_pid(first));
+                if (i == 20)
+                        close(gate[1]);
+        }
+        ck_assert_int_eq(pid, ferry_process_pid(first));
+        ck_assert_int_eq(ferry_manager_stop(manager, SAFETY_MS), 0);
+        ck_assert_int_eq(ferry_process_result(first), 0);
+        close(gate[0]);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(requests_end_before_the_wait, 3),
+        SUITE_LOOP(who_stands_still_is_given_nothing_more, 2),
         SUITE_TEST(requests_are_shared),
         SUITE_TEST(stopping_finishes_the_requests),
         SUITE_TEST(a_dead_worker_is_replaced),

@@ -322,6 +322,8 @@ failures() {
 }
 
 silence() {
+        local dialect
+
         # Who does not answer is replaced; what waited is not given to it any more.
         run ferry run --workers 1 --timeout 0.1 -- sh -c 'mkdir first && exec sleep 1000; exec ferry listen stdio: --echo' \
                 <<< $'1\n2\n3'
@@ -330,6 +332,12 @@ silence() {
         ended 'nobody ever answers' 1 ''
         said 'nobody ever answers' 'ferry: task '{1..5}': no answer within 0.1 s'
         nothing_left 'nobody ever answers'
+        # What it has started for the task ends with it.
+        for dialect in ferry stream-ipc; do
+                run ferry run --dialect $dialect --workers 2 --timeout 0.3 -- ferry listen stdio: --exec 'sleep 1000; true' <<< $'1\n2\n3'
+                ended "a command is too slow, in $dialect" 1 ''
+                nothing_left "a command is too slow, in $dialect"
+        done
         # Who can no longer be talked to is replaced.
         run ferry run --workers 1 --timeout 0.2 -- sh -c 'exec <&-; exec sleep 1000' <<< $'1\n2'
         ended 'its stdin is closed' 1 ''
