@@ -17,13 +17,14 @@ typedef int ferry_child_fn(ferry_session *parent, void *userdata);
 enum ferry_process_event {
         FERRY_PROCESS_STARTED = 1 << 0,
         FERRY_PROCESS_ENDED   = 1 << 1,
+        FERRY_PROCESS_DIED    = 1 << 2,         /* and will be started again, as is_restarted says */
 };
 
 enum {
         FERRY_PROCESS_KILLED = 256,             /* as a result: plus the signal */
 };
 
-/* Called for a child that has started or ended. Returns 0; anything else stops ferry_manager_wait(), and
+/* Called for a child that has started, ended or died; ferry_process_error() says how. Returns 0; anything else stops ferry_manager_wait(), and
  * is what that returns. */
 typedef int ferry_manager_fn(ferry_manager *manager, ferry_process *process, void *userdata);
 
@@ -80,7 +81,7 @@ typedef struct ferry_process_options {
 ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options);
 ferry_manager *ferry_manager_free(ferry_manager *manager);
 
-/* Call @fn when a child has started or ended, as @events say, after the handlers that are there already. If
+/* Call @fn when a child has started, ended or died, as @events say, after the handlers that are there already. If
  * memory is out, ferry_manager_wait() returns that. */
 void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata);
 

@@ -157,10 +157,14 @@ static void tell_end(struct loop_task *task)
         tell_next(manager);
         manager->running--;
         child_deinit(&process->child);
-        if (may_start_again(process))
-                rest(process);
-        else
+        if (!may_start_again(process)) {
                 be_over(process);
+                return;
+        }
+        rest(process);
+        loop_enter(manager->loop);
+        manager_tell(process, FERRY_PROCESS_DIED);
+        loop_leave(manager->loop);
 }
 
 /* There is no child any more, or none of ours. */

@@ -166,15 +166,26 @@ static int count_start(ferry_manager *manager, ferry_process *process, void *use
 }
 
 /* 10 ms, then twice as long each time, up to a second. */
+static int count_death(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager;
+        ck_assert_int_eq(ferry_process_result(process), -EINPROGRESS);
+        ck_assert_str_eq(ferry_process_error(process), "the child exited with status 1");
+        ++*(int *)userdata;
+        return 0;
+}
+
 START_TEST(restarts_come_later_and_later)
 {
         static const int pauses[] = { 10, 20, 40, 80, 160, 320, 640, 1000, 1000 };
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
         int64_t starts[20] = { 0 };
+        int deaths = 0;
 
         door_stop_clock(10);
         ferry_manager_on(manager, FERRY_PROCESS_STARTED, count_start, starts);
+        ferry_manager_on(manager, FERRY_PROCESS_DIED, count_death, &deaths);
         ferry_process_spawn(manager, SH("exit 1"), &worker);
         /* However long it lives: the clock stands still while nothing but its end is waited for. */
         while (starts[0] < 10)
@@ -184,6 +195,7 @@ START_TEST(restarts_come_later_and_later)
 
                 ck_assert_msg(pause >= pauses[i] && pause <= pauses[i] + 1, "pause %d: %d ms", i, (int)pause);
         }
+        ck_assert_int_eq(deaths, 9);
         ck_assert_int_eq(ferry_manager_stop(manager, 0), 0);
         ferry_loop_free(loop);
         door_reset();
