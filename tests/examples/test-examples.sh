@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every example, and all that it prints. Takes the build directory.
+# Every example and every program of README, and all that they print. Takes the build directory.
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 suite examples "${1:?usage: test-examples.sh BUILD}"
 
@@ -349,6 +349,38 @@ relay() {
         nothing_left relay
 }
 
+# The programs that README prints, as they stand there.
+readme() {
+        local names=(parent child counter client processes) i=0 server
+
+        if nm "$build/src/libferry.a" 2> /dev/null | grep -q __asan; then
+                skipped 'the programs of README: they are compiled without sanitizers'
+                return
+        fi
+        awk '/^```c$/ { n++; is_in = 1; next } /^```/ { is_in = 0 } is_in { print > (n ".c") }' "$tests/../README.md"
+        while [[ -e $((++i)).c ]]; do
+                check "README: ${names[i - 1]} is compiled" cc -Wall -Werror -I"$tests/../include" -o "${names[i - 1]}" $i.c "$build/src/libferry.a"
+        done
+        is 'README: the programs' $i 6
+        run ./parent
+        ended 'README: parent' 0 $'Child responded: Hello from child!\n'
+        export FERRY_DIR=$PWD/names
+        start ./counter
+        server=$job
+        run ./client
+        ended 'README: client' 0 $'1\n'
+        for ((i = 2; i <= 43; i++)); do
+                ./client > last 2>&1
+        done
+        check 'README: the last client is told' grep -q 'nobody here answers' last
+        await "$server"
+        ended 'README: counter' 0 $'42\n'
+        run ./processes
+        LC_ALL=C sort -o out out
+        ended 'README: processes' 0 $'1\n16\n4\n'"$(printf 'the child exited with status %s\n' 0 0 0 1)"$'\n'
+        unset FERRY_DIR
+}
+
 # All that were built; they sleep most of the time, so they do it together.
 for file in "$build"/examples/*; do
         [[ -f $file && -x $file ]] || continue
@@ -358,4 +390,5 @@ for file in "$build"/examples/*; do
                 fail "${file##*/}: there is no test of this example"
         fi
 done
+aside readme
 finish
