@@ -280,8 +280,7 @@ static void sent(ferry_call *call, int code, struct error *error)
         ferry_session *session = call->session;
 
         if (!code && session) {
-                if (!call->timer.is_running)
-                        loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
+                loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
                 heartbeat_update(session);
         }
         if (code) {

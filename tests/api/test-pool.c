@@ -583,7 +583,40 @@ START_TEST(who_stands_still_is_given_nothing_more)
 }
 END_TEST
 
+/* Waiting for a worker takes nothing of the time in which that may answer. */
+START_TEST(the_time_of_a_request_begins_when_it_is_given)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_call *calls[2];
+
+        ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
+        door_stop_clock(0);
+        for (int i = 0; i < 2; i++)
+                calls[i] = ferry_manager_request(manager, 1000, "App\\Task", "{n: 0}");
+        door_advance(900000000);
+        ferry_process_fork(manager, work_until_the_gate, NULL, NULL);
+        ferry_loop_tick(loop, 0);
+        door_advance(900000000);
+        ferry_loop_tick(loop, 0);
+        ck_assert_int_eq(ferry_call_status(calls[0]), 1);
+        ck_assert_int_eq(ferry_call_status(calls[1]), -ETIMEDOUT);
+        ck_assert_int_eq(ferry_call_outcome(calls[1]), FERRY_OUTCOME_NOT_EXECUTED);
+        door_advance(200000000);
+        ferry_loop_tick(loop, 0);
+        ck_assert_int_eq(ferry_call_status(calls[0]), -ETIMEDOUT);
+        ck_assert_int_eq(ferry_call_outcome(calls[0]), FERRY_OUTCOME_UNKNOWN);
+        door_reset();
+        for (int i = 0; i < 2; i++) {
+                ferry_call_free(calls[i]);
+                close(gate[1 - i]);
+        }
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(the_time_of_a_request_begins_when_it_is_given),
         SUITE_LOOP(requests_end_before_the_wait, 3),
         SUITE_LOOP(who_stands_still_is_given_nothing_more, 2),
         SUITE_TEST(requests_are_shared),
