@@ -43,7 +43,8 @@ typedef struct ferry_manager_options {
         bool is_killing;                /* when it or its loop is freed, kill who is left instead of waiting for them,
                                          * however long that takes (no) */
         bool is_forwarding;             /* while waiting, pass signals on to the children (no): the thread that waits
-                                         * has them blocked, and all others must have, too */
+                                         * has them blocked, and all others must have, too; and so has what is forked
+                                         * there meanwhile by a manager of another loop */
         const int *signals;             /* namely these, up to a 0 (TERM, INT, HUP, ALRM, USR1, USR2) */
         const char *stdout_path;        /* append what they print to a file (it goes where ours goes) */
         const char *stderr_path;
@@ -81,7 +82,7 @@ typedef struct ferry_process_options {
 ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options);
 ferry_manager *ferry_manager_free(ferry_manager *manager);
 
-/* Call @fn when a child has started, ended or died, as @events say, after the handlers that are there already. If
+/* Call @fn (NULL: nothing) when a child has started, ended or died, as @events say, after the handlers that are there already. If
  * memory is out, ferry_manager_wait() returns that. */
 void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata);
 
@@ -101,8 +102,8 @@ void ferry_manager_kill(ferry_manager *manager, int signal);
 
 /* Give a request to the child that is free first; it waits for that, also for one to be started, but ends when the last
  * that could take it has gone. If that dies meanwhile, the call ends with the reason, and with the outcome unknown.
- * @timeout_ms begins now, and includes the time in which it waits. Who lets it pass is restarted, if it is_restarted;
- * else it is given nothing more until it is seen to be done with that. What waits has the limit queue_max, above which a
+ * It waits for @timeout_ms at most, and then a child has as long to answer. One that lets that pass is restarted, if it
+ * is_restarted; else it is given nothing more until it is seen to be done with that. What waits has the limit queue_max, above which a
  * request fails with -ENOBUFS. Otherwise as ferry_session_request(). */
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
@@ -145,7 +146,8 @@ int ferry_process_result(const ferry_process *process);
 const char *ferry_process_error(const ferry_process *process);
 
 /* Run the loop until it has ended, or for @timeout_ms; the same, and see to it, as ferry_manager_stop().
- * Both return the result, or why they could not wait. Send it a signal: 0, or -ESRCH if it has ended. */
+ * Both return the result, or why they could not wait. Send it a signal: 0, or -ESRCH if it has ended, or has died and was
+ * not started again yet. */
 int ferry_process_wait(ferry_process *process, int timeout_ms);
 int ferry_process_stop(ferry_process *process, int grace_ms);
 int ferry_process_kill(ferry_process *process, int signal);

@@ -48,9 +48,9 @@ void manager_tell(ferry_process *process, enum ferry_process_event event)
 
 void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata)
 {
-        struct manager_handler *handler = manager ? sys_alloc_zeroed(sizeof *handler) : NULL;
+        struct manager_handler *handler = manager && fn ? sys_alloc_zeroed(sizeof *handler) : NULL;
 
-        if (!manager)
+        if (!manager || !fn)
                 return;
         if (!handler) {
                 error_set(&manager->start_error, -ENOMEM, "no memory for a handler");

@@ -83,10 +83,13 @@ static void worker_is_free(ferry_call *call)
         process->manager->busy--;
         if (call->outcome == FERRY_OUTCOME_REPLIED)
                 process->restart_ms = 0;
-        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->spec.options.is_restarted)
-                process_replace(process);
-        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && process->session->state == SESSION_OPEN)
-                wait_for_sign(process);
+        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && process->session->state == SESSION_OPEN &&
+                 (call->status == -ETIMEDOUT || call->status == -ECANCELED)) {
+                if (process->spec.options.is_restarted)
+                        process_replace(process);
+                else
+                        wait_for_sign(process);
+        }
         process_update(process);
         pool_feed(process->manager);
 }

@@ -3,6 +3,7 @@
 #include "process/process.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -350,6 +351,8 @@ static int check_options(const struct process_spec *spec, const char *const argv
                 return -EINVAL;
         if (spec->fn && (options->env || options->fds || options->is_on_stdio || options->is_restarted))
                 return error_set(error, -EINVAL, "env, fds, is_on_stdio and is_restarted are for a command, not for a function");
+        if (options->death_signal < 0 || options->death_signal >= NSIG)
+                return error_set(error, -EINVAL, "%d is no signal that a child could be sent", options->death_signal);
         if (options->is_on_stdio && (options->input || options->stdout_path))
                 return error_set(error, -EINVAL, "stdin and stdout of a child are its session, and cannot be input and "
                                  "stdout_path, too");

@@ -297,8 +297,13 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
         close_rest(ends);
         loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &manager->loop->session });
         session = loop ? session_open_process(loop, fds, &spec.session, "parent", &parent, NULL) : NULL;
+        /* It may free the loop. */
+        if (loop)
+                loop_enter(loop);
         result = session ? spec.fn(session, spec.fn_userdata) : result ? result : -ENOMEM;
         ferry_loop_free(loop);
+        if (loop)
+                loop_leave(loop);
         fflush(stdout);
         fflush(stderr);
         sys_exit(result < 0 ? 1 : result & 0xff);

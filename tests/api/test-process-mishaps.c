@@ -154,6 +154,50 @@ START_TEST(a_restart_outlives_a_shortage)
 }
 END_TEST
 
+static int note_death(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager;
+        snprintf(userdata, 100, "%s", ferry_process_error(process));
+        return 7;
+}
+
+/* It has its second to end also where a request is lost with its session. */
+START_TEST(who_hangs_up_on_a_request_may_end)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process_options options = { .is_on_stdio = true, .is_restarted = true };
+        struct ends ends = { 0 };
+        char text[100] = "";
+
+        ferry_manager_on(manager, FERRY_PROCESS_DIED, note_death, text);
+        ferry_process_spawn(manager, SH("exec <&- >&-; sleep 0.2; exit 3"), &options);
+        ferry_call_then(ferry_manager_request(manager, SAFETY_MS, "t", "1"), count_end, &ends);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 7);
+        ck_assert_str_eq(text, "the child exited with status 3");
+        ck_assert_int_eq(ferry_manager_stop(manager, 0), 0);
+        ck_assert_int_eq(ends.failed, 1);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int free_loop(ferry_session *parent, void *userdata)
+{
+        (void)userdata;
+        ferry_loop_free(ferry_session_loop(parent));
+        return 5;
+}
+
+START_TEST(a_child_may_free_its_loop)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+
+        require_result(ferry_process_fork(manager, free_loop, NULL, NULL), 5);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static pid_t closed_pid;
 
 /* The moment in which it is asked is the last one of the child. */
@@ -215,6 +259,8 @@ START_TEST(options_that_go_with_nothing_are_refused)
                 /* Numbers that are nobody's could become those of ferry's own. */
                 { true, { .fds = (const int[]){ 0, 900, -1 } }, -EBADF, "Bad file descriptor" },
                 { true, { .fds = (const int[]){ 0, 1, 2, 1, 2, -1 } }, 0, "" },
+                { true, { .death_signal = 99 }, -EINVAL, "99 is no signal" },
+                { false, { .death_signal = -1 }, -EINVAL, "-1 is no signal" },
         };
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -719,8 +765,10 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(nobody_waits_for_one_that_has_hung_up, 2),
         SUITE_TEST(one_that_has_hung_up_is_replaced),
         SUITE_LOOP(a_restart_outlives_a_shortage, 4),
+        SUITE_TEST(who_hangs_up_on_a_request_may_end),
+        SUITE_TEST(a_child_may_free_its_loop),
         SUITE_LOOP(who_closes_as_it_ends_is_told_by_how_it_ended, 2),
-        SUITE_LOOP(options_that_go_with_nothing_are_refused, 10),
+        SUITE_LOOP(options_that_go_with_nothing_are_refused, 12),
         SUITE_LOOP(a_command_has_no_descriptor_of_the_program, 2),
         SUITE_TEST(one_is_given_away_once),
         SUITE_TEST(failures_in_a_row_do_not_nest),
