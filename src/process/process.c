@@ -126,7 +126,6 @@ static void hear_out(ferry_process *process)
 
 static void begin_ending(ferry_process *process)
 {
-        list_append(&process->manager->ending, &process->ending);
         process->is_heard_out = !process->session || process->session->has_told_closed;
         /* Not every program reads all that it was sent. */
         if (!process->is_heard_out)
@@ -168,20 +167,22 @@ static void tell_end(struct loop_task *task)
         loop_leave(manager->loop);
 }
 
-/* There is no child any more, or none of ours. */
-static void lose_child(ferry_process *process)
+/* What it has still written is handed over. A callback may wait for its end: then this goes on within that, and is done when
+ * it comes back here. */
+static void take_leave(struct loop_task *task)
 {
+        ferry_process *process = container_of(task, ferry_process, end_task);
         char sentence[CAPTURED_WORDS_MAX + 128];
 
-        process->has_child_left = true;
-        loop_timer_stop(process->manager->loop, &process->stage_timer);
-        process_update(process);
-        for (int i = 0; i < 2 && !process->is_freed; i++) {
+        loop_task_start(process->manager->loop, task);
+        for (int i = 0; i < 2 && !process->is_freed; i++)
                 captured_drain(&process->outputs[i].captured);
-                captured_close(&process->outputs[i].captured, false);
-        }
-        if (process->is_freed)
+        if (process->is_freed || task->fn != take_leave)
                 return;
+        list_remove(&task->link);
+        task->fn = tell_end;
+        for (int i = 0; i < 2; i++)
+                captured_close(&process->outputs[i].captured, false);
         if (process->child.has_ended)
                 describe_end(process, sentence, sizeof sentence);
         else
@@ -194,6 +195,18 @@ static void lose_child(ferry_process *process)
                 stream_child_ended(process->session->stream, process->result == 0 ? 0 : -ECONNRESET, sentence);
         if (!process->is_freed)
                 begin_ending(process);
+}
+
+/* There is no child any more, or none of ours. */
+static void lose_child(ferry_process *process)
+{
+        process->has_child_left = true;
+        process->is_heard_out = false;
+        list_append(&process->manager->ending, &process->ending);
+        loop_timer_stop(process->manager->loop, &process->stage_timer);
+        process_update(process);
+        process->end_task.fn = take_leave;
+        loop_task_start(process->manager->loop, &process->end_task);
 }
 
 void process_ended(struct child *child)

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LAST_READS = 64 };
-
 static void keep_tail(struct captured *captured, const char *bytes, size_t size)
 {
         size_t over;
@@ -53,24 +51,24 @@ static void stop(struct captured *captured)
         captured->source.fd = -1;
 }
 
-/* Returns whether there was something. */
-static bool read_some(struct captured *captured)
+/* Returns how much there was. */
+static size_t read_some(struct captured *captured)
 {
         ssize_t got;
 
         if (captured->is_gone(captured) || captured->endpoint.way == ENDPOINT_NONE)
-                return false;
+                return 0;
         got = endpoint_read(&captured->endpoint, captured->line + captured->line_size,
                             CAPTURED_LINE_MAX - captured->line_size);
         if (got == -EAGAIN)
-                return false;
+                return 0;
         if (got > 0) {
                 keep_tail(captured, captured->line + captured->line_size, (size_t)got);
                 captured->line_size += (size_t)got;
         } else
                 stop(captured);
         take_lines(captured, got <= 0);
-        return got > 0;
+        return got > 0 ? (size_t)got : 0;
 }
 
 static void is_ready(struct loop_source *source, uint32_t events)
@@ -120,8 +118,11 @@ int captured_open(struct captured *captured, int fd)
 
 void captured_drain(struct captured *captured)
 {
-        for (int i = 0; i < LAST_READS && read_some(captured); i++)
-                ;
+        int count = captured->endpoint.way == ENDPOINT_NONE ? 0 : sys_count_input(captured->endpoint.fd);
+        size_t left = count < 0 ? CAPTURED_LINE_MAX : (size_t)count, got;
+
+        while (left > 0 && (got = read_some(captured)) > 0)
+                left -= got < left ? got : left;
         take_lines(captured, true);
 }
 

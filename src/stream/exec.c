@@ -52,8 +52,10 @@ static void end(struct stream *stream)
         char status[128], words[CAPTURED_WORDS_MAX];
         bool is_fine;
 
+        /* Whoever is told of that may wait for the end: then it comes within that. */
+        loop_timer_start(stream->loop, &stream->linger, loop_deadline(0));
         captured_drain(&exec->errors);
-        if (stream->is_freed)
+        if (stream->is_freed || stream->has_ended)
                 return;
         child_describe(&exec->child, status, sizeof status);
         captured_describe(&exec->errors, words, sizeof words);

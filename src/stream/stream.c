@@ -202,8 +202,10 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
             loop_is_foreign(stream->loop))
                 return 0;
         got = endpoint_read(&stream->inputs[input], buffer, size);
-        if (got > 0)
+        if (got > 0) {
+                stream->taken += input == 0 ? (uint64_t)got : 0;
                 return got;
+        }
         if (got == -EAGAIN)
                 return 0;
         stream->is_input_ended[input] = true;
@@ -279,8 +281,12 @@ bool stream_has_room(const struct stream *stream, size_t size)
 
 bool stream_drain(struct stream *stream)
 {
-        while (!stream->is_freed && !stream->has_ended && !stream->is_input_ended[0] && stream->wants_read &&
-               !loop_is_foreign(stream->loop)) {
+        int count = stream->is_freed || stream->inputs[0].way == ENDPOINT_NONE ? 0 : sys_count_input(stream->inputs[0].fd);
+        uint64_t all = stream->taken + (uint64_t)(count > 0 ? count : 1);
+
+        /* Somebody else may write there for ever. */
+        while (!stream->is_freed && stream->taken < all && !stream->has_ended && !stream->is_input_ended[0] &&
+               stream->wants_read && !loop_is_foreign(stream->loop)) {
                 struct pollfd poll = { .fd = stream->inputs[0].fd, .events = POLLIN };
 
                 if (stream->inputs[0].way == ENDPOINT_NONE || sys_poll(&poll, 1, 0) <= 0)

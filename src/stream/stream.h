@@ -72,6 +72,7 @@ struct stream {
         bool is_released;
         bool is_freed;
         int output_error;
+        uint64_t taken;         /* bytes that were read of the main input */
         char *child_end;        /* of a child that somebody else watches: how it has ended, once it has … */
         int child_code;         /* … and whether that was in order */
         int room;               /* that a socket has for what is sent and not yet received; 0: unknown */

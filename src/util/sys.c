@@ -281,6 +281,13 @@ int sys_count_sent(int fd)
         return result < 0 ? result : count;
 }
 
+int sys_count_input(int fd)
+{
+        int count = 0, result = RESULT(ioctl(fd, FIONREAD, &count));
+
+        return result < 0 ? result : count;
+}
+
 int sys_epoll_create(void)
 {
         return RESULT(epoll_create1(EPOLL_CLOEXEC));

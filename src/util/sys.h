@@ -76,6 +76,8 @@ int sys_set_socket_option(int fd, int level, int name, int value);
 int sys_socket_name(int fd, struct sockaddr *ret_address, socklen_t size);
 /* Bytes that were sent, and not yet received. */
 int sys_count_sent(int fd);
+/* How many bytes are there to be read. */
+int sys_count_input(int fd);
 
 int sys_epoll_create(void);
 int sys_epoll_control(int epoll, int operation, int fd, uint32_t events, void *data);

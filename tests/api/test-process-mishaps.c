@@ -761,7 +761,133 @@ START_TEST(its_end_may_be_awaited_by_its_handler)
 }
 END_TEST
 
+/* What it has still written ---------------------------------------------------------------------------- */
+
+struct waiter {
+        int way;
+        int pieces;
+        size_t size;
+};
+
+static void wait_for_it(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
+{
+        struct waiter *waiter = userdata;
+
+        (void)fd, (void)bytes;
+        waiter->size += size;
+        if (++waiter->pieces != 2)
+                return;
+        if (waiter->way == 0)
+                ck_assert_int_eq(ferry_process_wait(process, SAFETY_MS), 0);
+        else
+                ck_assert_int_eq(ferry_process_stop(process, SAFETY_MS), 0);
+        ck_assert_uint_eq(waiter->size, 20000);
+}
+
+/* Who is handed its output may wait for its end: the rest comes meanwhile. */
+START_TEST(its_end_may_be_awaited_by_who_takes_its_output)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        struct waiter waiter = { .way = _i };
+        ferry_process_options options = { .output = wait_for_it, .output_userdata = &waiter };
+        ferry_process *process = ferry_process_spawn(manager, SH("head -c 20000 /dev/zero"), &options);
+        siginfo_t info;
+
+        ck_assert_int_eq(waitid(P_PID, (id_t)ferry_process_pid(process), &info, WEXITED | WNOWAIT), 0);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        ck_assert_uint_eq(waiter.size, 20000);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int wait_for_close(ferry_session *session, const ferry_message *line, void *userdata)
+{
+        (void)line;
+        if (++*(int *)userdata == 2)
+                ck_assert_int_eq(ferry_session_flush(session, SAFETY_MS), -ECONNRESET);
+        return 0;
+}
+
+/* The same of a session, and the lines of a child of exec:. */
+START_TEST(the_end_of_a_session_may_be_awaited_by_who_takes_its_lines)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:seq 1 5 >&2; exit 3", NULL);
+        ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "1");
+        siginfo_t info;
+        int lines = 0;
+
+        ferry_session_on(session, FERRY_KIND_JUNK, wait_for_close, &lines);
+        ck_assert_int_eq(waitid(P_PID, (id_t)ferry_session_peer(session).pid, &info, WEXITED | WNOWAIT), 0);
+        ferry_loop_run(loop, SAFETY_MS);
+        ck_assert_int_eq(lines, 5);
+        ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "exited with status 3"));
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Somebody whom it has left behind writes on and on. */
+START_TEST(who_is_left_behind_keeps_nobody_busy)
+{
+        static const char *const argv[] = { "sh", "-c", "yes & exit 3", NULL };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process_options options = { .is_on_stdio = true };
+        ferry_session *session;
+
+        if (_i == 0)
+                require_result(ferry_process_spawn(manager, argv, &options), 3);
+        else {
+                session = ferry_session_open(loop, "exec:", &(ferry_session_options){ .argv = argv });
+                while (ferry_session_status(session) == 1)
+                        ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        }
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int fill_stdout(ferry_session *parent, void *userdata)
+{
+        static char bytes[1 << 20];
+        int size = fcntl(1, F_SETPIPE_SZ, sizeof bytes) < 0 ? fcntl(1, F_GETPIPE_SZ) : (int)sizeof bytes;
+
+        (void)userdata;
+        ferry_session_notify(parent, "size", "%d", size);
+        return ferry_session_flush(parent, SAFETY_MS) < 0 || write(1, bytes, (size_t)size) != size;
+}
+
+static void count_bytes(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
+{
+        (void)process, (void)fd, (void)bytes;
+        *(int64_t *)userdata += (int64_t)size;
+}
+
+START_TEST(all_that_it_has_written_is_handed_over)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        int64_t size = 0;
+        ferry_process_options options = { .output = count_bytes, .output_userdata = &size };
+        ferry_process *process = ferry_process_fork(manager, fill_stdout, NULL, &options);
+        const ferry_message *message = ferry_session_next(ferry_process_session(process), SAFETY_MS);
+        int64_t expected = ferry_value_int(ferry_message_body(message), -1);
+        siginfo_t info;
+
+        /* The rest of it stands in the pipe when it has ended. */
+        ck_assert_int_eq(waitid(P_PID, (id_t)ferry_process_pid(process), &info, WEXITED | WNOWAIT), 0);
+        require_result(process, 0);
+        ck_assert_int_eq(size, expected);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_LOOP(its_end_may_be_awaited_by_who_takes_its_output, 2),
+        SUITE_TEST(the_end_of_a_session_may_be_awaited_by_who_takes_its_lines),
+        SUITE_LOOP(who_is_left_behind_keeps_nobody_busy, 2),
+        SUITE_TEST(all_that_it_has_written_is_handed_over),
         SUITE_LOOP(nobody_waits_for_one_that_has_hung_up, 2),
         SUITE_TEST(one_that_has_hung_up_is_replaced),
         SUITE_LOOP(a_restart_outlives_a_shortage, 4),

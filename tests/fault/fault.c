@@ -89,6 +89,7 @@ static const struct {
         { DOOR_set_socket_option, { ENOPROTOOPT, ENOTCONN, ENOMEM } },
         { DOOR_socket_name, { ENOBUFS } },
         { DOOR_count_sent, { ENOTSOCK, EINVAL } },
+        { DOOR_count_input, { ENOTTY, EINVAL } },
         { DOOR_epoll_create, { EMFILE, ENFILE, ENOMEM } },
         { DOOR_epoll_control, { ENOMEM, ENOSPC } },
         { DOOR_epoll_wait, { EINTR } },

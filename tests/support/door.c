@@ -317,6 +317,7 @@ PLAIN(int, get_socket_option, (int fd, int name, void *value, socklen_t size), (
 PLAIN(int, set_socket_option, (int fd, int level, int name, int value), (fd, level, name, value))
 PLAIN(int, socket_name, (int fd, struct sockaddr *ret_address, socklen_t size), (fd, ret_address, size))
 PLAIN(int, count_sent, (int fd), (fd))
+PLAIN(int, count_input, (int fd), (fd))
 PLAIN(int, epoll_create, (void), ())
 PLAIN(int, eventfd, (void), ())
 PLAIN(int, timerfd, (void), ())

@@ -11,7 +11,7 @@
         X(replace) X(pipe) X(stat_fd) X(stat_path) X(unlink) X(make_directory) X(chmod_fd) X(chmod_path)        \
         X(change_owner) X(lock_file) X(is_locked) X(truncate) X(flags) X(set_flags) X(set_close_on_exec)        \
         X(is_close_on_exec) X(read_directory) X(poll) X(socket) X(netlink) X(bind) X(listen) X(accept)          \
-        X(connect) X(shutdown) X(get_socket_option) X(set_socket_option) X(socket_name) X(count_sent)           \
+        X(connect) X(shutdown) X(get_socket_option) X(set_socket_option) X(socket_name) X(count_sent) X(count_input) \
         X(epoll_create) X(epoll_control) X(epoll_wait) X(eventfd) X(timerfd) X(timerfd_set) X(inotify)          \
         X(watch_directory) X(map_wiped_on_fork) X(block_signal) X(restore_signals) X(take_signal) X(fork)       \
         X(rewind) X(memory_file) X(socket_pair) X(keep_on_exec) X(block_signals) X(signalfd) X(fork_program)    \
