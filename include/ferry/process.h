@@ -11,7 +11,7 @@ FERRY_BEGIN
 /* What a forked child does. It has a loop of its own, in which only @parent lives; all that its parent had in
  * the manager's loop is closed there, without anybody noticing; what else the program has open, it has, too. Signal
  * handlers are its parent's, as after fork(2). What it returns is its exit status, 0 to 255; a negative errno makes
- * that 1. */
+ * that 1, and so does what its parent does not take of its messages within close_timeout_ms, which it says on stderr. */
 typedef int ferry_child_fn(ferry_session *parent, void *userdata);
 
 enum ferry_process_event {

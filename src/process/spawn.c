@@ -270,6 +270,27 @@ static void close_rest(const struct ends *ends)
         }
 }
 
+static bool is_all_sent(void *object)
+{
+        const ferry_session *session = object;
+
+        return session->is_freed || session->state == SESSION_ENDED || buffer_size(&session->out) == 0;
+}
+
+/* A parent that reads nothing may be one that waits for our end: it gets as much time as for a close. Then its word about us
+ * must not be that all is well. */
+static int send_rest(ferry_loop *loop, ferry_session *session, int result)
+{
+        if (loop->is_freed || is_all_sent(session))
+                return result;
+        loop_wait(loop, loop_deadline(session->close_timeout_ms), is_all_sent, session, &session->grave);
+        if (loop->is_freed || is_all_sent(session))
+                return result;
+        fprintf(stderr, "ferry: the parent has not taken all that was sent to it within %g s\n",
+                session->close_timeout_ms / 1000.0);
+        return result ? result : 1;
+}
+
 static _Noreturn void be_child(const ferry_process *process, struct ends *ends, pid_t parent_pid)
 {
         const ferry_manager *manager = process->manager;
@@ -300,7 +321,7 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
         /* It may free the loop. */
         if (loop)
                 loop_enter(loop);
-        result = session ? spec.fn(session, spec.fn_userdata) : result ? result : -ENOMEM;
+        result = session ? send_rest(loop, session, spec.fn(session, spec.fn_userdata)) : result ? result : -ENOMEM;
         ferry_loop_free(loop);
         if (loop)
                 loop_leave(loop);

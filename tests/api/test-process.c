@@ -241,6 +241,32 @@ START_TEST(calls_end_before_the_end_is_told)
 }
 END_TEST
 
+static int say_too_much(ferry_session *parent, void *userdata)
+{
+        for (int i = 0; i < 1000; i++)
+                ferry_session_notify(parent, "number", "[%d, '%2000d']", i, i);
+        return *(const int *)userdata;
+}
+
+/* Nobody here reads it; the end of the child is not held up for ever, and is not in order. */
+START_TEST(what_is_not_taken_is_no_success)
+{
+        const ferry_session_options session = { .close_timeout_ms = 50 };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        struct text text = { .size = 0 };
+        ferry_process_options options = { .session = &session, .output = collect, .output_userdata = &text };
+        int status = _i;
+        ferry_process *process = ferry_process_fork(manager, say_too_much, &status, &options);
+        siginfo_t info;
+
+        ck_assert_int_eq(waitid(P_PID, (id_t)ferry_process_pid(process), &info, WEXITED | WNOWAIT), 0);
+        require_result(process, _i ? _i : 1);
+        ck_assert_ptr_nonnull(strstr(text.bytes, "has not taken all that was sent to it within 0.05 s"));
+        ferry_loop_free(loop);
+}
+END_TEST
+
 START_TEST(what_cannot_be_started_says_so)
 {
         static const struct {
@@ -567,6 +593,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_dead_child_s_message_is_not_waited_for),
         SUITE_LOOP(what_it_sent_before_its_end_arrives, 2),
         SUITE_TEST(a_script_reports_how_it_goes),
+        SUITE_LOOP(what_is_not_taken_is_no_success, 3),
         SUITE_LOOP(calls_end_before_the_end_is_told, 4),
         SUITE_LOOP(what_cannot_be_started_says_so, 9),
         SUITE_TEST(an_end_leaves_siblings_alone),
