@@ -115,6 +115,8 @@ bool speaks(const ferry_session *session, const char *dialect);
 /* A body on stdout, false if that takes no more; @task: the number of the task that it answers, or 0. */
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task);
 void print_aside(const ferry_message *message, const struct cli_options *options);
+/* The same for a line that is in no message. */
+void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
 
@@ -123,6 +125,8 @@ ferry_value *body_text(const ferry_message *message);
 void signals_watch(ferry_loop *loop, int times, ferry_loop_fn *fn, void *userdata);
 void signals_unwatch(ferry_loop *loop);
 int signals_received(void);
+/* Whether another signal can be asked about before they end us. */
+bool signals_may_go_on(void);
 /* End by the signal that was received. */
 void signals_raise(void);
 

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +11,35 @@
 
 static int output_error;
 
+static void fail_output(int error)
+{
+        output_error = error;
+        /* Who reads no more wants no more; and who was interrupted knows. */
+        if (error != EPIPE && !signals_received())
+                complain("writing failed: %s", strerror(error));
+}
+
 bool flush_output(void)
 {
-        if (output_error == 0 && fflush(stdout) != 0) {
-                output_error = errno;
-                /* Who reads no more wants no more; and who was interrupted knows. */
-                if (output_error != EPIPE && !signals_received())
-                        complain("writing failed: %s", strerror(output_error));
+        if (output_error == 0 && fflush(stdout) != 0)
+                fail_output(errno);
+        return output_error == 0;
+}
+
+/* A stream of the C library would lose what an interrupted write has not taken. Who is asked to end in order goes on. */
+static bool put_output(const char *bytes, size_t size)
+{
+        flush_output();
+        while (size > 0 && output_error == 0) {
+                ssize_t put = write(STDOUT_FILENO, bytes, size);
+
+                if (put >= 0) {
+                        bytes += put;
+                        size -= (size_t)put;
+                } else if (errno == EAGAIN)
+                        poll(&(struct pollfd){ .fd = STDOUT_FILENO, .events = POLLOUT }, 1, -1);
+                else if (errno != EINTR || !signals_may_go_on())
+                        fail_output(errno);
         }
         return output_error == 0;
 }
@@ -149,22 +172,59 @@ static void print_line(const ferry_message *message, long task, FILE *stream)
 
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task)
 {
+        char *output = NULL;
+        size_t size, output_size = 0;
+        FILE *stream = open_memstream(&output, &output_size);
         ferry_value *text;
         const char *bytes;
-        size_t size;
 
+        if (!stream) {
+                fail_output(ENOMEM);
+                return false;
+        }
         if (options->is_json)
-                print_line(message, task, stdout);
+                print_line(message, task, stream);
         else {
                 text = body_text(message);
                 bytes = ferry_value_bytes(text, &size);
                 if (bytes)
-                        fwrite(bytes, 1, size, stdout);
+                        fwrite(bytes, 1, size, stream);
                 if (is_one_of_many || isatty(STDOUT_FILENO))
-                        putchar('\n');
+                        putc('\n', stream);
                 ferry_value_unref(text);
         }
-        return flush_output();
+        if (fclose(stream) != 0)
+                fail_output(ENOMEM);
+        else
+                put_output(output, output_size);
+        free(output);
+        return output_error == 0;
+}
+
+void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options)
+{
+        ferry_builder *builder;
+        ferry_value *line = NULL;
+
+        fflush(stdout);
+        if (!options->is_json) {
+                fprintf(stderr, "junk on %s: ", source);
+                fwrite(bytes, 1, size, stderr);
+                putc('\n', stderr);
+                return;
+        }
+        builder = ferry_builder_new();
+        ferry_builder_open(builder, FERRY_VALUE_MAP, NULL);
+        ferry_builder_key(builder, "kind");
+        ferry_builder_add(builder, "'junk'");
+        ferry_builder_key(builder, "body");
+        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size);
+        ferry_builder_key(builder, "source");
+        ferry_builder_add(builder, "%s", source);
+        ferry_builder_close(builder);
+        if (ferry_builder_finish(builder, &line) == 0)
+                ferry_value_dump(line, stderr);
+        ferry_value_unref(line);
 }
 
 /* What is not the answer goes to stderr, and says what it is. */

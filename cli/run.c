@@ -18,11 +18,18 @@ enum {
         GRACE_MS = 5000,        /* for workers that have nothing left to do */
         HURRY_MS = 1000,        /* and where nobody waits for what they do */
         FINISH_MAX_MS = 5000,   /* for the tasks in hand, once a signal has come */
-        REST_MAX_MS = 2000,     /* no worker rests as long before it is started again */
+        REST_MAX_MS = 4000,     /* no worker takes as long to end, and to be started again */
         REDRAW_MS = 50,
 };
 
 struct run;
+
+/* What a worker has written to stderr since its last newline. */
+struct said {
+        ferry_process *worker;
+        char line[4096];
+        size_t size;
+};
 
 struct task {
         struct task *next;
@@ -42,6 +49,7 @@ struct run {
         ferry_manager *manager;
         const char *type;
         long workers;
+        struct said *said;              /* of each worker */
         struct lines lines;
         struct task *first, **last;     /* those that are not over, or wait for those before them */
         long taken, done, failed, restarts, started;
@@ -50,6 +58,7 @@ struct run {
         int input_error;
         bool is_reading;
         bool is_ending;                 /* the workers are told to */
+        bool is_given_up;
         bool is_on_terminal;
         bool is_progress_shown;
         struct timespec began;
@@ -57,6 +66,7 @@ struct run {
 };
 
 static int read_input(ferry_loop *loop, void *userdata);
+static void print_over(struct run *run);
 static void give(struct task *task);
 
 /* What people see ----------------------------------------------------------------------------------------- */
@@ -122,6 +132,59 @@ static int show_aside(ferry_session *worker, const ferry_message *message, void 
         return 0;
 }
 
+static void show_said(struct run *run, struct said *said)
+{
+        clear_progress(run);
+        print_text("stderr", said->line, said->size, run->options);
+        show_progress(run);
+        said->size = 0;
+}
+
+/* Of who has written and is no more, the room is another's. */
+static struct said *find_said(const struct run *run, const ferry_process *worker)
+{
+        struct said *unused = run->said;
+
+        for (long i = 0; i < run->workers; i++) {
+                if (run->said[i].worker == worker)
+                        return &run->said[i];
+                if (!run->said[i].worker)
+                        unused = &run->said[i];
+        }
+        return unused;
+}
+
+/* Also what it says when it was told to end, and its session is over; but not when that was in the middle of its work. */
+static void hear(ferry_process *worker, int fd, const char *bytes, size_t size, void *userdata)
+{
+        struct run *run = userdata;
+        struct said *said = find_said(run, worker);
+
+        (void)fd;
+        if (run->is_given_up)
+                return;
+        said->worker = worker;
+        for (size_t i = 0; i < size; i++) {
+                if (bytes[i] != '\n')
+                        said->line[said->size++] = bytes[i];
+                if (bytes[i] == '\n' || said->size == sizeof said->line)
+                        show_said(run, said);
+        }
+}
+
+static int hear_last(ferry_manager *manager, ferry_process *worker, void *userdata)
+{
+        struct run *run = userdata;
+        struct said *said = find_said(run, worker);
+
+        (void)manager;
+        if (said->worker == worker && said->size > 0)
+                show_said(run, said);
+        if (said->worker == worker)
+                said->worker = NULL;
+        return 0;
+}
+
 /* The end ------------------------------------------------------------------------------------------------- */
 
 static void stop_reading(struct run *run)
@@ -130,17 +193,23 @@ static void stop_reading(struct run *run)
         run->is_reading = false;
 }
 
-/* What is in hand is not waited for: who works on it is killed. */
+/* What is in hand is not waited for: who works on it is killed. What is done behind it is printed. */
 static int give_up(ferry_loop *loop, void *userdata)
 {
         struct run *run = userdata;
 
         (void)loop;
-        run->is_ending = true;
+        if (run->is_given_up)
+                return 0;
+        run->is_given_up = run->is_ending = true;
         stop_reading(run);
-        for (struct task *task = run->first; task; task = task->next)
+        for (struct task *task = run->first; task; task = task->next) {
                 task->call = ferry_call_free(task->call);
+                run->held += !task->is_over;
+                task->is_over = true;
+        }
         ferry_manager_stop(run->manager, HURRY_MS);
+        print_over(run);
         return 0;
 }
 
@@ -246,8 +315,10 @@ static void print_over(struct run *run)
                         continue;
                 }
                 clear_progress(run);
-                if (task->reply)
+                if (task->reply) {
                         is_good = print_body(task->reply, run->options, true, task->number);
+                        run->done += is_good;
+                }
                 *link = task->next;
                 /* gcc-analyzer: what is taken out of the list is freed below */
                 if (!task->next)
@@ -329,10 +400,9 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
         run->in_hand--;
         run->held++;
         task->is_over = true;
-        if (reply) {
-                run->done++;
+        if (reply)
                 task->reply = ferry_message_ref(reply);
-        } else {
+        else {
                 report(run, task->number, ferry_call_error(call));
                 /* No worker is left, nor will be: the rest would wait for one. */
                 if (ferry_call_status(call) == -ECHILD && !run->is_ending)
@@ -377,9 +447,11 @@ static int start_workers(struct run *run, char **command)
         ferry_session_options session = session_options(run->options);
         ferry_process_options worker = {
                 .is_on_stdio = true, .is_restarted = true, .death_signal = SIGTERM, .session = &session,
+                .output = hear, .output_userdata = run,
         };
 
         ferry_manager_on(run->manager, FERRY_PROCESS_STARTED, count_start, run);
+        ferry_manager_on(run->manager, FERRY_PROCESS_DIED | FERRY_PROCESS_ENDED, hear_last, run);
         for (long i = 0; i < run->workers; i++) {
                 ferry_process *process =
                         ferry_process_spawn(run->manager, (const char *const *)(uintptr_t)command, &worker);
@@ -456,9 +528,15 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         run.is_on_terminal = isatty(STDERR_FILENO);
         clock_gettime(CLOCK_MONOTONIC, &run.began);
         block(passed_on);
+        run.said = calloc((size_t)run.workers, sizeof *run.said);
+        if (!run.said) {
+                complain("no memory for %ld workers", run.workers);
+                return EXIT_CONNECTION;
+        }
         run.loop = ferry_loop_new(NULL);
+        /* No more tasks are taken than there are workers: those fit. */
         run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){
-                .is_forwarding = true, .signals = passed_on });
+                .is_forwarding = true, .signals = passed_on, .session = &(ferry_session_options){ .queue_max = SIZE_MAX } });
         status = run_all(&run, arguments);
         /* What is left of them is not reported any more. */
         while (run.first) {
@@ -470,6 +548,7 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         }
         ferry_loop_free(run.loop);
         lines_free(&run.lines);
+        free(run.said);
         return status;
 }
 

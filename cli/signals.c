@@ -82,6 +82,11 @@ void signals_unwatch(ferry_loop *loop)
         ferry_loop_off(loop, is_signalled, NULL);
 }
 
+bool signals_may_go_on(void)
+{
+        return signals.left > 0;
+}
+
 int signals_received(void)
 {
         return signals.received;

@@ -67,8 +67,8 @@ typedef struct ferry_process_options {
                                          * each time, 1 s at most, until it has answered something (no). Also where
                                          * that fails for want of memory, descriptors or processes; not after INT or
                                          * TERM were passed on. One that only closes its session has 1 s to end; one
-                                         * that lets the deadline of a ferry_manager_request() pass is sent TERM, and
-                                         * after 1 s KILL */
+                                         * that lets the deadline of a ferry_manager_request() pass 0.2 s; then it is
+                                         * sent TERM, and after 1 s more KILL */
         int death_signal;               /* that it is sent when our thread ends (none) */
         const char *stdout_path;        /* this and the rest (as the manager's) */
         const char *stderr_path;

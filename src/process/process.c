@@ -11,6 +11,7 @@ enum {
         RESTART_FIRST_MS = 10,
         RESTART_MAX_MS = 1000,
         KILL_AFTER_MS = 1000,   /* of one that was given no time */
+        LATE_MS = 200,          /* for one that let a deadline pass to end what it has started */
 };
 
 bool process_has_ended(const ferry_process *process)
@@ -248,12 +249,12 @@ static bool is_shortage(int code)
                code == -ETXTBSY;
 }
 
-static void begin_replacing(ferry_process *process)
+static void begin_replacing(ferry_process *process, int after_ms)
 {
         process->is_replaced = true;
         process->stage = STAGE_GRACE;
         process->grace_ms = KILL_AFTER_MS;
-        loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(KILL_AFTER_MS));
+        loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(after_ms));
 }
 
 /* Its session has ended, and nothing can be asked of it any more. One that is started again has its time to end, and is
@@ -270,7 +271,7 @@ static void session_ended(ferry_session *session)
         }
         process->is_deserted = true;
         if (process->spec.options.is_restarted && process->stage == STAGE_NONE)
-                begin_replacing(process);
+                begin_replacing(process, KILL_AFTER_MS);
         process_update(process);
         if (process->manager->serving == 0)
                 pool_refuse(process->manager);
@@ -463,6 +464,7 @@ static void stage_is_over(struct loop_timer *timer)
 void process_begin_stop(ferry_process *process, int grace_ms)
 {
         ferry_loop *loop = process->manager->loop;
+        bool is_shorter;
 
         if (process->state == PROCESS_RESTING) {
                 /* Not now: who is told of it may let go of others, over which somebody goes here. */
@@ -473,10 +475,13 @@ void process_begin_stop(ferry_process *process, int grace_ms)
         if (process->state != PROCESS_RUNNING)
                 return;
         /* Whoever gives it less time is right. */
-        if (process->stage == STAGE_GRACE && !process->is_replaced &&
-            (grace_ms < 0 || (process->grace_ms >= 0 && process->grace_ms <= grace_ms)))
-                return;
+        is_shorter = process->stage == STAGE_GRACE && (grace_ms < 0 ? !process->is_replaced :
+                                                       process->grace_ms >= 0 && process->grace_ms <= grace_ms);
         process->is_replaced = false;
+        if (is_shorter) {
+                process_update(process);
+                return;
+        }
         if (process->stage > STAGE_GRACE || process->has_child_left) {
                 process->stage = process->stage ? process->stage : STAGE_GRACE;
                 process_update(process);
@@ -497,9 +502,8 @@ void process_replace(ferry_process *process)
 {
         if (process->state != PROCESS_RUNNING || process->has_child_left || process->stage != STAGE_NONE)
                 return;
-        begin_replacing(process);
+        begin_replacing(process, LATE_MS);
         ferry_session_close(process->session);
-        next_stage(process);
 }
 
 static bool is_over(void *object)

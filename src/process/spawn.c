@@ -317,14 +317,15 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
                 result = child_set_death_signal(spec.options.death_signal, parent_pid);
         close_rest(ends);
         loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &manager->loop->session });
-        session = loop ? session_open_process(loop, fds, &spec.session, "parent", &parent, NULL) : NULL;
-        /* It may free the loop. */
-        if (loop)
+        if (loop) {
+                /* The function may free it. */
                 loop_enter(loop);
-        result = session ? send_rest(loop, session, spec.fn(session, spec.fn_userdata)) : result ? result : -ENOMEM;
-        ferry_loop_free(loop);
-        if (loop)
+                session = session_open_process(loop, fds, &spec.session, "parent", &parent, NULL);
+                result = session ? send_rest(loop, session, spec.fn(session, spec.fn_userdata)) : -ENOMEM;
+                ferry_loop_free(loop);
                 loop_leave(loop);
+        } else
+                result = result ? result : -ENOMEM;
         fflush(stdout);
         fflush(stderr);
         sys_exit(result < 0 ? 1 : result & 0xff);

@@ -855,7 +855,7 @@ static int fill_stdout(ferry_session *parent, void *userdata)
 
         (void)userdata;
         ferry_session_notify(parent, "size", "%d", size);
-        return ferry_session_flush(parent, SAFETY_MS) < 0 || write(1, bytes, (size_t)size) != size;
+        return write(1, bytes, (size_t)size) != size;
 }
 
 static void count_bytes(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)

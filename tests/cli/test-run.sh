@@ -348,6 +348,65 @@ silence() {
         nothing_left 'its stdout is closed'
 }
 
+last_words() {
+        # Also what a worker says when it has been told to end.
+        run ferry run --workers 1 -- sh -c 'ferry listen stdio: --echo; echo "one task" >&2; printf "and no newline" >&2' <<< a
+        ended 'last words' 0 $'a\n'
+        said 'last words' 'junk on stderr: one task' 'junk on stderr: and no newline'
+        run ferry run --json --workers 1 -- sh -c 'ferry listen stdio: --echo; printf "\377" >&2' <<< a
+        says 'last words, in JSON' '{"kind":"junk","body":{"__bytes":"/w=="},"source":"stderr"}'
+}
+
+# However much is in hand while no worker is there.
+large_tasks() {
+        { yes die | head -6; for i in 1 2 3; do head -c 9000000 /dev/zero | tr '\0' a; echo; done; } > large
+        run ferry run --workers 3 -- ferry listen stdio: --exec 'x=$(head -c 3); case $x in die) kill -9 $PPID ;; *) wc -c ;; esac' < large
+        ended 'large tasks' 1 $'8999997\n\n8999997\n\n8999997\n\n'
+        summary 'large tasks' '3 done, 6 failed, 6 restarts'
+}
+
+writes_output() {
+        local number first
+
+        read -r number first _ < "/proc/$1/syscall" && [[ $number != running && $first == 0x1 ]]
+}
+
+has_children() {
+        [[ $(pgrep -c -P "$1") == "$2" ]]
+}
+
+# What is done is printed, also behind a task that is given up.
+printed() {
+        local done
+
+        mkfifo tasks
+        exec 5<> tasks
+        seq 1 5 >&5
+        start ferry run --ordered --workers 2 -- ferry listen stdio: --exec 'read -r x; [ $x != 1 ] || sleep 1000; : > "did $x"; echo $x' < tasks
+        soon test -e 'did 5'
+        kill -TERM "$job"
+        soon has_children "$job" 1
+        interrupt TERM
+        ended 'behind one that is given up' 143 $'2\n\n3\n\n4\n\n5\n\n'
+        nothing_left 'behind one that is given up'
+        exec 5>&-
+
+        # A signal that comes while the reader is slow loses nothing.
+        mkfifo slow
+        exec 8<> slow
+        seq -f '%0100g' 1 5000 > many
+        start sh -c 'exec ferry run --workers 2 -- ferry listen stdio: --echo > slow' < many
+        soon writes_output "$job"
+        kill -TERM "$job"
+        cat < slow > lines 8>&- &
+        exec 8>&-
+        await "$job"
+        wait $!
+        ended 'a slow reader' 143 ''
+        done=$(sed -n 's/^ferry: \([0-9]*\) done.*/\1/p' err)
+        is 'a slow reader' "$(wc -l < lines)" "$done"
+}
+
 deadlines() {
         # The time of a task begins when somebody has it: each takes little of it, all of them more.
         run ferry run --workers 1 --timeout 6 -- ferry listen stdio: --exec 'sleep 1.3; printf x' <<< $'1\n2\n3\n4\n5'
@@ -518,7 +577,7 @@ dialects() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,crashes,usage,json_values,lines,huge,order,outputs,failures,silence,deadlines,retries
+all=promises,crashes,usage,json_values,lines,huge,order,outputs,failures,silence,last_words,large_tasks,printed,deadlines,retries
 all+=,signal_TERM,signal_INT,signal_HUP,signal_others,stuck,dialects
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
