@@ -853,9 +853,8 @@ static int fill_stdout(ferry_session *parent, void *userdata)
         static char bytes[1 << 20];
         int size = fcntl(1, F_SETPIPE_SZ, sizeof bytes) < 0 ? fcntl(1, F_GETPIPE_SZ) : (int)sizeof bytes;
 
-        (void)userdata;
-        ferry_session_notify(parent, "size", "%d", size);
-        return write(1, bytes, (size_t)size) != size;
+        (void)parent;
+        return write(*(int *)userdata, &size, sizeof size) != sizeof size || write(1, bytes, (size_t)size) != size;
 }
 
 static void count_bytes(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
@@ -870,15 +869,19 @@ START_TEST(all_that_it_has_written_is_handed_over)
         ferry_manager *manager = ferry_manager_new(loop, NULL);
         int64_t size = 0;
         ferry_process_options options = { .output = count_bytes, .output_userdata = &size };
-        ferry_process *process = ferry_process_fork(manager, fill_stdout, NULL, &options);
-        const ferry_message *message = ferry_session_next(ferry_process_session(process), SAFETY_MS);
-        int64_t expected = ferry_value_int(ferry_message_body(message), -1);
+        ferry_process *process;
         siginfo_t info;
+        int fds[2], expected;
 
-        /* The rest of it stands in the pipe when it has ended. */
+        ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+        process = ferry_process_fork(manager, fill_stdout, &fds[1], &options);
+        ck_assert_int_eq(read(fds[0], &expected, sizeof expected), sizeof expected);
+        /* All of it stands in the pipe when it has ended. */
         ck_assert_int_eq(waitid(P_PID, (id_t)ferry_process_pid(process), &info, WEXITED | WNOWAIT), 0);
         require_result(process, 0);
         ck_assert_int_eq(size, expected);
+        close(fds[0]);
+        close(fds[1]);
         ferry_loop_free(loop);
 }
 END_TEST
