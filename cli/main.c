@@ -108,7 +108,8 @@ int check_address(const char *address)
         else if (scheme < 0 || (scheme == FERRY_SCHEME_EXEC && !*text) ||
                  (scheme == FERRY_SCHEME_FD && strspn(text, "0123456789,") != strlen(text)) ||
                  ((scheme == FERRY_SCHEME_FD || scheme == FERRY_SCHEME_FILE) && text[strspn(text, ",")] == '\0'))
-                complain("%s is no address; ferry --help tells which there are", address);
+                complain("%s is no address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, stdio:, file:IN,OUT or fd:IN,OUT",
+                         address);
         else
                 return scheme == FERRY_SCHEME_FD ? check_descriptors(text) : 0;
         return EXIT_USAGE;
@@ -325,7 +326,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
                 return status;
         if (argc - optind < command->least || argc - optind > command->most) {
                 if (argc - optind < command->least)
-                        complain("something is missing");
+                        complain("%s needs %s", command->name, command->arguments);
                 else
                         complain("%s is too much", argv[optind + command->most]);
                 print_usage(stderr, command);

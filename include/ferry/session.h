@@ -130,7 +130,8 @@ const char *ferry_session_address(const ferry_session *session);
 ferry_peer ferry_session_peer(const ferry_session *session);
 
 /* All that is known of it, as a map that the caller owns: address, dialect, codec, stream, pid, uid, gid,
- * and the counters sent, received, queued, in_flight, dropped, junk. */
+ * and the counters: messages sent and received (with the dialect's own, such as a hello), bytes queued, requests in_flight,
+ * messages dropped, bytes of junk. The codec is null unless the options name one. */
 ferry_value *ferry_session_info(const ferry_session *session);
 
 /* The loop that it lives in. */

@@ -64,7 +64,8 @@ static int open_lock(const char *name, struct error *error)
         if (lock == -ELOOP || lock == -EISDIR || lock == -ENXIO)
                 return error_set(error, -EADDRINUSE, "%s is there, and is no lock", name);
         if (lock < 0)
-                return error_set(error, lock, "the lock %s cannot be opened: %s", name, error_describe(lock));
+                return error_set(error, lock, "%s, by which one service at a time has that socket, cannot be opened: %s", name,
+                                 error_describe(lock));
         code = sys_stat_fd(lock, &stat);
         if (code < 0)
                 error_set(error, code, "the lock %s cannot be looked at: %s", name, error_describe(code));

@@ -362,17 +362,19 @@ static size_t weigh(const ferry_value *body)
         return size;
 }
 
-static int keep_message(ferry_call *call, const char *type, const char *format, va_list arguments)
+static int keep_message(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error)
 {
         ferry_builder builder;
         int code;
 
         if (!type)
-                return -EINVAL;
+                return error_set(error, -EINVAL, "a request has a type");
         builder_init(&builder, arena_new(256));
         builder_add_template(&builder, format, arguments);
         call->waiting_body = builder_take(&builder);
         code = call->waiting_body ? 0 : builder.error;
+        if (code && *builder.place)
+                error_set(error, code, "%s", builder.place);
         if (!call->waiting_body && builder.arena)
                 arena_unref(builder.arena);
         builder_deinit(&builder);
@@ -408,6 +410,7 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int tim
                              va_list arguments)
 {
         ferry_call *call = call_new();
+        struct error error = { 0 };
         int code;
 
         if (!call)
@@ -421,16 +424,18 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int tim
         call->home = queue;
         list_append(&queue->made, &call->made_link);
         list_append(&loop->holders, &call->holder.link);
-        code = keep_message(call, type, format, arguments);
+        code = keep_message(call, type, format, arguments, &error);
         if (!code)
                 code = join_queue(call, queue);
         if (code == -ENOBUFS)
                 call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL,
                          "the queue is full: wait for answers before you ask for more");
         else if (code)
-                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the request cannot be sent: %s", error_describe(code));
+                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the request cannot be sent: %s",
+                         error.code ? error_text(&error) : error_describe(code));
         else
                 loop_timer_start(loop, &call->timer, loop_deadline(timeout_ms));
+        error_deinit(&error);
         return call;
 }
 

@@ -28,7 +28,7 @@ struct ferry_builder {
         size_t level_capacity;
         ferry_value first_nodes[BUILDER_NODES];
         struct level first_levels[BUILDER_LEVELS];
-        char place[96];         /* what is wrong with a template, or "" */
+        char place[160];        /* what is wrong with a template, or "" */
 };
 
 /* Begin a builder that puts its value into @arena (NULL: it has failed, for memory). */

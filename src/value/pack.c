@@ -11,9 +11,11 @@
 
 static const char *wrong(ferry_builder *builder, const char *format, const char *at)
 {
+        bool is_word = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || *at == '"';
+
         if (!builder->error)
-                snprintf(builder->place, sizeof builder->place, "the template is wrong at \"%.20s\" in \"%.40s\"", at,
-                         format);
+                snprintf(builder->place, sizeof builder->place, "the template is wrong at \"%.20s\" in \"%.40s\"%s", at,
+                         format, is_word ? ": a string stands in 'quotes', or is a %s" : "");
         builder_fail(builder, -EINVAL);
         return NULL;
 }

@@ -33,7 +33,7 @@ static const char *volatile nothing;
 /* Templates that are wrong on purpose: the compiler need not see them. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-static int pack_error(const char *format, char place[96], ...)
+static int pack_error(const char *format, char place[160], ...)
 {
         ferry_builder *builder = ferry_builder_new();
         va_list list;
@@ -243,11 +243,13 @@ static const struct {
         { "%lp", "at \"%lp\"" },
         { "{%f: 1}", "at \"%f: 1}\"" },
         { "{%p: 1}", "at \"%p: 1}\"" },
+        { "hello", "at \"hello\" in \"hello\": a string stands in 'quotes', or is a %s" },
+        { "{a: \"b\"}", "in \"{a: \"b\"}\": a string stands in 'quotes', or is a %s" },
 };
 
 START_TEST(wrong_templates_tell_their_place)
 {
-        char place[96];
+        char place[160];
 
         ck_assert_int_eq(pack_error(wrong_templates[_i].format, place, "", "", ""), -EINVAL);
         ck_assert_msg(strstr(place, wrong_templates[_i].place) != NULL, "\"%s\": %s", wrong_templates[_i].format,

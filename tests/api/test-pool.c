@@ -615,7 +615,25 @@ START_TEST(the_time_of_a_request_begins_when_it_is_given)
 }
 END_TEST
 
+START_TEST(a_wrong_request_says_what_is_wrong)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_call *call = ferry_manager_request(manager, 0, "t", "hello");
+
+        ck_assert_int_eq(ferry_call_status(call), -EINVAL);
+        ck_assert_str_eq(ferry_call_error(call), "the request cannot be sent: the template is wrong at \"hello\" in \"hello\": "
+                         "a string stands in 'quotes', or is a %s");
+        ferry_call_free(call);
+        call = ferry_manager_request(manager, 0, NULL, "1");
+        ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "a request has a type"));
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(a_wrong_request_says_what_is_wrong),
         SUITE_TEST(the_time_of_a_request_begins_when_it_is_given),
         SUITE_LOOP(requests_end_before_the_wait, 3),
         SUITE_LOOP(who_stands_still_is_given_nothing_more, 2),
