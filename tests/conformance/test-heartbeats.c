@@ -27,11 +27,13 @@ static void send_hello(struct raw *raw, int heartbeat_ms)
 
 static void open_with(struct raw *raw, int ours_ms, int theirs_ms)
 {
+        /* From the hello on: that is when the time begins. */
+        door_reset();
+        door_stop_clock(0);
         raw_open(raw, RAW_SOCKET, &(ferry_session_options){ .heartbeat_ms = ours_ms });
         send_hello(raw, theirs_ms);
         raw_expect(raw, RAW_HELLO, 0);
-        door_reset();
-        door_stop_clock(0);
+        memset(door_counts.calls, 0, sizeof door_counts.calls);
 }
 
 /* Whole steps of the clock until the session ends; the limit if it does not. */
