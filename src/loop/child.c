@@ -310,7 +310,7 @@ int child_signal(struct child *child, int signal)
                 return sys_signal_child(child->pidfd, signal);
         error = sys_signal_group(child->pid, signal);
         /* It may have left its group, and that others there can be told says nothing about it. */
-        return error || signal == SIGKILL ? sys_signal_child(child->pidfd, signal) : 0;
+        return error || signal == SIGKILL || sys_group_of(child->pid) != child->pid ? sys_signal_child(child->pidfd, signal) : 0;
 }
 
 bool child_has_exited(const struct child *child)

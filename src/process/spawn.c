@@ -183,12 +183,16 @@ static bool is_captured(const ferry_process *process, int i)
 static int open_output(const ferry_process *process, struct ends *ends, int i, struct error *error)
 {
         const char *path = output_path(process, i);
-        int fd = 0;
+        int fd = 0, error_of_flags;
 
         if (i == 0 && ends->child.fds[1] >= 0)
                 return 0;
         if (path) {
-                fd = add_theirs(ends, sys_open(path, O_WRONLY | O_CREAT | O_APPEND, 0666));
+                /* Nobody may read a FIFO: that is told, and not waited for. */
+                fd = add_theirs(ends, sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666));
+                error_of_flags = fd < 0 ? 0 : sys_set_flags(fd, O_APPEND);
+                if (error_of_flags < 0)
+                        return error_of_flags;
                 if (fd < 0)
                         return error_set(error, fd, "%s cannot be written: %s", path, error_describe(fd));
         } else if (is_captured(process, i))

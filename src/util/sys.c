@@ -443,6 +443,11 @@ int sys_set_group(pid_t pid, pid_t group)
         return RESULT(setpgid(pid, group));
 }
 
+pid_t sys_group_of(pid_t pid)
+{
+        return RESULT(getpgid(pid));
+}
+
 void sys_reset_signals(void)
 {
         struct sigaction by_default = { .sa_handler = SIG_DFL };

@@ -122,6 +122,7 @@ int sys_is_exiting(pid_t pid);
 int sys_signal_group(pid_t group, int signal);
 int sys_signal_child(int pidfd, int signal);
 int sys_set_group(pid_t pid, pid_t group);
+pid_t sys_group_of(pid_t pid);
 /* For the child, until it is another program: all signals as a new process has them. */
 void sys_reset_signals(void);
 int sys_change_directory(const char *path);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <ferry/ferry.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,34 @@ static int use_channel(void)
         return 0;
 }
 
+static void exit_with_5(int number)
+{
+        (void)number;
+        _exit(5);
+}
+
+/* Leaves its process group, in which somebody stays who hears nothing; says who, and waits for TERM. */
+static int leave_group(void)
+{
+        ferry_session_options options = { .fds = (const int[]){ atoi(getenv("FERRY_FD")), -1 } };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, NULL, &options);
+        pid_t left;
+
+        signal(SIGTERM, SIG_IGN);
+        left = fork();
+        if (left == 0) {
+                execlp("sleep", "sleep", "1000", (char *)NULL);
+                _exit(1);
+        }
+        signal(SIGTERM, exit_with_5);
+        setpgid(0, getpgid(getppid()));
+        ferry_session_notify(session, "left", "%d", left);
+        while (pause() < 0)
+                ;
+        return 0;
+}
+
 int main(int argc, char **argv)
 {
         const char *mode = argc > 1 ? argv[1] : "";
@@ -202,6 +231,8 @@ int main(int argc, char **argv)
                 return serve(log_it, NULL);
         if (strcmp(mode, "noisy") == 0)
                 return be_noisy();
+        if (strcmp(mode, "leave-group") == 0)
+                return leave_group();
         if (strcmp(mode, "channel") == 0)
                 return use_channel();
         return 2;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -761,6 +762,51 @@ START_TEST(its_end_may_be_awaited_by_its_handler)
 }
 END_TEST
 
+/* That others in its former group hear TERM says nothing about it. */
+START_TEST(who_has_left_its_group_is_told_to_end)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process = ferry_process_spawn(manager, CHILD("leave-group"), NULL);
+        const ferry_message *message = ferry_session_next(ferry_process_session(process), SAFETY_MS);
+        pid_t left = (pid_t)ferry_value_int(ferry_message_body(message), 0);
+
+        ck_assert_int_gt(left, 0);
+        ck_assert_int_eq(ferry_process_stop(process, 0), 5);
+        kill(left, SIGKILL);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* A FIFO that nobody reads is not waited for. */
+START_TEST(output_that_nobody_reads_is_refused)
+{
+        char path[] = "/tmp/ferry-fifo-XXXXXX";
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process_options options = { .stdout_path = path };
+        ferry_process *process;
+        char text[8] = "";
+        int fd;
+
+        ck_assert_ptr_nonnull(mkdtemp(path));
+        rmdir(path);
+        ck_assert_int_eq(mkfifo(path, 0600), 0);
+        process = ferry_process_spawn(manager, SH("exit 0"), &options);
+        ck_assert_int_eq(ferry_process_result(process), -ENXIO);
+        ck_assert_ptr_nonnull(strstr(ferry_process_error(process), path));
+        /* Where somebody does, it is as any other for who writes. */
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        process = ferry_process_spawn(manager, SH("sed -n 's/^flags:.*0\\([0-7]*\\)$/\\1/p' /proc/self/fdinfo/1"), &options);
+        ck_assert_int_eq(ferry_process_wait(process, SAFETY_MS), 0);
+        ck_assert_int_gt(read(fd, text, sizeof text - 1), 0);
+        ck_assert_int_eq(strtol(text, NULL, 8) & O_NONBLOCK, 0);
+        close(fd);
+        unlink(path);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 /* What it has still written ---------------------------------------------------------------------------- */
 
 struct waiter {
@@ -887,6 +933,8 @@ START_TEST(all_that_it_has_written_is_handed_over)
 END_TEST
 
 static const struct suite_test tests[] = {
+        SUITE_TEST(who_has_left_its_group_is_told_to_end),
+        SUITE_TEST(output_that_nobody_reads_is_refused),
         SUITE_LOOP(its_end_may_be_awaited_by_who_takes_its_output, 2),
         SUITE_TEST(the_end_of_a_session_may_be_awaited_by_who_takes_its_lines),
         SUITE_LOOP(who_is_left_behind_keeps_nobody_busy, 2),

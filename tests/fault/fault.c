@@ -105,6 +105,7 @@ static const struct {
         { DOOR_signal_group, { EPERM, ESRCH } },
         { DOOR_signal_child, { EPERM, ESRCH } },
         { DOOR_set_group, { EACCES, EPERM } },
+        { DOOR_group_of, { EPERM, ESRCH } },
         { DOOR_change_directory, { EACCES, ENOENT, ENOTDIR, EIO, ELOOP, ENAMETOOLONG, ENOMEM } },
         { DOOR_execute, { EACCES, ENOENT, ENOEXEC, E2BIG, ENOMEM, ETXTBSY, EAGAIN, EIO, EISDIR, ELIBBAD, ELOOP, EMFILE,
                           ENFILE, ENOTDIR, EPERM } },

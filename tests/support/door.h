@@ -16,7 +16,7 @@
         X(watch_directory) X(map_wiped_on_fork) X(block_signal) X(restore_signals) X(take_signal) X(fork)       \
         X(rewind) X(memory_file) X(socket_pair) X(keep_on_exec) X(block_signals) X(signalfd) X(fork_program)    \
         X(open_process) X(set_death_signal) X(close_on_exec_from)                                               \
-        X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(change_directory) X(execute) X(find_group)       \
+        X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
         X(free) X(now) X(wall_clock) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals)         \
         X(exit) X(pid) X(reap) X(parent) X(uid) X(gid) X(environment) X(secret)
 
