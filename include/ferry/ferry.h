@@ -18,7 +18,8 @@
  * STATUS AND ERROR. The status is 1 while the object lives, 0 once it has ended in order, a negative errno if
  * it failed. The error is a sentence for people; it is never NULL, and good until the next one. If something
  * that the program opened fails, and neither a call nor a handler told it so, nor its own question for the
- * status or the error, ferry_loop_run() returns with that. Functions that return int return 0 or a negative errno, unless they say more.
+ * status or the error, ferry_loop_run() returns with that. Functions that return int return 0 or a negative
+ * errno, unless they say more.
  *
  * WHO LETS GO. The loop, in general. The program lets go of calls (ferry_call_free), and of values and
  * messages that it made or kept (ferry_value_unref, ferry_message_unref). A const value or message is only

@@ -24,8 +24,8 @@ enum {
         FERRY_PROCESS_KILLED = 256,             /* as a result: plus the signal */
 };
 
-/* Called for a child that has started, ended or died; ferry_process_error() says how. Returns 0; anything else stops ferry_manager_wait(), and
- * is what that returns. */
+/* Called for a child that has started, ended or died; ferry_process_error() says how. Returns 0; anything else
+ * stops ferry_manager_wait(), and is what that returns. */
 typedef int ferry_manager_fn(ferry_manager *manager, ferry_process *process, void *userdata);
 
 /* Called once for a process that has ended, with its result. */
@@ -82,34 +82,37 @@ typedef struct ferry_process_options {
 ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options);
 ferry_manager *ferry_manager_free(ferry_manager *manager);
 
-/* Call @fn (NULL: nothing) when a child has started, ended or died, as @events say, after the handlers that are there already. If
- * memory is out, ferry_manager_wait() returns that. */
+/* Call @fn (NULL: nothing) when a child has started, ended or died, as @events say, after the handlers that are
+ * there already. If memory is out, ferry_manager_wait() returns that. */
 void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata);
 
-/* Run the loop until all children have ended, and the callbacks of all requests to them are done. @fn, if not NULL, is called for each that has ended since
- * the last wait, in the order in which they did; for one that ends meanwhile, before the handlers. 0; what a
- * callback returned; the errno of a child that could not be started, or of a timer or watch of the loop; or
- * FERRY_PROCESS_KILLED + the last signal that was passed on, and not returned yet. */
+/* Run the loop until all children have ended, and the callbacks of all requests to them are done. @fn, if not
+ * NULL, is called for each that has ended since the last wait, in the order in which they did; for one that ends
+ * meanwhile, before the handlers. 0; what a callback returned; the errno of a child that could not be started, or
+ * of a timer or watch of the loop; or FERRY_PROCESS_KILLED + the last signal that was passed on, and not returned
+ * yet. */
 int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userdata);
 
-/* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in
- * @grace_ms is sent SIGTERM, and after as long again (1 s, if it is 0) SIGKILL. -1: no signals. Where somebody waits already, as in a
- * callback, that goes on, and this returns 0 at once. Where it is called again, the shorter time counts. */
+/* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in @grace_ms
+ * is sent SIGTERM, and after as long again (1 s, if it is 0) SIGKILL. -1: no signals. Where somebody waits
+ * already, as in a callback, that goes on, and this returns 0 at once. Where it is called again, the shorter time
+ * counts. */
 int ferry_manager_stop(ferry_manager *manager, int grace_ms);
 
 /* Send all children a signal. */
 void ferry_manager_kill(ferry_manager *manager, int signal);
 
-/* Give a request to the child that is free first; it waits for that, also for one to be started, but ends when the last
- * that could take it has gone. If that dies meanwhile, the call ends with the reason, and with the outcome unknown.
- * It waits for @timeout_ms at most, and then a child has as long to answer. One that lets that pass is restarted, if it
- * is_restarted; else it is given nothing more until it is seen to be done with that. What waits has the limit queue_max, above which a
- * request fails with -ENOBUFS. Otherwise as ferry_session_request(). */
+/* Give a request to the child that is free first; it waits for that, also for one to be started, but ends when the
+ * last that could take it has gone. If that dies meanwhile, the call ends with the reason, and with the outcome
+ * unknown. It waits for @timeout_ms at most, and then a child has as long to answer. One that lets that pass is
+ * restarted, if it is_restarted; else it is given nothing more until it is seen to be done with that. What waits
+ * has the limit queue_max, above which a request fails with -ENOBUFS. Otherwise as ferry_session_request(). */
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 
-/* The child that came after @previous; NULL gives the first, and is given after the last. How many run; how many may at a
- * time (0: no limit); how many wait until they may; how many this manager has sent SIGKILL, as they did not end otherwise. */
+/* The child that came after @previous; NULL gives the first, and is given after the last. How many run; how many
+ * may at a time (0: no limit); how many wait until they may; how many this manager has sent SIGKILL, as they did
+ * not end otherwise. */
 ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous);
 unsigned ferry_manager_running(const ferry_manager *manager);
 unsigned ferry_manager_running_max(const ferry_manager *manager);
@@ -117,8 +120,8 @@ unsigned ferry_manager_waiting(const ferry_manager *manager);
 unsigned ferry_manager_killed(const ferry_manager *manager);
 
 /* Run a function in a child, which ends by _exit when the function returns, with stdout, stderr and its session
- * flushed. While running_max others run, this waits until one has ended. The process belongs to the manager, which keeps it
- * when it has ended, too; a program that makes many frees them, or gives them to ferry_process_then(). */
+ * flushed. While running_max others run, this waits until one has ended. The process belongs to the manager, which
+ * keeps it when it has ended, too; a program that makes many frees them, or gives them to ferry_process_then(). */
 ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, void *userdata,
                                   const ferry_process_options *options);
 
@@ -138,16 +141,16 @@ ferry_process *ferry_process_free(ferry_process *process);
 ferry_session *ferry_process_session(const ferry_process *process);
 pid_t ferry_process_pid(const ferry_process *process);
 
-/* Its exit status, 0 to 255; FERRY_PROCESS_KILLED + the signal that killed it; -EINPROGRESS while it runs;
- * -ECHILD if somebody else took its status; -EPERM if it has become another user, and cannot be killed; or
- * the errno for which it was not started. A sentence on that, with its last lines of stderr, where those
- * come to us: from one that is_on_stdio, or has an output; of one that was started again, on its last end. */
+/* Its exit status, 0 to 255; FERRY_PROCESS_KILLED + the signal that killed it; -EINPROGRESS while it runs; -ECHILD
+ * if somebody else took its status; -EPERM if it has become another user, and cannot be killed; or the errno for
+ * which it was not started. A sentence on that, with its last lines of stderr, where those come to us: from one
+ * that is_on_stdio, or has an output; of one that was started again, on its last end. */
 int ferry_process_result(const ferry_process *process);
 const char *ferry_process_error(const ferry_process *process);
 
-/* Run the loop until it has ended, or for @timeout_ms; the same, and see to it, as ferry_manager_stop().
- * Both return the result, or why they could not wait. Send it a signal: 0, or -ESRCH if it has ended, or has died and was
- * not started again yet. */
+/* Run the loop until it has ended, or for @timeout_ms; the same, and see to it, as ferry_manager_stop(). Both
+ * return the result, or why they could not wait. Send it a signal: 0, or -ESRCH if it has ended, or has died and
+ * was not started again yet. */
 int ferry_process_wait(ferry_process *process, int timeout_ms);
 int ferry_process_stop(ferry_process *process, int grace_ms);
 int ferry_process_kill(ferry_process *process, int signal);

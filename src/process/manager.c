@@ -163,7 +163,8 @@ static bool is_done(void *object)
         const ferry_manager *manager = object;
 
         return manager->is_freed || manager->verdict != 0 || loop_has_own_failure(manager->loop) ||
-               (manager->live == 0 && !pool_is_busy(manager) && manager->queue.telling == 0 && list_is_empty(&manager->untold));
+               (manager->live == 0 && !pool_is_busy(manager) && manager->queue.telling == 0 &&
+                list_is_empty(&manager->untold));
 }
 
 /* Those that have ended while nobody waited. */

@@ -183,18 +183,16 @@ static bool is_captured(const ferry_process *process, int i)
 static int open_output(const ferry_process *process, struct ends *ends, int i, struct error *error)
 {
         const char *path = output_path(process, i);
-        int fd = 0, error_of_flags;
+        int fd = 0, code;
 
         if (i == 0 && ends->child.fds[1] >= 0)
                 return 0;
         if (path) {
                 /* Nobody may read a FIFO: that is told, and not waited for. */
                 fd = add_theirs(ends, sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666));
-                error_of_flags = fd < 0 ? 0 : sys_set_flags(fd, O_APPEND);
-                if (error_of_flags < 0)
-                        return error_of_flags;
-                if (fd < 0)
-                        return error_set(error, fd, "%s cannot be written: %s", path, error_describe(fd));
+                code = fd < 0 ? fd : sys_set_flags(fd, O_APPEND);
+                if (code < 0)
+                        return error_set(error, code, "%s cannot be written: %s", path, error_describe(code));
         } else if (is_captured(process, i))
                 fd = add_pipe(ends, false, &ends->outputs[i]);
         else
