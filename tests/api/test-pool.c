@@ -557,7 +557,7 @@ START_TEST(who_stands_still_is_given_nothing_more)
         ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .session = &session });
         ferry_process *first;
         ferry_call *call;
-        int64_t pid = 0;
+        int64_t pid = 0, deadline;
 
         ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
         first = ferry_process_fork(manager, work_until_the_gate, NULL, NULL);
@@ -566,7 +566,9 @@ START_TEST(who_stands_still_is_given_nothing_more)
         ck_assert_ptr_null(ferry_call_await(call));
         ck_assert_int_eq(ferry_call_outcome(call), FERRY_OUTCOME_UNKNOWN);
         ferry_call_free(call);
-        for (int i = 1; i < 1000 && pid != ferry_process_pid(first); i++) {
+        /* It may take a while to notice. */
+        deadline = sys_now() + (int64_t)SAFETY_MS * 1000000;
+        for (int i = 1; sys_now() < deadline && pid != ferry_process_pid(first); i++) {
                 call = ferry_manager_request(manager, SAFETY_MS, "App\\Task", "{n: %d}", i);
                 ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
                 pid = ferry_value_int(ferry_message_get(ferry_call_reply(call), "pid"), 0);
