@@ -359,7 +359,7 @@ readme() {
         fi
         awk '/^```c$/ { n++; is_in = 1; next } /^```/ { is_in = 0 } is_in { print > (n ".c") }' "$tests/../README.md"
         while [[ -e $((++i)).c ]]; do
-                check "README: ${names[i - 1]} is compiled" cc -Wall -Werror -I"$tests/../include" -o "${names[i - 1]}" $i.c "$build/src/libferry.a"
+                check "README: ${names[i - 1]} is compiled" gcc -Wall -Werror -I"$tests/../include" -o "${names[i - 1]}" $i.c "$build/src/libferry.a"
         done
         is 'README: the programs' $i 6
         run ./parent
