@@ -115,7 +115,7 @@ bool speaks(const ferry_session *session, const char *dialect);
 /* A body on stdout, false if that takes no more; @task: the number of the task that it answers, or 0. */
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task);
 void print_aside(const ferry_message *message, const struct cli_options *options);
-/* The same for a line that is in no message. */
+/* Junk, in a message or not: the same. */
 void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);

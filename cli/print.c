@@ -102,8 +102,6 @@ static const char *kind_name(enum ferry_kind kind)
                 return "message";
         case FERRY_KIND_RESPONSE:
                 return "response";
-        case FERRY_KIND_JUNK:
-                return "junk";
         case FERRY_KIND_CANCELLED:
                 return "cancelled";
         default:
@@ -140,7 +138,6 @@ static void add_body(ferry_builder *builder, const ferry_message *message)
 static void print_line(const ferry_message *message, long task, FILE *stream)
 {
         ferry_builder *builder = ferry_builder_new();
-        bool is_junk = ferry_message_kind(message) == FERRY_KIND_JUNK;
         ferry_value *line = NULL;
 
         ferry_builder_open(builder, FERRY_VALUE_MAP, NULL);
@@ -150,7 +147,7 @@ static void print_line(const ferry_message *message, long task, FILE *stream)
         }
         ferry_builder_key(builder, "kind");
         ferry_builder_add(builder, "%s", kind_name(ferry_message_kind(message)));
-        if (!is_junk && *ferry_message_type(message)) {
+        if (*ferry_message_type(message)) {
                 ferry_builder_key(builder, "type");
                 ferry_builder_add(builder, "%s", ferry_message_type(message));
         }
@@ -160,10 +157,6 @@ static void print_line(const ferry_message *message, long task, FILE *stream)
         }
         ferry_builder_key(builder, "body");
         add_body(builder, message);
-        if (is_junk) {
-                ferry_builder_key(builder, "source");
-                ferry_builder_add(builder, "%s", ferry_message_type(message));
-        }
         ferry_builder_close(builder);
         if (ferry_builder_finish(builder, &line) == 0)
                 ferry_value_dump(line, stream);
@@ -208,6 +201,8 @@ void print_text(const char *source, const char *bytes, size_t size, const struct
 
         fflush(stdout);
         if (!options->is_json) {
+                while (size > 0 && bytes[size - 1] == '\n')
+                        size--;
                 fprintf(stderr, "junk on %s: ", source);
                 fwrite(bytes, 1, size, stderr);
                 putc('\n', stderr);
@@ -230,11 +225,15 @@ void print_text(const char *source, const char *bytes, size_t size, const struct
 /* What is not the answer goes to stderr, and says what it is. */
 void print_aside(const ferry_message *message, const struct cli_options *options)
 {
-        bool is_junk = ferry_message_kind(message) == FERRY_KIND_JUNK;
         ferry_value *text;
         const char *bytes;
         size_t size;
 
+        if (ferry_message_kind(message) == FERRY_KIND_JUNK) {
+                bytes = ferry_value_bytes(ferry_message_body(message), &size);
+                print_text(ferry_message_type(message), bytes ? bytes : "", bytes ? size : 0, options);
+                return;
+        }
         fflush(stdout);
         if (options->is_json) {
                 print_line(message, 0, stderr);
@@ -244,8 +243,8 @@ void print_aside(const ferry_message *message, const struct cli_options *options
         bytes = ferry_value_bytes(text, &size);
         while (bytes && size > 0 && bytes[size - 1] == '\n')
                 size--;
-        fprintf(stderr, "%s%s%s%s: ", kind_name(ferry_message_kind(message)), is_junk ? " on " : "",
-                !is_junk && *ferry_message_type(message) ? " " : "", ferry_message_type(message));
+        fprintf(stderr, "%s%s%s: ", kind_name(ferry_message_kind(message)), *ferry_message_type(message) ? " " : "",
+                ferry_message_type(message));
         if (bytes)
                 fwrite(bytes, 1, size, stderr);
         putc('\n', stderr);
