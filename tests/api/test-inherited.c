@@ -20,22 +20,6 @@
 
 /* What a child has ------------------------------------------------------------------------------------- */
 
-static int count_descriptors(void)
-{
-        int found = 0;
-
-        for (int fd = 0; fd < 1024; fd++)
-                found += fcntl(fd, F_GETFD) >= 0;
-        return found;
-}
-
-/* Its status is how many it has. */
-static int tell_descriptors(ferry_session *parent, void *userdata)
-{
-        (void)parent, (void)userdata;
-        return count_descriptors();
-}
-
 static void ignore(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
 {
         (void)process, (void)fd, (void)bytes, (void)size, (void)userdata;

@@ -600,21 +600,6 @@ START_TEST(stopping_passes_signals_on_from_the_beginning)
 }
 END_TEST
 
-static int count_descriptors(void)
-{
-        int count = 0;
-
-        for (int fd = 0; fd < 1024; fd++)
-                count += fcntl(fd, F_GETFD) >= 0;
-        return count;
-}
-
-static int tell_descriptors(ferry_session *parent, void *userdata)
-{
-        (void)parent, (void)userdata;
-        return count_descriptors();
-}
-
 static int fork_now(ferry_loop *loop, void *userdata)
 {
         (void)loop;

@@ -5,22 +5,12 @@
 
 #include <errno.h>
 #include <ferry/ferry.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* Half of them forked, half spawned; a hundredth unless it may take long. */
 enum { AT_A_TIME = 8, ALL = 100000, ROUNDS = 20 };
-
-static int count_descriptors(void)
-{
-        int found = 0;
-
-        for (int fd = 0; fd < 256; fd++)
-                found += fcntl(fd, F_GETFD) >= 0;
-        return found;
-}
 
 static void check_end(ferry_process *process, int result, void *userdata)
 {

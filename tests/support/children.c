@@ -3,6 +3,7 @@
 
 #include "support/suite.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 int exit_with(ferry_session *parent, void *userdata)
@@ -50,6 +51,21 @@ void require_result(ferry_process *process, int result)
 
         ck_assert_msg(got == result, "%d, not %d: %s", got, result, ferry_process_error(process));
         ck_assert_int_eq(ferry_process_result(process), result);
+}
+
+int count_descriptors(void)
+{
+        int count = 0;
+
+        for (int fd = 0; fd < 1024; fd++)
+                count += fcntl(fd, F_GETFD) >= 0;
+        return count;
+}
+
+int tell_descriptors(ferry_session *parent, void *userdata)
+{
+        (void)parent, (void)userdata;
+        return count_descriptors();
 }
 
 void collect(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)

@@ -14,6 +14,10 @@ int exit_with(ferry_session *parent, void *userdata);
 int wait_for_the_end(ferry_session *parent, void *userdata);
 int serve(ferry_session *parent, void *userdata);
 
+/* How many descriptors are open; for ferry_process_fork(): end with that. */
+int count_descriptors(void);
+int tell_descriptors(ferry_session *parent, void *userdata);
+
 /* For ferry_manager_on(): one more in the int that @userdata points to. */
 int count_event(ferry_manager *manager, ferry_process *process, void *userdata);
 
