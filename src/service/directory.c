@@ -2,7 +2,7 @@
  * held, or the kernel knows who listens, not because there is a file; and whatever is there keeps nobody waiting. Only
  * who says that it speaks a dialect with pings is connected to, in ferry's own directories; whoever does not answer is
  * busy. */
-#include "service/lock.h"
+#include "stream/lock.h"
 #include "service/probe.h"
 #include "session/session.h"
 #include "stream/bound.h"

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 static const char PREFIX[] = "ferry-probe-";
 
@@ -29,8 +30,10 @@ int probe_connect(const char *path)
         return code < 0 ? code : fd;
 }
 
-bool probe_is_one(const struct sockaddr_un *address, socklen_t size)
+bool probe_is_one(const struct sockaddr *address, socklen_t size)
 {
-        return address->sun_family == AF_UNIX && size >= NAME_AT + strlen(PREFIX) && address->sun_path[0] == '\0' &&
-               memcmp(address->sun_path + 1, PREFIX, strlen(PREFIX)) == 0;
+        const char *name = (const char *)address + NAME_AT;
+
+        return address->sa_family == AF_UNIX && size >= NAME_AT + strlen(PREFIX) && name[-1] == '\0' &&
+               memcmp(name, PREFIX, strlen(PREFIX)) == 0;
 }

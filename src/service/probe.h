@@ -4,10 +4,9 @@
 
 #include <stdbool.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 /* Connect to a path with such a name: a descriptor, or a negative errno. */
 int probe_connect(const char *path);
 
 /* Whether that is the name of one. */
-bool probe_is_one(const struct sockaddr_un *address, socklen_t size);
+bool probe_is_one(const struct sockaddr *address, socklen_t size);

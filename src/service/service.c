@@ -1,8 +1,9 @@
 /* Services. Invariants: a client that comes is a session of its own, and what it does costs the others nothing; one that
  * closes takes nobody new, finishes what is in hand, and ends. */
 #include "service/crowd.h"
-#include "service/listener.h"
+#include "service/probe.h"
 #include "service/refusal.h"
+#include "stream/listener.h"
 #include "util/options.h"
 #include "util/text.h"
 
@@ -239,11 +240,11 @@ static void add_client(ferry_service *service, const struct listener *listener, 
         session_begin(client);
 }
 
-static bool client_comes(struct listener *listener, int fd, bool is_probe)
+static bool client_comes(struct listener *listener, int fd, const struct sockaddr *client, socklen_t size)
 {
         ferry_service *service = listener->object;
 
-        add_client(service, listener, fd, is_probe);
+        add_client(service, listener, fd, probe_is_one(client, size));
         /* A handler, or who was asked whether the client may come, may have closed the service. */
         return !service->is_closing && !service->is_freed;
 }
@@ -353,11 +354,16 @@ static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
 static int listen_for(ferry_service *service, unsigned dialects)
 {
         struct listener *listener = &service->listeners[service->listener_count++];
+        struct listener_options options;
+        int code;
 
         listener_init(listener, service->loop, client_comes, service);
         listener->dialects = dialects;
         listener->spoken = spoken_dialects(service, dialects);
-        return listener_open(listener, service->address, &service->options, &service->error);
+        options = (struct listener_options){ .name_directory = service->options.name_directory, .mode = service->options.mode,
+                                             .group = service->options.group, .is_public = service->options.is_public };
+        code = listener_open(listener, service->address, &options, &service->error);
+        return code ? code : listener_start(listener, &service->error);
 }
 
 /* Those who know only one dialect look for its services where nobody else does. */

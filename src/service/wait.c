@@ -1,7 +1,7 @@
 /* Waiting until somebody listens. Invariant: nobody is ever connected to, since there are servers that take harm from a
  * client that only comes and goes. A service of ferry says by its lock that it listens; of others the kernel knows. */
 #include "loop/retry.h"
-#include "service/lock.h"
+#include "stream/lock.h"
 #include "stream/bound.h"
 #include "stream/name.h"
 #include "wire/dialect.h"

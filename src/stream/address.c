@@ -1,6 +1,6 @@
 /* The spelling of addresses, and what a name is in full. Nothing is opened here. */
 #include "stream/name.h"
-#include "stream/tcp.h"
+#include "stream/inet.h"
 
 #include <ferry/address.h>
 
@@ -18,7 +18,7 @@ int ferry_address_scheme(const char *address)
                 { "unix:", FERRY_SCHEME_UNIX },   { "exec:", FERRY_SCHEME_EXEC }, { "stdio:", FERRY_SCHEME_STDIO },
                 { "file:", FERRY_SCHEME_FILE },   { "fd:", FERRY_SCHEME_FD },     { "tcp:", FERRY_SCHEME_TCP },
         };
-        union tcp_address addresses[TCP_ADDRESSES_MAX];
+        union inet_address addresses[INET_ADDRESSES_MAX];
 
         for (size_t i = 0; address && i < sizeof schemes / sizeof *schemes; i++) {
                 size_t size = strlen(schemes[i].prefix);
@@ -33,7 +33,7 @@ int ferry_address_scheme(const char *address)
                 }
                 if (schemes[i].scheme == FERRY_SCHEME_STDIO && *text)
                         return -EINVAL;
-                if (schemes[i].scheme == FERRY_SCHEME_TCP && tcp_parse(text, addresses) < 0)
+                if (schemes[i].scheme == FERRY_SCHEME_TCP && inet_parse(text, addresses) < 0)
                         return -EINVAL;
                 return (int)schemes[i].scheme;
         }

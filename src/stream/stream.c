@@ -3,7 +3,7 @@
  * has happened to the other direction. */
 #include "stream/stream.h"
 
-#include "stream/tcp.h"
+#include "stream/inet.h"
 
 #include <ferry/address.h>
 
@@ -428,7 +428,7 @@ static int open_kind(const struct stream_place *place, const char *address, cons
                 return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: %s", text);
         default:
                 if (strncmp(address, "tcp:", 4) == 0)
-                        return tcp_refuse(address, error);
+                        return inet_refuse("tcp", text, error);
                 return error_set(error, -EINVAL, "%s is no address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND,"
                                                  " stdio:, file:IN,OUT or fd:IN,OUT", address);
         }

@@ -1,19 +1,15 @@
-/* Connecting by tcp, and the spelling of its addresses. Connecting never blocks: the kernel is asked to, and tells when
+/* Connecting by tcp. Connecting never blocks: the kernel is asked to, and tells when
  * it has come to something. Who is not there yet is tried again at growing distances until the time is over, since
  * nothing tells when somebody begins to listen. What hangs is given up after a time, too.
  *
  * Invariant: a connection is closed only when what was written has arrived, or its time is over. A socket that is
  * closed while bytes stand in it unread, or still come, resets the connection, and what the other side has not taken
  * yet is lost; so the end of the other side is read before. */
-#include "stream/tcp.h"
-
+#include "stream/inet.h"
 #include "stream/stream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -22,88 +18,6 @@ enum {
         RETRY_MAX_NS = 500000000,
         DISCARDS_PER_ROUND = 16,
 };
-
-/* Addresses -------------------------------------------------------------------------------------------- */
-
-static bool parse_port(const char *text, in_port_t *ret_port)
-{
-        size_t size = strspn(text, "0123456789");
-        long port;
-
-        if (size == 0 || size > 5 || text[size] || (*text == '0' && size > 1))
-                return false;
-        port = strtol(text, NULL, 10);
-        *ret_port = htons((uint16_t)port);
-        return port <= 65535;
-}
-
-int tcp_parse(const char *text, union tcp_address addresses[TCP_ADDRESSES_MAX])
-{
-        struct sockaddr_in ipv4 = { .sin_family = AF_INET };
-        struct sockaddr_in6 ipv6 = { .sin6_family = AF_INET6 };
-        const char *colon = strrchr(text, ':');
-        size_t size = colon ? (size_t)(colon - text) : 0;
-        char host[INET6_ADDRSTRLEN + 2];
-
-        if (size == 0 || size >= sizeof host || !parse_port(colon + 1, &ipv4.sin_port))
-                return -EINVAL;
-        ipv6.sin6_port = ipv4.sin_port;
-        memcpy(host, text, size);
-        host[size] = '\0';
-        if (strcmp(host, "localhost") == 0) {
-                ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-                ipv6.sin6_addr.s6_addr[15] = 1;
-                addresses[0].ipv4 = ipv4;
-                addresses[1].ipv6 = ipv6;
-                return 2;
-        }
-        if (inet_pton(AF_INET, host, &ipv4.sin_addr) == 1) {
-                addresses[0].ipv4 = ipv4;
-                return 1;
-        }
-        if (host[0] != '[' || host[size - 1] != ']')
-                return -EINVAL;
-        host[size - 1] = '\0';
-        if (inet_pton(AF_INET6, host + 1, &ipv6.sin6_addr) != 1)
-                return -EINVAL;
-        addresses[0].ipv6 = ipv6;
-        return 1;
-}
-
-int tcp_refuse(const char *address, struct error *error)
-{
-        return error_set(error, -EINVAL, "%s is no address: write tcp:HOST:PORT, HOST in numbers, as 127.0.0.1 or"
-                         " [::1], or localhost; other names are not looked up, which would block", address);
-}
-
-const char *tcp_print(const union tcp_address *address, char text[TCP_TEXT_MAX])
-{
-        char host[INET6_ADDRSTRLEN] = "";
-
-        if (address->any.sa_family == AF_INET)
-                inet_ntop(AF_INET, &address->ipv4.sin_addr, host, sizeof host);
-        else
-                inet_ntop(AF_INET6, &address->ipv6.sin6_addr, host, sizeof host);
-        snprintf(text, TCP_TEXT_MAX, address->any.sa_family == AF_INET ? "tcp:%s:%u" : "tcp:[%s]:%u", host,
-                 (unsigned)ntohs(tcp_port(address)));
-        return text;
-}
-
-bool tcp_is_loopback(const union tcp_address *address)
-{
-        return address->any.sa_family == AF_INET ? ntohl(address->ipv4.sin_addr.s_addr) >> 24 == 127 :
-                                                   IN6_IS_ADDR_LOOPBACK(&address->ipv6.sin6_addr);
-}
-
-in_port_t tcp_port(const union tcp_address *address)
-{
-        return address->any.sa_family == AF_INET ? address->ipv4.sin_port : address->ipv6.sin6_port;
-}
-
-socklen_t tcp_size(const union tcp_address *address)
-{
-        return address->any.sa_family == AF_INET ? sizeof address->ipv4 : sizeof address->ipv6;
-}
 
 /* Closing ---------------------------------------------------------------------------------------------- */
 
@@ -145,7 +59,7 @@ const struct stream_kind stream_tcp_accepted = { .name = "tcp", .close = wait_fo
 
 struct tcp_stream {
         struct stream stream;
-        union tcp_address addresses[TCP_ADDRESSES_MAX];
+        union inet_address addresses[INET_ADDRESSES_MAX];
         int count;
         int at;                         /* the one that is tried */
         struct loop_source source;      /* of a connection that has come to nothing yet; fd -1: there is none */
@@ -174,9 +88,9 @@ static void release(struct stream *stream, bool is_foreign)
 
 static const struct stream_kind tcp_kind = { .name = "tcp", .close = wait_for_end, .release = release };
 
-static bool is_for_listening(const union tcp_address *address)
+static bool is_for_listening(const union inet_address *address)
 {
-        return tcp_port(address) == 0 || (address->any.sa_family == AF_INET ?
+        return inet_port(address) == 0 || (address->any.sa_family == AF_INET ?
                                                   address->ipv4.sin_addr.s_addr == htonl(INADDR_ANY) :
                                                   IN6_IS_ADDR_UNSPECIFIED(&address->ipv6.sin6_addr));
 }
@@ -184,13 +98,13 @@ static bool is_for_listening(const union tcp_address *address)
 /* A port that nobody listens at may become our own, by chance: then we are connected to ourselves. */
 static int check_other_side(const struct tcp_stream *client)
 {
-        const union tcp_address *there = &client->addresses[client->at];
-        union tcp_address here = { 0 };
+        const union inet_address *there = &client->addresses[client->at];
+        union inet_address here = { 0 };
         int code = sys_socket_name(client->source.fd, &here.any, sizeof here);
 
         if (code)
                 return code;
-        if (tcp_port(&here) != tcp_port(there))
+        if (inet_port(&here) != inet_port(there))
                 return 0;
         if (here.any.sa_family == AF_INET)
                 return here.ipv4.sin_addr.s_addr == there->ipv4.sin_addr.s_addr ? -ECONNREFUSED : 0;
@@ -223,7 +137,7 @@ static int settle(struct tcp_stream *client)
 /* 0, -EINPROGRESS, or why not. */
 static int dial(struct tcp_stream *client)
 {
-        const union tcp_address *address = &client->addresses[client->at];
+        const union inet_address *address = &client->addresses[client->at];
         struct pollfd poll = { .events = POLLOUT };
         int fd = sys_socket(address->any.sa_family, SOCK_STREAM), code;
 
@@ -232,7 +146,7 @@ static int dial(struct tcp_stream *client)
         client->source.fd = poll.fd = fd;
         code = sys_set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         if (!code)
-                code = sys_connect(fd, &address->any, tcp_size(address));
+                code = sys_connect(fd, &address->any, inet_size(address));
         /* On this machine that is a matter of the one call, as a rule, though it does not say so. */
         if (!code || (code == -EINPROGRESS && sys_poll(&poll, 1, 0) > 0))
                 return settle(client);
@@ -298,9 +212,9 @@ static int proceed(struct tcp_stream *client, int code)
 
 static int describe(const struct tcp_stream *client, int code, struct error *error)
 {
-        char text[TCP_TEXT_MAX];
+        char text[INET_TEXT_MAX];
 
-        tcp_print(&client->addresses[0], text);
+        inet_print("tcp", &client->addresses[0], text);
         if (code == -ECONNREFUSED)
                 return error_set(error, code, "nobody listens at %s: %s", text, error_describe(code));
         if (code == -ETIMEDOUT)
@@ -347,12 +261,12 @@ static void time_is_over(struct loop_timer *timer)
 int stream_open_tcp(const struct stream_place *place, const char *text,
                     const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
-        union tcp_address addresses[TCP_ADDRESSES_MAX];
-        int count = tcp_parse(text, addresses), code;
+        union inet_address addresses[INET_ADDRESSES_MAX];
+        int count = inet_parse(text, addresses), code;
         struct tcp_stream *client;
 
         if (count < 0)
-                return tcp_refuse(text, error);
+                return inet_refuse("tcp", text, error);
         if (is_for_listening(&addresses[0]))
                 return error_set(error, -EINVAL, "tcp:%s is for listening: nobody is there to connect to", text);
         client = sys_alloc_zeroed(sizeof *client);

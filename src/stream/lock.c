@@ -2,7 +2,7 @@
  * knows at any moment who has them. One more byte is locked from when the owner listens, and has said in the file who it
  * is: so what is read while that is locked is the owner's, and whole, never what a dead one has left. The locks belong to
  * the open file, so they go when the last process that has it is gone. */
-#include "service/lock.h"
+#include "stream/lock.h"
 
 #include "util/sys.h"
 #include "wire/dialect.h"

@@ -1,0 +1,26 @@
+/* A socket of ours that is bound to a path in the file system, of streams or of datagrams. */
+#pragma once
+
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <sys/un.h>
+
+struct binding {
+        struct sockaddr_un address;
+        int fd;                 /* -1: none */
+        int lock;               /* the lock file beside it; -1: none */
+        bool is_bound;          /* the path is ours */
+};
+
+void binding_init(struct binding *binding);
+
+/* Bind a socket of that type to a path. @mode 0: 0600; @group NULL: ours. 0; or a negative errno, with a sentence where there
+ * is more to say. Then binding_close() lets go of what there is. */
+int binding_open(struct binding *binding, const char *path, int type, unsigned mode, const char *group, struct error *error);
+
+/* Its owner can be reached now, and speaks these dialects. */
+void binding_publish(const struct binding *binding, unsigned dialects);
+
+/* Close it, and remove what it has in the file system; in a forked child only close. */
+void binding_close(struct binding *binding, bool is_foreign);

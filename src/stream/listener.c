@@ -1,0 +1,196 @@
+/* What listens. Invariant: when no descriptor is left to take a client with, clients wait in the backlog, and nothing spins. */
+#include "stream/listener.h"
+
+#include "stream/inet.h"
+#include "stream/name.h"
+#include "util/text.h"
+
+#include <ferry/address.h>
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+        BACKLOG = 128,
+        ACCEPTS_PER_ROUND = 16,
+        REST_NS = 100000000,    /* of one that has no descriptors left; others may let go of some, too … */
+        REST_MAX_NS = 1000000000, /* … but it is asked less and less often */
+};
+
+/* Clients ---------------------------------------------------------------------------------------------- */
+
+static void rest(struct listener *listener)
+{
+        int64_t next = listener->rest_ns * 2;
+
+        listener->rest_ns = next < REST_NS ? REST_NS : next < REST_MAX_NS ? next : REST_MAX_NS;
+        loop_source_set(&listener->source, 0);
+        loop_timer_start(listener->loop, &listener->rest, sys_now() + listener->rest_ns);
+}
+
+static void has_rested(struct loop_timer *timer)
+{
+        struct listener *listener = container_of(timer, struct listener, rest);
+
+        /* That takes memory, too. */
+        if (loop_source_set(&listener->source, EPOLLIN) < 0)
+                rest(listener);
+}
+
+void listener_wake(struct listener *listener)
+{
+        if (!listener->rest.is_running)
+                return;
+        loop_timer_stop(listener->loop, &listener->rest);
+        listener->rest_ns = 0;
+        has_rested(&listener->rest);
+}
+
+int listener_accept(struct listener *listener, struct sockaddr_storage *ret_client, socklen_t *ret_size)
+{
+        int fd;
+
+        do {
+                *ret_client = (struct sockaddr_storage){ .ss_family = AF_UNSPEC };
+                *ret_size = sizeof *ret_client;
+                fd = sys_accept(listener->binding.fd, (struct sockaddr *)ret_client, ret_size);
+        } while (fd == -ECONNABORTED);
+        return fd;
+}
+
+static void accept_clients(struct loop_source *source, uint32_t events)
+{
+        struct listener *listener = container_of(source, struct listener, source);
+
+        (void)events;
+        for (int i = 0; i < ACCEPTS_PER_ROUND && !loop_is_foreign(listener->loop); i++) {
+                struct sockaddr_storage client;
+                socklen_t size;
+                int fd = listener_accept(listener, &client, &size);
+
+                if (fd == -EAGAIN)
+                        return;
+                if (fd < 0) {
+                        /* No descriptor or memory is left: clients must wait, and we must not spin. */
+                        rest(listener);
+                        return;
+                }
+                listener->rest_ns = 0;
+                if (!listener->came(listener, fd, (const struct sockaddr *)&client, size))
+                        return;
+        }
+}
+
+/* The life of a listener ------------------------------------------------------------------------------- */
+
+void listener_init(struct listener *listener, ferry_loop *loop, listener_came_fn *came, void *object)
+{
+        *listener = (struct listener){ .loop = loop, .came = came, .object = object };
+        binding_init(&listener->binding);
+        listener->source = (struct loop_source){ .loop = loop, .fd = -1, .fn = accept_clients };
+        listener->rest.fn = has_rested;
+}
+
+/* What was asked for, in full. */
+static int name_address(struct listener *listener, const char *prefix, const char *rest, struct error *error)
+{
+        size_t size = strlen(prefix) + strlen(rest) + 1;
+
+        listener->address = sys_alloc(size);
+        if (!listener->address)
+                return error_set(error, -ENOMEM, "no memory for an address");
+        snprintf(listener->address, size, "%s%s", prefix, rest);
+        return 0;
+}
+
+/* @address begins with tcp:. A socket that is let in has TCP_NODELAY from the one that listens. */
+static int listen_at_port(struct listener *listener, const char *address, bool is_public, struct error *error)
+{
+        union inet_address addresses[INET_ADDRESSES_MAX], got = { 0 };
+        char text[INET_TEXT_MAX];
+        int fd, code;
+
+        inet_parse(address + strlen("tcp:"), addresses);
+        fd = inet_bind(&addresses[0], SOCK_STREAM, is_public, address, error);
+        if (fd < 0)
+                return fd;
+        listener->binding.fd = fd;
+        code = sys_set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        if (!code)
+                code = sys_listen(fd, BACKLOG);
+        if (code == -EADDRINUSE)
+                error_set(error, code, "port %u is in use: %s", (unsigned)ntohs(inet_port(&addresses[0])), address);
+        if (!code)
+                code = sys_socket_name(fd, &got.any, sizeof got);
+        return code ? code : name_address(listener, "", inet_print("tcp", &got, text), error);
+}
+
+/* No process can connect before listen(), so until then the mode does not matter. */
+static int listen_at_path(struct listener *listener, const char *path, const struct listener_options *options,
+                          struct error *error)
+{
+        int code = binding_open(&listener->binding, path, SOCK_STREAM, options->mode, options->group, error);
+
+        if (!code)
+                code = sys_listen(listener->binding.fd, BACKLOG);
+        if (!code)
+                binding_publish(&listener->binding, listener->spoken);
+        return code;
+}
+
+int listener_open(struct listener *listener, const char *address, const struct listener_options *options,
+                  struct error *error)
+{
+        const struct name_place place = { .name = address, .dialect = listener->dialects, .directory = options->name_directory };
+        char path[sizeof listener->binding.address.sun_path];
+        int scheme = ferry_address_scheme(address), code;
+
+        if (scheme == -ENAMETOOLONG)
+                return error_set(error, scheme, "the path is too long for a socket: %s", address);
+        if (scheme < 0 && strncmp(address, "tcp:", 4) == 0)
+                return inet_refuse("tcp", address + 4, error);
+        if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX && scheme != FERRY_SCHEME_TCP)
+                return error_set(error, -EINVAL, "%s is nothing to listen at: write NAME, unix:PATH or tcp:HOST:PORT",
+                                 address);
+        if (scheme != FERRY_SCHEME_NAME)
+                snprintf(path, sizeof path, "%s", address + (scheme == FERRY_SCHEME_UNIX ? strlen("unix:") : 0));
+        else if ((code = name_find(&place, true, path, sizeof path, error)) < 0)
+                return code;
+        code = scheme == FERRY_SCHEME_TCP ? 0 : name_address(listener, "unix:", path, error);
+        if (!code && scheme == FERRY_SCHEME_TCP)
+                code = listen_at_port(listener, address, options->is_public, error);
+        else if (!code)
+                code = listen_at_path(listener, path, options, error);
+        /* The kernel's word for it; a program would take it for a full queue. */
+        if (code == -ENOBUFS)
+                code = -ENOMEM;
+        listener->source.fd = listener->binding.fd;
+        return code ? error_set(error, code, "%s cannot be listened at: %s", path, error_describe(code)) : 0;
+}
+
+int listener_start(struct listener *listener, struct error *error)
+{
+        int code = loop_source_set(&listener->source, EPOLLIN);
+
+        return code ? error_set(error, code, "%s cannot be listened at: %s", listener->address, error_describe(code)) : 0;
+}
+
+void listener_close(struct listener *listener)
+{
+        bool is_foreign = loop_is_foreign(listener->loop);
+
+        loop_timer_stop(listener->loop, &listener->rest);
+        if (listener->binding.fd >= 0 && !is_foreign)
+                loop_source_set(&listener->source, 0);
+        binding_close(&listener->binding, is_foreign);
+        listener->source.fd = -1;
+}
+
+void listener_deinit(struct listener *listener)
+{
+        listener_close(listener);
+        sys_free(listener->address);
+        listener->address = NULL;
+}

@@ -1,0 +1,53 @@
+/* One socket that listens. */
+#pragma once
+
+#include "loop/loop.h"
+#include "stream/binding.h"
+
+#include <sys/socket.h>
+
+struct listener_options {
+        const char *name_directory;     /* of the socket of a NAME; NULL: as the dialect has it */
+        unsigned mode;                  /* of the socket, where that is a file; 0: 0600 */
+        const char *group;              /* of it; NULL: ours */
+        bool is_public;                 /* tcp: at an address that other machines can reach */
+};
+
+struct listener;
+
+/* A client has come, whose descriptor is taken over. Returns whether to go on. */
+typedef bool listener_came_fn(struct listener *listener, int fd, const struct sockaddr *client, socklen_t size);
+
+struct listener {
+        ferry_loop *loop;
+        unsigned dialects;      /* of those who come here; 0: as the service's sessions have it */
+        unsigned spoken;        /* what others may take that for: a set of dialects, as the lock file says it */
+        char *address;          /* in full; NULL: it never listened */
+        struct binding binding; /* of tcp it is only the descriptor */
+        struct loop_source source;
+        struct loop_timer rest;
+        int64_t rest_ns;        /* of the last one; 0: a client has come since */
+        listener_came_fn *came;
+        void *object;           /* the owner's */
+};
+
+void listener_init(struct listener *listener, ferry_loop *loop, listener_came_fn *came, void *object);
+
+/* Begin to listen at an address. 0, or a negative errno with a sentence. */
+int listener_open(struct listener *listener, const char *address, const struct listener_options *options,
+                  struct error *error);
+
+/* Call came() for each client from now on. 0, or a negative errno with a sentence. */
+int listener_start(struct listener *listener, struct error *error);
+
+/* Take one client, for an owner that has not called listener_start(): its descriptor and address; -EAGAIN if there is
+ * none, or another negative errno. */
+int listener_accept(struct listener *listener, struct sockaddr_storage *ret_client, socklen_t *ret_size);
+
+/* Listen no more; what it has in the file system goes. */
+void listener_close(struct listener *listener);
+
+/* Something was let go of: a listener that had no descriptor left for who wants to come looks again. */
+void listener_wake(struct listener *listener);
+
+void listener_deinit(struct listener *listener);
