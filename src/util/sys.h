@@ -3,12 +3,16 @@
  * that can be interrupted by a signal are begun again. */
 #pragma once
 
+#include <mqueue.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -26,6 +30,8 @@ int64_t sys_wall_clock(void);
 
 ssize_t sys_read(int fd, void *buffer, size_t size);
 ssize_t sys_write(int fd, const void *bytes, size_t size);
+/* The same to a pipe, without SIGPIPE; -EOPNOTSUPP before Linux 6.18. */
+ssize_t sys_write_quietly(int fd, const void *bytes, size_t size);
 ssize_t sys_recv(int fd, void *buffer, size_t size);
 ssize_t sys_send(int fd, const void *bytes, size_t size);
 
@@ -38,6 +44,7 @@ int sys_stat_fd(int fd, struct stat *ret_stat);
 int sys_stat_path(const char *path, struct stat *ret_stat);
 int sys_unlink(const char *path);
 int sys_make_directory(const char *path, mode_t mode);
+int sys_make_fifo(const char *path, mode_t mode);
 int sys_chmod_fd(int fd, mode_t mode);
 int sys_chmod_path(const char *path, mode_t mode);
 int sys_change_owner(const char *path, uid_t uid, gid_t gid);
@@ -70,6 +77,14 @@ int sys_listen(int fd, int backlog);
 int sys_accept(int fd, struct sockaddr *ret_address, socklen_t *ret_size);
 int sys_connect(int fd, const struct sockaddr *address, socklen_t size);
 int sys_shutdown(int fd, int how);
+/* One datagram; @size of the address 0: to the peer that the socket is connected to. */
+ssize_t sys_send_to(int fd, const void *bytes, size_t size, const struct sockaddr *address, socklen_t address_size);
+/* The same as recvmsg(2), without blocking. */
+ssize_t sys_receive_message(int fd, struct msghdr *message, int flags);
+/* A socket option that is a struct. */
+int sys_set_socket_struct(int fd, int level, int name, const void *value, socklen_t size);
+/* The number of a network interface; -ENODEV if there is none of that name. */
+int sys_interface(const char *name);
 int sys_get_socket_option(int fd, int name, void *value, socklen_t size);
 int sys_set_socket_option(int fd, int level, int name, int value);
 /* Its own address. */
@@ -78,6 +93,30 @@ int sys_socket_name(int fd, struct sockaddr *ret_address, socklen_t size);
 int sys_count_sent(int fd);
 /* How many bytes are there to be read. */
 int sys_count_input(int fd);
+
+/* POSIX message queues, mq_overview(7), whose descriptors are files. @name begins without a slash. @attributes may be NULL. */
+int sys_mqueue_open(const char *name, int flags, mode_t mode, const struct mq_attr *attributes);
+int sys_mqueue_send(int fd, const void *bytes, size_t size, unsigned priority);
+ssize_t sys_mqueue_receive(int fd, void *buffer, size_t size, unsigned *ret_priority);
+int sys_mqueue_attributes(int fd, struct mq_attr *ret_attributes);
+int sys_mqueue_unlink(const char *name);
+
+/* SysV objects, sysvipc(7). None of these blocks but sys_sem_operate(). */
+int sys_ftok(const char *path, int project, key_t *ret_key);
+int sys_msg_get(key_t key, int flags);
+int sys_msg_send(int id, const void *message, size_t size);
+ssize_t sys_msg_receive(int id, void *message, size_t size, long type);
+int sys_msg_control(int id, int command, struct msqid_ds *state);
+int sys_shm_get(key_t key, size_t size, int flags);
+/* NULL with the errno in @ret_error, negative. */
+void *sys_shm_attach(int id, int flags, int *ret_error);
+int sys_shm_detach(const void *memory);
+int sys_shm_control(int id, int command, struct shmid_ds *state);
+int sys_sem_get(key_t key, int count, int flags);
+/* Wait for at most @timeout_ns, or forever (INT64_MAX); -EAGAIN when that is over. */
+int sys_sem_operate(int id, struct sembuf *operations, size_t count, int64_t timeout_ns);
+int sys_sem_value(int id, int number, int command, int value);
+int sys_sem_control(int id, int command, struct semid_ds *state);
 
 int sys_epoll_create(void);
 int sys_epoll_control(int epoll, int operation, int fd, uint32_t events, void *data);

@@ -273,6 +273,7 @@ int __wrap_sys_epoll_wait(int epoll, struct epoll_event *events, int count, int 
 
 MOVING(read, void *)
 MOVING(write, const void *)
+MOVING(write_quietly, const void *)
 MOVING(recv, void *)
 MOVING(send, const void *)
 
@@ -287,7 +288,7 @@ MOVING(send, const void *)
                 return error ? (type)error : __real_sys_##name arguments;               \
         }
 
-PLAIN(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode))
+PLAIN(int, open, (const char *path, int flags, mode_t mode), (door_path ? door_path(path) : path, flags, mode))
 PLAIN(int, duplicate, (int fd, int lowest), (fd, lowest))
 PLAIN(int, replace, (int fd, int target), (fd, target))
 PLAIN(int, pipe, (int ret_fds[2]), (ret_fds))
@@ -344,6 +345,29 @@ PLAIN(int, open_process, (pid_t pid), (pid))
 PLAIN(int, set_death_signal, (int signal), (signal))
 PLAIN(int, execute, (const char *path, const char *const *argv, const char *const *environment),
       (path, argv, environment))
+PLAIN(ssize_t, send_to, (int fd, const void *bytes, size_t size, const struct sockaddr *address, socklen_t address_size),
+      (fd, bytes, size, address, address_size))
+PLAIN(ssize_t, receive_message, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+PLAIN(int, set_socket_struct, (int fd, int level, int name, const void *value, socklen_t size),
+      (fd, level, name, value, size))
+PLAIN(int, interface, (const char *name), (name))
+PLAIN(int, make_fifo, (const char *path, mode_t mode), (path, mode))
+PLAIN(int, mqueue_open, (const char *name, int flags, mode_t mode, const struct mq_attr *attributes),
+      (name, flags, mode, attributes))
+PLAIN(int, mqueue_send, (int fd, const void *bytes, size_t size, unsigned priority), (fd, bytes, size, priority))
+PLAIN(ssize_t, mqueue_receive, (int fd, void *buffer, size_t size, unsigned *ret_priority), (fd, buffer, size, ret_priority))
+PLAIN(int, mqueue_attributes, (int fd, struct mq_attr *ret_attributes), (fd, ret_attributes))
+PLAIN(int, mqueue_unlink, (const char *name), (name))
+PLAIN(int, ftok, (const char *path, int project, key_t *ret_key), (path, project, ret_key))
+PLAIN(int, msg_get, (key_t key, int flags), (key, flags))
+PLAIN(int, msg_send, (int id, const void *message, size_t size), (id, message, size))
+PLAIN(ssize_t, msg_receive, (int id, void *message, size_t size, long type), (id, message, size, type))
+PLAIN(int, msg_control, (int id, int command, struct msqid_ds *state), (id, command, state))
+PLAIN(int, shm_get, (key_t key, size_t size, int flags), (key, size, flags))
+PLAIN(int, shm_control, (int id, int command, struct shmid_ds *state), (id, command, state))
+PLAIN(int, sem_get, (key_t key, int count, int flags), (key, count, flags))
+PLAIN(int, sem_value, (int id, int number, int command, int value), (id, number, command, value))
+PLAIN(int, sem_control, (int id, int command, struct semid_ds *state), (id, command, state))
 PLAIN(int, find_group, (const char *name, gid_t *ret_gid), (name, ret_gid))
 
 DECLARE(int, close, (int fd))
@@ -377,6 +401,41 @@ int __wrap_sys_wait(int pidfd, siginfo_t *ret_info, int options)
         result = __real_sys_wait(pidfd, ret_info, options);
         error = result == 0 && ret_info->si_pid != 0 ? ask(DOOR_wait) : 0;
         return error ? error : result;
+}
+
+DECLARE(void *, shm_attach, (int id, int flags, int *ret_error))
+DECLARE(int, shm_detach, (const void *memory))
+DECLARE(int, sem_operate, (int id, struct sembuf *operations, size_t count, int64_t timeout_ns))
+
+void *__wrap_sys_shm_attach(int id, int flags, int *ret_error)
+{
+        *ret_error = enter(DOOR_shm_attach, __builtin_return_address(0));
+        return *ret_error ? NULL : __real_sys_shm_attach(id, flags, ret_error);
+}
+
+/* A refused one has detached, as a refused close has closed. */
+int __wrap_sys_shm_detach(const void *memory)
+{
+        int error = enter(DOOR_shm_detach, __builtin_return_address(0));
+        int result = __real_sys_shm_detach(memory);
+
+        return error ? error : result;
+}
+
+/* With the clock stopped its timeout passes at once. */
+int __wrap_sys_sem_operate(int id, struct sembuf *operations, size_t count, int64_t timeout_ns)
+{
+        int result = enter(DOOR_sem_operate, __builtin_return_address(0));
+        int64_t patience_ns = (int64_t)patience * 1000000;
+
+        if (result)
+                return result;
+        if (!is_clock_stopped || timeout_ns == INT64_MAX)
+                return __real_sys_sem_operate(id, operations, count, timeout_ns);
+        result = __real_sys_sem_operate(id, operations, count, timeout_ns < patience_ns ? timeout_ns : patience_ns);
+        if (result == -EAGAIN)
+                stopped_now += timeout_ns;
+        return result;
 }
 
 void *__wrap_sys_map_wiped_on_fork(void)

@@ -7,7 +7,7 @@
 
 /* Every function of util/sys.h, in its order; tests/structure compares them. The second group is never refused. */
 #define DOOR_LIST(X)                                                                                            \
-        X(alloc) X(alloc_zeroed) X(realloc) X(read) X(write) X(recv) X(send) X(open) X(close) X(duplicate)      \
+        X(alloc) X(alloc_zeroed) X(realloc) X(read) X(write) X(write_quietly) X(recv) X(send) X(open) X(close) X(duplicate)      \
         X(replace) X(pipe) X(stat_fd) X(stat_path) X(unlink) X(make_directory) X(chmod_fd) X(chmod_path)        \
         X(change_owner) X(lock_file) X(is_locked) X(truncate) X(flags) X(set_flags) X(set_close_on_exec)        \
         X(is_close_on_exec) X(read_directory) X(poll) X(socket) X(netlink) X(bind) X(listen) X(accept)          \
@@ -16,6 +16,10 @@
         X(watch_directory) X(map_wiped_on_fork) X(block_signal) X(restore_signals) X(take_signal) X(fork)       \
         X(rewind) X(memory_file) X(socket_pair) X(keep_on_exec) X(block_signals) X(signalfd) X(fork_program)    \
         X(open_process) X(set_death_signal) X(close_on_exec_from)                                               \
+        X(send_to) X(receive_message) X(set_socket_struct) X(interface) X(make_fifo) X(mqueue_open) X(mqueue_send)              \
+        X(mqueue_receive) X(mqueue_attributes) X(mqueue_unlink) X(ftok) X(msg_get) X(msg_send) X(msg_receive)   \
+        X(msg_control) X(shm_get) X(shm_attach) X(shm_detach) X(shm_control) X(sem_get) X(sem_operate)          \
+        X(sem_value) X(sem_control)                                                                             \
         X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
         X(free) X(now) X(wall_clock) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals)         \
         X(exit) X(pid) X(reap) X(parent) X(uid) X(gid) X(environment) X(secret)
@@ -58,7 +62,7 @@ extern door_judge_fn *door_judge;
 typedef ssize_t door_limit_fn(enum door_call call, int fd, size_t size);
 extern door_limit_fn *door_limit;
 
-/* Which path stat_path looks at instead of @path: for what only root could put there. */
+/* Which path stat_path looks at, and open opens, instead of @path: for what only root could put there. */
 typedef const char *door_path_fn(const char *path);
 extern door_path_fn *door_path;
 
