@@ -7,6 +7,8 @@
  *      value      what bodies are made of. Templates write them, "{name: %s}", and the compiler checks those.
  *      service    listens at an address; its handlers get the messages of all its clients.
  *      process    a child, a forked function or a command, with a session to it; a manager has a set of them.
+ *      channel    records or bytes without sessions: datagrams, streams, FIFOs, message queues.
+ *      store      values or raw bytes in shared memory, under the lock that PHP uses.
  *
  * What is true of all of them:
  *
@@ -21,7 +23,7 @@
  * status or the error, ferry_loop_run() returns with that. Functions that return int return 0 or a negative
  * errno, unless they say more.
  *
- * WHO LETS GO. The loop, in general. The program lets go of calls (ferry_call_free), and of values and
+ * WHO LETS GO. The loop, in general. The program lets go of calls (ferry_call_free), stores (ferry_store_free), and of values and
  * messages that it made or kept (ferry_value_unref, ferry_message_unref). A const value or message is only
  * lent, for as long as the function says. What is passed in is copied, unless the function says that it must
  * live longer.
@@ -58,6 +60,9 @@
 #include <ferry/session.h>
 #include <ferry/service.h>
 #include <ferry/process.h>
+#include <ferry/channel.h>
+#include <ferry/store.h>
+#include <ferry/ipc.h>
 
 FERRY_BEGIN
 

@@ -22,13 +22,6 @@ enum {
         FERRY_TIMEOUT_DEFAULT = -2,             /* for requests: the session's request_timeout_ms */
 };
 
-/* Who is at the other end of a unix socket or a pipe to a child, as the kernel knows it. Of tcp nothing is known. */
-typedef struct ferry_peer {
-        pid_t pid;                              /* -1: nothing is known */
-        uid_t uid;
-        gid_t gid;
-} ferry_peer;
-
 /* Whether to talk to this peer. Asked about each that is neither our own user nor root. */
 typedef bool ferry_allow_fn(ferry_session *session, const ferry_peer *peer, void *userdata);
 

@@ -4,6 +4,8 @@
  * a directory cannot be watched there is nothing but trying. What is tried, this does not know. */
 #include "loop/retry.h"
 
+#include <errno.h>
+
 enum {
         RETRY_FIRST_NS = 1000000,
         RETRY_MAX_NS = 20000000,        /* while it may be a matter of moments */
@@ -49,8 +51,10 @@ static int64_t next_try(struct retry *retry, enum retry_hope hope, int64_t now, 
 {
         int64_t most = RETRY_MAX_NS;
 
-        if (hope != RETRY_SOON && retry->watch.source.fd >= 0 && now - retry->changed >= STIR_NS) {
-                if (hope == RETRY_CHANGE)
+        const bool is_blind = retry->watch.source.fd < 0;
+
+        if (hope != RETRY_SOON && (!is_blind || !retry->paths[0]) && now - retry->changed >= STIR_NS) {
+                if (hope == RETRY_CHANGE && !is_blind)
                         return deadline;
                 most = RETRY_SELDOM_MAX_NS;
         }
@@ -67,7 +71,7 @@ bool retry_later(struct retry *retry, enum retry_hope hope, int64_t deadline)
         if (deadline <= now)
                 return false;
         next = next_try(retry, hope, now, deadline);
-        if (hope != RETRY_SOON && retry->watch.source.fd < 0 && watch_start(&retry->watch) == 0)
+        if (hope != RETRY_SOON && retry->paths[0] && retry->watch.source.fd < 0 && watch_start(&retry->watch) == 0)
                 watch_paths(retry);
         loop_timer_start(retry->watch.source.loop, &retry->timer, next);
         return true;
@@ -77,4 +81,46 @@ void retry_stop(struct retry *retry)
 {
         loop_timer_stop(retry->watch.source.loop, &retry->timer);
         watch_stop(&retry->watch);
+}
+
+static void look_again(struct retry *retry)
+{
+        struct retry_look *look = container_of(retry, struct retry_look, retry);
+        enum retry_hope hope = RETRY_CHANGE;
+
+        look->code = look->look(look, &hope);
+        if (look->code == 0)
+                retry_later(retry, hope, INT64_MAX);
+}
+
+static bool is_known(void *object)
+{
+        const struct retry_look *look = object;
+
+        return look->code != 0;
+}
+
+void retry_look_init(struct retry_look *look, ferry_loop *loop, const char *path, const char *other_path,
+                     int (*fn)(struct retry_look *look, enum retry_hope *ret_hope))
+{
+        look->look = fn;
+        look->code = 0;
+        retry_init(&look->retry, loop, path, other_path, look_again);
+}
+
+int retry_look_wait(struct retry_look *look, int timeout_ms)
+{
+        ferry_loop *loop = look->retry.watch.source.loop;
+        enum retry_hope hope = RETRY_CHANGE;
+        int code;
+
+        loop_enter(loop);
+        look->code = look->look(look, &hope);
+        /* To watch a directory, and no longer, takes the kernel milliseconds. */
+        if (look->code == 0 && timeout_ms != 0)
+                retry_later(&look->retry, hope, INT64_MAX);
+        code = loop_wait(loop, loop_deadline(timeout_ms), is_known, look, NULL);
+        retry_stop(&look->retry);
+        loop_leave(loop);
+        return code ? code : look->code < 0 ? look->code : 0;
 }

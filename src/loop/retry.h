@@ -13,7 +13,8 @@ enum retry_hope {
 struct retry {
         struct loop_timer timer;
         struct watch watch;
-        const char *paths[2];   /* the holder's, who may change what they say before each try; the second may be NULL */
+        const char *paths[2];   /* the holder's, who may change what they say before each try; the second may be NULL, and
+                                 * both, where nothing reports a change */
         void (*fn)(struct retry *retry);
         int64_t changed;        /* when something changed there, or might have */
         int64_t pause_ns;
@@ -28,3 +29,17 @@ void retry_init(struct retry *retry, ferry_loop *loop, const char *path, const c
 bool retry_later(struct retry *retry, enum retry_hope hope, int64_t deadline);
 
 void retry_stop(struct retry *retry);
+
+/* Waiting until a look finds something. */
+struct retry_look {
+        struct retry retry;     /* the caller has begun it with retry_look_init() */
+        /* 1: it is there; 0: not yet, and what there is to hope for; or a negative errno. */
+        int (*look)(struct retry_look *look, enum retry_hope *ret_hope);
+        int code;               /* of the last look */
+};
+
+void retry_look_init(struct retry_look *look, ferry_loop *loop, const char *path, const char *other_path,
+                     int (*fn)(struct retry_look *look, enum retry_hope *ret_hope));
+
+/* 0, -ETIMEDOUT, or another negative errno, of the look or of waiting. */
+int retry_look_wait(struct retry_look *look, int timeout_ms);

@@ -246,20 +246,13 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
                           struct error *error, const char *format, va_list arguments)
 {
         struct brief brief;
-        ferry_builder *builder = &brief.builder;
         int code;
 
         if (!outgoing->type)
                 return error_set(error, -EINVAL, "a message needs a type");
         brief_init(&brief, outgoing->codec ? outgoing->codec : session->wire.codec);
-        builder_add_template(builder, format, arguments);
-        outgoing->body = builder_take(builder);
-        if (outgoing->body)
-                code = session_send(session, outgoing, is_reply, call, error);
-        else
-                code = error_set(error, builder->error, "%s", *builder->place ? builder->place :
-                                 builder->error == -EINVAL ? "the template or an argument of it is wrong" :
-                                 error_describe(builder->error));
+        outgoing->body = brief_build(&brief, format, arguments, error);
+        code = outgoing->body ? session_send(session, outgoing, is_reply, call, error) : error->code;
         brief_deinit(&brief);
         return code;
 }

@@ -9,33 +9,58 @@
 #include <string.h>
 #include <sys/un.h>
 
-int ferry_address_scheme(const char *address)
+enum { QUEUE_NAME_MAX = 254 };
+
+static const struct {
+        const char *prefix;
+        enum ferry_scheme scheme;
+} schemes[] = {
+        { "unix:", FERRY_SCHEME_UNIX }, { "exec:", FERRY_SCHEME_EXEC }, { "stdio:", FERRY_SCHEME_STDIO },
+        { "file:", FERRY_SCHEME_FILE }, { "fd:", FERRY_SCHEME_FD },     { "tcp:", FERRY_SCHEME_TCP },
+        { "fifo:", FERRY_SCHEME_FIFO }, { "udp:", FERRY_SCHEME_UDP },   { "udg:", FERRY_SCHEME_UDG },
+        { "msgq:", FERRY_SCHEME_MSGQ }, { "shm:", FERRY_SCHEME_SHM },   { "mqueue:", FERRY_SCHEME_MQUEUE },
+};
+
+/* What the kernel would refuse whatever there is. */
+static int check_text(enum ferry_scheme scheme, const char *text)
 {
-        static const struct {
-                const char *prefix;
-                enum ferry_scheme scheme;
-        } schemes[] = {
-                { "unix:", FERRY_SCHEME_UNIX },   { "exec:", FERRY_SCHEME_EXEC }, { "stdio:", FERRY_SCHEME_STDIO },
-                { "file:", FERRY_SCHEME_FILE },   { "fd:", FERRY_SCHEME_FD },     { "tcp:", FERRY_SCHEME_TCP },
-        };
         union inet_address addresses[INET_ADDRESSES_MAX];
 
+        switch (scheme) {
+        case FERRY_SCHEME_UNIX:
+        case FERRY_SCHEME_UDG:
+                if (strlen(text) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
+                        return -ENAMETOOLONG;
+                return *text ? 0 : -EINVAL;
+        case FERRY_SCHEME_STDIO:
+                return *text ? -EINVAL : 0;
+        case FERRY_SCHEME_TCP:
+        case FERRY_SCHEME_UDP:
+                return inet_parse(text, addresses) < 0 ? -EINVAL : 0;
+        case FERRY_SCHEME_MQUEUE:
+                text += *text == '/';
+                if (strlen(text) > QUEUE_NAME_MAX)
+                        return -ENAMETOOLONG;
+                return !*text || strchr(text, '/') || strcmp(text, ".") == 0 || strcmp(text, "..") == 0 ? -EINVAL : 0;
+        case FERRY_SCHEME_FIFO:
+        case FERRY_SCHEME_MSGQ:
+        case FERRY_SCHEME_SHM:
+                return *text ? 0 : -EINVAL;
+        default:
+                return 0;
+        }
+}
+
+int ferry_address_scheme(const char *address)
+{
         for (size_t i = 0; address && i < sizeof schemes / sizeof *schemes; i++) {
                 size_t size = strlen(schemes[i].prefix);
-                const char *text = address + size;
+                int code;
 
                 if (strncmp(address, schemes[i].prefix, size) != 0)
                         continue;
-                if (schemes[i].scheme == FERRY_SCHEME_UNIX) {
-                        if (strlen(text) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
-                                return -ENAMETOOLONG;
-                        return *text ? (int)FERRY_SCHEME_UNIX : -EINVAL;
-                }
-                if (schemes[i].scheme == FERRY_SCHEME_STDIO && *text)
-                        return -EINVAL;
-                if (schemes[i].scheme == FERRY_SCHEME_TCP && inet_parse(text, addresses) < 0)
-                        return -EINVAL;
-                return (int)schemes[i].scheme;
+                code = check_text(schemes[i].scheme, address + size);
+                return code ? code : (int)schemes[i].scheme;
         }
         return address && name_is_valid(address) ? (int)FERRY_SCHEME_NAME : -EINVAL;
 }

@@ -3,6 +3,7 @@
 #include "stream/binding.h"
 
 #include "stream/lock.h"
+#include "stream/name.h"
 #include "util/sys.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ static int set_group(const struct binding *binding, const char *name, struct err
 /* At first the name is only for us. */
 static int bind_socket(struct binding *binding, int type, unsigned mode, const char *group, struct error *error)
 {
+        struct stat stat;
         int code;
 
         binding->fd = sys_socket(AF_UNIX, type);
@@ -55,7 +57,11 @@ static int bind_socket(struct binding *binding, int type, unsigned mode, const c
         code = sys_chmod_fd(binding->fd, mode & 0700);
         if (!code)
                 code = sys_bind(binding->fd, (const struct sockaddr *)&binding->address, sizeof binding->address);
-        binding->is_bound = !code;
+        binding->is_bound = !code && sys_stat_path(binding->address.sun_path, &stat) == 0;
+        if (binding->is_bound) {
+                binding->device = stat.st_dev;
+                binding->number = stat.st_ino;
+        }
         if (!code && group)
                 code = set_group(binding, group, error);
         /* What binding has left of it after the umask. */
@@ -91,11 +97,10 @@ void binding_close(struct binding *binding, bool is_foreign)
         /* Another process may have cleared the place, and a third may be bound there now. */
         bool is_ours = !is_foreign && binding->lock >= 0 && lock_is_named(binding->lock, binding->address.sun_path) > 0;
 
-        if (binding->fd >= 0) {
-                if (is_ours && binding->is_bound)
-                        sys_unlink(binding->address.sun_path);
+        if (is_ours && binding->is_bound)
+                name_remove_file(binding->address.sun_path, binding->device, binding->number);
+        if (binding->fd >= 0)
                 sys_close(binding->fd);
-        }
         if (is_ours)
                 sys_unlink(lock_path(binding->address.sun_path, lock));
         if (binding->lock >= 0)

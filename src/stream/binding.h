@@ -4,13 +4,16 @@
 #include "util/error.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 struct binding {
         struct sockaddr_un address;
         int fd;                 /* -1: none */
         int lock;               /* the lock file beside it; -1: none */
-        bool is_bound;          /* the path is ours */
+        bool is_bound;          /* the path is ours, and this is the file: */
+        dev_t device;
+        ino_t number;
 };
 
 void binding_init(struct binding *binding);

@@ -3,9 +3,11 @@
  * /proc/net/unix, which tells paths only, could be made to say anything by a line break in one of them. */
 #include "stream/bound.h"
 
+#include "stream/lock.h"
 #include "util/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
@@ -83,6 +85,7 @@ static void compare(struct list *sockets, const struct nlmsghdr *message)
                         continue;
                 bound->is_bound = true;
                 bound->is_listening = bound->is_listening || socket->udiag_state == STATE_LISTEN;
+                bound->is_datagram = bound->is_datagram || socket->udiag_type == SOCK_DGRAM;
         }
 }
 
@@ -130,4 +133,37 @@ int bound_look(struct list *sockets)
         if (code == -ENOBUFS)
                 code = -ENOMEM;
         return code == -ENOMEM || code == -EMFILE || code == -ENFILE ? code : 0;
+}
+
+/* Which file is at a path. */
+static int look_at(const char *path, struct stat *ret_stat)
+{
+        int fd = sys_open(path, O_PATH, 0), code;
+
+        if (fd < 0)
+                return fd;
+        code = sys_stat_fd(fd, ret_stat);
+        sys_close(fd);
+        return code;
+}
+
+/* A service of ferry says by its lock that it listens; of others the kernel knows. */
+int bound_find(const char *path, int type, bool *ret_is_bound)
+{
+        struct list sockets = LIST_INIT(sockets);
+        struct bound bound = { .path = path };
+        struct lock_record record;
+        int code = type == SOCK_STREAM ? lock_read(path, &record) : 0;
+
+        *ret_is_bound = false;
+        if (!code)
+                code = look_at(path, &bound.stat);
+        if (code)
+                return code == -ENOENT ? 0 : code;
+        if (!S_ISSOCK(bound.stat.st_mode))
+                return 0;
+        list_append(&sockets, &bound.link);
+        code = bound_look(&sockets);
+        *ret_is_bound = bound.is_bound;
+        return code ? code : type == SOCK_DGRAM ? bound.is_datagram : bound.is_listening;
 }

@@ -76,6 +76,14 @@ static bool is_ready(int fd, short events)
         return sys_poll(&poll, 1, 0) > 0 && poll.revents != 0;
 }
 
+/* A FIFO that no process has opened for writing yet reads like one whose last writer has closed it. */
+static bool has_hung_up(int fd)
+{
+        struct pollfd poll = { .fd = fd };
+
+        return sys_poll(&poll, 1, 0) != 0;
+}
+
 ssize_t endpoint_read(const struct endpoint *endpoint, void *buffer, size_t size)
 {
         ssize_t got;
@@ -94,12 +102,13 @@ ssize_t endpoint_read(const struct endpoint *endpoint, void *buffer, size_t size
         case ENDPOINT_NONE:
                 return -EBADF;
         default:
-                return sys_read(endpoint->io, buffer, size);
+                got = sys_read(endpoint->io, buffer, size);
+                return got == 0 && endpoint->is_pipe && size > 0 && !has_hung_up(endpoint->fd) ? -EAGAIN : got;
         }
 }
 
 /* SIGPIPE would kill the program: it is blocked in this thread for the write, and taken if it was ours. */
-static ssize_t write_to_pipe(int fd, const void *bytes, size_t size)
+static ssize_t write_with_signal_blocked(int fd, const void *bytes, size_t size)
 {
         bool was_pending;
         sigset_t before;
@@ -117,6 +126,16 @@ static ssize_t write_to_pipe(int fd, const void *bytes, size_t size)
         return put;
 }
 
+static ssize_t write_to_pipe(struct endpoint *endpoint, const void *bytes, size_t size)
+{
+        ssize_t put = endpoint->is_loud ? -EOPNOTSUPP : sys_write_quietly(endpoint->io, bytes, size);
+
+        if (put != -EOPNOTSUPP)
+                return put;
+        endpoint->is_loud = true;
+        return write_with_signal_blocked(endpoint->io, bytes, size);
+}
+
 /* Byte by byte: a write of more than there is room for would wait for whoever reads. */
 static ssize_t write_to_terminal(int fd, const char *bytes, size_t size)
 {
@@ -132,7 +151,7 @@ static ssize_t write_to_terminal(int fd, const char *bytes, size_t size)
         return put > 0 ? (ssize_t)put : -EAGAIN;
 }
 
-ssize_t endpoint_write(const struct endpoint *endpoint, const void *bytes, size_t size)
+ssize_t endpoint_write(struct endpoint *endpoint, const void *bytes, size_t size)
 {
         switch (endpoint->way) {
         case ENDPOINT_SOCKET:
@@ -153,5 +172,5 @@ ssize_t endpoint_write(const struct endpoint *endpoint, const void *bytes, size_
         default:
                 break;
         }
-        return endpoint->is_pipe ? write_to_pipe(endpoint->io, bytes, size) : sys_write(endpoint->io, bytes, size);
+        return endpoint->is_pipe ? write_to_pipe(endpoint, bytes, size) : sys_write(endpoint->io, bytes, size);
 }

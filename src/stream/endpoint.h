@@ -19,7 +19,8 @@ struct endpoint {
         enum endpoint_way way;
         int fd;                 /* to poll, and ours to close; -1: none */
         int io;                 /* to read or write; the same, or the same pipe opened again */
-        bool is_pipe;           /* writing to it may raise SIGPIPE */
+        bool is_pipe;           /* writing to it may raise SIGPIPE … */
+        bool is_loud;           /* … and this kernel cannot be asked not to, as the first write has shown */
         bool is_terminal;       /* poll(2) promises no more than one byte of room */
         bool is_shared;         /* the fd belongs to another endpoint, too, which closes it */
         const ferry_stream *stream;
@@ -33,4 +34,4 @@ void endpoint_deinit(struct endpoint *endpoint);
 
 /* How many bytes were moved; reading: 0 at the end. -EAGAIN, or another negative errno. */
 ssize_t endpoint_read(const struct endpoint *endpoint, void *buffer, size_t size);
-ssize_t endpoint_write(const struct endpoint *endpoint, const void *bytes, size_t size);
+ssize_t endpoint_write(struct endpoint *endpoint, const void *bytes, size_t size);

@@ -1,5 +1,6 @@
 /* Streams over descriptors that the program has: fd:IN,OUT, the option fds, and accepted sockets; and streams of
  * the program's own. */
+#include "stream/inet.h"
 #include "stream/stream.h"
 #include "util/text.h"
 
@@ -148,6 +149,15 @@ static int parse_fds(const char *text, int fds[3])
         return fds[1] < 0 || *text ? -EINVAL : 0;
 }
 
+/* A connection by tcp needs an orderly close, or its last bytes may be lost. */
+static bool is_tcp(int fd)
+{
+        union inet_address address = { 0 };
+
+        return sys_socket_name(fd, &address.any, sizeof address) == 0 &&
+               (address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6);
+}
+
 int stream_open_fds(const struct stream_place *place, const char *text,
                     const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
@@ -179,7 +189,7 @@ int stream_open_fds(const struct stream_place *place, const char *text,
         }
         is_socket = stream->inputs[0].way == ENDPOINT_SOCKET && stream->inputs[1].way == ENDPOINT_NONE;
         if (is_socket)
-                stream->kind = &socket_kind;
+                stream->kind = is_tcp(fds[0]) ? &stream_tcp_accepted : &socket_kind;
         *ret_stream = stream;
         return 0;
 }

@@ -80,6 +80,12 @@ bool inet_is_loopback(const union inet_address *address)
                                                    IN6_IS_ADDR_LOOPBACK(&address->ipv6.sin6_addr);
 }
 
+bool inet_is_multicast(const union inet_address *address)
+{
+        return address->any.sa_family == AF_INET ? IN_MULTICAST(ntohl(address->ipv4.sin_addr.s_addr)) :
+                                                   IN6_IS_ADDR_MULTICAST(&address->ipv6.sin6_addr);
+}
+
 in_port_t inet_port(const union inet_address *address)
 {
         return address->any.sa_family == AF_INET ? address->ipv4.sin_port : address->ipv6.sin6_port;
@@ -102,8 +108,8 @@ int inet_bind(const union inet_address *address, int type, bool is_public, const
         if (fd < 0)
                 return fd;
         /* Connections of one that has ended would keep the port from the next one for a minute. A datagram socket would
-         * let another process share the port, and take its records. */
-        code = type == SOCK_STREAM ? sys_set_socket_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) : 0;
+         * let another process share the port, and take its records; but at a multicast group each gets them all. */
+        code = type == SOCK_STREAM || inet_is_multicast(address) ? sys_set_socket_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) : 0;
         if (!code)
                 code = sys_bind(fd, &address->any, inet_size(address));
         if (!code)

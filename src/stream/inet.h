@@ -28,6 +28,7 @@ int inet_refuse(const char *scheme, const char *text, struct error *error);
 const char *inet_print(const char *scheme, const union inet_address *address, char text[INET_TEXT_MAX]);
 
 bool inet_is_loopback(const union inet_address *address);
+bool inet_is_multicast(const union inet_address *address);
 in_port_t inet_port(const union inet_address *address);
 socklen_t inet_size(const union inet_address *address);
 

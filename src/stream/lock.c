@@ -174,6 +174,28 @@ static bool parse(char *text, struct lock_record *ret_record)
         return true;
 }
 
+int lock_look(const char *path, pid_t *ret_pid)
+{
+        char name[LOCK_PATH_MAX];
+        struct stat stat;
+        off_t size;
+        int lock = sys_open(lock_path(path, name), O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0), code;
+
+        *ret_pid = 0;
+        if (lock < 0)
+                return lock;
+        code = sys_stat_fd(lock, &stat);
+        if (!code && !S_ISREG(stat.st_mode))
+                code = -ENOENT;
+        size = code ? code : sys_is_locked(lock, LIVES_AT, ret_pid);
+        sys_close(lock);
+        if (size <= 0)
+                return (int)size;
+        if (*ret_pid < 0)
+                *ret_pid = size <= PID_LIMIT ? (pid_t)size : 0;
+        return 1;
+}
+
 int lock_read(const char *path, struct lock_record *ret_record)
 {
         char name[LOCK_PATH_MAX], text[TEXT_MAX];

@@ -27,6 +27,10 @@ int lock_take(const char *path, struct error *error);
 /* Whether it is still the one that has the name: 1, 0, or a negative errno. */
 int lock_is_named(int lock, const char *path);
 
+/* Whether a process has the lock of the socket at @path, without taking it: 1, and its pid (0: not known); 0; -ENOENT if there
+ * is no lock; or another negative errno. */
+int lock_look(const char *path, pid_t *ret_pid);
+
 /* The owner listens: let all know. */
 void lock_publish(int lock, unsigned dialects);
 

@@ -108,6 +108,14 @@ static int check_shared(const char *path, bool is_new, struct error *error)
         return code ? code : make_shared(path, error);
 }
 
+void name_remove_file(const char *path, dev_t device, ino_t number)
+{
+        struct stat stat;
+
+        if (sys_stat_path(path, &stat) == 0 && stat.st_ino == number && stat.st_dev == device)
+                sys_unlink(path);
+}
+
 const char *name_public(const char *name, char path[NAME_PUBLIC_MAX])
 {
         snprintf(path, NAME_PUBLIC_MAX, "%s/%s.sock", PUBLIC_DIRECTORY, name);

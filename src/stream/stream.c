@@ -194,6 +194,22 @@ int stream_start(struct stream *stream)
         return update(stream);
 }
 
+bool stream_come_up(struct stream *stream, int *code)
+{
+        if (!*code)
+                *code = stream_start(stream);
+        if (*code)
+                return false;
+        stream->owner->opened(stream);
+        return true;
+}
+
+void stream_fail(struct stream *stream, int code, struct error *error)
+{
+        stream_end(stream, code, "%s", error_text(error));
+        error_deinit(error);
+}
+
 ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
 {
         ssize_t got;
@@ -210,8 +226,10 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
                 return 0;
         stream->is_input_ended[input] = true;
         /* Closed with bytes of ours unread: to us it is the end all the same. */
-        if (got == -ECONNRESET)
+        if (got == -ECONNRESET) {
+                stream->input_error = (int)got;
                 got = 0;
+        }
         if (got == 0 && input == 0)
                 input_ended(stream);
         else if (got == 0)
@@ -424,13 +442,22 @@ static int open_kind(const struct stream_place *place, const char *address, cons
                 return stream_open_file(place, text, options, ret_stream, error);
         case FERRY_SCHEME_FD:
                 return stream_open_fds(place, text, options, ret_stream, error);
+        case FERRY_SCHEME_FIFO:
+                return stream_open_fifo(place, text, options, ret_stream, error);
+        case FERRY_SCHEME_UDP:
+        case FERRY_SCHEME_UDG:
+        case FERRY_SCHEME_MSGQ:
+        case FERRY_SCHEME_MQUEUE:
+        case FERRY_SCHEME_SHM:
+                return error_set(error, -EINVAL, "%s is no address of a session: it is one of a %s", address,
+                                 strncmp(address, "shm:", 4) == 0 ? "store" : "channel");
         case -ENAMETOOLONG:
                 return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: %s", text);
         default:
                 if (strncmp(address, "tcp:", 4) == 0)
                         return inet_refuse("tcp", text, error);
                 return error_set(error, -EINVAL, "%s is no address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND,"
-                                                 " stdio:, file:IN,OUT or fd:IN,OUT", address);
+                                                 " stdio:, file:IN,OUT, fifo:IN,OUT or fd:IN,OUT", address);
         }
 }
 

@@ -71,6 +71,7 @@ struct stream {
         bool is_peer_known;
         bool is_released;
         bool is_freed;
+        int input_error;        /* -ECONNRESET: the end of the input came by a broken connection */
         int output_error;
         uint64_t taken;         /* bytes that were read of the main input */
         char *child_end;        /* of a child that somebody else watches: how it has ended, once it has … */
@@ -125,6 +126,10 @@ void stream_free(struct stream *stream);
 /* For the kinds of streams. */
 void stream_init(struct stream *stream, const struct stream_kind *kind, const struct stream_place *place);
 int stream_start(struct stream *stream);        /* the endpoints are there: it is up; 0 or a negative errno */
+/* Opening that went on in the background has come to @code. Whether the stream is up, which its owner has been notified of; else
+ * why not, for stream_fail(), which lets go of the error. */
+bool stream_come_up(struct stream *stream, int *code);
+void stream_fail(struct stream *stream, int code, struct error *error);
 void stream_end(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 int stream_read_peer(struct stream *stream);    /* who is there, if that is known: 0 or a negative errno */
@@ -141,6 +146,8 @@ int stream_open_file(const struct stream_place *place, const char *text,
 int stream_open_stdio(const struct stream_place *place, const char *text,
                       const ferry_session_options *options, struct stream **ret_stream, struct error *error);
 int stream_open_exec(const struct stream_place *place, const char *text,
+                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);
+int stream_open_fifo(const struct stream_place *place, const char *text,
                      const ferry_session_options *options, struct stream **ret_stream, struct error *error);
 int stream_open_tcp(const struct stream_place *place, const char *text,
                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);

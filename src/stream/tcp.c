@@ -228,15 +228,10 @@ static void tell(struct tcp_stream *client, int code)
 
         if (code == -EINPROGRESS)
                 return;
-        if (!code)
-                code = stream_start(&client->stream);
-        if (!code) {
-                client->stream.owner->opened(&client->stream);
+        if (stream_come_up(&client->stream, &code))
                 return;
-        }
         describe(client, code, &error);
-        stream_end(&client->stream, code, "%s", error_text(&error));
-        error_deinit(&error);
+        stream_fail(&client->stream, code, &error);
 }
 
 static void has_settled(struct loop_source *source, uint32_t events)

@@ -113,15 +113,10 @@ static void try_again(struct retry *retry)
                 return;
         }
         retry_stop(retry);
-        if (!code)
-                code = stream_start(&client->stream);
-        if (!code) {
-                client->stream.owner->opened(&client->stream);
+        if (stream_come_up(&client->stream, &code))
                 return;
-        }
         describe(client, code, &error);
-        stream_end(&client->stream, code, "%s", error_text(&error));
-        error_deinit(&error);
+        stream_fail(&client->stream, code, &error);
 }
 
 int stream_open_unix(const struct stream_place *place, const char *address,

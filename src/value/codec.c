@@ -274,6 +274,20 @@ void brief_init(struct brief *brief, const ferry_codec *codec)
                 builder_init(&brief->builder, arena_new(sizeof brief->memory));
 }
 
+const ferry_value *brief_build(struct brief *brief, const char *format, va_list arguments, struct error *error)
+{
+        ferry_builder *builder = &brief->builder;
+        const ferry_value *value;
+
+        builder_add_template(builder, format, arguments);
+        value = builder_take(builder);
+        if (!value)
+                error_set(error, builder->error, "%s", *builder->place ? builder->place :
+                          builder->error == -EINVAL ? "the template or an argument of it is wrong" :
+                          error_describe(builder->error));
+        return value;
+}
+
 void brief_deinit(struct brief *brief)
 {
         builder_deinit(&brief->builder);

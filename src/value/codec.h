@@ -5,6 +5,7 @@
 #include <ferry/codec.h>
 
 #include "util/buffer.h"
+#include "util/error.h"
 #include "value/builder.h"
 
 enum { OUTLINE_ITEMS = 3 };
@@ -100,6 +101,8 @@ struct brief {
 };
 
 void brief_init(struct brief *brief, const ferry_codec *codec);
+/* The value of a template, which lives until brief_deinit(); NULL with the error set. */
+const ferry_value *brief_build(struct brief *brief, const char *format, va_list arguments, struct error *error);
 void brief_deinit(struct brief *brief);
 
 /* JSON's escapes; it is the codec's business, but a raw_text can be read without one. */

@@ -67,6 +67,33 @@ static void open_service(struct pair *pair, const ferry_session_options *ours, c
         pair->us = ferry_session_open(pair->loop, pair->address, ours);
 }
 
+static int note_opened(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message;
+        *(bool *)userdata = true;
+        return 0;
+}
+
+/* Which side makes them, and which opens first, does not matter. The tests begin where the other streams are: connected. */
+static void open_fifos(struct pair *pair, ferry_session_options *ours, ferry_session_options *theirs)
+{
+        char address[sizeof pair->address];
+        bool is_open = false;
+
+        strcpy(pair->directory, "/tmp/ferry-pair-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(pair->directory));
+        snprintf(pair->address, sizeof pair->address, "fifo:%s/in,%s/out", pair->directory, pair->directory);
+        snprintf(address, sizeof address, "fifo:%s/out,%s/in", pair->directory, pair->directory);
+        ours->wait_ms = theirs->wait_ms = 20000;
+        pair->us = ferry_session_open(pair->loop, pair->address, ours);
+        ferry_session_on(pair->us, FERRY_KIND_OPENED, note_opened, &is_open);
+        pair->them = ferry_session_open(pair->loop, address, theirs);
+        while (!is_open && ferry_loop_tick(pair->loop, 20000) > 0)
+                continue;
+        ferry_session_off(pair->us, note_opened, &is_open);
+        behave(pair->them, NULL, &pair->behaviour);
+}
+
 static void open_process(struct pair *pair, ferry_session_options *ours, const ferry_session_options *theirs)
 {
         char frame_max[32];
@@ -90,6 +117,8 @@ void pair_open(struct pair *pair, int i, const ferry_session_options *ours, cons
         set_dialect(&their_options, pair->dialect);
         if (pair->stream == STREAM_UNIX || pair->stream == STREAM_TCP)
                 open_service(pair, &our_options, &their_options);
+        else if (pair->stream == STREAM_FIFO)
+                open_fifos(pair, &our_options, &their_options);
         else if (pair->stream == STREAM_EXEC)
                 open_process(pair, &our_options, &their_options);
         else

@@ -12,6 +12,7 @@ enum {
         STREAM_THREE,           /* pipes, and a third descriptor that is read too */
         STREAM_OWN,             /* of the program's own */
         STREAM_TCP,             /* as STREAM_UNIX, at a port */
+        STREAM_FIFO,            /* two FIFOs, which the sessions make */
         STREAMS,
         DIALECTS = 3,           /* ferry, stream-ipc with php, with json */
         PAIRS = STREAMS * DIALECTS,
@@ -30,7 +31,7 @@ struct pair {
         int third;                      /* to write what we read too; -1 */
         ferry_stream own;
         char directory[64];
-        char address[128];
+        char address[160];
 };
 
 /* The @i-th pair; what is not zero in @ours and @theirs (frame_max, queue_max, the times) goes into the options. */

@@ -29,7 +29,7 @@ enum {
         CALLS_MAX = 200000,     /* in one run; more are an endless loop */
         ALARM_S = 20,
         FDS_MAX = 64,
-        SITES_MAX = 4096,
+        SITES_MAX = 1 << 14,
         SCENARIOS_MAX = 128,
         FLAWS_MAX = 40,         /* that are printed */
         PATIENCE_FAULT_MS = 60,
@@ -53,6 +53,7 @@ static const struct {
 } errors_of[] = {
         { DOOR_read, { EAGAIN, EIO, EISDIR } },
         { DOOR_write, { EAGAIN, EPIPE, ENOSPC, EIO, EDQUOT, EFBIG, EPERM } },
+        { DOOR_write_quietly, { EAGAIN, EPIPE, EIO, EOPNOTSUPP } },
         { DOOR_recv, { EAGAIN, ECONNRESET, ENOMEM, ENOTCONN } },
         { DOOR_send, { EAGAIN, EPIPE, ECONNRESET, ENOBUFS, ENOMEM, ENOTCONN } },
         { DOOR_open, { EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ELOOP, EISDIR, EPERM, EROFS, ENOTDIR, ENXIO,
@@ -119,17 +120,43 @@ static const struct {
         { DOOR_fork_program, { EAGAIN, ENOMEM } },
         { DOOR_open_process, { EMFILE, ENFILE, ENODEV, ENOMEM } },
         { DOOR_set_death_signal, { EINVAL } },
+        { DOOR_send_to, { EAGAIN, ECONNREFUSED, ENOBUFS, ENOMEM, ENOENT, EMSGSIZE, EPERM, EACCES, ENETUNREACH } },
+        { DOOR_receive_message, { EAGAIN, ECONNREFUSED, ENOMEM } },
+        { DOOR_set_socket_struct, { ENODEV, EADDRINUSE, EADDRNOTAVAIL, ENOBUFS } },
+        { DOOR_interface, { ENODEV, EMFILE } },
+        { DOOR_make_fifo, { EACCES, EDQUOT, EEXIST, ELOOP, ENOENT, ENOSPC, ENOTDIR, EROFS } },
+        { DOOR_mqueue_open, { EACCES, EEXIST, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC } },
+        { DOOR_mqueue_send, { EAGAIN } },
+        { DOOR_mqueue_receive, { EAGAIN } },
+        { DOOR_mqueue_attributes, { EBADF } },
+        { DOOR_mqueue_unlink, { EACCES, ENOENT } },
+        { DOOR_ftok, { EACCES, ENOENT, ENOTDIR, ELOOP } },
+        { DOOR_msg_get, { EACCES, EEXIST, ENOENT, ENOMEM, ENOSPC } },
+        { DOOR_msg_send, { EACCES, EAGAIN, EIDRM, EINVAL, ENOMEM } },
+        { DOOR_msg_receive, { E2BIG, EACCES, EIDRM, EINVAL, ENOMSG } },
+        { DOOR_msg_control, { EACCES, EIDRM, EINVAL, EPERM } },
+        { DOOR_shm_get, { EACCES, EEXIST, EINVAL, ENFILE, ENOENT, ENOMEM, ENOSPC } },
+        { DOOR_shm_attach, { EACCES, EIDRM, EINVAL, ENOMEM } },
+        { DOOR_shm_detach, { EINVAL } },
+        { DOOR_shm_control, { EACCES, EIDRM, EINVAL, EPERM } },
+        { DOOR_sem_get, { EACCES, EEXIST, ENOENT, ENOMEM, ENOSPC } },
+        { DOOR_sem_operate, { EACCES, EAGAIN, EIDRM, EINTR, EINVAL, ENOMEM, ENOSPC, ERANGE } },
+        { DOOR_sem_value, { EACCES, EIDRM, EINVAL, EPERM } },
+        { DOOR_sem_control, { EACCES, EIDRM, EINVAL, EPERM } },
         { DOOR_find_group, { EIO, EMFILE, ENOENT, ENOMEM } },
 };
 
 /* What an operation may answer, by <ferry/ferry.h> and what its own declaration adds. */
 static const int answers[FAULT_OPERATIONS][16] = {
         [FAULT_VALUE] = { ENOMEM },
-        [FAULT_SEND] = { ENOMEM, ECANCELED, ECONNRESET, ENOTCONN, EALREADY, ETIMEDOUT },
-        [FAULT_WAIT] = { ENOMEM, ETIMEDOUT, ECANCELED, ECONNRESET, ENOTCONN, EBADMSG, ENOENT, EADDRINUSE },
-        [FAULT_END] = { ENOMEM, ETIMEDOUT, ECANCELED, ECONNRESET, ENOTCONN, EBADMSG, EREMOTEIO },
+        [FAULT_SEND] = { ENOMEM, ECANCELED, ECONNRESET, ENOTCONN, EALREADY, ETIMEDOUT, ENXIO },
+        [FAULT_WAIT] = { ENOMEM, ETIMEDOUT, ECANCELED, ECONNRESET, ENOTCONN, EBADMSG, ENOENT, EADDRINUSE, ENXIO },
+        [FAULT_END] = { ENOMEM, ETIMEDOUT, ECANCELED, ECONNRESET, ENOTCONN, EBADMSG, EREMOTEIO, ENXIO },
         [FAULT_MEET] = { ENOMEM, ETIMEDOUT, ECANCELED, ECONNRESET, ENOTCONN, EREMOTEIO, ECONNREFUSED, ENOENT,
-                         EADDRINUSE, EMFILE },
+                         EADDRINUSE, EMFILE, ENXIO },
+        [FAULT_STORE] = { ENOMEM, ETIMEDOUT, ENOENT, EIDRM, EACCES, EPERM, EBUSY, EMFILE, ENOTSUP, ECANCELED },
+        [FAULT_CHANNEL] = { ENOMEM, ETIMEDOUT, ECONNREFUSED, ENOENT, ENXIO, EIDRM, EPIPE, ECONNRESET, EDESTADDRREQ, ENOTCONN,
+                            EADDRINUSE, EADDRNOTAVAIL, ENOTSUP, EBADMSG, EMSGSIZE },
 };
 
 /* The run, which children share. */
@@ -274,11 +301,23 @@ bool fault_is_memory(void)
                run->fault.error == ENOMEM;
 }
 
+bool fault_is_of_files(void)
+{
+        static const enum door_call calls[] = { DOOR_open, DOOR_stat_path, DOOR_stat_fd, DOOR_unlink, DOOR_lock_file, DOOR_ftok,
+                                                DOOR_msg_control, DOOR_mqueue_unlink };
+
+        for (size_t i = 0; run->fault.kind == FAULT_REFUSE && i < sizeof calls / sizeof *calls; i++)
+                if (run->fault.call == calls[i])
+                        return true;
+        return false;
+}
+
 bool fault_answer(enum fault_operation operation, const char *what, int code, int expected, const char *sentence)
 {
         bool is_expected = expected < 0 ? code == expected : code >= 0;
-        /* ENOBUFS is what a full queue is called, and nothing else. */
-        bool is_documented = code >= 0 || is_expected || (code == -run->fault.error && code != -ENOBUFS);
+        /* ENOBUFS is what a full queue is called, and nothing else; a channel waits where the kernel says EAGAIN. */
+        bool is_documented = code >= 0 || is_expected || (code == -run->fault.error && code != -ENOBUFS &&
+                                                          (code != -EAGAIN || operation != FAULT_CHANNEL));
 
         for (const int *answer = answers[operation]; *answer && !is_documented; answer++)
                 is_documented = code == -*answer;
@@ -317,7 +356,7 @@ static bool was_refused(uintptr_t place, int error)
 {
         uintptr_t site = place << 8 | (uintptr_t)error;
 
-        for (size_t i = (site * 0x9e3779b97f4a7c15) >> 52;; i = (i + 1) % SITES_MAX) {
+        for (size_t i = (site * 0x9e3779b97f4a7c15) >> 50;; i = (i + 1) % SITES_MAX) {
                 if (total->refused_sites[i] == site)
                         return true;
                 if (total->refused_sites[i] == 0) {

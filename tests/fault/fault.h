@@ -29,7 +29,8 @@ struct scenario {
 
 /* Those of each file, which end with one that has no name. */
 extern const struct scenario value_scenarios[], session_scenarios[], stream_scenarios[], service_scenarios[],
-        innmind_scenarios[], pcntl_scenarios[], process_scenarios[];
+        innmind_scenarios[], pcntl_scenarios[], process_scenarios[], store_scenarios[],
+        channel_scenarios[];
 
 /* What the library may answer, besides the errno of the fault. */
 enum fault_operation {
@@ -38,6 +39,8 @@ enum fault_operation {
         FAULT_WAIT,             /* flush, run, tick */
         FAULT_END,              /* the end of a session or call */
         FAULT_MEET,             /* the same, and of a service, where names in the file system are in play */
+        FAULT_STORE,            /* stores and the kernel's objects */
+        FAULT_CHANNEL,          /* channels: moving records and bytes, and waiting for the other end */
         FAULT_OPERATIONS,
 };
 
@@ -49,6 +52,9 @@ int fault_error(void);
 
 /* Whether the fault takes memory away. */
 bool fault_is_memory(void);
+
+/* Whether the fault may keep a file or queue from being found, looked at or removed. */
+bool fault_is_of_files(void);
 
 /* Something is wrong. The run goes on, so that all flaws of all faults are listed. */
 void fault_flaw(const char *format, ...) FERRY_PRINTF(1, 2);

@@ -620,7 +620,7 @@ const struct scenario session_scenarios[] = {
         { .name = "too-large", .run = too_large, .is_uncut = true },
         { .name = "broken", .run = broken },
         { .name = "peer-goes", .run = peer_goes },
-        { .name = "peer-goes-quietly", .run = peer_goes_quietly },
+        { .name = "peer-goes-quietly", .run = peer_goes_quietly, .is_whole = true },
         { .name = "many-calls", .run = many_calls, .is_uncut = true },
         { .name = "debugged", .run = debugged },
         { .name = "large-and-wrong", .run = large_and_wrong, .is_uncut = true },

@@ -104,6 +104,7 @@ static int judge(enum door_call call, bool is_child)
         case DOOR_recv:
                 return reading[refusal_kind % 3];
         case DOOR_write:
+        case DOOR_write_quietly:
         case DOOR_send:
                 return writing[refusal_kind % 3];
         case DOOR_epoll_wait:

@@ -9,7 +9,7 @@ source=$1
 build=$2
 . "$source/tests/support/silence.sh"
 
-layers='util value wire loop stream session service process'
+layers='util value wire loop stream channel session service process'
 
 upward() {
         local allowed=
@@ -36,7 +36,7 @@ dialects() {
 check 'a dialect is named outside of src/wire' "$(dialects)"
 
 private() {
-        grep -nHE '#include "(util|value|wire|loop|stream|session|service|process)/' "$source"/{cli,examples,bench}/*.[ch]
+        grep -nHE '#include "(util|value|wire|loop|stream|channel|session|service|process)/' "$source"/{cli,examples,bench}/*.[ch]
 }
 check 'a private header is seen from outside' "$(private)"
 

@@ -1,6 +1,7 @@
 /* The recorded bytes of real PHP programs: for every entry of manifest.json that a codec or a dialect can judge, its
  * mark holds. Values are compared with their description kind by kind; what is plain text is counted as skipped.
  * Fewer checks than there were fail the test. */
+#include "channel/segment.h"
 #include "support/suite.h"
 #include "wire/dialect.h"
 
@@ -648,6 +649,71 @@ static void check_pcntl(const char *bytes, size_t size, const json_t *decoded, c
         ferry_value_unref(pcntl.body);
 }
 
+/* A field of a segment's header, or of a chunk. */
+static int64_t field_of(const struct segment *segment, size_t offset)
+{
+        int64_t value;
+
+        memcpy(&value, segment->memory + offset, sizeof value);
+        return value;
+}
+
+static void check_header(const struct segment *segment, const json_t *header)
+{
+        static const struct {
+                const char *name;
+                size_t offset;
+        } fields[] = { { "start", 8 }, { "end", 16 }, { "free", 24 }, { "total", 32 } };
+
+        require(strncmp((const char *)segment->memory, "PHP_SM", 7) == 0, "another magic");
+        for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+                require(field_of(segment, fields[i].offset) == json_integer_value(json_object_get(header, fields[i].name)),
+                        "%s is %lld", fields[i].name, (long long)field_of(segment, fields[i].offset));
+}
+
+/* Puts each into @copy, too. */
+static void check_chunks(const struct segment *segment, const json_t *chunks, struct segment *copy)
+{
+        struct segment_chunk chunk = { 0 }, again;
+        const json_t *described;
+        size_t i;
+
+        json_array_foreach(chunks, i, described) {
+                FERRY_AUTO(ferry_value) value = NULL;
+                const unsigned char *bytes;
+                struct context context;
+
+                require(segment_next(segment, &chunk) == 1, "chunk %zu is missing", i);
+                bytes = segment->memory + chunk.offset + SEGMENT_CHUNK;
+                require((json_int_t)chunk.offset == json_integer_value(json_object_get(described, "offset")) &&
+                        (json_int_t)chunk.length == json_integer_value(json_object_get(described, "length")) &&
+                        (json_int_t)chunk.next == json_integer_value(json_object_get(described, "next")) &&
+                        chunk.key == strtoll(text_of(described, "key"), NULL, 10), "another chunk %zu", i);
+                require(ferry_codec_decode(ferry_codec_php(), bytes, chunk.length, &value, NULL) == 0, "chunk %zu", i);
+                context = (struct context){ .root = value };
+                compare(&context, value, json_object_get(described, "value"));
+                require(segment_put(copy, chunk.key, bytes, chunk.length) == 0 && segment_find(copy, chunk.key, &again) == 0 &&
+                        again.offset == chunk.offset && again.next == chunk.next, "chunk %zu is put elsewhere", i);
+        }
+        require(segment_next(segment, &chunk) == 0, "there are more");
+}
+
+static void check_segment(const char *bytes, size_t size, const json_t *decoded)
+{
+        const json_t *chunks = json_object_get(decoded, "chunks");
+        struct segment segment = { malloc(size), size }, copy = { calloc(1, size), size };
+
+        memcpy(segment.memory, bytes, size);
+        require(segment_check(&segment, NULL) == 0, "it is not whole");
+        check_header(&segment, json_object_get(decoded, "header"));
+        /* A header without variables is written, too. */
+        require(segment_put(&copy, 1, "N;", 2) == 0 && segment_remove(&copy, 1) == 0, "nothing can be put");
+        check_chunks(&segment, chunks, &copy);
+        check_header(&copy, json_object_get(decoded, "header"));
+        free(segment.memory);
+        free(copy.memory);
+}
+
 /* True if it was checked, false if it is nothing for a codec. */
 static bool check_entry(const char *system, const char *bytes, size_t size, const json_t *decoded, const char *mark)
 {
@@ -657,6 +723,8 @@ static bool check_entry(const char *system, const char *bytes, size_t size, cons
                 check_innmind(bytes, size, decoded, mark);
         else if (strcmp(system, "sweikenb-pcntl") == 0)
                 check_pcntl(bytes, size, decoded, mark);
+        else if (strcmp(system, "sysv-shm") == 0)
+                check_segment(bytes, size, decoded);
         else if (strcmp(system, "sysv-msg") == 0 && !json_is_true(json_object_get(decoded, "serialize")))
                 return false;
         else
@@ -691,7 +759,7 @@ static const struct {
 } expected[] = {
         { "php-serialize", 61, 0 }, { "php-unserialize", 54, 0 }, { "php-msgpack", 14, 0 },
         { "stream-ipc", 52, 0 },    { "sysv-msg", 4, 6 },         { "sweikenb-pcntl", 10, 0 },
-        { "innmind-ipc", 34, 0 },
+        { "innmind-ipc", 34, 0 },   { "sysv-shm", 10, 0 },
 };
 
 START_TEST(marks_hold)
