@@ -74,6 +74,11 @@ ferry_value *body_of_line(const char *line, size_t size, bool is_value, size_t *
 
 ferry_value *body_read(const char *text, bool is_value, int *ret_status)
 {
+        return value_read("BODY", text, is_value, ret_status);
+}
+
+ferry_value *value_read(const char *name, const char *text, bool is_value, int *ret_status)
+{
         char *bytes = NULL;
         size_t size, offset;
         ferry_value *value = NULL;
@@ -90,9 +95,9 @@ ferry_value *body_read(const char *text, bool is_value, int *ret_status)
         if (!is_value)
                 value = string(text, size);
         else if (ferry_codec_decode(ferry_codec_json(), text, size, &value, &offset) < 0)
-                complain("BODY is no JSON: it is wrong at byte %zu", offset);
+                complain("%s is no JSON: it is wrong at byte %zu", name, offset);
         if (!value && !is_value)
-                complain("BODY is too large");
+                complain("%s is too large", name);
         free(bytes);
         return value;
 }

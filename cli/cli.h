@@ -3,6 +3,8 @@
 
 #include <ferry/ferry.h>
 
+#include <stdio.h>
+
 enum exit_status {
         EXIT_DONE = 0,
         EXIT_ANSWERED_ERROR = 1,
@@ -10,6 +12,8 @@ enum exit_status {
         EXIT_CONNECTION = 3,
         EXIT_REFUSED = 4,
         EXIT_TIMEOUT = 124,
+        EXIT_NOT_EXECUTABLE = 126,
+        EXIT_NOT_FOUND = 127,
 };
 
 struct cli_options {
@@ -17,6 +21,7 @@ struct cli_options {
         const ferry_codec *codec;
         const char *root;
         int timeout_ms;
+        bool has_timeout;       /* --timeout was given: recv and others have no default */
         int wait_ms;
         bool is_json;
         bool is_verbose;
@@ -32,6 +37,16 @@ struct cli_options {
         bool is_ordered;
         const ferry_codec *from;
         const ferry_codec *to;
+        unsigned mode;          /* of what is made; 0: the default */
+        const char *interface;
+        const char *group;
+        int64_t ttl;            /* 0: the default */
+        int64_t bytes;          /* of a segment that is made; 0: the default */
+        bool is_broadcast;
+        bool is_creating;
+        bool is_strict;
+        bool is_removing;
+        bool is_removing_stale;
 };
 
 /* A command: its options by their names, and how many arguments it takes. */
@@ -43,35 +58,69 @@ struct cli_command {
         int least;
         int most;
         bool is_wrapper;        /* its arguments are a command line, whose options are not ours */
+        bool has_records;       /* --codec plain is allowed, which sessions cannot use */
         int (*run)(const struct cli_options *options, char **arguments, int count);
 };
 
 extern const struct cli_command command_call;
 extern const struct cli_command command_convert;
+extern const struct cli_command command_ipcs;
 extern const struct cli_command command_list;
 extern const struct cli_command command_listen;
 extern const struct cli_command command_notify;
+extern const struct cli_command command_recv;
 extern const struct cli_command command_run;
+extern const struct cli_command command_send;
+extern const struct cli_command command_store;
 extern const struct cli_command command_wait;
 
 /* main.c */
 void complain(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 int exit_status_of(int error);
-/* 0; or the exit status of a complaint: it is no address, or names a descriptor that was not given to us. To be asked
- * before anything is opened, which could get that number. */
+/* Check the address of a session: 0, or the exit status of a complaint: it is malformed, belongs to another command, or
+ * names a descriptor that is not open. Call this before anything is opened, which could get that number. */
 int check_address(const char *address);
+/* The same for the address of a channel, of a store, and for one that ferry wait takes. */
+int check_channel(const char *address);
+int check_store(const char *address);
+int check_waitable(const char *address);
 /* The same for one that a session is opened to, with these options. */
 int check_session(const char *address, const struct cli_options *options);
 ferry_session_options session_options(const struct cli_options *options);
+/* A number from @least to @most. False: a complaint was printed that begins with @name. */
+bool read_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *ret);
 
 /* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin, up to
  * @max bytes. */
 ferry_value *body_read(const char *text, bool is_value, int *ret_status);
+/* The same for an argument with another name than BODY, for the complaint. */
+ferry_value *value_read(const char *name, const char *text, bool is_value, int *ret_status);
 /* The same for a line of many; NULL was not complained about: it is no JSON from there on, or memory is out. */
 ferry_value *body_of_line(const char *line, size_t size, bool is_value, size_t *ret_offset);
 /* So long may what stands for a body be. */
 size_t body_max(bool is_value);
 char *read_all(int fd, size_t max, size_t *ret_size);
+
+/* channel.c: the channel of send and recv. The first signal closes it; a call that waits in it then returns. */
+struct cli_channel {
+        const struct cli_options *options;
+        const char *address;
+        int scheme;
+        bool is_records;        /* or bytes */
+        int64_t type;           /* --type, if options->type is set */
+        ferry_loop *loop;
+        ferry_channel *channel; /* NULL after a signal */
+        ferry_channel *client;  /* recv: the accepted connection; NULL after a signal */
+};
+
+/* Check the address and the options before anything is opened: 0, or the exit status of a complaint. */
+int channel_check(struct cli_channel *channel, const struct cli_options *options, const char *address,
+                  enum ferry_channel_end end);
+/* 0, or the exit status of a complaint. Close it in either case. */
+int channel_open(struct cli_channel *channel, enum ferry_channel_end end);
+void channel_close(struct cli_channel *channel);
+/* Print why a call on @failed returned @error, unless a signal is the reason. Returns the exit status. */
+int channel_complain(const ferry_channel *failed, int error);
 
 /* lines.c: lines from a descriptor. @max is set before, what follows it is for reading, the rest is its own. */
 struct lines {
@@ -114,11 +163,34 @@ int output_status(int status);
 bool speaks(const ferry_session *session, const char *dialect);
 /* A body on stdout, false if that takes no more; @task: the number of the task that it answers, or 0. */
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task);
+/* Bytes from a peer on stdout, at once: as they are, but on a terminal with control characters escaped. False if stdout takes
+ * no more. */
+bool print_bytes(const char *bytes, size_t size);
+bool print_formatted(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
+/* The bytes of a string, else a line of JSON; with --json always that. A newline is added as for a body. */
+bool print_value(const ferry_value *value, const struct cli_options *options, bool is_one_of_many);
 void print_aside(const ferry_message *message, const struct cli_options *options);
 /* Junk, in a message or not: the same. */
 void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
+
+/* table.c: a list of maps as a table on stdout: a line of headings, and a line for each map. An empty list prints nothing.
+ * @fill writes the cell of a key. Returns an exit status. */
+struct column {
+        const char *key;
+        const char *heading;
+};
+
+typedef void table_fill_fn(FILE *cell, const ferry_value *item, const char *key);
+
+int table_print(const ferry_value *list, const struct column *columns, size_t count, table_fill_fn *fill);
+/* Most cells: a text, a number, yes or no, items with commas between them; a dash for what is not known. */
+void table_fill(FILE *cell, const ferry_value *item, const char *key);
+/* The name of the user with the uid under @key. */
+void table_fill_user(FILE *cell, const ferry_value *item, const char *key);
+/* The maps one a line, as JSON: --json is on. */
+void table_print_json(const ferry_value *list, const struct cli_options *options);
 
 /* signals.c: call @fn at the first SIGINT, SIGTERM or SIGHUP, or the first few; the next one ends the program. Before a
  * child is started, which would otherwise be left behind. */

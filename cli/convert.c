@@ -55,7 +55,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
 
         (void)arguments, (void)count;
         if (!options->from || !options->to) {
-                complain("convert needs --from CODEC and --to CODEC: php, json or msgpack");
+                complain("convert needs --from CODEC and --to CODEC: php, json, msgpack or plain");
                 return EXIT_USAGE;
         }
         bytes = read_all(STDIN_FILENO, SIZE_MAX, &size);

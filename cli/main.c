@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify, &command_run,
-                                                      &command_list, &command_wait, &command_convert };
+                                                      &command_list, &command_wait, &command_send, &command_recv,
+                                                      &command_store, &command_ipcs, &command_convert };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -25,24 +26,34 @@ static const struct {
         const char *summary;
 } known[] = {
         { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind, pcntl" },
-        { "codec", "NAME", "msgpack, php or json" },
+        { "codec", "NAME", "msgpack, php or json; for records also plain" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
-        { "timeout", "SECONDS", "how long to wait for an answer, or a listener (30)" },
-        { "wait", "SECONDS", "how long to wait until the address takes a connection (1)" },
-        { "json", NULL, "print each message or service as one JSON object a line" },
+        { "timeout", "SECONDS", "how long to wait for an answer, a listener, room or a lock (30); for a record (forever)" },
+        { "wait", "SECONDS", "how long to wait until the other end is there (1)" },
+        { "json", NULL, "print each message, record, object or service as one JSON object a line" },
         { "verbose", NULL, "say more, on stderr (-v)" },
-        { "value", NULL, "BODY, or each line, is JSON and becomes a value" },
+        { "value", NULL, "BODY, VALUE or each line is JSON; each record is a value" },
         { "echo", NULL, "answer requests with their own type and body" },
         { "reply", "BODY", "answer requests with this body" },
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
-        { "count", "N", "end after N messages" },
-        { "public", NULL, "tcp: also at an address that other machines can reach" },
+        { "count", "N", "end after N messages, records or clients" },
+        { "public", NULL, "tcp, udp: also at an address that other machines can reach" },
         { "workers", "N", "so many workers at once (as many as there are processors)" },
-        { "type", "TYPE", "of the requests (task)" },
+        { "type", "TYPE", "of the requests (task); of a record in a queue: a number" },
         { "ordered", NULL, "print the answers in the order of the tasks" },
         { "retry", "N", "give a task whose worker died, or did not answer, to another one, N times" },
-        { "from", "CODEC", "php, json or msgpack" },
-        { "to", "CODEC", "php, json or msgpack" },
+        { "from", "CODEC", "php, json, msgpack or plain" },
+        { "to", "CODEC", "php, json, msgpack or plain" },
+        { "create", NULL, "make the FIFO or queue if it is missing" },
+        { "mode", "OCTAL", "permissions of what is made (0600)" },
+        { "strict", NULL, "refuse objects whose permissions let other users in" },
+        { "interface", "NAME", "udp: the network interface for multicast" },
+        { "group", "ADDRESS", "udp: the multicast group to join" },
+        { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
+        { "broadcast", NULL, "udp: allow broadcast addresses" },
+        { "size", "BYTES", "of a segment that is made (10000)" },
+        { "remove", NULL, "remove the objects that are given" },
+        { "remove-stale", NULL, "remove sockets and lock files whose owner is dead" },
 };
 
 enum { KNOWN = sizeof known / sizeof *known };
@@ -95,24 +106,115 @@ static int check_descriptors(const char *numbers)
         return 0;
 }
 
-int check_address(const char *address)
+/* What an address can be used for: a set. */
+enum address_use { USE_SESSION = 1, USE_CHANNEL = 2, USE_STORE = 4, USE_WAIT = 8 };
+
+static unsigned uses_of(int scheme, const char *text)
+{
+        switch (scheme) {
+        case FERRY_SCHEME_NAME:
+                return USE_SESSION | USE_WAIT;
+        case FERRY_SCHEME_UNIX:
+        case FERRY_SCHEME_TCP:
+                return USE_SESSION | USE_CHANNEL | USE_WAIT;
+        case FERRY_SCHEME_FIFO:
+                return strchr(text, ',') ? USE_SESSION : USE_CHANNEL | USE_WAIT;
+        case FERRY_SCHEME_UDP:
+        case FERRY_SCHEME_UDG:
+        case FERRY_SCHEME_MSGQ:
+        case FERRY_SCHEME_MQUEUE:
+                return USE_CHANNEL | USE_WAIT;
+        case FERRY_SCHEME_SHM:
+                return USE_STORE;
+        default:
+                return USE_SESSION;
+        }
+}
+
+/* Which command takes it instead. */
+static void complain_use(const char *address, int scheme, unsigned uses, enum address_use wanted)
+{
+        const char *is = uses & USE_STORE ? "a store" : uses & USE_CHANNEL ? "a channel" :
+                         scheme == FERRY_SCHEME_NAME ? "a service" : "a session";
+
+        if (wanted == USE_WAIT)
+                complain("%s is %s that cannot be waited for: ferry wait takes NAME, unix:, tcp:, udp:, udg:, fifo:PATH,"
+                         " msgq: and mqueue:", address, is);
+        else
+                complain("%s is %s, not %s: use ferry %s", address, is,
+                         wanted == USE_SESSION ? "a session" : wanted == USE_CHANNEL ? "a channel" : "a store",
+                         uses & USE_STORE ? "store" : !(uses & USE_CHANNEL) ? "call, notify or listen" :
+                         scheme == FERRY_SCHEME_FIFO ? "send or recv, or write fifo:IN,OUT" : "send or recv");
+}
+
+static bool is_malformed(int scheme, const char *text)
+{
+        switch (scheme) {
+        case FERRY_SCHEME_EXEC:
+                return !*text;
+        case FERRY_SCHEME_FD:
+                return strspn(text, "0123456789,") != strlen(text) || !text[strspn(text, ",")];
+        case FERRY_SCHEME_FILE:
+        case FERRY_SCHEME_FIFO:
+                return !text[strspn(text, ",")];
+        default:
+                return scheme < 0;
+        }
+}
+
+static void complain_malformed(const char *address, int scheme, enum address_use wanted)
+{
+        bool is_queue = strncmp(address, "mqueue:", 7) == 0;
+
+        if (scheme == -ENAMETOOLONG)
+                complain("%s is too long for a %s: up to %s bytes", address, is_queue ? "queue" : "socket",
+                         is_queue ? "254" : "107");
+        else if (strncmp(address, "tcp:", 4) == 0 || strncmp(address, "udp:", 4) == 0)
+                complain("%s is not an address: write %.4sHOST:PORT, HOST in numbers, as 127.0.0.1 or [::1], or localhost",
+                         address, address);
+        else
+                complain("%s is not an address: write %s", address,
+                         wanted == USE_SESSION ? "NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, stdio:, file:IN,OUT,"
+                                                 " fifo:IN,OUT or fd:IN,OUT" :
+                         wanted == USE_CHANNEL ? "udp:HOST:PORT, udg:PATH, tcp:HOST:PORT, unix:PATH, fifo:PATH, msgq:PATH,"
+                                                 " msgq:KEY or mqueue:NAME" :
+                         wanted == USE_STORE   ? "shm:PATH or shm:KEY" :
+                                                 "NAME, unix:PATH, tcp:HOST:PORT, udp:HOST:PORT, udg:PATH, fifo:PATH,"
+                                                 " msgq:PATH, msgq:KEY or mqueue:NAME");
+}
+
+static int check_use(const char *address, enum address_use wanted)
 {
         int scheme = ferry_address_scheme(address);
         const char *text = scheme <= (int)FERRY_SCHEME_NAME ? "" : strchr(address, ':') + 1;
 
-        if (scheme == -ENAMETOOLONG)
-                complain("%s is too long for a socket", address);
-        else if (scheme < 0 && strncmp(address, "tcp:", 4) == 0)
-                complain("%s is no address: write tcp:HOST:PORT, HOST in numbers, as 127.0.0.1 or [::1], or localhost",
-                         address);
-        else if (scheme < 0 || (scheme == FERRY_SCHEME_EXEC && !*text) ||
-                 (scheme == FERRY_SCHEME_FD && strspn(text, "0123456789,") != strlen(text)) ||
-                 ((scheme == FERRY_SCHEME_FD || scheme == FERRY_SCHEME_FILE) && text[strspn(text, ",")] == '\0'))
-                complain("%s is no address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, stdio:, file:IN,OUT or fd:IN,OUT",
-                         address);
+        if (is_malformed(scheme, text))
+                complain_malformed(address, scheme, wanted);
+        else if (!(uses_of(scheme, text) & wanted))
+                complain_use(address, scheme, uses_of(scheme, text), wanted);
         else
                 return scheme == FERRY_SCHEME_FD ? check_descriptors(text) : 0;
         return EXIT_USAGE;
+}
+
+int check_address(const char *address)
+{
+        return check_use(address, USE_SESSION);
+}
+
+int check_channel(const char *address)
+{
+        return check_use(address, USE_CHANNEL);
+}
+
+int check_store(const char *address)
+{
+        return check_use(address, USE_STORE);
+}
+
+int check_waitable(const char *address)
+{
+        return check_use(address, USE_WAIT);
 }
 
 int check_session(const char *address, const struct cli_options *options)
@@ -164,19 +266,20 @@ static void print_help(void)
         printf("ferry moves messages between processes.\n\n");
         for (size_t i = 0; i < COMMANDS; i++)
                 printf("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
-        printf("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, stdio:, file:IN,OUT or\n"
-               "fd:IN,OUT.\n"
+        printf("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, stdio:, file:IN,OUT,\n"
+               "fifo:IN,OUT or fd:IN,OUT. For send and recv it is a channel: udp:HOST:PORT, udg:PATH, tcp:HOST:PORT,\n"
+               "unix:PATH, fifo:PATH, msgq:PATH, msgq:KEY or mqueue:NAME; for store it is shm:PATH or shm:KEY.\n"
                "ferry COMMAND --help tells the options of a command; man ferry tells all.\n");
 }
 
-static const ferry_codec *find_codec(const char *name)
+static const ferry_codec *find_codec(const char *name, bool has_plain)
 {
-        const ferry_codec *all[] = { ferry_codec_msgpack(), ferry_codec_php(), ferry_codec_json() };
+        const ferry_codec *all[] = { ferry_codec_msgpack(), ferry_codec_php(), ferry_codec_json(), ferry_codec_plain() };
 
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        for (size_t i = 0; i < sizeof all / sizeof *all - !has_plain; i++)
                 if (strcmp(all[i]->name, name) == 0)
                         return all[i];
-        complain("there is no codec %s: msgpack, php or json", name);
+        complain("there is no codec %s%s", name, has_plain ? ": msgpack, php, json or plain" : " here: msgpack, php or json");
         return NULL;
 }
 
@@ -207,13 +310,13 @@ static bool read_dialects(const char *names, unsigned *ret)
         return true;
 }
 
-static bool read_seconds(const char *text, int *ret_ms)
+static bool read_seconds(const char *name, const char *text, int *ret_ms)
 {
         char *end;
         double seconds = strtod(text, &end);
 
         if (end == text || *end || !(seconds >= 0) || seconds > 1e6) {
-                complain("%s is no number of seconds", text);
+                complain("--%s: '%s' is not a number of seconds from 0 to 1000000", name, text);
                 return false;
         }
         /* Zero would mean the default. */
@@ -223,38 +326,95 @@ static bool read_seconds(const char *text, int *ret_ms)
         return true;
 }
 
-static bool read_count(const char *text, long least, long *ret)
+bool read_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *ret)
 {
         char *end;
 
         errno = 0;
-        *ret = strtol(text, &end, 10);
-        if (end != text && !*end && !errno && *ret >= least)
+        *ret = strtoll(text, &end, 10);
+        if (end == text || *end)
+                complain("%s: '%s' is not a number", name, text);
+        else if (*ret < least || (errno && *ret < 0))
+                complain("%s: %s is less than %lld", name, text, (long long)least);
+        else if (*ret > most || errno)
+                complain("%s: %s is more than %lld", name, text, (long long)most);
+        else
                 return true;
-        complain("%s is no count", text);
         return false;
 }
 
-static bool read_option(struct cli_options *options, const char *name, const char *argument)
+static bool read_count(const char *name, const char *text, long least, long *ret)
+{
+        char option[32];
+        int64_t number;
+
+        snprintf(option, sizeof option, "--%s", name);
+        if (!read_number(option, text, least, LONG_MAX, &number))
+                return false;
+        *ret = (long)number;
+        return true;
+}
+
+static bool read_mode(const char *text, unsigned *ret)
+{
+        char *end;
+        unsigned long mode = strtoul(text, &end, 8);
+
+        if (strspn(text, "01234567") == strlen(text) && mode > 0 && mode <= 0777) {
+                *ret = (unsigned)mode;
+                return true;
+        }
+        complain("--mode: '%s' is not an octal number from 1 to 777", text);
+        return false;
+}
+
+/* Those of channels, stores and objects of the kernel. */
+static bool read_channel_option(struct cli_options *options, const char *name, const char *argument)
+{
+        if (strcmp(name, "mode") == 0)
+                return read_mode(argument, &options->mode);
+        if (strcmp(name, "ttl") == 0)
+                return read_number("--ttl", argument, 1, 255, &options->ttl);
+        if (strcmp(name, "size") == 0)
+                return read_number("--size", argument, 1, PTRDIFF_MAX, &options->bytes);
+        if (strcmp(name, "interface") == 0)
+                options->interface = argument;
+        else if (strcmp(name, "group") == 0)
+                options->group = argument;
+        else if (strcmp(name, "broadcast") == 0)
+                options->is_broadcast = true;
+        else if (strcmp(name, "create") == 0)
+                options->is_creating = true;
+        else if (strcmp(name, "strict") == 0)
+                options->is_strict = true;
+        else if (strcmp(name, "remove") == 0)
+                options->is_removing = true;
+        else if (strcmp(name, "remove-stale") == 0)
+                options->is_removing_stale = true;
+        return true;
+}
+
+static bool read_option(const struct cli_command *command, struct cli_options *options, const char *name,
+                        const char *argument)
 {
         if (strcmp(name, "dialect") == 0)
                 return read_dialects(argument, &options->dialects);
         if (strcmp(name, "codec") == 0)
-                return (options->codec = find_codec(argument)) != NULL;
+                return (options->codec = find_codec(argument, command->has_records)) != NULL;
         if (strcmp(name, "from") == 0)
-                return (options->from = find_codec(argument)) != NULL;
+                return (options->from = find_codec(argument, true)) != NULL;
         if (strcmp(name, "to") == 0)
-                return (options->to = find_codec(argument)) != NULL;
+                return (options->to = find_codec(argument, true)) != NULL;
         if (strcmp(name, "timeout") == 0)
-                return read_seconds(argument, &options->timeout_ms);
+                return (options->has_timeout = read_seconds(name, argument, &options->timeout_ms));
         if (strcmp(name, "wait") == 0)
-                return read_seconds(argument, &options->wait_ms);
+                return read_seconds(name, argument, &options->wait_ms);
         if (strcmp(name, "count") == 0)
-                return read_count(argument, 1, &options->count);
+                return read_count(name, argument, 1, &options->count);
         if (strcmp(name, "workers") == 0)
-                return read_count(argument, 1, &options->workers);
+                return read_count(name, argument, 1, &options->workers);
         if (strcmp(name, "retry") == 0)
-                return read_count(argument, 0, &options->retry);
+                return read_count(name, argument, 0, &options->retry);
         if (strcmp(name, "namespace") == 0)
                 options->root = argument;
         else if (strcmp(name, "type") == 0)
@@ -275,6 +435,8 @@ static bool read_option(struct cli_options *options, const char *name, const cha
                 options->is_echo = true;
         else if (strcmp(name, "public") == 0)
                 options->is_public = true;
+        else
+                return read_channel_option(options, name, argument);
         return true;
 }
 
@@ -311,7 +473,7 @@ static int read_options(const struct cli_command *command, struct cli_options *o
                         print_usage(stderr, command);
                         return EXIT_USAGE;
                 }
-                if (!read_option(options, name, optarg))
+                if (!read_option(command, options, name, optarg))
                         return EXIT_USAGE;
         }
         return -1;

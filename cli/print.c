@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,77 @@ static bool put_output(const char *bytes, size_t size)
                 else if (errno != EINTR || !signals_may_go_on())
                         fail_output(errno);
         }
+        return output_error == 0;
+}
+
+/* The size of the character at @at if a terminal shows it; 0 if its first byte must be escaped: a control character, or
+ * no UTF-8. */
+static size_t printable_size(const unsigned char *at, size_t left)
+{
+        size_t size = *at < 0x80 ? 1 : *at < 0xc2 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : *at < 0xf5 ? 4 : 0;
+
+        if (size == 1)
+                return *at == '\n' || *at == '\t' || (*at >= ' ' && *at < 0x7f);
+        if (size == 0 || size > left)
+                return 0;
+        for (size_t i = 1; i < size; i++)
+                if ((at[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xf0 && at[1] < 0x90))
+                return 0;
+        /* U+0080 to U+009F are control characters as well. */
+        return *at == 0xc2 && at[1] < 0xa0 ? 0 : size;
+}
+
+static void escape(const char *bytes, size_t size, FILE *stream)
+{
+        while (size > 0) {
+                size_t shown = printable_size((const unsigned char *)bytes, size);
+
+                if (shown > 0)
+                        fwrite(bytes, 1, shown, stream);
+                else
+                        fprintf(stream, "\\x%02x", (unsigned char)*bytes);
+                shown += shown == 0;
+                bytes += shown;
+                size -= shown;
+        }
+}
+
+bool print_bytes(const char *bytes, size_t size)
+{
+        char *escaped = NULL;
+        size_t escaped_size = 0;
+        FILE *stream;
+
+        if (!isatty(STDOUT_FILENO))
+                return put_output(bytes, size);
+        stream = open_memstream(&escaped, &escaped_size);
+        if (stream)
+                escape(bytes, size, stream);
+        if (!stream || fclose(stream) != 0)
+                fail_output(ENOMEM);
+        else
+                put_output(escaped, escaped_size);
+        free(escaped);
+        return output_error == 0;
+}
+
+bool print_formatted(const char *format, ...)
+{
+        va_list arguments;
+        char *text = NULL;
+        int size;
+
+        va_start(arguments, format);
+        size = vasprintf(&text, format, arguments);
+        va_end(arguments);
+        if (size < 0) {
+                fail_output(ENOMEM);
+                return false;
+        }
+        print_bytes(text, (size_t)size);
+        free(text);
         return output_error == 0;
 }
 
@@ -189,7 +261,29 @@ bool print_body(const ferry_message *message, const struct cli_options *options,
         if (fclose(stream) != 0)
                 fail_output(ENOMEM);
         else
-                put_output(output, output_size);
+                print_bytes(output, output_size);
+        free(output);
+        return output_error == 0;
+}
+
+bool print_value(const ferry_value *value, const struct cli_options *options, bool is_one_of_many)
+{
+        char *output = NULL;
+        size_t size = 0, output_size = 0;
+        FILE *stream = open_memstream(&output, &output_size);
+        const char *bytes = ferry_value_kind(value) == FERRY_VALUE_STRING ? ferry_value_bytes(value, &size) : NULL;
+
+        if (stream && (options->is_json || !bytes))
+                ferry_value_dump(value, stream);
+        else if (stream) {
+                fwrite(bytes, 1, size, stream);
+                if (is_one_of_many || isatty(STDOUT_FILENO))
+                        putc('\n', stream);
+        }
+        if (!stream || fclose(stream) != 0)
+                fail_output(ENOMEM);
+        else
+                print_bytes(output, output_size);
         free(output);
         return output_error == 0;
 }

@@ -1,10 +1,10 @@
-/* ferry wait: return once somebody listens. Nobody is connected to. */
+/* ferry wait: return once there is another end at an address, without connecting. */
 #include "cli.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* Whoever waits in a loop that goes is told so. */
+/* A wait in a loop that is freed returns. */
 static int interrupt(ferry_loop *loop, void *userdata)
 {
         *(bool *)userdata = true;
@@ -12,38 +12,70 @@ static int interrupt(ferry_loop *loop, void *userdata)
         return 0;
 }
 
+/* 0, -ETIMEDOUT, or another negative errno. */
+static int wait_for(ferry_loop *loop, const char *address, const struct cli_options *options)
+{
+        int scheme = ferry_address_scheme(address), code;
+
+        if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX)
+                return ferry_channel_wait(loop, address, options->timeout_ms);
+        code = ferry_service_wait(loop, address, session_options(options).dialect, options->timeout_ms);
+        return code == 0 ? -ETIMEDOUT : code > 0 ? 0 : code;
+}
+
+static void complain_timeout(const char *address, int timeout_ms)
+{
+        switch (ferry_address_scheme(address)) {
+        case FERRY_SCHEME_FIFO:
+        case FERRY_SCHEME_MSGQ:
+        case FERRY_SCHEME_MQUEUE:
+                complain("%s does not exist yet, after %g s", address, timeout_ms / 1000.0);
+                break;
+        case FERRY_SCHEME_UDP:
+        case FERRY_SCHEME_UDG:
+                complain("no socket is bound at %s yet, after %g s", address, timeout_ms / 1000.0);
+                break;
+        default:
+                complain("no process listens at %s yet, after %g s", address, timeout_ms / 1000.0);
+        }
+}
+
+static void complain_failure(const char *address, int error, int timeout_ms)
+{
+        if (error == -ETIMEDOUT)
+                complain_timeout(address, timeout_ms);
+        else if (error == -EACCES)
+                complain("%s cannot be waited for: its directory is not safe, or cannot be read", address);
+        else if (error == -EADDRNOTAVAIL)
+                complain("%s cannot be waited for: it is at another machine", address);
+        else
+                complain("%s cannot be waited for: %s", address, strerror(-error));
+}
+
 static int run(const struct cli_options *options, char **arguments, int count)
 {
-        int status = check_address(arguments[0]), scheme = ferry_address_scheme(arguments[0]), code;
+        int status = check_waitable(arguments[0]), error;
         bool is_interrupted = false;
         ferry_loop *loop;
 
         (void)count;
         if (status)
                 return status;
-        if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX) {
-                complain("%s is nothing to wait for: write NAME or unix:PATH", arguments[0]);
-                return EXIT_USAGE;
-        }
         loop = ferry_loop_new(NULL);
         signals_watch(loop, 1, interrupt, &is_interrupted);
-        code = ferry_service_wait(loop, arguments[0], session_options(options).dialect, options->timeout_ms);
+        error = wait_for(loop, arguments[0], options);
         if (!is_interrupted)
                 ferry_loop_free(loop);
         signals_raise();
-        if (code == 0)
-                complain("nobody listens at %s yet, after %g s", arguments[0], options->timeout_ms / 1000.0);
-        else if (code == -EACCES)
-                complain("%s cannot be waited for: its directory is not safe, or not ours to look into", arguments[0]);
-        else if (code < 0)
-                complain("%s cannot be waited for: %s", arguments[0], strerror(-code));
-        return code == 0 ? EXIT_TIMEOUT : exit_status_of(code);
+        if (error < 0)
+                complain_failure(arguments[0], error, options->timeout_ms);
+        return exit_status_of(error);
 }
 
 const struct cli_command command_wait = {
         .name = "wait",
         .arguments = "ADDRESS",
-        .summary = "return once somebody listens",
+        .summary = "return once there is another end at an address",
         .options = (const char *const[]){ "timeout", "dialect", NULL },
         .least = 1,
         .most = 1,

@@ -1097,7 +1097,7 @@ finding() {
         before=$(cpu_ms)
         run ferry wait echo --timeout 0.3
         ended 'what a killed service has left is waited for' 124 ''
-        says_exactly 'what a killed service has left is waited for' $'ferry: nobody listens at echo yet, after 0.3 s\n'
+        says_exactly 'what a killed service has left is waited for' $'ferry: no process listens at echo yet, after 0.3 s\n'
         within 'what a killed service has left is waited for' 300 10000
         check 'waiting burns no processor time' test $(($(cpu_ms) - before)) -lt 200
         chmod 755 names
