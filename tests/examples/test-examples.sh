@@ -349,9 +349,152 @@ relay() {
         nothing_left relay
 }
 
+# Channels and stores: each pair together, and each alone in a folder without its other end.
+
+datagram-listener() {
+        local listener
+
+        start "$build/examples/datagram-listener"
+        listener=$job
+        run ferry wait udg:datagram.sock
+        run "$build/examples/datagram-sender"
+        ended 'datagram-sender' 0 ''
+        says_exactly 'datagram-sender' ''
+        await "$listener"
+        ended 'datagram-listener' 0 -
+        check 'datagram-listener: its senders have addresses' grep -qxE "Hello from Sender \(from 'udg:@.+'\)" out
+        says_exactly 'datagram-listener' ''
+        check 'datagram-listener: its socket is gone' test ! -e datagram.sock
+
+        start "$build/examples/datagram-listener" udg:two.sock 2
+        listener=$job
+        run ferry wait udg:two.sock
+        run "$build/examples/datagram-sender" udg:two.sock one
+        run "$build/examples/datagram-sender" udg:two.sock ''
+        await "$listener"
+        is 'datagram-listener: two records' "$(sed 's/ (from .*/./' out)" $'one.\n.'
+        nothing_left datagram-listener
+}
+
+datagram-sender() {
+        run "$build/examples/datagram-sender"
+        ended 'datagram-sender without a listener' 1 ''
+        says 'datagram-sender without a listener' 'datagram-sender: ' datagram.sock
+}
+
+stream-server() {
+        local server
+
+        start "$build/examples/stream-server"
+        server=$job
+        run ferry wait unix:stream.sock
+        run "$build/examples/stream-client"
+        ended 'stream-client' 0 $'Hello from Server\n'
+        says_exactly 'stream-client' ''
+        await "$server"
+        ended 'stream-server' 0 $'Hello from Client\n'
+        says_exactly 'stream-server' ''
+        check 'stream-server: its socket is gone' test ! -e stream.sock
+        nothing_left stream-server
+}
+
+stream-client() {
+        run "$build/examples/stream-client"
+        ended 'stream-client without a server' 1 ''
+        says 'stream-client without a server' 'stream-client: ' stream.sock
+}
+
+fifo-reader() {
+        local reader
+
+        start "$build/examples/fifo-reader"
+        reader=$job
+        soon test -p example.fifo
+        run "$build/examples/fifo-writer"
+        ended 'fifo-writer after its reader' 0 ''
+        await "$reader"
+        ended 'fifo-reader' 0 $'Hello from Writer\n'
+        says_exactly 'fifo-reader' ''
+        check 'fifo-reader: its FIFO is gone' test ! -e example.fifo
+        nothing_left fifo-reader
+}
+
+fifo-writer() {
+        local writer
+
+        start "$build/examples/fifo-writer"
+        writer=$job
+        soon test -p example.fifo
+        run "$build/examples/fifo-reader"
+        ended 'fifo-reader after its writer' 0 $'Hello from Writer\n'
+        await "$writer"
+        ended 'fifo-writer' 0 ''
+        says_exactly 'fifo-writer' ''
+        check 'fifo-writer: its FIFO is gone' test ! -e example.fifo
+        nothing_left fifo-writer
+}
+
+# alone NAME PATH: the example ends with a sentence about that object
+alone() {
+        run "$build/examples/$1"
+        ended "$1 alone" 1 ''
+        says "$1 alone" "$1: " "$2"
+}
+
+shm-writer() {
+        run "$build/examples/shm-writer"
+        ended shm-writer 0 ''
+        says_exactly shm-writer ''
+        run "$build/examples/shm-reader"
+        ended shm-reader 0 $'{"text":"Hello from Writer","numbers":[1,2.5]}\n'
+        says_exactly shm-reader ''
+        alone shm-reader shm.key
+}
+
+shm-reader() {
+        alone shm-reader shm.key
+        check 'shm-reader: it makes nothing' test ! -e shm.key
+}
+
+shmop-writer() {
+        run "$build/examples/shmop-writer"
+        ended shmop-writer 0 ''
+        says_exactly shmop-writer ''
+        run "$build/examples/shmop-reader"
+        ended shmop-reader 0 $'Hello from Writer\n'
+        says_exactly shmop-reader ''
+        alone shmop-reader shmop.key
+}
+
+shmop-reader() {
+        alone shmop-reader shmop.key
+        check 'shmop-reader: it makes nothing' test ! -e shmop.key
+}
+
+queue-writer() {
+        run "$build/examples/queue-writer"
+        ended queue-writer 0 ''
+        says_exactly queue-writer ''
+        run "$build/examples/queue-reader"
+        ended queue-reader 0 $'{"text":"Hello from Writer","numbers":[1,2.5]}\n'
+        says_exactly queue-reader ''
+}
+
+queue-reader() {
+        local reader
+
+        start "$build/examples/queue-reader"
+        reader=$job
+        run ferry wait msgq:queue.key
+        run "$build/examples/queue-writer"
+        await "$reader"
+        ended 'queue-reader before its writer' 0 $'{"text":"Hello from Writer","numbers":[1,2.5]}\n'
+        nothing_left queue-reader
+}
+
 # The programs that README prints, as they stand there.
 readme() {
-        local names=(parent child counter client processes) i=0 server
+        local names=(parent child counter client processes events store) i=0 server events
 
         if nm "$build/src/libferry.a" 2> /dev/null | grep -q __asan; then
                 skipped 'the programs of README: they are compiled without sanitizers'
@@ -361,7 +504,7 @@ readme() {
         while [[ -e $((++i)).c ]]; do
                 check "README: ${names[i - 1]} is compiled" gcc -Wall -Werror -I"$tests/../include" -o "${names[i - 1]}" $i.c "$build/src/libferry.a"
         done
-        is 'README: the programs' $i 6
+        is 'README: the programs' $i 8
         run ./parent
         ended 'README: parent' 0 $'Child responded: Hello from child!\n'
         export FERRY_DIR=$PWD/names
@@ -379,6 +522,18 @@ readme() {
         LC_ALL=C sort -o out out
         ended 'README: processes' 0 $'1\n16\n4\n'"$(printf 'the child exited with status %s\n' 0 0 0 1)"$'\n'
         unset FERRY_DIR
+        start ./events
+        events=$job
+        ferry wait udg:events.sock
+        run ferry send udg:events.sock hello
+        ended 'README: a sender of events' 0 ''
+        await "$events"
+        check 'README: events' grep -qE '^udg:@[0-9a-f]+ sent: hello$' out
+        run ./store
+        ended 'README: store' 0 $'1\n'
+        run ./store
+        ended 'README: store, once more' 0 $'2\n'
+        ferry store shm:counter.key remove
 }
 
 # All that were built; they sleep most of the time, so they do it together.
