@@ -36,9 +36,10 @@ fuzz-coverage:
 	@tools/need.sh build check fuzz
 	@tools/fuzz.sh --coverage
 
+# Patterns of rows stand in quotes that the shell sees: make bench ROWS="'channel-*'"
 bench: build-bench/build.ninja
 	@ninja -C build-bench bench/bench
-	@build-bench/bench/bench
+	@build-bench/bench/bench $(ROWS)
 
 build-bench/build.ninja:
 	@tools/need.sh --only-tell build
@@ -57,6 +58,6 @@ help:
 	@echo 'make check       install what is missing, and run the tests: gcc, and clang with ASan and UBSan'
 	@echo 'make check-long  the same with larger numbers, many times over'
 	@echo 'make fuzz        run the fuzz targets for MINUTES=10 (tests/fuzz/README.md)'
-	@echo 'make bench       measure against what the kernel alone costs'
+	@echo 'make bench       measure against what the kernel alone costs; some rows: ROWS="lone mib" (bench/README.md)'
 	@echo 'make install     install to $$PREFIX (/usr/local), below $$DESTDIR'
 	@echo 'make clean       remove what was built'

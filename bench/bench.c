@@ -1,10 +1,13 @@
 /* Measures ferry against its floor: bench [--rounds N] [--cpus one|two|any] [ROW …]. See README.md. */
+#include "channels.h"
 #include "floor.h"
 #include "php.h"
+#include "samples.h"
 
 #include <err.h>
 #include <errno.h>
 #include <ferry/ferry.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <sched.h>
 #include <signal.h>
@@ -71,39 +74,6 @@ struct row {
         double target;
         int clients;            /* that talk at the same time; 0: one */
 };
-
-static double now(void)
-{
-        struct timespec time;
-
-        clock_gettime(CLOCK_MONOTONIC, &time);
-        return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
-/* Sorts. */
-static double percentile(double *samples, size_t count, double share)
-{
-        size_t at = (size_t)((double)count * share);
-
-        qsort(samples, count, sizeof *samples, compare);
-        return samples[at < count ? at : count - 1];
-}
-
-static void *allocate(size_t size)
-{
-        void *memory = calloc(1, size);
-
-        if (!memory)
-                err(1, "calloc");
-        return memory;
-}
 
 /* Round trip ------------------------------------------------------------------------------------------ */
 
@@ -411,13 +381,6 @@ static void go_to(const struct bench *bench, enum place place)
 
 /* Measuring ------------------------------------------------------------------------------------------- */
 
-/* What was measured of one side at one place. */
-struct side {
-        double *samples;
-        size_t count;
-        int same_cpu;           /* rounds that ended with both on one CPU */
-};
-
 struct result {
         struct side floor, ours;
         double *ratios;
@@ -426,17 +389,13 @@ struct result {
 /* Measure a side once; the median. */
 static double measure(struct bench *bench, measure_fn *fn, struct side *side, const atomic_int *cpu)
 {
-        double *samples = side->samples + side->count, *copy, median;
+        double *samples = side->samples + side->count;
         size_t count = bench->row->samples;
 
         fn(bench, samples);
         side->count += count;
         side->same_cpu += atomic_load(cpu) == sched_getcpu();
-        copy = allocate(count * sizeof *copy);
-        memcpy(copy, samples, count * sizeof *copy);
-        median = percentile(copy, count, 0.5);
-        free(copy);
-        return median;
+        return median_of(samples, count);
 }
 
 static void measure_round(struct bench *bench, struct result *result, int round)
@@ -455,20 +414,13 @@ static void measure_round(struct bench *bench, struct result *result, int round)
         result->ratios[round] = row->is_rate ? floor / ours : ours / floor;
 }
 
-static void print_side(struct side *side)
-{
-        double p50 = percentile(side->samples, side->count, 0.5), p99 = percentile(side->samples, side->count, 0.99);
-
-        printf("  %9.3f %9.3f %9.3f", p50 / 1e3, p99 / 1e3, side->samples[0] / 1e3);
-}
-
 static void print_result(const struct row *row, enum place place, struct result *result, int rounds)
 {
         double ratio = percentile(result->ratios, (size_t)rounds, 0.5);
         double low = result->ratios[rounds / 4], high = result->ratios[rounds - 1 - rounds / 4];
         bool is_met = row->is_rate ? ratio >= row->target : ratio <= row->target;
 
-        printf("%-10s %-4s", row->name, place_names[place]);
+        printf("%-20s %-4s", row->name, place_names[place]);
         print_side(&result->floor);
         print_side(&result->ours);
         printf("  %6.2f  %5.2f-%-5.2f", ratio, low, high);
@@ -522,7 +474,7 @@ enum { CODEC_LOOPS = 2000 };
 static void print_codec(const char *what, struct side *php, struct side *ours, double *ratios, int rounds,
                         double target)
 {
-        printf("%-10s %-4s", what, "-");
+        printf("%-20s %-4s", what, "-");
         if (php->count > 0)
                 print_side(php);
         else
@@ -614,27 +566,28 @@ static void run_codec(int rounds)
 
 static void usage(FILE *stream)
 {
-        fprintf(stream, "usage: bench [--rounds N] [--cpus one|two|any] [ROW ...]\n\nrows:\n");
+        fprintf(stream, "usage: bench [--rounds N] [--cpus one|two|any] [ROW ...]\n\n"
+                        "A ROW may be a pattern: 'channel-*'\n\nrows:\n");
         for (size_t i = 0; i < ROW_COUNT; i++)
-                fprintf(stream, "  %-10s %s\n", rows[i].name, rows[i].what);
-        fprintf(stream, "  %-10s %s\n", "php", "encode and decode a typical message");
+                fprintf(stream, "  %-14s %s\n", rows[i].name, rows[i].what);
+        fprintf(stream, "  %-14s %s\n", "php", "encode and decode a typical message");
+        channels_list(stream);
 }
 
-static void check_row(const char *name)
+static bool is_row(const char *pattern)
 {
         for (size_t i = 0; i < ROW_COUNT; i++)
-                if (strcmp(name, rows[i].name) == 0)
-                        return;
-        if (strcmp(name, "php") != 0)
-                errx(2, "there is no row %s; see --help", name);
+                if (fnmatch(pattern, rows[i].name, 0) == 0)
+                        return true;
+        return fnmatch(pattern, "php", 0) == 0 || channels_has(pattern);
 }
 
-static bool is_wanted(const char *name, char **names)
+static bool is_wanted(const char *name, char **patterns)
 {
-        if (!*names)
+        if (!*patterns)
                 return true;
-        for (; *names; names++)
-                if (strcmp(*names, name) == 0)
+        for (; *patterns; patterns++)
+                if (fnmatch(*patterns, name, 0) == 0)
                         return true;
         return false;
 }
@@ -677,8 +630,9 @@ int main(int argc, char **argv)
                         usage(stderr);
                         return 2;
                 }
-        for (char **name = argv + optind; *name; name++)
-                check_row(*name);
+        for (char **pattern = argv + optind; *pattern; pattern++)
+                if (!is_row(*pattern))
+                        errx(2, "there is no row %s; see --help", *pattern);
         signal(SIGPIPE, SIG_IGN);
         if (sched_getaffinity(0, sizeof all_cpus, &all_cpus) < 0)
                 err(1, "sched_getaffinity");
@@ -691,7 +645,7 @@ int main(int argc, char **argv)
         snprintf(directory, sizeof directory, "%s/ferry-bench-XXXXXX", temporary);
         if (!mkdtemp(directory))
                 err(1, "%s", directory);
-        printf("%d rounds; microseconds a message%42s\n%-10s %-4s  %9s %9s %9s  %9s %9s %9s  %6s  %-11s  %s\n",
+        printf("%d rounds; microseconds a message%42s\n%-20s %-4s  %9s %9s %9s  %9s %9s %9s  %6s  %-11s  %s\n",
                rounds, "", "row", "cpus", "floor p50", "p99", "min", "ours p50", "p99", "min", "ratio", "quartiles",
                "target");
         fflush(stdout);
@@ -702,6 +656,9 @@ int main(int argc, char **argv)
         }
         if (is_wanted("php", argv + optind))
                 run_codec(rounds);
+        /* One process. */
+        pin(0, cpu_at(0));
+        channels_run(directory, rounds, argv + optind, is_wanted);
         if (rmdir(directory) < 0)
                 warn("%s", directory);
         return 0;

@@ -1,0 +1,56 @@
+#include "samples.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+double now(void)
+{
+        struct timespec time;
+
+        clock_gettime(CLOCK_MONOTONIC, &time);
+        return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+        double x = *(const double *)a, y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+double percentile(double *samples, size_t count, double share)
+{
+        size_t at = (size_t)((double)count * share);
+
+        qsort(samples, count, sizeof *samples, compare);
+        return samples[at < count ? at : count - 1];
+}
+
+void *allocate(size_t size)
+{
+        void *memory = calloc(1, size);
+
+        if (!memory)
+                err(1, "calloc");
+        return memory;
+}
+
+double median_of(const double *samples, size_t count)
+{
+        double *copy = allocate(count * sizeof *copy), median;
+
+        memcpy(copy, samples, count * sizeof *copy);
+        median = percentile(copy, count, 0.5);
+        free(copy);
+        return median;
+}
+
+void print_side(struct side *side)
+{
+        double p50 = percentile(side->samples, side->count, 0.5), p99 = percentile(side->samples, side->count, 0.99);
+
+        printf("  %9.3f %9.3f %9.3f", p50 / 1e3, p99 / 1e3, side->samples[0] / 1e3);
+}
