@@ -4,7 +4,7 @@
 #   demo.sh BUILD
 set -eu
 cd "$1/examples"
-export PATH="$PWD/..:$PATH"
+export PATH="${PWD%/*}:$PATH"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
@@ -35,3 +35,20 @@ say 'What PHP has serialized, as JSON:'
 echo "\$ printf 'a:1:{s:5:\"ferry\";i:1;}' | ferry convert --from php --to json"
 printf 'a:1:{s:5:"ferry";i:1;}' | ferry convert --from php --to json
 echo
+
+say 'A datagram, a value in a message queue, and one in shared memory, as PHP has them:'
+cd "$folder"
+echo "$ ferry recv udg:d.sock --count 1 & ferry wait udg:d.sock; ferry send udg:d.sock 'Hello from Sender'"
+ferry recv udg:d.sock --count 1 &
+ferry wait udg:d.sock
+ferry send udg:d.sock 'Hello from Sender'
+wait %1
+echo
+echo "$ ferry send --create --value msgq:key '{\"a\":1}'; ferry recv msgq:key --count 1 --json; ferry ipcs --remove msgq:key"
+ferry send --create --value msgq:key '{"a":1}'
+ferry recv msgq:key --count 1 --json
+ferry ipcs --remove msgq:key
+echo "$ ferry store shm:key put 1 --value '{\"a\":[1,2]}'; ferry store shm:key get 1 --json; ferry store shm:key remove"
+ferry store shm:key put 1 --value '{"a":[1,2]}'
+ferry store shm:key get 1 --json
+ferry store shm:key remove
