@@ -22,7 +22,8 @@ void *buffer_reserve(struct buffer *buffer, size_t size)
         size_t capacity = buffer->capacity;
         unsigned char *memory;
 
-        if (size <= buffer->capacity - buffer->end)
+        /* An empty one has no place to point to, even for nothing. */
+        if (buffer->memory && size <= buffer->capacity - buffer->end)
                 return buffer->memory + buffer->end;
         if (size > SIZE_MAX / 4 - used)
                 return NULL;

@@ -359,6 +359,8 @@ START_TEST(values_are_those_of_php)
         require_typed(plain, 0, 1, "0.000000");
         ck_assert_int_eq(ferry_channel_send_value(plain, 0, SHORT_MS, "true"), 0);
         require_typed(plain, 0, 1, "1");
+        ck_assert_int_eq(ferry_channel_send_value(plain, 0, SHORT_MS, "%s", ""), 0);
+        require_typed(plain, 0, 1, "");
         ck_assert_int_eq(ferry_channel_send_value(plain, 0, SHORT_MS, "%d", -12345), 0);
         ck_assert_int_eq(ferry_channel_receive_value(php, 0, SHORT_MS, &type, &value), -EBADMSG);
         ck_assert_ptr_null(value);
