@@ -158,18 +158,18 @@ static ssize_t receive_bytes(ferry_channel *channel, struct channel_io *io)
         return got > 0 ? got : describe_silence(channel, io);
 }
 
-static void watch(ferry_channel *channel, bool is_input, bool is_output)
+/* A stream that cannot be watched ends, and wakes the call. */
+static int watch(ferry_channel *channel, bool is_input, bool is_output)
 {
         struct bytes_channel *bytes = bytes_of(channel);
 
-        if (bytes->is_listening) {
-                loop_source_set(&channel->source, is_input ? EPOLLIN : 0);
-                return;
-        }
+        if (bytes->is_listening)
+                return loop_source_set(&channel->source, is_input ? EPOLLIN : 0);
         if (!bytes->stream)
-                return;
+                return 0;
         stream_want_read(bytes->stream, is_input);
         stream_want_write(bytes->stream, is_output);
+        return 0;
 }
 
 /* Opening --------------------------------------------------------------------------------------------- */
@@ -304,13 +304,16 @@ static int shut_down(ferry_channel *channel)
 {
         struct bytes_channel *bytes = bytes_of(channel);
         struct stream *stream = bytes->stream;
+        int code;
 
         if (!stream)
                 return channel_error(channel, -EOPNOTSUPP, "%s listens, and has no direction", channel->address);
         if (!stream->is_open)
                 return channel_error(channel, -ENOTCONN, "%s is not connected yet", channel->address);
-        if (!bytes->has_shut_down)
-                sys_shutdown(stream->output.io, SHUT_WR);
+        code = bytes->has_shut_down ? 0 : sys_shutdown(stream->output.io, SHUT_WR);
+        if (code)
+                return channel_error(channel, code, "%s: the sending direction cannot be ended: %s", channel->address,
+                                     error_describe(code));
         bytes->has_shut_down = true;
         return 0;
 }

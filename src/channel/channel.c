@@ -140,10 +140,8 @@ static int update_watch(ferry_channel *channel)
                 is_input = is_input || (!wait->is_due && wait->reason == CHANNEL_WAIT_INPUT);
                 is_output = is_output || (!wait->is_due && wait->reason == CHANNEL_WAIT_OUTPUT);
         }
-        if (channel->kind->watch) {
-                channel->kind->watch(channel, is_input, is_output);
-                return 0;
-        }
+        if (channel->kind->watch)
+                return channel->kind->watch(channel, is_input, is_output);
         return channel->source.fd < 0 ? 0 :
                loop_source_set(&channel->source, (is_input ? EPOLLIN : 0u) | (is_output ? EPOLLOUT : 0u));
 }

@@ -74,7 +74,7 @@ struct channel_kind {
         ssize_t (*send)(ferry_channel *channel, struct channel_io *io);
         ssize_t (*receive)(ferry_channel *channel, struct channel_io *io);
         /* Any of these may be NULL: the kind has no such thing. */
-        void (*watch)(ferry_channel *channel, bool is_input, bool is_output);   /* wait otherwise than by the descriptor */
+        int (*watch)(ferry_channel *channel, bool is_input, bool is_output);    /* wait otherwise than by the descriptor */
         int (*accept)(ferry_channel *channel, struct channel_io *io, ferry_channel **ret_client);
         int (*find)(ferry_channel *channel, const char *text, struct channel_destination *ret_to); /* of an address */
         const char *(*sender)(ferry_channel *channel);
