@@ -234,6 +234,8 @@ static int limit(ferry_channel *channel, unsigned mode, size_t bytes_max)
         if (bytes_max)
                 return channel_error(channel, -EOPNOTSUPP, "%s: the capacity of a POSIX queue is fixed when it is made",
                                      channel->address);
+        if (channel->source.fd < 0)
+                return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
         code = mode ? sys_chmod_fd(channel->source.fd, mode & 0777) : 0;
         return code ? channel_error(channel, code, "%s: its mode cannot be changed: %s", channel->address, error_describe(code)) :
                       0;
@@ -241,8 +243,12 @@ static int limit(ferry_channel *channel, unsigned mode, size_t bytes_max)
 
 static int remove_queue(ferry_channel *channel)
 {
-        int code = sys_mqueue_unlink(mqueue_of(channel)->name);
+        int code;
 
+        /* What stands under the name now was not checked. */
+        if (channel->source.fd < 0)
+                return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
+        code = sys_mqueue_unlink(mqueue_of(channel)->name);
         return code ? channel_error(channel, code, "%s cannot be removed: %s", channel->address, error_describe(code)) : 0;
 }
 

@@ -264,6 +264,8 @@ static int limit(ferry_channel *channel, unsigned mode, size_t bytes_max)
         struct msgq_channel *msgq = msgq_of(channel);
         int code;
 
+        if (msgq->id < 0)
+                return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
         error_deinit(&channel->error);
         code = set_limits(msgq, mode, bytes_max);
         if (!code)
@@ -274,8 +276,11 @@ static int limit(ferry_channel *channel, unsigned mode, size_t bytes_max)
 static int remove_queue(ferry_channel *channel)
 {
         struct msgq_channel *msgq = msgq_of(channel);
-        int code = sys_msg_control(msgq->id, IPC_RMID, NULL);
+        int code;
 
+        if (msgq->id < 0)
+                return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
+        code = sys_msg_control(msgq->id, IPC_RMID, NULL);
         error_deinit(&channel->error);
         if (code == -EPERM)
                 return channel_error(channel, code, "%s: only its owner can remove the queue", channel->address);
