@@ -601,7 +601,7 @@ static int set_group(ferry_channel *channel, const char *group, const char *inte
                                     is_joining ? "joined" : "left", error_describe(code)) : 0;
 }
 
-/* The owner and mode of the socket file are known of the one that is bound here. */
+/* Only a receiver has a socket file. */
 static void describe_facts(const ferry_channel *channel, struct channel_facts *facts)
 {
         struct stat stat;

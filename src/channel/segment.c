@@ -240,7 +240,7 @@ static int unlink_last(const struct segment *segment, struct segment_layout *lay
         return 1;
 }
 
-/* Removes all variables of that key before @bound; the last one first, so that a kill leaves the one that is found. */
+/* Removes all variables of that key before @bound; the last first, so that a kill leaves the variable that is found. */
 static int remove_before(const struct segment *segment, struct segment_layout *layout, int64_t key, size_t bound)
 {
         int code;

@@ -32,7 +32,7 @@ const struct sysv_kind sysv_queue = { .noun = "queue", .get = get_queue };
 const struct sysv_kind sysv_segment = { .noun = "segment", .get = get_segment };
 const struct sysv_kind sysv_semaphores = { .noun = "lock", .get = get_semaphores };
 
-/* Whether the whole text is an integer; one that is out of range is saturated. */
+/* Whether the whole text is an integer; a number out of range is saturated. */
 static bool read_integer(const char *text, long long *ret_integer)
 {
         const char *digits = text + (*text == '-');

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* A socket that is there although nobody holds the lock: left by the dead, or by a program that knows no lock. One that
+/* A socket that is there although no process holds the lock: left by the dead, or by a program that knows no lock. One that
  * lives is not disturbed: a socket of the other type cannot connect, and the error says why. */
 static int clear_stale(const struct binding *binding, int type, struct error *error)
 {
