@@ -31,7 +31,7 @@ struct cli_options {
         const char *reply;
         const char *exec;
         long count;             /* 0: no end */
-        long workers;           /* 0: as many as there are processors */
+        long workers;           /* 0: as many as processors may be used */
         long retry;
         const char *type;
         bool is_ordered;
@@ -174,6 +174,10 @@ void print_aside(const ferry_message *message, const struct cli_options *options
 void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
+
+/* processors.c: the number of processors that this process may use, at least 1: those of its affinity mask, or the CPU quota of
+ * its control groups, rounded up, if that is less. @root stands before the names of the files that are read: "". */
+long processors_available(const char *root);
 
 /* table.c: a list of maps as a table on stdout: a line of headings, and a line for each map. An empty list prints nothing.
  * @fill writes the cell of a key. Returns an exit status. */

@@ -38,7 +38,7 @@ static const struct {
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
         { "count", "N", "end after N messages, records or clients" },
         { "public", NULL, "tcp, udp: also at an address that other machines can reach" },
-        { "workers", "N", "so many workers at once (as many as there are processors)" },
+        { "workers", "N", "so many workers at once (as many as processors may be used)" },
         { "type", "TYPE", "of the requests (task); of a record in a queue: a number" },
         { "ordered", NULL, "print the answers in the order of the tasks" },
         { "retry", "N", "give a task whose worker died, or did not answer, to another one, N times" },

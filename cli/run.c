@@ -522,7 +522,7 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
                 return EXIT_USAGE;
         }
         if (run.workers == 0)
-                run.workers = sysconf(_SC_NPROCESSORS_ONLN) > 0 ? sysconf(_SC_NPROCESSORS_ONLN) : 1;
+                run.workers = processors_available("");
         run.last = &run.first;
         run.lines.max = body_max(options->is_value);
         run.is_on_terminal = isatty(STDERR_FILENO);

@@ -93,6 +93,20 @@ usage() {
         ended 'its type' 0 $'task\n'
 }
 
+# The default number of workers is that of the processors that may be used.
+processors() {
+        local first
+
+        if ! command -v taskset > /dev/null; then
+                skipped 'the affinity mask: this needs taskset(1)'
+                return
+        fi
+        first=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-9]*\).*/\1/p' /proc/self/status)
+        run taskset -c "$first" ferry run -- sh -c 'echo >> started; exec ferry listen stdio: --echo' <<< hello
+        ended 'one processor' 0 $'hello\n'
+        is 'one processor, one worker' "$(wc -l < started)" 1
+}
+
 ## Tasks -----------------------------------------------------------------------------------------------
 
 # Of the tasks in $1 those are done that stand in $2, whatever the rest.
@@ -577,7 +591,7 @@ dialects() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,crashes,usage,json_values,lines,huge,order,outputs,failures,silence,last_words,large_tasks,printed,deadlines,retries
+all=promises,crashes,usage,processors,json_values,lines,huge,order,outputs,failures,silence,last_words,large_tasks,printed,deadlines,retries
 all+=,signal_TERM,signal_INT,signal_HUP,signal_others,stuck,dialects
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
