@@ -13,8 +13,9 @@ typedef struct ferry_service_options {
         size_t size;
         unsigned dialects;              /* a set (ferry and stream-ipc) */
         const char *name_directory;     /* of the socket of a NAME (as ferry_address_resolve() tells) */
-        unsigned mode;                  /* of the socket, where that is a file (0600) */
-        const char *group;              /* of it (ours) */
+        unsigned mode;                  /* of the socket file, up to 0777 (0600). A mode that lets other users connect does
+                                         * not let them talk: session->allow decides that. tcp: -EINVAL */
+        const char *group;              /* of the socket file, a name or a number (the process's). tcp: -EINVAL */
         unsigned clients_max;           /* of each user (4,096). One that has never sent a message makes room,
                                          * else the next one is refused */
         int idle_timeout_ms;            /* close after so long without a message (never) */

@@ -383,6 +383,20 @@ static int listen_for_all(ferry_service *service, unsigned together, unsigned ap
         return code;
 }
 
+/* Options that would be ignored, or guessed at. */
+static int check_options(ferry_service *service)
+{
+        const ferry_service_options *options = &service->options;
+
+        if (options->mode & ~0777u)
+                return error_set(&service->error, -EINVAL, "the mode %04o is none of a socket: it has at most the bits 0777",
+                                 options->mode);
+        if ((options->mode || options->group) && ferry_address_scheme(service->address) == FERRY_SCHEME_TCP)
+                return error_set(&service->error, -EINVAL, "%s has no mode and no group: only sockets of NAME and unix:PATH"
+                                 " have them", service->address);
+        return 0;
+}
+
 ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const ferry_service_options *options)
 {
         ferry_session_options clients;
@@ -404,7 +418,7 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
                 error_set(&service->error, -ECANCELED, "the loop is being freed");
         else if (apart < 0)
                 error_set(&service->error, -EINVAL, "there is no dialect in the set %u", service->options.dialects);
-        else if (session_check_options(loop, &clients, &service->error) == 0)
+        else if (check_options(service) == 0 && session_check_options(loop, &clients, &service->error) == 0)
                 listen_for_all(service, together, (unsigned)apart);
         service->has_ended = service->error.code != 0;
         if (service->has_ended) {

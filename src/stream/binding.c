@@ -7,6 +7,7 @@
 #include "util/sys.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A socket that is there although no process holds the lock: left by the dead, or by a program that knows no lock. One that
@@ -35,10 +36,26 @@ static int clear_stale(const struct binding *binding, int type, struct error *er
         return sys_unlink(path);
 }
 
+/* A group by its name or, where no group has that name, by its number. */
+static int find_group(const char *name, gid_t *ret_group)
+{
+        int code = sys_find_group(name, ret_group);
+        unsigned long number;
+        char *end;
+
+        if (code != -ENOENT || *name < '0' || *name > '9')
+                return code;
+        number = strtoul(name, &end, 10);
+        if (*end || number >= (gid_t)-1)
+                return code;
+        *ret_group = (gid_t)number;
+        return 0;
+}
+
 static int set_group(const struct binding *binding, const char *name, struct error *error)
 {
         gid_t group;
-        int code = sys_find_group(name, &group);
+        int code = find_group(name, &group);
 
         if (code)
                 return error_set(error, code == -ENOENT ? -EINVAL : code, "the group %s is not known", name);

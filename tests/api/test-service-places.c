@@ -430,12 +430,14 @@ static const struct {
 } modes[] = {
         { 0, 0, NULL }, { 0600, 077, NULL }, { 0600, 0777, NULL }, { 0660, 0, NULL }, { 0660, 077, NULL },
         { 0666, 0, NULL }, { 0666, 0777, NULL }, { 0660, 0, "daemon" }, { 0600, 022, "daemon" },
+        { 0660, 0, "1" },
 };
 
 START_TEST(the_mode_is_right_from_the_first_moment)
 {
         const unsigned mode = modes[_i].mode ? modes[_i].mode : 0600;
-        const struct group *group = modes[_i].group ? getgrnam(modes[_i].group) : NULL;
+        const struct group *group = !modes[_i].group ? NULL : strcmp(modes[_i].group, "1") == 0 ? getgrgid(1) :
+                                                                                                  getgrnam(modes[_i].group);
         struct place place;
         mode_t mask;
 

@@ -194,6 +194,28 @@ START_TEST(there_is_no_such_group)
 }
 END_TEST
 
+static const struct {
+        const char *address;    /* NULL: a path */
+        ferry_service_options options;
+} refused[] = {
+        { NULL, { .mode = 01600 } }, { NULL, { .mode = 0100644 } },
+        { "tcp:127.0.0.1:0", { .mode = 0600 } }, { "tcp:127.0.0.1:0", { .group = "root" } },
+        { NULL, { .group = "4294967295" } }, { NULL, { .group = "1x" } },
+};
+
+START_TEST(a_mode_and_a_group_that_a_socket_cannot_have_are_refused)
+{
+        ferry_service_options options = refused[_i].options;
+        struct place place;
+        ferry_service *service;
+
+        open_place(&place);
+        service = ferry_service_open(place.loop, refused[_i].address ? refused[_i].address : place.address, &options);
+        ck_assert_int_eq(ferry_service_status(service), -EINVAL);
+        close_place(&place);
+}
+END_TEST
+
 /* Who comes too early may wait. */
 static int open_late(ferry_loop *loop, void *userdata)
 {
@@ -634,6 +656,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(what_cannot_be_listened_at_fails_at_once, sizeof unheard / sizeof *unheard),
         SUITE_LOOP(the_socket_has_its_mode, sizeof modes / sizeof *modes),
         SUITE_TEST(there_is_no_such_group),
+        SUITE_LOOP(a_mode_and_a_group_that_a_socket_cannot_have_are_refused, sizeof refused / sizeof *refused),
         SUITE_TEST(a_client_waits_for_the_service),
         SUITE_TEST(clients_are_told_apart),
         SUITE_TEST(all_are_notified),
