@@ -40,13 +40,13 @@ static int clear_stale(const struct binding *binding, int type, struct error *er
 static int find_group(const char *name, gid_t *ret_group)
 {
         int code = sys_find_group(name, ret_group);
-        unsigned long number;
+        long long number;
         char *end;
 
         if (code != -ENOENT || *name < '0' || *name > '9')
                 return code;
-        number = strtoul(name, &end, 10);
-        if (*end || number >= (gid_t)-1)
+        number = strtoll(name, &end, 10);
+        if (*end || number >= (long long)(gid_t)-1)
                 return code;
         *ret_group = (gid_t)number;
         return 0;
