@@ -174,6 +174,8 @@ void print_aside(const ferry_message *message, const struct cli_options *options
 void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
+/* What print_body() prints of an answer, without the newline; a string of the caller's, or NULL without memory. */
+ferry_value *body_line(const ferry_message *message, const struct cli_options *options, long task);
 
 /* processors.c: the number of processors that this process may use, at least 1: those of its affinity mask, or the CPU quota of
  * its control groups, rounded up, if that is less. @root stands before the names of the files that are read: "". */

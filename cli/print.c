@@ -235,6 +235,28 @@ static void print_line(const ferry_message *message, long task, FILE *stream)
         ferry_value_unref(line);
 }
 
+ferry_value *body_line(const ferry_message *message, const struct cli_options *options, long task)
+{
+        ferry_value *line = NULL;
+        ferry_builder *builder;
+        char *bytes = NULL;
+        size_t size = 0;
+        FILE *stream;
+
+        if (!options->is_json)
+                return body_text(message);
+        stream = open_memstream(&bytes, &size);
+        if (!stream)
+                return NULL;
+        print_line(message, task, stream);
+        builder = ferry_builder_new();
+        if (fclose(stream) == 0 && size > 0)
+                ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size - 1);
+        ferry_builder_finish(builder, &line);
+        free(bytes);
+        return line;
+}
+
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task)
 {
         char *output = NULL;

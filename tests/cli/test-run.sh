@@ -240,6 +240,23 @@ order() {
         ended 'one that is slow' 0 @expected
 }
 
+# Large answers that wait for the first one are bounded in bytes: the ninth is begun only when the first is done.
+held_bytes() {
+        local i command
+
+        command='read -r x; : > "begun $x"; if [ $x = 1 ]; then
+                until [ -e "begun 5" ]; do sleep 0.01; done
+                i=0; while [ $i -lt 20 ] && [ ! -e "begun 9" ]; do sleep 0.02; i=$((i + 1)); done
+                [ ! -e "begun 9" ] || : > early; fi
+                printf "%s " $x; head -c 4000000 /dev/zero | tr "\0" x'
+        run ferry run --ordered --workers 2 -- ferry listen stdio: --exec "$command" < <(seq 1 20)
+        is 'large answers that wait' "$(cut -d' ' -f1 out | paste -sd' ')" "$(seq 1 20 | paste -sd' ')"
+        is 'large answers that wait: all bytes' "$(wc -c < out)" $((20 * 4000000 + 9 * 3 + 11 * 4))
+        check 'large answers that wait: the input waits, too' test ! -e early
+        rm out
+        nothing_left 'large answers that wait'
+}
+
 outputs() {
         local i
 
@@ -591,7 +608,7 @@ dialects() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,crashes,usage,processors,json_values,lines,huge,order,outputs,failures,silence,last_words,large_tasks,printed,deadlines,retries
+all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,failures,silence,last_words,large_tasks,printed,deadlines,retries
 all+=,signal_TERM,signal_INT,signal_HUP,signal_others,stuck,dialects
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"

@@ -1,0 +1,123 @@
+/* What ferry run shows on stderr: a bar on a terminal, what the workers say, and a summary. */
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { REDRAW_MS = 50 };
+
+static double seconds_since(const struct timespec *began)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
+}
+
+/* A line that is drawn again and again, but not so often that drawing is what takes the time. */
+void progress_show(struct run *run)
+{
+        enum { WIDTH = 30 };
+        char bar[WIDTH + 1], failed[32] = "";
+        long over = run->done + run->failed, all = run->lines.told;
+        double now;
+
+        if (!run->is_on_terminal || all == 0)
+                return;
+        now = seconds_since(&run->began);
+        if (run->drawn > 0 && now - run->drawn < REDRAW_MS / 1e3)
+                return;
+        run->drawn = now;
+        run->is_progress_shown = true;
+        memset(bar, '.', WIDTH);
+        memset(bar, '#', (size_t)(over * WIDTH / all));
+        bar[WIDTH] = '\0';
+        if (run->failed)
+                snprintf(failed, sizeof failed, ", %ld failed", run->failed);
+        fprintf(stderr, "\r\033[K[%s] %ld of %ld%s%s", bar, over, all, run->lines.is_over ? "" : " so far", failed);
+}
+
+void progress_clear(struct run *run)
+{
+        if (run->is_progress_shown)
+                fputs("\r\033[K", stderr);
+        run->is_progress_shown = false;
+}
+
+void progress_summarize(struct run *run)
+{
+        double seconds = seconds_since(&run->began);
+        long over = run->done + run->failed;
+        char left[48] = "";
+
+        progress_clear(run);
+        if (run->lines.told > over)
+                snprintf(left, sizeof left, "%ld not done, ", run->lines.told - over);
+        complain("%ld done, %ld failed, %s%ld restarts, %.1f tasks/s", run->done, run->failed, left, run->restarts,
+                 seconds > 0 ? (double)over / seconds : 0.0);
+}
+
+int progress_show_aside(ferry_session *worker, const ferry_message *message, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)worker;
+        progress_clear(run);
+        print_aside(message, run->options);
+        progress_show(run);
+        return 0;
+}
+
+static void show_said(struct run *run, struct said *said)
+{
+        progress_clear(run);
+        print_text("stderr", said->line, said->size, run->options);
+        progress_show(run);
+        said->size = 0;
+}
+
+/* A worker that has written and has ended leaves its place to another one. */
+static struct said *find_said(const struct run *run, const ferry_process *worker)
+{
+        struct said *unused = run->said;
+
+        for (long i = 0; i < run->workers; i++) {
+                if (run->said[i].worker == worker)
+                        return &run->said[i];
+                if (!run->said[i].worker)
+                        unused = &run->said[i];
+        }
+        return unused;
+}
+
+/* This includes what a worker says when it was asked to end, after the end of its session; but not what one says that is killed
+ * in the middle of its work. */
+void progress_hear(ferry_process *worker, int fd, const char *bytes, size_t size, void *userdata)
+{
+        struct run *run = userdata;
+        struct said *said = find_said(run, worker);
+
+        (void)fd;
+        if (run->phase == RUN_GIVEN_UP)
+                return;
+        said->worker = worker;
+        for (size_t i = 0; i < size; i++) {
+                if (bytes[i] != '\n')
+                        said->line[said->size++] = bytes[i];
+                if (bytes[i] == '\n' || said->size == sizeof said->line)
+                        show_said(run, said);
+        }
+}
+
+int progress_hear_last(ferry_manager *manager, ferry_process *worker, void *userdata)
+{
+        struct run *run = userdata;
+        struct said *said = find_said(run, worker);
+
+        (void)manager;
+        if (said->worker == worker && said->size > 0)
+                show_said(run, said);
+        if (said->worker == worker)
+                said->worker = NULL;
+        return 0;
+}

@@ -1,0 +1,84 @@
+/* What the files of ferry run share. */
+#pragma once
+
+#include "cli.h"
+
+#include <time.h>
+
+/* WORKING is left when all tasks are done (for ENDING), when no more are to be given (for FINISHING), or in a hurry (for
+ * GIVEN_UP). FINISHING is left for ENDING when the tasks in hand are done; both can be left for GIVEN_UP, which stays. */
+enum run_phase {
+        RUN_WORKING,            /* tasks are read, and given to workers */
+        RUN_FINISHING,          /* no task is given any more; those in hand may finish */
+        RUN_ENDING,             /* no task is in hand; the workers are asked to end */
+        RUN_GIVEN_UP,           /* the tasks in hand are dropped, and the workers killed */
+};
+
+struct run;
+
+/* What a worker has written to stderr since its last newline. */
+struct said {
+        ferry_process *worker;
+        char line[4096];
+        size_t size;
+};
+
+/* A task from the moment when it is taken from the input. It is over once it has its answer or has failed; the answer may have
+ * to wait for the tasks before it. */
+struct task {
+        struct task *next;
+        struct run *run;
+        long number;
+        ferry_value *body;              /* NULL once it is over */
+        char *label;                    /* the text of the task in one line, cut */
+        long tries;
+        long waited_ms;                 /* for a worker */
+        ferry_call *call;
+        ferry_value *answer;            /* its text; NULL: none, or it has failed */
+        size_t size;                    /* of that */
+        bool is_over;
+};
+
+struct run {
+        const struct cli_options *options;
+        ferry_loop *loop;
+        ferry_manager *manager;
+        enum run_phase phase;
+        int status;                     /* why the phase changed, as an exit status; EXIT_DONE: no fault */
+        int signal;                     /* the last one that came; 0 */
+        const char *type;
+        long workers;
+        struct said *said;              /* of each worker */
+        struct lines lines;
+        struct task *first, **last;     /* those that are not over, or wait for those before them */
+        long taken, done, failed, restarts, started;
+        long in_hand;
+        long held;                      /* tasks that are over, and wait */
+        size_t held_bytes;              /* their answers */
+        int input_error;
+        bool is_reading;
+        bool is_on_terminal;
+        bool is_progress_shown;
+        struct timespec began;
+        double drawn;                   /* in seconds since then */
+};
+
+/* run.c: change the phase, for a reason that makes that exit status. Calls for a phase that is past are ignored. */
+void run_finish(struct run *run, int status);
+void run_end_if_done(struct run *run);
+void run_give_up(struct run *run, int status);
+
+/* tasks.c: take as many tasks as there are workers, and give them away; read on where that is needed. */
+void tasks_feed(struct run *run);
+/* Forget the tasks in hand; print the answers that waited for them. */
+void tasks_drop(struct run *run);
+void tasks_free(struct run *run);
+
+/* progress.c: what is shown on stderr. */
+void progress_show(struct run *run);
+void progress_clear(struct run *run);
+void progress_summarize(struct run *run);
+int progress_show_aside(ferry_session *worker, const ferry_message *message, void *userdata);
+/* A worker has written to stderr; has ended, and will not complete its last line. */
+void progress_hear(ferry_process *worker, int fd, const char *bytes, size_t size, void *userdata);
+int progress_hear_last(ferry_manager *manager, ferry_process *worker, void *userdata);

@@ -1,0 +1,237 @@
+/* The tasks of ferry run: taken from the input, given to workers, answered. Invariants: each line is a task that ends once, as
+ * done or with a reason, unless the run ends before; no more tasks are in hand than there are workers, so that the time of a
+ * task begins when it is given to one; the answers that wait for a task before them are bounded in number and bytes. The task
+ * that they wait for is in hand, so it ends, and they do not wait forever. */
+#include "run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+        HELD_MAX = 1000,                /* answers that wait for those before them */
+        HELD_BYTES_MAX = 16 << 20,      /* beyond these no further task is begun */
+        REST_MAX_MS = 4000,             /* no worker takes as long to end, and to be started again */
+        LABEL_MAX = 1024,
+};
+
+static int read_input(ferry_loop *loop, void *userdata);
+static void give(struct task *task);
+
+/* Ends ---------------------------------------------------------------------------------------------------- */
+
+static void report(struct run *run, long number, const char *reason)
+{
+        static const char child[] = "the child ";
+        bool is_of_worker = strncmp(reason, child, sizeof child - 1) == 0;
+
+        run->failed++;
+        progress_clear(run);
+        if (is_of_worker)
+                complain("task %ld: its worker %s", number, reason + sizeof child - 1);
+        else
+                complain("task %ld: %s", number, reason);
+}
+
+static void free_task(struct task *task)
+{
+        ferry_value_unref(task->answer);
+        ferry_value_unref(task->body);
+        free(task->label);
+        free(task);
+}
+
+static void take_out(struct run *run, struct task **link)
+{
+        struct task *task = *link;
+
+        *link = task->next;
+        /* gcc-analyzer: what is taken out of the list is freed below */
+        if (!task->next)
+                run->last = link;
+        run->held--;
+        run->held_bytes -= task->size;
+        free_task(task);
+}
+
+/* Print the answers of the tasks that are over: as they come, or in the order of the tasks. */
+static void print_over(struct run *run)
+{
+        struct task **link = &run->first;
+        bool is_good = true;
+
+        while (*link && is_good) {
+                struct task *task = *link;
+
+                if (!task->is_over && run->options->is_ordered)
+                        break;
+                if (!task->is_over) {
+                        link = &task->next;
+                        continue;
+                }
+                if (task->answer) {
+                        progress_clear(run);
+                        is_good = print_value(task->answer, &(struct cli_options){ 0 }, true);
+                        run->done += is_good;
+                }
+                take_out(run, link);
+        }
+        /* A reader that has gone wants no more. */
+        if (!is_good)
+                run_give_up(run, EXIT_DONE);
+        progress_show(run);
+}
+
+static void end_task(struct task *task, ferry_value *answer)
+{
+        struct run *run = task->run;
+
+        task->is_over = true;
+        task->answer = answer;
+        if (answer)
+                ferry_value_bytes(answer, &task->size);
+        task->body = ferry_value_unref(task->body);
+        run->held++;
+        run->held_bytes += task->size;
+}
+
+/* Whether a task is worth another try: its worker has died, or did not answer; or it has not been tried, as no worker was there. */
+static bool is_tried_again(struct task *task, const ferry_call *call)
+{
+        int status = ferry_call_status(call), kind = exit_status_of(status);
+
+        if (task->run->phase != RUN_WORKING)
+                return false;
+        if (status == -ETIMEDOUT && ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED && task->waited_ms < REST_MAX_MS) {
+                task->waited_ms += task->run->options->timeout_ms;
+                return true;
+        }
+        return (kind == EXIT_CONNECTION || kind == EXIT_TIMEOUT) && status != -ECHILD &&
+               task->tries++ < task->run->options->retry;
+}
+
+static void answered(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        struct task *task = userdata;
+        struct run *run = task->run;
+        int status = ferry_call_status(call);
+        ferry_value *answer;
+
+        task->call = NULL;
+        if (!reply && is_tried_again(task, call)) {
+                give(task);
+                return;
+        }
+        run->in_hand--;
+        answer = reply ? body_line(reply, run->options, task->number) : NULL;
+        end_task(task, answer);
+        if (!answer)
+                report(run, task->number, reply ? "no memory for its answer" : ferry_call_error(call));
+        /* No worker is left, nor will be: the rest would wait for one. */
+        if (status == -ECHILD)
+                run_give_up(run, EXIT_CONNECTION);
+        print_over(run);
+        tasks_feed(run);
+}
+
+static void give(struct task *task)
+{
+        struct run *run = task->run;
+
+        task->call = ferry_manager_request(run->manager, run->options->timeout_ms, run->type, "%p",
+                                           (const void *)task->body);
+        ferry_call_then(task->call, answered, task);
+}
+
+void tasks_drop(struct run *run)
+{
+        for (struct task *task = run->first; task; task = task->next) {
+                if (task->is_over)
+                        continue;
+                task->call = ferry_call_free(task->call);
+                run->in_hand--;
+                end_task(task, NULL);
+        }
+        print_over(run);
+}
+
+void tasks_free(struct run *run)
+{
+        while (run->first) {
+                struct task *next = run->first->next;
+
+                ferry_call_free(run->first->call);
+                free_task(run->first);
+                run->first = next;
+        }
+        lines_free(&run->lines);
+}
+
+/* Beginnings ---------------------------------------------------------------------------------------------- */
+
+static void take_line(struct run *run)
+{
+        size_t size, offset = 0;
+        const char *line = lines_next(&run->lines, &size);
+        bool is_value = run->options->is_value;
+        ferry_value *body = line ? body_of_line(line, size, is_value, &offset) : NULL;
+        struct task *task = body ? calloc(1, sizeof *task) : NULL;
+        char reason[128] = "no memory";
+
+        run->taken++;
+        if (!task) {
+                if (!line)
+                        snprintf(reason, sizeof reason, "the line has more than %zu bytes", run->lines.max);
+                else if (!body && is_value)
+                        snprintf(reason, sizeof reason, "the line is no JSON: it is wrong at byte %zu", offset);
+                report(run, run->taken, reason);
+                ferry_value_unref(body);
+                return;
+        }
+        *task = (struct task){ .run = run, .number = run->taken, .body = body };
+        *run->last = task;
+        /* gcc-analyzer: it stands in the list */
+        run->last = &task->next;
+        run->in_hand++;
+        give(task);
+}
+
+static bool has_room(const struct run *run)
+{
+        return run->in_hand < run->workers && run->held < HELD_MAX && run->held_bytes < HELD_BYTES_MAX;
+}
+
+/* As many as there are workers; the rest is left where it is. */
+void tasks_feed(struct run *run)
+{
+        while (run->phase == RUN_WORKING && has_room(run) && lines_are_there(&run->lines))
+                take_line(run);
+        if (run->phase == RUN_WORKING && !run->is_reading && lines_want_more(&run->lines)) {
+                run->is_reading = true;
+                ferry_loop_watch(run->loop, STDIN_FILENO, POLLIN, read_input, run);
+        }
+        progress_show(run);
+        run_end_if_done(run);
+}
+
+static int read_input(ferry_loop *loop, void *userdata)
+{
+        struct run *run = userdata;
+        int error = run->phase == RUN_WORKING ? lines_read(&run->lines, STDIN_FILENO) : 0;
+
+        (void)loop;
+        if (error) {
+                run->input_error = error;
+                run->lines.is_over = true;
+                progress_clear(run);
+                complain("reading failed: %s", strerror(-error));
+        }
+        tasks_feed(run);
+        if (run->is_reading && run->phase == RUN_WORKING && lines_want_more(&run->lines))
+                return 1;
+        run->is_reading = false;
+        return 0;
+}
