@@ -79,7 +79,7 @@ static int take(ferry_session *client, const ferry_message *message, void *userd
 
         if (listener->is_stopping)
                 return ferry_message_kind(message) & FERRY_KIND_REQUEST ?
-                               ferry_message_fail(message, "the listener is about to end") : 0;
+                               ferry_message_refuse(message, "the listener is about to end") : 0;
         show(listener, message);
         if (ferry_message_kind(message) & FERRY_KIND_REQUEST)
                 result = answer(listener, client, message);

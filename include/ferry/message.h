@@ -58,6 +58,24 @@ int ferry_message_reply(const ferry_message *request, const char *type, const ch
         FERRY_PRINTF(3, 4);
 int ferry_message_fail(const ferry_message *request, const char *format, ...) FERRY_PRINTF(2, 3);
 
+/**
+ * Refuses a request that was not acted on, because this side is about to end.
+ *
+ * In the dialect ferry the call of the peer ends as *not executed*, and a pool gives the request to another worker and
+ * this one no more requests. In the dialect stream-ipc this is ferry_message_fail(); in innmind and pcntl, which have no
+ * such answer, nothing is sent.
+ *
+ * @param request  the request
+ * @param format   the reason, plain printf
+ * @return 0, or a negative errno
+ * @retval -EALREADY  the request has its answer
+ * @retval -ECANCELED the peer does not wait any more
+ * @retval -EINVAL    the message is not a request
+ * @retval -ENOTCONN  the session has ended
+ * @retval -ENOMEM    request is NULL, or memory is out
+ */
+int ferry_message_refuse(const ferry_message *request, const char *format, ...) FERRY_PRINTF(2, 3);
+
 /* Whether somebody still waits for the answer. */
 bool ferry_message_is_wanted(const ferry_message *request);
 

@@ -51,6 +51,9 @@ typedef struct ferry_manager_options {
         ferry_output_fn *output;        /* or call this with what has no path */
         void *output_userdata;
         const ferry_session_options *session; /* to them (the loop's); what they point to must live as long */
+        int queue_timeout_ms;           /* how long a ferry_manager_request() waits until a child begins to work on it, also
+                                         * where it comes back from one that did not execute it (as long as its own
+                                         * timeout, which begins when the child has it); -1: no limit */
 } ferry_manager_options;
 
 /* Of these a function has no use for what is for spawn, nor one that is_on_stdio for input and stdout_path: -EINVAL. */
@@ -75,6 +78,11 @@ typedef struct ferry_process_options {
         ferry_output_fn *output;
         void *output_userdata;
         const ferry_session_options *session;
+        unsigned max_tasks;             /* with is_restarted: after so many answers to ferry_manager_request() the child is
+                                         * replaced by a new one (never): its session is closed between two requests, and
+                                         * it has 1 s to end; then it is sent TERM, and after 1 s more KILL */
+        size_t max_rss;                 /* with is_restarted: the same once it has more than so many bytes of memory
+                                         * resident, which is looked up in /proc after each answer (never) */
 } ferry_process_options;
 
 /* Make a manager, which belongs to the loop; end it, which waits for its children, or kills them, as the
@@ -94,7 +102,8 @@ void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn 
 int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userdata);
 
 /* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in @grace_ms
- * is sent SIGTERM, and after as long again (1 s, if it is 0) SIGKILL. -1: no signals. Where somebody waits
+ * is sent SIGTERM, and after as long again (1 s, if it is 0) SIGKILL. -1: no signals, but to a child that has let the
+ * deadline of a request pass: that is sent SIGTERM after 0.2 s, and SIGKILL after 1 s more. Where somebody waits
  * already, as in a callback, that goes on, and this returns 0 at once. Where it is called again, the shorter time
  * counts. */
 int ferry_manager_stop(ferry_manager *manager, int grace_ms);
@@ -102,11 +111,13 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms);
 /* Send all children a signal. */
 void ferry_manager_kill(ferry_manager *manager, int signal);
 
-/* Give a request to the child that is free first; it waits for that, also for one to be started, but ends when the
- * last that could take it has gone. If that dies meanwhile, the call ends with the reason, and with the outcome
- * unknown. It waits for @timeout_ms at most, and then a child has as long to answer. One that lets that pass is
- * restarted, if it is_restarted; else it is given nothing more until it is seen to be done with that. What waits
- * has the limit queue_max, above which a request fails with -ENOBUFS. Otherwise as ferry_session_request(). */
+/* Give a request to the child that is free first; it waits for that, also for one to be started, as long as
+ * queue_timeout_ms says (@timeout_ms), but ends when the last that could take it has gone. From when a child has it, that
+ * has @timeout_ms to answer. If the child dies meanwhile, the call ends with the reason, and with the outcome unknown. If
+ * the child says that it has not executed the request, because it has closed its session before, or by
+ * ferry_message_refuse(), another child gets it. A child that lets the deadline pass is restarted, if it is_restarted;
+ * else it is given nothing more until it is seen to be done with that. What waits has the limit queue_max, above which
+ * a request fails with -ENOBUFS. Otherwise as ferry_session_request(). */
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 

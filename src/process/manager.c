@@ -300,6 +300,8 @@ static void close_member(struct loop_member *member)
                         process_begin_stop(process, 0);
                 else if (manager->options.is_killing && ferry_process_kill(process, SIGKILL) == 0)
                         manager->killed++;
+                else if (process->is_overdue)
+                        process_begin_stop(process, -1);
                 else
                         ferry_session_close(process->session);
         }
@@ -357,6 +359,9 @@ static int copy_options(ferry_manager *manager, const ferry_manager_options *giv
         size_t count = 1;
 
         options_copy(options, sizeof *options, sizeof *options, given);
+        if (options->queue_timeout_ms < -1)
+                return error_replace(&manager->loop->error, -EINVAL, "queue_timeout_ms: %d is not a time, 0, or -1 for no limit",
+                                     options->queue_timeout_ms);
         options_copy(&manager->session, sizeof manager->session, sizeof manager->session, options->session);
         manager->queue.max = manager->session.queue_max ? manager->session.queue_max :
                                                           session_default_queue_max(manager->loop);

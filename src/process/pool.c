@@ -1,16 +1,18 @@
-/* Requests for whoever is free. Invariants: a child works on one at a time; each request is given away once, and ends once, by
- * its answer, its deadline, or the end of the child that works on it; none waits for children of which none is left. */
+/* Requests for the worker that is free first. Invariants: a worker has one at a time; a request is given to another worker only
+ * if the first one has not executed it, and ends once, by its answer, its deadline, or the end of the worker that has it; none
+ * waits for workers of which none is left. */
 #include "process/process.h"
 
 #include <errno.h>
 #include <stdarg.h>
 
 static void worker_is_free(ferry_call *call);
+static bool worker_gives_back(ferry_call *call);
 
 bool pool_is_idle(const ferry_process *process)
 {
         return process->state == PROCESS_RUNNING && !process->has_child_left && process->stage == STAGE_NONE &&
-               !process->call && !process->is_overdue && process->session && process->session->state <= SESSION_OPEN;
+               !process->call && !process->is_overdue && process->session && session_takes_requests(process->session);
 }
 
 static ferry_process *find_free(const ferry_manager *manager)
@@ -19,10 +21,9 @@ static ferry_process *find_free(const ferry_manager *manager)
                 ferry_process *process = container_of(link, ferry_process, idle);
 
                 /* Its session may have come to an end that nobody was told of yet. */
-                if (!pool_is_idle(process))
-                        list_remove(&process->idle);
-                else if (process->session->state == SESSION_OPEN)
+                if (pool_is_idle(process))
                         return process;
+                list_remove(&process->idle);
         }
         return NULL;
 }
@@ -33,6 +34,7 @@ static void give(ferry_process *process, ferry_call *call)
         process->manager->busy++;
         process_update(process);
         call->ended = worker_is_free;
+        call->came_back = worker_gives_back;
         call->owner = process;
         call_start(call, process->session);
 }
@@ -72,18 +74,45 @@ void pool_worker_answered(ferry_session *session)
         pool_feed(process->manager);
 }
 
-/* Who has answered is well; who has let its deadline pass may still work on it, and is replaced where that can be done. */
+static void release(ferry_process *process)
+{
+        process->call = NULL;
+        process->manager->busy--;
+}
+
+/* It was not executed: its worker has closed the session, or is about to. */
+static bool worker_gives_back(ferry_call *call)
+{
+        ferry_process *process = call->owner;
+        ferry_manager *manager = process->manager;
+
+        if (manager->is_stopping || manager->is_freed)
+                return false;
+        release(process);
+        process_lose_session(process);
+        call_wait_again(call);
+        if (manager->serving == 0)
+                pool_refuse(manager);
+        pool_feed(manager);
+        return true;
+}
+
+/* A worker that has answered is well; one that has let a deadline pass may still be at work, and is replaced where that can be
+ * done. */
 static void worker_is_free(ferry_call *call)
 {
         ferry_process *process = call->owner;
 
         call->owner = NULL;
         call->ended = NULL;
-        process->call = NULL;
-        process->manager->busy--;
-        if (call->outcome == FERRY_OUTCOME_REPLIED)
+        call->came_back = NULL;
+        release(process);
+        if (call->outcome == FERRY_OUTCOME_REPLIED) {
                 process->restart_ms = 0;
-        else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && process->session->state == SESSION_OPEN &&
+                process->answers++;
+                if (process_is_used_up(process))
+                        process_recycle(process);
+        } else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && process->session->state == SESSION_OPEN &&
                  (call->status == -ETIMEDOUT || call->status == -ECANCELED)) {
                 if (process->spec.options.is_restarted)
                         process_replace(process);
@@ -107,6 +136,11 @@ void pool_refuse(ferry_manager *manager)
                          manager->start_error.code ? error_text(&manager->start_error) : "");
 }
 
+static int wait_ms(const ferry_manager *manager, int timeout_ms)
+{
+        return manager->options.queue_timeout_ms ? manager->options.queue_timeout_ms : timeout_ms;
+}
+
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type, const char *format, ...)
 {
         ferry_call *call;
@@ -121,7 +155,7 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
                 timeout_ms = manager->session.request_timeout_ms ? manager->session.request_timeout_ms :
                                                                    session_default_timeout(loop);
         va_start(arguments, format);
-        call = call_new_waiting(loop, &manager->queue, timeout_ms, type, format, arguments);
+        call = call_new_waiting(loop, &manager->queue, wait_ms(manager, timeout_ms), timeout_ms, type, format, arguments);
         va_end(arguments);
         if (call && call->status == 1 && manager->is_stopping)
                 call_end(call, -ECANCELED, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the children are being stopped");

@@ -63,7 +63,8 @@ static void describe_end(ferry_process *process, char *text, size_t size)
 static void rest(ferry_process *process)
 {
         process->state = PROCESS_RESTING;
-        process->restart_ms = process->restart_ms ? process->restart_ms * 2 : RESTART_FIRST_MS;
+        if (!process->is_recycled)
+                process->restart_ms = process->restart_ms ? process->restart_ms * 2 : RESTART_FIRST_MS;
         if (process->restart_ms > RESTART_MAX_MS)
                 process->restart_ms = RESTART_MAX_MS;
         loop_timer_start(process->manager->loop, &process->restart, loop_deadline(process->restart_ms));
@@ -257,8 +258,17 @@ static void begin_replacing(ferry_process *process, int after_ms)
         loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(after_ms));
 }
 
-/* Its session has ended, and nothing can be asked of it any more. One that is started again has its time to end, and is
- * replaced. */
+/* A child that is started again has its time to end, and is replaced. */
+void process_lose_session(ferry_process *process)
+{
+        if (process->is_freed || process->state != PROCESS_RUNNING || process->has_child_left)
+                return;
+        process->is_deserted = true;
+        if (process->spec.options.is_restarted && process->stage == STAGE_NONE)
+                begin_replacing(process, KILL_AFTER_MS);
+        process_update(process);
+}
+
 static void session_ended(ferry_session *session)
 {
         ferry_process *process = session->process;
@@ -269,10 +279,7 @@ static void session_ended(ferry_session *session)
                 hear_out(process);
                 return;
         }
-        process->is_deserted = true;
-        if (process->spec.options.is_restarted && process->stage == STAGE_NONE)
-                begin_replacing(process, KILL_AFTER_MS);
-        process_update(process);
+        process_lose_session(process);
         if (process->manager->serving == 0)
                 pool_refuse(process->manager);
 }
@@ -285,7 +292,8 @@ static void start(ferry_process *process)
 
         forget_session(process);
         process->stage = STAGE_NONE;
-        process->is_deserted = process->is_replaced = false;
+        process->is_deserted = process->is_replaced = process->is_recycled = false;
+        process->answers = 0;
         code = process_start(process, &error);
         if (!code) {
                 process->manager->running++;
@@ -370,7 +378,7 @@ static int check_options(const struct process_spec *spec, const char *const argv
         if (options->is_on_stdio && (options->input || options->stdout_path))
                 return error_set(error, -EINVAL, "stdin and stdout of a child are its session, and cannot be input and "
                                  "stdout_path, too");
-        return 0;
+        return process_check_recycling(options, error);
 }
 
 static ferry_process *create(ferry_manager *manager, const char *const argv[], ferry_child_fn *fn, void *userdata,
@@ -464,6 +472,7 @@ static void stage_is_over(struct loop_timer *timer)
 void process_begin_stop(ferry_process *process, int grace_ms)
 {
         ferry_loop *loop = process->manager->loop;
+        int term_ms = grace_ms;
         bool is_shorter;
 
         if (process->state == PROCESS_RESTING) {
@@ -475,7 +484,7 @@ void process_begin_stop(ferry_process *process, int grace_ms)
         if (process->state != PROCESS_RUNNING)
                 return;
         /* Whoever gives it less time is right. */
-        is_shorter = process->stage == STAGE_GRACE && (grace_ms < 0 ? !process->is_replaced :
+        is_shorter = process->stage == STAGE_GRACE && (grace_ms < 0 ? !process->is_replaced || process->is_overdue :
                                                        process->grace_ms >= 0 && process->grace_ms <= grace_ms);
         process->is_replaced = false;
         if (is_shorter) {
@@ -487,6 +496,11 @@ void process_begin_stop(ferry_process *process, int grace_ms)
                 process_update(process);
                 return;
         }
+        /* A child that let its deadline pass may never end by itself. */
+        if (grace_ms < 0 && process->is_overdue) {
+                term_ms = LATE_MS;
+                grace_ms = KILL_AFTER_MS;
+        }
         loop_timer_stop(loop, &process->stage_timer);
         process->stage = STAGE_GRACE;
         process->grace_ms = grace_ms;
@@ -495,15 +509,27 @@ void process_begin_stop(ferry_process *process, int grace_ms)
         if (grace_ms == 0)
                 next_stage(process);
         else if (grace_ms > 0)
-                loop_timer_start(loop, &process->stage_timer, loop_deadline(grace_ms));
+                loop_timer_start(loop, &process->stage_timer, loop_deadline(term_ms));
+}
+
+static void replace(ferry_process *process, int after_ms)
+{
+        if (process->state != PROCESS_RUNNING || process->has_child_left || process->stage != STAGE_NONE)
+                return;
+        begin_replacing(process, after_ms);
+        ferry_session_close(process->session);
 }
 
 void process_replace(ferry_process *process)
 {
-        if (process->state != PROCESS_RUNNING || process->has_child_left || process->stage != STAGE_NONE)
-                return;
-        begin_replacing(process, LATE_MS);
-        ferry_session_close(process->session);
+        process->is_overdue = true;
+        replace(process, LATE_MS);
+}
+
+void process_recycle(ferry_process *process)
+{
+        process->is_recycled = true;
+        replace(process, KILL_AFTER_MS);
 }
 
 static bool is_over(void *object)

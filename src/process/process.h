@@ -52,6 +52,7 @@ struct ferry_process {
         struct loop_timer restart;
         int restart_ms;
         ferry_call *call;               /* that it works on, as one of a pool */
+        unsigned answers;               /* of this child, to requests of the pool */
         bool is_overdue;                /* it has let a deadline pass, and may still work on that */
         uint64_t ping;                  /* whose answer shows that it does not; 0: a late answer does */
         ferry_process_fn *fn;           /* it was given away */
@@ -60,6 +61,7 @@ struct ferry_process {
         bool is_heard_out;              /* and may be told now */
         bool is_deserted;               /* its session has ended, and it has not */
         bool is_replaced;               /* and then, when it has ended, another one is started */
+        bool is_recycled;               /* at once: it has answered as many requests, or grown as large, as it may */
         bool is_given;                  /* to the loop, by ferry_process_then() */
         bool is_telling;                /* that it has ended, in the next round */
         bool is_live;                   /* what its manager has counted */
@@ -112,12 +114,21 @@ void process_free_spec(ferry_process *process);
 /* process.c */
 void process_ended(struct child *child);
 void process_begin_stop(ferry_process *process, int grace_ms);
-/* End it, and start it again. */
+/* It has let a deadline pass: end it, and start it again. */
 void process_replace(ferry_process *process);
+/* It has done enough: the same, between two requests. */
+void process_recycle(ferry_process *process);
+/* Nothing can be asked of it any more. */
+void process_lose_session(ferry_process *process);
 void process_free(ferry_process *process);
 bool process_has_ended(const ferry_process *process);
 /* Its state has changed: count it anew. */
 void process_update(ferry_process *process);
+
+/* recycle.c: whether the child has answered as many requests, or grown as large, as its options say. */
+bool process_is_used_up(const ferry_process *process);
+/* Whether it can be seen how large a child is: 0, or a negative errno with a sentence. */
+int process_check_recycling(const ferry_process_options *options, struct error *error);
 
 /* manager.c: tell the handlers, and who waits. */
 void manager_tell(ferry_process *process, enum ferry_process_event event);

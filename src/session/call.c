@@ -184,10 +184,11 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                  * cannot have been acted on. */
                 if (is_open)
                         outcome = withdraw(call);
-                else if (session->out_begin < call->end)
+                else if (session->out_begin < call->end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
-                call_end(call, status, outcome, NULL, "%s", sentence);
+                if (outcome != FERRY_OUTCOME_NOT_EXECUTED || !call_comes_back(call))
+                        call_end(call, status, outcome, NULL, "%s", sentence);
         }
 }
 
@@ -210,8 +211,8 @@ static void is_late(struct loop_timer *timer)
         enum ferry_outcome outcome;
 
         if (!session) {
-                call_end(call, -ETIMEDOUT, FERRY_OUTCOME_NOT_EXECUTED, NULL, "no answer within %g s; no child was free to take it",
-                         call->timeout_ms / 1000.0);
+                call_end(call, -ETIMEDOUT, FERRY_OUTCOME_NOT_EXECUTED, NULL,
+                         "no child was free to take the request within %g s", call->wait_ms / 1000.0);
                 return;
         }
         wire = &session->wire;
@@ -283,11 +284,10 @@ static void sent(ferry_call *call, int code, struct error *error)
                 loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
                 heartbeat_update(session);
         }
-        if (code) {
+        if (code && session)
+                session_tell(session);
+        if (code && ((session && session_takes_requests(session)) || !call_comes_back(call)))
                 call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", error_text(error));
-                if (session)
-                        session_tell(session);
-        }
         error_deinit(error);
 }
 
@@ -406,8 +406,8 @@ void call_queue_deinit(struct call_queue *queue)
                 leave_home(container_of(link, ferry_call, made_link));
 }
 
-ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int timeout_ms, const char *type, const char *format,
-                             va_list arguments)
+ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wait_ms, int timeout_ms, const char *type,
+                             const char *format, va_list arguments)
 {
         ferry_call *call = call_new();
         struct error error = { 0 };
@@ -421,6 +421,8 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int tim
         }
         call->loop = loop;
         call->timeout_ms = timeout_ms;
+        call->wait_ms = wait_ms;
+        call->wait_deadline = loop_deadline(wait_ms);
         call->home = queue;
         list_append(&queue->made, &call->made_link);
         list_append(&loop->holders, &call->holder.link);
@@ -434,9 +436,29 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int tim
                 call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the request cannot be sent: %s",
                          error.code ? error_text(&error) : error_describe(code));
         else
-                loop_timer_start(loop, &call->timer, loop_deadline(timeout_ms));
+                loop_timer_start(loop, &call->timer, call->wait_deadline);
         error_deinit(&error);
         return call;
+}
+
+bool call_comes_back(ferry_call *call)
+{
+        return call->status == 1 && call->came_back && call->home && !loop_is_foreign(call->loop) && call->came_back(call);
+}
+
+void call_wait_again(ferry_call *call)
+{
+        leave_session(call);
+        call->begin = call->end = call->number = 0;
+        call->is_unread = false;
+        call->ended = NULL;
+        call->came_back = NULL;
+        call->owner = NULL;
+        /* However full that is: it had its place there. */
+        call->queue = call->home;
+        call->queue->size += call->waiting_size;
+        list_prepend(&call->queue->calls, &call->link);
+        loop_timer_start(call->loop, &call->timer, call->wait_deadline);
 }
 
 void call_start(ferry_call *call, ferry_session *session)

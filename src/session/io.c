@@ -329,7 +329,8 @@ static void refuse_message(ferry_session *session, const struct incoming *in, en
 {
         char id[WIRE_ID_MAX + 1] = { 0 };       /* that of no request, if none can be read */
         struct error error = { 0 };
-        struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id };
+        struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id,
+                                   .is_leaving = session->is_refusing };
         ferry_value *body = ferry_value_pack("'not taken: %s'", reason);
         int sent;
 
@@ -403,6 +404,10 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
         enum ferry_kind kind = in->kind == WIRE_RESPONSE || in->kind == WIRE_MESSAGE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR;
         ferry_message *reply;
 
+        if (call && in->is_leaving && call_comes_back(call)) {
+                ferry_value_unref(in->value);
+                return;
+        }
         if (!call) {
                 bool is_general = in->kind == WIRE_REFUSED && in->id.size == 8 &&
                                   memcmp(in->id.bytes, (const char[8]){ 0 }, 8) == 0;
@@ -583,6 +588,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                         break;
                 }
                 session->state = SESSION_PEER_CLOSING;
+                farewell_read(session, body);
                 calls_end(session, -ECONNRESET, "the other side has closed the session");
                 stream_close_output(session->stream);
                 loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));

@@ -325,6 +325,8 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
         }
         if (kind == WIRE_REFUSED && !request->session->wire.dialect->has_cancel)
                 outgoing.kind = WIRE_ERROR;
+        /* A request is refused only by a side that is about to close. */
+        outgoing.is_leaving = outgoing.kind == WIRE_REFUSED;
         vsnprintf(text, sizeof text, format, arguments);
         /* What is no UTF-8, perhaps because it was cut, some codecs cannot write; but an answer there must be. */
         for (size_t size = strlen(text); size > 0 && !utf8_is_valid(text, strlen(text)) && strlen(text) + 4 > size;)
@@ -339,17 +341,34 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
         return code;
 }
 
-int ferry_message_fail(const ferry_message *request, const char *format, ...)
+__attribute__((__format__(__printf__, 3, 0)))
+static int try_to_fail(const ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
 {
         struct error error = { 0 };
-        va_list arguments;
         int code = check_answerable(request, &error);
 
         error_deinit(&error);
-        if (code)
-                return code;
+        return code ? code : fail((ferry_message *)(uintptr_t)request, kind, format, arguments);
+}
+
+int ferry_message_fail(const ferry_message *request, const char *format, ...)
+{
+        va_list arguments;
+        int code;
+
         va_start(arguments, format);
-        code = fail((ferry_message *)(uintptr_t)request, WIRE_ERROR, format, arguments);
+        code = try_to_fail(request, WIRE_ERROR, format, arguments);
+        va_end(arguments);
+        return code;
+}
+
+int ferry_message_refuse(const ferry_message *request, const char *format, ...)
+{
+        va_list arguments;
+        int code;
+
+        va_start(arguments, format);
+        code = try_to_fail(request, WIRE_REFUSED, format, arguments);
         va_end(arguments);
         return code;
 }

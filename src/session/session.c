@@ -79,6 +79,12 @@ int session_status_for_sending(const ferry_session *session, struct error *error
         return 0;
 }
 
+bool session_takes_requests(const ferry_session *session)
+{
+        return session->state == SESSION_OPEN && !session->is_freed && !session->is_refusing && !session->is_output_broken &&
+               !loop_is_foreign(session->loop) && stream_has_output(session->stream);
+}
+
 static int grace_ms(const ferry_session *session)
 {
         return session->error.code || session->is_overdue || session->is_abandoned ? 0 : session->close_timeout_ms;
@@ -526,7 +532,8 @@ void session_answer_close(ferry_session *session)
 
 static void say_goodbye(ferry_session *session)
 {
-        struct outgoing goodbye = { .kind = WIRE_CLOSE };
+        struct outgoing goodbye = { .kind = WIRE_CLOSE, .codec = ferry_codec_msgpack() };
+        ferry_value *body;
         struct error error = { 0 };
         const struct wire *wire = &session->wire;
 
@@ -539,8 +546,16 @@ static void say_goodbye(ferry_session *session)
         }
         if (wire->dialect->has_close && (session->sent > 0 || wire->is_dialect_fixed) &&
             (stream_has_input(session->stream) || wire->dialect->has_start) &&
-            session_status_for_sending(session, &error) == 0)
+            session_status_for_sending(session, &error) == 0) {
+                body = wire->dialect->has_cancel ? farewell_new(session) : NULL;
+                goodbye.body = body;
                 session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
+                /* It may list more than the other side takes. */
+                goodbye.body = NULL;
+                if (!session->has_said_goodbye && body)
+                        session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
+                ferry_value_unref(body);
+        }
         error_deinit(&error);
 }
 

@@ -82,6 +82,7 @@ struct ferry_call {
         ferry_call_fn *fn;
         void *userdata;
         bool is_freed;
+        bool is_unread;                 /* the peer has said so when it closed the session */
         /* Of one that was made for a queue, as long as that is there. */
         struct call_queue *home;
         struct list made_link;
@@ -91,7 +92,11 @@ struct ferry_call {
         char *waiting_type;
         ferry_value *waiting_body;
         size_t waiting_size;
-        void (*ended)(ferry_call *call);        /* whoever gave it to a session is told; or NULL */
+        int64_t wait_deadline;                  /* until when it waits, also once it has come back */
+        int wait_ms;
+        void (*ended)(ferry_call *call);        /* called where it ends, for the owner that gave it to a session; or NULL */
+        bool (*came_back)(ferry_call *call);    /* called where it was not executed and its session takes no more: whether
+                                                 * the owner has let it wait again; or NULL */
         void *owner;
 };
 
@@ -214,6 +219,8 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
 void session_tell(const ferry_session *session);
 int session_send_ping(ferry_session *session, uint64_t *ret_ping);
 int session_status_for_sending(const ferry_session *session, struct error *error);
+/* Whether a request could be sent by it now, but for what is wrong with the request. */
+bool session_takes_requests(const ferry_session *session);
 void session_update(ferry_session *session);
 void session_free(ferry_session *session);
 void session_opened(ferry_session *session);            /* the stream is up */
@@ -258,6 +265,12 @@ void handlers_remove_all(ferry_loop *loop, struct list *handlers);
 void handlers_free(struct list *handlers);
 void session_drop_next(ferry_session *session);
 
+/* farewell.c */
+/* The body of a close frame, for the caller; NULL if memory is out: then the peer does not know what became of its requests. */
+ferry_value *farewell_new(const ferry_session *session);
+/* The peer has closed the session: mark the calls that it says it has not read. */
+void farewell_read(ferry_session *session, const ferry_value *body);
+
 /* message.c */
 ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
                            const struct incoming *incoming);
@@ -274,9 +287,13 @@ void message_forget_session(ferry_message *message);
 /* call.c */
 /* A call that stands in @queue until call_start() gives it to a session; NULL if memory is out. What is wrong with it ends it
  * there; -ENOBUFS if the queue is full. */
-ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int timeout_ms, const char *type, const char *format,
-                             va_list arguments);
+ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wait_ms, int timeout_ms, const char *type,
+                             const char *format, va_list arguments);
 void call_start(ferry_call *call, ferry_session *session);
+/* Its session has not executed it, and takes no more: it is the first in the queue again. */
+void call_wait_again(ferry_call *call);
+/* Whether its owner has let it wait again, instead of its end. */
+bool call_comes_back(ferry_call *call);
 void call_queue_init(struct call_queue *queue);
 /* It goes; nothing waits in it any more. */
 void call_queue_deinit(struct call_queue *queue);

@@ -63,6 +63,7 @@ struct incoming {
         struct check check;
         const char *property;           /* of the decoded object, that is the body; NULL: it is all of it */
         ferry_value *value;             /* decoded already, and the caller's; or NULL */
+        bool is_leaving;                /* of refused: the peer is about to close, and another one may take the request */
 };
 
 /* What is to be said. */
@@ -73,6 +74,7 @@ struct outgoing {
         const char *type;               /* NULL: none */
         const ferry_value *body;        /* NULL: null; of errors a string */
         const ferry_codec *codec;       /* NULL: the session's */
+        bool is_leaving;                /* of refused: this side is about to close */
 };
 
 struct dialect {

@@ -1,5 +1,5 @@
 /* The dialect ferry. Payload: version 1, kind, codec, flags (u8 each), length of the type, 0 (u16), id (u64), type,
- * body; all big-endian. Flags of today are 0, those of tomorrow are ignored. */
+ * body; all big-endian. Flags that are not known are ignored. */
 #include "wire/dialect.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@ enum {
         HEADER = 16,
         ID_SIZE = 8,
         KIND_OPTIONAL = 0x80,   /* who does not know the kind may ignore the frame */
+        FLAG_LEAVING = 0x01,    /* of refused */
 };
 
 /* Numbers on the wire, by wire_kind. */
@@ -77,6 +78,7 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         if (ret->kind == WIRE_UNKNOWN)
                 return payload[1] & KIND_OPTIONAL ? 0 : error_set(error, -EBADMSG, "a frame of the unknown kind %d",
                                                                   (unsigned char)payload[1]);
+        ret->is_leaving = ret->kind == WIRE_REFUSED && (payload[3] & FLAG_LEAVING);
         type_size = (size_t)(unsigned char)payload[4] << 8 | (unsigned char)payload[5];
         if (type_size > size - HEADER || !utf8_is_valid(payload + HEADER, type_size) ||
             memchr(payload + HEADER, '\0', type_size))
@@ -95,7 +97,8 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
 static int write_frame(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing,
                        const ferry_codec *codec, size_t type_size, struct error *error)
 {
-        unsigned char header[HEADER] = { VERSION, kind_numbers[outgoing->kind], codec->number, 0,
+        unsigned char header[HEADER] = { VERSION, kind_numbers[outgoing->kind], codec->number,
+                                         outgoing->is_leaving ? FLAG_LEAVING : 0,
                                          (unsigned char)(type_size >> 8), (unsigned char)type_size };
         size_t begin;
         int code;

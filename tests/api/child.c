@@ -33,6 +33,33 @@ static int answer_and_go(ferry_session *session, const ferry_message *request, v
         return ferry_loop_stop(ferry_session_loop(session), code);
 }
 
+/* Answers so many requests, then closes the session. */
+static int left_to_answer = 1;
+
+static int answer_some(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        int code = echo(session, request, userdata);
+
+        if (--left_to_answer == 0)
+                ferry_session_close(session);
+        return code;
+}
+
+/* Keeps the request, and closes the session. */
+static int keep_and_close(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)userdata;
+        ferry_message_ref(request);
+        ferry_session_close(session);
+        return 1;
+}
+
+/* Refuses all but the first request, and goes on. */
+static int refuse(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        return left_to_answer-- > 0 ? echo(session, request, userdata) : ferry_message_refuse(request, "about to end");
+}
+
 static bool is_same_file(int fd, int other)
 {
         struct stat a, b;
@@ -221,6 +248,12 @@ int main(int argc, char **argv)
                 return serve(echo, &(ferry_session_options){ .is_unguarded = true });
         if (strcmp(mode, "go") == 0)
                 return serve(answer_and_go, NULL);
+        if (strcmp(mode, "once") == 0)
+                return serve(answer_some, NULL);
+        if (strcmp(mode, "keep") == 0)
+                return serve(keep_and_close, NULL);
+        if (strcmp(mode, "refuse") == 0)
+                return serve(refuse, NULL);
         if (strcmp(mode, "careless") == 0)
                 return serve(be_careless, NULL);
         if (strcmp(mode, "descriptors") == 0)

@@ -436,7 +436,50 @@ START_TEST(requests_that_wait_when_the_session_is_closed)
 }
 END_TEST
 
+/* A close frame with that body, in msgpack; the outcome of the requests 1 and 2 behind it. */
+static void close_with(const char *body, size_t size, enum ferry_outcome first, enum ferry_outcome second)
+{
+        unsigned char payload[256];
+        ferry_call *calls[2];
+        struct raw raw;
+        size_t header;
+
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        for (int i = 0; i < 2; i++) {
+                calls[i] = ferry_session_request(raw.session, SAFETY_MS, "t", "1");
+                raw_expect(&raw, RAW_REQUEST, i + 1);
+        }
+        header = raw_message(payload, RAW_BYE, 0, "", NULL);
+        payload[2] = 1;
+        memcpy(payload + header, body, size);
+        raw_frame(&raw, payload, header + size);
+        for (int i = 0; i < 2; i++) {
+                ck_assert_ptr_null(ferry_call_await(calls[i]));
+                ck_assert_int_eq(ferry_call_status(calls[i]), -ECONNRESET);
+                ck_assert_msg(ferry_call_outcome(calls[i]) == (i ? second : first), "request %d of %zu bytes", i + 1, size);
+                ferry_call_free(calls[i]);
+        }
+        raw_close(&raw);
+}
+
+START_TEST(a_close_says_which_requests_were_read)
+{
+        const enum ferry_outcome UNKNOWN = FERRY_OUTCOME_UNKNOWN, NOT_EXECUTED = FERRY_OUTCOME_NOT_EXECUTED;
+
+        close_with("", 0, UNKNOWN, UNKNOWN);
+        close_with("\x81\xa7in_hand\xa0", 10, NOT_EXECUTED, NOT_EXECUTED);
+        close_with("\x81\xa7in_hand\xa8\0\0\0\0\0\0\0\1", 18, UNKNOWN, NOT_EXECUTED);
+        close_with("\x81\xa7in_hand\xb0\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\7", 26, NOT_EXECUTED, UNKNOWN);
+        /* What is no list of ids says nothing. */
+        close_with("\x81\xa7in_hand\xa7\0\0\0\0\0\0\0", 17, UNKNOWN, UNKNOWN);
+        close_with("\x81\xa7in_hand\x01", 10, UNKNOWN, UNKNOWN);
+        close_with("\x81\xa7in_hund\xa0", 10, UNKNOWN, UNKNOWN);
+        close_with("\xa0", 1, UNKNOWN, UNKNOWN);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(a_close_says_which_requests_were_read),
         SUITE_LOOP(a_php_peer_is_recognised, PEERS * ROOTS * RAW_STREAMS),
         SUITE_LOOP(a_ferry_peer_is_recognised, RAW_STREAMS),
         SUITE_LOOP(the_first_that_decodes_counts, RAW_STREAMS),

@@ -237,7 +237,7 @@ static void process_pool(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = begin(loop, &(ferry_manager_options){ .is_killing = true });
-        ferry_process_options options = { .is_on_stdio = true, .is_restarted = true };
+        ferry_process_options options = { .is_on_stdio = true, .is_restarted = true, .max_rss = 4096 };
         ferry_process *process = ferry_process_spawn(manager, (const char *[]){ "cat", NULL }, &options);
         ferry_call *calls[3];
         int code;
