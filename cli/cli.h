@@ -35,6 +35,12 @@ struct cli_options {
         long retry;
         const char *type;
         bool is_ordered;
+        bool is_null;           /* tasks end with NUL */
+        bool is_quiet;
+        bool is_resuming;
+        bool is_failed_again;   /* --resume-failed: tasks that have failed are done again */
+        const char *joblog;
+        const char *halt;
         const ferry_codec *from;
         const ferry_codec *to;
         unsigned mode;          /* of what is made; 0: the default */
@@ -122,9 +128,10 @@ void channel_close(struct cli_channel *channel);
 /* Print why a call on @failed returned @error, unless a signal is the reason. Returns the exit status. */
 int channel_complain(const ferry_channel *failed, int error);
 
-/* lines.c: lines from a descriptor. @max is set before, what follows it is for reading, the rest is its own. */
+/* lines.c: lines from a descriptor. @max and @separator are set before, what follows them is for reading, the rest is its own. */
 struct lines {
         size_t max;
+        char separator;         /* that ends a line: a newline or NUL */
         bool is_over;           /* no more come */
         long told;              /* so many have come */
         char *bytes;

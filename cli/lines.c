@@ -1,4 +1,4 @@
-/* Lines of stdin, as many ahead as fit in a buffer. Invariants: what is held is bounded, whatever comes; each line is
+/* Lines of stdin, or what ends with another byte, as many ahead as fit in a buffer. Invariants: what is held is bounded, whatever comes; each line is
  * told once, in order; one that is too long is told as such, and the next one begins behind it. */
 #include "cli.h"
 
@@ -49,7 +49,7 @@ static int make_room(struct lines *lines)
 /* What came belongs to a line of which the beginning is dropped. */
 static void skip(struct lines *lines)
 {
-        const char *end = memchr(lines->bytes + lines->begin, '\n', lines->end - lines->begin);
+        const char *end = memchr(lines->bytes + lines->begin, lines->separator, lines->end - lines->begin);
 
         if (end) {
                 lines->begin = (size_t)(end - lines->bytes) + 1;
@@ -62,7 +62,7 @@ static void count(struct lines *lines, size_t from)
 {
         const char *at = lines->bytes + from, *end = lines->bytes + lines->end;
 
-        while (at < end && (at = memchr(at, '\n', (size_t)(end - at)))) {
+        while (at < end && (at = memchr(at, lines->separator, (size_t)(end - at)))) {
                 lines->count++;
                 lines->told++;
                 at++;
@@ -90,7 +90,7 @@ int lines_read(struct lines *lines, int fd)
         if (got == 0) {
                 lines->is_over = true;
                 /* The last one need not have an end. */
-                lines->has_rest = lines->begin < lines->end && lines->bytes[lines->end - 1] != '\n';
+                lines->has_rest = lines->begin < lines->end && lines->bytes[lines->end - 1] != lines->separator;
                 lines->told += lines->has_rest;
         }
         if (!lines->is_over && lines->count == 0 && lines->end - lines->begin > lines->max) {
@@ -120,7 +120,7 @@ const char *lines_next(struct lines *lines, size_t *ret_size)
                 lines->has_rest = false;
                 return *ret_size > lines->max ? NULL : line;
         }
-        *ret_size = (size_t)((const char *)memchr(line, '\n', lines->end - lines->begin) - line);
+        *ret_size = (size_t)((const char *)memchr(line, lines->separator, lines->end - lines->begin) - line);
         lines->begin += *ret_size + 1;
         lines->count--;
         return *ret_size > lines->max ? NULL : line;

@@ -41,6 +41,12 @@ static const struct {
         { "workers", "N", "so many workers at once (as many as processors may be used)" },
         { "type", "TYPE", "of the requests (task); of a record in a queue: a number" },
         { "ordered", NULL, "print the answers in the order of the tasks" },
+        { "null", NULL, "each task ends with a NUL byte instead of a newline" },
+        { "halt", "WHEN,WHY=N", "stop early: now or soon, at fail=, success= or done=, N tasks or N%" },
+        { "joblog", "FILE", "write a line about each task that has ended to FILE" },
+        { "resume", NULL, "leave out the tasks that FILE has" },
+        { "resume-failed", NULL, "the same, but do those again that have failed" },
+        { "quiet", NULL, "show no progress and no summary" },
         { "retry", "N", "give a task whose worker died, or did not answer, to another one, N times" },
         { "from", "CODEC", "php, json, msgpack or plain" },
         { "to", "CODEC", "php, json, msgpack or plain" },
@@ -394,6 +400,23 @@ static bool read_channel_option(struct cli_options *options, const char *name, c
         return true;
 }
 
+static bool read_run_option(struct cli_options *options, const char *name, const char *argument)
+{
+        if (strcmp(name, "null") == 0)
+                options->is_null = true;
+        else if (strcmp(name, "halt") == 0)
+                options->halt = argument;
+        else if (strcmp(name, "joblog") == 0)
+                options->joblog = argument;
+        else if (strcmp(name, "resume") == 0)
+                options->is_resuming = true;
+        else if (strcmp(name, "resume-failed") == 0)
+                options->is_resuming = options->is_failed_again = true;
+        else
+                return read_channel_option(options, name, argument);
+        return true;
+}
+
 static bool read_option(const struct cli_command *command, struct cli_options *options, const char *name,
                         const char *argument)
 {
@@ -435,8 +458,10 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->is_echo = true;
         else if (strcmp(name, "public") == 0)
                 options->is_public = true;
+        else if (strcmp(name, "quiet") == 0)
+                options->is_quiet = true;
         else
-                return read_channel_option(options, name, argument);
+                return read_run_option(options, name, argument);
         return true;
 }
 

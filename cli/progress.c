@@ -19,7 +19,7 @@ void progress_show(struct run *run)
 {
         enum { WIDTH = 30 };
         char bar[WIDTH + 1], failed[32] = "";
-        long over = run->done + run->failed, all = run->lines.told;
+        long over = run->done + run->failed + run->skipped, all = run->lines.told;
         double now;
 
         if (!run->is_on_terminal || all == 0)
@@ -47,13 +47,17 @@ void progress_clear(struct run *run)
 void progress_summarize(struct run *run)
 {
         double seconds = seconds_since(&run->began);
-        long over = run->done + run->failed;
-        char left[48] = "";
+        long over = run->done + run->failed, left = run->lines.told - over - run->skipped;
+        char skipped[48] = "", not_done[48] = "";
 
         progress_clear(run);
-        if (run->lines.told > over)
-                snprintf(left, sizeof left, "%ld not done, ", run->lines.told - over);
-        complain("%ld done, %ld failed, %s%ld restarts, %.1f tasks/s", run->done, run->failed, left, run->restarts,
+        if (run->options->is_quiet)
+                return;
+        if (run->skipped > 0)
+                snprintf(skipped, sizeof skipped, "%ld skipped, ", run->skipped);
+        if (left > 0)
+                snprintf(not_done, sizeof not_done, "%ld not done, ", left);
+        complain("%ld done, %ld failed, %s%s%ld restarts, %.1f tasks/s", run->done, run->failed, skipped, not_done, run->restarts,
                  seconds > 0 ? (double)over / seconds : 0.0);
 }
 

@@ -161,6 +161,8 @@ static int exit_status(const struct run *run, int result)
                 return output_status(EXIT_DONE);
         if (run->status != EXIT_DONE)
                 return run->status;
+        if (run->is_halted && run->halt.why == HALT_SUCCESS)
+                return EXIT_DONE;
         return run->failed ? EXIT_ANSWERED_ERROR : run->input_error ? EXIT_REFUSED : EXIT_DONE;
 }
 
@@ -176,6 +178,9 @@ static int run_all(struct run *run, char **command)
         }
         tasks_feed(run);
         result = ferry_manager_wait(run->manager, NULL, NULL);
+        status = joblog_finish(run);
+        if (run->status == EXIT_DONE)
+                run->status = status;
         progress_summarize(run);
         if (ferry_manager_killed(run->manager))
                 complain("%u workers had to be killed", ferry_manager_killed(run->manager));
@@ -195,9 +200,15 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         struct run run = {
                 .options = options, .type = options->type ? options->type : "task", .workers = options->workers,
         };
-        int status;
+        int status = EXIT_DONE;
 
         (void)count;
+        if (options->is_resuming && !options->joblog) {
+                complain("--resume and --resume-failed need --joblog FILE");
+                return EXIT_USAGE;
+        }
+        if (options->halt && !halt_read(options->halt, &run.halt))
+                return EXIT_USAGE;
         if (!can_be_talked_to(options->dialects)) {
                 complain("workers are talked to in one of ferry, stream-ipc and pcntl; innmind is for services");
                 return EXIT_USAGE;
@@ -206,7 +217,8 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
                 run.workers = processors_available("");
         run.last = &run.first;
         run.lines.max = body_max(options->is_value);
-        run.is_on_terminal = isatty(STDERR_FILENO);
+        run.lines.separator = options->is_null ? '\0' : '\n';
+        run.is_on_terminal = !options->is_quiet && isatty(STDERR_FILENO);
         clock_gettime(CLOCK_MONOTONIC, &run.began);
         block(passed_on);
         run.said = calloc((size_t)run.workers, sizeof *run.said);
@@ -218,8 +230,12 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         /* No more tasks are taken than there are workers, so those fit. */
         run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){
                 .is_forwarding = true, .signals = passed_on, .session = &(ferry_session_options){ .queue_max = SIZE_MAX } });
-        status = run_all(&run, arguments);
+        if (options->joblog)
+                status = joblog_open(options->joblog, options->is_resuming, &run.joblog);
+        if (status == EXIT_DONE)
+                status = run_all(&run, arguments);
         tasks_free(&run);
+        joblog_free(run.joblog);
         ferry_loop_free(run.loop);
         free(run.said);
         return status;
@@ -229,7 +245,8 @@ const struct cli_command command_run = {
         .name = "run",
         .arguments = "[--] COMMAND [ARGUMENT]...",
         .summary = "give each line of stdin as a task to one of N workers, print their answers",
-        .options = (const char *const[]){ "workers", "type", "ordered", "retry", "dialect", "codec", "namespace", "timeout",
+        .options = (const char *const[]){ "workers", "type", "null", "ordered", "retry", "halt", "joblog", "resume",
+                                          "resume-failed", "quiet", "dialect", "codec", "namespace", "timeout",
                                           "json", "value", "verbose", NULL },
         .least = 1,
         .most = INT32_MAX,

@@ -14,6 +14,16 @@ enum run_phase {
         RUN_GIVEN_UP,           /* the tasks in hand are dropped, and the workers killed */
 };
 
+enum halt_when { HALT_NEVER, HALT_SOON, HALT_NOW };
+enum halt_why { HALT_FAIL, HALT_SUCCESS, HALT_DONE };
+
+struct halt {
+        enum halt_when when;
+        enum halt_why why;
+        double count;           /* of tasks, or a percentage */
+        bool is_percentage;
+};
+
 struct run;
 
 /* What a worker has written to stderr since its last newline. */
@@ -37,6 +47,27 @@ struct task {
         ferry_value *answer;            /* its text; NULL: none, or it has failed */
         size_t size;                    /* of that */
         bool is_over;
+        struct timespec began;          /* when it was given to a worker first */
+        double seconds;                 /* from then to its end */
+        size_t sent;                    /* bytes of its text */
+};
+
+/* The end of a task, for the log. Times are in seconds, sizes in bytes. */
+struct joblog_entry {
+        long number;
+        double began, seconds;
+        size_t sent, received;
+        size_t printed;                 /* on stdout; 0: it has failed */
+        int exit_value, signal;
+        const char *label;
+        const char *outcome;
+};
+
+enum joblog_known {
+        JOBLOG_UNKNOWN,
+        JOBLOG_GOOD,
+        JOBLOG_FAILED,
+        JOBLOG_CHANGED,                 /* the task with that number was another one */
 };
 
 struct run {
@@ -50,8 +81,11 @@ struct run {
         long workers;
         struct said *said;              /* of each worker */
         struct lines lines;
+        struct halt halt;
+        bool is_halted;
+        struct joblog *joblog;          /* NULL: none */
         struct task *first, **last;     /* those that are not over, or wait for those before them */
-        long taken, done, failed, restarts, started;
+        long taken, done, failed, skipped, restarts, started;
         long in_hand;
         long held;                      /* tasks that are over, and wait */
         size_t held_bytes;              /* their answers */
@@ -73,6 +107,21 @@ void tasks_feed(struct run *run);
 /* Forget the tasks in hand; print the answers that waited for them. */
 void tasks_drop(struct run *run);
 void tasks_free(struct run *run);
+
+/* halt.c: read the argument of --halt; false: a complaint was printed. Stop the run if that says so. */
+bool halt_read(const char *text, struct halt *ret);
+void halt_check(struct run *run);
+
+/* joblog.c: open the log, which is emptied or, @is_resuming, read; 0, or the exit status of a complaint. A failure to write to it
+ * is complained about, and finishes the run. */
+int joblog_open(const char *path, bool is_resuming, struct joblog **ret);
+/* What the log that was read has about a task; in the order of their numbers. */
+enum joblog_known joblog_find(struct joblog *log, long number, const char *label);
+/* After the answer was printed. @run may have no log. */
+void joblog_add(struct run *run, const struct joblog_entry *entry);
+/* Wait a while for the reader of stdout, and complete the log. Returns an exit status. */
+int joblog_finish(struct run *run);
+void joblog_free(struct joblog *log);
 
 /* progress.c: what is shown on stderr. */
 void progress_show(struct run *run);

@@ -21,7 +21,51 @@ enum {
 static int read_input(ferry_loop *loop, void *userdata);
 static void give(struct task *task);
 
+/* The text of a task in one line: tabs, newlines and other control characters are escaped, and a long one is cut. */
+static char *make_label(const char *text, size_t size)
+{
+        size_t shown = !text ? 0 : size < LABEL_MAX ? size : LABEL_MAX;
+        char *label = malloc(shown * 4 + sizeof "..."), *at = label;
+
+        if (!label)
+                return NULL;
+        for (size_t i = 0; i < shown; i++) {
+                unsigned char byte = (unsigned char)text[i];
+                const char *simple = "\\\\\tt\nn\rr";
+
+                while (*simple && (unsigned char)*simple != byte)
+                        simple += 2;
+                if (*simple && byte) {
+                        *at++ = '\\';
+                        *at++ = simple[1];
+                } else if (byte < ' ' || byte == 0x7f)
+                        at += sprintf(at, "\\x%02x", byte);
+                else
+                        *at++ = (char)byte;
+        }
+        strcpy(at, shown < size ? "..." : "");
+        return label;
+}
+
 /* Ends ---------------------------------------------------------------------------------------------------- */
+
+static double seconds_of(const struct timespec *time)
+{
+        return (double)time->tv_sec + (double)time->tv_nsec / 1e9;
+}
+
+static void begin_clock(struct task *task)
+{
+        clock_gettime(CLOCK_REALTIME, &task->began);
+}
+
+static void stop_clock(struct task *task)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        task->seconds = seconds_of(&now) > seconds_of(&task->began) ? seconds_of(&now) - seconds_of(&task->began) : 0;
+}
 
 static void report(struct run *run, long number, const char *reason)
 {
@@ -34,6 +78,47 @@ static void report(struct run *run, long number, const char *reason)
                 complain("task %ld: its worker %s", number, reason + sizeof child - 1);
         else
                 complain("task %ld: %s", number, reason);
+}
+
+/* The worker that a task has killed has ended with that sentence. */
+static void find_end(struct run *run, const char *reason, struct joblog_entry *entry)
+{
+        for (ferry_process *process = ferry_manager_child(run->manager, NULL); process;
+             process = ferry_manager_child(run->manager, process)) {
+                int result = ferry_process_result(process);
+
+                if (result <= 0 || strcmp(ferry_process_error(process), reason) != 0)
+                        continue;
+                if (result > FERRY_PROCESS_KILLED)
+                        *entry = (struct joblog_entry){ .exit_value = 0, .signal = result - FERRY_PROCESS_KILLED };
+                else
+                        entry->exit_value = result;
+                return;
+        }
+}
+
+static void log_task(struct task *task, struct joblog_entry entry)
+{
+        entry.number = task->number;
+        entry.began = seconds_of(&task->began);
+        entry.seconds = task->seconds;
+        entry.sent = task->sent;
+        entry.label = task->label;
+        joblog_add(task->run, &entry);
+}
+
+static void log_failure(struct task *task, const ferry_call *call)
+{
+        struct joblog_entry entry = { .exit_value = exit_status_of(ferry_call_status(call)) };
+
+        if (!task->run->joblog)
+                return;
+        if (entry.exit_value == EXIT_CONNECTION)
+                find_end(task->run, ferry_call_error(call), &entry);
+        entry.outcome = ferry_call_outcome(call) == FERRY_OUTCOME_REPLIED      ? "failed" :
+                        ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED ? "not executed" :
+                                                                                 "unknown";
+        log_task(task, entry);
 }
 
 static void free_task(struct task *task)
@@ -76,6 +161,9 @@ static void print_over(struct run *run)
                         progress_clear(run);
                         is_good = print_value(task->answer, &(struct cli_options){ 0 }, true);
                         run->done += is_good;
+                        if (is_good)
+                                log_task(task, (struct joblog_entry){ .received = task->size, .printed = task->size + 1,
+                                                                      .outcome = "replied" });
                 }
                 take_out(run, link);
         }
@@ -126,14 +214,18 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
                 return;
         }
         run->in_hand--;
+        stop_clock(task);
         answer = reply ? body_line(reply, run->options, task->number) : NULL;
         end_task(task, answer);
-        if (!answer)
+        if (!answer) {
                 report(run, task->number, reply ? "no memory for its answer" : ferry_call_error(call));
+                log_failure(task, call);
+        }
         /* No worker is left, nor will be: the rest would wait for one. */
         if (status == -ECHILD)
                 run_give_up(run, EXIT_CONNECTION);
         print_over(run);
+        halt_check(run);
         tasks_feed(run);
 }
 
@@ -172,26 +264,70 @@ void tasks_free(struct run *run)
 
 /* Beginnings ---------------------------------------------------------------------------------------------- */
 
+/* Whether the log says that the task need not be done. */
+static bool is_skipped(struct run *run, const struct task *task)
+{
+        switch (run->joblog ? joblog_find(run->joblog, task->number, task->label) : JOBLOG_UNKNOWN) {
+        case JOBLOG_GOOD:
+                break;
+        case JOBLOG_FAILED:
+                if (run->options->is_failed_again)
+                        return false;
+                break;
+        case JOBLOG_CHANGED:
+                progress_clear(run);
+                complain("task %ld is not the one that %s has with this number: resume with the same input", task->number,
+                         run->options->joblog);
+                run_finish(run, EXIT_REFUSED);
+                return true;
+        case JOBLOG_UNKNOWN:
+                return false;
+        }
+        run->skipped++;
+        return true;
+}
+
+static void refuse(struct task *task, const char *reason)
+{
+        report(task->run, task->number, reason);
+        log_task(task, (struct joblog_entry){ .exit_value = EXIT_REFUSED, .outcome = "not executed" });
+        halt_check(task->run);
+        free_task(task);
+}
+
 static void take_line(struct run *run)
 {
-        size_t size, offset = 0;
+        size_t size = 0, offset = 0;
         const char *line = lines_next(&run->lines, &size);
         bool is_value = run->options->is_value;
-        ferry_value *body = line ? body_of_line(line, size, is_value, &offset) : NULL;
-        struct task *task = body ? calloc(1, sizeof *task) : NULL;
+        struct task *task = calloc(1, sizeof *task);
         char reason[128] = "no memory";
 
         run->taken++;
-        if (!task) {
-                if (!line)
-                        snprintf(reason, sizeof reason, "the line has more than %zu bytes", run->lines.max);
-                else if (!body && is_value)
-                        snprintf(reason, sizeof reason, "the line is no JSON: it is wrong at byte %zu", offset);
+        /* The text of a line that is too long is not known. */
+        if (!line)
+                size = 0;
+        if (task)
+                *task = (struct task){ .run = run, .number = run->taken, .sent = size, .label = make_label(line, size) };
+        if (!task || !task->label) {
                 report(run, run->taken, reason);
-                ferry_value_unref(body);
+                free(task);
                 return;
         }
-        *task = (struct task){ .run = run, .number = run->taken, .body = body };
+        if (is_skipped(run, task)) {
+                free_task(task);
+                return;
+        }
+        begin_clock(task);
+        task->body = line ? body_of_line(line, size, is_value, &offset) : NULL;
+        if (!line)
+                snprintf(reason, sizeof reason, "the line has more than %zu bytes", run->lines.max);
+        else if (is_value)
+                snprintf(reason, sizeof reason, "the line is no JSON: it is wrong at byte %zu", offset);
+        if (!task->body) {
+                refuse(task, reason);
+                return;
+        }
         *run->last = task;
         /* gcc-analyzer: it stands in the list */
         run->last = &task->next;

@@ -68,14 +68,14 @@ usage() {
                 'ferry run --retry -1 cat' 'ferry run --retry often cat' 'ferry run --timeout never cat' 'ferry run --type' \
                 'ferry run --frobnicate cat' 'ferry run --echo cat' 'ferry run --dialect klingon cat' \
                 'ferry run --dialect innmind cat' 'ferry run --dialect ferry,innmind cat' 'ferry run --dialect pcntl,ferry cat' \
-                'ferry run --codec xml cat'; do
+                'ferry run --codec xml cat' 'ferry run --joblog' 'ferry run --halt'; do
                 eval "run $command" < /dev/null
                 ended "usage: $command" 2 ''
                 check "usage: $command: a sentence" grep -q '^ferry: ' err
         done
         run ferry run --help
         ended 'help' 0 -
-        check 'help tells the options' test "$(grep -cE -- '--(workers|type|ordered|retry|value|dialect|timeout|json) ' out)" = 8
+        check 'help tells the options' test "$(grep -cE -- '--(workers|type|ordered|retry|value|dialect|timeout|json|null|halt|joblog|resume|resume-failed|quiet) ' out)" = 14
 
         # What stands behind the command is its own.
         echo hello > tasks
@@ -316,6 +316,205 @@ outputs() {
         else
                 skipped 'the bar on a terminal: this needs script(1)'
         fi
+}
+
+## The log, and what goes on with it --------------------------------------------------------------------
+
+columns=$'Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tOutcome'
+
+# logged FILE COLUMN…: these columns of all lines but the first, sorted
+logged() {
+        local file=$1
+
+        shift
+        tail -n +2 "$file" | cut -f "$(IFS=,; echo "$*")" | sort -n
+}
+
+joblog() {
+        run ferry run --workers 1 --joblog jobs -- ferry listen stdio: --exec \
+                'read -r x; case $x in 1) kill -KILL $PPID ;; 2) exit 3 ;; *) echo abc ;; esac' <<< $'1\n2\n33'
+        ended 'a log' 1 $'abc\n\n'
+        is 'a log: its columns' "$(head -n 1 jobs)" "$columns"
+        is 'a log: its lines' "$(logged jobs 1 2 5- )" \
+                $'1\t:\t1\t0\t0\t9\t1\tunknown\n2\t:\t1\t0\t1\t0\t2\tfailed\n3\t:\t2\t4\t0\t0\t33\treplied'
+        check 'a log: its times' test "$(cut -f 3,4 jobs | grep -cxE $'[0-9]{10}\\.[0-9]{3}\t[0-9]+\\.[0-9]{3}')" = 3
+        printf 'a\tb\\\n\x01\xc3\xa4\n' > tasks
+        head -c 5000 /dev/zero | tr '\0' y >> tasks
+        run ferry run --ordered --workers 1 --joblog jobs -- "${echoes[@]}" < tasks
+        is 'text in a log' "$(logged jobs 9)" $'\\x01ä\na\\tb\\\\\n'"$(head -c 1024 /dev/zero | tr '\0' y)..."
+        run ferry run --workers 1 --value --timeout 0.1 --joblog jobs -- sleep 1000 <<< $'1\nx'
+        is 'tasks without an answer in a log' "$(logged jobs 1 7- )" $'1\t124\t0\t1\tunknown\n2\t4\t0\tx\tnot executed'
+
+        # What cannot be a log is left as it is.
+        for text in 'precious data' $'Seq\tHost' $'Seq\tHost\n' "$columns"$'\t\n'; do
+                printf '%s' "$text" > other
+                for option in --joblog '--resume --joblog'; do
+                        run ferry run --workers 1 $option other -- "${echoes[@]}" <<< 1
+                        # Such a beginning is all that a killed run may have left.
+                        if [[ $columns != "$text"* ]]; then
+                                ended "another file: $text" 4 ''
+                                is "another file: $text" "$(< other)" "${text%$'\n'}"
+                        else
+                                ended "a torn first line" 0 $'1\n'
+                                is "a torn first line" "$(wc -l < other)" 2
+                                printf '%s' "$text" > other
+                        fi
+                done
+        done
+        printf '%s\n1\t:\n' "$columns" > other
+        run ferry run --workers 1 --resume --joblog other -- "${echoes[@]}" <<< 1
+        ended 'a log with another line' 4 ''
+        says 'a log with another line' 'line 2 is not one of a log'
+        mkfifo fifo
+        for file in / /no/such/folder/log fifo; do
+                run ferry run --workers 1 --joblog $file -- "${echoes[@]}" <<< 1
+                check "no log: $file" test "$status" = 3 -a -s err
+        done
+        run ferry run --workers 1 --resume --joblog /dev/null -- "${echoes[@]}" <<< 1
+        ended 'nothing to resume from' 4 ''
+        run ferry run --workers 1 --joblog /dev/null -- "${echoes[@]}" <<< 1
+        ended 'a log for nobody' 0 $'1\n'
+        for option in --resume --resume-failed; do
+                run ferry run --workers 1 $option -- "${echoes[@]}" <<< 1
+                ended "$option without a log" 2 ''
+        done
+        run ferry run --workers 1 --joblog jobs -- ferry run --workers 1 --resume --joblog jobs -- "${echoes[@]}" <<< 1
+        says 'a log that is used' 'jobs is the log of another ferry run'
+        nothing_left 'a log that is used'
+
+        # A full disk is not passed over.
+        if [[ -e /dev/full ]]; then
+                run ferry run --workers 1 --joblog /dev/full -- "${echoes[@]}" <<< 1
+                ended 'a log on a full disk' 3 ''
+                says 'a log on a full disk' 'ferry: cannot write to /dev/full: No space left on device'
+        fi
+        seq 1 100 > tasks
+        mark
+        (trap '' XFSZ; ulimit -f 1; exec ferry run --ordered --workers 2 --joblog full -- "${echoes[@]}" < tasks 2>&1 > >(cat > out)) | cat > err
+        is 'a disk that becomes full' "${PIPESTATUS[0]}" 3
+        says 'a disk that becomes full' 'ferry: cannot write to full: File too large'
+        is 'a disk that becomes full: whole lines' "$(tail -c 1 full | od -An -c)" "$(echo | od -An -c)"
+        nothing_left 'a disk that becomes full'
+        run ferry run --ordered --resume --workers 2 --joblog full -- "${echoes[@]}" < tasks
+        ended 'and then there is room' 0 -
+        is 'and then there is room' "$(logged full 1)" "$(seq 1 100)"
+}
+
+resume() {
+        local i
+
+        seq 1 1000 > tasks
+        run sh -c 'ferry run --joblog jobs --workers 4 -- ferry listen stdio: --echo < tasks | head -300'
+        run ferry run --resume --joblog jobs -- "${echoes[@]}" < tasks
+        is 'what the log did not have' "$(wc -l < out)" $((1000 - $(sed -n 's/.*, \([0-9]*\) skipped.*/\1/p' err)))
+        is 'all is in the log' "$(logged jobs 1)" "$(seq 1 1000)"
+        run ferry run --resume --joblog jobs -- "${echoes[@]}" < tasks
+        ended 'nothing is left to do' 0 ''
+        summary 'nothing is left to do' '0 done, 0 failed, 1000 skipped, 0 restarts'
+
+        # What a reader has not taken out of the pipe is not in the log. It takes one byte after the other here.
+        run bash -c 'ferry run --joblog jobs --ordered --workers 2 -- ferry listen stdio: --echo < tasks |
+                { for i in {1..100}; do read -r line; echo "$line"; done; }'
+        ended 'a reader that goes' 0 -
+        is 'a reader that goes: what it has is in the log' "$(logged jobs 1)" "$(seq 1 100)"
+        run ferry run --ordered --resume --joblog jobs -- "${echoes[@]}" < tasks
+        seq 101 1000 > expected
+        ended 'the rest' 0 @expected
+
+        # Killed at any time: nothing is lost.
+        for i in 1 2; do
+                : > did
+                start ferry run --joblog "jobs $i" --workers 2 -- ferry listen stdio: --exec 'echo >> did; cat' < tasks
+                soon has_lines did $((i * 20))
+                interrupt KILL
+                nothing_left 'a run that is killed'
+                cp out before
+                printf '7\t:\t12' >> "jobs $i"
+                run ferry run --resume --joblog "jobs $i" --workers 2 -- "${echoes[@]}" < tasks
+                is 'a run that is killed' "$(sort -nu before out | grep -c .)" 1000
+                is 'a run that is killed: all is in the log' "$(logged "jobs $i" 1)" "$(seq 1 1000)"
+        done
+
+        # Failed tasks are done again on demand, and the last line about one counts.
+        for i in 1 2; do
+                run ferry run --workers 2 --joblog failed --resume-failed -- ferry listen stdio: --exec \
+                        'read -r x; [ $x != 2 ] || [ -e second ] || exit 1; echo $x' <<< $'1\n2\n3'
+                : > second
+        done
+        ended 'failed tasks are done again' 0 $'2\n\n'
+        summary 'failed tasks are done again' '1 done, 0 failed, 2 skipped, 0 restarts'
+        run ferry run --workers 2 --joblog failed --resume-failed -- "${echoes[@]}" <<< $'1\n2\n3\n4'
+        ended 'and then they are good' 0 $'4\n'
+        run ferry run --workers 2 --joblog failed -- ferry listen stdio: --exec 'exit 1' <<< $'1\n2'
+        run ferry run --workers 2 --joblog failed --resume -- "${echoes[@]}" <<< $'1\n2\n3'
+        ended 'else they are left out' 0 $'3\n'
+        run ferry run --workers 2 --joblog failed --resume -- "${echoes[@]}" <<< $'1\n2\nx'
+        ended 'another input' 4 ''
+        says 'another input' 'ferry: task 3 is not the one that failed has with this number'
+}
+
+halt() {
+        local half='read -r x; [ $((x % 2)) = 0 ] && exit 1; echo $x' arguments
+
+        seq 1 20 > tasks
+        while read -r arguments; do
+                # As the shell splits it.
+                set -- $arguments
+                run ferry run --workers 1 --halt "$1" -- ferry listen stdio: --exec "$half" < tasks
+                is "--halt $1" "$status $(sed -n 's/^ferry: \([0-9]*\) done, \([0-9]*\) failed.*/\1 \2/p' err)" "$2 $3 $4"
+        done <<< 'never 1 10 10
+                now 1 1 1
+                soon 1 1 1
+                soon,fail=3 1 3 3
+                now,success=2 0 2 1
+                soon,done=5 1 3 2
+                soon,fail=20% 1 4 4
+                now,fail=1% 1 3 3
+                soon,fail=60% 1 10 10'
+        says 'not enough' 'ferry: 10 done, 10 failed, 0 restarts'
+        for arguments in x now, now,fail soon,fail= soon,fail=0 soon,fail=-1 soon,fail=1.5 soon,fail=0% soon,fail=101% soon,fail=1%% \
+                soon,fail=1x soon,fail=nan never,fail=1 soon,killed=1; do
+                run ferry run --workers 1 --halt $arguments -- "${echoes[@]}" < tasks
+                ended "--halt $arguments" 2 ''
+                says "--halt $arguments" "ferry: --halt: '$arguments' is not"
+        done
+
+        # Now is now: tasks in hand are dropped, and are in no log.
+        run ferry run --workers 2 --halt now --joblog jobs -- ferry listen stdio: --exec \
+                'read -r x; [ $x = 1 ] && { echo > begun; exec sleep 1000; }; until [ -e begun ]; do sleep 0.01; done; exit 1' < tasks
+        ended 'now' 1 ''
+        is 'now: the log' "$(logged jobs 1 10)" $'2\tfailed'
+        nothing_left 'now'
+        # Soon is when tasks in hand are done.
+        run ferry run --workers 2 --halt soon --joblog jobs -- ferry listen stdio: --exec \
+                'read -r x; [ $x = 2 ] && exit 1; until grep -q failed jobs; do sleep 0.01; done; echo $x' < tasks
+        ended 'soon' 1 $'1\n\n'
+        is 'soon: the log' "$(logged jobs 1 10)" $'1\treplied\n2\tfailed'
+}
+
+# Tasks may have newlines when they end with NUL.
+nulls() {
+        local ordered
+
+        for ordered in '' --ordered; do
+                printf 'a\nb\0\0c\0d' > tasks
+                run ferry run --null $ordered --workers 1 -- "${echoes[@]}" < tasks
+                ended "tasks that end with NUL $ordered" 0 $'a\nb\n\nc\nd\n'
+        done
+        printf '[1,\n2]\0{"a": "b"}\0' > tasks
+        run ferry run --null --value --ordered --workers 2 -- "${echoes[@]}" < tasks
+        ended 'JSON that ends with NUL' 0 $'[1,2]\n{"a":"b"}\n'
+        head -c 17000000 /dev/zero | tr '\0' '\n' > tasks
+        printf '\0a\nb\0' >> tasks
+        run ferry run --null --workers 2 -- "${echoes[@]}" < tasks
+        ended 'a task that is too long, and another one' 1 $'a\nb\n'
+        rm tasks
+}
+
+quiet() {
+        run ferry run --quiet --workers 1 -- ferry listen stdio: --exec 'read -r x; [ $x = 1 ] && exit 1; echo $x' <<< $'1\n2'
+        ended 'quiet' 1 $'2\n\n'
+        says_exactly 'quiet' $'ferry: task 1: the command exited with status 1\n'
 }
 
 ## Failures --------------------------------------------------------------------------------------------
@@ -608,7 +807,7 @@ dialects() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,failures,silence,last_words,large_tasks,printed,deadlines,retries
+all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,joblog,resume,halt,nulls,quiet,failures,silence,last_words,large_tasks,printed,deadlines,retries
 all+=,signal_TERM,signal_INT,signal_HUP,signal_others,stuck,dialects
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
