@@ -26,7 +26,7 @@ static int64_t read_resident(pid_t pid)
         if (got < 0)
                 return got;
         text[got] = '\0';
-        at = strstr(text, field);
+        at = memmem(text, (size_t)got, field, sizeof field - 1);
         /* A process that is ending has none. The number is in KiB. */
         return at ? strtoll(at + sizeof field - 1, NULL, 10) * 1024 : 0;
 }
