@@ -6,12 +6,16 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
         GRACE_MS = 5000,        /* for workers that have nothing left to do */
         HURRY_MS = 1000,        /* and where what they do is not waited for */
         FINISH_MAX_MS = 5000,   /* for the tasks in hand, once a signal has come */
+        /* So many tries without any answer show that there will be none: in all, or for each worker. */
+        TRIES_MAX = 10,
+        WORKER_TRIES_MAX = 2,
 };
 
 /* The end ------------------------------------------------------------------------------------------------- */
@@ -33,21 +37,44 @@ void run_finish(struct run *run, int status)
                 run_end_if_done(run);
 }
 
+static bool is_all_given(const struct run *run)
+{
+        return run->phase == RUN_FINISHING || (run->lines.is_over && !lines_are_there(&run->lines));
+}
+
 void run_end_if_done(struct run *run)
 {
-        bool is_all_given = run->phase == RUN_FINISHING || (run->lines.is_over && !lines_are_there(&run->lines));
-
-        if (is_all_given && !run->first && enter(run, RUN_ENDING, EXIT_DONE))
+        if (is_all_given(run) && !run->first && enter(run, RUN_ENDING, EXIT_DONE))
                 ferry_manager_stop(run->manager, GRACE_MS);
 }
 
 /* The answers behind the tasks that are dropped are printed. */
 void run_give_up(struct run *run, int status)
 {
+        bool was_working = run->phase == RUN_WORKING;
+
         if (!enter(run, RUN_GIVEN_UP, status))
                 return;
+        if (was_working && status != EXIT_DONE)
+                tasks_list(run);
         tasks_drop(run);
         ferry_manager_stop(run->manager, HURRY_MS);
+}
+
+void run_check_workers(struct run *run, const char *reason)
+{
+        static const char child[] = "the child ";
+        long most = run->workers * WORKER_TRIES_MAX > TRIES_MAX ? run->workers * WORKER_TRIES_MAX : TRIES_MAX;
+
+        if (run->phase != RUN_WORKING || run->answers > 0 || (is_all_given(run) && run->in_hand == 0) || (run->lost < most && run->deaths < most))
+                return;
+        progress_clear(run);
+        if (strncmp(reason, child, sizeof child - 1) == 0)
+                complain("giving up: the workers are in a crash loop: none has ever answered, %ld have died, and the last one %s",
+                         run->lost > run->deaths ? run->lost : run->deaths, reason + sizeof child - 1);
+        else
+                complain("giving up: no worker has ever answered, in %ld tries: %s", run->lost, reason);
+        run_give_up(run, EXIT_CONNECTION);
 }
 
 static int give_up(ferry_loop *loop, void *userdata)
@@ -112,6 +139,16 @@ static int count_start(ferry_manager *manager, ferry_process *process, void *use
         return 0;
 }
 
+static int count_death(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)manager;
+        run->deaths += ferry_process_result(process) != 0;
+        run_check_workers(run, ferry_process_error(process));
+        return 0;
+}
+
 static int start_workers(struct run *run, char **command)
 {
         ferry_session_options session = session_options(run->options);
@@ -122,6 +159,7 @@ static int start_workers(struct run *run, char **command)
 
         ferry_manager_on(run->manager, FERRY_PROCESS_STARTED, count_start, run);
         ferry_manager_on(run->manager, FERRY_PROCESS_DIED | FERRY_PROCESS_ENDED, progress_hear_last, run);
+        ferry_manager_on(run->manager, FERRY_PROCESS_DIED, count_death, run);
         for (long i = 0; i < run->workers; i++) {
                 ferry_process *process =
                         ferry_process_spawn(run->manager, (const char *const *)(uintptr_t)command, &worker);

@@ -86,6 +86,8 @@ struct run {
         struct joblog *joblog;          /* NULL: none */
         struct task *first, **last;     /* those that are not over, or wait for those before them */
         long taken, done, failed, skipped, restarts, started;
+        long answers;                   /* of workers, also errors */
+        long lost, deaths;              /* tries without an answer; workers that died by a fault */
         long in_hand;
         long held;                      /* tasks that are over, and wait */
         size_t held_bytes;              /* their answers */
@@ -101,9 +103,13 @@ struct run {
 void run_finish(struct run *run, int status);
 void run_end_if_done(struct run *run);
 void run_give_up(struct run *run, int status);
+/* Give up if no worker has answered yet, and that is so for long enough. @reason: why the last one did not. */
+void run_check_workers(struct run *run, const char *reason);
 
 /* tasks.c: take as many tasks as there are workers, and give them away; read on where that is needed. */
 void tasks_feed(struct run *run);
+/* Print the tasks that are not over, up to some, and how many there are. */
+void tasks_list(struct run *run);
 /* Forget the tasks in hand; print the answers that waited for them. */
 void tasks_drop(struct run *run);
 void tasks_free(struct run *run);

@@ -16,6 +16,7 @@ enum {
         HELD_BYTES_MAX = 16 << 20,      /* beyond these no further task is begun */
         REST_MAX_MS = 4000,             /* no worker takes as long to end, and to be started again */
         LABEL_MAX = 1024,
+        LISTED_MAX = 10,
 };
 
 static int read_input(ferry_loop *loop, void *userdata);
@@ -201,29 +202,40 @@ static bool is_tried_again(struct task *task, const ferry_call *call)
                task->tries++ < task->run->options->retry;
 }
 
+static void end_by_call(struct task *task, const ferry_call *call, const ferry_message *reply)
+{
+        struct run *run = task->run;
+        ferry_value *answer = reply ? body_line(reply, run->options, task->number) : NULL;
+
+        run->in_hand--;
+        stop_clock(task);
+        end_task(task, answer);
+        if (answer)
+                return;
+        report(run, task->number, reply ? "no memory for its answer" : ferry_call_error(call));
+        log_failure(task, call);
+}
+
 static void answered(ferry_call *call, const ferry_message *reply, void *userdata)
 {
         struct task *task = userdata;
         struct run *run = task->run;
-        int status = ferry_call_status(call);
-        ferry_value *answer;
+        int kind = exit_status_of(ferry_call_status(call));
+        enum ferry_outcome outcome = ferry_call_outcome(call);
 
         task->call = NULL;
-        if (!reply && is_tried_again(task, call)) {
+        run->answers += outcome == FERRY_OUTCOME_REPLIED;
+        run->lost += kind == EXIT_CONNECTION || (kind == EXIT_TIMEOUT && outcome != FERRY_OUTCOME_NOT_EXECUTED);
+        if (!reply && is_tried_again(task, call))
                 give(task);
-                return;
-        }
-        run->in_hand--;
-        stop_clock(task);
-        answer = reply ? body_line(reply, run->options, task->number) : NULL;
-        end_task(task, answer);
-        if (!answer) {
-                report(run, task->number, reply ? "no memory for its answer" : ferry_call_error(call));
-                log_failure(task, call);
-        }
-        /* No worker is left, nor will be: the rest would wait for one. */
-        if (status == -ECHILD)
+        else if (ferry_call_status(call) == -ECHILD && run->phase < RUN_GIVEN_UP) {
+                /* No worker is left, nor will be: this task and the rest would wait for one. */
+                progress_clear(run);
+                complain("giving up: %s", ferry_call_error(call));
                 run_give_up(run, EXIT_CONNECTION);
+        } else
+                end_by_call(task, call, reply);
+        run_check_workers(run, ferry_call_error(call));
         print_over(run);
         halt_check(run);
         tasks_feed(run);
@@ -333,6 +345,31 @@ static void take_line(struct run *run)
         run->last = &task->next;
         run->in_hand++;
         give(task);
+}
+
+/* The tasks that were read are numbered on. */
+void tasks_list(struct run *run)
+{
+        long count = 0;
+
+        progress_clear(run);
+        for (const struct task *task = run->first; task; task = task->next)
+                if (!task->is_over && ++count <= LISTED_MAX)
+                        complain("task %ld was not done: %s", task->number, task->label);
+        while (lines_are_there(&run->lines)) {
+                struct task task = { .run = run, .number = ++run->taken };
+                size_t size = 0;
+                const char *line = lines_next(&run->lines, &size);
+
+                task.label = make_label(line, line ? size : 0);
+                if (task.label && !is_skipped(run, &task) && ++count <= LISTED_MAX)
+                        complain("task %ld was not done: %s", task.number, task.label);
+                free(task.label);
+        }
+        if (count > LISTED_MAX)
+                complain("%ld more tasks were read, and were not done", count - LISTED_MAX);
+        if (!run->lines.is_over)
+                complain("the rest of stdin was not read");
 }
 
 static bool has_room(const struct run *run)

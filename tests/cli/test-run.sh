@@ -15,6 +15,11 @@ summary() {
         check "$1: the rate" grep -qE ', [0-9]+\.[0-9] tasks/s$' <<< "$last"
 }
 
+# How many that summary tells.
+restarts() {
+        sed -n 's/.*, \([0-9]*\) restarts.*/\1/p' err
+}
+
 # said NAME LINE…: stderr of the last run is these lines, in any order, and a summary
 said() {
         local name=$1
@@ -49,15 +54,35 @@ promises() {
         nothing_left 'no such program'
 }
 
-# The pauses between its starts are what takes the time.
+# A command that crashes does not take all tasks along.
 crashes() {
         seq 1 20 > tasks
         run ferry run --workers 2 -- sh -c 'head -c 1 >/dev/null; kill -SEGV $$' < tasks
-        ended 'a worker that crashes' 1 ''
-        summary 'a worker that crashes' "0 done, 20 failed, $(sed -n 's/.*, \([0-9]*\) restarts.*/\1/p' err) restarts"
-        mapfile -t lines < <(seq -f 'ferry: task %g: its worker was killed by SIGSEGV' 1 20)
-        said 'a worker that crashes' "${lines[@]}"
-        nothing_left 'a worker that crashes'
+        ended 'a crash loop' 3 ''
+        summary 'a crash loop' "0 done, 10 failed, 10 not done, $(restarts) restarts"
+        mapfile -t lines < <(seq -f 'ferry: task %g: its worker was killed by SIGSEGV' 1 10; seq 11 20 | sed 's/.*/ferry: task & was not done: &/')
+        said 'a crash loop' "${lines[@]}" \
+                'ferry: giving up: the workers are in a crash loop: none has ever answered, 10 have died, and the last one was killed by SIGSEGV'
+        nothing_left 'a crash loop'
+        seq 1 30 > tasks
+        run ferry run --workers 8 --joblog jobs --retry 99 -- sh -c 'head -c 1 >/dev/null; echo alas >&2; exit 3' < tasks
+        ended 'a crash loop and many tries' 3 ''
+        says 'a crash loop and many tries' '16 have died, and the last one exited with status 3; its last words: alas'
+        is 'a crash loop and many tries: the list' "$(grep -c 'was not done: ' err)" 10
+        says 'a crash loop and many tries: the rest' 'ferry: 20 more tasks were read, and were not done'
+        run ferry run --resume --workers 2 --joblog jobs -- "${echoes[@]}" < tasks
+        is 'what was not done can be resumed' "$(sort -n out)" "$(seq 1 30)"
+        # Without any task, too.
+        exec 9<> pause
+        run ferry run --workers 4 -- false <&9
+        exec 9>&-
+        ended 'a crash loop before the first task' 3 ''
+        says 'a crash loop before the first task' 'have died, and the last one exited with status 1' 'ferry: the rest of stdin was not read'
+        # Once a worker has answered the run goes on.
+        seq 1 16 > tasks
+        run ferry run --ordered --workers 4 -- sh -c 'mkdir first 2> /dev/null && exec ferry listen stdio: --echo --count 1; kill -SEGV $$' < tasks
+        check 'a worker has answered' test "$status" = 1 -a "$(grep -c 'killed by SIGSEGV' err)" -ge 12
+        nothing_left 'a worker has answered'
 }
 
 usage() {
@@ -558,6 +583,11 @@ silence() {
         run ferry run --workers 1 --timeout 0.1 -- sh -c 'mkdir first && exec sleep 1000; exec ferry listen stdio: --echo' \
                 <<< $'1\n2\n3'
         says 'one does not answer' 'ferry: task 1: no answer within 0.1 s'
+        run ferry run --workers 5 --timeout 0.05 -- sleep 1000 < <(seq 1 15)
+        ended 'no worker ever answers' 3 ''
+        summary 'no worker ever answers' "0 done, 10 failed, 5 not done, $(restarts) restarts"
+        says 'no worker ever answers' 'ferry: giving up: no worker has ever answered, in 10 tries: no answer within 0.05 s' \
+                'ferry: task 15 was not done: 15'
         run ferry run --workers 2 --timeout 0.1 --retry 1 -- sleep 1000 <<< $'1\n2\n3\n4\n5'
         ended 'nobody ever answers' 1 ''
         said 'nobody ever answers' 'ferry: task '{1..5}': no answer within 0.1 s'
@@ -571,7 +601,7 @@ silence() {
         # Who can no longer be talked to is replaced.
         run ferry run --workers 1 --timeout 0.2 -- sh -c 'exec <&-; exec sleep 1000' <<< $'1\n2'
         ended 'its stdin is closed' 1 ''
-        summary 'its stdin is closed' "0 done, 2 failed, $(sed -n 's/.*, \([0-9]*\) restarts.*/\1/p' err) restarts"
+        summary 'its stdin is closed' "0 done, 2 failed, $(restarts) restarts"
         run ferry run --workers 1 -- sh -c 'exec >&-; exec sleep 1000' <<< $'1\n2'
         ended 'its stdout is closed' 1 ''
         says 'its stdout is closed' 'ferry: task 2: its worker has closed the connection'
