@@ -39,6 +39,8 @@ struct cli_options {
         bool is_quiet;
         bool is_resuming;
         bool is_failed_again;   /* --resume-failed: tasks that have failed are done again */
+        int64_t max_tasks;      /* of a worker; 0: no limit */
+        int64_t max_rss;        /* of a worker, in bytes; 0: no limit */
         const char *joblog;
         const char *halt;
         const ferry_codec *from;

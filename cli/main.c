@@ -2,6 +2,7 @@
  * a line in the table here. */
 #include "cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -42,6 +43,8 @@ static const struct {
         { "type", "TYPE", "of the requests (task); of a record in a queue: a number" },
         { "ordered", NULL, "print the answers in the order of the tasks" },
         { "null", NULL, "each task ends with a NUL byte instead of a newline" },
+        { "max-tasks", "N", "replace a worker after N answers" },
+        { "max-rss", "SIZE", "replace a worker that has more than SIZE bytes of memory resident: a number, also with K, M or G" },
         { "halt", "WHEN,WHY=N", "stop early: now or soon, at fail=, success= or done=, N tasks or N%" },
         { "joblog", "FILE", "write a line about each task that has ended to FILE" },
         { "resume", NULL, "leave out the tasks that FILE has" },
@@ -400,8 +403,32 @@ static bool read_channel_option(struct cli_options *options, const char *name, c
         return true;
 }
 
+/* A number of bytes, with K, M or G of so many times 1,024. */
+static bool read_size(const char *name, const char *text, int64_t *ret)
+{
+        static const char units[] = "KMG";
+        size_t size = strlen(text);
+        const char *unit = size > 1 ? strchr(units, toupper((unsigned char)text[size - 1])) : NULL;
+        int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+        char *end;
+
+        errno = 0;
+        *ret = strtoll(text, &end, 10);
+        if (end == text || *end != (unit ? text[size - 1] : '\0') || (unit && end[1]) || *ret < 1 || errno ||
+            *ret > PTRDIFF_MAX >> shift) {
+                complain("--%s: '%s' is not a number of bytes from 1, alone or with K, M or G", name, text);
+                return false;
+        }
+        *ret <<= shift;
+        return true;
+}
+
 static bool read_run_option(struct cli_options *options, const char *name, const char *argument)
 {
+        if (strcmp(name, "max-tasks") == 0)
+                return read_number("--max-tasks", argument, 1, UINT_MAX, &options->max_tasks);
+        if (strcmp(name, "max-rss") == 0)
+                return read_size(name, argument, &options->max_rss);
         if (strcmp(name, "null") == 0)
                 options->is_null = true;
         else if (strcmp(name, "halt") == 0)

@@ -13,6 +13,7 @@ enum {
         GRACE_MS = 5000,        /* for workers that have nothing left to do */
         HURRY_MS = 1000,        /* and where what they do is not waited for */
         FINISH_MAX_MS = 5000,   /* for the tasks in hand, once a signal has come */
+        REST_MAX_MS = 4000,     /* no worker takes as long to end, and to be started again */
         /* So many tries without any answer show that there will be none: in all, or for each worker. */
         TRIES_MAX = 10,
         WORKER_TRIES_MAX = 2,
@@ -154,7 +155,8 @@ static int start_workers(struct run *run, char **command)
         ferry_session_options session = session_options(run->options);
         ferry_process_options worker = {
                 .is_on_stdio = true, .is_restarted = true, .death_signal = SIGTERM, .session = &session,
-                .output = progress_hear, .output_userdata = run,
+                .output = progress_hear, .output_userdata = run, .max_tasks = (unsigned)run->options->max_tasks,
+                .max_rss = (size_t)run->options->max_rss,
         };
 
         ferry_manager_on(run->manager, FERRY_PROCESS_STARTED, count_start, run);
@@ -265,9 +267,11 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
                 return EXIT_CONNECTION;
         }
         run.loop = ferry_loop_new(NULL);
-        /* No more tasks are taken than there are workers, so those fit. */
+        /* No more tasks are taken than there are workers, so those fit. A task waits only for a worker that is replaced, and has
+         * its time from when a worker has it. */
         run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){
-                .is_forwarding = true, .signals = passed_on, .session = &(ferry_session_options){ .queue_max = SIZE_MAX } });
+                .is_forwarding = true, .signals = passed_on, .session = &(ferry_session_options){ .queue_max = SIZE_MAX },
+                .queue_timeout_ms = options->timeout_ms > REST_MAX_MS ? options->timeout_ms : REST_MAX_MS });
         if (options->joblog)
                 status = joblog_open(options->joblog, options->is_resuming, &run.joblog);
         if (status == EXIT_DONE)
@@ -283,7 +287,7 @@ const struct cli_command command_run = {
         .name = "run",
         .arguments = "[--] COMMAND [ARGUMENT]...",
         .summary = "give each line of stdin as a task to one of N workers, print their answers",
-        .options = (const char *const[]){ "workers", "type", "null", "ordered", "retry", "halt", "joblog", "resume",
+        .options = (const char *const[]){ "workers", "type", "null", "ordered", "retry", "max-tasks", "max-rss", "halt", "joblog", "resume",
                                           "resume-failed", "quiet", "dialect", "codec", "namespace", "timeout",
                                           "json", "value", "verbose", NULL },
         .least = 1,

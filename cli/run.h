@@ -42,7 +42,6 @@ struct task {
         ferry_value *body;              /* NULL once it is over */
         char *label;                    /* the text of the task in one line, cut */
         long tries;
-        long waited_ms;                 /* for a worker */
         ferry_call *call;
         ferry_value *answer;            /* its text; NULL: none, or it has failed */
         size_t size;                    /* of that */

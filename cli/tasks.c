@@ -14,7 +14,6 @@
 enum {
         HELD_MAX = 1000,                /* answers that wait for those before them */
         HELD_BYTES_MAX = 16 << 20,      /* beyond these no further task is begun */
-        REST_MAX_MS = 4000,             /* no worker takes as long to end, and to be started again */
         LABEL_MAX = 1024,
         LISTED_MAX = 10,
 };
@@ -187,17 +186,13 @@ static void end_task(struct task *task, ferry_value *answer)
         run->held_bytes += task->size;
 }
 
-/* Whether a task is worth another try: its worker has died, or did not answer; or it has not been tried, as no worker was there. */
+/* Whether a task is worth another try: its worker has died, or did not answer. */
 static bool is_tried_again(struct task *task, const ferry_call *call)
 {
         int status = ferry_call_status(call), kind = exit_status_of(status);
 
         if (task->run->phase != RUN_WORKING)
                 return false;
-        if (status == -ETIMEDOUT && ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED && task->waited_ms < REST_MAX_MS) {
-                task->waited_ms += task->run->options->timeout_ms;
-                return true;
-        }
         return (kind == EXIT_CONNECTION || kind == EXIT_TIMEOUT) && status != -ECHILD &&
                task->tries++ < task->run->options->retry;
 }

@@ -93,14 +93,16 @@ usage() {
                 'ferry run --retry -1 cat' 'ferry run --retry often cat' 'ferry run --timeout never cat' 'ferry run --type' \
                 'ferry run --frobnicate cat' 'ferry run --echo cat' 'ferry run --dialect klingon cat' \
                 'ferry run --dialect innmind cat' 'ferry run --dialect ferry,innmind cat' 'ferry run --dialect pcntl,ferry cat' \
-                'ferry run --codec xml cat' 'ferry run --joblog' 'ferry run --halt'; do
+                'ferry run --codec xml cat' 'ferry run --joblog' 'ferry run --halt' \
+                'ferry run --max-tasks 0 cat' 'ferry run --max-tasks x cat' 'ferry run --max-tasks 99999999999 cat' 'ferry run --max-rss 0 cat' \
+                'ferry run --max-rss K cat' 'ferry run --max-rss 1T cat' 'ferry run --max-rss -1 cat' 'ferry run --max-rss 9999999999G cat'; do
                 eval "run $command" < /dev/null
                 ended "usage: $command" 2 ''
                 check "usage: $command: a sentence" grep -q '^ferry: ' err
         done
         run ferry run --help
         ended 'help' 0 -
-        check 'help tells the options' test "$(grep -cE -- '--(workers|type|ordered|retry|value|dialect|timeout|json|null|halt|joblog|resume|resume-failed|quiet) ' out)" = 14
+        check 'help tells the options' test "$(grep -cE -- '--(workers|type|ordered|retry|value|dialect|timeout|json|null|halt|joblog|resume|resume-failed|quiet|max-tasks|max-rss) ' out)" = 16
 
         # What stands behind the command is its own.
         echo hello > tasks
@@ -702,6 +704,31 @@ retries() {
         nothing_left 'too few descriptors'
 }
 
+# Workers that are replaced between two tasks lose none, whether they end by themselves or are told to.
+recycling() {
+        local dialect size
+
+        seq 1 200 > tasks
+        run ferry run --ordered --workers 2 -- "${echoes[@]}" --count 5 < tasks
+        ended 'workers that end after five tasks' 0 @tasks
+        check 'workers that end after five tasks' test "$(restarts)" -ge 38
+        for dialect in ferry stream-ipc pcntl; do
+                run ferry run --ordered --workers 2 --max-tasks 20 --dialect $dialect -- "${echoes[@]}" --dialect $dialect < tasks
+                ended "--max-tasks in $dialect" 0 @tasks
+                check "--max-tasks in $dialect" test "$(restarts)" -ge 8
+        done
+        head -n 10 tasks > some
+        for size in 1 1k 1M; do
+                run ferry run --ordered --workers 2 --max-rss $size -- "${echoes[@]}" < some
+                ended "--max-rss $size" 0 @some
+                check "--max-rss $size" test "$(restarts)" -ge 8
+        done
+        run ferry run --ordered --workers 2 --max-rss 8G -- "${echoes[@]}" < some
+        ended '--max-rss 8G' 0 @some
+        is '--max-rss 8G' "$(restarts)" 0
+        nothing_left 'recycling'
+}
+
 ## Signals ---------------------------------------------------------------------------------------------
 
 # Start a run whose input stays open, in which somebody works.
@@ -837,7 +864,7 @@ dialects() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,joblog,resume,halt,nulls,quiet,failures,silence,last_words,large_tasks,printed,deadlines,retries
+all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,joblog,resume,halt,nulls,quiet,failures,silence,last_words,large_tasks,printed,deadlines,retries,recycling
 all+=,signal_TERM,signal_INT,signal_HUP,signal_others,stuck,dialects
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
