@@ -1,6 +1,6 @@
-/* The event loop. Invariants: each descriptor is in epoll at most once, and leaves it before it is closed; an
- * idle loop makes no system call but the one that waits; the eventfd and the timerfd are touched only for programs
- * that poll the loop's descriptor themselves. It knows nothing of what lives in it. */
+/* The event loop. Invariants: each descriptor is in epoll at most once, and leaves it before it is closed; descriptors are
+ * read before deadlines expire; an idle loop makes no system call but the one that waits; the eventfd and the timerfd are
+ * touched only for programs that poll the loop's descriptor themselves. It knows nothing of what lives in it. */
 #include "loop/loop.h"
 
 #include "util/options.h"
@@ -210,6 +210,11 @@ void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer)
         timer->is_running = false;
 }
 
+void loop_timer_postpone(ferry_loop *loop, struct loop_timer *timer)
+{
+        loop_timer_start(loop, timer, loop->looked + 1);
+}
+
 int64_t loop_deadline(int timeout_ms)
 {
         return timeout_ms < 0 ? INT64_MAX : sys_now() + (int64_t)timeout_ms * 1000000;
@@ -221,15 +226,13 @@ static bool is_over(const ferry_loop *loop)
         return loop->is_freed || loop_is_foreign(loop);
 }
 
-static int run_timers(ferry_loop *loop)
+/* Those whose time was over when the descriptors were looked at: a deadline never overtakes what had come by then. */
+static int run_timers(ferry_loop *loop, int64_t looked)
 {
-        int64_t now;
         int count = 0;
 
-        if (!loop->timers)
-                return 0;
-        now = sys_now();
-        while (loop->timers && loop->timers->deadline <= now && !is_over(loop)) {
+        loop->looked = looked;
+        while (loop->timers && loop->timers->deadline <= looked && !is_over(loop)) {
                 struct loop_timer *timer = loop->timers;
 
                 loop_timer_stop(loop, timer);
@@ -346,20 +349,22 @@ void loop_leave(ferry_loop *loop)
         show(loop);
 }
 
-/* In milliseconds for epoll_wait: rounded up, so that nobody wakes too early and spins. */
-static int remaining(const ferry_loop *loop, int64_t deadline)
+/* In milliseconds for epoll_wait: rounded up, so that the wait never ends too early. @ret_now is the time, if a timer or
+ * the deadline depends on it. */
+static int remaining(const ferry_loop *loop, int64_t deadline, int64_t *ret_now)
 {
+        bool is_waiting = !has_work(loop) && deadline > 0;
         int64_t left;
 
-        if (has_work(loop))
-                return 0;
         if (loop->timers && loop->timers->deadline < deadline)
                 deadline = loop->timers->deadline;
+        if (loop->timers || (is_waiting && deadline != INT64_MAX))
+                *ret_now = sys_now();
+        if (!is_waiting)
+                return 0;
         if (deadline == INT64_MAX)
                 return -1;
-        if (deadline <= 0)
-                return 0;
-        left = (deadline - sys_now() + 999999) / 1000000;
+        left = (deadline - *ret_now + 999999) / 1000000;
         return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
@@ -393,29 +398,42 @@ static int run_sources(ferry_loop *loop, int timeout_ms, int *count)
 }
 
 /* One round, which waits until @deadline at most. How much was done, or a negative errno. The caller stands
- * between loop_enter() and loop_leave(). */
+ * between loop_enter() and loop_leave().
+ *
+ * The order matters: descriptors are read and what they brought is handled, then deadlines expire, and only those that
+ * had passed before the descriptors were read. So a reply that was there in time counts, however late the program, or
+ * the whole process, comes to look at it. */
 static int run_round(ferry_loop *loop, int64_t deadline)
 {
-        int count = 0, got;
+        int count = 0, got, timeout_ms, timers;
+        int64_t looked = 0;
         size_t seen = 0;
 
         if (loop_is_foreign(loop))
                 return -ECHILD;
-        /* epoll gives in turn what is ready. Where that is more than it can give at once, whoever stands behind the
-         * others would have to wait for the next rounds. */
+        timeout_ms = remaining(loop, deadline, &looked);
+        /* epoll gives in turn what is ready. Where that is more than it can give at once, the last ones would have to
+         * wait for the next rounds. */
         do {
-                got = run_sources(loop, seen == 0 ? remaining(loop, deadline) : 0, &count);
+                got = run_sources(loop, seen == 0 ? timeout_ms : 0, &count);
                 seen += BATCH_EVENTS;
         } while (got == BATCH_EVENTS && seen < loop->watched && !is_over(loop));
         if (got < 0 && got != -EINTR && seen == BATCH_EVENTS)
                 return got;
+        /* The kernel has looked once more when the time was over. */
+        if (got == 0 && seen == BATCH_EVENTS && timeout_ms > 0)
+                looked += (int64_t)timeout_ms * 1000000;
         if (!is_over(loop))
                 count += run_files(loop);
         if (!is_over(loop))
-                count += run_timers(loop);
-        if (!is_over(loop))
                 count += run_tasks(loop);
-        return count;
+        /* A wait that was interrupted, perhaps because the process was stopped, has not looked. */
+        if (is_over(loop) || got < 0)
+                return count;
+        timers = run_timers(loop, looked);
+        if (timers > 0 && !is_over(loop))
+                count += run_tasks(loop);
+        return count + timers;
 }
 
 int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object,

@@ -1,6 +1,6 @@
 /* The event loop: descriptors, deadlines and work in memory, behind one epoll descriptor.
  *
- * A round waits for what is next, then calls what has become ready: descriptors, timers that have run out, tasks.
+ * A round waits for what is next, then calls what has become ready: descriptors, tasks, timers that have run out.
  * Callbacks may do anything, also run rounds of their own or free the loop; so whoever has called one looks
  * whether it still exists. Memory is safe meanwhile: what is freed inside a callback is buried, and goes when the
  * outermost round returns. */
@@ -71,6 +71,7 @@ struct ferry_loop {
         const volatile char *alive;     /* a page with a 1, wiped in a forked child */
 
         struct loop_timer *timers;      /* a heap: the next one is at its top */
+        int64_t looked;                 /* up to when deadlines expire, because descriptors were looked at then */
 
         struct list tasks;
         struct list files;
@@ -112,6 +113,8 @@ int loop_source_set(struct loop_source *source, uint32_t events);
 /* Call the timer at a time, or not at all. Starting one that runs moves it. */
 void loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadline);
 void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer);
+/* From its own callback: call it again in the next round, after that has read what has come. */
+void loop_timer_postpone(ferry_loop *loop, struct loop_timer *timer);
 
 /* A deadline in @timeout_ms; INT64_MAX for -1. */
 int64_t loop_deadline(int timeout_ms);

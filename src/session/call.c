@@ -215,6 +215,11 @@ static void is_late(struct loop_timer *timer)
                          "no child was free to take the request within %g s", call->wait_ms / 1000.0);
                 return;
         }
+        /* An answer that has come in time is one, however late it is looked at. */
+        if (!session_has_caught_up(session, &call->deadline_mark)) {
+                loop_timer_postpone(call->loop, timer);
+                return;
+        }
         wire = &session->wire;
         session->is_overdue = true;
         if (session->state == SESSION_OPENING)

@@ -149,7 +149,7 @@ const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
                 const ferry_message *message = NULL;
 
                 loop_enter(loop);
-                loop_wait(loop, loop_deadline(timeout_ms), has_next, session, &session->grave);
+                session_wait(session, timeout_ms, has_next, session);
                 if (!session->is_freed) {
                         /* One that was lent to whoever waited inside of this wait goes, too. */
                         session->lent = ferry_message_unref(session->lent);

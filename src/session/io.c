@@ -12,6 +12,7 @@
 enum {
         FRAMES_PER_ROUND = 64,
         KEEP_QUEUE = 1 << 16,   /* an empty queue keeps no more memory than this */
+        UNCOUNTED_MAX = 1 << 18,        /* bytes that may lie in a stream that cannot say how many do */
 };
 
 /* Out ------------------------------------------------------------------------------------------------- */
@@ -752,6 +753,29 @@ void session_work(struct loop_task *task)
         session_update(session);
 }
 
+bool session_has_caught_up(const ferry_session *session, uint64_t *mark)
+{
+        const struct stream *stream = session->stream;
+        size_t held = 0;
+
+        if (!stream || session->is_freed || session->state == SESSION_ENDED)
+                return true;
+        if (*mark == 0 && (session->is_behind || session->has_filled_room)) {
+                *mark = session->taken;
+                for (int i = 0; i < STREAM_INPUTS; i++) {
+                        int count = stream_count_input(stream, i);
+
+                        /* A stream that cannot count is read until a read comes short, but not forever. */
+                        *mark += (uint64_t)(count >= 0 ? count : UNCOUNTED_MAX);
+                }
+        }
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                held += frame_held(&session->readers[i]);
+        if (session->is_behind)
+                return *mark > 0 && session->taken - held >= *mark;
+        return !session->has_filled_room || session->taken >= *mark || !stream->wants_read;
+}
+
 /* Requests that were read, and of which nobody has seen anything. */
 static void refuse_unseen(ferry_session *session)
 {
@@ -794,6 +818,7 @@ void session_refuse_rest(ferry_session *session)
 static void readable(struct stream *stream)
 {
         ferry_session *session = stream->object;
+        bool is_filled = false;
 
         for (int i = 0; i < STREAM_INPUTS; i++) {
                 struct frame_reader *reader = &session->readers[i];
@@ -809,8 +834,10 @@ static void readable(struct stream *stream)
                         return;
                 }
                 got = stream_read(stream, i, room, size);
+                is_filled = is_filled || got == (ssize_t)size;
                 if (got > 0) {
                         frame_commit(reader, (size_t)got);
+                        session->taken += (uint64_t)got;
                         session->is_heard = true;
                 }
                 /* What comes while we close is nobody's. */
@@ -820,6 +847,7 @@ static void readable(struct stream *stream)
                         frame_reader_init(reader, &framing_magic, true, 0, wire_can_begin);
                 }
         }
+        session->has_filled_room = is_filled;
         if (!session->is_freed && session->state != SESSION_ENDED)
                 loop_task_start(session->loop, &session->work);
 }

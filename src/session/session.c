@@ -696,6 +696,44 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
         return code;
 }
 
+struct session_wait {
+        ferry_session *session;
+        struct loop_timer timer;
+        uint64_t mark;
+        bool is_late;
+        bool (*is_done)(void *object);
+        void *object;
+};
+
+static void wait_is_late(struct loop_timer *timer)
+{
+        struct session_wait *wait = container_of(timer, struct session_wait, timer);
+
+        if (session_has_caught_up(wait->session, &wait->mark))
+                wait->is_late = true;
+        else
+                loop_timer_postpone(wait->session->loop, timer);
+}
+
+static bool is_wait_over(void *object)
+{
+        const struct session_wait *wait = object;
+
+        return wait->is_late || wait->is_done(wait->object);
+}
+
+int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object)
+{
+        struct session_wait wait = { .session = session, .timer.fn = wait_is_late, .is_done = is_done, .object = object };
+        ferry_loop *loop = session->loop;
+        int code;
+
+        loop_timer_start(loop, &wait.timer, loop_deadline(timeout_ms));
+        code = loop_wait(loop, INT64_MAX, is_wait_over, &wait, &session->grave);
+        loop_timer_stop(loop, &wait.timer);
+        return code == 0 && wait.is_late && !is_done(object) ? -ETIMEDOUT : code;
+}
+
 struct flush {
         ferry_session *session;
         uint64_t ping;
@@ -772,7 +810,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         code = session->sent > 0 && (session->state == SESSION_OPEN || session->state == SESSION_OPENING) ?
                        session_send_ping(session, &flush.ping) : 0;
         if (!code)
-                code = loop_wait(loop, loop_deadline(timeout_ms), is_flushed, &flush, &session->grave);
+                code = session_wait(session, timeout_ms, is_flushed, &flush);
         code = session->is_freed ? -ECANCELED : flush_result(session, code);
         loop_leave(loop);
         return code;

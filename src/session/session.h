@@ -65,6 +65,7 @@ struct ferry_call {
         struct list link;               /* among the calls of the session, while in flight, or of the queue */
         struct map_node node;
         struct loop_timer timer;
+        uint64_t deadline_mark;         /* see session_has_caught_up() */
         struct loop_task task;          /* calls the callback */
         struct loop_grave grave;
         ferry_loop *loop;               /* NULL once that cannot be reached any more */
@@ -136,6 +137,8 @@ struct ferry_session {
         bool is_abandoned;              /* it was closed with calls in flight */
         bool is_refusing;               /* it is about to be closed */
         bool is_behind;                 /* frames were read that could not be handled in one round */
+        bool has_filled_room;           /* the last read took all that it had room for: there may be more */
+        uint64_t taken;                 /* bytes that were read */
         bool has_told_closed;           /* FERRY_KIND_CLOSED */
         bool has_told_opened;
         bool is_server;                 /* the other side has come to us */
@@ -229,6 +232,9 @@ void session_check_closing(ferry_session *session);     /* something was sent: w
 void session_greeted(ferry_session *session);           /* the other side has begun as it should */
 void session_answer_close(ferry_session *session);      /* it goes, and waits to hear that we know */
 void session_close_is_late(struct loop_timer *timer);
+/* Wait until @is_done says so, or until @timeout_ms have passed and what had come by then is handled. The results of
+ * loop_wait(); the loop was entered. */
+int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object);
 
 /* io.c */
 extern const struct stream_owner session_stream_owner;
@@ -244,6 +250,9 @@ int session_send_last(ferry_session *session, enum wire_kind kind);
 /* Bytes at the front of the queue that may be sent now. */
 size_t session_sendable(const ferry_session *session);
 void session_work(struct loop_task *task);
+/* Whether all that had come when a deadline passed is handled. If not, the deadline is asked about again in the next round;
+ * @mark, which begins as 0, keeps up to where that is in all that is read: what comes later does not count. */
+bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
 /* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
 void session_refuse_rest(ferry_session *session);
 void session_flush_now(ferry_session *session);

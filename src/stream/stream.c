@@ -297,9 +297,18 @@ bool stream_has_room(const struct stream *stream, size_t size)
         return sent <= 0 || (size_t)sent + cost(size) <= (size_t)stream->room;
 }
 
+int stream_count_input(const struct stream *stream, int input)
+{
+        const struct endpoint *endpoint = &stream->inputs[input];
+
+        if (stream->is_freed || endpoint->way == ENDPOINT_NONE || stream->is_input_ended[input])
+                return 0;
+        return endpoint->way == ENDPOINT_PROGRAM ? -EOPNOTSUPP : sys_count_input(endpoint->fd);
+}
+
 bool stream_drain(struct stream *stream)
 {
-        int count = stream->is_freed || stream->inputs[0].way == ENDPOINT_NONE ? 0 : sys_count_input(stream->inputs[0].fd);
+        int count = stream_count_input(stream, 0);
         uint64_t all = stream->taken + (uint64_t)(count > 0 ? count : 1);
 
         /* Somebody else may write there for ever. */

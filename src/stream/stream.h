@@ -97,6 +97,9 @@ void stream_child_ended(struct stream *stream, int code, const char *sentence);
 /* Read what is there: how much, 0 if there is nothing now, or a negative errno, after which the stream ends. */
 ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size);
 
+/* How many bytes of an input can be read now, or a negative errno if the stream cannot say. */
+int stream_count_input(const struct stream *stream, int input);
+
 /* Write what is taken: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t size);
 
