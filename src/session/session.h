@@ -236,13 +236,15 @@ void session_close_is_late(struct loop_timer *timer);
  * loop_wait(); the loop was entered. */
 int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object);
 
-/* io.c */
+/* io.c: bytes in; output.c: bytes out */
 extern const struct stream_owner session_stream_owner;
 int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
                  struct error *error);
 /* The same with a body by template; the arguments are used up. */
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments);
+/* What this side takes, unless the other side was told, or the dialect has no hello. */
+int session_send_hello(ferry_session *session, struct error *error);
 /* Say what a conversation begins with, where it does. */
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
