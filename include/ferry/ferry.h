@@ -35,8 +35,11 @@
  * caller.
  *
  * OPTIONS are structs in which zero means the default, and NULL means all defaults. Most often they are
- * written where they are used: &(ferry_session_options){ .wait_ms = 500 }. Their size may be left 0 by those
- * who use the fields of version 0.1 only; else it is the sizeof of the struct.
+ * written where they are used: &(ferry_session_options){ .wait_ms = 500 }. Their size is the sizeof of the
+ * struct; until version 1.0, 0 is the same, and a change of a struct raises the library's soname. A larger
+ * size, from a newer program, is accepted if the fields that this version does not know are zero, else the
+ * object fails with -E2BIG. Any other size fails it with -EINVAL, and so does a time below -1 (below
+ * FERRY_TIMEOUT_DEFAULT in request_timeout_ms); the sentence names the field.
  *
  * FORK. In a child made by fork(2), what the parent made answers -ECHILD, and freeing it does no harm there.
  *

@@ -24,10 +24,14 @@ static const char SCHEME[] = "shm:";
 
 static int read_options(ferry_store *store, const ferry_store_options *options)
 {
-        options_copy(&store->options, sizeof store->options, sizeof store->options, options);
-        if (store->options.lock_timeout_ms < -1)
-                return error_set(&store->error, -EINVAL, "lock_timeout_ms is %d: write a time, or -1 for no limit",
-                                 store->options.lock_timeout_ms);
+        static const struct options_kind kind = {
+                .name = "ferry_store_options", .size = sizeof *options,
+                .times = { { "lock_timeout_ms", offsetof(ferry_store_options, lock_timeout_ms), false } },
+        };
+        int code = options_copy(&kind, &store->options, options, &store->error);
+
+        if (code)
+                return code;
         if (store->options.mode & ~0777U)
                 return error_set(&store->error, -EINVAL, "the mode %o has more than permission bits", store->options.mode);
         if (!store->options.bytes)

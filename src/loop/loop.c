@@ -320,6 +320,7 @@ static void destroy(ferry_loop *loop)
         sys_free(loop->session_root);
         sys_unmap_page((void *)(uintptr_t)loop->alive);
         error_deinit(&loop->error);
+        error_deinit(&loop->options_error);
         error_deinit(&loop->own_error);
         sys_free(loop);
 }
@@ -604,14 +605,18 @@ const char *ferry_loop_error(const ferry_loop *loop)
 
 static int copy_options(ferry_loop *loop, const ferry_loop_options *options)
 {
-        const ferry_session_options *session = options ? options->session : NULL;
+        static const struct options_kind kind = { .name = "ferry_loop_options", .size = sizeof *options };
+        ferry_loop_options copy;
 
-        if (!session)
+        if (options_copy(&kind, &copy, options, &loop->options_error) == 0)
+                options_copy_session(&loop->session, copy.session, &loop->options_error);
+        if (loop->options_error.code) {
+                error_replace(&loop->error, loop->options_error.code, "%s", error_text(&loop->options_error));
+                loop_failure_add(loop, &loop->own_failure, &loop->options_error);
+        }
+        if (!loop->session.root)
                 return 0;
-        options_copy(&loop->session, sizeof loop->session, sizeof loop->session, session);
-        if (!session->root)
-                return 0;
-        loop->session.root = loop->session_root = text_copy(session->root);
+        loop->session.root = loop->session_root = text_copy(loop->session.root);
         return loop->session_root ? 0 : -ENOMEM;
 }
 
@@ -647,6 +652,8 @@ ferry_loop *ferry_loop_new(const ferry_loop_options *options)
         if (page)
                 sys_unmap_page(page);
         sys_free(loop->session_root);
+        error_deinit(&loop->error);
+        error_deinit(&loop->options_error);
         sys_free(loop);
         return NULL;
 }

@@ -91,6 +91,7 @@ struct ferry_loop {
         bool is_freed;
 
         ferry_session_options session;  /* defaults */
+        struct error options_error;     /* what is wrong with them: no session can have them */
         char *session_root;
         struct error error;     /* the last one */
         struct error own_error; /* not of anything that lives in it */

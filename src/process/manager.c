@@ -182,8 +182,11 @@ static void tell_untold(ferry_manager *manager, ferry_manager_fn *fn, void *user
 static int wait_for_all(ferry_manager *manager, ferry_manager_fn *fn, void *userdata)
 {
         bool is_ours = manager->signal_source.fd < 0;
-        int code = begin_forwarding(manager);
+        int code = manager->options_error.code;
 
+        if (code)
+                return error_replace(&manager->loop->error, code, "%s", error_text(&manager->options_error));
+        code = begin_forwarding(manager);
         if (code)
                 return code;
         manager->verdict = 0;
@@ -281,6 +284,7 @@ static void bury(struct loop_grave *grave)
         list_for_each(&manager->handlers, link)
                 sys_free(container_of(link, struct manager_handler, link));
         error_deinit(&manager->start_error);
+        error_deinit(&manager->options_error);
         sys_free(manager->paths[0]);
         sys_free(manager->paths[1]);
         sys_free(manager->signals);
@@ -355,14 +359,15 @@ ferry_manager *ferry_manager_free(ferry_manager *manager)
 
 static int copy_options(ferry_manager *manager, const ferry_manager_options *given)
 {
+        static const struct options_kind kind = {
+                .name = "ferry_manager_options", .size = sizeof *given,
+                .times = { { "queue_timeout_ms", offsetof(ferry_manager_options, queue_timeout_ms), false } },
+        };
         ferry_manager_options *options = &manager->options;
         size_t count = 1;
 
-        options_copy(options, sizeof *options, sizeof *options, given);
-        if (options->queue_timeout_ms < -1)
-                return error_replace(&manager->loop->error, -EINVAL, "queue_timeout_ms: %d is not a time, 0, or -1 for no limit",
-                                     options->queue_timeout_ms);
-        options_copy(&manager->session, sizeof manager->session, sizeof manager->session, options->session);
+        if (options_copy(&kind, options, given, &manager->options_error) == 0)
+                options_copy_session(&manager->session, options->session, &manager->options_error);
         manager->queue.max = manager->session.queue_max ? manager->session.queue_max :
                                                           session_default_queue_max(manager->loop);
         if (options->stdout_path && !(manager->paths[0] = text_copy(options->stdout_path)))

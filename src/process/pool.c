@@ -157,6 +157,9 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
         va_start(arguments, format);
         call = call_new_waiting(loop, &manager->queue, wait_ms(manager, timeout_ms), timeout_ms, type, format, arguments);
         va_end(arguments);
+        if (call && call->status == 1 && manager->options_error.code)
+                call_end(call, manager->options_error.code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s",
+                         error_text(&manager->options_error));
         if (call && call->status == 1 && manager->is_stopping)
                 call_end(call, -ECANCELED, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the children are being stopped");
         pool_feed(manager);

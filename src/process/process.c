@@ -403,8 +403,10 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
         if (process) {
                 process->spec.fn = fn;
                 process->spec.fn_userdata = userdata;
+                if (!code && manager->options_error.code)
+                        code = error_set(&error, manager->options_error.code, "%s", error_text(&manager->options_error));
                 if (!code)
-                        code = process_copy_spec(process, argv, options);
+                        code = process_copy_spec(process, argv, options, &error);
                 if (!code)
                         code = check_options(&process->spec, argv, &error);
                 if (!code)

@@ -75,6 +75,7 @@ struct ferry_manager {
         struct loop_grave grave;
         ferry_loop *loop;
         ferry_manager_options options;
+        struct error options_error;     /* what is wrong with them: no child can be started */
         char *paths[2];                 /* copies of stdout_path and stderr_path */
         int *signals;
         ferry_session_options session;
@@ -108,7 +109,8 @@ struct ferry_manager {
 /* spawn.c: start it, for the first time or again; 0, or a negative errno with a sentence. In a forked child it does not
  * return. */
 int process_start(ferry_process *process, struct error *error);
-int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *options);
+int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *options,
+                      struct error *error);
 void process_free_spec(ferry_process *process);
 
 /* process.c */

@@ -65,13 +65,15 @@ static bool copy_text(const char **text)
         return *text != NULL;
 }
 
-int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *given)
+int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *given,
+                      struct error *error)
 {
+        static const struct options_kind kind = { .name = "ferry_process_options", .size = sizeof *given };
         struct process_spec *spec = &process->spec;
         ferry_process_options *options = &spec->options, all = { 0 };
         bool is_complete;
 
-        options_copy(&all, sizeof all, sizeof all, given);
+        options_copy(&kind, &all, given, error);
         *options = all;
         options->input = NULL;
         spec->argv = argv ? copy_list(argv) : NULL;
@@ -88,10 +90,9 @@ int process_copy_spec(ferry_process *process, const char *const argv[], const fe
                         memcpy((void *)(uintptr_t)options->input, all.input, all.input_size);
                 is_complete = is_complete && options->input;
         }
-        options_copy(&spec->session, sizeof spec->session, sizeof spec->session,
-                     all.session ? all.session : process->manager->options.session ? &process->manager->session : NULL);
+        options_copy_session(&spec->session, all.session ? all.session : &process->manager->session, error);
         options->session = NULL;
-        return is_complete ? 0 : -ENOMEM;
+        return is_complete ? error->code : -ENOMEM;
 }
 
 void process_free_spec(ferry_process *process)

@@ -309,6 +309,11 @@ ferry_service *ferry_service_free(ferry_service *service)
 
 static ferry_service *service_new(ferry_loop *loop, const char *address, const ferry_service_options *options)
 {
+        static const struct options_kind kind = {
+                .name = "ferry_service_options", .size = sizeof *options,
+                .times = { { "idle_timeout_ms", offsetof(ferry_service_options, idle_timeout_ms), false },
+                           { "close_timeout_ms", offsetof(ferry_service_options, close_timeout_ms), false } },
+        };
         ferry_service *service = sys_alloc_zeroed(sizeof *service);
 
         if (!service)
@@ -320,8 +325,8 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
                 return NULL;
         }
         service->loop = loop;
-        options_copy(&service->options, sizeof service->options, sizeof service->options, options);
-        options_copy(&service->session, sizeof service->session, sizeof service->session, service->options.session);
+        if (options_copy(&kind, &service->options, options, &service->error) == 0)
+                options_copy_session(&service->session, service->options.session, &service->error);
         if (!service->options.clients_max)
                 service->options.clients_max = CLIENTS_DEFAULT_MAX;
         if (!service->options.close_timeout_ms)
@@ -388,6 +393,8 @@ static int check_options(ferry_service *service)
 {
         const ferry_service_options *options = &service->options;
 
+        if (service->error.code)
+                return service->error.code;
         if (options->mode & ~0777u)
                 return error_set(&service->error, -EINVAL, "the mode %04o is none of a socket: it has at most the bits 0777",
                                  options->mode);

@@ -260,6 +260,25 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
                 options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;
 }
 
+/* What a session has of what the program gave, and of the loop's; 0, or a negative errno with a sentence. */
+static int check_options(const ferry_loop *loop, ferry_session_options *target, const ferry_session_options *options,
+                         struct wire *wire, struct error *error)
+{
+        if (options_copy_session(target, options, error) == 0 && loop->options_error.code)
+                error_set(error, loop->options_error.code, "%s", error_text(&loop->options_error));
+        inherit(target, &loop->session);
+        wire_init(wire, target, error);
+        return error->code;
+}
+
+int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error)
+{
+        ferry_session_options all;
+        struct wire wire;
+
+        return check_options(loop, &all, options, &wire, error);
+}
+
 int session_default_timeout(const ferry_loop *loop)
 {
         return loop->session.request_timeout_ms ? loop->session.request_timeout_ms : REQUEST_TIMEOUT_DEFAULT_MS;
@@ -280,7 +299,9 @@ static void free_member(struct loop_member *member)
         session_free(container_of(member, ferry_session, member));
 }
 
-static ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address)
+/* NULL if memory is out. Options that a session cannot have are an error, with which the caller ends it. */
+static ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address,
+                                  struct error *error)
 {
         ferry_session *session = sys_alloc_zeroed(sizeof *session);
 
@@ -292,8 +313,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
                 return NULL;
         }
         session->loop = loop;
-        options_copy(&session->options, sizeof session->options, sizeof session->options, options);
-        inherit(&session->options, &loop->session);
+        check_options(loop, &session->options, options, &session->wire, error);
         session->work.fn = session_work;
         session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
                                                                         CLOSE_TIMEOUT_DEFAULT_MS;
@@ -350,17 +370,17 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
 
         if (!loop)
                 return NULL;
-        session = session_new(loop, options, address ? address : "");
+        session = session_new(loop, options, address ? address : "", &error);
         if (!session)
                 return NULL;
         place.object = session;
         loop_enter(loop);
         if (loop_is_foreign(loop))
-                code = error_set(&error, -ECHILD, "the loop belongs to the parent of this process");
+                code = error_replace(&error, -ECHILD, "the loop belongs to the parent of this process");
         else if (loop->is_ending)
-                code = error_set(&error, -ECANCELED, "the loop is being freed");
+                code = error_replace(&error, -ECANCELED, "the loop is being freed");
         else
-                code = wire_init(&session->wire, &session->options, &error);
+                code = error.code;
         if (!code)
                 code = stream_open(&place, address, &session->options, &session->stream, &error);
         if (!code)
@@ -380,8 +400,8 @@ ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const fe
 {
         struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
         struct error error = { 0 };
-        ferry_session *session = session_new(loop, options, address);
-        int code = session ? wire_init(&session->wire, &session->options, &error) : -ENOMEM;
+        ferry_session *session = session_new(loop, options, address, &error);
+        int code = session ? error.code : -ENOMEM;
 
         place.object = session;
         if (!code)
@@ -404,21 +424,12 @@ ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const fe
         return session;
 }
 
-int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error)
-{
-        ferry_session_options all = *options;
-        struct wire wire;
-
-        inherit(&all, &loop->session);
-        return wire_init(&wire, &all, error);
-}
-
 ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address)
 {
         struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
         struct error error = { 0 };
-        ferry_session *session = session_new(loop, options, address);
-        int code;
+        ferry_session *session = session_new(loop, options, address, &error);
+        int code = error.code;
 
         if (!session) {
                 sys_close(fd);
@@ -426,7 +437,6 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
         }
         place.object = session;
         session->is_server = true;
-        code = wire_init(&session->wire, &session->options, &error);
         if (!code)
                 code = stream_accept(&place, fd, &session->stream);
         error_deinit(&error);

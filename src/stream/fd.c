@@ -2,6 +2,7 @@
  * the program's own. */
 #include "stream/inet.h"
 #include "stream/stream.h"
+#include "util/options.h"
 #include "util/text.h"
 
 #include <errno.h>
@@ -237,6 +238,8 @@ int stream_open_program(const struct stream_place *place, const char *text,
         struct stream *stream;
 
         (void)text;
+        if (options_check_size("ferry_stream", sizeof *options->stream, options->stream, error))
+                return error->code;
         if (options->stream->fd < 0 || !options->stream->read || !options->stream->write)
                 return error_set(error, -EINVAL, "a stream of the program's own needs fd, read and write");
         stream = sys_alloc_zeroed(sizeof *stream);

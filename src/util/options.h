@@ -1,19 +1,31 @@
-/* Option structs begin with their size: that of the struct when the program was compiled, or 0 from those who use the
- * fields of version 1.0 only. What an older program does not have is zero. */
+/* Option structs begin with their size: sizeof the struct when the program was compiled, or 0 for the struct of this version.
+ * What every copy of options refuses is refused here, with a sentence that names the field. */
 #pragma once
 
-#include <stddef.h>
-#include <string.h>
+#include "util/error.h"
 
-/* Copy the options of a program into ours, of @size bytes, of which @first were there in 1.0. NULL: all zero. */
-static inline void options_copy(void *target, size_t size, size_t first, const void *source)
-{
-        size_t theirs = source ? *(const size_t *)source : 0;
+#include <ferry/session.h>
 
-        memset(target, 0, size);
-        if (!source)
-                return;
-        if (theirs == 0)
-                theirs = first;
-        memcpy(target, source, theirs < size ? theirs : size);
-}
+/* A field that is a time in milliseconds. */
+struct option_time {
+        const char *name;
+        size_t offset;
+        bool has_default;       /* FERRY_TIMEOUT_DEFAULT is the same as 0 */
+};
+
+struct options_kind {
+        const char *name;
+        size_t size;
+        struct option_time times[5];    /* up to one without a name */
+};
+
+/* Whether a program's struct can be read as ours. 0; -EINVAL for a size that no version of the struct has had; -E2BIG if a
+ * newer program has set a field that this version does not know. */
+int options_check_size(const char *name, size_t size, const void *source, struct error *error);
+
+/* Copy the options of a program into ours; NULL: all zero. 0; a negative errno as of options_check_size(), or -EINVAL for a
+ * time out of range, with a sentence; then all are zero. */
+int options_copy(const struct options_kind *kind, void *target, const void *source, struct error *error);
+
+/* The same of sessions, which four kinds of objects keep. */
+int options_copy_session(ferry_session_options *target, const ferry_session_options *source, struct error *error);

@@ -142,10 +142,10 @@ int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buff
 {
         ferry_sink sink = { .buffer = buffer, .limit = limit };
         size_t before = buffer_size(buffer);
-        int error = codec->encode(codec, value, &sink);
+        int error = codec->encode ? codec->encode(codec, value, &sink) : -EINVAL;
 
         if (error < 0)
-                sink_fail(&sink, error, "%s", "");
+                sink_fail(&sink, error, "%s", codec->encode ? "" : "the codec has no encode");
         if (sink.error)
                 buffer->end = buffer->begin + before;
         if (reason)

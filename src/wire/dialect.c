@@ -1,6 +1,8 @@
 /* Which dialect a conversation is in: what the program has said, or what the first frame shows. */
 #include "wire/dialect.h"
 
+#include "util/options.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -106,6 +108,8 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
         memcpy(wire->root, root, strlen(root) + 1);
         wire->codec = options->codec;
         wire->is_codec_fixed = options->codec != NULL;
+        if (options->codec && options_check_size("ferry_codec", sizeof *options->codec, options->codec, error))
+                return error->code;
         if (options->dialect == FERRY_DIALECT_AUTO)
                 return 0;
         if (options->dialect == FERRY_DIALECT_STREAM_IPC && options->codec == ferry_codec_msgpack())
