@@ -374,7 +374,7 @@ void joblog_add(struct run *run, const struct joblog_entry *entry)
 
         if (!log || log->is_failed)
                 return;
-        size = asprintf(&line, "%ld\t:\t%.3f\t%.3f\t%zu\t%zu\t%d\t%d\t%s\t%s\n", entry->number, entry->began, entry->seconds,
+        size = asprintf(&line, "%ld\t:\t%.3f\t%.3f\t%zu\t%zu\t%d\t%d\t%s\t%s\n", entry->number, entry->date, entry->seconds,
                         entry->sent, entry->received, entry->exit_value, entry->signal, entry->label,
                         entry->outcome);
         if (size < 0)

@@ -46,15 +46,15 @@ struct task {
         ferry_value *answer;            /* its text; NULL: none, or it has failed */
         size_t size;                    /* of that */
         bool is_over;
-        struct timespec began;          /* when it was given to a worker first */
-        double seconds;                 /* from then to its end */
+        double date;                    /* when it was given to a worker first, in seconds since 1970 */
+        double began, ended;            /* the same, and its end, by a clock that never jumps */
         size_t sent;                    /* bytes of its text */
 };
 
 /* The end of a task, for the log. Times are in seconds, sizes in bytes. */
 struct joblog_entry {
         long number;
-        double began, seconds;
+        double date, seconds;
         size_t sent, received;
         size_t printed;                 /* on stdout; 0: it has failed */
         int exit_value, signal;

@@ -49,22 +49,18 @@ static char *make_label(const char *text, size_t size)
 
 /* Ends ---------------------------------------------------------------------------------------------------- */
 
-static double seconds_of(const struct timespec *time)
+static double seconds_now(clockid_t clock)
 {
-        return (double)time->tv_sec + (double)time->tv_nsec / 1e9;
+        struct timespec now;
+
+        clock_gettime(clock, &now);
+        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static void begin_clock(struct task *task)
 {
-        clock_gettime(CLOCK_REALTIME, &task->began);
-}
-
-static void stop_clock(struct task *task)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_REALTIME, &now);
-        task->seconds = seconds_of(&now) > seconds_of(&task->began) ? seconds_of(&now) - seconds_of(&task->began) : 0;
+        task->date = seconds_now(CLOCK_REALTIME);
+        task->began = task->ended = seconds_now(CLOCK_MONOTONIC);
 }
 
 static void report(struct run *run, long number, const char *reason)
@@ -100,8 +96,8 @@ static void find_end(struct run *run, const char *reason, struct joblog_entry *e
 static void log_task(struct task *task, struct joblog_entry entry)
 {
         entry.number = task->number;
-        entry.began = seconds_of(&task->began);
-        entry.seconds = task->seconds;
+        entry.date = task->date;
+        entry.seconds = task->ended - task->began;
         entry.sent = task->sent;
         entry.label = task->label;
         joblog_add(task->run, &entry);
@@ -203,7 +199,7 @@ static void end_by_call(struct task *task, const ferry_call *call, const ferry_m
         ferry_value *answer = reply ? body_line(reply, run->options, task->number) : NULL;
 
         run->in_hand--;
-        stop_clock(task);
+        task->ended = seconds_now(CLOCK_MONOTONIC);
         end_task(task, answer);
         if (answer)
                 return;
