@@ -3,6 +3,7 @@
 #include "channel/channel.h"
 
 #include "stream/bound.h"
+#include "stream/held.h"
 #include "stream/fifo.h"
 #include "stream/inet.h"
 #include "stream/listener.h"
@@ -347,7 +348,7 @@ static int remove_fifo(ferry_channel *channel)
         if (!code && stat.st_uid != sys_uid() && sys_uid() != 0)
                 code = -EPERM;
         if (!code)
-                code = sys_unlink(path);
+                code = held_remove_at(path, stat.st_dev, stat.st_ino);
         return code ? channel_error(channel, code, "%s cannot be removed: %s", channel->address, error_describe(code)) : 0;
 }
 

@@ -3,6 +3,7 @@
 #include "channel/semaphore.h"
 #include "channel/sysv.h"
 #include "stream/bound.h"
+#include "stream/held.h"
 #include "stream/lock.h"
 #include "stream/name.h"
 #include "util/buffer.h"
@@ -367,6 +368,9 @@ static void read_lock(struct listing *listing, const char *path, const struct st
 
         snprintf(base, sizeof base, "%.*s", (int)(strlen(path) - strlen(LOCK_SUFFIX)), path);
         is_locked = lock_look(base, &pid);
+        /* Another program's. */
+        if (is_locked == -ENOTSUP)
+                return;
         note(listing, is_locked);
         object.size = stat->st_size;
         object.last_user = is_locked == 1 && pid > 0 ? pid : UNKNOWN;
@@ -523,45 +527,49 @@ static int remove_fifo(const char *address, const char *rest)
         int code = check_file(rest, S_IFIFO, &stat);
 
         (void)address;
-        return code ? code : explain(sys_unlink(rest));
+        return code ? code : explain(held_remove_at(rest, stat.st_dev, stat.st_ino));
 }
 
 /* Removes a socket and its lock, or a lock whose socket is gone, while the lock is held here. */
-static int remove_locked(const char *path)
+static int remove_locked(const struct held *socket, int lock)
 {
-        char name[LOCK_PATH_MAX];
         struct stat stat;
         bool is_listening;
-        int code = sys_stat_path(path, &stat), is_bound;
+        int code = held_stat(socket, "", &stat), is_bound;
 
         if (!code && S_ISSOCK(stat.st_mode)) {
-                is_bound = look_at_socket(path, &stat, &is_listening);
+                is_bound = look_at_socket(socket->path, &stat, &is_listening);
                 if (is_bound)
                         return is_bound < 0 ? is_bound : -EBUSY;
-                code = sys_unlink(path);
+                code = held_remove(socket, "", stat.st_dev, stat.st_ino);
         }
         if (code && code != -ENOENT)
                 return explain(code);
-        return explain(sys_unlink(lock_path(path, name)));
+        return explain(lock_remove(lock, socket));
 }
 
 static int remove_stale(const char *path, bool had_lock)
 {
-        char name[LOCK_PATH_MAX];
         struct error error = { 0 };
+        struct held socket;
         pid_t pid;
-        int lock = lock_take(path, &error), code;
+        int code = held_open(&socket, path), lock;
 
+        if (code)
+                return explain(code);
+        lock = lock_take(&socket, &error);
         error_deinit(&error);
-        if (lock == -EADDRINUSE)
-                return lock_look(path, &pid) == 1 ? -EBUSY : -ENOTSUP;
-        if (lock < 0)
-                return explain(lock);
-        code = remove_locked(path);
-        /* One that was made here to keep servers out. */
-        if (code && !had_lock)
-                sys_unlink(lock_path(path, name));
-        sys_close(lock);
+        if (lock >= 0) {
+                code = remove_locked(&socket, lock);
+                /* One that was made here to keep servers out. */
+                if (code && !had_lock)
+                        lock_remove(lock, &socket);
+                sys_close(lock);
+        } else if (lock == -EADDRINUSE)
+                code = lock_look(path, &pid) == 1 ? -EBUSY : -ENOTSUP;
+        else
+                code = explain(lock);
+        held_close(&socket);
         return code;
 }
 

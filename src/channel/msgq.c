@@ -152,12 +152,12 @@ static int find_queue(struct msgq_channel *msgq)
         return code;
 }
 
-static int find_name(struct msgq_channel *msgq, bool *ret_is_new)
+static int find_name(struct msgq_channel *msgq, struct sysv_key_file *ret_file)
 {
         ferry_channel *channel = &msgq->channel;
         const char *text = channel->address + strlen("msgq:");
         const bool is_making = channel->end == FERRY_RECEIVE || channel->options.is_creating;
-        int code = is_making ? sysv_make_key_file(channel->address, text, ret_is_new, &channel->error) : 0;
+        int code = is_making ? sysv_make_key_file(channel->address, text, ret_file, &channel->error) : 0;
 
         return code ? code : sysv_parse(channel->address, text, &msgq->name, &channel->error);
 }
@@ -165,15 +165,15 @@ static int find_name(struct msgq_channel *msgq, bool *ret_is_new)
 /* The key file, and then the queue. */
 static int open_queue(struct msgq_channel *msgq)
 {
-        bool is_new = false;
+        struct sysv_key_file file = { 0 };
         int code;
 
         error_deinit(&msgq->channel.error);
-        code = find_name(msgq, &is_new);
+        code = find_name(msgq, &file);
         if (!code)
                 code = find_queue(msgq);
-        if (code && is_new)
-                sys_unlink(msgq->channel.address + strlen("msgq:"));
+        if (code)
+                sysv_remove_key_file(msgq->channel.address + strlen("msgq:"), &file);
         return code ? describe(msgq, code) : 0;
 }
 

@@ -43,7 +43,7 @@ static int read_options(ferry_store *store, const ferry_store_options *options)
         return 0;
 }
 
-static int read_address(ferry_store *store, bool *ret_is_new)
+static int read_address(ferry_store *store, struct sysv_key_file *ret_file)
 {
         const char *text = store->address + strlen(SCHEME);
         int code = 0;
@@ -51,7 +51,7 @@ static int read_address(ferry_store *store, bool *ret_is_new)
         if (strncmp(store->address, SCHEME, strlen(SCHEME)) != 0)
                 return error_set(&store->error, -EINVAL, "'%s' is no address of a store: write shm:PATH or shm:KEY", store->address);
         if (store->options.is_creating)
-                code = sysv_make_key_file(store->address, text, ret_is_new, &store->error);
+                code = sysv_make_key_file(store->address, text, ret_file, &store->error);
         if (!code)
                 code = sysv_parse(store->address, text, &store->name, &store->error);
         if (!code && store->name.how == SYSV_PRIVATE)
@@ -101,7 +101,7 @@ static int look(ferry_store *store)
 
 static int open_store(ferry_store *store, const char *address, const ferry_store_options *options)
 {
-        bool is_new = false;
+        struct sysv_key_file file = { 0 };
         int code;
 
         store->address = text_copy(address);
@@ -111,14 +111,14 @@ static int open_store(ferry_store *store, const char *address, const ferry_store
         *store->alive = 1;
         code = read_options(store, options);
         if (!code)
-                code = read_address(store, &is_new);
+                code = read_address(store, &file);
         if (!code)
                 code = read_key(store);
         if (!code)
                 code = look(store);
         /* Nothing is left of a store that could not be opened. */
-        if (code && is_new)
-                sys_unlink(store->address + strlen(SCHEME));
+        if (code)
+                sysv_remove_key_file(store->address + strlen(SCHEME), &file);
         return code;
 }
 

@@ -2,6 +2,7 @@
  * user, since a key can be guessed, and IPC_CREAT attaches to what is there already. */
 #include "channel/sysv.h"
 
+#include "stream/held.h"
 #include "util/sys.h"
 
 #include <errno.h>
@@ -102,19 +103,28 @@ int sysv_parse(const char *address, const char *text, struct sysv_name *ret_name
         return 0;
 }
 
-int sysv_make_key_file(const char *address, const char *text, bool *ret_is_new, struct error *error)
+int sysv_make_key_file(const char *address, const char *text, struct sysv_key_file *ret_file, struct error *error)
 {
+        struct stat stat;
         int fd;
 
-        *ret_is_new = false;
+        *ret_file = (struct sysv_key_file){ 0 };
         if (!sysv_is_path(text))
                 return 0;
         fd = sys_open(text, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK, 0600);
-        *ret_is_new = fd >= 0;
-        if (fd >= 0)
+        if (fd >= 0) {
+                if (sys_stat_fd(fd, &stat) == 0)
+                        *ret_file = (struct sysv_key_file){ .is_new = true, .device = stat.st_dev, .number = stat.st_ino };
                 sys_close(fd);
+        }
         return fd >= 0 || fd == -EEXIST ? 0 : error_set(error, fd, "cannot create the key file '%s' of '%s': %s", text, address,
                                                         error_describe(fd));
+}
+
+void sysv_remove_key_file(const char *text, const struct sysv_key_file *file)
+{
+        if (file->is_new)
+                held_remove_at(text, file->device, file->number);
 }
 
 int sysv_get(const struct sysv_kind *kind, key_t key, size_t size, unsigned mode, bool *ret_is_new)

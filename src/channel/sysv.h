@@ -39,10 +39,18 @@ bool sysv_is_path(const char *text);
  * such file), or another errno of stat(2). */
 int sysv_parse(const char *address, const char *text, struct sysv_name *ret_name, struct error *error);
 
+struct sysv_key_file {
+        bool is_new;            /* created here, and this is it: */
+        dev_t device;
+        ino_t number;
+};
+
 /* Creates the key file of an address with the mode 0600, if the text is a path and nothing is there. What is there already
- * stays as it is, whatever it is, since only its number counts. @ret_is_new: it was created, and is removed by a caller that fails. 0,
- * or a negative errno with a sentence. */
-int sysv_make_key_file(const char *address, const char *text, bool *ret_is_new, struct error *error);
+ * stays as it is, whatever it is, since only its number counts. 0, or a negative errno with a sentence. */
+int sysv_make_key_file(const char *address, const char *text, struct sysv_key_file *ret_file, struct error *error);
+
+/* Removes it if it was created here, for a caller that fails; another file that stands there by now stays. */
+void sysv_remove_key_file(const char *text, const struct sysv_key_file *file);
 
 /* Finds the object under a key, or creates it with that size and mode. Of several processes that create it at the same time
  * one succeeds, and the others find its object. The identifier, or a negative errno: of get(2), or -EEXIST if the object was

@@ -90,7 +90,7 @@ static int add_file(struct list *files, struct list *unknown, const char *direct
                 return 0;
         }
         file->bound.path = path;
-        code = lock_read(path, &file->record);
+        code = lock_read(path, file->bound.stat.st_uid, &file->record);
         file->has_record = code == 1;
         if (!file->has_record)
                 list_append(unknown, &file->bound.link);

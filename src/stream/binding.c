@@ -1,39 +1,63 @@
 /* Binding to a path. Invariants: the socket has its mode before it has a name; a lock file beside it says whether its owner
- * lives, so what a dead one left is cleared away and a living one is never pushed aside. */
+ * lives, so what a dead one left is cleared away and a living one is never pushed aside; after bind(2) all is done through
+ * descriptors, so that what is put in the place of the socket or its directory is not touched. */
 #include "stream/binding.h"
 
 #include "stream/lock.h"
-#include "stream/name.h"
 #include "util/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A socket that is there although no process holds the lock: left by the dead, or by a program that knows no lock. One that
- * lives is not disturbed: a socket of the other type cannot connect, and the error says why. */
-static int clear_stale(const struct binding *binding, int type, struct error *error)
-{
-        const char *path = binding->address.sun_path;
-        struct stat stat;
-        int fd, code = sys_stat_path(path, &stat);
+enum { FD_PATH_MAX = 32 };
 
-        if (code == -ENOENT)
-                return 0;
-        if (code < 0)
-                return code;
-        if (!S_ISSOCK(stat.st_mode))
-                return error_set(error, -EADDRINUSE, "%s is there, and is no socket", path);
-        if (stat.st_uid != sys_uid())
-                return error_set(error, -EADDRINUSE, "%s is there, and belongs to user %u", path, (unsigned)stat.st_uid);
-        fd = sys_socket(AF_UNIX, type == SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM);
+static const char *fd_path(int fd, char path[FD_PATH_MAX])
+{
+        snprintf(path, FD_PATH_MAX, "/proc/self/fd/%d", fd);
+        return path;
+}
+
+/* Whether a socket lives at that file, which is an O_PATH descriptor: -ECONNREFUSED if not. One that lives is not disturbed: a
+ * socket of the other type cannot connect, and the error says why. */
+static int try_connect(int file, int type)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = sys_socket(AF_UNIX, type == SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM), code;
+
         if (fd < 0)
                 return fd;
-        code = sys_connect(fd, (const struct sockaddr *)&binding->address, sizeof binding->address);
+        fd_path(file, address.sun_path);
+        code = sys_connect(fd, (const struct sockaddr *)&address, sizeof address);
         sys_close(fd);
-        if (code != -ECONNREFUSED)
-                return error_set(error, -EADDRINUSE, "%s is in use, by a program that is not ferry", path);
-        return sys_unlink(path);
+        return code == -ECONNREFUSED ? code : -EADDRINUSE;
+}
+
+/* A socket that is there although no process holds the lock: left by the dead, or by a program that knows no lock. */
+static int clear_stale(const struct binding *binding, struct error *error)
+{
+        const char *path = binding->address.sun_path;
+        char place[HELD_PATH_MAX];
+        struct stat stat;
+        int code, file = sys_open(held_path(&binding->held, "", place), O_PATH | O_NOFOLLOW, 0);
+
+        if (file < 0)
+                return file == -ENOENT ? 0 : file;
+        code = sys_stat_fd(file, &stat);
+        if (!code && !S_ISSOCK(stat.st_mode))
+                code = error_set(error, -EADDRINUSE, "%s is there, and is no socket", path);
+        else if (!code && stat.st_uid != sys_uid())
+                code = error_set(error, -EADDRINUSE, "%s is there, and belongs to user %u", path, (unsigned)stat.st_uid);
+        if (!code)
+                code = try_connect(file, binding->type);
+        sys_close(file);
+        if (code == -EADDRINUSE)
+                return error_set(error, code, "%s is in use, by a program that is not ferry", path);
+        if (code == -ECONNREFUSED)
+                code = held_remove(&binding->held, "", stat.st_dev, stat.st_ino);
+        return code == -ENOENT ? 0 : code;
 }
 
 /* A group by its name or, where no group has that name, by its number. */
@@ -52,55 +76,144 @@ static int find_group(const char *name, gid_t *ret_group)
         return 0;
 }
 
-static int set_group(const struct binding *binding, const char *name, struct error *error)
-{
-        gid_t group;
-        int code = find_group(name, &group);
-
-        if (code)
-                return error_set(error, code == -ENOENT ? -EINVAL : code, "the group %s is not known", name);
-        return sys_change_owner(binding->address.sun_path, (uid_t)-1, group);
-}
-
-/* At first the name is only for us. */
-static int bind_socket(struct binding *binding, int type, unsigned mode, const char *group, struct error *error)
+/* What bind(2) has made, as far as that can be known without a descriptor. */
+static void remove_unseen(const struct binding *binding)
 {
         struct stat stat;
-        int code;
 
-        binding->fd = sys_socket(AF_UNIX, type);
+        if (held_stat(&binding->held, "", &stat) == 0 && S_ISSOCK(stat.st_mode) && stat.st_uid == sys_uid())
+                held_remove(&binding->held, "", stat.st_dev, stat.st_ino);
+}
+
+/* What bind(2) has made: an O_PATH descriptor, or a negative errno with a sentence. */
+static int open_bound(struct binding *binding, struct error *error)
+{
+        char place[HELD_PATH_MAX];
+        struct stat stat;
+        int file = sys_open(held_path(&binding->held, "", place), O_PATH | O_NOFOLLOW, 0), code;
+
+        code = file < 0 ? file : sys_stat_fd(file, &stat);
+        if (code) {
+                remove_unseen(binding);
+                if (file >= 0)
+                        sys_close(file);
+                return error_set(error, code, "the socket %s cannot be opened as soon as it was bound: %s", binding->address.sun_path,
+                                 error_describe(code));
+        }
+        if (!S_ISSOCK(stat.st_mode) || stat.st_uid != sys_uid() || stat.st_nlink != 1) {
+                sys_close(file);
+                return error_set(error, -EACCES, "the directory of %s is not safe: the socket was replaced as soon as it was"
+                                 " bound", binding->address.sun_path);
+        }
+        binding->is_bound = true;
+        binding->device = stat.st_dev;
+        binding->number = stat.st_ino;
+        return file;
+}
+
+/* At first the name is only for us. The mode is set again, as binding has left of it what the umask lets. */
+static int bind_socket(struct binding *binding, struct error *error)
+{
+        char path[FD_PATH_MAX];
+        int code, file;
+
+        binding->fd = sys_socket(AF_UNIX, binding->type);
         if (binding->fd < 0)
                 return binding->fd;
-        code = sys_chmod_fd(binding->fd, mode & 0700);
+        code = sys_chmod_fd(binding->fd, binding->mode & 0700);
         if (!code)
                 code = sys_bind(binding->fd, (const struct sockaddr *)&binding->address, sizeof binding->address);
-        binding->is_bound = !code && sys_stat_path(binding->address.sun_path, &stat) == 0;
-        if (binding->is_bound) {
-                binding->device = stat.st_dev;
-                binding->number = stat.st_ino;
-        }
-        if (!code && group)
-                code = set_group(binding, group, error);
-        /* What binding has left of it after the umask. */
-        return code ? code : sys_chmod_path(binding->address.sun_path, mode & 0777);
+        file = code ? code : open_bound(binding, error);
+        if (file < 0)
+                return file;
+        if (binding->group != (gid_t)-1)
+                code = sys_change_owner(file, (uid_t)-1, binding->group);
+        if (!code)
+                code = sys_chmod_path(fd_path(file, path), binding->mode);
+        sys_close(file);
+        return code;
 }
 
 void binding_init(struct binding *binding)
 {
-        *binding = (struct binding){ .fd = -1, .lock = -1 };
+        *binding = (struct binding){ .held = HELD_NONE, .fd = -1, .lock = -1, .group = (gid_t)-1 };
+}
+
+static int set_group(struct binding *binding, const char *name, struct error *error)
+{
+        int code = name ? find_group(name, &binding->group) : 0;
+
+        return code ? error_set(error, code == -ENOENT ? -EINVAL : code, "the group %s is not known", name) : 0;
+}
+
+static int open_directory(struct binding *binding, struct error *error)
+{
+        int code = held_open(&binding->held, binding->address.sun_path);
+
+        return code ? error_set(error, code, "the directory of %s cannot be used: %s", binding->address.sun_path,
+                                error_describe(code)) : 0;
 }
 
 int binding_open(struct binding *binding, const char *path, int type, unsigned mode, const char *group, struct error *error)
 {
         int code;
 
+        binding->type = type;
+        binding->mode = mode ? mode & 0777 : 0600;
         binding->address.sun_family = AF_UNIX;
         memcpy(binding->address.sun_path, path, strlen(path) + 1);
-        binding->lock = lock_take(path, error);
+        code = set_group(binding, group, error);
+        if (!code)
+                code = open_directory(binding, error);
+        if (code)
+                return code;
+        binding->lock = lock_take(&binding->held, error);
         if (binding->lock < 0)
                 return binding->lock;
-        code = clear_stale(binding, type, error);
-        return code ? code : bind_socket(binding, type, mode ? mode : 0600, group, error);
+        code = clear_stale(binding, error);
+        return code ? code : bind_socket(binding, error);
+}
+
+bool binding_is_named(const struct binding *binding)
+{
+        struct stat stat;
+
+        return sys_stat_path(binding->address.sun_path, &stat) == 0 && stat.st_ino == binding->number &&
+               stat.st_dev == binding->device;
+}
+
+int binding_renew(struct binding *binding, int *ret_old_fd, struct error *error)
+{
+        struct binding fresh = *binding;
+        bool has_lock;
+        int code;
+
+        fresh.fd = -1;
+        fresh.is_bound = false;
+        code = open_directory(&fresh, error);
+        if (code)
+                return code;
+        has_lock = lock_is_named(binding->lock, &fresh.held) > 0;
+        if (!has_lock)
+                fresh.lock = lock_take(&fresh.held, error);
+        code = fresh.lock < 0 ? fresh.lock : clear_stale(&fresh, error);
+        if (!code)
+                code = bind_socket(&fresh, error);
+        if (code) {
+                /* What the old one still has stays. */
+                if (has_lock)
+                        fresh.lock = -1;
+                binding_close(&fresh, false);
+                return code;
+        }
+        if (!has_lock)
+                sys_close(binding->lock);
+        held_close(&binding->held);
+        *ret_old_fd = binding->fd;
+        *binding = fresh;
+        binding->held.path = binding->address.sun_path;
+        binding->held.name = binding->address.sun_path + (fresh.held.name - fresh.address.sun_path);
+        return 0;
 }
 
 void binding_publish(const struct binding *binding, unsigned dialects)
@@ -110,17 +223,18 @@ void binding_publish(const struct binding *binding, unsigned dialects)
 
 void binding_close(struct binding *binding, bool is_foreign)
 {
-        char lock[LOCK_PATH_MAX];
         /* Another process may have cleared the place, and a third may be bound there now. */
-        bool is_ours = !is_foreign && binding->lock >= 0 && lock_is_named(binding->lock, binding->address.sun_path) > 0;
+        bool is_ours = !is_foreign && binding->lock >= 0 && lock_is_named(binding->lock, &binding->held) > 0;
 
-        if (is_ours && binding->is_bound)
-                name_remove_file(binding->address.sun_path, binding->device, binding->number);
+        if (binding->is_bound && !is_foreign && (is_ours || binding->lock < 0))
+                held_remove(&binding->held, "", binding->device, binding->number);
         if (binding->fd >= 0)
                 sys_close(binding->fd);
         if (is_ours)
-                sys_unlink(lock_path(binding->address.sun_path, lock));
+                lock_remove(binding->lock, &binding->held);
         if (binding->lock >= 0)
                 sys_close(binding->lock);
+        held_close(&binding->held);
         binding->fd = binding->lock = -1;
+        binding->is_bound = false;
 }

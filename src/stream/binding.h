@@ -1,6 +1,7 @@
 /* A socket of ours that is bound to a path in the file system, of streams or of datagrams. */
 #pragma once
 
+#include "stream/held.h"
 #include "util/error.h"
 
 #include <stdbool.h>
@@ -9,6 +10,10 @@
 
 struct binding {
         struct sockaddr_un address;
+        struct held held;     /* its directory is held as long as the socket stands there */
+        int type;
+        unsigned mode;
+        gid_t group;            /* (gid_t)-1: ours */
         int fd;                 /* -1: none */
         int lock;               /* the lock file beside it; -1: none */
         bool is_bound;          /* the path is ours, and this is the file: */
@@ -21,6 +26,13 @@ void binding_init(struct binding *binding);
 /* Bind a socket of that type to a path. @mode 0: 0600; @group NULL: ours. 0; or a negative errno, with a sentence where there
  * is more to say. Then binding_close() lets go of what there is. */
 int binding_open(struct binding *binding, const char *path, int type, unsigned mode, const char *group, struct error *error);
+
+/* Whether its path still leads to the socket. */
+bool binding_is_named(const struct binding *binding);
+
+/* Bind a new socket to the path, from which the old one has gone. 0 and the old socket, which is the caller's; or a negative errno
+ * with a sentence, and then nothing has changed. */
+int binding_renew(struct binding *binding, int *ret_old_fd, struct error *error);
 
 /* Its owner can be reached now, and speaks these dialects. */
 void binding_publish(const struct binding *binding, unsigned dialects);

@@ -153,15 +153,14 @@ int bound_find(const char *path, int type, bool *ret_is_bound)
         struct list sockets = LIST_INIT(sockets);
         struct bound bound = { .path = path };
         struct lock_record record;
-        int code = type == SOCK_STREAM ? lock_read(path, &record) : 0;
+        int code = look_at(path, &bound.stat);
 
         *ret_is_bound = false;
-        if (!code)
-                code = look_at(path, &bound.stat);
-        if (code)
+        if (code || !S_ISSOCK(bound.stat.st_mode))
                 return code == -ENOENT ? 0 : code;
-        if (!S_ISSOCK(bound.stat.st_mode))
-                return 0;
+        code = type == SOCK_STREAM ? lock_read(path, bound.stat.st_uid, &record) : 0;
+        if (code)
+                return code;
         list_append(&sockets, &bound.link);
         code = bound_look(&sockets);
         *ret_is_bound = bound.is_bound;

@@ -5,7 +5,7 @@
 #include "stream/fifo.h"
 
 #include "loop/retry.h"
-#include "stream/name.h"
+#include "stream/held.h"
 #include "util/text.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 /* One FIFO. */
 struct fifo {
         char *path;             /* NULL: none */
-        bool is_made;           /* here, and this is it: */
+        struct held held;     /* of one that was made here, and this is it: */
         dev_t device;
         ino_t number;
 };
@@ -44,6 +44,9 @@ static int check(struct fifo_stream *client, const struct fifo *fifo, const stru
         if (stat->st_uid != sys_uid() && stat->st_uid != 0)
                 return error_set(error, -EACCES, "%s belongs to user %u, and is not used: choose another path", fifo->path,
                                  (unsigned)stat->st_uid);
+        if (stat->st_nlink > 1)
+                return error_set(error, -EACCES, "%s has another name, by which it may have come here: make a new FIFO",
+                                 fifo->path);
         if ((mode & 077) && client->options.is_strict)
                 return error_set(error, -EACCES, "%s has the mode %04o, which lets other users in: change it to 0600", fifo->path,
                                  mode);
@@ -52,28 +55,41 @@ static int check(struct fifo_stream *client, const struct fifo *fifo, const stru
 }
 
 /* The mode is set through a descriptor, since mkfifo(3) leaves it to the umask. */
-static int make(struct fifo_stream *client, struct fifo *fifo)
+static int make_there(struct fifo_stream *client, struct fifo *fifo)
 {
-        char path[32];
+        char path[HELD_PATH_MAX];
         struct stat stat;
-        int fd, code = sys_make_fifo(fifo->path, client->options.mode);
+        int fd, code = sys_make_fifo(held_path(&fifo->held, "", path), client->options.mode);
 
         if (code)
                 return code;
-        fd = sys_open(fifo->path, O_PATH | O_NOFOLLOW, 0);
+        fd = sys_open(path, O_PATH | O_NOFOLLOW, 0);
         code = fd < 0 ? fd : sys_stat_fd(fd, &stat);
-        if (!code && (!S_ISFIFO(stat.st_mode) || stat.st_uid != sys_uid()))
+        if (!code && (!S_ISFIFO(stat.st_mode) || stat.st_uid != sys_uid() || stat.st_nlink != 1))
                 code = -EEXIST;
         if (!code) {
-                fifo->is_made = true;
                 fifo->device = stat.st_dev;
                 fifo->number = stat.st_ino;
                 snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
                 if ((stat.st_mode & 0777) != client->options.mode)
                         code = sys_chmod_path(path, client->options.mode);
+                if (code)
+                        held_remove(&fifo->held, "", fifo->device, fifo->number);
         }
         if (fd >= 0)
                 sys_close(fd);
+        return code;
+}
+
+/* The directory is held until the FIFO is removed. */
+static int make(struct fifo_stream *client, struct fifo *fifo)
+{
+        int code = held_open(&fifo->held, fifo->path);
+
+        if (!code)
+                code = make_there(client, fifo);
+        if (code)
+                held_close(&fifo->held);
         return code;
 }
 
@@ -177,10 +193,11 @@ static void try_again(struct retry *retry)
 
 static void remove_made(struct fifo *fifo, bool is_foreign)
 {
-        if (fifo->is_made && !is_foreign)
-                name_remove_file(fifo->path, fifo->device, fifo->number);
+        if (fifo->held.directory >= 0 && !is_foreign)
+                held_remove(&fifo->held, "", fifo->device, fifo->number);
+        held_close(&fifo->held);
         sys_free(fifo->path);
-        *fifo = (struct fifo){ 0 };
+        fifo->path = NULL;
 }
 
 static void release(struct stream *stream, bool is_foreign)
@@ -218,6 +235,7 @@ int fifo_open(const struct stream_place *place, const struct fifo_options *optio
                 return error_set(error, -ENOMEM, "no memory for a stream");
         stream_init(&client->stream, &fifo_kind, place);
         client->input = client->output = client->stream.output;
+        client->in.held = client->out.held = HELD_NONE;
         client->options = *options;
         client->deadline = loop_deadline(options->wait_ms);
         code = copy_paths(client, options);

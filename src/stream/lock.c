@@ -1,4 +1,4 @@
-/* Lock files. As many bytes are locked as the pid of the owner says, as long as it lives: so whoever finds them locked
+/* Lock files. The first line says that it is one. As many bytes are locked as the pid of the owner says, as long as it lives: so whoever finds them locked
  * knows at any moment who has them. One more byte is locked from when the owner listens, and has said in the file who it
  * is: so what is read while that is locked is the owner's, and whole, never what a dead one has left. The locks belong to
  * the open file, so they go when the last process that has it is gone. */
@@ -18,16 +18,26 @@ enum {
         LIVES_AT = 2,           /* the kernel makes one lock of two that touch */
         PID_LIMIT = 1 << 22,    /* Linux has no larger ones */
         TEXT_MAX = 256,
+        NEW_MODE = S_ISVTX | 0600,      /* of one whose first line is not written yet */
+        MODE = 0600,
 };
+
+static const char SUFFIX[] = ".lock";
+static const char MAGIC[] = "ferry lock\n";
+
+enum { MAGIC_SIZE = sizeof MAGIC - 1 };
+
+/* What a file that may be a lock has in it. */
+enum content { CONTENT_OTHER, CONTENT_NOTHING_YET, CONTENT_LOCK };
 
 const char *lock_path(const char *path, char lock_path[LOCK_PATH_MAX])
 {
-        snprintf(lock_path, LOCK_PATH_MAX, "%s.lock", path);
+        snprintf(lock_path, LOCK_PATH_MAX, "%s%s", path, SUFFIX);
         return lock_path;
 }
 
-/* Whether all was written. */
-static bool write_text(int lock, const char *text)
+/* All of it: 0, or a negative errno. */
+static int write_text(int lock, const char *text)
 {
         size_t left = strlen(text);
 
@@ -35,11 +45,11 @@ static bool write_text(int lock, const char *text)
                 ssize_t put = sys_write(lock, text, left);
 
                 if (put <= 0)
-                        return false;
+                        return put < 0 ? (int)put : -ENOSPC;
                 text += put;
                 left -= (size_t)put;
         }
-        return true;
+        return 0;
 }
 
 /* As much of it as there should be. */
@@ -53,42 +63,72 @@ static void read_text(int lock, char text[TEXT_MAX])
         text[size] = '\0';
 }
 
-/* What stands there may be anybody's: it is opened without following or waiting, and must be a file of ours that has
- * nothing in it but what is written below. What is written goes behind what there is, so reading it here harms nothing. */
-static int open_lock(const char *name, struct error *error)
+/* A regular file with one name, which begins as a lock does; or is empty, with the mode of one that is being made. */
+static enum content look_inside(int lock, const struct stat *stat)
 {
-        char first = '0';       /* its owner may be about to write it */
+        char begin[MAGIC_SIZE];
+        size_t size = 0;
+        ssize_t got;
+
+        if (!S_ISREG(stat->st_mode) || stat->st_nlink > 1 || sys_rewind(lock) < 0)
+                return CONTENT_OTHER;
+        while (size < sizeof begin && (got = sys_read(lock, begin + size, sizeof begin - size)) > 0)
+                size += (size_t)got;
+        if (size == 0 && stat->st_size == 0 && (stat->st_mode & S_ISVTX))
+                return CONTENT_NOTHING_YET;
+        return size == sizeof begin && memcmp(begin, MAGIC, sizeof begin) == 0 ? CONTENT_LOCK : CONTENT_OTHER;
+}
+
+static int refuse(const struct held *socket, struct error *error)
+{
+        return error_set(error, -EADDRINUSE, "%s%s is there, and is no lock: remove it, or choose another path", socket->path,
+                         SUFFIX);
+}
+
+/* What stands there may be any user's: it is opened without following or waiting, and must be a lock of ours. What is
+ * written goes behind what there is, so reading it here harms nothing. */
+static int open_lock(const struct held *socket, struct error *error)
+{
+        char path[HELD_PATH_MAX];
         struct stat stat;
-        int lock = sys_open(name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600), code;
+        int lock = sys_open(held_path(socket, SUFFIX, path), O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, NEW_MODE);
+        int code;
 
         if (lock == -ELOOP || lock == -EISDIR || lock == -ENXIO)
-                return error_set(error, -EADDRINUSE, "%s is there, and is no lock", name);
+                return refuse(socket, error);
         if (lock < 0)
-                return error_set(error, lock, "%s, by which one service at a time has that socket, cannot be opened: %s", name,
-                                 error_describe(lock));
+                return error_set(error, lock, "%s%s, by which one service at a time has that socket, cannot be opened: %s",
+                                 socket->path, SUFFIX, error_describe(lock));
         code = sys_stat_fd(lock, &stat);
         if (code < 0)
-                error_set(error, code, "the lock %s cannot be looked at: %s", name, error_describe(code));
+                error_set(error, code, "the lock %s%s cannot be looked at: %s", socket->path, SUFFIX, error_describe(code));
         else if (S_ISREG(stat.st_mode) && stat.st_uid != sys_uid())
-                code = error_set(error, -EACCES, "the lock %s belongs to user %u", name, (unsigned)stat.st_uid);
-        else if (!S_ISREG(stat.st_mode) || sys_read(lock, &first, 1) < 0 || first < '0' || first > '9')
-                code = error_set(error, -EADDRINUSE, "%s is there, and is no lock", name);
+                code = error_set(error, -EACCES, "the lock %s%s belongs to user %u", socket->path, SUFFIX, (unsigned)stat.st_uid);
+        else if (look_inside(lock, &stat) == CONTENT_OTHER)
+                code = refuse(socket, error);
         if (code < 0)
                 sys_close(lock);
         return code < 0 ? code : lock;
 }
 
-int lock_is_named(int lock, const char *path)
+int lock_is_named(int lock, const struct held *socket)
 {
-        char name[LOCK_PATH_MAX];
         struct stat opened, named;
         int code = sys_stat_fd(lock, &opened);
 
         if (!code)
-                code = sys_stat_path(lock_path(path, name), &named);
+                code = held_stat(socket, SUFFIX, &named);
         if (code)
                 return code == -ENOENT ? 0 : code;
         return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+int lock_remove(int lock, const struct held *socket)
+{
+        struct stat stat;
+        int code = sys_stat_fd(lock, &stat);
+
+        return code ? code : held_remove(socket, SUFFIX, stat.st_dev, stat.st_ino);
 }
 
 /* Somebody has it: -EADDRINUSE, or 0 if that was over when we asked. */
@@ -106,30 +146,47 @@ static int describe_owner(int lock, const char *path, struct error *error)
         return error_set(error, -EADDRINUSE, "%s is in use, by pid %d", path, (int)pid);
 }
 
-/* It is taken only if it still has its name then: its last owner may have removed it in between. */
-int lock_take(const char *path, struct error *error)
+/* The lock is held: only its first line stays. A lock that is killed in between stays a lock. */
+static int begin_text(int lock)
 {
-        char name[LOCK_PATH_MAX], text[TEXT_MAX];
-        int code;
+        struct stat stat;
+        int code = sys_stat_fd(lock, &stat);
 
-        lock_path(path, name);
+        if (code)
+                return code;
+        switch (look_inside(lock, &stat)) {
+        case CONTENT_LOCK:
+                return sys_truncate(lock, MAGIC_SIZE);
+        case CONTENT_NOTHING_YET:
+                code = write_text(lock, MAGIC);
+                return code ? code : sys_chmod_fd(lock, MODE);
+        default:
+                return -EADDRINUSE;
+        }
+}
+
+/* The lock is taken only if it still has its name then: its last owner may have removed it in between. */
+int lock_take(const struct held *socket, struct error *error)
+{
         for (;;) {
-                int lock = open_lock(name, error);
+                int lock = open_lock(socket, error), code;
 
                 if (lock < 0)
                         return lock;
                 code = sys_lock_file(lock, LIVES_AT, sys_pid());
                 if (code == -EAGAIN)
-                        code = describe_owner(lock, path, error);
-                else if (!code && (code = lock_is_named(lock, path)) > 0) {
-                        snprintf(text, sizeof text, "%d\n", (int)sys_pid());
-                        sys_truncate(lock, 0);
-                        write_text(lock, text);
-                        return lock;
+                        code = describe_owner(lock, socket->path, error);
+                else if (!code && (code = lock_is_named(lock, socket)) > 0) {
+                        code = begin_text(lock);
+                        if (!code)
+                                return lock;
+                        if (code != -EADDRINUSE)
+                                lock_remove(lock, socket);
                 }
                 sys_close(lock);
                 if (code < 0)
-                        return error_set(error, code, "the lock %s cannot be taken: %s", name, error_describe(code));
+                        return error_set(error, code, "the lock %s%s cannot be taken: %s", socket->path, SUFFIX,
+                                         error_describe(code));
         }
 }
 
@@ -137,19 +194,19 @@ void lock_publish(int lock, unsigned dialects)
 {
         const struct dialect *dialect;
         char text[TEXT_MAX];
-        size_t used = (size_t)snprintf(text, sizeof text, "%lld", (long long)sys_wall_clock());
+        size_t used = (size_t)snprintf(text, sizeof text, "%d\n%lld", (int)sys_pid(), (long long)sys_wall_clock());
 
         for (size_t i = 0; (dialect = wire_dialect_at(i)); i++)
                 if (dialects & dialect->number)
                         used += (size_t)snprintf(text + used, sizeof text - used, " %s", dialect->name);
         snprintf(text + used, sizeof text - used, "\n");
-        if (write_text(lock, text))
+        if (write_text(lock, text) == 0)
                 sys_lock_file(lock, LISTENS_AT, 1);
         /* Who waits for us watches the directory, in which neither listening nor a lock changes anything. */
-        sys_chmod_fd(lock, 0600);
+        sys_chmod_fd(lock, MODE);
 }
 
-/* "PID\nSINCE DIALECT…\n", as it is written above. */
+/* What stands behind the first line, as it is written above: "PID\nSINCE DIALECT…\n". */
 static bool parse(char *text, struct lock_record *ret_record)
 {
         const struct dialect *dialect;
@@ -174,6 +231,12 @@ static bool parse(char *text, struct lock_record *ret_record)
         return true;
 }
 
+/* Only its own user and root are believed. */
+static bool is_trusted(const struct stat *stat)
+{
+        return (stat->st_uid == sys_uid() || stat->st_uid == 0) && (stat->st_mode & 022) == 0;
+}
+
 int lock_look(const char *path, pid_t *ret_pid)
 {
         char name[LOCK_PATH_MAX];
@@ -183,20 +246,22 @@ int lock_look(const char *path, pid_t *ret_pid)
 
         *ret_pid = 0;
         if (lock < 0)
-                return lock;
+                return lock == -ELOOP || lock == -ENXIO ? -ENOTSUP : lock;
         code = sys_stat_fd(lock, &stat);
-        if (!code && !S_ISREG(stat.st_mode))
-                code = -ENOENT;
+        if (!code && look_inside(lock, &stat) == CONTENT_OTHER)
+                code = -ENOTSUP;
         size = code ? code : sys_is_locked(lock, LIVES_AT, ret_pid);
         sys_close(lock);
         if (size <= 0)
                 return (int)size;
         if (*ret_pid < 0)
                 *ret_pid = size <= PID_LIMIT ? (pid_t)size : 0;
+        if (!is_trusted(&stat))
+                *ret_pid = 0;
         return 1;
 }
 
-int lock_read(const char *path, struct lock_record *ret_record)
+int lock_read(const char *path, uid_t socket_uid, struct lock_record *ret_record)
 {
         char name[LOCK_PATH_MAX], text[TEXT_MAX];
         struct stat stat;
@@ -206,7 +271,7 @@ int lock_read(const char *path, struct lock_record *ret_record)
         if (lock < 0)
                 return lock == -EMFILE || lock == -ENFILE || lock == -ENOMEM ? lock : 0;
         code = sys_stat_fd(lock, &stat);
-        if (!code && !S_ISREG(stat.st_mode))
+        if (!code && (!is_trusted(&stat) || stat.st_uid != socket_uid || look_inside(lock, &stat) != CONTENT_LOCK))
                 code = -ENOENT;
         if (!code)
                 code = sys_is_locked(lock, LISTENS_AT, &pid) > 0;

@@ -3,10 +3,12 @@
  * root. Whether somebody listens there is not known here. */
 #include "stream/name.h"
 
+#include "stream/held.h"
 #include "util/sys.h"
 #include "wire/dialect.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,19 +27,26 @@ static bool is_own_directory(const struct stat *stat)
         return S_ISDIR(stat->st_mode) && stat->st_uid == sys_uid() && (stat->st_mode & 077) == 0;
 }
 
-/* Ours, in the order in which they are looked for. */
+static bool is_own(const char *path)
+{
+        struct stat stat;
+
+        return sys_stat_path(path, &stat) == 0 && is_own_directory(&stat);
+}
+
+/* Ours, in the order in which they are looked for. The directory for the run time that root finds in its environment may be
+ * that of the user who has become root: it is not taken over. */
 static int own_directory(char *path, size_t size)
 {
         const char *chosen = sys_environment("FERRY_DIR"), *runtime = sys_environment("XDG_RUNTIME_DIR");
         char run[64];
-        struct stat stat;
 
         snprintf(run, sizeof run, "/run/user/%u", (unsigned)sys_uid());
         if (chosen && *chosen)
                 return snprintf(path, size, "%s", chosen);
-        if (sys_stat_path(run, &stat) == 0 && is_own_directory(&stat))
+        if (is_own(run))
                 return snprintf(path, size, "%s/ferry", run);
-        if (runtime && *runtime == '/')
+        if (runtime && *runtime == '/' && is_own(runtime))
                 return snprintf(path, size, "%s/ferry", runtime);
         return snprintf(path, size, "/tmp/ferry-%u", (unsigned)sys_uid());
 }
@@ -56,14 +65,41 @@ int name_directory(const struct name_place *place, char *path, size_t size)
         return (size_t)length < size ? 0 : -ENAMETOOLONG;
 }
 
+/* Make a directory for us, in one that is ours or root's: in another user's it would be in that user's way. */
+static int make_own(const char *path, struct error *error)
+{
+        char place[HELD_PATH_MAX], bare[PATH_MAX];
+        size_t size = strlen(path);
+        struct held held;
+        struct stat stat;
+        int code;
+
+        while (size > 1 && path[size - 1] == '/')
+                size--;
+        snprintf(bare, sizeof bare, "%.*s", (int)size, path);
+        code = held_open(&held, bare);
+        if (!code && held_stat(&held, "", &stat) == 0)
+                code = -EEXIST;
+        if (!code)
+                code = sys_stat_fd(held.directory, &stat);
+        if (!code && stat.st_uid != sys_uid() && stat.st_uid != 0)
+                code = error_set(error, -EACCES, "the directory %s is not made: what it would stand in belongs to user %u; set"
+                                 " FERRY_DIR", path, (unsigned)stat.st_uid);
+        if (!code)
+                code = sys_make_directory(held_path(&held, "", place), 0700);
+        held_close(&held);
+        return code == -EEXIST ? 0 : code ? error_set(error, code, "the directory %s cannot be made: %s", path,
+                                                      error_describe(code)) : 0;
+}
+
 /* Whether it may be used; it is made, if it is to be. -ENOENT if it is not there. */
 static int check_own(const char *path, bool is_new, struct error *error)
 {
         struct stat stat;
-        int code = is_new ? sys_make_directory(path, 0700) : 0;
+        int code = is_new ? make_own(path, error) : 0;
 
-        if (code < 0 && code != -EEXIST)
-                return error_set(error, code, "the directory %s cannot be made: %s", path, error_describe(code));
+        if (code < 0)
+                return code;
         code = sys_stat_path(path, &stat);
         if (code == -ENOENT && !is_new)
                 return code;
@@ -74,8 +110,24 @@ static int check_own(const char *path, bool is_new, struct error *error)
         return 0;
 }
 
-/* Others look there, too, and have perhaps made it. Who listens there must not be led elsewhere, nor have the socket
- * taken away by somebody else. */
+/* Others look there, too, and have perhaps made it. A service that listens there must not be led elsewhere, nor have the socket
+ * taken away by another user, also of our group; unless files there can be removed by their owners only. */
+static int check_safe(const char *path, struct error *error)
+{
+        struct stat stat;
+        int fd = sys_open(path, O_PATH, 0), code = fd < 0 ? fd : sys_stat_fd(fd, &stat);
+
+        if (fd >= 0)
+                sys_close(fd);
+        if (code < 0)
+                return error_set(error, code, "the directory %s cannot be used: %s", path, error_describe(code));
+        if (!S_ISDIR(stat.st_mode) || (stat.st_uid != sys_uid() && stat.st_uid != 0) ||
+            ((stat.st_mode & 022) && !(stat.st_mode & S_ISVTX)))
+                return error_set(error, -EACCES, "%s is not safe: it must be a directory of ours or of root, which no other user"
+                                 " and no group may write (chmod go-w), or which is sticky", path);
+        return 0;
+}
+
 static int make_shared(const char *path, struct error *error)
 {
         struct stat stat;
@@ -83,37 +135,27 @@ static int make_shared(const char *path, struct error *error)
 
         if (code < 0 && code != -EEXIST)
                 return error_set(error, code, "the directory %s cannot be made: %s", path, error_describe(code));
-        code = sys_stat_path(path, &stat);
-        if (code < 0)
-                return error_set(error, code, "the directory %s cannot be used: %s", path, error_describe(code));
-        if (!S_ISDIR(stat.st_mode) || (stat.st_uid != sys_uid() && stat.st_uid != 0) ||
-            (stat.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH)
-                return error_set(error, -EACCES,
-                                 "%s is not safe: it must be a directory of ours or of root, and no one's to write", path);
-        return 0;
+        if (sys_stat_path(path, &stat) == 0 && S_ISLNK(stat.st_mode))
+                return error_set(error, -EACCES, "%s is not safe: it is a symbolic link", path);
+        return check_safe(path, error);
 }
 
-/* Who asks there is careful about whom it asks instead. */
+/* The directory for temporary files, and what stands below it. Who asks there is careful about whom it asks instead. */
 static int check_shared(const char *path, bool is_new, struct error *error)
 {
-        char parent[PATH_MAX];
-        const char *slash = strrchr(path, '/');
-        int code = 0;
+        const char *temporary = sys_environment("TMPDIR");
+        size_t size = strlen(temporary && *temporary ? temporary : "/tmp");
+        char above[PATH_MAX];
+        int code;
 
         if (!is_new)
                 return 0;
-        snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) : 0, path);
-        if (*parent)
-                code = make_shared(parent, error);
+        code = check_safe(temporary && *temporary ? temporary : "/tmp", error);
+        for (const char *slash = strchr(path + size + 1, '/'); !code && slash; slash = strchr(slash + 1, '/')) {
+                snprintf(above, sizeof above, "%.*s", (int)(slash - path), path);
+                code = make_shared(above, error);
+        }
         return code ? code : make_shared(path, error);
-}
-
-void name_remove_file(const char *path, dev_t device, ino_t number)
-{
-        struct stat stat;
-
-        if (sys_stat_path(path, &stat) == 0 && stat.st_ino == number && stat.st_dev == device)
-                sys_unlink(path);
 }
 
 const char *name_public(const char *name, char path[NAME_PUBLIC_MAX])

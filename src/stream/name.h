@@ -34,8 +34,5 @@ int name_path(const struct name_place *place, char *path, size_t size, struct er
  * the directory is not safe, -ENAMETOOLONG, or what the system said; with a sentence. */
 int name_find(const struct name_place *place, bool is_new, char *path, size_t size, struct error *error);
 
-/* Remove a file, unless another one stands at its path now. */
-void name_remove_file(const char *path, dev_t device, ino_t number);
-
 /* Where the directory for all users has that service; returns @path. */
 const char *name_public(const char *name, char path[NAME_PUBLIC_MAX]);

@@ -175,9 +175,9 @@ int sys_chmod_path(const char *path, mode_t mode)
         return RESULT(chmod(path, mode));
 }
 
-int sys_change_owner(const char *path, uid_t uid, gid_t gid)
+int sys_change_owner(int fd, uid_t uid, gid_t gid)
 {
-        return RESULT(lchown(path, uid, gid));
+        return RESULT(fchownat(fd, "", uid, gid, AT_EMPTY_PATH));
 }
 
 int sys_lock_file(int fd, off_t at, off_t size)

@@ -47,7 +47,8 @@ int sys_make_directory(const char *path, mode_t mode);
 int sys_make_fifo(const char *path, mode_t mode);
 int sys_chmod_fd(int fd, mode_t mode);
 int sys_chmod_path(const char *path, mode_t mode);
-int sys_change_owner(const char *path, uid_t uid, gid_t gid);
+/* Of what is open, also by O_PATH. */
+int sys_change_owner(int fd, uid_t uid, gid_t gid);
 /* Lock some bytes of a file; the lock belongs to the open file. -EAGAIN if somebody has one of them. */
 int sys_lock_file(int fd, off_t at, off_t size);
 /* How many bytes the lock of somebody else has that has the one at @at; 0: there is none. @ret_pid is -1 where a lock

@@ -179,10 +179,10 @@ START_TEST(nobody_comes_and_nothing_is_polled)
                 close(bind_plain(path_of(&names, file), 4));
         snprintf(file, sizeof file, "%s.sock.lock", name);
         if (strcmp(name, "stale-lock") == 0)
-                put_file(path_of(&names, file), "1\n1 ferry\n", 10);
+                put_file(path_of(&names, file), "ferry lock\n1\n1 ferry\n", 21);
         /* It lives, does not listen yet, and has not even put away what another has left. */
         if (strcmp(name, "held") == 0) {
-                put_file(path_of(&names, file), "1\n1 ferry\n", 10);
+                put_file(path_of(&names, file), "ferry lock\n1\n1 ferry\n", 21);
                 lock = open(path_of(&names, file), O_RDWR | O_CLOEXEC);
                 ck_assert_int_eq(sys_lock_file(lock, 2, getpid()), 0);
         }

@@ -205,8 +205,9 @@ START_TEST(files_are_listed_and_marked)
 
         begin();
         close(make_socket(in("stale.sock"), SOCK_STREAM));
-        make_file("stale.sock.lock", "");
-        make_file("old.sock.lock", "4711\n");
+        make_file("stale.sock.lock", "ferry lock\n");
+        make_file("old.sock.lock", "ferry lock\n4711\n");
+        make_file("foreign.lock", "4711\n");
         make_file("other", "");
         live = make_socket(in("bound.sock"), SOCK_DGRAM);
         bare = make_socket(in("bare.sock"), SOCK_STREAM);
@@ -220,6 +221,9 @@ START_TEST(files_are_listed_and_marked)
         ck_assert_str_eq(text(find("unix", in("bare.sock")), "mark"), "");
         ck_assert_int_eq(number(find("fifo", in("fifo")), "mode"), 0600);
         ck_assert_ptr_null(find("lock", in("other")));
+        ck_assert_ptr_null(find("lock", in("foreign.lock")));
+        ck_assert_int_eq(remove_object("lock", in("foreign.lock")), -ENOTSUP);
+        ck_assert_int_eq(unlink(in("foreign.lock")), 0);
         ck_assert_int_eq(remove_object("unix", in("stale.sock")), 0);
         ck_assert_int_lt(access(in("stale.sock.lock"), F_OK), 0);
         ck_assert_int_eq(remove_object("unix", in("stale.sock")), -ENOENT);

@@ -306,8 +306,10 @@ static int hold_lock(const char *path, const char *text, size_t size)
 START_TEST(strange_files_are_passed_over)
 {
         static const char *const texts[] = {
-                "", "\n", "x", "123", "123\n", "123\n1700000000 stream-ipc", "-1\n1700000000 stream-ipc\n", "0\n1700000000 stream-ipc\n",
-                "123\nstream-ipc\n", "123 1700000000 stream-ipc\n", "123\n\n",
+                "", "\n", "x", "123", "123\n1700000000 stream-ipc\n", "ferry lock", "ferry lock\n", "ferry lick\n123\n1700000000 stream-ipc\n",
+                "ferry lock\n123", "ferry lock\n123\n", "ferry lock\n123\n1700000000 stream-ipc", "ferry lock\n-1\n1700000000 stream-ipc\n",
+                "ferry lock\n0\n1700000000 stream-ipc\n", "ferry lock\n123\nstream-ipc\n", "ferry lock\n123 1700000000 stream-ipc\n",
+                "ferry lock\n123\n\n",
         };
         char long_text[5000], name[80];
         struct names names;
@@ -317,7 +319,7 @@ START_TEST(strange_files_are_passed_over)
         open_names(&names);
         ck_assert_int_eq(mkdir(names.directory, 0700), 0);
         put_file(path_of(&names, "file.sock"), "x", 1);
-        put_file(path_of(&names, "alone.sock.lock"), "1\n1 stream-ipc\n", 15);
+        put_file(path_of(&names, "alone.sock.lock"), "ferry lock\n1\n1 stream-ipc\n", 26);
         ck_assert_int_eq(mkfifo(path_of(&names, "fifo.sock"), 0600), 0);
         ck_assert_int_eq(mkdir(path_of(&names, "folder.sock"), 0700), 0);
         close(bind_plain(path_of(&names, "stale.sock"), 4));
@@ -342,10 +344,10 @@ START_TEST(strange_files_are_passed_over)
         sockets[used] = -1;
         locks[used++] = hold_lock(path_of(&names, "lock-large.sock.lock"), long_text, sizeof long_text);
         sockets[used] = -1;
-        locks[used++] = hold_lock(path_of(&names, "elsewhere"), "123\n1700000000 stream-ipc\n", 26);
+        locks[used++] = hold_lock(path_of(&names, "elsewhere"), "ferry lock\n123\n1700000000 stream-ipc\n", 37);
         ck_assert_int_eq(symlink(path_of(&names, "elsewhere"), path_of(&names, "lock-link.sock.lock")), 0);
         sockets[used] = -1;
-        locks[used++] = hold_lock(path_of(&names, "file.sock.lock"), "123\n1700000000 stream-ipc\n", 26);
+        locks[used++] = hold_lock(path_of(&names, "file.sock.lock"), "ferry lock\n123\n1700000000 stream-ipc\n", 37);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
                 snprintf(name, sizeof name, "text-%zu.sock", i);
                 close(bind_plain(path_of(&names, name), 4));
@@ -357,10 +359,10 @@ START_TEST(strange_files_are_passed_over)
 
         /* What is right is read, as far as it is known; and who says that it listens, and is gone, is not there. */
         sockets[used] = bind_plain(path_of(&names, "future.sock"), 4);
-        locks[used++] = hold_lock(path_of(&names, "future.sock.lock"), "77\n88 zebra stream-ipc ferr\n99\n", 31);
+        locks[used++] = hold_lock(path_of(&names, "future.sock.lock"), "ferry lock\n77\n88 zebra stream-ipc ferr\n99\n", 42);
         close(bind_plain(path_of(&names, "liar.sock"), 4));
         sockets[used] = -1;
-        locks[used++] = hold_lock(path_of(&names, "liar.sock.lock"), "77\n88 ferry\n", 12);
+        locks[used++] = hold_lock(path_of(&names, "liar.sock.lock"), "ferry lock\n77\n88 ferry\n", 23);
         list = ferry_service_list(names.loop);
         ck_assert_uint_eq(ferry_value_count(list), 1);
         ck_assert_int_eq(ferry_value_unpack(ferry_value_at(list, 0), "{name: 'future', pid: 77, since: 88,"
@@ -372,6 +374,46 @@ START_TEST(strange_files_are_passed_over)
                 if (locks[used] >= 0)
                         close(locks[used]);
         }
+        close_names(&names);
+}
+END_TEST
+
+/* In a directory that users share a lock is believed only if it is our user's or root's, and beside a socket of the same
+ * user: else a process could claim the socket or the pid of another one. What the kernel says holds. */
+START_TEST(a_lock_of_another_user_is_not_believed)
+{
+        static const char text[] = "ferry lock\n1\n1700000000 innmind\n";
+        const uid_t lock_owners[] = { 65534, 65534, 0 }, socket_owners[] = { 65534, 0, 65534 };
+        struct names names;
+        char above[120], shared[140], socket[160], lock[180];
+        int fds[2];
+        ferry_value *list;
+
+        if (geteuid() != 0)
+                return;
+        open_names(&names);
+        snprintf(above, sizeof above, "%s/innmind", names.parent);
+        snprintf(shared, sizeof shared, "%s/ipc", above);
+        ck_assert_int_eq(mkdir(above, 0755), 0);
+        ck_assert_int_eq(mkdir(shared, 0755), 0);
+        snprintf(socket, sizeof socket, "%s/theirs.sock", shared);
+        snprintf(lock, sizeof lock, "%s.lock", socket);
+        fds[0] = bind_plain(socket, _i == 0 ? 4 : -1);
+        fds[1] = hold_lock(lock, text, sizeof text - 1);
+        ck_assert_int_eq(chown(socket, socket_owners[_i], socket_owners[_i]), 0);
+        ck_assert_int_eq(chown(lock, lock_owners[_i], lock_owners[_i]), 0);
+        list = ferry_service_list(names.loop);
+        if (_i == 0) {
+                ck_assert_uint_eq(ferry_value_count(list), 1);
+                ck_assert_int_eq(ferry_value_kind(ferry_value_get(ferry_value_at(list, 0), "pid")), FERRY_VALUE_NULL);
+                ck_assert_uint_eq(ferry_value_count(ferry_value_get(ferry_value_at(list, 0), "dialects")), 0);
+        } else
+                ck_assert_uint_eq(ferry_value_count(list), 0);
+        ferry_value_unref(list);
+        snprintf(lock, sizeof lock, "unix:%s", socket);
+        ck_assert_int_eq(ferry_service_wait(names.loop, lock, FERRY_DIALECT_AUTO, 0), _i == 0);
+        close(fds[0]);
+        close(fds[1]);
         close_names(&names);
 }
 END_TEST
@@ -416,7 +458,7 @@ START_TEST(asking_takes_nothing)
         }
         /* Each finds what a dead one has left, which is what others look at meanwhile. */
         while (*asked < questions) {
-                put_file(path_of(&names, "raced.sock.lock"), "1\n1 stream-ipc\n", 15);
+                put_file(path_of(&names, "raced.sock.lock"), "ferry lock\n1\n1 stream-ipc\n", 26);
                 close(bind_plain(path_of(&names, "raced.sock"), 1));
                 ferry_service_free(open_service(names.loop, "raced", &options));
         }
@@ -471,6 +513,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_full_service_is_listed),
         SUITE_TEST(who_is_not_ferry_is_not_disturbed),
         SUITE_TEST(strange_files_are_passed_over),
+        SUITE_LOOP(a_lock_of_another_user_is_not_believed, 3),
         SUITE_TEST(an_unsafe_directory_is_not_listed),
         SUITE_TEST(asking_takes_nothing),
         SUITE_TEST(services_for_all_users_are_listed),

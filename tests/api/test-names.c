@@ -209,6 +209,47 @@ START_TEST(without_a_directory_of_its_own_choice)
 }
 END_TEST
 
+/* Root may have the environment of the user who has become root: that user's directory is left alone. */
+START_TEST(the_run_time_directory_of_another_user_is_not_taken_over)
+{
+        struct names names;
+        char address[160], expected[160], run[64];
+        struct stat stat;
+
+        snprintf(run, sizeof run, "/run/user/%u", (unsigned)geteuid());
+        if (lstat(run, &stat) == 0 || (_i == 1 && geteuid() != 0))
+                return;
+        open_names(&names);
+        unsetenv("FERRY_DIR");
+        ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", names.parent, 1), 0);
+        if (_i == 0)
+                ck_assert_int_eq(chmod(names.parent, 0770), 0);
+        else
+                ck_assert_int_eq(chown(names.parent, 65534, 65534), 0);
+        snprintf(expected, sizeof expected, "unix:/tmp/ferry-%u/name.sock", (unsigned)geteuid());
+        ck_assert_int_gt(ferry_address_resolve("name", FERRY_DIALECT_AUTO, address, sizeof address), 0);
+        ck_assert_str_eq(address, expected);
+        close_empty(&names);
+}
+END_TEST
+
+START_TEST(a_directory_is_not_made_in_that_of_another_user)
+{
+        struct names names;
+        ferry_service *service;
+
+        if (geteuid() != 0)
+                return;
+        open_names(&names);
+        ck_assert_int_eq(chown(names.parent, 65534, 65534), 0);
+        service = ferry_service_open(names.loop, "name", NULL);
+        ck_assert_int_eq(ferry_service_status(service), -EACCES);
+        ck_assert_msg(strstr(ferry_service_error(service), "user 65534"), "%s", ferry_service_error(service));
+        ck_assert_int_lt(access(names.directory, F_OK), 0);
+        close_empty(&names);
+}
+END_TEST
+
 START_TEST(names_are_short_and_plain)
 {
         static const char *const wrong[] = { "", "a.b", "a/b", "../a", "a b", "caf\xc3\xa9",
@@ -245,6 +286,8 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(what_others_could_change_is_not_trusted, UNSAFES),
         SUITE_TEST(a_stranger_s_directory_is_not_trusted),
         SUITE_TEST(without_a_directory_of_its_own_choice),
+        SUITE_LOOP(the_run_time_directory_of_another_user_is_not_taken_over, 2),
+        SUITE_TEST(a_directory_is_not_made_in_that_of_another_user),
         SUITE_TEST(names_are_short_and_plain),
 };
 

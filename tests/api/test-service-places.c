@@ -28,6 +28,9 @@
 
 enum squatter {
         TEXT,
+        DIGITS,                 /* as locks once began */
+        NOTHING,                /* as other programs' locks are */
+        OTHER_NAME,             /* a lock that has another name, too */
         DIRECTORY,
         FIFO,
         LINK_TO_NOTHING,
@@ -71,8 +74,14 @@ static int squat(enum squatter squatter, const char *path, const char *target)
 
         switch (squatter) {
         case TEXT:
+        case DIGITS:
+        case NOTHING:
         case STRANGER_S_TEXT:
-                write_text(path, squatter == TEXT ? foreign_text : "12\n");
+                write_text(path, squatter == TEXT ? foreign_text : squatter == NOTHING ? "" : "12\n");
+                break;
+        case OTHER_NAME:
+                write_text(path, "ferry lock\n");
+                ck_assert_int_eq(link(path, target), 0);
                 break;
         case DIRECTORY:
                 ck_assert_int_eq(mkdir(path, 0700), 0);
@@ -218,7 +227,7 @@ START_TEST(a_lock_that_others_hold)
 
         open_place(&place);
         snprintf(lock, sizeof lock, "%s.lock", place.path);
-        write_text(lock, "");
+        write_text(lock, "ferry lock\n");
         fd = open(lock, O_RDWR | O_CLOEXEC);
         ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
         pid = fork();
@@ -394,6 +403,86 @@ START_TEST(the_longest_name)
         }
         place.loop = ferry_loop_free(place.loop);
         rmdir(directory);
+        close_place(&place);
+}
+END_TEST
+
+/* A link that takes the place of the socket leads nobody: neither its mode nor its group is set there. */
+static const struct place *swapped_place;
+static enum door_call swapped_at;
+static bool is_swapped, is_bound;
+
+static int swap_socket(enum door_call call, bool is_child)
+{
+        char victim[128];
+
+        (void)is_child;
+        if (is_bound && !is_swapped && call == swapped_at) {
+                snprintf(victim, sizeof victim, "%s/victim", swapped_place->directory);
+                is_swapped = true;
+                ck_assert_int_eq(unlink(swapped_place->path), 0);
+                ck_assert_int_eq(symlink(victim, swapped_place->path), 0);
+        }
+        is_bound = is_bound || call == DOOR_bind;
+        return 0;
+}
+
+static const enum door_call swaps[] = { DOOR_open, DOOR_stat_fd, DOOR_stat_path, DOOR_change_owner, DOOR_chmod_path, DOOR_listen };
+
+START_TEST(a_link_in_the_place_of_the_socket_is_not_followed)
+{
+        const struct group *own = getgrgid(getegid());
+        char victim[128];
+        struct place place;
+        struct stat before, after;
+        ferry_service *service;
+
+        open_place(&place);
+        snprintf(victim, sizeof victim, "%s/victim", place.directory);
+        write_text(victim, foreign_text);
+        ck_assert_int_eq(stat(victim, &before), 0);
+        swapped_place = &place;
+        swapped_at = swaps[_i];
+        door_judge = swap_socket;
+        service = ferry_service_open(place.loop, place.address, &(ferry_service_options){
+                .mode = 0666, .group = own ? own->gr_name : NULL });
+        door_judge = NULL;
+        ferry_service_free(service);
+        settle(&place);
+        ck_assert_int_eq(stat(victim, &after), 0);
+        ck_assert_uint_eq(after.st_mode, before.st_mode);
+        ck_assert_int_eq(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
+        unlink(place.path);
+        ck_assert_int_eq(unlink(victim), 0);
+        close_place(&place);
+}
+END_TEST
+
+/* Nor is its directory, where that is exchanged while the service lives: what it removes at its end is its own. */
+START_TEST(what_stands_in_an_exchanged_directory_stays)
+{
+        char names[80], moved[80], file[128], address[128];
+        struct place place;
+        ferry_service *service;
+
+        open_place(&place);
+        snprintf(names, sizeof names, "%s/names", place.directory);
+        snprintf(moved, sizeof moved, "%s/moved", place.directory);
+        snprintf(address, sizeof address, "unix:%s/s", names);
+        ck_assert_int_eq(mkdir(names, 0700), 0);
+        service = ferry_service_open(place.loop, address, NULL);
+        ck_assert_int_eq(ferry_service_status(service), 1);
+        ck_assert_int_eq(rename(names, moved), 0);
+        ck_assert_int_eq(mkdir(names, 0700), 0);
+        snprintf(file, sizeof file, "%s/s", names);
+        write_text(file, foreign_text);
+        ferry_service_free(service);
+        settle(&place);
+        ck_assert_int_eq(access(file, F_OK), 0);
+        ck_assert_int_eq(unlink(file), 0);
+        ck_assert_int_eq(rmdir(names), 0);
+        /* What is its own has gone. */
+        ck_assert_int_eq(rmdir(moved), 0);
         close_place(&place);
 }
 END_TEST
@@ -740,6 +829,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_directory_of_the_program_s_choice),
         SUITE_LOOP(the_longest_path, 3),
         SUITE_LOOP(the_longest_name, 4),
+        SUITE_LOOP(a_link_in_the_place_of_the_socket_is_not_followed, COUNT(swaps)),
+        SUITE_TEST(what_stands_in_an_exchanged_directory_stays),
         SUITE_LOOP(the_mode_is_right_from_the_first_moment, COUNT(modes)),
         SUITE_LOOP(a_stranger_at_the_door, 4),
         SUITE_TEST(a_stranger_behind_the_door),

@@ -294,7 +294,7 @@ END_TEST
 
 /* What others could change ------------------------------------------------------------------------------ */
 
-enum { LINK_ABOVE, LINK, FILE_THERE, OTHERS_ABOVE, OTHERS, STRANGER_ABOVE, STRANGER_S, NAMED_OTHERS, UNSAFES };
+enum { LINK_ABOVE, LINK, FILE_THERE, OTHERS_ABOVE, OTHERS, GROUP_ABOVE, GROUP, TEMPORARY, GROUP_TEMPORARY, STRANGER_ABOVE, STRANGER_S, NAMED_OTHERS, UNSAFES };
 
 static void make_unsafe(const struct names *names, int how)
 {
@@ -315,6 +315,10 @@ static void make_unsafe(const struct names *names, int how)
                 close(open(names->shared, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
         else
                 ck_assert_int_eq(mkdir(names->shared, 0755), 0);
+        if (how == GROUP_ABOVE || how == GROUP)
+                ck_assert_int_eq(chmod(how == GROUP ? names->shared : names->above, 0775), 0);
+        if (how == TEMPORARY || how == GROUP_TEMPORARY)
+                ck_assert_int_eq(chmod(getenv("TMPDIR"), how == TEMPORARY ? 0777 : 0770), 0);
         if (how == OTHERS_ABOVE || how == OTHERS)
                 ck_assert_int_eq(chmod(how == OTHERS ? names->shared : names->above, 0777), 0);
         if (how == STRANGER_ABOVE || how == STRANGER_S)

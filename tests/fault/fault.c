@@ -68,7 +68,7 @@ static const struct {
         { DOOR_make_directory, { EACCES, EDQUOT, EEXIST, ELOOP, EMLINK, ENOENT, ENOMEM, ENOSPC, ENOTDIR, EPERM, EROFS } },
         { DOOR_chmod_fd, { EIO, EPERM, EROFS } },
         { DOOR_chmod_path, { EACCES, ENOENT, EPERM, EROFS, EIO, ELOOP, ENOMEM, ENOTDIR } },
-        { DOOR_change_owner, { EPERM, ENOENT, EROFS, EACCES, EIO, ELOOP, ENOMEM, ENOTDIR } },
+        { DOOR_change_owner, { EPERM, EROFS, EIO, ENOMEM } },
         { DOOR_lock_file, { EAGAIN, ENOLCK } },
         { DOOR_is_locked, { EINVAL, EOVERFLOW } },
         { DOOR_truncate, { EFBIG, EIO, EPERM } },

@@ -172,7 +172,7 @@ static void stale(void)
         int lock = open(fault_path("socket.lock"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
         strncpy(name.sun_path, fault_path("socket"), sizeof name.sun_path - 1);
-        if (fd < 0 || lock < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0)
+        if (fd < 0 || lock < 0 || write(lock, "ferry lock\n1\n", 13) != 13 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0)
                 fault_flaw("bind: %m");
         close(fd);
         close(lock);

@@ -216,6 +216,15 @@ static void remove_object(int expected, const char *scheme, const char *rest)
         fault_answer(FAULT_STORE, text, ferry_ipc_remove(text), expected, NULL);
 }
 
+static void make_lock(const char *path)
+{
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        if (fd < 0 || write(fd, "ferry lock\n1\n", 13) != 13)
+                fault_flaw("%s: %m", path);
+        close(fd);
+}
+
 static void objects(void)
 {
         static const struct mq_attr attributes = { .mq_maxmsg = 2, .mq_msgsize = 8 };
@@ -234,9 +243,9 @@ static void objects(void)
         semget(key, 3, IPC_CREAT | 0600);
         msgget(key, IPC_CREAT | 0600);
         make_socket(fault_path("stale.sock"));
-        close(open(fault_path("stale.sock.lock"), O_WRONLY | O_CREAT, 0600));
+        make_lock(fault_path("stale.sock.lock"));
         make_socket(fault_path("bare.sock"));
-        close(open(fault_path("old.sock.lock"), O_WRONLY | O_CREAT, 0600));
+        make_lock(fault_path("old.sock.lock"));
         mkfifo(fault_path("fifo"), 0600);
         mkdir(fault_path("queues"), 0700);
         close(open(fault_path("queues%s", name), O_WRONLY | O_CREAT, 0600));

@@ -235,6 +235,8 @@ static void fuzz_directory(struct fuzz_input *input, uint8_t about)
 
         mkdir(path_of("own"), 0700);
         fd = open(path_of("own/fuzz.sock.lock"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (!(about & 4))
+                (void)!write(fd, "ferry lock\n", 11);
         (void)!write(fd, input->at, (size_t)(input->end - input->at));
         close(fd);
         if (about & 1)
