@@ -56,7 +56,8 @@ typedef struct ferry_manager_options {
                                          * timeout, which begins when the child has it); -1: no limit */
 } ferry_manager_options;
 
-/* Of these a function has no use for what is for spawn, nor one that is_on_stdio for input and stdout_path: -EINVAL. */
+/* Each child finds its number in FERRY_WORKER, unless env says otherwise: the lowest that no other child of its manager has,
+ * from 0; one that is started again has the same. Of these a function has no use for what is for spawn, nor one that is_on_stdio for input and stdout_path: -EINVAL. */
 typedef struct ferry_process_options {
         size_t size;
         const char *const *env;         /* spawn: with these NAME=VALUE, up to a NULL, besides ours */

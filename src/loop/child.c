@@ -13,6 +13,8 @@
 
 extern char **environ;
 
+enum { OWN_VARIABLES_MAX = 2 };
+
 /* What was given to us alone: a service manager means us by it, and a parent talks to us. */
 static bool is_ours_alone(const char *variable)
 {
@@ -24,17 +26,44 @@ static bool is_ours_alone(const char *variable)
         return false;
 }
 
+/* Whether both are NAME=VALUE of one name. */
+static bool is_same_name(const char *variable, const char *other)
+{
+        return strncmp(variable, other, strcspn(other, "=") + 1) == 0;
+}
+
 static bool is_replaced(const char *variable, const char *const *extra)
 {
         for (size_t i = 0; extra && extra[i]; i++)
-                if (strncmp(variable, extra[i], strcspn(extra[i], "=") + 1) == 0)
+                if (is_same_name(variable, extra[i]))
                         return true;
         return false;
 }
 
-/* The environment of the child: ours, in which those named in @extra are replaced, and @channel (NULL: none). NULL if memory
+/* What is said to this child alone: the number of its channel, and its own among the workers. */
+struct own_variables {
+        char channel[32];
+        char worker[32];
+        const char *list[OWN_VARIABLES_MAX + 1];
+};
+
+static const char *const *make_own_variables(const struct child_spec *spec, struct own_variables *ret)
+{
+        size_t count = 0;
+
+        snprintf(ret->channel, sizeof ret->channel, "FERRY_FD=%d", spec->channel);
+        snprintf(ret->worker, sizeof ret->worker, "FERRY_WORKER=%d", spec->worker);
+        if (spec->channel)
+                ret->list[count++] = ret->channel;
+        if (spec->is_worker && !is_replaced(ret->worker, spec->env))
+                ret->list[count++] = ret->worker;
+        ret->list[count] = NULL;
+        return ret->list;
+}
+
+/* The environment of the child: ours, in which those named in @extra are replaced, and in these those in @own. NULL if memory
  * is out. */
-static const char **make_environment(const char *const *extra, const char *channel)
+static const char **make_environment(const char *const *extra, const char *const *own, bool is_program)
 {
         const char **environment;
         size_t ours = 0, theirs = 0, count = 0;
@@ -43,18 +72,33 @@ static const char **make_environment(const char *const *extra, const char *chann
                 ours++;
         while (extra && extra[theirs])
                 theirs++;
-        environment = sys_alloc((ours + theirs + 2) * sizeof *environment);
+        environment = sys_alloc((ours + theirs + OWN_VARIABLES_MAX + 1) * sizeof *environment);
         if (!environment)
                 return NULL;
         for (size_t i = 0; i < ours; i++)
-                if (!is_ours_alone(environ[i]) && !is_replaced(environ[i], extra))
+                if (!(is_program && is_ours_alone(environ[i])) && !is_replaced(environ[i], extra) && !is_replaced(environ[i], own))
                         environment[count++] = environ[i];
         for (size_t k = 0; k < theirs; k++)
-                environment[count++] = extra[k];
-        if (channel)
-                environment[count++] = channel;
+                if (!is_replaced(extra[k], own))
+                        environment[count++] = extra[k];
+        for (size_t k = 0; own[k]; k++)
+                environment[count++] = own[k];
         environment[count] = NULL;
         return environment;
+}
+
+int child_set_worker(int number)
+{
+        struct child_spec spec = { .is_worker = true, .worker = number };
+        struct own_variables *own = sys_alloc(sizeof *own);
+        const char **environment = own ? make_environment(NULL, make_own_variables(&spec, own), false) : NULL;
+
+        if (!environment) {
+                sys_free(own);
+                return -ENOMEM;
+        }
+        environ = (char **)(uintptr_t)environment;
+        return 0;
 }
 
 /* Everything that the child needs between fork and exec, where nothing can be allocated. */
@@ -230,15 +274,14 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
 {
         const char *shell[] = { "/bin/sh", "-c", spec->command, NULL };
         struct start start = { .spec = spec, .parent = sys_pid() };
-        char channel[32];
+        struct own_variables own = { 0 };
         int pipe[2], error;
 
         *child = (struct child){ .loop = loop, .pidfd = -1, .has_group = true, .ended = ended };
         start.argv = spec->argv ? (const char **)(uintptr_t)spec->argv : shell;
         if (!start.argv[0])
                 return -EINVAL;
-        snprintf(channel, sizeof channel, "FERRY_FD=%d", spec->channel);
-        start.environment = make_environment(spec->env, spec->channel ? channel : NULL);
+        start.environment = make_environment(spec->env, make_own_variables(spec, &own), true);
         if (!start.environment)
                 return -ENOMEM;
         /* It stays clear of 0, 1 and 2, which the child replaces: what it gets was opened before. */

@@ -12,6 +12,8 @@ struct child_spec {
         const int *kept;                /* what it gets besides, under the same numbers, up to -1; or NULL */
         bool is_exact;                  /* it gets no others, even if they do not close on exec */
         int channel;                    /* one more, whose number FERRY_FD tells it; 0: none */
+        bool is_worker;
+        int worker;                     /* its number among those of its manager, which FERRY_WORKER tells it unless env does */
         int death_signal;               /* that it is sent when our thread ends; 0: none */
 };
 
@@ -46,6 +48,9 @@ int child_place_descriptors(const int fds[3]);
 /* In a child: be sent that signal (0: none) when the thread of @parent that has made us ends. 0, or a negative errno; -ESRCH
  * if that was too late. */
 int child_set_death_signal(int signal, pid_t parent);
+
+/* In a forked child: set FERRY_WORKER. 0 or -ENOMEM. Not by setenv(3), whose lock another thread may have held at the fork. */
+int child_set_worker(int number);
 
 /* Send a signal to it, and to its process group, unless it has been reaped: the group may be somebody else's then. 0, or a
  * negative errno: it may run as somebody whom we cannot tell anything. */

@@ -62,6 +62,34 @@ void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn 
         list_append(&manager->handlers, &handler->link);
 }
 
+/* Numbers ---------------------------------------------------------------------------------------------- */
+
+int manager_take_number(ferry_manager *manager)
+{
+        size_t count = manager->number_count, more = count ? count * 2 : 8;
+        char *unused = count ? memchr(manager->numbers, 0, count) : NULL;
+
+        if (!unused) {
+                char *numbers = sys_realloc(manager->numbers, more);
+
+                if (!numbers)
+                        return -ENOMEM;
+                memset(numbers + count, 0, more - count);
+                manager->numbers = numbers;
+                manager->number_count = more;
+                unused = numbers + count;
+        }
+        *unused = 1;
+        return (int)(unused - manager->numbers);
+}
+
+void manager_give_number_back(ferry_process *process)
+{
+        if (process->number >= 0)
+                process->manager->numbers[process->number] = 0;
+        process->number = -1;
+}
+
 /* Signals ---------------------------------------------------------------------------------------------- */
 
 void ferry_manager_kill(ferry_manager *manager, int signal)
@@ -288,6 +316,7 @@ static void bury(struct loop_grave *grave)
         sys_free(manager->paths[0]);
         sys_free(manager->paths[1]);
         sys_free(manager->signals);
+        sys_free(manager->numbers);
         sys_free(manager);
 }
 

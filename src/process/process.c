@@ -91,6 +91,7 @@ static void be_over(ferry_process *process)
         ferry_manager *manager = process->manager;
 
         process->state = PROCESS_ENDED;
+        manager_give_number_back(process);
         loop_enter(manager->loop);
         process_update(process);
         if (manager->serving == 0)
@@ -348,7 +349,7 @@ static ferry_process *process_new(ferry_manager *manager)
         if (!process)
                 return NULL;
         process->manager = manager;
-        process->pid = -1;
+        process->pid = process->number = -1;
         process->result = -EINPROGRESS;
         process->child.pidfd = -1;
         for (int i = 0; i < 2; i++)
@@ -409,6 +410,10 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
                         code = process_copy_spec(process, argv, options, &error);
                 if (!code)
                         code = check_options(&process->spec, argv, &error);
+                if (!code) {
+                        process->number = manager_take_number(manager);
+                        code = process->number < 0 ? process->number : 0;
+                }
                 if (!code)
                         start(process);
                 else {
@@ -603,6 +608,7 @@ void process_free(ferry_process *process)
         if (process->is_freed)
                 return;
         process->is_freed = true;
+        manager_give_number_back(process);
         list_remove(&process->link);
         list_remove(&process->untold);
         list_remove(&process->ending);

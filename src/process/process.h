@@ -38,6 +38,7 @@ struct ferry_process {
         enum process_state state;
         struct child child;
         pid_t pid;
+        int number;                     /* among the processes of its manager, the lowest that was free; -1: none */
         int result;
         struct error error;
         ferry_session *session;
@@ -83,6 +84,8 @@ struct ferry_manager {
         struct list processes;
         struct list untold;
         struct list ending;             /* the first has ended first */
+        char *numbers;                  /* of processes: 1 for each that is taken */
+        size_t number_count;
         unsigned running;
         unsigned waiting;
         unsigned killed;
@@ -134,6 +137,9 @@ int process_check_recycling(const ferry_process_options *options, struct error *
 
 /* manager.c: tell the handlers, and who waits. */
 void manager_tell(ferry_process *process, enum ferry_process_event event);
+/* The lowest number that no process has, or -ENOMEM. */
+int manager_take_number(ferry_manager *manager);
+void manager_give_number_back(ferry_process *process);
 /* Whether a signal was passed on, of which nobody was told yet, after which none is started again. */
 bool manager_is_told_to_end(const ferry_manager *manager);
 /* The mask of this thread from before somebody who waits in the loop has blocked signals to pass them on; NULL: nobody

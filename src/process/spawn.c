@@ -301,7 +301,7 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
         ferry_peer parent = { .pid = parent_pid, .uid = sys_uid(), .gid = sys_gid() };
         ferry_session *session;
         ferry_loop *loop;
-        int fds[2], result;
+        int fds[2], result, number = process->number;
 
         if (manager_mask_before(manager->loop))
                 sys_restore_signals(manager_mask_before(manager->loop));
@@ -318,6 +318,8 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
                 result = sys_change_directory(spec.options.directory);
         if (!result)
                 result = child_set_death_signal(spec.options.death_signal, parent_pid);
+        if (!result)
+                result = child_set_worker(number);
         close_rest(ends);
         loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &manager->loop->session });
         if (loop) {
@@ -412,6 +414,8 @@ int process_start(ferry_process *process, struct error *error)
         ends.child.env = spec->env;
         ends.child.kept = spec->kept;
         ends.child.is_exact = true;
+        ends.child.is_worker = true;
+        ends.child.worker = process->number;
         ends.child.directory = spec->options.directory;
         ends.child.death_signal = spec->options.death_signal;
         if (!code && spec->fn) {

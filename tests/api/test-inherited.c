@@ -438,7 +438,58 @@ START_TEST(a_forked_child_cannot_touch_what_its_parent_has)
 }
 END_TEST
 
+/* Once, wherever it stands; the program's own choice of FERRY_WORKER stays. */
+START_TEST(variables_of_the_parent_are_replaced_and_not_duplicated)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        const char *const env[] = { "FERRY_FD=98", "FERRY_WORKER=97", NULL };
+        ferry_process_options options = { .env = _i ? env : NULL };
+
+        setenv("FERRY_FD", "99", 1);
+        setenv("FERRY_WORKER", "99", 1);
+        ck_assert_str_eq(run_command(manager, SH("own() { tr '\\0' '\\n' </proc/$$/environ; }; "
+                                                 "own | grep -c '^FERRY_FD='; own | grep '^FERRY_WORKER='; "
+                                                 "test -S /proc/self/fd/$FERRY_FD && echo socket"), &options, 0),
+                         _i ? "1\nFERRY_WORKER=97\nsocket\n" : "1\nFERRY_WORKER=0\nsocket\n");
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int return_number(ferry_session *parent, void *userdata)
+{
+        const char *number = getenv("FERRY_WORKER");
+
+        (void)parent, (void)userdata;
+        return number ? 10 + atoi(number) : 1;
+}
+
+START_TEST(children_have_the_lowest_free_number)
+{
+        static const char *const die[] = { "sh", "-c", "exit $((FERRY_WORKER + 10))", NULL };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *processes[20];
+
+        setenv("FERRY_WORKER", "99", 1);
+        for (int i = 0; i < 20; i++)
+                processes[i] = i % 2 ? ferry_process_fork(manager, return_number, NULL, NULL) :
+                                       ferry_process_spawn(manager, die, NULL);
+        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
+        for (int i = 0; i < 20; i++)
+                ck_assert_int_eq(ferry_process_result(processes[i]), 10 + i);
+        /* All are free again, freed or not. */
+        ferry_process_free(processes[0]);
+        require_result(ferry_process_spawn(manager, die, NULL), 10);
+        require_result(ferry_process_fork(manager, return_number, NULL, NULL), 10);
+        ck_assert_str_eq(getenv("FERRY_WORKER"), "99");
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_LOOP(variables_of_the_parent_are_replaced_and_not_duplicated, 2),
+        SUITE_TEST(children_have_the_lowest_free_number),
         SUITE_LOOP(a_forked_child_has_no_descriptor_of_the_loop, 2),
         SUITE_LOOP(a_command_has_what_it_was_given, 2),
         SUITE_TEST(nothing_can_be_inherited_by_accident),

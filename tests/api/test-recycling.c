@@ -196,7 +196,108 @@ START_TEST(limits_of_a_worker_that_is_not_started_again_are_refused)
 }
 END_TEST
 
+static int hang(ferry_session *parent, void *userdata)
+{
+        (void)parent, (void)userdata;
+        while (pause() < 0)
+                ;
+        return 0;
+}
+
+/* A worker that hangs in its last request: one that is started again, one that is not, a forked one, and one that TERM does not
+ * end. */
+START_TEST(stopping_without_signals_ends_a_worker_that_hangs)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process_options once = { .is_on_stdio = true };
+        struct ends ends = { 0 };
+
+        door_stop_clock(10);
+        if (_i == 2)
+                ferry_process_fork(manager, hang, NULL, NULL);
+        else
+                ferry_process_spawn(manager, _i == 3 ? SH("trap '' TERM; while :; do sleep 1000; done") :
+                                                       SH("exec sleep 1000"), _i == 0 ? &worker : &once);
+        ferry_call_then(ferry_manager_request(manager, 10, "t", "1"), count_end, &ends);
+        ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
+        ck_assert_int_eq(ends.code, -ETIMEDOUT);
+        ck_assert_int_eq(ends.outcome, FERRY_OUTCOME_UNKNOWN);
+        ferry_loop_free(loop);
+        door_reset();
+}
+END_TEST
+
+/* The same where the manager is freed. */
+START_TEST(freeing_ends_a_worker_that_hangs)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_call *call;
+
+        door_stop_clock(10);
+        ferry_process_fork(manager, hang, NULL, NULL);
+        call = ferry_manager_request(manager, 10, "t", "1");
+        ck_assert_ptr_null(ferry_call_await(call));
+        ferry_call_free(call);
+        ferry_manager_free(manager);
+        ferry_loop_free(loop);
+        door_reset();
+}
+END_TEST
+
+START_TEST(the_wait_for_a_worker_has_a_limit_of_its_own)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .queue_timeout_ms = _i ? -1 : 20 });
+        ferry_call *call;
+
+        door_stop_clock(10);
+        call = ferry_manager_request(manager, _i ? 20 : 100000, "t", "1");
+        if (_i == 0) {
+                ck_assert_ptr_null(ferry_call_await(call));
+                ck_assert_str_eq(ferry_call_error(call), "no child was free to take the request within 0.02 s");
+                ck_assert_int_eq(ferry_call_outcome(call), FERRY_OUTCOME_NOT_EXECUTED);
+        } else {
+                /* Longer than the work may take. */
+                for (int i = 0; i < 3; i++) {
+                        ck_assert_int_eq(ferry_loop_tick(loop, 50), 0);
+                        ck_assert_int_eq(ferry_call_status(call), 1);
+                }
+                door_reset();
+                ferry_process_fork(manager, serve, NULL, NULL);
+                ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        }
+        ferry_call_free(call);
+        ck_assert_int_eq(ferry_manager_stop(manager, 1000), 0);
+        ferry_loop_free(loop);
+        door_reset();
+}
+END_TEST
+
+START_TEST(a_replacement_has_the_number_of_its_predecessor)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *second;
+        int deaths = 0;
+
+        ferry_process_spawn(manager, SH("cat"), &worker);
+        second = ferry_process_spawn(manager, SH("echo $FERRY_WORKER >&2; exit 1"), &worker);
+        ferry_manager_on(manager, FERRY_PROCESS_DIED, count_event, &deaths);
+        while (deaths < 2)
+                ck_assert_msg(ferry_loop_tick(loop, SAFETY_MS) >= 0, "%s", ferry_loop_error(loop));
+        ck_assert_msg(strstr(ferry_process_error(second), "its last words: 1"), "%s", ferry_process_error(second));
+        ck_assert_int_eq(ferry_manager_stop(manager, 0), 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_LOOP(stopping_without_signals_ends_a_worker_that_hangs, 4),
+        SUITE_TEST(freeing_ends_a_worker_that_hangs),
+        SUITE_LOOP(the_wait_for_a_worker_has_a_limit_of_its_own, 2),
+        SUITE_TEST(a_replacement_has_the_number_of_its_predecessor),
         SUITE_TEST(a_request_behind_a_close_is_given_to_another_worker),
         SUITE_TEST(a_request_in_hand_at_a_close_is_given_to_no_other),
         SUITE_TEST(a_refused_request_is_given_to_another_worker),
