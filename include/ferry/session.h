@@ -56,7 +56,8 @@ struct ferry_session_options {
         int request_timeout_ms;         /* where FERRY_TIMEOUT_DEFAULT is given (30,000) */
         int wait_ms;                    /* for somebody to listen (not at all; for one who is busy, or by tcp neither
                                          * answers nor refuses, 5,000) */
-        int close_timeout_ms;           /* for closing; as long again until a child is killed (1,000) */
+        int close_timeout_ms;           /* for closing, and for each answer after the end of the input; as long again until
+                                         * a child is killed (1,000) */
         int heartbeat_ms;               /* see whether a silent peer still lives, if that wants it, too, and after the longer of
                                          * both times (never). innmind: say after so long a silence that we live (never; but
                                          * while a client waits for an answer, 1,000; -1: not then either) */

@@ -267,6 +267,8 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         ferry_session *session = call->session;
         int code = session_status_for_sending(session, error);
 
+        if (!code && session->state == SESSION_DRAINING)
+                code = error_set(error, -ECONNRESET, "no answer can come any more: the other side sends nothing more");
         if (!code)
                 code = make_id(call, error);
         if (code)

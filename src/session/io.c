@@ -369,11 +369,51 @@ static void handle(ferry_session *session, const struct frame *frame, int input)
         }
 }
 
+/* Whether the other side should have said that it closes, and has not. If nothing was said there is no leave to take. */
+static bool is_close_missing(const ferry_session *session)
+{
+        const struct dialect *dialect = session->wire.dialect;
+
+        return session->state == SESSION_OPEN && dialect->has_close && !dialect->has_start &&
+               (session->received > 0 || session->sent > 0 || session->has_hello) && stream_expects_close(session->stream);
+}
+
+/* The input has ended as it should not: that is told once what was read is answered. */
+static void end_in_disorder(ferry_session *session, bool is_cut)
+{
+        const char *end = session->end_sentence ? session->end_sentence : "the other side has gone";
+        char sentence[256];
+
+        if (is_cut)
+                snprintf(sentence, sizeof sentence, "the connection broke in the middle of a message: %s", end);
+        else
+                snprintf(sentence, sizeof sentence, "%s without a close: it was killed, or gave up", end);
+        sys_free(session->end_sentence);
+        session->end_code = -ECONNRESET;
+        session->end_sentence = text_copy(sentence);
+}
+
+/* Whether the other side still waits for something, and may still read it. */
+static bool may_drain(const ferry_session *session)
+{
+        return session->state == SESSION_OPEN && !session->is_output_broken &&
+               (buffer_size(&session->out) > 0 || session->unanswered > 0) && stream_is_read(session->stream);
+}
+
+static void drain(ferry_session *session)
+{
+        /* Before the state says so: requests of which nothing has left are taken back, not sent. */
+        calls_end(session, -ECONNRESET, session->end_sentence ? session->end_sentence : "");
+        session->state = SESSION_DRAINING;
+        loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+        session_flush_now(session);
+}
+
 /* All has been read: what is left in a reader is junk, or half a frame. */
 static void finish_input(ferry_session *session)
 {
         struct frame frame;
-        bool is_cut = false;
+        bool is_cut = false, may_answer;
 
         for (int i = 0; i < STREAM_INPUTS && !session->is_freed; i++) {
                 int result = frame_finish(&session->readers[i], &frame);
@@ -388,18 +428,11 @@ static void finish_input(ferry_session *session)
                 session_finish(session, -ECONNRESET, "the other side has gone before it has begun");
                 return;
         }
-        if (!is_cut && session->end_code == 0 && session->state == SESSION_OPEN && !session->is_output_broken &&
-            buffer_size(&session->out) > 0) {
-                /* Before the state says so: requests of which nothing has left are taken back, not sent. */
-                calls_end(session, -ECONNRESET, session->end_sentence ? session->end_sentence : "");
-                session->state = SESSION_DRAINING;
-                loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
-                session_flush_now(session);
-                return;
-        }
-        if (is_cut && session->end_code == 0)
-                session_finish(session, -ECONNRESET, "the connection broke in the middle of a message: %s",
-                               session->end_sentence ? session->end_sentence : "no memory for more");
+        may_answer = session->end_code == 0 && may_drain(session);
+        if (session->end_code == 0 && (is_cut || is_close_missing(session)))
+                end_in_disorder(session, is_cut);
+        if (may_answer)
+                drain(session);
         else
                 session_finish(session, session->end_code, "%s",
                                session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
@@ -454,6 +487,9 @@ void session_work(struct loop_task *task)
                 finish_input(session);
                 return;
         }
+        /* The last answer may have been given meanwhile. */
+        if (session->state == SESSION_DRAINING)
+                session_check_closing(session);
         session_update(session);
 }
 

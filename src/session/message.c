@@ -131,6 +131,15 @@ ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, co
         return message;
 }
 
+/* Its input is over, and it stays for the next answer, or ends. */
+static void keep_draining(ferry_session *session)
+{
+        if (session->is_freed || loop_is_foreign(session->loop))
+                return;
+        loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+        loop_task_start(session->loop, &session->work);
+}
+
 /* It costs its session nothing now. */
 void message_relax(ferry_message *request)
 {
@@ -145,6 +154,8 @@ void message_relax(ferry_message *request)
         session_update(request->session);
         if (request->session->service_update)
                 request->session->service_update(request->session);
+        if (request->session->state == SESSION_DRAINING)
+                keep_draining(request->session);
 }
 
 /* It is answered, or nobody waits any more. */
@@ -255,7 +266,8 @@ ferry_session *ferry_message_session(const ferry_message *message)
 
 bool ferry_message_is_wanted(const ferry_message *request)
 {
-        return request && request->is_unanswered && request->session && request->session->state == SESSION_OPEN;
+        return request && request->is_unanswered && request->session &&
+               (request->session->state == SESSION_OPEN || request->session->state == SESSION_DRAINING);
 }
 
 /* Answering ------------------------------------------------------------------------------------------- */

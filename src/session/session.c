@@ -490,6 +490,9 @@ void session_close_is_late(struct loop_timer *timer)
 
         if (session->state == SESSION_CLOSING)
                 finish_closing(session);
+        else if (session->state == SESSION_DRAINING && session->unanswered > 0)
+                session_finish(session, -ETIMEDOUT, "%zu requests were not answered within %g s after the other side had ended",
+                               session->unanswered, session->close_timeout_ms / 1000.0);
         else if (session->state == SESSION_DRAINING)
                 session_finish(session, -ECONNRESET, "the other side has stopped reading what it asked for");
         else
@@ -506,7 +509,8 @@ void session_check_closing(ferry_session *session)
 
         if (session->state == SESSION_CLOSING && is_done && is_known)
                 finish_closing(session);
-        else if (session->state == SESSION_DRAINING && (is_done || session->is_output_broken))
+        else if (session->state == SESSION_DRAINING &&
+                 ((is_done && session->unanswered == 0) || session->is_output_broken))
                 session_finish(session, session->end_code, "%s",
                                session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
 }

@@ -104,7 +104,7 @@ struct ferry_call {
 enum session_state {
         SESSION_OPENING,                /* the stream is not up */
         SESSION_OPEN,
-        SESSION_DRAINING,               /* the peer sends no more; what it has asked for is still sent */
+        SESSION_DRAINING,               /* the peer sends no more; what it has asked for is still answered and sent */
         SESSION_CLOSING,                /* we have closed it; what is queued is still sent */
         SESSION_PEER_CLOSING,           /* the peer has said that it closes; its end of the stream comes */
         SESSION_ENDED,

@@ -190,6 +190,7 @@ static void free_child(struct stream *stream, bool is_foreign)
 static const struct stream_kind exec_kind = {
         .name = "exec",
         .has_junk = true,
+        .ends_in_order = true,
         .input_ended = input_ended,
         .child = child_of,
         .end = end,

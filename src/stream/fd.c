@@ -72,11 +72,12 @@ static void forget_child(struct stream *stream, bool is_foreign)
 }
 
 static const struct stream_kind child_pipes_kind = {
-        .name = "process", .has_junk = true, .input_ended = child_closed, .child = child_of, .end = end_with_child,
-        .release = forget_child,
+        .name = "process", .has_junk = true, .ends_in_order = true, .input_ended = child_closed, .child = child_of,
+        .end = end_with_child, .release = forget_child,
 };
 static const struct stream_kind child_socket_kind = {
-        .name = "process", .input_ended = child_closed, .child = child_of, .end = end_with_child, .release = forget_child,
+        .name = "process", .ends_in_order = true, .input_ended = child_closed, .child = child_of, .end = end_with_child,
+        .release = forget_child,
 };
 
 int stream_open_relative(const struct stream_place *place, const int fds[2], const ferry_peer *peer, bool is_child,

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-static const struct stream_kind file_kind = { .name = "file", .has_junk = true };
+static const struct stream_kind file_kind = { .name = "file", .has_junk = true, .ends_in_order = true };
 
 static int open_one(struct endpoint *endpoint, const char *path, size_t size, bool is_writing, struct error *error)
 {

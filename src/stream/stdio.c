@@ -59,7 +59,8 @@ static void take_guard_away(struct stream *stream, bool is_foreign)
         }
 }
 
-static const struct stream_kind stdio_kind = { .name = "stdio", .has_junk = true, .release = take_guard_away };
+static const struct stream_kind stdio_kind = { .name = "stdio", .has_junk = true, .ends_in_order = true,
+                                               .release = take_guard_away };
 
 static int take(struct stream *stream)
 {

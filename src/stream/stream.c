@@ -347,6 +347,19 @@ bool stream_has_input(const struct stream *stream)
         return stream->inputs[0].way != ENDPOINT_NONE && !stream->is_input_ended[0] && !stream->has_ended;
 }
 
+bool stream_expects_close(const struct stream *stream)
+{
+        return !stream->kind->ends_in_order && stream->output.way != ENDPOINT_NONE;
+}
+
+bool stream_is_read(const struct stream *stream)
+{
+        struct pollfd poll = { .fd = stream->output.fd };
+
+        return stream->output.way != ENDPOINT_NONE && !stream->output_error &&
+               (sys_poll(&poll, 1, 0) <= 0 || !(poll.revents & (POLLERR | POLLHUP)));
+}
+
 bool stream_is_ending(const struct stream *stream)
 {
         return stream->is_input_ended[0] && !stream->has_ended;

@@ -38,6 +38,7 @@ struct stream_place {
 struct stream_kind {
         const char *name;
         bool has_junk;          /* other code may write to it, too */
+        bool ends_in_order;     /* no close is expected: it is a file, or a child whose status says how it has ended */
         /* Any of these may be NULL. The main input has ended: true if the end is to be told later. */
         bool (*input_ended)(struct stream *stream);
         /* The child at the other side, as long as its end was not told; else 0. */
@@ -115,6 +116,12 @@ void stream_want_write(struct stream *stream, bool wants);
 /* Whether bytes may still come; be sent. */
 bool stream_has_input(const struct stream *stream);
 bool stream_has_output(const struct stream *stream);
+
+/* Whether the other side is expected to take its leave where the dialect can: it must know that it is read. */
+bool stream_expects_close(const struct stream *stream);
+
+/* Whether the other side still reads, as far as the kernel can say. */
+bool stream_is_read(const struct stream *stream);
 
 /* Whether its input has come to an end, and its own end will soon be told. */
 bool stream_is_ending(const struct stream *stream);

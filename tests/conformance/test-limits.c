@@ -348,7 +348,7 @@ START_TEST(closing_with_bytes_unread_is_an_end)
         ck_assert_int_eq(ferry_session_notify(raw.session, "t", "'never read'"), 0);
         close(raw.in);
         raw.in = raw.out = -1;
-        expect_end_after(&raw, 0, 0);
+        expect_end_after(&raw, 0, -ECONNRESET);
         raw_close(&raw);
 }
 END_TEST

@@ -402,6 +402,41 @@ static void broken(void)
         ferry_loop_free(loop);
 }
 
+static int keep_request(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)session;
+        *(ferry_message **)userdata = ferry_message_ref(request);
+        return 1;
+}
+
+/* The peer asks and sends no more; it is answered later. */
+static void answered_after_the_end(void)
+{
+        static const char ask[] = "\xf3\x4a\x9d\xe2\0\0\0\x11\1\3\1\0\0\1\0\0\0\0\0\0\0\0\0\1t";
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_message *request = NULL;
+        ferry_session *session;
+        int there[2], back[2];
+
+        if (pipe2(there, O_CLOEXEC) < 0 || pipe2(back, O_CLOEXEC) < 0)
+                return;
+        session = open_fds(loop, (const int[]){ back[0], there[1] }, NULL);
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep_request, &request);
+        if (ferry_session_status(session) == 1 && write(back[1], ask, sizeof ask - 1) != sizeof ask - 1)
+                fault_flaw("write: %m");
+        close(back[1]);
+        for (int i = 0; i < 10 && ferry_session_status(session) == 1; i++)
+                ferry_loop_tick(loop, 0);
+        if (request)
+                fault_answer(FAULT_SEND, "reply", ferry_message_reply(request, NULL, "'later'"), 0, NULL);
+        ferry_message_unref(request);
+        while (ferry_session_status(session) == 1)
+                ferry_loop_run(loop, 1000);
+        fault_answer(FAULT_END, "status", ferry_session_status(session), -ECONNRESET, ferry_session_error(session));
+        ferry_loop_free(loop);
+        close(there[0]);
+}
+
 /* The peer goes while we write and wait. */
 static void peer_goes(void)
 {
@@ -620,6 +655,7 @@ const struct scenario session_scenarios[] = {
         { .name = "too-large", .run = too_large, .is_uncut = true },
         { .name = "broken", .run = broken },
         { .name = "peer-goes", .run = peer_goes },
+        { .name = "answered-after-the-end", .run = answered_after_the_end },
         { .name = "peer-goes-quietly", .run = peer_goes_quietly, .is_whole = true },
         { .name = "many-calls", .run = many_calls, .is_uncut = true },
         { .name = "debugged", .run = debugged },

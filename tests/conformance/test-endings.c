@@ -1,0 +1,339 @@
+/* The end of the input: what was read before it is answered, also by handlers that answer later; and an end without the
+ * close that a dialect has is no end in order. */
+#include "conformance/raw.h"
+#include "support/door.h"
+#include "support/suite.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SAFETY_MS = 20000, CLOSE_MS = 100, REQUESTS = 3 };
+
+struct kept {
+        ferry_message *requests[REQUESTS];
+        int count;
+};
+
+static int keep(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        struct kept *kept = userdata;
+
+        (void)session;
+        ck_assert_int_lt(kept->count, REQUESTS);
+        kept->requests[kept->count++] = ferry_message_ref(request);
+        return 1;
+}
+
+static int ignore(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message, (void)userdata;
+        return 0;
+}
+
+static void answer(struct kept *kept, int i)
+{
+        ck_assert(ferry_message_is_wanted(kept->requests[i]));
+        ck_assert_int_eq(ferry_message_reply(kept->requests[i], NULL, "'answer %d'", i), 0);
+        kept->requests[i] = ferry_message_unref(kept->requests[i]);
+}
+
+static void send_request(struct raw *raw, bool is_ipc, int id)
+{
+        if (is_ipc)
+                raw_text(raw, "{\"__class\":\"StreamIpc\\\\Envelope\\\\RequestEnvelope\",\"id\":\"1\","
+                              "\"request\":{\"__class\":\"App\\\\T\",\"message\":\"x\"}}");
+        else
+                raw_send(raw, RAW_REQUEST, id, "t", "x");
+}
+
+/* Three requests, and the end; they are kept, and the loop has nothing to do. */
+static void ask_and_end(struct raw *raw, struct kept *kept, bool is_ipc)
+{
+        ferry_session_on(raw->session, FERRY_KIND_REQUEST, keep, kept);
+        ferry_session_on(raw->session, FERRY_KIND_CLOSED, ignore, NULL);
+        for (int i = 0; i < REQUESTS; i++)
+                send_request(raw, is_ipc, i + 1);
+        raw_end(raw);
+        while (kept->count < REQUESTS)
+                ck_assert_int_eq(ferry_loop_tick(raw->loop, SAFETY_MS), 1);
+        while (ferry_loop_tick(raw->loop, 0) > 0)
+                ;
+        ck_assert_int_eq(ferry_session_status(raw->session), 1);
+}
+
+static void run_to_the_end(struct raw *raw)
+{
+        while (ferry_session_status(raw->session) == 1)
+                ck_assert_int_ge(ferry_loop_tick(raw->loop, SAFETY_MS), 0);
+}
+
+START_TEST(requests_read_before_the_end_are_answered)
+{
+        bool is_ipc = _i >= RAW_STREAMS;
+        struct kept kept = { 0 };
+        struct raw raw;
+
+        raw_open(&raw, _i % RAW_STREAMS, &(ferry_session_options){
+                                                 .dialect = is_ipc ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY });
+        ask_and_end(&raw, &kept, is_ipc);
+        for (int i = 0; i < REQUESTS; i++) {
+                answer(&kept, i);
+                if (is_ipc)
+                        raw_read(&raw);
+                else
+                        raw_expect(&raw, RAW_RESPONSE, i + 1);
+                ck_assert_ptr_nonnull(memmem(raw.bytes, raw.size, "answer", 6));
+        }
+        run_to_the_end(&raw);
+        ck_assert_int_eq(ferry_session_status(raw.session), is_ipc ? 0 : -ECONNRESET);
+        raw_close(&raw);
+}
+END_TEST
+
+START_TEST(requests_fetched_after_the_end_are_answered)
+{
+        struct raw raw;
+
+        raw_open(&raw, _i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        ferry_session_on(raw.session, FERRY_KIND_REQUEST, NULL, NULL);
+        for (int i = 0; i < REQUESTS; i++)
+                send_request(&raw, false, i + 1);
+        raw_end(&raw);
+        while (ferry_loop_tick(raw.loop, 0) > 0)
+                ;
+        for (int i = 0; i < REQUESTS; i++)
+                ck_assert_int_eq(ferry_message_reply(raw_next(&raw, FERRY_KIND_REQUEST, "x"), NULL, "%d", i), 0);
+        for (int i = 0; i < REQUESTS; i++)
+                raw_expect(&raw, RAW_RESPONSE, i + 1);
+        run_to_the_end(&raw);
+        ck_assert_int_eq(ferry_session_status(raw.session), -ECONNRESET);
+        raw_close(&raw);
+}
+END_TEST
+
+/* The last one is not answered, or let go of. */
+START_TEST(each_answer_gives_the_next_its_time)
+{
+        struct kept kept = { 0 };
+        struct raw raw;
+        int64_t begin;
+
+        door_stop_clock(0);
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .close_timeout_ms = CLOSE_MS });
+        ask_and_end(&raw, &kept, false);
+        for (int i = 0; i < REQUESTS - 1; i++) {
+                door_advance((CLOSE_MS - 1) * 1000000);
+                answer(&kept, i);
+                ck_assert_int_ge(ferry_loop_tick(raw.loop, 0), 0);
+                ck_assert_int_eq(ferry_session_status(raw.session), 1);
+        }
+        begin = sys_now();
+        if (_i == 0) {
+                kept.requests[REQUESTS - 1] = ferry_message_unref(kept.requests[REQUESTS - 1]);
+                run_to_the_end(&raw);
+                ck_assert_int_eq(ferry_session_status(raw.session), -ECONNRESET);
+                ck_assert_int_eq(sys_now(), begin);
+        } else {
+                run_to_the_end(&raw);
+                ck_assert_int_eq(ferry_session_status(raw.session), -ETIMEDOUT);
+                ck_assert_ptr_nonnull(strstr(ferry_session_error(raw.session), "1 requests were not answered"));
+                ck_assert_int_ge(sys_now(), begin + CLOSE_MS * 1000000);
+                ck_assert_int_eq(ferry_message_reply(kept.requests[REQUESTS - 1], NULL, NULL), -ETIMEDOUT);
+                ferry_message_unref(kept.requests[REQUESTS - 1]);
+        }
+        raw_close(&raw);
+}
+END_TEST
+
+START_TEST(a_peer_that_is_gone_is_not_waited_for)
+{
+        struct kept kept = { 0 };
+        struct raw raw;
+        int64_t begin;
+
+        door_stop_clock(0);
+        raw_open(&raw, _i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        ferry_session_on(raw.session, FERRY_KIND_REQUEST, keep, &kept);
+        ferry_session_on(raw.session, FERRY_KIND_CLOSED, ignore, NULL);
+        send_request(&raw, false, 1);
+        raw_end(&raw);
+        close(raw.in);
+        raw.in = raw.out = -1;
+        begin = sys_now();
+        run_to_the_end(&raw);
+        ck_assert_int_eq(ferry_session_status(raw.session), -ECONNRESET);
+        ck_assert_int_eq(sys_now(), begin);
+        ck_assert_int_eq(kept.count, 1);
+        ck_assert(!ferry_message_is_wanted(kept.requests[0]));
+        ferry_message_unref(kept.requests[0]);
+        raw_close(&raw);
+}
+END_TEST
+
+START_TEST(what_is_asked_after_the_end_fails_at_once)
+{
+        struct kept kept = { 0 };
+        struct raw raw;
+        ferry_call *call;
+
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        ask_and_end(&raw, &kept, false);
+        call = ferry_session_request(raw.session, -1, "t", "{}");
+        ck_assert_int_eq(ferry_call_status(call), -ECONNRESET);
+        ck_assert_int_eq(ferry_call_outcome(call), FERRY_OUTCOME_NOT_EXECUTED);
+        ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "no answer can come any more"));
+        ferry_call_free(call);
+        /* It still reads. */
+        ck_assert_int_eq(ferry_session_notify(raw.session, "t", "{}"), 0);
+        raw_expect(&raw, RAW_NOTIFICATION, 0);
+        for (int i = 0; i < REQUESTS; i++)
+                answer(&kept, i);
+        run_to_the_end(&raw);
+        raw_close(&raw);
+}
+END_TEST
+
+/* What both sides have said, and how the session has ended then. */
+static const struct {
+        bool has_asked;
+        bool has_spoken;
+        bool has_closed;
+        bool is_ipc;
+        int status;
+} endings[] = {
+        { .status = 0 },
+        { .has_closed = true, .status = 0 },
+        { .has_spoken = true, .has_closed = true, .status = 0 },
+        { .has_spoken = true, .status = -ECONNRESET },
+        { .has_asked = true, .status = -ECONNRESET },
+        { .has_asked = true, .has_closed = true, .status = 0 },
+        { .has_asked = true, .is_ipc = true, .status = 0 },
+};
+enum { ENDINGS = sizeof endings / sizeof *endings };
+
+START_TEST(an_end_without_a_close_is_not_in_order)
+{
+        int i = _i % ENDINGS;
+        struct raw raw;
+
+        raw_open(&raw, _i / ENDINGS, &(ferry_session_options){
+                                             .dialect = endings[i].is_ipc ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY });
+        ferry_session_on(raw.session, FERRY_KIND_NOTIFICATION | FERRY_KIND_CLOSED, ignore, NULL);
+        if (endings[i].has_asked)
+                ck_assert_int_eq(ferry_session_notify(raw.session, "t", "{}"), 0);
+        if (endings[i].has_spoken)
+                raw_send(&raw, RAW_NOTIFICATION, 0, "t", "x");
+        if (endings[i].has_closed)
+                raw_send(&raw, RAW_BYE, 0, "", NULL);
+        raw_end(&raw);
+        run_to_the_end(&raw);
+        ck_assert_msg(ferry_session_status(raw.session) == endings[i].status, "%d: %s", i, ferry_session_error(raw.session));
+        raw_close(&raw);
+}
+END_TEST
+
+static int serve(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)session, (void)userdata;
+        return ferry_message_reply(request, NULL, "'served'") == 0;
+}
+
+static int stop(ferry_loop *loop, void *userdata)
+{
+        (void)userdata;
+        return ferry_loop_stop(loop, 0);
+}
+
+/* A service of a process that is killed, or ends as it should. */
+START_TEST(a_killed_service_is_not_one_that_has_closed)
+{
+        char path[64], address[80];
+        ferry_loop *loop;
+        ferry_session *session;
+        ferry_call *call;
+        pid_t pid;
+        int status, end[2];
+
+        ck_assert_int_eq(pipe(end), 0);
+        snprintf(path, sizeof path, "/tmp/ferry-endings-%d", (int)getpid());
+        snprintf(address, sizeof address, "unix:%s", path);
+        pid = fork();
+        if (pid == 0) {
+                ferry_service *service = ferry_service_open(loop = ferry_loop_new(NULL), address, NULL);
+
+                ferry_service_on(service, FERRY_KIND_REQUEST, serve, NULL);
+                close(end[1]);
+                ferry_loop_watch(loop, end[0], POLLIN, stop, NULL);
+                ferry_loop_run(loop, -1);
+                ferry_loop_free(loop);
+                _exit(0);
+        }
+        loop = ferry_loop_new(NULL);
+        ck_assert_int_eq(ferry_service_wait(loop, address, 0, SAFETY_MS), 1);
+        session = ferry_session_open(loop, address, NULL);
+        ferry_session_on(session, FERRY_KIND_CLOSED, ignore, NULL);
+        call = ferry_session_request(session, SAFETY_MS, "t", "{}");
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        if (_i == 0)
+                kill(pid, SIGKILL);
+        close(end[0]);
+        close(end[1]);
+        while (ferry_session_status(session) == 1)
+                ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        ck_assert_int_eq(ferry_session_status(session), _i == 0 ? -ECONNRESET : 0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ferry_loop_free(loop);
+        unlink(path);
+        strcat(path, ".lock");
+        unlink(path);
+}
+END_TEST
+
+/* Standard input is a file to the session: it ends in order, in each dialect, once all is answered. */
+START_TEST(the_end_of_standard_input_is_in_order)
+{
+        struct kept kept = { 0 };
+        struct raw raw = { .main_out = -1 };
+        int in[2], out[2], before[2] = { dup(0), dup(1) };
+
+        ck_assert(pipe(in) == 0 && pipe(out) == 0);
+        ck_assert(dup2(in[0], 0) == 0 && dup2(out[1], 1) == 1);
+        close(in[0]);
+        close(out[1]);
+        raw.loop = ferry_loop_new(NULL);
+        raw.session = ferry_session_open(raw.loop, "stdio:", &(ferry_session_options){
+                                                 .dialect = _i ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY });
+        raw.out = in[1];
+        raw.in = out[0];
+        ask_and_end(&raw, &kept, _i);
+        for (int i = 0; i < REQUESTS; i++)
+                answer(&kept, i);
+        run_to_the_end(&raw);
+        ck_assert_msg(ferry_session_status(raw.session) == 0, "%s", ferry_session_error(raw.session));
+        raw_close(&raw);
+        for (int i = 0; i < 2; i++) {
+                dup2(before[i], i);
+                close(before[i]);
+        }
+}
+END_TEST
+
+static const struct suite_test tests[] = {
+        SUITE_LOOP(requests_read_before_the_end_are_answered, 2 * RAW_STREAMS),
+        SUITE_LOOP(requests_fetched_after_the_end_are_answered, RAW_STREAMS),
+        SUITE_LOOP(each_answer_gives_the_next_its_time, 2),
+        SUITE_LOOP(a_peer_that_is_gone_is_not_waited_for, 2),
+        SUITE_TEST(what_is_asked_after_the_end_fails_at_once),
+        SUITE_LOOP(an_end_without_a_close_is_not_in_order, ENDINGS * RAW_STREAMS),
+        SUITE_LOOP(a_killed_service_is_not_one_that_has_closed, 2),
+        SUITE_LOOP(the_end_of_standard_input_is_in_order, 2),
+};
+
+SUITE_MAIN("conformance-endings", tests)
