@@ -940,16 +940,16 @@ static void mqueue_limits(void)
 
 const struct scenario channel_scenarios[] = {
         /* They read tables of the system, of any length. */
-        { .name = "channel-udp", .run = udp, .is_uncut = true },
-        { .name = "channel-udp6", .run = udp6, .is_uncut = true },
+        { .name = "channel-udp", .run = udp, .is_uncut = true, .is_slow = true },
+        { .name = "channel-udp6", .run = udp6, .is_uncut = true, .is_slow = true },
         { .name = "channel-multicast", .run = multicast },
         { .name = "channel-multicast6", .run = multicast6 },
         { .name = "channel-broadcast", .run = broadcast },
         { .name = "channel-udg", .run = udg },
         { .name = "channel-udg-full", .run = udg_full },
         { .name = "channel-udg-strange", .run = udg_strange },
-        { .name = "channel-tcp", .run = tcp, .is_uncut = true },
-        { .name = "channel-tcp6", .run = tcp6, .is_uncut = true },
+        { .name = "channel-tcp", .run = tcp, .is_uncut = true, .is_slow = true },
+        { .name = "channel-tcp6", .run = tcp6, .is_uncut = true, .is_slow = true },
         { .name = "channel-unix", .run = unix_stream },
         { .name = "channel-unix-much", .run = unix_much, .is_uncut = true },
         { .name = "channel-fifo", .run = fifo },

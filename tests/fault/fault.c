@@ -2,7 +2,7 @@
  * as it was; a fault that was met is counted once; which faults are run is always the same.
  *
  * `make check` runs a part of the table: each place in the library that calls the system is refused there with each
- * errno at least once, and of the rest every STRIDE-th, fewer with AddressSanitizer. FERRY_LONG runs all. */
+ * errno at least once, and of the rest every STRIDE-th, fewer where runs are slow and with AddressSanitizer. FERRY_LONG runs all. */
 #include "fault/fault.h"
 #include "support/suite.h"
 
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,9 +24,10 @@
 enum {
         NTH_MAX = 50,           /* of each call that are refused */
         STRIDE = 6,
-        STRIDE_CHILD = 20,      /* where a run starts a child, which takes milliseconds */
+        STRIDE_SLOW = 20,       /* where a run takes many milliseconds, as it does when it starts a child */
         STRIDE_ASAN = 3,        /* times that, where each run takes several times as long */
-        BATCHES = 2,            /* in which the faults of a scenario are run, each in a process of its own */
+        BATCHES = 4,            /* in which the faults of a scenario are run, each in a process of its own */
+        WORKERS = 8,            /* processes that share the batches: they wait more than they work */
         CALLS_MAX = 200000,     /* in one run; more are an endless loop */
         ALARM_S = 20,
         FDS_MAX = 64,
@@ -169,10 +171,9 @@ static struct run {
         bool is_met;
 } *run;
 
-/* What all processes of the test share. */
+/* What all processes of a worker share. Workers share nothing, so that each always runs the same faults. */
 static struct total {
         unsigned faults, runs;
-        unsigned flaws;
         uintptr_t refused_sites[SITES_MAX];
 } *total;
 
@@ -538,7 +539,8 @@ struct table {
 static void consider(struct table *table, const struct fault *fault, uintptr_t site)
 {
         unsigned number = table->number++;
-        unsigned stride = (table->scenario->patience_ms > 0 ? STRIDE_CHILD : STRIDE) * (SUITE_HAS_ASAN ? STRIDE_ASAN : 1);
+        bool is_slow = table->scenario->patience_ms > 0 || table->scenario->is_slow;
+        unsigned stride = (is_slow ? STRIDE_SLOW : STRIDE) * (SUITE_HAS_ASAN ? STRIDE_ASAN : 1);
         bool is_ours = number % table->batches == table->batch;
         bool is_first = is_ours && site && !was_refused(site, fault->error);
 
@@ -581,9 +583,8 @@ static void cut_bytes(struct table *table, size_t moved)
 
 static void run_table(const struct scenario *scenario, unsigned batch, unsigned batches)
 {
-        const char *is_long = getenv("FERRY_LONG");
         struct table table = {
-                .scenario = scenario, .batch = batch, .batches = batches, .is_long = is_long && *is_long,
+                .scenario = scenario, .batch = batch, .batches = batches, .is_long = suite_is_long(),
         };
         struct run baseline;
         size_t moved;
@@ -601,6 +602,7 @@ static void run_table(const struct scenario *scenario, unsigned batch, unsigned 
 
 static const struct scenario *scenarios[SCENARIOS_MAX];
 static size_t scenario_count;
+static int worker;
 
 static void begin(void)
 {
@@ -621,10 +623,13 @@ static void finish(void)
 
 START_TEST(faults)
 {
+        int batch = _i * WORKERS + worker;
+        const struct scenario *scenario = scenarios[batch / BATCHES];
+
         begin();
-        run_table(scenarios[_i / BATCHES], (unsigned)_i % BATCHES, BATCHES);
+        run_table(scenario, (unsigned)batch % BATCHES, BATCHES);
         finish();
-        ck_assert_msg(flaws == 0, "%s: %u flaws", scenarios[_i / BATCHES]->name, flaws);
+        ck_assert_msg(flaws == 0, "%s: %u flaws", scenario->name, flaws);
 }
 END_TEST
 
@@ -679,9 +684,46 @@ static void *share(size_t size)
         return memory;
 }
 
+static int run_worker(void)
+{
+        struct suite_test test = SUITE_LOOP(faults, ((int)scenario_count * BATCHES - worker + WORKERS - 1) / WORKERS);
+
+        test.is_whole = true;
+        run = share(sizeof *run);
+        door_separate();
+        return suite_run("faults", &test, 1);
+}
+
+/* Each worker in a process. The exit status of all. */
+static int run_workers(void)
+{
+        struct total *totals = share(WORKERS * sizeof *totals);
+        pid_t pids[WORKERS];
+        unsigned met = 0, runs = 0;
+        int status, failed = 0;
+
+        fflush(stdout);
+        for (worker = 0; worker < WORKERS; worker++) {
+                total = &totals[worker];
+                pids[worker] = fork();
+                if (pids[worker] == 0) {
+                        prctl(PR_SET_PDEATHSIG, SIGTERM);
+                        exit(run_worker());
+                }
+                failed |= pids[worker] < 0;
+        }
+        for (int i = 0; i < WORKERS; i++) {
+                failed |= pids[i] < 0 || waitpid(pids[i], &status, 0) < 0 || status != 0;
+                met += totals[i].faults;
+                runs += totals[i].runs;
+        }
+        *total = (struct total){ .faults = met, .runs = runs };
+        printf("%zu scenarios, %u runs, %u faults met\n", scenario_count, runs, met);
+        return failed;
+}
+
 int fault_main(const struct scenario *const *groups, size_t count)
 {
-        struct suite_test test = SUITE_LOOP(faults, 0);
         const char *name = getenv("FERRY_FAULT"), *sites = getenv("FERRY_SITES");
         int status;
 
@@ -692,9 +734,7 @@ int fault_main(const struct scenario *const *groups, size_t count)
                         scenarios[scenario_count++] = at;
         if (name && *name)
                 return run_named(name);
-        test.count = (int)scenario_count * BATCHES;
-        status = suite_run("faults", &test, 1);
-        printf("%zu scenarios, %u runs, %u faults met\n", scenario_count, total->runs, total->faults);
+        status = run_workers();
         if (sites)
                 write_sites(sites);
         return status;

@@ -24,6 +24,7 @@ struct scenario {
         void (*run)(void);
         unsigned patience_ms;   /* real time that others get before a timeout of the stopped clock is over */
         bool is_uncut;          /* moves too many bytes to be cut at each */
+        bool is_slow;           /* reads long tables of the system, or takes inotify down, again and again */
         bool is_whole;          /* all of its faults are always run; but with AddressSanitizer */
 };
 

@@ -587,6 +587,6 @@ const struct scenario service_scenarios[] = {
         { .name = "named", .run = named },
         { .name = "named-for-all", .run = named_for_all },
         { .name = "list", .run = listed },
-        { .name = "wait", .run = waited },
+        { .name = "wait", .run = waited, .is_slow = true },
         { .name = NULL },
 };

@@ -26,11 +26,11 @@ static bool is_clock_stopped;
 static int64_t stopped_now;
 static int patience;
 
-/* What children tell us: memory that they share with us. */
-static struct shared {
-        unsigned child_calls[DOOR_CALLS];
-        struct door_site sites[SITES_MAX];
-} *shared;
+/* What children tell us: memory that they share with us. A site is its address and, in the lower bits, its call. */
+static unsigned *child_calls;
+static uintptr_t *noted_sites;
+enum { CALL_BITS = 8 };
+_Static_assert(DOOR_CALLS <= 1 << CALL_BITS, "a call fits");
 
 extern const char __executable_start[];
 
@@ -43,11 +43,24 @@ const char *door_name(enum door_call call)
         return names[call];
 }
 
+static void *share(size_t size)
+{
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        if (memory == MAP_FAILED)
+                abort();
+        return memory;
+}
+
+void door_separate(void)
+{
+        child_calls = share(DOOR_CALLS * sizeof *child_calls);
+}
+
 __attribute__((constructor)) static void set_up(void)
 {
-        shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (shared == MAP_FAILED)
-                abort();
+        noted_sites = share(SITES_MAX * sizeof *noted_sites);
+        door_separate();
 }
 
 void door_reset(void)
@@ -55,7 +68,7 @@ void door_reset(void)
         size_t blocks = door_counts.blocks, bytes = door_counts.bytes;
 
         door_counts = (struct door_counts){ .blocks = blocks, .bytes = bytes, .bytes_peak = bytes };
-        memset(shared->child_calls, 0, sizeof shared->child_calls);
+        memset(child_calls, 0, DOOR_CALLS * sizeof *child_calls);
         door_judge = NULL;
         door_limit = NULL;
         door_path = NULL;
@@ -64,7 +77,7 @@ void door_reset(void)
 
 const unsigned *door_child_calls(void)
 {
-        return shared->child_calls;
+        return child_calls;
 }
 
 size_t door_sites(const struct door_site **ret_sites)
@@ -73,25 +86,26 @@ size_t door_sites(const struct door_site **ret_sites)
         size_t count = 0;
 
         for (size_t i = 0; i < SITES_MAX; i++)
-                if (shared->sites[i].address)
-                        sites[count++] = shared->sites[i];
+                if (noted_sites[i])
+                        sites[count++] = (struct door_site){ noted_sites[i] >> CALL_BITS,
+                                                             noted_sites[i] & ((1 << CALL_BITS) - 1) };
         *ret_sites = sites;
         return count;
 }
 
-/* A table by hash, in which a place once taken stays taken. */
+/* A table by hash, in which a place once taken stays taken. Several processes write into it at once. */
 static void note_site(enum door_call call, const void *return_address)
 {
         uintptr_t address = (uintptr_t)return_address - (uintptr_t)__executable_start;
+        uintptr_t site = address << CALL_BITS | (uintptr_t)call;
 
         door_site = address;
         for (size_t i = (address * 0x9e3779b97f4a7c15) >> 52;; i = (i + 1) % SITES_MAX) {
-                if (shared->sites[i].address == address && shared->sites[i].call == call)
+                uintptr_t found = 0;
+
+                if (__atomic_compare_exchange_n(&noted_sites[i], &found, site, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+                    found == site)
                         return;
-                if (shared->sites[i].address == 0) {
-                        shared->sites[i] = (struct door_site){ address, call };
-                        return;
-                }
         }
 }
 
@@ -99,7 +113,7 @@ static void count(enum door_call call, const void *return_address)
 {
         note_site(call, return_address);
         if (is_child)
-                shared->child_calls[call]++;
+                child_calls[call]++;
         else
                 door_counts.calls[call]++;
 }

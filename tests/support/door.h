@@ -51,6 +51,9 @@ extern uintptr_t door_site;
  * door_counts. */
 const unsigned *door_child_calls(void);
 
+/* From here on this process and its children count those apart from its parent. Sites stay common to all. */
+void door_separate(void);
+
 /* Asked before each call that can be refused; the call is counted already. Returns 0 to let it through, or a
  * negative errno for the caller (NULL, if it wants memory). A refused close has closed, as close(2) has; a refused wait
  * has waited, and is one only where there was a status to take; of epoll_control only adding is refused, because

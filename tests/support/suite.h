@@ -8,10 +8,11 @@ struct suite_test {
         const char *name;
         const TTest *const *test;
         int count;              /* run it for 0 … count - 1, as _i; 0: once */
+        int is_whole;           /* AddressSanitizer runs all rounds too, see suite_run() */
 };
 
-#define SUITE_TEST(test) { #test, &test, 0 }
-#define SUITE_LOOP(test, count) { #test, &test, count }
+#define SUITE_TEST(test) { #test, &test, 0, 0 }
+#define SUITE_LOOP(test, count) { #test, &test, count, 0 }
 
 /* Whether AddressSanitizer is there: it keeps what was freed, and its frames are several times as large. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -26,10 +27,17 @@ struct suite_test {
 #endif
 
 /* Run the tests (or those that FERRY_TEST names: NAME or NAME:ROUND, separated by commas), print what failed and a line
- * "NAME: N passed, N failed". Returns the exit status. */
+ * "NAME: N passed, N failed". Returns the exit status.
+ *
+ * With AddressSanitizer a test of more than ten rounds runs every fifth of them, beginning with another one in each test:
+ * pairs of a stream and a dialect come in threes and eights, so every pair is run by some of the tests. FERRY_LONG runs
+ * all rounds. */
 int suite_run(const char *name, const struct suite_test *tests, size_t count);
 
-/* @count, where FERRY_LONG is set (by `make check-long`); else a tenth of it. */
+/* Whether FERRY_LONG is set (by `make check-long`): the full numbers. */
+int suite_is_long(void);
+
+/* @count, where FERRY_LONG is set; else a tenth of it. */
 size_t suite_scale(size_t count);
 
 /* ck_assert writes into a pipe each time, also where all is well: too slow for what is asked so often. */
