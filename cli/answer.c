@@ -1,277 +1,289 @@
-/* Answer a request with what a command prints: the body on its stdin, the type in FERRY_TYPE. Several run at once.
- * Each leads a process group: what it has started is ended with it when nobody waits for the answer any more, and a
- * Ctrl-C at the terminal, which asks us to end in order, does not reach it. */
-#include "cli.h"
+/* Answers of listen. Those of --exec are what a command prints, which is given the body on its stdin. So many commands run at a
+ * time; requests beyond that wait in their order. How many can wait is limited by the library: it does not read from a peer
+ * whose unanswered requests fill its queue. */
+#include "listen.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-struct run {
-        struct run *next;
-        ferry_loop *loop;
+/* A message of innmind and pcntl is smaller than that of the other dialects. */
+enum { SMALL_MESSAGE_MAX = 128 << 10 };
+
+struct answer {
+        struct answer *next;
         ferry_message *request;
-        ferry_value *input;
-        size_t input_taken;
-        int in;                 /* we write the body there; -1: done */
-        int out;                /* we read the answer there; -1: at its end */
-        int pidfd;              /* -1: it has ended, but keeps its number until its answer is read */
-        pid_t pid;
-        bool is_ending;         /* it was told to end */
-        int status;
-        char *answer;
-        size_t answer_size;
-        size_t answer_capacity;
+        struct command *command;        /* NULL: it waits */
+        bool is_ending;                 /* the command was told to end */
 };
 
-/* Sooner than we are killed ourselves, if it is our own parent who waits no more. */
-enum { KILL_DELAY_MS = 500 };
+struct answers {
+        struct answer *first, **last;
+        size_t count;
+};
 
-static struct run *runs;
+static struct {
+        ferry_loop *loop;
+        const struct cli_options *options;
+        size_t workers;
+        struct answers waiting, begun;
+        size_t cancelled;               /* of those that wait, since they were last looked through */
+} answers;
 
-static int write_body(ferry_loop *loop, void *userdata);
-static int read_answer(ferry_loop *loop, void *userdata);
-static int kill_run(ferry_loop *loop, void *userdata);
-
-static void finish(struct run *run)
+void answers_init(ferry_loop *loop, const struct cli_options *options)
 {
-        ferry_builder *builder = ferry_builder_new();
-        bool is_object = speaks(ferry_message_session(run->request), "stream-ipc");
-        ferry_value *text = NULL;
+        answers.loop = loop;
+        answers.options = options;
+        answers.workers = (size_t)(options->workers > 0 ? options->workers : processors_available(""));
+        answers.waiting.last = &answers.waiting.first;
+        answers.begun.last = &answers.begun.first;
+}
 
-        waitpid(run->pid, &run->status, 0);
-        ferry_loop_off(run->loop, kill_run, run);
-        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, run->answer, run->answer_size);
-        ferry_builder_finish(builder, &text);
-        if (WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0 && text)
-                ferry_message_reply(run->request, is_object ? FERRY_LOG_MESSAGE : NULL, "%p", (const void *)text);
-        else if (WIFSIGNALED(run->status))
-                ferry_message_fail(run->request, "the command was killed by SIG%s",
-                                   sigabbrev_np(WTERMSIG(run->status)));
+static void append(struct answers *list, struct answer *answer)
+{
+        answer->next = NULL;
+        *list->last = answer;
+        list->last = &answer->next;
+        list->count++;
+}
+
+static struct answer *take(struct answers *list, struct answer **link)
+{
+        struct answer *answer = *link;
+
+        *link = answer->next;
+        if (!*link)
+                list->last = link;
+        list->count--;
+        return answer;
+}
+
+static void answer_free(struct answer *answer)
+{
+        ferry_message_unref(answer->request);
+        free(answer);
+}
+
+/* Sending ------------------------------------------------------------------------------------------------- */
+
+/* Nobody waits: the peer has cancelled the request or is gone, and was not promised anything. */
+static bool is_unwanted(int error)
+{
+        return error == -ECANCELED || error == -EALREADY;
+}
+
+static const char *describe_sending(int error)
+{
+        return error == -EMSGSIZE ? "it is larger than a message may be" : error == -EINVAL ?
+                                    "it cannot be a message in this dialect" : strerror(-error);
+}
+
+int answer_with(const ferry_message *request, const char *type, const ferry_value *body)
+{
+        int error = ferry_message_reply(request, type, "%p", (const void *)body), second;
+
+        if (error == 0 || is_unwanted(error))
+                return 1;
+        complain("the answer to a request of type '%s' cannot be sent: %s", ferry_message_type(request),
+                 describe_sending(error));
+        second = ferry_message_fail(request, "the answer cannot be sent: %s", describe_sending(error));
+        /* Letting it go ends it, or its session. */
+        return second && !is_unwanted(second) ? second : 1;
+}
+
+__attribute__((__format__(__printf__, 2, 3)))
+static void answer_by_error(const ferry_message *request, const char *format, ...)
+{
+        char *text = NULL;
+        va_list arguments;
+        int error = -ENOMEM;
+
+        va_start(arguments, format);
+        if (vasprintf(&text, format, arguments) >= 0)
+                error = ferry_message_fail(request, "%s", text);
         else
-                ferry_message_fail(run->request, "the command exited with status %d", WEXITSTATUS(run->status));
-        ferry_value_unref(text);
-        for (struct run **link = &runs; *link; link = &(*link)->next)
-                if (*link == run) {
-                        *link = run->next;
+                text = NULL;
+        va_end(arguments);
+        free(text);
+        if (error && !is_unwanted(error))
+                complain("the error for a request of type '%s' cannot be sent: %s", ferry_message_type(request),
+                         describe_sending(error));
+}
+
+/* Commands ------------------------------------------------------------------------------------------------ */
+
+static void start_waiting(void);
+
+static ferry_value *read_output(const struct command_result *result, size_t *ret_offset)
+{
+        ferry_value *value = NULL;
+        ferry_builder *builder;
+
+        *ret_offset = 0;
+        if (answers.options->is_value) {
+                ferry_codec_decode(ferry_codec_json(), result->output ? result->output : "", result->size, &value, ret_offset);
+                return value;
+        }
+        builder = ferry_builder_new();
+        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, result->output ? result->output : "", result->size);
+        ferry_builder_finish(builder, &value);
+        return value;
+}
+
+static void reply(const struct answer *answer, const struct command_result *result)
+{
+        size_t offset;
+        ferry_value *body;
+        bool is_text;
+
+        if (result->reason) {
+                answer_by_error(answer->request, "the command %s", result->reason);
+                return;
+        }
+        body = read_output(result, &offset);
+        is_text = ferry_value_kind(body) == FERRY_VALUE_STRING;
+        if (body)
+                answer_with(answer->request, is_text && speaks(ferry_message_session(answer->request), "stream-ipc") ?
+                                                     FERRY_LOG_MESSAGE : NULL, body);
+        else if (answers.options->is_value)
+                answer_by_error(answer->request, "the output of the command is no JSON: it is wrong at byte %zu", offset);
+        else
+                answer_by_error(answer->request, "no memory for the output of the command");
+        ferry_value_unref(body);
+}
+
+static void command_is_over(struct command *command, const struct command_result *result, void *userdata)
+{
+        struct answer *answer = userdata;
+
+        (void)command;
+        for (struct answer **link = &answers.begun.first; *link; link = &(*link)->next)
+                if (*link == answer) {
+                        take(&answers.begun, link);
                         break;
                 }
-        ferry_message_unref(run->request);
-        ferry_value_unref(run->input);
-        free(run->answer);
-        free(run);
+        if (ferry_message_is_wanted(answer->request))
+                reply(answer, result);
+        answer_free(answer);
+        start_waiting();
 }
 
-static void close_input(struct run *run)
+static size_t output_max(const ferry_message *request)
 {
-        if (run->in < 0)
-                return;
-        ferry_loop_off(run->loop, write_body, run);
-        close(run->in);
-        run->in = -1;
+        const ferry_session *session = ferry_message_session(request);
+
+        return speaks(session, "innmind") || speaks(session, "pcntl") ? SMALL_MESSAGE_MAX : body_max(false);
 }
 
-static void close_output(struct run *run)
+/* 0, or a negative errno. */
+static int start(struct answer *answer)
 {
-        if (run->out < 0)
-                return;
-        ferry_loop_off(run->loop, read_answer, run);
-        close(run->out);
-        run->out = -1;
+        FERRY_AUTO(ferry_value) input = body_text(answer->request);
+        struct command_spec spec = {
+                .line = answers.options->exec, .type = ferry_message_type(answer->request), .input = input,
+                .output_max = output_max(answer->request), .over = command_is_over,
+                .exited = start_waiting, .userdata = answer,
+        };
+        int error = -ENOMEM;
+
+        if (input)
+                answer->command = command_start(answers.loop, &spec, &error);
+        return error;
 }
 
-static int finish_if_done(struct run *run)
-{
-        if (run->pidfd < 0 && run->out < 0) {
-                close_input(run);
-                finish(run);
-        }
-        return 0;
-}
-
-static int write_body(ferry_loop *loop, void *userdata)
-{
-        struct run *run = userdata;
-        size_t size;
-        const char *bytes = ferry_value_bytes(run->input, &size);
-        ssize_t put = write(run->in, bytes + run->input_taken, size - run->input_taken);
-
-        (void)loop;
-        if (put >= 0)
-                run->input_taken += (size_t)put;
-        /* A command need not read all of it. */
-        if (run->input_taken < size && (put >= 0 || errno == EAGAIN || errno == EINTR))
-                return 1;
-        close_input(run);
-        return 0;
-}
-
-static int read_answer(ferry_loop *loop, void *userdata)
-{
-        struct run *run = userdata;
-        ssize_t got;
-
-        (void)loop;
-        if (run->answer_size == run->answer_capacity) {
-                size_t capacity = run->answer_capacity ? run->answer_capacity * 2 : 65536;
-                char *grown = realloc(run->answer, capacity);
-
-                if (grown) {
-                        run->answer = grown;
-                        run->answer_capacity = capacity;
-                }
-        }
-        got = run->answer_size < run->answer_capacity ?
-                      read(run->out, run->answer + run->answer_size, run->answer_capacity - run->answer_size) :
-                      0;
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-                return 1;
-        if (got > 0) {
-                run->answer_size += (size_t)got;
-                return 1;
-        }
-        close_output(run);
-        return finish_if_done(run);
-}
-
-static int has_ended(ferry_loop *loop, void *userdata)
-{
-        struct run *run = userdata;
-
-        (void)loop;
-        ferry_loop_off(run->loop, has_ended, run);
-        close(run->pidfd);
-        run->pidfd = -1;
-        return finish_if_done(run);
-}
-
-/* It did not end when it was told to. Who has left its group may go on, and is not waited for. */
-static int kill_run(ferry_loop *loop, void *userdata)
-{
-        struct run *run = userdata;
-
-        (void)loop;
-        kill(-run->pid, SIGKILL);
-        close_output(run);
-        return finish_if_done(run);
-}
-
-/* The environment with FERRY_TYPE; the caller frees both. */
-static char **environment_with_type(const char *type, char **ret_variable)
+/* The others only drain. */
+static size_t count_running(void)
 {
         size_t count = 0;
-        char **copy;
 
-        *ret_variable = NULL;
-        while (environ[count])
-                count++;
-        copy = malloc((count + 2) * sizeof *copy);
-        if (!copy || asprintf(ret_variable, "FERRY_TYPE=%s", type) < 0) {
-                free(copy);
-                return NULL;
-        }
-        copy[0] = *ret_variable;
-        memcpy(copy + 1, environ, (count + 1) * sizeof *copy);
-        return copy;
+        for (const struct answer *answer = answers.begun.first; answer; answer = answer->next)
+                count += command_is_running(answer->command);
+        return count;
 }
 
-static int start(struct run *run, const char *command)
+/* What is missing when a command cannot be started comes back when another one ends. */
+static bool may_help_to_wait(int error)
 {
-        const char *argv[] = { "/bin/sh", "-c", command, NULL };
-        int in[2] = { -1, -1 }, out[2] = { -1, -1 }, error;
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        char *variable, **environment = environment_with_type(ferry_message_type(run->request), &variable);
-        sigset_t none, by_default;
-
-        if (!environment)
-                return -ENOMEM;
-        if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
-                error = errno;
-                goto end;
-        }
-        posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-        posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-        sigemptyset(&none);
-        sigemptyset(&by_default);
-        sigaddset(&by_default, SIGPIPE);
-        posix_spawnattr_init(&attributes);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setsigdefault(&attributes, &by_default);
-        posix_spawnattr_setflags(&attributes,
-                                 POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-        error = posix_spawn(&run->pid, argv[0], &actions, &attributes, (char *const *)(uintptr_t)argv, environment);
-        posix_spawn_file_actions_destroy(&actions);
-        posix_spawnattr_destroy(&attributes);
-end:
-        if (in[0] >= 0)
-                close(in[0]);
-        if (out[1] >= 0)
-                close(out[1]);
-        run->in = in[1];
-        run->out = out[0];
-        free(variable);
-        free(environment);
-        return -error;
+        return error == -EMFILE || error == -ENFILE || error == -EAGAIN || error == -ENOMEM;
 }
 
-int answer_by_command(const ferry_message *request, const char *command)
+static void start_waiting(void)
 {
-        struct run *run = calloc(1, sizeof *run);
-        int error;
+        while (answers.waiting.first && count_running() < answers.workers) {
+                struct answer *answer = answers.waiting.first;
+                int error = 0;
 
-        if (!run)
+                if (ferry_message_is_wanted(answer->request)) {
+                        error = start(answer);
+                        if (may_help_to_wait(error) && answers.begun.first)
+                                return;
+                }
+                take(&answers.waiting, &answers.waiting.first);
+                if (answer->command) {
+                        append(&answers.begun, answer);
+                        continue;
+                }
+                if (error)
+                        answer_by_error(answer->request, "the command cannot be started: %s", strerror(-error));
+                answer_free(answer);
+        }
+}
+
+int answer_by_command(const ferry_message *request)
+{
+        struct answer *answer = calloc(1, sizeof *answer);
+
+        if (!answer)
                 return -ENOMEM;
-        run->loop = ferry_session_loop(ferry_message_session(request));
-        run->request = ferry_message_ref(request);
-        run->input = body_text(request);
-        run->in = run->out = run->pidfd = -1;
-        error = run->input ? start(run, command) : -ENOMEM;
-        if (!error) {
-                run->pidfd = (int)syscall(SYS_pidfd_open, run->pid, 0);
-                fcntl(run->in, F_SETFL, O_NONBLOCK);
-                fcntl(run->out, F_SETFL, O_NONBLOCK);
-        }
-        if (error) {
-                if (run->in >= 0)
-                        close(run->in);
-                if (run->out >= 0)
-                        close(run->out);
-                ferry_message_fail(request, "the command cannot be started: %s", strerror(-error));
-                ferry_message_unref(run->request);
-                ferry_value_unref(run->input);
-                free(run);
-                return 0;
-        }
-        run->next = runs;
-        runs = run;
-        ferry_loop_watch(run->loop, run->in, POLLOUT, write_body, run);
-        ferry_loop_watch(run->loop, run->out, POLLIN, read_answer, run);
-        ferry_loop_watch(run->loop, run->pidfd, POLLIN, has_ended, run);
+        answer->request = ferry_message_ref(request);
+        append(&answers.waiting, answer);
+        start_waiting();
         return 1;
 }
 
-bool answers_are_due(void)
+size_t answers_due(void)
 {
-        return runs != NULL;
+        return answers.waiting.count + answers.begun.count;
 }
 
-void answers_end_unwanted(void)
+static void end_command(struct answer *answer)
 {
-        for (struct run *run = runs; run; run = run->next) {
-                if (run->is_ending || ferry_message_is_wanted(run->request))
-                        continue;
-                run->is_ending = true;
-                kill(-run->pid, SIGTERM);
-                ferry_loop_after(run->loop, KILL_DELAY_MS, kill_run, run);
+        if (!answer->is_ending)
+                command_end(answer->command);
+        answer->is_ending = true;
+}
+
+static void forget_waiting(void)
+{
+        answers.cancelled = 0;
+        for (struct answer **link = &answers.waiting.first; *link;)
+                if (ferry_message_is_wanted((*link)->request))
+                        link = &(*link)->next;
+                else
+                        answer_free(take(&answers.waiting, link));
+}
+
+/* Looking through those that wait must not cost more than they have cost already. */
+void answers_end_unwanted(bool is_session)
+{
+        for (struct answer *answer = answers.begun.first; answer; answer = answer->next)
+                if (!ferry_message_is_wanted(answer->request))
+                        end_command(answer);
+        if (is_session || ++answers.cancelled > answers.waiting.count / 2)
+                forget_waiting();
+}
+
+void answers_abandon(void)
+{
+        while (answers.waiting.first) {
+                struct answer *answer = take(&answers.waiting, &answers.waiting.first);
+
+                answer_by_error(answer->request, "the listener has ended before it could answer");
+                answer_free(answer);
+        }
+        for (struct answer *answer = answers.begun.first; answer; answer = answer->next) {
+                if (ferry_message_is_wanted(answer->request))
+                        answer_by_error(answer->request, "the listener has ended before the command was done");
+                end_command(answer);
         }
 }

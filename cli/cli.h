@@ -33,6 +33,7 @@ struct cli_options {
         long count;             /* 0: no end */
         long workers;           /* 0: as many as processors may be used */
         long retry;
+        int drain_ms;           /* 0: until all is done */
         const char *type;
         bool is_ordered;
         bool is_null;           /* tasks end with NUL */
@@ -216,9 +217,3 @@ int signals_received(void);
 bool signals_may_go_on(void);
 /* End by the signal that was received. */
 void signals_raise(void);
-
-/* answer.c: answer a request with what a command prints; whether any still runs; end those whose answers nobody
- * waits for any more. */
-int answer_by_command(const ferry_message *request, const char *command);
-bool answers_are_due(void);
-void answers_end_unwanted(void);

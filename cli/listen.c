@@ -1,9 +1,12 @@
 /* ferry listen: serve an address, or one session; print what comes, and answer requests as the options say. */
-#include "cli.h"
+#include "listen.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+/* SERVES --> DRAINS: nothing more is taken, requests in hand are answered --> LATE: that took longer than --drain. */
+enum phase { SERVES, DRAINS, LATE };
 
 struct listener {
         const struct cli_options *options;
@@ -13,32 +16,34 @@ struct listener {
         ferry_value *reply;
         bool is_quiet;                  /* stdout is the conversation */
         long left;                      /* of --count; 0: no end */
-        bool is_stopping;
+        enum phase phase;
         bool is_output_closed;
 };
 
-enum { STOP_MAX_MS = 5000 };            /* for the requests in hand */
-
-static int close_session(ferry_loop *loop, void *userdata)
+static int drain_is_over(ferry_loop *loop, void *userdata)
 {
         struct listener *listener = userdata;
+        size_t due = answers_due();
 
-        ferry_loop_off(loop, close_session, listener);
-        ferry_session_close(listener->session);
+        (void)loop;
+        if (due == 0)
+                return 0;
+        listener->phase = LATE;
+        complain("%zu request%s in hand %s not answered within %g s", due, due == 1 ? "" : "s", due == 1 ? "was" : "were",
+                 listener->options->drain_ms / 1000.0);
+        answers_abandon();
         return 0;
 }
 
-/* Take nothing more. A service lets the requests in hand be answered before it closes; a session is closed when that
- * is done. */
+/* Take nothing more. A service lets the requests in hand be answered before it closes its clients. */
 static void stop(struct listener *listener)
 {
-        if (listener->is_stopping)
+        if (listener->phase != SERVES)
                 return;
-        listener->is_stopping = true;
-        if (listener->service)
-                ferry_service_close(listener->service);
-        else
-                ferry_loop_after(listener->loop, STOP_MAX_MS, close_session, listener);
+        listener->phase = DRAINS;
+        ferry_service_close(listener->service);
+        if (listener->options->drain_ms > 0)
+                ferry_loop_after(listener->loop, listener->options->drain_ms, drain_is_over, listener);
 }
 
 static void show(struct listener *listener, const ferry_message *message)
@@ -58,9 +63,9 @@ static int answer(struct listener *listener, ferry_session *client, const ferry_
         const char *type = NULL;
 
         if (options->is_echo)
-                return ferry_message_reply(request, NULL, "%p", (const void *)ferry_message_body(request));
+                return answer_with(request, NULL, ferry_message_body(request));
         if (options->exec)
-                return answer_by_command(request, options->exec);
+                return answer_by_command(request);
         /* Where nobody need answer, nothing is said. */
         if (!listener->reply && ferry_message_kind(request) == FERRY_KIND_MESSAGE)
                 return 0;
@@ -69,7 +74,7 @@ static int answer(struct listener *listener, ferry_session *client, const ferry_
                                                    " --reply or --exec");
         if (ferry_value_kind(listener->reply) == FERRY_VALUE_STRING && speaks(client, "stream-ipc"))
                 type = FERRY_LOG_MESSAGE;
-        return ferry_message_reply(request, type, "%p", (const void *)listener->reply);
+        return answer_with(request, type, listener->reply);
 }
 
 static int take(ferry_session *client, const ferry_message *message, void *userdata)
@@ -77,7 +82,7 @@ static int take(ferry_session *client, const ferry_message *message, void *userd
         struct listener *listener = userdata;
         int result = 0;
 
-        if (listener->is_stopping)
+        if (listener->phase != SERVES)
                 return ferry_message_kind(message) & FERRY_KIND_REQUEST ?
                                ferry_message_refuse(message, "the listener is about to end") : 0;
         show(listener, message);
@@ -94,7 +99,7 @@ static int show_aside(ferry_session *client, const ferry_message *message, void 
 
         (void)client;
         if (ferry_message_kind(message) & (FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED))
-                answers_end_unwanted();
+                answers_end_unwanted(ferry_message_kind(message) == FERRY_KIND_CLOSED);
         else
                 print_aside(message, listener->options);
         return 0;
@@ -110,19 +115,37 @@ static int interrupt(ferry_loop *loop, void *userdata)
 static const unsigned messages = FERRY_KIND_MESSAGE;
 static const unsigned asides = FERRY_KIND_JUNK | FERRY_KIND_ERROR | FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED;
 
-/* Until the service or session is closed, and then until all that is in hand is done. */
-static void run_until_over(struct listener *listener)
+static int status_of(const struct listener *listener)
 {
-        while (listener->service ? ferry_service_status(listener->service) == 1 :
-                                   ferry_session_status(listener->session) == 1) {
-                if (ferry_loop_tick(listener->loop, -1) < 0)
-                        break;
-                if (listener->session && listener->is_stopping && !answers_are_due())
-                        close_session(listener->loop, listener);
-        }
-        ferry_loop_off(listener->loop, close_session, listener);
+        return listener->service ? ferry_service_status(listener->service) : ferry_session_status(listener->session);
+}
+
+/* Whether there is something to wait for: to be served, or to be finished. */
+static bool is_busy(const struct listener *listener)
+{
+        if (listener->phase == SERVES)
+                return status_of(listener) == 1;
+        return answers_due() > 0 || (listener->service && ferry_service_client(listener->service, NULL));
+}
+
+/* Returns 0, or the negative errno of a loop that failed. */
+static int run_until_over(struct listener *listener)
+{
+        int error = 0;
+
+        while (error >= 0 && is_busy(listener))
+                error = ferry_loop_tick(listener->loop, -1);
+        if (error < 0 && status_of(listener) >= 0) {
+                complain("%s", ferry_loop_error(listener->loop));
+                answers_abandon();
+        } else
+                error = 0;
+        if (listener->session)
+                ferry_session_close(listener->session);
+        ferry_loop_off(listener->loop, drain_is_over, listener);
         signals_unwatch(listener->loop);
         ferry_loop_run(listener->loop, -1);
+        return error;
 }
 
 /* By a service; else there is one session. */
@@ -138,11 +161,14 @@ static int serve(struct listener *listener, const char *address)
         ferry_session_options session = session_options(listener->options);
         ferry_service_options service = {
                 .dialects = listener->options->dialects, .is_public = listener->options->is_public,
+                /* Requests in hand are waited for here. */
+                .close_timeout_ms = -1,
         };
         bool is_session = !is_served(address);
-        int error;
+        int error, failure = 0;
 
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
+        answers_init(listener->loop, listener->options);
         signals_watch(listener->loop, 1, interrupt, listener);
         if (is_session) {
                 listener->session = ferry_session_open(listener->loop, address, NULL);
@@ -153,17 +179,22 @@ static int serve(struct listener *listener, const char *address)
                 ferry_service_on(listener->service, messages, take, listener);
                 ferry_service_on(listener->service, asides, show_aside, listener);
         }
-        if ((is_session ? ferry_session_status(listener->session) : ferry_service_status(listener->service)) == 1) {
+        if (status_of(listener) == 1) {
                 if (listener->options->is_verbose)
                         fprintf(stderr, "ferry: listening at %s\n",
                                 is_session ? address : ferry_service_address(listener->service));
-                run_until_over(listener);
+                failure = run_until_over(listener);
         }
-        error = is_session ? ferry_session_status(listener->session) : ferry_service_status(listener->service);
+        error = status_of(listener);
         if (error < 0)
                 complain("%s", is_session ? ferry_session_error(listener->session) :
                                             ferry_service_error(listener->service));
         ferry_loop_free(listener->loop);
+        guard_close();
+        if (listener->phase == LATE)
+                return EXIT_TIMEOUT;
+        if (failure)
+                return EXIT_CONNECTION;
         return error < 0 && !signals_received() ? EXIT_CONNECTION : output_status(EXIT_DONE);
 }
 
@@ -195,7 +226,7 @@ const struct cli_command command_listen = {
         .name = "listen",
         .arguments = "ADDRESS",
         .summary = "print each message, answer requests",
-        .options = (const char *const[]){ "echo", "reply", "exec", "count", "public", "dialect", "codec", "namespace",
+        .options = (const char *const[]){ "echo", "reply", "exec", "workers", "drain", "count", "public", "dialect", "codec", "namespace",
                                           "json", "value", "verbose", NULL },
         .least = 1,
         .most = 1,

@@ -37,9 +37,10 @@ static const struct {
         { "echo", NULL, "answer requests with their own type and body" },
         { "reply", "BODY", "answer requests with this body" },
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
+        { "drain", "SECONDS", "when asked to stop, give requests in hand so long (until they are done)" },
         { "count", "N", "end after N messages, records or clients" },
         { "public", NULL, "tcp, udp: also at an address that other machines can reach" },
-        { "workers", "N", "so many workers at once (as many as processors may be used)" },
+        { "workers", "N", "so many workers, or commands of --exec, at once (as many as processors may be used)" },
         { "type", "TYPE", "of the requests (task); of a record in a queue: a number" },
         { "ordered", NULL, "print the answers in the order of the tasks" },
         { "null", NULL, "each task ends with a NUL byte instead of a newline" },
@@ -459,6 +460,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 return (options->has_timeout = read_seconds(name, argument, &options->timeout_ms));
         if (strcmp(name, "wait") == 0)
                 return read_seconds(name, argument, &options->wait_ms);
+        if (strcmp(name, "drain") == 0)
+                return read_seconds(name, argument, &options->drain_ms);
         if (strcmp(name, "count") == 0)
                 return read_count(name, argument, 1, &options->count);
         if (strcmp(name, "workers") == 0)

@@ -319,25 +319,26 @@ cancelled() {
                 nothing_left 'no answer in time from who has a session of its own'
         fi
 
+        # Beside the listener there is its guard.
         start ferry listen unix:cancel.sock --exec 'sleep 60 & sleep 61; :'
         listener=$job of_listener=$FERRY_TEST_MARK
         check 'it listens' soon is_there cancel.sock
         run ferry call --timeout 1 unix:cancel.sock t hello
         ended 'a call that is given up' 124 ''
-        check 'a call that is given up ends the command, and no more' soon how_many_are_marked "$of_listener" 1
+        check 'a call that is given up ends the command, and no more' soon how_many_are_marked "$of_listener" 2
 
         start ferry call unix:cancel.sock t hello
-        check 'the command runs' soon how_many_are_marked "$of_listener" 4
+        check 'the command runs' soon how_many_are_marked "$of_listener" 5
         kill -KILL "$job"
         await "$job"
-        check 'a client that dies ends the command, and no more' soon how_many_are_marked "$of_listener" 1
+        check 'a client that dies ends the command, and no more' soon how_many_are_marked "$of_listener" 2
 
         start ferry call unix:cancel.sock t hello
-        check 'the command runs again' soon how_many_are_marked "$of_listener" 4
+        check 'the command runs again' soon how_many_are_marked "$of_listener" 5
         kill -INT "$job"
         await "$job"
         ended 'a call that is interrupted' 130 ''
-        check 'a call that is interrupted ends the command, and no more' soon how_many_are_marked "$of_listener" 1
+        check 'a call that is interrupted ends the command, and no more' soon how_many_are_marked "$of_listener" 2
 
         kill -TERM "$listener"
         await "$listener"
@@ -570,7 +571,7 @@ drain_INT() {
 }
 
 drain() {
-        local signal=$1 listener client
+        local signal=$1 listener client of_listener
 
         mkfifo begun go
         start ferry listen unix:drain.sock --exec 'echo > begun; cat go; cat'
@@ -605,7 +606,7 @@ drain() {
 
         # The second one ends it.
         start ferry listen unix:drain.sock --exec 'echo > begun; cat go'
-        listener=$job
+        listener=$job of_listener=$FERRY_TEST_MARK
         start ferry call --wait 20 unix:drain.sock t hello
         client=$job
         read -r < begun
@@ -616,7 +617,8 @@ drain() {
         ended 'twice' $((128 + $(kill -l "$signal"))) $'hello\n'
         await "$client"
         ended 'twice: the client' 3 ''
-        echo > go
+        FERRY_TEST_MARK=$of_listener
+        nothing_left 'twice'
 }
 
 end_TERM() {

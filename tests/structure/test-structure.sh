@@ -65,7 +65,8 @@ check 'tests/support/door.h and src/util/sys.h differ' "$(diff <(door_calls) <(d
 # Tests that a page names can be run by that name.
 named_tests() {
         grep -oE '`[a-z0-9]+(_[a-z0-9]+){2,}`' "$source/docs/testing.md" | tr -d '\`' | sort -u | while read -r name; do
-                grep -qE "SUITE_(TEST|LOOP)\($name[,)]" "$source"/{tests,src}/*/test-*.c || echo "$name"
+                grep -qE "SUITE_(TEST|LOOP)\($name[,)]" "$source"/{tests,src}/*/test-*.c ||
+                        grep -qE "^$name\(\) \{" "$source"/tests/*/test-*.sh || echo "$name"
         done
         grep -oE '`(tests|tools|src)/[a-z./*-]+`' "$source/docs/testing.md" | tr -d '\`' | sort -u | while read -r path; do
                 compgen -G "$source/$path" >/dev/null || echo "$path"

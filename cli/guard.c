@@ -1,0 +1,218 @@
+/* The guard. The death signal of prctl(2) reaches only a command itself, not what the command has started; so a process of
+ * its own holds the reading end of a pipe, and ends the commands' process groups at the end of file.
+ *
+ * Invariants: a group is registered before its command becomes another program, so there is no moment in which the listener
+ * can be killed and leave a command behind; a group is removed before its command is reaped, so its number is not another's
+ * yet. The guard is in a session of its own, blocks all signals, and holds no descriptor but its pipe. */
+#include "listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct groups {
+        pid_t *ids;
+        size_t count, capacity;
+};
+
+static struct {
+        int fd;                 /* -1: there is no guard */
+        pid_t pid;
+        struct groups groups;   /* as the guard has them */
+} guard = { .fd = -1 };
+
+static bool groups_reserve(struct groups *groups)
+{
+        size_t capacity = groups->capacity ? groups->capacity * 2 : 16;
+        pid_t *grown;
+
+        if (groups->count < groups->capacity)
+                return true;
+        grown = realloc(groups->ids, capacity * sizeof *grown);
+        if (!grown)
+                return false;
+        groups->ids = grown;
+        groups->capacity = capacity;
+        return true;
+}
+
+static void groups_remove(struct groups *groups, pid_t group)
+{
+        for (size_t i = 0; i < groups->count; i++)
+                if (groups->ids[i] == group) {
+                        groups->ids[i] = groups->ids[--groups->count];
+                        return;
+                }
+}
+
+bool group_is_gone(pid_t group)
+{
+        return kill(-group, 0) < 0 && errno == ESRCH;
+}
+
+/* The guard process --------------------------------------------------------------------------------------- */
+
+static void leave_everything(int fd)
+{
+        int null;
+
+        setsid();
+        prctl(PR_SET_NAME, "ferry-guard");
+        (void)!chdir("/");
+        if (fd != 3)
+                dup2(fd, 3);
+        if (close_range(4, ~0U, 0) < 0)
+                for (int other = 4; other < (int)sysconf(_SC_OPEN_MAX); other++)
+                        close(other);
+        null = open("/dev/null", O_RDWR);
+        for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++)
+                if (null < 0 || dup2(null, standard) < 0)
+                        close(standard);
+        if (null >= 0)
+                close(null);
+}
+
+static void end_groups(struct groups *groups)
+{
+        for (size_t i = 0; i < groups->count; i++) {
+                kill(-groups->ids[i], SIGTERM);
+                kill(-groups->ids[i], SIGCONT);
+        }
+        for (int waited = 0; groups->count > 0 && waited < KILL_DELAY_MS; waited += GROUP_LOOK_MS) {
+                for (size_t i = groups->count; i-- > 0;)
+                        if (group_is_gone(groups->ids[i]))
+                                groups_remove(groups, groups->ids[i]);
+                if (groups->count > 0)
+                        poll(NULL, 0, GROUP_LOOK_MS);
+        }
+        for (size_t i = 0; i < groups->count; i++)
+                kill(-groups->ids[i], SIGKILL);
+}
+
+/* A note is the number of a group, negative for one that is removed. Notes are written at once, so they come whole. */
+_Noreturn static void keep_guard(int fd)
+{
+        struct groups groups = { 0 };
+        pid_t notes[256];
+        ssize_t got;
+
+        leave_everything(fd);
+        while ((got = read(3, notes, sizeof notes)) > 0)
+                for (size_t i = 0; i < (size_t)got / sizeof *notes; i++)
+                        if (notes[i] < 0)
+                                groups_remove(&groups, -notes[i]);
+                        else if (groups_reserve(&groups))
+                                groups.ids[groups.count++] = notes[i];
+                        else
+                                kill(-notes[i], SIGKILL);
+        end_groups(&groups);
+        _exit(0);
+}
+
+/* The listener -------------------------------------------------------------------------------------------- */
+
+/* The pipe has room for some thousand notes: one that does not take them is stopped. */
+static bool tell(pid_t note)
+{
+        return write(guard.fd, &note, sizeof note) == sizeof note;
+}
+
+/* The end of file says that it has left everything, its process group as well. */
+static void await_readiness(int fd)
+{
+        char byte;
+
+        while (read(fd, &byte, 1) < 0 && errno == EINTR)
+                ;
+        close(fd);
+}
+
+/* 0, or a negative errno. */
+static int start(void)
+{
+        int notes[2], ready[2], error;
+        sigset_t all, before;
+
+        if (pipe2(notes, O_CLOEXEC) < 0)
+                return -errno;
+        if (pipe2(ready, O_CLOEXEC) < 0) {
+                error = -errno;
+                close(notes[0]);
+                close(notes[1]);
+                return error;
+        }
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, &before);
+        guard.pid = fork();
+        error = -errno;
+        if (guard.pid == 0)
+                keep_guard(notes[0]);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        close(notes[0]);
+        close(ready[1]);
+        await_readiness(ready[0]);
+        if (guard.pid < 0) {
+                close(notes[1]);
+                return error;
+        }
+        guard.fd = notes[1];
+        fcntl(guard.fd, F_SETFL, O_NONBLOCK);
+        for (size_t i = 0; i < guard.groups.count; i++)
+                if (!tell(guard.groups.ids[i])) {
+                        guard_fail();
+                        return -ECHILD;
+                }
+        return 0;
+}
+
+int guard_open(void)
+{
+        int error = guard.fd < 0 ? start() : 0;
+
+        return error ? error : guard.fd;
+}
+
+void guard_fail(void)
+{
+        if (guard.fd < 0)
+                return;
+        /* One that is stopped would end the groups later. */
+        kill(guard.pid, SIGKILL);
+        close(guard.fd);
+        guard.fd = -1;
+        waitpid(guard.pid, NULL, 0);
+}
+
+bool guard_reserve(void)
+{
+        return groups_reserve(&guard.groups);
+}
+
+void guard_add(pid_t group)
+{
+        guard.groups.ids[guard.groups.count++] = group;
+}
+
+void guard_remove(pid_t group)
+{
+        groups_remove(&guard.groups, group);
+        if (guard.fd >= 0 && !tell(-group))
+                guard_fail();
+}
+
+void guard_close(void)
+{
+        if (guard.fd >= 0) {
+                close(guard.fd);
+                guard.fd = -1;
+                while (waitpid(guard.pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        }
+        free(guard.groups.ids);
+        guard.groups = (struct groups){ 0 };
+}

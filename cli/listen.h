@@ -1,0 +1,65 @@
+/* The parts of ferry listen: listen.c uses answer.c, which uses command.c, which uses guard.c. */
+#pragma once
+
+#include "cli.h"
+
+/* guard.c: a process that ends the process groups of the commands when the listener ends, however it ends. */
+
+/* The pipe by which a new command registers itself, before it becomes another program: it writes its pid. The guard is
+ * started if it does not run. A negative errno if that fails. */
+int guard_open(void);
+/* The guard did not take a registration: replace it. */
+void guard_fail(void);
+/* Memory for one more group; false if there is none. To be called before the command is started. */
+bool guard_reserve(void);
+/* The group of a command that has registered itself; a group that is not to be ended any more. */
+void guard_add(pid_t group);
+void guard_remove(pid_t group);
+/* End the guard, and wait for it. */
+void guard_close(void);
+/* Whether a process group has no process any more. */
+bool group_is_gone(pid_t group);
+
+/* After SIGTERM the members of a group have so long before SIGKILL. Less than the grace of a program that ends us. */
+enum { KILL_DELAY_MS = 500, GROUP_LOOK_MS = 10 };
+
+/* command.c: one command of --exec. */
+struct command;
+
+struct command_result {
+        const char *output;             /* valid until the callback returns */
+        size_t size;
+        const char *reason;             /* a phrase that says how the command failed; NULL: it exited with status 0 */
+};
+
+typedef void command_fn(struct command *command, const struct command_result *result, void *userdata);
+
+struct command_spec {
+        const char *line;               /* for /bin/sh -c */
+        const char *type;               /* FERRY_TYPE */
+        ferry_value *input;             /* a string for its stdin; referenced */
+        size_t output_max;              /* a command that writes more is killed */
+        command_fn *over;               /* called once, unless command_start() fails; the command is freed then */
+        void (*exited)(void);           /* called before that, when the process has exited */
+        void *userdata;
+};
+
+/* NULL with a negative errno in @ret_error if it cannot be started. */
+struct command *command_start(ferry_loop *loop, const struct command_spec *spec, int *ret_error);
+/* Send SIGTERM to its group, and SIGKILL if that does not help. Its output does not matter any more. */
+void command_end(struct command *command);
+/* Whether the process has not exited yet. */
+bool command_is_running(const struct command *command);
+
+/* answer.c: answers to requests, by commands that run so many at a time; the others wait in their order. */
+void answers_init(ferry_loop *loop, const struct cli_options *options);
+/* Answer, and report a failure to the peer and on stderr. Returns what a handler returns. */
+int answer_with(const ferry_message *request, const char *type, const ferry_value *body);
+/* Let a command answer. Returns what a handler returns: the request is kept. */
+int answer_by_command(const ferry_message *request);
+/* How many requests are in hand. */
+size_t answers_due(void);
+/* End the commands of requests that are not wanted any more; @is_session: of a session that has ended, else one was cancelled. */
+void answers_end_unwanted(bool is_session);
+/* Give up all requests in hand. */
+void answers_abandon(void);

@@ -1,0 +1,275 @@
+#!/bin/bash
+# ferry listen in trouble: commands, signals, outputs that are not read. Takes the build directory.
+. "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
+suite cli-listen "${1:?usage: test-listen.sh BUILD}"
+
+is_there() {
+        [[ -S $1 ]]
+}
+
+has_lines() {
+        [[ -e $1 && $(wc -l < "$1") -ge $2 ]]
+}
+
+## Commands --------------------------------------------------------------------------------------------
+
+a_command_ends_when_it_exits() {
+        mkfifo go
+        run ferry call 'exec:ferry listen stdio: --exec "cat go & echo hi"' t
+        ended 'a process that the command has left holds its output' 0 $'hi\n'
+        within 'a process that the command has left holds its output' 0 10000
+        echo 1<> go
+        run ferry call 'exec:ferry listen stdio: --exec "(cat go; echo late >&2) > /dev/null & echo hi"' t
+        ended 'it holds its stderr' 0 $'hi\n'
+        echo 1<> go
+        run ferry call 'exec:ferry listen stdio: --exec "exec >&-; read -r line < go"' --timeout 0.2 t
+        ended 'a command that closes its output has not ended' 124 ''
+        echo 1<> go
+        nothing_left 'a command that has ended'
+}
+
+an_output_is_limited_while_it_is_read() {
+        run ferry call 'exec:ferry listen stdio: --exec "cat /dev/zero"' t
+        ended 'output without end' 1 ''
+        says 'output without end' 'wrote more than 16777216 bytes'
+        run ferry call 'exec:ferry listen stdio: --exec "trap \"\" TERM PIPE; cat /dev/zero; cat /dev/zero; sleep 60"' t
+        ended 'a command that ignores signals' 1 ''
+        nothing_left 'a command whose output is too large'
+}
+
+a_reply_that_does_not_fit_is_an_error_reply() {
+        start ferry listen unix:large.sock --exec 'head -c 16777216 /dev/zero' --count 1
+        run ferry call --wait 20 unix:large.sock large
+        ended 'a reply that does not fit' 1 ''
+        says 'a reply that does not fit' 'the answer cannot be sent: it is larger than a message may be'
+        await "$job"
+        says 'its listener' "ferry: the answer to a request of type 'large' cannot be sent: it is larger than a message may be"
+        start ferry listen unix:large.sock --reply x --count 1 --dialect stream-ipc --value --reply 5
+        run ferry call --wait 20 unix:large.sock --dialect stream-ipc 'App\Ask' x
+        ended 'a reply that is no object' 1 ''
+        await "$job"
+        says 'its listener' 'cannot be sent'
+}
+
+# Each says how many run while it does; each waits until it has been told to go on.
+commands_run_so_many_at_a_time() {
+        local i jobs=() most
+
+        mkdir running
+        start ferry listen unix:few.sock --workers 2 --exec 'mkdir running/$$; ls running | wc -l; sleep 0.01; rmdir running/$$' --count 12
+        local listener=$job
+        check 'it listens' soon is_there few.sock
+        for i in {1..12}; do
+                start ferry call unix:few.sock t
+                jobs+=("$job")
+        done
+        for i in "${jobs[@]}"; do
+                await "$i"
+                ended 'a request that waits its turn' 0 -
+                cat out >> counts
+        done
+        most=$(sort -n counts | tail -1)
+        check "at most two at a time, not $most" test "$most" -le 2
+        await "$listener"
+}
+
+a_cancelled_request_is_not_begun() {
+        mkfifo go
+        start ferry listen unix:cancel.sock --workers 1 --exec 'cat >> begun; echo >> begun; cat go'
+        local listener=$job
+
+        start ferry call --wait 20 unix:cancel.sock t first
+        local first=$job
+        check 'the first one runs' soon has_lines begun 1
+        run ferry call --timeout 0.1 unix:cancel.sock t second
+        ended 'the second one is given up' 124 ''
+        start ferry call unix:cancel.sock t third
+        echo 1> go
+        await "$first"
+        check 'the third one runs' soon has_lines begun 2
+        echo 1> go
+        await "$job"
+        ended 'the third one' 0 $'\n'
+        is 'what has begun' "$(< begun)" $'first\nthird'
+        kill -TERM "$listener"
+        await "$listener"
+        nothing_left 'requests that were cancelled'
+}
+
+the_last_words_of_a_command_are_in_its_error() {
+        start ferry listen unix:words.sock --exec 'echo one >&2; printf two >&2; exit 3' --count 1
+        run ferry call --wait 20 unix:words.sock t
+        ended 'a command that fails' 1 ''
+        says_exactly 'a command that fails' $'ferry: the command exited with status 3; its last words: one | two\n'
+        await "$job"
+        says_exactly 'its stderr is ours' $'one\ntwo\n'
+        start ferry listen unix:words.sock --exec 'seq 100000 >&2; kill -KILL $$' --count 1
+        run ferry call --wait 20 unix:words.sock t
+        says 'a command with many words' 'killed by SIGKILL; its last words: ' ' | 99999 | 100000'
+        check 'they are bounded' test "$(wc -c < err)" -lt 2000
+        await "$job"
+        is 'all of its stderr' "$(md5sum < err)" "$(seq 100000 | md5sum)"
+        start ferry listen unix:words.sock --exec 'echo talk >&2; echo good' --count 1
+        run ferry call --wait 20 unix:words.sock t
+        ended 'a command that talks' 0 $'good\n'
+        await "$job"
+        says_exactly 'what it said' $'talk\n'
+}
+
+an_output_may_be_a_value() {
+        run ferry call --json 'exec:ferry listen stdio: --value --exec "echo; echo {\\\"a\\\": [1, null]}"' t
+        ended 'JSON' 0 $'{"kind":"response","type":"t","id":"1","body":{"a":[1,null]}}\n'
+        run ferry call 'exec:ferry listen stdio: --value --exec "echo \"{\\\"a\\\": tru}\""' t
+        ended 'bad JSON' 1 ''
+        says_exactly 'bad JSON' $'ferry: the output of the command is no JSON: it is wrong at byte 9\n'
+        run ferry call 'exec:ferry listen stdio: --value --exec true' t
+        ended 'no JSON at all' 1 ''
+        says 'no JSON at all' 'no JSON: it is wrong at byte 0'
+        run ferry call 'exec:ferry listen stdio: --value --exec "echo x; exit 1"' t
+        says_exactly 'a command that fails' $'ferry: the command exited with status 1\n'
+}
+
+a_status_that_is_unknown_is_no_success() {
+        (trap '' CHLD; run ferry call 'exec:ferry listen stdio: --exec "exit 3"' t; [[ $status -eq 1 && ! -s out ]])
+        is 'a failure where SIGCHLD is ignored' $? 0
+}
+
+the_type_in_the_environment_is_replaced() {
+        FERRY_TYPE=theirs run ferry call 'exec:ferry listen stdio: --exec "tr \"\\\\0\" \"\\\\n\" < /proc/\$\$/environ | grep ^FERRY_TYPE="' ours
+        ended 'there is one type' 0 $'FERRY_TYPE=ours\n'
+}
+
+a_command_that_cannot_be_started_says_so() {
+        start ferry listen unix:e2big.sock --exec true --count 1
+        local listener=$job
+        run ferry call --wait 20 unix:e2big.sock "$(printf %060000d 0)"
+        ended 'a long type' 0 ''
+        await "$listener"
+        (export A B C; for A in $(printf %0130000d 0); do B=$A C=$A
+                run ferry call 'exec:ulimit -s 256; ferry listen stdio: --exec true' t
+        done 2> /dev/null; [[ $status -ne 0 && -s err ]])
+        is 'an environment that is too large' $? 0
+}
+
+## The guard -------------------------------------------------------------------------------------------
+
+guard_of() {
+        local pid
+
+        for pid in $(marked "${1%/}"); do
+                [[ $(< "/proc/$pid/comm") == ferry-guard ]] && echo "$pid"
+        done 2> /dev/null
+}
+
+# A command that takes no notice of SIGTERM, and has started another one.
+stubborn='trap "" TERM; sleep 60 & echo >> begun; sleep 61; sleep 62'
+
+begin_stubborn() {
+        rm -f begun
+        start "$@" ferry listen unix:guard.sock --exec "$stubborn"
+        listener=$job of_listener=$FERRY_TEST_MARK
+        check 'it listens' soon is_there guard.sock
+        start ferry call --wait 20 unix:guard.sock t
+        client=$job
+        check 'the command runs' soon has_lines begun 1
+}
+
+left_nothing() {
+        await "$client"
+        await "$listener"
+        FERRY_TEST_MARK=$of_listener
+        nothing_left "$1"
+}
+
+commands_end_with_their_listener() {
+        local listener client of_listener
+
+        begin_stubborn
+        kill -KILL "$listener"
+        left_nothing 'a listener that is killed'
+        ended 'a listener that is killed' 137 $'null\n'
+        begin_stubborn
+        kill -TERM "$listener"
+        check 'the first signal is heard' soon heard_signal "$listener"
+        kill -TERM "$listener"
+        left_nothing 'a listener that is signalled twice'
+}
+
+the_guard_survives_a_signal_to_the_group() {
+        local listener client of_listener signal
+
+        if ! command -v setsid > /dev/null; then
+                skipped 'signals to the group: this needs setsid'
+                return
+        fi
+        for signal in INT KILL; do
+                begin_stubborn setsid
+                kill -"$signal" -- "-$listener"
+                [[ $signal == KILL ]] || { soon heard_signal "$listener"; kill -KILL -- "-$listener"; }
+                left_nothing "SIG$signal to the group"
+        done
+}
+
+the_guard_holds_nothing() {
+        local listener client of_listener guard
+
+        begin_stubborn
+        guard=$(guard_of "$of_listener")
+        is 'its descriptors' "$(readlink "/proc/$guard"/fd/* | sed 's/:.*//' | sort | uniq -c | tr -s ' \n' ' ')" ' 3 /dev/null 1 pipe '
+        is 'its directory' "$(readlink "/proc/$guard/cwd")" /
+        kill -TERM "$guard"
+        kill -INT "$guard"
+        check 'it takes no notice of signals' test -e "/proc/$guard"
+        # Another one takes its place, for the commands that run as well.
+        kill -KILL "$guard"
+        start ferry call unix:guard.sock t
+        check 'another command runs' soon has_lines begun 2
+        kill -KILL "$listener"
+        await "$job"
+        left_nothing 'a guard that was replaced'
+}
+
+## The end ---------------------------------------------------------------------------------------------
+
+a_drain_has_an_end_where_it_is_given_one() {
+        local listener client
+
+        mkfifo begun
+        start ferry listen unix:drain.sock --workers 1 --drain 0.05 --exec 'echo > begun; sleep 60'
+        listener=$job
+        start ferry call --wait 20 unix:drain.sock t one
+        client=$job
+        read -r < begun
+        start ferry call unix:drain.sock t two
+        check 'both are in hand' soon has_lines "out.${run_of[listener]}" 2
+        kill -TERM "$listener"
+        await "$client"
+        ended 'a request whose time is over' 1 ''
+        says_exactly 'a request whose time is over' $'ferry: the listener has ended before the command was done\n'
+        await "$job"
+        ended 'a request that was not begun' 1 ''
+        says_exactly 'a request that was not begun' $'ferry: the listener has ended before it could answer\n'
+        await "$listener"
+        ended 'a drain that takes too long' 124 $'one\ntwo\n'
+        says_exactly 'a drain that takes too long' $'ferry: 2 requests in hand were not answered within 0.05 s\n'
+        start ferry listen unix:drain.sock --drain 60 --exec 'echo > begun; sleep 0.05; echo done'
+        listener=$job
+        start ferry call --wait 20 unix:drain.sock t one
+        read -r < begun
+        kill -TERM "$listener"
+        await "$job"
+        ended 'a request that is done in time' 0 $'done\n'
+        await "$listener"
+        ended 'a drain that is done in time' 0 $'one\n'
+        nothing_left 'drains'
+}
+
+# FERRY_TEST names those to be run, separated by commas.
+all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_that_does_not_fit_is_an_error_reply
+all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
+all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_in_the_environment_is_replaced
+all+=,a_command_that_cannot_be_started_says_so,commands_end_with_their_listener,the_guard_survives_a_signal_to_the_group
+all+=,the_guard_holds_nothing,a_drain_has_an_end_where_it_is_given_one
+IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
+aside "${chosen[@]}"
+finish
