@@ -14,7 +14,7 @@ struct listener {
         ferry_service *service;         /* one of both */
         ferry_session *session;
         ferry_value *reply;
-        bool is_quiet;                  /* stdout is the conversation */
+        bool is_on_stdout;              /* the conversation */
         long left;                      /* of --count; 0: no end */
         enum phase phase;
         bool is_output_closed;
@@ -48,7 +48,9 @@ static void stop(struct listener *listener)
 
 static void show(struct listener *listener, const ferry_message *message)
 {
-        if (listener->is_quiet) {
+        if (listener->options->is_quiet)
+                return;
+        if (listener->is_on_stdout) {
                 if (listener->options->is_verbose)
                         print_aside(message, listener->options);
         } else if (!listener->is_output_closed && !print_body(message, listener->options, true, 0)) {
@@ -216,7 +218,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 if (!listener.reply)
                         return status;
         }
-        listener.is_quiet = ferry_address_scheme(arguments[0]) == FERRY_SCHEME_STDIO;
+        listener.is_on_stdout = ferry_address_scheme(arguments[0]) == FERRY_SCHEME_STDIO;
         status = serve(&listener, arguments[0]);
         ferry_value_unref(listener.reply);
         return status;
@@ -227,7 +229,7 @@ const struct cli_command command_listen = {
         .arguments = "ADDRESS",
         .summary = "print each message, answer requests",
         .options = (const char *const[]){ "echo", "reply", "exec", "workers", "drain", "count", "public", "dialect", "codec", "namespace",
-                                          "json", "value", "verbose", NULL },
+                                          "json", "value", "quiet", "verbose", NULL },
         .least = 1,
         .most = 1,
         .run = run,

@@ -50,7 +50,7 @@ static const struct {
         { "joblog", "FILE", "write a line about each task that has ended to FILE" },
         { "resume", NULL, "leave out the tasks that FILE has" },
         { "resume-failed", NULL, "the same, but do those again that have failed" },
-        { "quiet", NULL, "show no progress and no summary" },
+        { "quiet", NULL, "run: show no progress and no summary; listen: print no messages" },
         { "retry", "N", "give a task whose worker died, or did not answer, to another one, N times" },
         { "from", "CODEC", "php, json, msgpack or plain" },
         { "to", "CODEC", "php, json, msgpack or plain" },

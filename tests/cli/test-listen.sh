@@ -264,12 +264,55 @@ a_drain_has_an_end_where_it_is_given_one() {
         nothing_left 'drains'
 }
 
+## The end of the input --------------------------------------------------------------------------------
+
+# A request of dialect ferry with the id $1, the type t, and in JSON the body $2.
+request_frame() {
+        local size id
+
+        printf -v size '\\x%02x' $((17 + ${#2}))
+        printf -v id '\\x%02x' "$1"
+        printf '%b%s' "\xf3\x4a\x9d\xe2\0\0\0$size\1\3\3\0\0\1\0\0\0\0\0\0\0\0\0${id}t" "$2"
+}
+
+# three-requests.bin is what this prints.
+three_requests() {
+        request_frame 1 '"one"'
+        request_frame 2 '"two"'
+        request_frame 3 '"three"'
+}
+
+# How many frames of that kind stand in the file out: 4 is a response, 5 an error, 9 the end.
+frames() {
+        od -An -v -tx1 out | tr -d ' \n' | grep -oE "f34a9de2.{8}01$1" | wc -l
+}
+
+requests_before_the_end_of_the_input_are_answered() {
+        check 'three-requests.bin' cmp -s <(three_requests) "$tests/cli/three-requests.bin"
+        run ferry listen stdio: --exec 'sleep .05; cat' < "$tests/cli/three-requests.bin"
+        ended 'three requests' 0 -
+        is 'their answers' "$(frames 04) $(frames 05)" '3 0'
+        run ferry listen stdio: --workers 1 --exec 'sleep .05; cat' < "$tests/cli/three-requests.bin"
+        is 'their answers, one at a time' "$(frames 04) $(frames 05)" '3 0'
+        is 'in order' "$(tr -cd 'a-z' < out | grep -oE 'one|two|three' | tr '\n' ' ')" 'one two three '
+        cat "$tests/cli/three-requests.bin" | run ferry listen stdio: --exec 'sleep .05; cat'
+        is 'their answers, from a pipe' "$(frames 04) $(frames 05)" '3 0'
+        run ferry listen "file:$tests/cli/three-requests.bin,answers" --exec 'sleep .05; cat' --quiet
+        cp answers out
+        is 'their answers, in a file' "$(frames 04) $(frames 05)" '3 0'
+        head -c -1 "$tests/cli/three-requests.bin" > cut
+        run ferry listen stdio: --exec 'sleep .05; cat' < cut
+        is 'the answers to two and a half' "$(frames 04) $(frames 05)" '2 0'
+        check 'an end within a request is an error' test "$status" -eq 3
+        nothing_left 'requests before the end of the input'
+}
+
 # FERRY_TEST names those to be run, separated by commas.
 all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_that_does_not_fit_is_an_error_reply
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
 all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_in_the_environment_is_replaced
 all+=,a_command_that_cannot_be_started_says_so,commands_end_with_their_listener,the_guard_survives_a_signal_to_the_group
-all+=,the_guard_holds_nothing,a_drain_has_an_end_where_it_is_given_one
+all+=,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered,a_drain_has_an_end_where_it_is_given_one
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
