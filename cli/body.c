@@ -62,13 +62,14 @@ size_t body_max(bool is_value)
         return is_value ? JSON_MAX : TEXT_MAX;
 }
 
-ferry_value *body_of_line(const char *line, size_t size, bool is_value, size_t *ret_offset)
+ferry_value *body_of_line(const char *line, size_t size, bool is_value, char *reason, size_t reason_size)
 {
         ferry_value *value = NULL;
 
         if (!is_value)
                 return string(line, size);
-        ferry_codec_decode(ferry_codec_json(), line, size, &value, ret_offset);
+        if (ferry_codec_decode(ferry_codec_json(), line, size, &value, NULL) < 0)
+                ferry_codec_explain_decode(ferry_codec_json(), line, size, reason, reason_size);
         return value;
 }
 
@@ -80,7 +81,8 @@ ferry_value *body_read(const char *text, bool is_value, int *ret_status)
 ferry_value *value_read(const char *name, const char *text, bool is_value, int *ret_status)
 {
         char *bytes = NULL;
-        size_t size, offset;
+        char reason[256];
+        size_t size;
         ferry_value *value = NULL;
 
         *ret_status = EXIT_REFUSED;
@@ -94,8 +96,10 @@ ferry_value *value_read(const char *name, const char *text, bool is_value, int *
                 size = strlen(text);
         if (!is_value)
                 value = string(text, size);
-        else if (ferry_codec_decode(ferry_codec_json(), text, size, &value, &offset) < 0)
-                complain("%s is no JSON: it is wrong at byte %zu", name, offset);
+        else if (ferry_codec_decode(ferry_codec_json(), text, size, &value, NULL) < 0) {
+                ferry_codec_explain_decode(ferry_codec_json(), text, size, reason, sizeof reason);
+                complain("%s is no JSON: %s", name, reason);
+        }
         if (!value && !is_value)
                 complain("%s is too large", name);
         free(bytes);

@@ -104,8 +104,8 @@ bool read_number(const char *name, const char *text, int64_t least, int64_t most
 ferry_value *body_read(const char *text, bool is_value, int *ret_status);
 /* The same for an argument with another name than BODY, for the complaint. */
 ferry_value *value_read(const char *name, const char *text, bool is_value, int *ret_status);
-/* The same for a line of many; NULL was not complained about: it is no JSON from there on, or memory is out. */
-ferry_value *body_of_line(const char *line, size_t size, bool is_value, size_t *ret_offset);
+/* The same for a line of many; NULL was not complained about: it is no JSON, for that reason, or memory is out. */
+ferry_value *body_of_line(const char *line, size_t size, bool is_value, char *reason, size_t reason_size);
 /* So long may what stands for a body be. */
 size_t body_max(bool is_value);
 char *read_all(int fd, size_t max, size_t *ret_size);

@@ -8,8 +8,8 @@
 
 static int decode(const struct cli_options *options, const char *bytes, size_t size, ferry_value **ret_value)
 {
-        size_t offset = 0;
-        int error = ferry_codec_decode(options->from, bytes, size, ret_value, &offset);
+        char reason[256];
+        int error = ferry_codec_decode(options->from, bytes, size, ret_value, NULL);
 
         /* The newline that an editor or echo has put behind it; but in msgpack it may be part of the value. */
         if (error == -EBADMSG && size > 0 && bytes[size - 1] == '\n' &&
@@ -17,25 +17,21 @@ static int decode(const struct cli_options *options, const char *bytes, size_t s
                 return EXIT_DONE;
         if (error == 0)
                 return EXIT_DONE;
-        complain(error == -EAGAIN   ? "the input ends too early, at byte %2$zu: it is no whole %1$s" :
-                 error == -EMSGSIZE ? "the input is over a limit at byte %2$zu, for %1$s" :
-                 error == -ENOMEM   ? "no memory for %1$s after byte %2$zu" :
-                                      "the input is no %1$s: it is wrong at byte %2$zu",
-                 options->from->name, offset);
+        ferry_codec_explain_decode(options->from, bytes, size, reason, sizeof reason);
+        complain("the input is no %s: %s", options->from->name, reason);
         return EXIT_REFUSED;
 }
 
 static int encode(const struct cli_options *options, const ferry_value *value)
 {
+        char reason[256];
         void *bytes;
         size_t size;
         int error = ferry_codec_encode(options->to, value, &bytes, &size);
 
         if (error < 0) {
-                complain(error == -EILSEQ ? "%s has no way to write some part of the value: bytes that are not UTF-8,"
-                                            " a case of an enum, opaque bytes or a key __class" :
-                         error == -EDOM   ? "%s has no way to write INF and NAN" :
-                                            "the value cannot be written as %s", options->to->name);
+                ferry_codec_explain_encode(options->to, value, reason, sizeof reason);
+                complain("the value cannot be written as %s: %s", options->to->name, reason);
                 return EXIT_REFUSED;
         }
         fwrite(bytes, 1, size, stdout);
@@ -55,7 +51,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
 
         (void)arguments, (void)count;
         if (!options->from || !options->to) {
-                complain("convert needs --from CODEC and --to CODEC: php, json, msgpack or plain");
+                complain("convert needs --from CODEC and --to CODEC: php, json, json-objects, msgpack or plain");
                 return EXIT_USAGE;
         }
         bytes = read_all(STDIN_FILENO, SIZE_MAX, &size);

@@ -27,7 +27,7 @@ static const struct {
         const char *summary;
 } known[] = {
         { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind, pcntl" },
-        { "codec", "NAME", "msgpack, php or json; for records also plain" },
+        { "codec", "NAME", "msgpack, php, json or json-objects; for records also plain" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
         { "timeout", "SECONDS", "how long to wait for an answer, a listener, room or a lock (30); for a record (forever)" },
         { "wait", "SECONDS", "how long to wait until the other end is there (1)" },
@@ -52,8 +52,8 @@ static const struct {
         { "resume-failed", NULL, "the same, but do those again that have failed" },
         { "quiet", NULL, "run: show no progress and no summary; listen: print no messages" },
         { "retry", "N", "give a task whose worker died, or did not answer, to another one, N times" },
-        { "from", "CODEC", "php, json, msgpack or plain" },
-        { "to", "CODEC", "php, json, msgpack or plain" },
+        { "from", "CODEC", "php, json, json-objects, msgpack or plain" },
+        { "to", "CODEC", "php, json, json-objects, msgpack or plain" },
         { "create", NULL, "make the FIFO or queue if it is missing" },
         { "mode", "OCTAL", "permissions of what is made (0600)" },
         { "strict", NULL, "refuse objects whose permissions let other users in" },
@@ -284,12 +284,14 @@ static void print_help(void)
 
 static const ferry_codec *find_codec(const char *name, bool has_plain)
 {
-        const ferry_codec *all[] = { ferry_codec_msgpack(), ferry_codec_php(), ferry_codec_json(), ferry_codec_plain() };
+        const ferry_codec *all[] = { ferry_codec_msgpack(), ferry_codec_php(), ferry_codec_json(), ferry_codec_json_objects(),
+                                     ferry_codec_plain() };
 
         for (size_t i = 0; i < sizeof all / sizeof *all - !has_plain; i++)
                 if (strcmp(all[i]->name, name) == 0)
                         return all[i];
-        complain("there is no codec %s%s", name, has_plain ? ": msgpack, php, json or plain" : " here: msgpack, php or json");
+        complain("there is no codec %s%s", name, has_plain ? ": msgpack, php, json, json-objects or plain" :
+                                                                  " here: msgpack, php, json or json-objects");
         return NULL;
 }
 

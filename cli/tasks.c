@@ -300,11 +300,11 @@ static void refuse(struct task *task, const char *reason)
 
 static void take_line(struct run *run)
 {
-        size_t size = 0, offset = 0;
+        size_t size = 0;
         const char *line = lines_next(&run->lines, &size);
         bool is_value = run->options->is_value;
         struct task *task = calloc(1, sizeof *task);
-        char reason[128] = "no memory";
+        char reason[192] = "no memory", wrong[160] = "there is no memory to read it";
 
         run->taken++;
         /* The text of a line that is too long is not known. */
@@ -322,11 +322,11 @@ static void take_line(struct run *run)
                 return;
         }
         begin_clock(task);
-        task->body = line ? body_of_line(line, size, is_value, &offset) : NULL;
+        task->body = line ? body_of_line(line, size, is_value, wrong, sizeof wrong) : NULL;
         if (!line)
                 snprintf(reason, sizeof reason, "the line has more than %zu bytes", run->lines.max);
         else if (is_value)
-                snprintf(reason, sizeof reason, "the line is no JSON: it is wrong at byte %zu", offset);
+                snprintf(reason, sizeof reason, "the line is no JSON: %s", wrong);
         if (!task->body) {
                 refuse(task, reason);
                 return;

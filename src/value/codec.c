@@ -8,15 +8,15 @@
 
 const struct native_codec *codec_native(const ferry_codec *codec)
 {
-        if (codec == ferry_codec_php() || codec == ferry_codec_json() || codec == ferry_codec_msgpack() ||
-            codec == &codec_bytes.codec)
+        if (codec == ferry_codec_php() || codec == ferry_codec_json() || codec == ferry_codec_json_objects() ||
+            codec == ferry_codec_msgpack() || codec == &codec_bytes.codec)
                 return (const struct native_codec *)codec;
         return NULL;
 }
 
 const ferry_codec *codec_by_number(unsigned number)
 {
-        const ferry_codec *all[] = { ferry_codec_msgpack(), ferry_codec_php(), ferry_codec_json() };
+        const ferry_codec *all[] = { ferry_codec_msgpack(), ferry_codec_php(), ferry_codec_json(), ferry_codec_json_objects() };
 
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
                 if (all[i]->number == number)
@@ -140,7 +140,7 @@ char *put_integer(char *at, int64_t integer)
 int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit,
                  char *reason)
 {
-        ferry_sink sink = { .buffer = buffer, .limit = limit };
+        ferry_sink sink = { .buffer = buffer, .limit = limit, .name = codec->name ? codec->name : "the codec" };
         size_t before = buffer_size(buffer);
         int error = codec->encode ? codec->encode(codec, value, &sink) : -EINVAL;
 
@@ -263,6 +263,39 @@ int ferry_codec_decode(const ferry_codec *codec, const void *bytes, size_t size,
         if (error && ret_offset)
                 *ret_offset = offset;
         return error;
+}
+
+int ferry_codec_explain_decode(const ferry_codec *codec, const void *bytes, size_t size, char *text, size_t text_size)
+{
+        const struct native_codec *native = codec ? codec_native(codec) : NULL;
+        ferry_value *value;
+        struct check check = { 0 };
+        size_t offset = 0;
+        int code = ferry_codec_decode(codec, bytes, size, &value, &offset);
+
+        ferry_value_unref(value);
+        if (native && (code == -EBADMSG || code == -EMSGSIZE))
+                native->check(bytes ? bytes : "", size, &check);
+        if (code == 0)
+                snprintf(text, text_size, "%s", "");
+        else
+                snprintf(text, text_size, "%s at byte %zu%s%s", code == -EAGAIN   ? "it ends too early," :
+                                                                code == -EMSGSIZE ? "it is over a limit" :
+                                                                code == -ENOMEM   ? "there is no memory to read it" :
+                                                                                    "it is wrong",
+                         offset, check.reason ? ": " : "", check.reason ? check.reason : "");
+        return code;
+}
+
+int ferry_codec_explain_encode(const ferry_codec *codec, const ferry_value *value, char *text, size_t text_size)
+{
+        struct buffer buffer = { 0 };
+        char reason[96] = "";
+        int code = codec && value ? codec_encode(codec, value, &buffer, UINT32_MAX, reason) : -EINVAL;
+
+        buffer_deinit(&buffer);
+        snprintf(text, text_size, "%s", code == 0 ? "" : *reason ? reason : error_describe(code));
+        return code;
 }
 
 void brief_init(struct brief *brief, const ferry_codec *codec)

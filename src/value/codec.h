@@ -35,6 +35,7 @@ struct check {
         size_t nodes;                   /* out: values and keys */
         bool has_references;            /* out: parts are shared, so what was looked at is not all */
         size_t offset;                  /* out: where an error was seen */
+        const char *reason;             /* out: what is wrong there, in words; or NULL */
 };
 
 /* A built-in codec. check and decode return as ferry_codec_decode() does. decode works on bytes that have been
@@ -63,6 +64,7 @@ struct ferry_sink {
         struct buffer *buffer;
         size_t limit;           /* of bytes in the buffer */
         int error;
+        const char *name;       /* of the codec */
         char reason[96];        /* what cannot be written, in words, or "" */
 };
 

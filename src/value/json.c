@@ -1,6 +1,6 @@
-/* JSON as PHP's json_encode and json_decode have it, and objects as {"__class": NAME, …}. One parser both checks
- * and builds: without a builder it only looks. Strictly RFC 8259; like PHP it refuses half of a surrogate pair
- * and takes integers that do not fit as doubles. */
+/* JSON as PHP's json_encode and json_decode have it, in two codecs: json has maps, json-objects also has objects, as
+ * {"__class": NAME, …}. One parser both checks and builds: without a builder it only looks. Strictly RFC 8259; like PHP it
+ * refuses half of a surrogate pair and takes integers that do not fit as doubles. */
 #include "value/codec.h"
 #include "value/number.h"
 
@@ -17,6 +17,7 @@ struct parser {
         const char *end;
         struct check *check;
         ferry_builder *builder; /* NULL: only look */
+        bool has_objects;
         size_t depth;
         struct raw_text key;    /* the last one */
         struct outline_item *item;      /* what was asked for, of which the value comes now */
@@ -249,7 +250,7 @@ static void note_string(struct parser *p, const struct raw_text *string)
         if (p->depth == 0 || !p->is_map[p->depth - 1])
                 return;
         /* An empty one names no class, as in builder_name_class(). */
-        is_class = string->size > 0 && text_is(&p->key, CLASS_KEY);
+        is_class = p->has_objects && string->size > 0 && text_is(&p->key, CLASS_KEY);
         if (is_class)
                 p->has_class[p->depth - 1] = true;
         if (!outline || p->depth > 2 || !p->is_map[0])
@@ -375,7 +376,7 @@ static int read_value(struct parser *p)
 static void note_key(struct parser *p)
 {
         struct outline *outline = p->check->outline;
-        bool is_class = text_is(&p->key, CLASS_KEY);
+        bool is_class = p->has_objects && text_is(&p->key, CLASS_KEY);
 
         if (is_class)
                 p->has_class[p->depth - 1] = false;
@@ -427,7 +428,7 @@ static int close_container(struct parser *p)
         p->at++;
         if (!p->builder && p->has_class[p->depth - 1] && p->has_zero_name[p->depth - 1])
                 return -EBADMSG;
-        if (p->builder && p->is_map[p->depth - 1])
+        if (p->builder && p->has_objects && p->is_map[p->depth - 1])
                 builder_name_class(p->builder, CLASS_KEY);
         if (p->builder)
                 builder_close(p->builder, false);
@@ -476,15 +477,23 @@ static int parse(struct parser *p)
         return p->at < p->end ? -EBADMSG : 0;
 }
 
-static int run(const char *bytes, size_t size, struct check *check, ferry_builder *builder)
+static int run(const char *bytes, size_t size, bool has_objects, struct check *check, ferry_builder *builder)
 {
         struct parser p;
         int error;
+
+        check->reason = NULL;
+        if (size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
+                check->offset = 0;
+                check->reason = "a byte order mark (EF BB BF), which JSON does not have";
+                return -EBADMSG;
+        }
 
         p.begin = p.at = bytes;
         p.end = bytes + size;
         p.check = check;
         p.builder = builder;
+        p.has_objects = has_objects;
         p.item = NULL;
         p.depth = 0;
         error = parse(&p);
@@ -492,16 +501,31 @@ static int run(const char *bytes, size_t size, struct check *check, ferry_builde
         return error;
 }
 
-static int check(const char *bytes, size_t size, struct check *check)
+static int check_as(const char *bytes, size_t size, bool has_objects, struct check *check)
 {
         check->nodes = 0;
         check->has_references = false;
-        return run(bytes, size, check, NULL);
+        return run(bytes, size, has_objects, check, NULL);
 }
 
-static int decode(char *bytes, size_t size, struct check *check, ferry_builder *builder)
+static int check_maps(const char *bytes, size_t size, struct check *check)
 {
-        return run(bytes, size, check, builder);
+        return check_as(bytes, size, false, check);
+}
+
+static int check_objects(const char *bytes, size_t size, struct check *check)
+{
+        return check_as(bytes, size, true, check);
+}
+
+static int decode_maps(char *bytes, size_t size, struct check *check, ferry_builder *builder)
+{
+        return run(bytes, size, false, check, builder);
+}
+
+static int decode_objects(char *bytes, size_t size, struct check *check, ferry_builder *builder)
+{
+        return run(bytes, size, true, check, builder);
 }
 
 /* Encoding -------------------------------------------------------------------------------------------- */
@@ -525,7 +549,7 @@ static void refuse(ferry_sink *sink, const struct walk *walk, int error, const c
                         size += (size_t)snprintf(place + size, sizeof place - size, "[%lld]",
                                                  key ? (long long)key->integer : (long long)at);
         }
-        sink_fail(sink, error, "json has no way to write %s%s%s", what, *place ? " at " : "", place);
+        sink_fail(sink, error, "%s has no way to write %s%s%s", sink->name, what, *place ? " at " : "", place);
 }
 
 static void put_string(ferry_sink *sink, const struct walk *walk, const char *bytes, size_t size)
@@ -579,13 +603,13 @@ static void put_string(ferry_sink *sink, const struct walk *walk, const char *by
         ferry_sink_write(sink, "\"", 1);
 }
 
-static void put_key(ferry_sink *sink, const struct walk *walk, const struct walk_step *step)
+static void put_key(ferry_sink *sink, const struct walk *walk, const struct walk_step *step, bool has_objects)
 {
         const ferry_value *key = step->key;
         char *at;
 
         if (key->kind == FERRY_VALUE_STRING) {
-                if (key->size == sizeof CLASS_KEY - 1 && memcmp(key->bytes, CLASS_KEY, key->size) == 0)
+                if (has_objects && key->size == sizeof CLASS_KEY - 1 && memcmp(key->bytes, CLASS_KEY, key->size) == 0)
                         refuse(sink, walk, -EILSEQ,
                                /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what has a key has a parent */
                                step->parent->kind == FERRY_VALUE_MAP ? "a map with the key __class" :
@@ -628,11 +652,11 @@ static void put_opening(ferry_sink *sink, const struct walk *walk, const ferry_v
 
 static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink *sink)
 {
+        const bool has_objects = codec == ferry_codec_json_objects();
         struct walk walk;
         struct walk_step step;
         char text[24];
 
-        (void)codec;
         walk_begin(&walk, root);
         while (!sink->error && walk_next(&walk, &step)) {
                 const ferry_value *value = step.value;
@@ -644,7 +668,7 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
                 if (step.index > 0 || (step.parent && step.parent->kind == FERRY_VALUE_OBJECT))
                         ferry_sink_write(sink, ",", 1);
                 if (step.key)
-                        put_key(sink, &walk, &step);
+                        put_key(sink, &walk, &step, has_objects);
                 switch (value->kind) {
                 case FERRY_VALUE_NULL:
                         ferry_sink_write(sink, "null", 4);
@@ -667,6 +691,9 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
                                value->kind == FERRY_VALUE_ENUM ? "the case of an enum" : "an opaque object");
                         break;
                 default:
+                        /* Without its class it would be a map to the reader; with it, a map with a key __class. */
+                        if (value->kind == FERRY_VALUE_OBJECT && !has_objects)
+                                refuse(sink, &walk, -EILSEQ, "the class of an object (json-objects has one)");
                         put_opening(sink, &walk, value);
                 }
         }
@@ -678,8 +705,20 @@ const ferry_codec *ferry_codec_json(void)
         static const struct native_codec json = {
                 .codec = { .size = sizeof(ferry_codec), .name = "json", .number = 3, .encode = encode,
                            .decode = codec_decode_into },
-                .check = check,
-                .decode = decode,
+                .check = check_maps,
+                .decode = decode_maps,
+        };
+
+        return &json.codec;
+}
+
+const ferry_codec *ferry_codec_json_objects(void)
+{
+        static const struct native_codec json = {
+                .codec = { .size = sizeof(ferry_codec), .name = "json-objects", .number = 4, .encode = encode,
+                           .decode = codec_decode_into },
+                .check = check_objects,
+                .decode = decode_objects,
         };
 
         return &json.codec;

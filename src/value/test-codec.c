@@ -21,7 +21,9 @@ struct bytes {
 
 static const ferry_codec *codecs(int i)
 {
-        return i == 0 ? ferry_codec_php() : i == 1 ? ferry_codec_json() : ferry_codec_msgpack();
+        const ferry_codec *const all[] = { ferry_codec_php(), ferry_codec_json_objects(), ferry_codec_msgpack(), ferry_codec_json() };
+
+        return all[i];
 }
 
 static int decode_error(const ferry_codec *codec, const void *bytes, size_t size, size_t *ret_offset)
@@ -142,7 +144,7 @@ START_TEST(values_go_both_ways)
         const ferry_codec *codec = codecs(_i);
 
         goes_both_ways(codec, make_plain());
-        if (codec != ferry_codec_json())
+        if (codec != ferry_codec_json_objects())
                 goes_both_ways(codec, make_other());
         goes_both_ways(codec, ferry_value_pack("'text'"));
         goes_both_ways(codec, ferry_value_pack("true"));
@@ -253,7 +255,9 @@ static const struct {
         { "json", BYTES("\"\xf4\x90\x80\x80\""), 1 },
         { "json", BYTES("\"\xff\""), 1 },
         { "json", BYTES("[1]// x"), 3 },
-        { "json", BYTES("{\"__class\":\"A\",\"\\u0000a\":1}"), 27 },
+        { "json", BYTES("\xef\xbb\xbf{}"), 0 },
+        { "json-objects", BYTES("\xef\xbb\xbf{}"), 0 },
+        { "json-objects", BYTES("{\"__class\":\"A\",\"\\u0000a\":1}"), 27 },
         { "msgpack", BYTES("\xc1"), 0 },
         { "msgpack", BYTES("\xc7\x01\x01\x01"), 0 },
         { "msgpack", BYTES("\xd4\x01\x01"), 0 },
@@ -278,7 +282,7 @@ START_TEST(wrong_bytes_are_refused_where_they_are)
         const struct bytes *bytes = &wrong_bytes[_i].bytes;
         size_t offset;
 
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
                 if (strcmp(codecs(i)->name, name) == 0) {
                         ck_assert_msg(decode_error(codecs(i), bytes->at, bytes->size, &offset) == -EBADMSG, "%s: %s", name,
                                       bytes->at);
@@ -316,21 +320,45 @@ START_TEST(json_is_written_as_php_writes_it)
 
 START_TEST(json_objects_have_a_class)
 {
-        FERRY_AUTO(ferry_value) value = decode(ferry_codec_json(),
+        FERRY_AUTO(ferry_value) value = decode(ferry_codec_json_objects(),
                                                "{\"a\":1,\"__class\":\"A\\\\B\",\"in\":{\"__class\":\"C\"}}");
 
         ck_assert_int_eq(ferry_value_kind(value), FERRY_VALUE_OBJECT);
         ck_assert_str_eq(ferry_value_class(value), "A\\B");
         ck_assert_uint_eq(ferry_value_count(value), 2);
         ck_assert_str_eq(ferry_value_class(ferry_value_get(value, "in")), "C");
-        becomes(ferry_codec_json(), "{\"a\":1,\"\\u005f_class\":\"A\"}", "{\"__class\":\"A\",\"a\":1}");
-        becomes(ferry_codec_json(), "{\"__class\":\"A\",\"a\":1,\"__class\":\"B\"}", "{\"__class\":\"B\",\"a\":1}");
-        writes(ferry_codec_json(), ferry_value_pack("A\\B{}"), "{\"__class\":\"A\\\\B\"}");
+        becomes(ferry_codec_json_objects(), "{\"a\":1,\"\\u005f_class\":\"A\"}", "{\"__class\":\"A\",\"a\":1}");
+        becomes(ferry_codec_json_objects(), "{\"__class\":\"A\",\"a\":1,\"__class\":\"B\"}", "{\"__class\":\"B\",\"a\":1}");
+        writes(ferry_codec_json_objects(), ferry_value_pack("A\\B{}"), "{\"__class\":\"A\\\\B\"}");
 
         /* A class is named by a string that is not empty. */
-        value = (ferry_value_unref(value), decode(ferry_codec_json(), "[{\"__class\":5},{\"__class\":\"\"}]"));
+        value = (ferry_value_unref(value), decode(ferry_codec_json_objects(), "[{\"__class\":5},{\"__class\":\"\"}]"));
         ck_assert_int_eq(ferry_value_kind(ferry_value_at(value, 0)), FERRY_VALUE_MAP);
         ck_assert_int_eq(ferry_value_kind(ferry_value_at(value, 1)), FERRY_VALUE_MAP);
+}
+
+/* Whatever stands there, and wherever: no class is chosen, and nothing is lost on the way. */
+START_TEST(maps_of_json_stay_maps)
+{
+        static const char *const texts[] = {
+                "{\"__class\":\"A\"}", "{\"x\":{\"__class\":\"A\",\"a\":1}}", "[{\"a\":1,\"__class\":\"A\\\\B\"}]",
+                "{\"__class\":{\"__class\":\"A\"}}", "{\"__class\":\"A\",\"\\u0000a\":1}", "{\"__class\":\"\"}",
+                "{\"__class\":\"A\",\"__case\":\"B\"}", "{\"__class\":\"A\",\"__data\":\"B\"}",
+        };
+
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+                FERRY_AUTO(ferry_value) value = decode(ferry_codec_json(), texts[i]);
+                void *bytes;
+                size_t size;
+
+                becomes(ferry_codec_json(), texts[i], texts[i]);
+                for (const ferry_value *at = value; at; at = ferry_value_at(at, 0))
+                        ck_assert_ptr_null(ferry_value_class(at));
+                ck_assert_int_eq(ferry_codec_encode(ferry_codec_php(), value, &bytes, &size), 0);
+                ck_assert_msg(!memmem(bytes, size, "O:", 2), "%s is %s", texts[i], (char *)bytes);
+                free(bytes);
+        }
+        becomes(ferry_codec_json(), "{\"\\u005f_class\":\"A\"}", "{\"__class\":\"A\"}");
 }
 
 static void refuses(const ferry_codec *codec, ferry_value *value, int error, const char *reason)
@@ -353,7 +381,7 @@ static void refuses(const ferry_codec *codec, ferry_value *value, int error, con
 
 START_TEST(what_cannot_be_written_names_its_place)
 {
-        const ferry_codec *json = ferry_codec_json(), *php = ferry_codec_php();
+        const ferry_codec *json = ferry_codec_json(), *objects = ferry_codec_json_objects(), *php = ferry_codec_php();
         ferry_builder *builder = ferry_builder_new();
         ferry_value *opaque;
 
@@ -367,12 +395,16 @@ START_TEST(what_cannot_be_written_names_its_place)
                 "json has no way to write bytes that are not UTF-8 at [1]");
         refuses(json, ferry_value_pack("{a: {%s: 1}}", "\xed\xa0\x80"), -EILSEQ,
                 "json has no way to write bytes that are not UTF-8 at .a.\xed\xa0\x80");
-        refuses(json, ferry_value_pack("A{x: B::C}"), -EILSEQ, "json has no way to write the case of an enum at .x");
+        refuses(json, ferry_value_pack("[B::C]"), -EILSEQ, "json has no way to write the case of an enum at [0]");
         refuses(json, opaque, -EILSEQ, "json has no way to write an opaque object");
-        refuses(json, ferry_value_pack("[{__class: 'A'}]"), -EILSEQ,
-                "json has no way to write a map with the key __class at [0].__class");
-        refuses(json, ferry_value_pack("A{__class: 'B'}"), -EILSEQ,
-                "json has no way to write a property with the name __class at .__class");
+        refuses(json, ferry_value_pack("{x: [A{}]}"), -EILSEQ,
+                "json has no way to write the class of an object (json-objects has one) at .x[0]");
+        refuses(objects, ferry_value_pack("A{x: B::C}"), -EILSEQ,
+                "json-objects has no way to write the case of an enum at .x");
+        refuses(objects, ferry_value_pack("[{__class: 'A'}]"), -EILSEQ,
+                "json-objects has no way to write a map with the key __class at [0].__class");
+        refuses(objects, ferry_value_pack("A{__class: 'B'}"), -EILSEQ,
+                "json-objects has no way to write a property with the name __class at .__class");
 
         /* Names that no decoder takes. */
         builder = ferry_builder_new();
@@ -601,6 +633,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(json_is_taken_as_php_takes_it),
         SUITE_TEST(json_is_written_as_php_writes_it),
         SUITE_TEST(json_objects_have_a_class),
+        SUITE_TEST(maps_of_json_stay_maps),
         SUITE_TEST(what_cannot_be_written_names_its_place),
         SUITE_LOOP(encoding_stays_within_its_limit, 3),
         SUITE_LOOP(depth_is_limited, 6),

@@ -63,8 +63,8 @@ static int read_body(struct incoming *ret, const char *body, struct error *error
         if (code == -EAGAIN)
                 code = -EBADMSG;
         if (code)
-                error_set(error, code, "a message whose body is wrong at byte %zu, for the codec %s", offset,
-                          ret->codec->name);
+                error_set(error, code, "a message whose body is wrong at byte %zu, for the codec %s%s%s", offset, ret->codec->name,
+                          native && ret->check.reason ? ": " : "", native && ret->check.reason ? ret->check.reason : "");
         return code;
 }
 

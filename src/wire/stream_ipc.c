@@ -39,17 +39,20 @@ static bool can_begin(const char *bytes, size_t size)
         return at == size || bytes[at] == '"';
 }
 
-/* The session's codec, or NULL: msgpack is what the program wants if it comes to be the other dialect. */
+/* The session's codec, or NULL: msgpack is what the program wants if it comes to be the other dialect. Messages are objects,
+ * so the JSON of this dialect is the one that has them. */
 static const ferry_codec *session_codec(const struct wire *wire)
 {
+        if (wire->codec == ferry_codec_json())
+                return ferry_codec_json_objects();
         return wire->codec == ferry_codec_msgpack() ? NULL : wire->codec;
 }
 
 static const ferry_codec *codec_of(const struct wire *wire, const char *payload, size_t size)
 {
         if (session_codec(wire) && wire->is_codec_fixed)
-                return wire->codec;
-        return size > 0 && payload[0] == '{' ? ferry_codec_json() : ferry_codec_php();
+                return session_codec(wire);
+        return size > 0 && payload[0] == '{' ? ferry_codec_json_objects() : ferry_codec_php();
 }
 
 /* Classes --------------------------------------------------------------------------------------------- */
@@ -221,8 +224,9 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         if (code) {
                 peek(payload, size, ret);
                 return error_set(error, code == -EAGAIN ? -EBADMSG : code,
-                                 "a payload that is wrong at byte %zu, for the codec %s",
-                                 native ? ret->check.offset : offset, codec->name);
+                                 "a payload that is wrong at byte %zu, for the codec %s%s%s",
+                                 native ? ret->check.offset : offset, codec->name, native && ret->check.reason ? ": " : "",
+                                 native && ret->check.reason ? ret->check.reason : "");
         }
         if (!native)
                 outline_tree(ret->value, &outline);
@@ -424,7 +428,7 @@ static int encode(struct wire *wire, struct buffer *buffer, const struct outgoin
 
 static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
 {
-        const ferry_codec *codec = session_codec(wire) ? wire->codec : ferry_codec_php();
+        const ferry_codec *codec = session_codec(wire) ? session_codec(wire) : ferry_codec_php();
         struct brief brief;
         int code;
 

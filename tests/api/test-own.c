@@ -69,7 +69,7 @@ static int encode(const ferry_codec *codec, const ferry_value *value, ferry_sink
         struct used *used = codec->userdata;
         void *bytes;
         size_t size;
-        int code = used->code ? used->code : ferry_codec_encode(ferry_codec_json(), value, &bytes, &size);
+        int code = used->code ? used->code : ferry_codec_encode(ferry_codec_json_objects(), value, &bytes, &size);
 
         if (code)
                 return code;
@@ -89,7 +89,7 @@ static int decode(const ferry_codec *codec, const void *bytes, size_t size, ferr
 
         memcpy(copy, bytes, size);
         turn(copy, size);
-        code = ferry_codec_decode(ferry_codec_json(), copy, size, &value, NULL);
+        code = ferry_codec_decode(ferry_codec_json_objects(), copy, size, &value, NULL);
         free(copy);
         if (code)
                 return code;
@@ -157,7 +157,7 @@ END_TEST
 /* In dialect ferry each frame names its codec: both ends may have another one. */
 START_TEST(each_side_has_its_own_codec)
 {
-        const ferry_codec *codecs[] = { ferry_codec_php(), ferry_codec_json(), ferry_codec_msgpack() };
+        const ferry_codec *codecs[] = { ferry_codec_php(), ferry_codec_json_objects(), ferry_codec_msgpack() };
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *two[2];
         ferry_call *call;
@@ -190,7 +190,7 @@ START_TEST(ids_of_the_program)
         int number = 7;
         ferry_session_options options = { .make_id = make_id, .make_id_userdata = &number,
                                           .dialect = FERRY_DIALECT_STREAM_IPC,
-                                          .codec = _i & 2 ? ferry_codec_json() : NULL };
+                                          .codec = _i & 2 ? ferry_codec_json_objects() : NULL };
         ferry_loop *loop = ferry_loop_new(_i & PER_LOOP ? &(ferry_loop_options){ .session = &options } : NULL);
         const ferry_session_options *own = _i & PER_LOOP ? NULL : &options;
         ferry_session *two[2];
@@ -311,7 +311,7 @@ static const char *const dialects[] = { "ferry", "php", "json" };
 static ferry_session_options options_of(int dialect)
 {
         return (ferry_session_options){ .dialect = dialect == 0 ? FERRY_DIALECT_FERRY : FERRY_DIALECT_STREAM_IPC,
-                                        .codec = dialect == 2 ? ferry_codec_json() : NULL };
+                                        .codec = dialect == 2 ? ferry_codec_json_objects() : NULL };
 }
 
 /* What several sessions have left in a file, each behind the other, one reads in order, without being told what it is. */

@@ -829,11 +829,11 @@ fds() {
 convert() {
         local from to json='{"a":[1,-2,1.5,true,null,"x\u0000y","ü"],"b":{"x":2},"c":{"__class":"A\\B","p":1}}'
 
-        printf '%s' "$json" > value.json
-        ferry convert --from json --to php < value.json > value.php
-        ferry convert --from json --to msgpack < value.json > value.msgpack
-        for from in json php msgpack; do
-                for to in json php msgpack; do
+        printf '%s' "$json" | tee value.json > value.json-objects
+        ferry convert --from json-objects --to php < value.json-objects > value.php
+        ferry convert --from json-objects --to msgpack < value.json-objects > value.msgpack
+        for from in json-objects php msgpack; do
+                for to in json-objects php msgpack; do
                         run ferry convert --from $from --to $to < value.$from
                         ended "convert from $from to $to" 0 @value.$to
                         { cat value.$from; echo; } > with-newline
@@ -847,6 +847,25 @@ convert() {
         ended 'a key that is a number, in php' 0 'a:1:{i:1;i:2;}'
         run ferry convert --from php --to json <<< 'a:1:{i:1;i:2;}'
         ended 'a key that is a number, in json' 0 '{"1":2}'
+        # Data chooses no class, and none is lost on the way.
+        run ferry convert --from json --to php <<< '{"x":{"__class":"Evil"}}'
+        ended 'a key __class, in json' 0 'a:1:{s:1:"x";a:1:{s:7:"__class";s:4:"Evil";}}'
+        run ferry convert --from json --to json <<< '{"x":{"__class":"Evil"}}'
+        ended 'a key __class, through json' 0 '{"x":{"__class":"Evil"}}'
+        run ferry convert --from php --to json <<< 'a:1:{s:1:"x";O:1:"A":0:{}}'
+        ended 'an object, to json' 4 ''
+        says 'an object, to json' 'the class of an object (json-objects has one) at .x'
+        run ferry convert --from php --to json-objects <<< 'a:1:{s:1:"x";O:1:"A":0:{}}'
+        ended 'an object, to json-objects' 0 '{"x":{"__class":"A"}}'
+        run ferry call --value --codec php 'exec:ferry listen --codec php stdio: --echo' t '{"__class":"Evil"}'
+        ended 'a key __class in BODY' 0 '{"__class":"Evil"}'
+        printf '\xef\xbb\xbf{}' > marked
+        run ferry convert --from json --to php < marked
+        ended 'a byte order mark' 4 ''
+        says 'a byte order mark' 'a byte order mark (EF BB BF)'
+        run ferry notify --value "file:,out.bin" t - < marked
+        ended 'a byte order mark in BODY' 4 ''
+        says 'a byte order mark in BODY' 'BODY is no JSON: it is wrong at byte 0: a byte order mark'
         run ferry convert --from json --to json <<< ' { "a" : [ 1.0 , "\u00fc" ] } '
         ended 'convert makes JSON short' 0 '{"a":[1,"ü"]}'
         # In msgpack a newline is a number.

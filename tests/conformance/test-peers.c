@@ -53,7 +53,7 @@ static const struct {
           "{s:1:\"x\";i:5;}}",
           "O:%s:\"%s\\Envelope\\ResponseEnvelope\":2:{s:2:\"id\";s:6:\"4242.1\";s:8:\"response\";O:5:\"App\\T\":1:"
           "{s:1:\"x\";i:5;}}" },
-        { "stream-ipc", "json",
+        { "stream-ipc", "json-objects",
           "%.0s{\"__class\":\"%s\\\\Envelope\\\\RequestEnvelope\",\"id\":\"4242.1\",\"request\":{\"__class\":\"App\\\\T\","
           "\"x\":5}}",
           "%.0s{\"__class\":\"%s\\\\Envelope\\\\ResponseEnvelope\",\"id\":\"4242.1\",\"response\":{\"__class\":\"App\\\\T\","
@@ -141,13 +141,13 @@ START_TEST(the_first_that_decodes_counts)
         raw_next(&raw, FERRY_KIND_ERROR, NULL);
         raw_text(&raw, "{\"__class\":\"App\\\\T\",\"message\":\"x\"}");
         ck_assert_str_eq(ferry_message_type(raw_next(&raw, FERRY_KIND_NOTIFICATION, "x")), "App\\T");
-        ck_assert_str_eq(info_text(&raw, "codec", text), "json");
+        ck_assert_str_eq(info_text(&raw, "codec", text), "json-objects");
         raw_send(&raw, RAW_NOTIFICATION, 0, "t", "x");
         raw_next(&raw, FERRY_KIND_ERROR, NULL);
         raw_text(&raw, "O:5:\"App\\T\":0:{}");
         raw_next(&raw, FERRY_KIND_ERROR, NULL);
         ck_assert_str_eq(info_text(&raw, "dialect", text), "stream-ipc");
-        ck_assert_str_eq(info_text(&raw, "codec", text), "json");
+        ck_assert_str_eq(info_text(&raw, "codec", text), "json-objects");
         raw_close(&raw);
 }
 END_TEST

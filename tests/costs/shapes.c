@@ -12,7 +12,7 @@
                 .close = close_, .close_size = sizeof close_ - 1, __VA_ARGS__                   \
         }
 #define PHP(name, open, unit, ...) SHAPE("php: " name, ferry_codec_php, open, unit, "", __VA_ARGS__)
-#define JSON(name, open, unit, ...) SHAPE("json: " name, ferry_codec_json, open, unit, ",", __VA_ARGS__)
+#define JSON(name, open, unit, ...) SHAPE("json: " name, ferry_codec_json_objects, open, unit, ",", __VA_ARGS__)
 #define MSGPACK(name, open, unit, ...) SHAPE("msgpack: " name, ferry_codec_msgpack, open, unit, "", __VA_ARGS__)
 
 #define TIMES_8(text) text text text text text text text text

@@ -171,7 +171,7 @@ static void put_bomb(struct buffer *buffer, const ferry_codec *codec, int levels
 
 static void check_printed(const ferry_value *value, size_t limit)
 {
-        const ferry_codec *codecs[] = { ferry_codec_php(), ferry_codec_json(), ferry_codec_msgpack() };
+        const ferry_codec *codecs[] = { ferry_codec_php(), ferry_codec_json_objects(), ferry_codec_msgpack() };
         char *text = NULL;
         size_t size = 0;
         FILE *stream = open_memstream(&text, &size);
@@ -250,7 +250,7 @@ static const struct nesting {
         NESTING(php, "O:1:\"a\":1:{s:1:\"b\";", "}"),
         NESTING(json, "[", "]"),
         NESTING(json, "{\"a\":", "}"),
-        NESTING(json, "{\"__class\":\"a\",\"b\":", "}"),
+        NESTING(json_objects, "{\"__class\":\"a\",\"b\":", "}"),
         NESTING(msgpack, "\x91", ""),
         NESTING(msgpack, "\x81\x01", ""),
         NESTING(msgpack, "\x82\xc0\xa1" "a\xa1" "b", ""),
@@ -264,7 +264,7 @@ static void put_nested(struct buffer *buffer, const struct nesting *nesting, siz
         if (nesting->codec == ferry_codec_php)
                 put(buffer, "i:1;", 4);
         else
-                put(buffer, nesting->codec == ferry_codec_json ? "1" : "\x01", 1);
+                put(buffer, nesting->codec == ferry_codec_msgpack ? "\x01" : "1", 1);
         for (size_t i = 0; i < depth; i++)
                 put(buffer, nesting->close, strlen(nesting->close));
 }
@@ -297,7 +297,7 @@ static void *use_deepest(void *argument)
         REQUIRE(ferry_value_dump(value, stream) == 0);
         REQUIRE(ferry_codec_encode(ferry_codec_php(), value, &bytes, &size) == 0);
         free(bytes);
-        REQUIRE(ferry_codec_encode(ferry_codec_json(), value, &bytes, &size) == 0);
+        REQUIRE(ferry_codec_encode(ferry_codec_json_objects(), value, &bytes, &size) == 0);
         free(bytes);
         REQUIRE(ferry_codec_encode(ferry_codec_msgpack(), value, &bytes, &size) == 0);
         free(bytes);
@@ -430,7 +430,7 @@ static void *talk(void *argument)
 
                 /* A level or two of the depth are the envelope's. */
                 put_nested(&buffer, &nestings[3], DEPTH_MAX - 3);
-                REQUIRE(ferry_codec_decode(ferry_codec_json(), buffer_bytes(&buffer), buffer_size(&buffer), &value,
+                REQUIRE(ferry_codec_decode(ferry_codec_json_objects(), buffer_bytes(&buffer), buffer_size(&buffer), &value,
                                            &offset) == 0);
                 buffer_deinit(&buffer);
                 us = ferry_session_open(loop, NULL, &(ferry_session_options){

@@ -276,7 +276,7 @@ static void check_without_memory(const struct fuzz_codec *about, const char *byt
 static void run_value(const struct fuzz_codec *about, const char *bytes, size_t size, const ferry_value *value,
                       unsigned allocations, uint32_t seed)
 {
-        const ferry_codec *all[] = { ferry_codec_php(), ferry_codec_json(), ferry_codec_msgpack() };
+        const ferry_codec *all[] = { ferry_codec_php(), ferry_codec_json(), ferry_codec_json_objects(), ferry_codec_msgpack() };
         ferry_value *own;
         int error = decode_own(about, bytes, size, &own);
 

@@ -308,8 +308,9 @@ void fuzz_wire_run(unsigned dialect, const uint8_t *data, size_t size)
         struct fuzz_mark mark = fuzz_begin();
         struct fuzz_input input = { data, data + size };
         uint8_t flags = fuzz_byte(&input);
-        const ferry_codec *codecs[] = { NULL, ferry_codec_php(), ferry_codec_json(), ferry_codec_msgpack() };
-        const ferry_codec *codec = codecs[flags & 3];
+        const ferry_codec *codecs[] = { NULL, ferry_codec_php(), ferry_codec_json(), ferry_codec_msgpack(),
+                                        ferry_codec_json_objects() };
+        const ferry_codec *codec = codecs[flags & 64 ? 4 : flags & 3];
         ferry_codec own = { .size = sizeof own, .name = "own", .number = 200, .encode = own_encode,
                             .decode = own_decode,
                             .userdata = (void *)(uintptr_t)(codec ? codec : ferry_codec_json()) };

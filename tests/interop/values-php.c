@@ -227,7 +227,7 @@ static ferry_value *make(struct maker *maker)
 
 static const ferry_codec *codec_of(enum format format)
 {
-        return format == PHP ? ferry_codec_php() : format == JSON ? ferry_codec_json() : ferry_codec_msgpack();
+        return format == PHP ? ferry_codec_php() : format == JSON ? ferry_codec_json_objects() : ferry_codec_msgpack();
 }
 
 static const char *extension_of(int format)

@@ -62,7 +62,7 @@ static enum completion search(const struct native_codec *codec, const char *set,
 enum completion complete(const ferry_codec *codec, const char *bytes, size_t size, char **ret_bytes, size_t *ret_size)
 {
         const struct native_codec *native = codec_native(codec);
-        bool is_json = codec == ferry_codec_json(), is_php = codec == ferry_codec_php();
+        bool is_json = codec == ferry_codec_json() || codec == ferry_codec_json_objects(), is_php = codec == ferry_codec_php();
         const char *set = is_json ? json_bytes : is_php ? php_bytes : msgpack_bytes;
         size_t set_size = is_json ? sizeof json_bytes - 1 : is_php ? sizeof php_bytes - 1 : sizeof msgpack_bytes - 1;
         char *whole = malloc(size + PROBE);

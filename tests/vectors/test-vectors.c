@@ -306,7 +306,7 @@ static void check_value(const ferry_codec *codec, const char *bytes, size_t size
 static void check_json(const char *bytes, size_t size, json_t *frame, bool is_both)
 {
         FERRY_AUTO(ferry_value) value = NULL;
-        int error = decode(ferry_codec_json(), bytes, size, &value);
+        int error = decode(ferry_codec_json_objects(), bytes, size, &value);
         const char *text = text_of(frame, "json_text");
         void *again;
         size_t again_size;
@@ -320,7 +320,7 @@ static void check_json(const char *bytes, size_t size, json_t *frame, bool is_bo
         compare_json(value, json_object_get(frame, "json"));
         if (!is_both)
                 return;
-        require(ferry_codec_encode(ferry_codec_json(), value, &again, &again_size) == 0, "it is not encoded");
+        require(ferry_codec_encode(ferry_codec_json_objects(), value, &again, &again_size) == 0, "it is not encoded");
         require(again_size == size && memcmp(again, bytes, size) == 0, "encoded as %.400s", (char *)again);
         free(again);
 }
