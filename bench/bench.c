@@ -1,5 +1,6 @@
 /* Measures ferry against its floor: bench [--rounds N] [--cpus one|two|any] [ROW …]. See README.md. */
 #include "channels.h"
+#include "children.h"
 #include "floor.h"
 #include "php.h"
 #include "samples.h"
@@ -571,6 +572,7 @@ static void usage(FILE *stream)
         for (size_t i = 0; i < ROW_COUNT; i++)
                 fprintf(stream, "  %-14s %s\n", rows[i].name, rows[i].what);
         fprintf(stream, "  %-14s %s\n", "php", "encode and decode a typical message");
+        fprintf(stream, "  %-14s %s\n", "spawn", "start a child, with 1 MiB and with 1 GiB of memory");
         channels_list(stream);
 }
 
@@ -579,7 +581,7 @@ static bool is_row(const char *pattern)
         for (size_t i = 0; i < ROW_COUNT; i++)
                 if (fnmatch(pattern, rows[i].name, 0) == 0)
                         return true;
-        return fnmatch(pattern, "php", 0) == 0 || channels_has(pattern);
+        return fnmatch(pattern, "php", 0) == 0 || fnmatch(pattern, "spawn", 0) == 0 || channels_has(pattern);
 }
 
 static bool is_wanted(const char *name, char **patterns)
@@ -656,6 +658,8 @@ int main(int argc, char **argv)
         }
         if (is_wanted("php", argv + optind))
                 run_codec(rounds);
+        if (is_wanted("spawn", argv + optind))
+                children_run(rounds);
         /* One process. */
         pin(0, cpu_at(0));
         channels_run(directory, rounds, argv + optind, is_wanted);

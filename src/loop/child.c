@@ -1,10 +1,11 @@
-/* Starts and watches children. Invariants: from the fork on the child calls only what is safe there; exec's error
- * comes back through a pipe that exec closes; the parent never waits for any child but its own. A zombie
+/* Starts and watches children. Invariants: until exec a child that is another program runs in our memory and changes nothing
+ * there but the error that it meets; all that it needs is made before; the parent never waits for any child but its own. A zombie
  * lives no longer than its owner wants its process group to be safe from strangers. */
 #include "loop/child.h"
 
+#include "util/raw.h"
+
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,10 @@
 
 extern char **environ;
 
-enum { OWN_VARIABLES_MAX = 2 };
+enum {
+        OWN_VARIABLES_MAX = 2,
+        STACK_SIZE = 64 << 10,  /* of a child until it is another program: much more than it needs */
+};
 
 /* What was given to us alone: a service manager means us by it, and a parent talks to us. */
 static bool is_ours_alone(const char *variable)
@@ -101,69 +105,85 @@ int child_set_worker(int number)
         return 0;
 }
 
-/* Everything that the child needs between fork and exec, where nothing can be allocated. */
+/* Everything that the child needs, which allocates nothing. */
 struct start {
         const struct child_spec *spec;
-        const char **argv;
+        const char *const *argv;
         const char **environment;
-        int error_pipe;
+        const char **paths;             /* where the program may stand */
         pid_t parent;
+        int error;                      /* why it is no program */
 };
 
-/* Run it: as execvp(3) would that has the new environment already, but without a shell for what has no #!. execvp
- * itself would need a write to environ, which belongs to all threads. */
-static int execute(const struct start *start)
+/* Where execvp(3) would look for @name that has the new environment already; NULL if memory is out. execvp itself would need
+ * a write to environ, which belongs to all threads, and starts a shell for what has no #!. */
+static const char **make_paths(const char *name, const char *const *environment)
 {
-        const char *name = start->argv[0], *at = "/bin:/usr/bin";
-        size_t name_size = strlen(name) + 1;
-        char path[PATH_MAX];
-        int error = -ENOENT, denied = 0;
+        const char *folders = "/bin:/usr/bin";
+        size_t count = 1, name_size = strlen(name) + 1;
+        const char **paths;
+        char *text;
 
-        if (strchr(name, '/') || !*name)
-                return sys_execute(name, start->argv, start->environment);
-        for (size_t i = 0; start->environment[i]; i++)
-                if (strncmp(start->environment[i], "PATH=", 5) == 0) {
-                        at = start->environment[i] + 5;
+        for (size_t i = 0; environment[i]; i++)
+                if (strncmp(environment[i], "PATH=", 5) == 0) {
+                        folders = environment[i] + 5;
                         break;
                 }
-        for (;; at++) {
-                size_t size = strcspn(at, ":");
+        /* Such a name is the only path. */
+        if (strchr(name, '/') || !*name)
+                folders = "";
+        for (const char *at = folders; *at; at++)
+                count += *at == ':';
+        paths = sys_alloc((count + 1) * sizeof *paths + strlen(folders) + count * (name_size + 1));
+        if (!paths)
+                return NULL;
+        text = (char *)(paths + count + 1);
+        for (size_t i = 0; i < count; i++) {
+                size_t size = strcspn(folders, ":");
 
-                if (size + 1 + name_size <= sizeof path) {
-                        memcpy(path, at, size);
-                        /* An empty one is the current directory. */
-                        if (size > 0)
-                                path[size] = '/';
-                        memcpy(path + size + (size > 0), name, name_size);
-                        error = sys_execute(path, start->argv, start->environment);
-                        if (error == -EACCES)
-                                denied = error;
-                        else if (error != -ENOENT && error != -ENOTDIR && error != -ESTALE && error != -ENODEV &&
-                                 error != -ETIMEDOUT)
-                                return error;
-                }
-                at += size;
-                if (!*at)
-                        return denied ? denied : error;
+                paths[i] = text;
+                memcpy(text, folders, size);
+                text += size;
+                /* An empty one is the current directory. */
+                if (size > 0)
+                        *text++ = '/';
+                memcpy(text, name, name_size);
+                text += name_size;
+                folders += size + 1;
         }
+        paths[count] = NULL;
+        return paths;
+}
+
+RAW_UNCOUNTED static int execute(const struct start *start)
+{
+        int error = -ENOENT, denied = 0;
+
+        for (size_t i = 0; start->paths[i]; i++) {
+                error = sys_execute(start->paths[i], start->argv, start->environment);
+                if (error == -EACCES)
+                        denied = error;
+                else if (error != -ENOENT && error != -ENOTDIR && error != -ENAMETOOLONG && error != -ESTALE &&
+                         error != -ENODEV && error != -ETIMEDOUT)
+                        return error;
+        }
+        return denied ? denied : error;
 }
 
 /* Those that stand in each other's way are moved up first. */
-int child_place_descriptors(const int fds[3])
+int child_place_descriptors(const int fds[3], int ret_moved[3])
 {
-        int high[3], error;
+        int error;
 
         for (int i = 0; i < 3; i++) {
-                high[i] = fds[i] < 0 ? -1 : sys_duplicate(fds[i], 3);
-                if (high[i] < 0 && fds[i] >= 0)
-                        return high[i];
+                ret_moved[i] = fds[i] < 0 ? -1 : sys_duplicate(fds[i], 3);
+                if (ret_moved[i] < 0 && fds[i] >= 0)
+                        return ret_moved[i];
         }
         for (int i = 0; i < 3; i++) {
-                error = high[i] < 0 ? 0 : sys_replace(high[i], i);
+                error = ret_moved[i] < 0 ? 0 : sys_replace(ret_moved[i], i);
                 if (error < 0)
                         return error;
-                if (high[i] >= 0)
-                        sys_close(high[i]);
         }
         return 0;
 }
@@ -191,27 +211,29 @@ int child_set_death_signal(int signal, pid_t parent)
         return sys_parent() == parent ? 0 : -ESRCH;
 }
 
-/* In the child. */
-static _Noreturn void become(const struct start *start)
+/* In the child, in our memory. */
+RAW_UNCOUNTED static int become(void *argument)
 {
-        int error;
+        struct start *start = argument;
+        const struct child_spec *spec = start->spec;
+        int moved[3];
+        /* Without a group of its own what it starts could not be told to end. */
+        int error = spec->is_in_our_group ? 0 : sys_set_group(0, 0);
 
-        sys_reset_signals();
-        /* Without a group of its own it could not be told to end. */
-        error = sys_set_group(0, 0);
         if (!error)
-                error = child_place_descriptors(start->spec->fds);
+                error = child_place_descriptors(spec->fds, moved);
         if (!error)
-                error = keep_descriptors(start->spec);
+                error = keep_descriptors(spec);
         if (!error)
-                error = child_set_death_signal(start->spec->death_signal, start->parent);
-        if (!error && start->spec->directory)
-                error = sys_change_directory(start->spec->directory);
-        if (!error)
+                error = child_set_death_signal(spec->death_signal, start->parent);
+        if (!error && spec->directory)
+                error = sys_change_directory(spec->directory);
+        if (!error) {
+                sys_reset_signals();
                 error = execute(start);
-        error = -error;
-        sys_write(start->error_pipe, &error, sizeof error);
-        sys_exit(127);
+        }
+        start->error = error;
+        return 127;
 }
 
 static void has_exited(struct loop_source *source, uint32_t events)
@@ -222,40 +244,26 @@ static void has_exited(struct loop_source *source, uint32_t events)
         child->ended(child);
 }
 
-/* exec's errno, or 0. It stands in the pipe now or never: that the pipe ends is not waited for, because what another thread
- * has forked meanwhile may hold it. */
-static int read_exec_error(int pipe)
+static int spawn(struct child *child, struct start *start)
 {
-        struct pollfd end = { .fd = pipe, .events = POLLIN };
-        int error = 0;
-
-        if (sys_poll(&end, 1, 0) == 0 || sys_read(pipe, &error, sizeof error) != sizeof error)
-                return 0;
-        return -error;
-}
-
-static int fork_child(struct child *child, const struct start *start, const int pipe[2])
-{
+        void *stack = sys_alloc(STACK_SIZE);
         siginfo_t info;
-        int error;
+        pid_t pid;
 
-        child->pid = sys_fork(&child->pidfd);
-        if (child->pid == 0)
-                become(start);
-        sys_close(pipe[1]);
-        error = child->pid < 0 ? child->pid : read_exec_error(pipe[0]);
-        sys_close(pipe[0]);
-        if (child->pid < 0) {
-                child->pid = 0;
-                return error;
-        }
-        if (error) {
-                /* It ends by itself, now. */
+        if (!stack)
+                return -ENOMEM;
+        pid = sys_spawn(become, start, stack, STACK_SIZE, &child->pidfd);
+        sys_free(stack);
+        if (pid < 0)
+                return pid;
+        child->pid = pid;
+        if (start->error) {
+                /* It has ended. */
                 sys_wait(child->pidfd, &info, 0);
                 child->has_ended = true;
                 child_deinit(child);
         }
-        return error;
+        return start->error;
 }
 
 static int watch(struct child *child)
@@ -272,28 +280,22 @@ static int watch(struct child *child)
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
                 void (*ended)(struct child *child))
 {
-        const char *shell[] = { "/bin/sh", "-c", spec->command, NULL };
-        struct start start = { .spec = spec, .parent = sys_pid() };
+        const char *const shell[] = { "/bin/sh", "-c", spec->command, NULL };
+        struct start start = { .spec = spec, .argv = spec->argv ? spec->argv : shell, .parent = sys_pid() };
         struct own_variables own = { 0 };
-        int pipe[2], error;
+        int error = -ENOMEM;
 
-        *child = (struct child){ .loop = loop, .pidfd = -1, .has_group = true, .ended = ended };
-        start.argv = spec->argv ? (const char **)(uintptr_t)spec->argv : shell;
+        *child = (struct child){ .loop = loop, .pidfd = -1, .has_group = !spec->is_in_our_group, .ended = ended };
         if (!start.argv[0])
                 return -EINVAL;
         start.environment = make_environment(spec->env, make_own_variables(spec, &own), true);
-        if (!start.environment)
-                return -ENOMEM;
-        /* It stays clear of 0, 1 and 2, which the child replaces: what it gets was opened before. */
-        error = sys_pipe(pipe);
-        if (!error) {
-                start.error_pipe = pipe[1];
-                error = fork_child(child, &start, pipe);
-        }
+        if (start.environment)
+                start.paths = make_paths(start.argv[0], start.environment);
+        if (start.paths)
+                error = spawn(child, &start);
+        sys_free(start.paths);
         sys_free(start.environment);
-        if (error)
-                return error;
-        return watch(child);
+        return error ? error : watch(child);
 }
 
 /* In the child: wait until our parent can tell our end from others', or that it cannot. It may have gone. */

@@ -11,6 +11,7 @@ struct child_spec {
         int fds[3];                     /* what it gets as 0, 1 and 2; -1: what we have there */
         const int *kept;                /* what it gets besides, under the same numbers, up to -1; or NULL */
         bool is_exact;                  /* it gets no others, even if they do not close on exec */
+        bool is_in_our_group;           /* it leads no process group of its own, and may read from our terminal */
         int channel;                    /* one more, whose number FERRY_FD tells it; 0: none */
         bool is_worker;
         int worker;                     /* its number among those of its manager, which FERRY_WORKER tells it unless env does */
@@ -32,7 +33,7 @@ struct child {
         void (*ended)(struct child *child);
 };
 
-/* Start a child in a process group of its own, with default signal handling. 0, or a negative errno: of exec too;
+/* Start a child with default signal handling, in a process group of its own unless @spec says otherwise. 0, or a negative errno: of exec too;
  * then there is no child. @ended is called, in each round, from when it has ended until child_reap(). */
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
                 void (*ended)(struct child *child));
@@ -41,9 +42,9 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
  * child begins once its parent can tell its end from that of any other. */
 int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child *child));
 
-/* In a child: copy descriptors to 0, 1 and 2 (-1: leave that one), also where they stand in each other's way. 0, or a
- * negative errno. */
-int child_place_descriptors(const int fds[3]);
+/* In a child: copy descriptors to 0, 1 and 2 (-1: leave that one), also where they stand in each other's way, by way of
+ * @ret_moved, which are copies that close on exec, or -1. 0, or a negative errno. */
+int child_place_descriptors(const int fds[3], int ret_moved[3]);
 
 /* In a child: be sent that signal (0: none) when the thread of @parent that has made us ends. 0, or a negative errno; -ESRCH
  * if that was too late. */

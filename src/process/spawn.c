@@ -301,14 +301,17 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
         ferry_peer parent = { .pid = parent_pid, .uid = sys_uid(), .gid = sys_gid() };
         ferry_session *session;
         ferry_loop *loop;
-        int fds[2], result, number = process->number;
+        int fds[2], moved[3], result, number = process->number;
 
         if (manager_mask_before(manager->loop))
                 sys_restore_signals(manager_mask_before(manager->loop));
         loop_abandon(manager->loop);
         fds[0] = fds[1] = ends->child.channel;
         close_ours(ends);
-        result = child_place_descriptors(ends->child.fds);
+        result = child_place_descriptors(ends->child.fds, moved);
+        for (int i = 0; i < 3 && !result; i++)
+                if (moved[i] >= 0)
+                        sys_close(moved[i]);
         if (ends->child.fds[0] >= 0) {
                 /* What the parent has read ahead of its own. */
                 __fpurge(stdin);

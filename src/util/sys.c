@@ -2,6 +2,8 @@
  * and do nothing else: no policy, no state. */
 #include "util/sys.h"
 
+#include "util/raw.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -125,14 +127,19 @@ int sys_close(int fd)
 
 int sys_duplicate(int fd, int lowest)
 {
-        return RESULT(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
+        return (int)raw_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest, 0);
 }
 
-/* Not by the C library's function: sys_fork()'s child calls it, where a sanitizer's notes on descriptors are those of
- * its parent's threads. */
 int sys_replace(int fd, int target)
 {
-        return fd == target ? fd : (int)RESULT_UNINTERRUPTED(syscall(SYS_dup3, fd, target, 0));
+        long result;
+
+        if (fd == target)
+                return fd;
+        do
+                result = raw_call(SYS_dup3, fd, target, 0, 0);
+        while (result == -EINTR);
+        return (int)result;
 }
 
 int sys_pipe(int ret_fds[2])
@@ -528,22 +535,24 @@ bool sys_is_signal_pending(int signal)
         return sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
 }
 
-pid_t sys_fork(int *ret_pidfd)
+pid_t sys_spawn(int (*fn)(void *), void *argument, void *stack, size_t size, int *ret_pidfd)
 {
-        sigset_t all, before;
-        pid_t pid;
+        char *top = (char *)stack + size - (uintptr_t)((char *)stack + size) % 16;
+        /* All 64, also those that the C library keeps for itself: a handler would run on both sides in one memory. */
+        uint64_t all = UINT64_MAX, before;
+        int error = errno;
+        long pid;
 
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        pid = (pid_t)RESULT(syscall(SYS_clone, CLONE_PIDFD | CLONE_VFORK | SIGCHLD, NULL, ret_pidfd, NULL, NULL));
-        if (pid != 0)
-                pthread_sigmask(SIG_SETMASK, &before, NULL);
-        return pid;
+        raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
+        pid = raw_clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, top, ret_pidfd, fn, argument);
+        raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
+        errno = error;
+        return (pid_t)pid;
 }
 
 int sys_close_on_exec_from(int lowest)
 {
-        return (int)RESULT(syscall(SYS_close_range, lowest, ~0U, CLOSE_RANGE_CLOEXEC));
+        return (int)raw_call(SYS_close_range, lowest, ~0U, CLOSE_RANGE_CLOEXEC, 0);
 }
 
 int sys_wait(int pidfd, siginfo_t *ret_info, int options)
@@ -586,7 +595,7 @@ int sys_signal_child(int pidfd, int signal)
 
 int sys_set_group(pid_t pid, pid_t group)
 {
-        return RESULT(setpgid(pid, group));
+        return (int)raw_call(SYS_setpgid, pid, group, 0, 0);
 }
 
 pid_t sys_group_of(pid_t pid)
@@ -596,23 +605,26 @@ pid_t sys_group_of(pid_t pid)
 
 void sys_reset_signals(void)
 {
-        struct sigaction by_default = { .sa_handler = SIG_DFL };
-        sigset_t none;
+        /* As the kernel has struct sigaction: handler, flags and mask, which are all 0, on some machines a restorer. */
+        const uint64_t by_default[4] = { 0 }, ignored[4] = { (uintptr_t)SIG_IGN }, none = 0;
 
-        for (int signal = 1; signal < NSIG; signal++)
-                sigaction(signal, &by_default, NULL);
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
+        for (int signal = 1; signal <= 64; signal++) {
+                /* What has stopped the group before would stop this child for good, and its parent, which waits for exec. */
+                if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
+                        raw_call(SYS_rt_sigaction, signal, (long)ignored, 0, sizeof none);
+                raw_call(SYS_rt_sigaction, signal, (long)by_default, 0, sizeof none);
+        }
+        raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof none);
 }
 
 int sys_change_directory(const char *path)
 {
-        return RESULT(chdir(path));
+        return (int)raw_call(SYS_chdir, (long)path, 0, 0, 0);
 }
 
-int sys_execute(const char *path, const char *const *argv, const char *const *environment)
+RAW_UNCOUNTED int sys_execute(const char *path, const char *const *argv, const char *const *environment)
 {
-        return RESULT(execve(path, (char *const *)argv, (char *const *)environment));
+        return (int)raw_call(SYS_execve, (long)path, (long)argv, (long)environment, 0);
 }
 
 void sys_exit(int status)
@@ -676,17 +688,17 @@ void sys_reap(pid_t pid)
 
 int sys_keep_on_exec(int fd)
 {
-        return RESULT(fcntl(fd, F_SETFD, 0));
+        return (int)raw_call(SYS_fcntl, fd, F_SETFD, 0, 0);
 }
 
 pid_t sys_parent(void)
 {
-        return getppid();
+        return (pid_t)raw_call(SYS_getppid, 0, 0, 0, 0);
 }
 
 int sys_set_death_signal(int signal)
 {
-        return RESULT(prctl(PR_SET_PDEATHSIG, signal));
+        return (int)raw_call(SYS_prctl, PR_SET_PDEATHSIG, signal, 0, 0);
 }
 
 pid_t sys_pid(void)

@@ -145,11 +145,12 @@ int sys_signalfd(const int *signals);
 int sys_take_signal(int signal);
 bool sys_is_signal_pending(int signal);
 
-/* Fork as fork(2) does, without what the C library does around it: the child may only call what a signal
- * handler may, and has all signals blocked until sys_reset_signals(): a handler of the program's would run twice. Returns
- * 0 in the child; in the parent once the child is another program, or has ended. */
-pid_t sys_fork(int *ret_pidfd);
-/* The same as the C library does it; the child is a whole program. Its descriptor is got afterwards. */
+/* Start a child that runs @fn in our memory, on that stack, while this thread waits until it is another program or has exited
+ * with what @fn returns. All signals are blocked, in the child until sys_reset_signals(). There only these may be called, which
+ * touch nothing of ours: sys_set_group(), sys_duplicate(), sys_replace(), sys_close_on_exec_from(), sys_keep_on_exec(),
+ * sys_set_death_signal(), sys_parent(), sys_change_directory(), sys_reset_signals() and sys_execute(). Returns the pid. */
+pid_t sys_spawn(int (*fn)(void *argument), void *argument, void *stack, size_t size, int *ret_pidfd);
+/* Fork as the C library does; the child is a whole program. Its descriptor is got afterwards. */
 pid_t sys_fork_program(void);
 int sys_open_process(pid_t pid);
 /* Wait for a child that will soon end, of which nothing is of interest. */

@@ -76,8 +76,40 @@ static void tell(int number)
 }
 
 /* A handler that tells the program through a pipe would tell it of the child's signal. */
-START_TEST(a_forked_child_runs_no_handler)
+static int leave_word(void *argument)
 {
+        *(volatile int *)argument = 5;
+        return 6;
+}
+
+/* So nothing of it is copied, however much there is. */
+START_TEST(a_spawned_child_shares_our_memory)
+{
+        static char stack[64 << 10];
+        siginfo_t info;
+        int pidfd, word = 0;
+
+        errno = EXDEV;
+        ck_assert_int_gt(sys_spawn(leave_word, &word, stack, sizeof stack - 1, &pidfd), 0);
+        ck_assert_int_eq(errno, EXDEV);
+        ck_assert_int_eq(word, 5);
+        ck_assert_int_eq(sys_wait(pidfd, &info, 0), 0);
+        ck_assert_int_eq(info.si_status, 6);
+        sys_close(pidfd);
+}
+END_TEST
+
+static int signal_itself(void *argument)
+{
+        (void)argument;
+        syscall(SYS_kill, syscall(SYS_getpid), SIGUSR1);
+        sys_reset_signals();
+        return 0;
+}
+
+START_TEST(a_spawned_child_runs_no_handler)
+{
+        static char stack[64 << 10];
         siginfo_t info;
         int pidfd;
         pid_t pid;
@@ -85,12 +117,8 @@ START_TEST(a_forked_child_runs_no_handler)
         interruptions = 0;
         ck_assert_int_eq(sys_pipe(pipe_of_handler), 0);
         signal(SIGUSR1, tell);
-        pid = sys_fork(&pidfd);
-        if (pid == 0) {
-                kill(getpid(), SIGUSR1);
-                sys_reset_signals();
-                sys_exit(0);
-        }
+        pid = sys_spawn(signal_itself, NULL, stack, sizeof stack, &pidfd);
+        ck_assert_int_gt(pid, 0);
         ck_assert_int_eq(sys_wait(pidfd, &info, 0), 0);
         ck_assert_int_eq(info.si_status, SIGUSR1);
         sys_close(pipe_of_handler[1]);
@@ -160,7 +188,8 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_TEST(what_is_interrupted_is_begun_again),
-        SUITE_TEST(a_forked_child_runs_no_handler),
+        SUITE_TEST(a_spawned_child_runs_no_handler),
+        SUITE_TEST(a_spawned_child_shares_our_memory),
         SUITE_TEST(it_is_known_who_exits),
 };
 

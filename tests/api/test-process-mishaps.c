@@ -113,7 +113,7 @@ static int forks_error;
 
 static int refuse_forks(enum door_call call, bool is_child)
 {
-        if (is_child || call != DOOR_fork || forks_left == 0)
+        if (is_child || call != DOOR_spawn || forks_left == 0)
                 return 0;
         forks_left--;
         return forks_error;

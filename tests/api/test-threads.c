@@ -25,19 +25,6 @@ struct thread {
         char failure[256];      /* empty: none */
 };
 
-#ifdef FORK_IS_KNOWN
-/* What a child does of which ThreadSanitizer was not told, it takes for what our threads do. */
-pid_t __wrap_sys_fork(int *ret_pidfd);
-pid_t __wrap_sys_fork(int *ret_pidfd)
-{
-        pid_t pid = fork();
-
-        if (pid > 0)
-                *ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-        return pid < 0 ? -errno : pid;
-}
-#endif
-
 /* The first thing that is not as it should be; check's own assertions belong to the main thread. */
 static bool fails(struct thread *thread, bool is_failure, const char *what, const char *why)
 {

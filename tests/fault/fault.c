@@ -102,7 +102,7 @@ static const struct {
         { DOOR_watch_directory, { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOSPC, ENOTDIR } },
         { DOOR_map_wiped_on_fork, { ENOMEM } },
         { DOOR_block_signal, { EINVAL } },
-        { DOOR_fork, { EAGAIN, EMFILE, ENOMEM } },
+        { DOOR_spawn, { EAGAIN, EMFILE, ENOMEM } },
         { DOOR_wait, { ECHILD } },
         { DOOR_is_exiting, { EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH } },
         { DOOR_signal_group, { EPERM, ESRCH } },

@@ -388,7 +388,7 @@ DECLARE(int, close, (int fd))
 DECLARE(int, epoll_control, (int epoll, int operation, int fd, uint32_t events, void *data))
 DECLARE(int, wait, (int pidfd, siginfo_t *ret_info, int options))
 DECLARE(void *, map_wiped_on_fork, (void))
-DECLARE(pid_t, fork, (int *ret_pidfd))
+DECLARE(pid_t, spawn, (int (*fn)(void *), void *argument, void *stack, size_t size, int *ret_pidfd))
 
 int __wrap_sys_close(int fd)
 {
@@ -457,13 +457,17 @@ void *__wrap_sys_map_wiped_on_fork(void)
         return enter(DOOR_map_wiped_on_fork, __builtin_return_address(0)) ? NULL : __real_sys_map_wiped_on_fork();
 }
 
-pid_t __wrap_sys_fork(int *ret_pidfd)
+/* The child runs in our memory while we wait. */
+pid_t __wrap_sys_spawn(int (*fn)(void *), void *argument, void *stack, size_t size, int *ret_pidfd)
 {
-        int error = enter(DOOR_fork, __builtin_return_address(0));
-        pid_t pid = error ? error : __real_sys_fork(ret_pidfd);
+        int error = enter(DOOR_spawn, __builtin_return_address(0));
+        pid_t pid;
 
-        if (pid == 0)
-                is_child = true;
+        if (error)
+                return error;
+        is_child = true;
+        pid = __real_sys_spawn(fn, argument, stack, size, ret_pidfd);
+        is_child = false;
         return pid;
 }
 
