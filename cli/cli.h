@@ -16,6 +16,8 @@ enum exit_status {
         EXIT_NOT_FOUND = 127,
 };
 
+enum { ALLOWED_MAX = 256 };
+
 struct cli_options {
         unsigned dialects;      /* a set; 0: auto */
         const ferry_codec *codec;
@@ -49,6 +51,8 @@ struct cli_options {
         unsigned mode;          /* of what is made; 0: the default */
         const char *interface;
         const char *group;
+        uid_t allowed[ALLOWED_MAX]; /* users who may connect */
+        size_t allowed_count;
         int64_t ttl;            /* 0: the default */
         int64_t bytes;          /* of a segment that is made; 0: the default */
         bool is_broadcast;
@@ -98,6 +102,9 @@ int check_session(const char *address, const struct cli_options *options);
 ferry_session_options session_options(const struct cli_options *options);
 /* A number from @least to @most. False: a complaint was printed that begins with @name. */
 bool read_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *ret);
+
+/* access.c: the argument of --allow. False: a complaint was printed. */
+bool access_read_user(const char *text, struct cli_options *options);
 
 /* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin, up to
  * @max bytes. */

@@ -169,6 +169,7 @@ static int serve(struct listener *listener, const char *address)
         bool is_session = !is_served(address);
         int error, failure = 0;
 
+        access_set(&service, &session, listener->options);
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
         signals_watch(listener->loop, 1, interrupt, listener);
@@ -211,6 +212,8 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 return EXIT_USAGE;
         }
         status = is_served(arguments[0]) ? check_address(arguments[0]) : check_session(arguments[0], options);
+        if (!status)
+                status = access_check(arguments[0], options);
         if (status)
                 return status;
         if (options->reply) {
@@ -228,8 +231,8 @@ const struct cli_command command_listen = {
         .name = "listen",
         .arguments = "ADDRESS",
         .summary = "print each message, answer requests",
-        .options = (const char *const[]){ "echo", "reply", "exec", "workers", "drain", "count", "public", "dialect", "codec", "namespace",
-                                          "json", "value", "quiet", "verbose", NULL },
+        .options = (const char *const[]){ "echo", "reply", "exec", "workers", "drain", "count", "public", "mode", "group", "allow",
+                                          "dialect", "codec", "namespace", "json", "value", "quiet", "verbose", NULL },
         .least = 1,
         .most = 1,
         .run = run,

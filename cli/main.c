@@ -55,10 +55,11 @@ static const struct {
         { "from", "CODEC", "php, json, json-objects, msgpack or plain" },
         { "to", "CODEC", "php, json, json-objects, msgpack or plain" },
         { "create", NULL, "make the FIFO or queue if it is missing" },
-        { "mode", "OCTAL", "permissions of what is made (0600)" },
+        { "mode", "OCTAL", "permissions of what is made (0600; listen --allow: 0666, or 0660 with --group)" },
         { "strict", NULL, "refuse objects whose permissions let other users in" },
         { "interface", "NAME", "udp: the network interface for multicast" },
-        { "group", "ADDRESS", "udp: the multicast group to join" },
+        { "group", "ADDRESS", "udp: the multicast group to join; listen: the GROUP of the socket file, a name or a number" },
+        { "allow", "USER", "a user, a name or a number, who may connect besides ours and root; may be repeated" },
         { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
         { "broadcast", NULL, "udp: allow broadcast addresses" },
         { "size", "BYTES", "of a segment that is made (10000)" },
@@ -462,6 +463,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 return (options->has_timeout = read_seconds(name, argument, &options->timeout_ms));
         if (strcmp(name, "wait") == 0)
                 return read_seconds(name, argument, &options->wait_ms);
+        if (strcmp(name, "allow") == 0)
+                return access_read_user(argument, options);
         if (strcmp(name, "drain") == 0)
                 return read_seconds(name, argument, &options->drain_ms);
         if (strcmp(name, "count") == 0)

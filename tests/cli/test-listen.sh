@@ -307,12 +307,65 @@ requests_before_the_end_of_the_input_are_answered() {
         nothing_left 'requests before the end of the input'
 }
 
+## Other users -----------------------------------------------------------------------------------------
+
+the_mode_and_the_group_of_a_socket_are_given() {
+        local command
+
+        start ferry listen unix:mode.sock --mode 640 --group "$(id -gn)"
+        check 'it listens' soon is_there mode.sock
+        is 'its mode and group' "$(stat -c '%a %g' mode.sock)" "640 $(id -g)"
+        kill -TERM "$job"
+        await "$job"
+        start ferry listen unix:mode.sock --group "$(id -g)" --allow "$(id -u)" --allow 12345
+        check 'it listens' soon is_there mode.sock
+        is 'the mode for others of its group' "$(stat -c '%a %g' mode.sock)" "660 $(id -g)"
+        kill -TERM "$job"
+        await "$job"
+        run ferry listen unix:mode.sock --group no-such-group
+        ended 'a group that does not exist' 3 ''
+        says 'a group that does not exist' no-such-group
+        run ferry listen unix:mode.sock --allow no-such-user
+        ended 'a user that does not exist' 2 ''
+        says_exactly 'a user that does not exist' $'ferry: --allow: there is no user \'no-such-user\'\n'
+        for command in '--mode 777 tcp:127.0.0.1:0' '--mode 600 stdio:' '--group 1 fd:0,1' '--allow 1 tcp:127.0.0.1:0' '--allow 1 a-name' \
+                '--allow 1 --mode 600 unix:mode.sock' '--mode 1777 unix:mode.sock' '--mode x unix:mode.sock' '--allow 4294967295 unix:mode.sock'; do
+                # shellcheck disable=SC2086
+                run ferry listen $command < /dev/null
+                ended "what does nothing is refused: $command" 2 ''
+                says "what does nothing is refused: $command" 'ferry: --'
+        done
+}
+
+users_are_let_in_by_name() {
+        local other
+
+        if [[ $EUID -ne 0 ]] || ! command -v setpriv > /dev/null; then
+                skipped 'other users: this needs root, and setpriv'
+                return
+        fi
+        chmod 711 "$folder" "$folder/.."
+        install -m 755 "$build/ferry" tool
+        start ferry listen "unix:$PWD/door.sock" --echo --allow 12345 -v
+        check 'it listens' soon is_there door.sock
+        for other in 12345 0; do
+                run setpriv --reuid=$other --regid=$other --clear-groups "$PWD/tool" call "unix:$PWD/door.sock" t hello
+                ended "user $other is let in" 0 hello
+        done
+        run setpriv --reuid=12346 --regid=12346 --clear-groups "$PWD/tool" call "unix:$PWD/door.sock" t hello
+        ended 'another one is not' 3 ''
+        kill -TERM "$job"
+        await "$job"
+        nothing_left 'other users'
+}
+
 # FERRY_TEST names those to be run, separated by commas.
 all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_that_does_not_fit_is_an_error_reply
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
 all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_in_the_environment_is_replaced
 all+=,a_command_that_cannot_be_started_says_so,commands_end_with_their_listener,the_guard_survives_a_signal_to_the_group
 all+=,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered,a_drain_has_an_end_where_it_is_given_one
+all+=,the_mode_and_the_group_of_a_socket_are_given,users_are_let_in_by_name
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
