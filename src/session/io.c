@@ -246,6 +246,17 @@ static ferry_value *control_body(const struct frame *frame, const struct incomin
         return value;
 }
 
+/* Whether a hello lists a feature. */
+static bool has_feature(const ferry_value *hello, const char *name)
+{
+        const ferry_value *features = ferry_value_get(hello, "features");
+
+        for (size_t i = 0; i < ferry_value_count(features); i++)
+                if (strcmp(ferry_value_text(ferry_value_at(features, i), ""), name) == 0)
+                        return true;
+        return false;
+}
+
 static void handle_control(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
         struct outgoing answer = { .kind = WIRE_PONG, .id = in->id.bytes, .id_size = in->id.size };
@@ -255,6 +266,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
 
         switch (in->kind) {
         case WIRE_HELLO:
+                session->is_peer_one_way = has_feature(body, "one-way");
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)
                         session->wire.peer_max = (size_t)limit;
@@ -374,7 +386,7 @@ static bool is_close_missing(const ferry_session *session)
 {
         const struct dialect *dialect = session->wire.dialect;
 
-        return session->state == SESSION_OPEN && dialect->has_close && !dialect->has_start &&
+        return session->state == SESSION_OPEN && dialect->has_close && !dialect->has_start && !session->is_peer_one_way &&
                (session->received > 0 || session->sent > 0 || session->has_hello) && stream_expects_close(session->stream);
 }
 

@@ -169,6 +169,7 @@ struct ferry_session {
         uint64_t written;               /* messages that the stream has taken, where they are acknowledged … */
         uint64_t acknowledged;          /* … and those that were */
         bool has_hello;                 /* ours is sent */
+        bool is_peer_one_way;           /* it only writes, and ends without a close */
         bool is_output_broken;
         bool is_writing;                /* the stream has what is queued in hand: it stays where it is */
         int notify_error;               /* the first that was not taken since the last flush */

@@ -5,6 +5,7 @@
 #include "support/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -325,7 +326,31 @@ START_TEST(the_end_of_standard_input_is_in_order)
 }
 END_TEST
 
+/* Another program may write behind it, so it says in its hello that it sends no close. */
+START_TEST(a_peer_that_only_writes_ends_without_a_close)
+{
+        int there[2], back[2];
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        ferry_session *writer, *reader;
+        char address[32];
+
+        ck_assert_int_eq(pipe2(there, O_CLOEXEC), 0);
+        ck_assert_int_eq(pipe2(back, O_CLOEXEC), 0);
+        snprintf(address, sizeof address, "fd:,%d", there[1]);
+        writer = ferry_session_open(loop, address, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        reader = ferry_session_open(loop, NULL, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY,
+                                                                          .fds = (const int[]){ there[0], back[1], -1 } });
+        ck_assert_int_eq(ferry_session_notify(writer, "t", "1"), 0);
+        ck_assert_int_eq(ferry_session_close(writer), 0);
+        ck_assert_ptr_nonnull(ferry_session_next(reader, SAFETY_MS));
+        ck_assert_ptr_null(ferry_session_next(reader, SAFETY_MS));
+        ck_assert_msg(ferry_session_status(reader) == 0, "%s", ferry_session_error(reader));
+        close(back[0]);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(a_peer_that_only_writes_ends_without_a_close),
         SUITE_LOOP(requests_read_before_the_end_are_answered, 2 * RAW_STREAMS),
         SUITE_LOOP(requests_fetched_after_the_end_are_answered, RAW_STREAMS),
         SUITE_LOOP(each_answer_gives_the_next_its_time, 2),

@@ -269,7 +269,8 @@ chat-server() {
         is 'chat-server: who that was' "$(cut -d: -f1 "out.${run_of[one]}" | tail -1)" "$two"
         kill "$server"
         await "$one"
-        ended 'the first chat client' 0 -
+        ended 'the first chat client' 1 -
+        says 'the first chat client' 'chat-client: the other side has closed the connection without a close'
         await "$server"
 }
 
