@@ -199,7 +199,7 @@ static int start_listening(struct bytes_channel *bytes)
         const struct listener_options options = { .mode = channel->options.mode, .is_public = channel->options.is_public };
         int code;
 
-        listener_init(&bytes->listener, channel->loop, NULL, channel);
+        listener_init(&bytes->listener, channel->loop, NULL, NULL, channel);
         bytes->is_listening = true;
         code = listener_open(&bytes->listener, channel->address, &options, &channel->error);
         if (code)

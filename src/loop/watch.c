@@ -82,3 +82,17 @@ int watch_add(struct watch *watch, const char *path)
         }
         return depth < 0 ? (int)depth : 0;
 }
+
+int watch_add_file(struct watch *watch, const char *path)
+{
+        char directory[PATH_MAX];
+        const char *slash = strrchr(path, '/');
+        int code = sys_watch_file(watch->source.fd, path, false);
+
+        if (code < 0 || !slash || (size_t)(slash - path) >= sizeof directory)
+                return code < 0 ? code : -ENAMETOOLONG;
+        memcpy(directory, path, (size_t)(slash - path));
+        directory[slash - path] = '\0';
+        code = sys_watch_file(watch->source.fd, directory, true);
+        return code < 0 ? code : 0;
+}

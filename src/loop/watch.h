@@ -16,3 +16,6 @@ void watch_stop(struct watch *watch);
 /* Watch the directory that @path stands in; as long as that is not there either, the one in which it would be made, so
  * this is called again after each change. What has changed before it returns is not told. 0 or a negative errno. */
 int watch_add(struct watch *watch, const char *path);
+
+/* Watch the file at @path itself, whether it is moved or removed, or its directory is. 0 or a negative errno. */
+int watch_add_file(struct watch *watch, const char *path);

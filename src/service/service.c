@@ -99,14 +99,8 @@ static void close_is_late(struct loop_timer *timer)
                 close_if_done(container_of(link, ferry_session, service_link));
 }
 
-int ferry_service_close(ferry_service *service)
+static void begin_closing(ferry_service *service)
 {
-        if (!service)
-                return -ENOMEM;
-        if (loop_is_foreign(service->loop))
-                return -ECHILD;
-        if (service->is_closing || service->has_ended)
-                return service->error.code;
         service->is_closing = true;
         stop_listening(service);
         refusal_clear(&service->refusal);
@@ -119,6 +113,17 @@ int ferry_service_close(ferry_service *service)
         }
         if (list_is_empty(&service->clients))
                 finish(service);
+}
+
+int ferry_service_close(ferry_service *service)
+{
+        if (!service)
+                return -ENOMEM;
+        if (loop_is_foreign(service->loop))
+                return -ECHILD;
+        if (service->is_closing || service->has_ended)
+                return service->error.code;
+        begin_closing(service);
         return 0;
 }
 
@@ -249,6 +254,16 @@ static bool client_comes(struct listener *listener, int fd, const struct sockadd
         return !service->is_closing && !service->is_freed;
 }
 
+/* Without its socket file no client can come: the service fails. What is in hand is finished. */
+static void place_is_lost(struct listener *listener, int code, const char *sentence)
+{
+        ferry_service *service = listener->object;
+
+        error_set(&service->error, code, "%s was removed, and cannot be listened at again: %s", listener->address, sentence);
+        loop_failure_add(service->loop, &service->failure, &service->error);
+        begin_closing(service);
+}
+
 /* The life of a service ------------------------------------------------------------------------------- */
 
 static void bury(struct loop_grave *grave)
@@ -362,7 +377,7 @@ static int listen_for(ferry_service *service, unsigned dialects)
         struct listener_options options;
         int code;
 
-        listener_init(listener, service->loop, client_comes, service);
+        listener_init(listener, service->loop, client_comes, place_is_lost, service);
         listener->dialects = dialects;
         listener->spoken = spoken_dialects(service, dialects);
         options = (struct listener_options){ .name_directory = service->options.name_directory, .mode = service->options.mode,

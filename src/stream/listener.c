@@ -1,4 +1,5 @@
-/* What listens. Invariant: when no descriptor is left to take a client with, clients wait in the backlog, and nothing spins. */
+/* What listens. Invariants: when no descriptor is left to take a client with, clients wait in the backlog, and nothing spins;
+ * a socket file that is removed is made again, or its loss is reported. */
 #include "stream/listener.h"
 
 #include "stream/inet.h"
@@ -83,12 +84,60 @@ static void accept_clients(struct loop_source *source, uint32_t events)
         }
 }
 
+/* The socket file -------------------------------------------------------------------------------------- */
+
+/* Clients that had connected before the file was removed are waiting there. */
+static void accept_last(struct listener *listener, int old_fd)
+{
+        struct listener old = { .binding.fd = old_fd };
+        bool goes_on = true;
+
+        while (goes_on && !loop_is_foreign(listener->loop)) {
+                struct sockaddr_storage client;
+                socklen_t size;
+                int fd = listener_accept(&old, &client, &size);
+
+                if (fd < 0)
+                        break;
+                goes_on = listener->came(listener, fd, (const struct sockaddr *)&client, size);
+        }
+        sys_close(old_fd);
+}
+
+static void was_removed(struct keeper *keeper)
+{
+        struct listener *listener = container_of(keeper, struct listener, keeper);
+        struct error error = { 0 };
+        int old_fd = -1, code = binding_renew(&listener->binding, &old_fd, &error);
+
+        if (!code) {
+                listener->source.fd = old_fd;
+                loop_source_set(&listener->source, 0);
+                loop_timer_stop(listener->loop, &listener->rest);
+                listener->source.fd = listener->binding.fd;
+                code = sys_listen(listener->binding.fd, BACKLOG);
+        }
+        if (!code) {
+                binding_publish(&listener->binding, listener->spoken);
+                keeper_start(keeper);
+                code = loop_source_set(&listener->source, EPOLLIN);
+        }
+        if (code) {
+                error_set(&error, code, "%s", error_describe(code));
+                listener->lost(listener, code, error_text(&error));
+        }
+        error_deinit(&error);
+        if (old_fd >= 0)
+                accept_last(listener, old_fd);
+}
+
 /* The life of a listener ------------------------------------------------------------------------------- */
 
-void listener_init(struct listener *listener, ferry_loop *loop, listener_came_fn *came, void *object)
+void listener_init(struct listener *listener, ferry_loop *loop, listener_came_fn *came, listener_lost_fn *lost, void *object)
 {
-        *listener = (struct listener){ .loop = loop, .came = came, .object = object };
+        *listener = (struct listener){ .loop = loop, .came = came, .lost = lost, .object = object };
         binding_init(&listener->binding);
+        keeper_init(&listener->keeper, loop, &listener->binding, was_removed);
         listener->source = (struct loop_source){ .loop = loop, .fd = -1, .fn = accept_clients };
         listener->rest.fn = has_rested;
 }
@@ -174,6 +223,8 @@ int listener_start(struct listener *listener, struct error *error)
 {
         int code = loop_source_set(&listener->source, EPOLLIN);
 
+        if (!code && listener->binding.is_bound)
+                keeper_start(&listener->keeper);
         return code ? error_set(error, code, "%s cannot be listened at: %s", listener->address, error_describe(code)) : 0;
 }
 
@@ -181,6 +232,7 @@ void listener_close(struct listener *listener)
 {
         bool is_foreign = loop_is_foreign(listener->loop);
 
+        keeper_stop(&listener->keeper);
         loop_timer_stop(listener->loop, &listener->rest);
         if (listener->binding.fd >= 0 && !is_foreign)
                 loop_source_set(&listener->source, 0);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "loop/loop.h"
-#include "stream/binding.h"
+#include "stream/keeper.h"
 
 #include <sys/socket.h>
 
@@ -18,6 +18,9 @@ struct listener;
 /* A client has come, whose descriptor is taken over. Returns whether to go on. */
 typedef bool listener_came_fn(struct listener *listener, int fd, const struct sockaddr *client, socklen_t size);
 
+/* Its socket file was removed or replaced, and it cannot listen at the path again. */
+typedef void listener_lost_fn(struct listener *listener, int code, const char *sentence);
+
 struct listener {
         ferry_loop *loop;
         unsigned dialects;      /* of those who come here; 0: as the service's sessions have it */
@@ -27,17 +30,20 @@ struct listener {
         struct loop_source source;
         struct loop_timer rest;
         int64_t rest_ns;        /* of the last one; 0: a client has come since */
+        struct keeper keeper;   /* of its socket file, once it was started */
         listener_came_fn *came;
+        listener_lost_fn *lost;
         void *object;           /* the owner's */
 };
 
-void listener_init(struct listener *listener, ferry_loop *loop, listener_came_fn *came, void *object);
+void listener_init(struct listener *listener, ferry_loop *loop, listener_came_fn *came, listener_lost_fn *lost, void *object);
 
 /* Begin to listen at an address. 0, or a negative errno with a sentence. */
 int listener_open(struct listener *listener, const char *address, const struct listener_options *options,
                   struct error *error);
 
-/* Call came() for each client from now on. 0, or a negative errno with a sentence. */
+/* Call came() for each client from now on, and bind the path again when its socket file is gone. 0, or a negative errno with
+ * a sentence. */
 int listener_start(struct listener *listener, struct error *error);
 
 /* Take one client, for an owner that has not called listener_start(): its descriptor and address; -EAGAIN if there is

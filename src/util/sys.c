@@ -486,6 +486,12 @@ int sys_watch_directory(int fd, const char *path)
                                                           IN_MOVE_SELF | IN_ONLYDIR));
 }
 
+/* Of a directory IN_ATTRIB would report all that is in it. */
+int sys_watch_file(int fd, const char *path, bool is_directory)
+{
+        return RESULT(inotify_add_watch(fd, path, (is_directory ? 0 : IN_ATTRIB) | IN_DELETE_SELF | IN_MOVE_SELF));
+}
+
 void *sys_map_wiped_on_fork(void)
 {
         size_t size = (size_t)sysconf(_SC_PAGESIZE);

@@ -130,6 +130,8 @@ int sys_timerfd_set(int fd, int64_t deadline);
 /* Readable once something is made, moved or written in a directory, or done to it. */
 int sys_inotify(void);
 int sys_watch_directory(int fd, const char *path);
+/* Readable once a file loses a name, or a file or directory is moved or removed. */
+int sys_watch_file(int fd, const char *path, bool is_directory);
 
 /* A page that a forked child finds zeroed. */
 void *sys_map_wiped_on_fork(void);

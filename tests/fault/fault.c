@@ -99,6 +99,7 @@ static const struct {
         { DOOR_eventfd, { EMFILE, ENFILE, ENODEV, ENOMEM } },
         { DOOR_timerfd, { EMFILE, ENFILE, ENODEV, ENOMEM } },
         { DOOR_inotify, { EMFILE, ENFILE, ENOMEM } },
+        { DOOR_watch_file, { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOSPC } },
         { DOOR_watch_directory, { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOSPC, ENOTDIR } },
         { DOOR_map_wiped_on_fork, { ENOMEM } },
         { DOOR_block_signal, { EINVAL } },

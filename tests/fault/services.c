@@ -127,6 +127,33 @@ static void clients(void)
         fault_want(guests.closed == 3);
 }
 
+/* Its socket file is removed, with a client that waits behind it, and then with its lock. */
+static void removed(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service;
+        ferry_session *waiting = NULL;
+
+        open_service(loop, NULL, &guests, &service, 0);
+        for (int i = 0; i < 2; i++) {
+                if (i == 0)
+                        waiting = ferry_session_open(loop, address(), NULL);
+                else
+                        unlink(fault_path("socket.lock"));
+                unlink(fault_path("socket"));
+                talk_run(loop, 2000);
+                fault_answer(FAULT_MEET, "listen", ferry_service_status(service), 1, ferry_service_error(service));
+                ask(ferry_session_open(loop, address(), NULL), 0);
+        }
+        ask(waiting, 0);
+        fault_want(guests.served == 3);
+        ferry_service_free(service);
+        talk_run(loop, 20);
+        ferry_loop_free(loop);
+        look_for_files();
+}
+
 /* For a group, one dialect only, ended by being freed. */
 static void group(void)
 {
@@ -572,6 +599,7 @@ static void waited(void)
 
 const struct scenario service_scenarios[] = {
         { .name = "clients", .run = clients },
+        { .name = "removed", .run = removed },
         { .name = "group", .run = group },
         { .name = "group-unknown", .run = group_unknown },
         { .name = "stale", .run = stale },
