@@ -169,7 +169,7 @@ const char *builder_copy(ferry_builder *builder, const void *bytes, size_t size)
         return copied;
 }
 
-void builder_add_view(ferry_builder *builder, const char *bytes, size_t size)
+static void add_view(ferry_builder *builder, const char *bytes, size_t size, uint8_t mark)
 {
         ferry_value *node = push_value(builder, FERRY_VALUE_STRING);
 
@@ -177,6 +177,17 @@ void builder_add_view(ferry_builder *builder, const char *bytes, size_t size)
                 return;
         node->bytes = bytes;
         node->size = (uint32_t)size;
+        node->visibility = mark;
+}
+
+void builder_add_view(ferry_builder *builder, const char *bytes, size_t size)
+{
+        add_view(builder, bytes, size, 0);
+}
+
+void builder_add_binary_view(ferry_builder *builder, const char *bytes, size_t size)
+{
+        add_view(builder, bytes, size, STRING_IS_BINARY);
 }
 
 void builder_add_string(ferry_builder *builder, const void *bytes, size_t size)
@@ -201,7 +212,8 @@ void builder_add_node(ferry_builder *builder, const ferry_value *value)
 static void add_copy(ferry_builder *builder, const ferry_value *value)
 {
         if (value->kind == FERRY_VALUE_STRING)
-                builder_add_string(builder, value->bytes, value->size);
+                add_view(builder, builder_copy(builder, value->bytes, value->size), value->size,
+                         value->visibility & STRING_IS_BINARY);
         else if (value->kind == FERRY_VALUE_OBJECT) {
                 builder_open(builder, value->kind, builder_copy(builder, value->members->class_name,
                                                                 value->members->class_size),
@@ -571,6 +583,16 @@ void ferry_builder_add_bytes(ferry_builder *builder, enum ferry_value_kind kind,
                  (bytes || size == 0))
                 builder_add_named(builder, kind, builder_copy(builder, class_name, strlen(class_name)),
                                   strlen(class_name), builder_copy(builder, bytes, size), size);
+        else
+                builder_fail(builder, -EINVAL);
+}
+
+void ferry_builder_add_binary(ferry_builder *builder, const void *bytes, size_t size)
+{
+        if (!builder)
+                return;
+        if (bytes || size == 0)
+                builder_add_binary_view(builder, builder_copy(builder, bytes, size), size);
         else
                 builder_fail(builder, -EINVAL);
 }

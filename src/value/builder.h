@@ -49,6 +49,7 @@ void builder_add_int(ferry_builder *builder, int64_t value);
 void builder_add_double(ferry_builder *builder, double value);
 void builder_add_string(ferry_builder *builder, const void *bytes, size_t size);
 void builder_add_view(ferry_builder *builder, const char *bytes, size_t size);
+void builder_add_binary_view(ferry_builder *builder, const char *bytes, size_t size);
 void builder_add_node(ferry_builder *builder, const ferry_value *node);
 void builder_add_value(ferry_builder *builder, const ferry_value *value);
 void builder_add_named(ferry_builder *builder, enum ferry_value_kind kind, const char *class_name,

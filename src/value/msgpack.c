@@ -1,11 +1,17 @@
 /* MessagePack; objects, and what is shared, as php-msgpack writes them: a map whose first key is nil. One parser
- * both checks and builds: without a builder it only looks. Extension types, and keys that are neither integers
- * nor strings, have no value here and are refused. */
+ * both checks and builds: without a builder it only looks. An extension type is an opaque object of the class ext:N, which
+ * no language has. Keys that are neither integers nor strings have no value here and are refused. */
 #include "value/codec.h"
 #include "value/slots.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define EXT_CLASS "ext:"
+
+enum { EXT_CLASS_MAX = sizeof EXT_CLASS + 4 };
 
 /* What php-msgpack says behind the nil, where it is no name of a class; and ferry's own for the case of an enum,
  * which that extension writes but cannot read. */
@@ -40,15 +46,16 @@ struct parser {
         struct container stack[DEPTH_MAX];
 };
 
-enum head_kind { HEAD_NIL, HEAD_BOOL, HEAD_INT, HEAD_DOUBLE, HEAD_STRING, HEAD_LIST, HEAD_MAP };
+enum head_kind { HEAD_NIL, HEAD_BOOL, HEAD_INT, HEAD_DOUBLE, HEAD_STRING, HEAD_EXT, HEAD_LIST, HEAD_MAP };
 
 /* What a first byte announces, with the number or the bytes that belong to it. */
 struct head {
         enum head_kind kind;
+        bool is_binary;         /* a string that is a bin */
         size_t offset;
-        int64_t integer;
+        int64_t integer;        /* of an ext: its type */
         double real;
-        uint32_t size;          /* of a string; items of a list or map */
+        uint32_t size;          /* of a string or ext; items of a list or map */
         const char *bytes;
 };
 
@@ -75,7 +82,11 @@ static int read_sized(struct parser *p, struct head *head, enum head_kind kind, 
                 return error;
         head->kind = kind;
         head->size = (uint32_t)number;
-        if (kind != HEAD_STRING)
+        if (kind == HEAD_EXT) {
+                if (p->at == p->end)
+                        return -EAGAIN;
+                head->integer = (signed char)*p->at++; /* NOLINT(bugprone-signed-char-misuse,cert-str34-c): signed it is */
+        } else if (kind != HEAD_STRING)
                 return 0;
         if (head->size > (size_t)(p->end - p->at)) {
                 p->at = p->end;
@@ -97,7 +108,11 @@ static int read_unsigned(struct parser *p, struct head *head, int size)
                 return error;
         head->kind = HEAD_INT;
         head->integer = (int64_t)number;
-        return number > INT64_MAX ? -EBADMSG : 0;
+        if (number <= INT64_MAX)
+                return 0;
+        p->at = p->begin + head->offset;
+        p->check->reason = "an integer above the range of int64";
+        return -EBADMSG;
 }
 
 static int read_signed(struct parser *p, struct head *head, int size)
@@ -145,6 +160,7 @@ static int read_head(struct parser *p, struct head *head)
                 *p->unterminated = '\0';
         p->unterminated = NULL;
         head->kind = HEAD_INT;
+        head->is_binary = false;
         head->integer = (signed char)first; /* NOLINT(bugprone-signed-char-misuse,cert-str34-c): signed it is */
         if (first < 0x80 || first >= 0xe0)
                 return 0;
@@ -169,7 +185,12 @@ static int read_head(struct parser *p, struct head *head)
         case 0xc4:
         case 0xc5:
         case 0xc6:
+                head->is_binary = true;
                 return read_sized(p, head, HEAD_STRING, 1 << (first - 0xc4));
+        case 0xc7:
+        case 0xc8:
+        case 0xc9:
+                return read_sized(p, head, HEAD_EXT, 1 << (first - 0xc7));
         case 0xca:
         case 0xcb:
                 return read_real(p, head, 4 << (first - 0xca));
@@ -183,6 +204,13 @@ static int read_head(struct parser *p, struct head *head)
         case 0xd2:
         case 0xd3:
                 return read_signed(p, head, 1 << (first - 0xd0));
+        case 0xd4:
+        case 0xd5:
+        case 0xd6:
+        case 0xd7:
+        case 0xd8:
+                head->size = 1u << (first - 0xd4);
+                return read_sized(p, head, HEAD_EXT, 0);
         case 0xd9:
         case 0xda:
         case 0xdb:
@@ -267,6 +295,20 @@ static int read_again(struct parser *p, bool is_object)
         return 0;
 }
 
+/* Such an object is written as an ext, so it comes as nothing else. */
+static bool is_ext_class(const char *name, size_t size)
+{
+        return size >= sizeof EXT_CLASS - 1 && memcmp(name, EXT_CLASS, sizeof EXT_CLASS - 1) == 0;
+}
+
+static void add_ext(ferry_builder *builder, const struct head *head)
+{
+        char name[EXT_CLASS_MAX];
+        size_t size = (size_t)snprintf(name, sizeof name, EXT_CLASS "%d", (int)head->integer);
+
+        builder_add_named(builder, FERRY_VALUE_OPAQUE, builder_copy(builder, name, size), size, head->bytes, head->size);
+}
+
 /* {nil: 3, CLASS: bytes}, {nil: 6, CLASS: case} */
 static int read_named(struct parser *p, enum ferry_value_kind kind, size_t offset)
 {
@@ -278,7 +320,7 @@ static int read_named(struct parser *p, enum ferry_value_kind kind, size_t offse
                 error = read_exactly(p, &bytes, HEAD_STRING);
         if (error)
                 return error;
-        if (name.size == 0 || (kind == FERRY_VALUE_ENUM && bytes.size == 0))
+        if (name.size == 0 || (kind == FERRY_VALUE_ENUM && bytes.size == 0) || is_ext_class(name.bytes, name.size))
                 return -EBADMSG;
         begin_slot(p, &container, offset);
         if (!p->builder)
@@ -380,8 +422,14 @@ static int read_value(struct parser *p)
         case HEAD_DOUBLE:
                 builder_add_double(p->builder, head.real);
                 break;
+        case HEAD_EXT:
+                add_ext(p->builder, &head);
+                break;
         default:
-                builder_add_view(p->builder, head.bytes, head.size);
+                if (head.is_binary)
+                        builder_add_binary_view(p->builder, head.bytes, head.size);
+                else
+                        builder_add_view(p->builder, head.bytes, head.size);
         }
         return 0;
 }
@@ -467,6 +515,7 @@ static int check(const char *bytes, size_t size, struct check *check)
 
         check->nodes = 0;
         check->has_references = false;
+        check->reason = NULL;
         begin(&p, bytes, size, check, NULL);
         slots_init(&p.slots, 0, size);
         return parse(&p);
@@ -527,6 +576,46 @@ static void put_string(ferry_sink *sink, const char *bytes, size_t size)
         if (!at)
                 return;
         at = put_size(at, (uint32_t)size, 0xa0, 31, 0xd9, true);
+        memcpy(at, bytes, size);
+        sink_take(sink, at + size);
+}
+
+static void put_binary(ferry_sink *sink, const char *bytes, size_t size)
+{
+        char *at = sink_reserve(sink, size + 8);
+
+        if (!at)
+                return;
+        /* There is no small form. */
+        at = size == 0 ? put_big_endian(at, 0xc400, 2) : put_size(at, (uint32_t)size, 0, 0, 0xc4, true);
+        memcpy(at, bytes, size);
+        sink_take(sink, at + size);
+}
+
+/* Whether an opaque object is an ext: of which type. */
+static bool is_ext(const ferry_value *value, int *ret_type)
+{
+        const struct named *named = value->named;
+        char name[EXT_CLASS_MAX];
+
+        if (value->kind != FERRY_VALUE_OPAQUE || !is_ext_class(named->class_name, named->class_size))
+                return false;
+        *ret_type = (int)strtol(named->class_name + sizeof EXT_CLASS - 1, NULL, 10);
+        snprintf(name, sizeof name, EXT_CLASS "%d", (signed char)*ret_type);
+        return strcmp(name, named->class_name) == 0 && strlen(name) == named->class_size;
+}
+
+static void put_ext(ferry_sink *sink, int type, const char *bytes, size_t size)
+{
+        char *at = sink_reserve(sink, size + 8);
+
+        if (!at)
+                return;
+        if (size > 0 && size <= 16 && (size & (size - 1)) == 0)
+                *at++ = (char)(0xd4 + __builtin_ctzl(size));
+        else
+                at = size == 0 ? put_big_endian(at, 0xc700, 2) : put_size(at, (uint32_t)size, 0, 0, 0xc7, true);
+        *at++ = (char)type;
         memcpy(at, bytes, size);
         sink_take(sink, at + size);
 }
@@ -627,7 +716,17 @@ static void put_named(ferry_sink *sink, const ferry_value *value)
 {
         char head[] = { (char)0x82, (char)0xc0,
                         value->kind == FERRY_VALUE_ENUM ? SPECIAL_ENUM : SPECIAL_OPAQUE };
+        int type;
 
+        if (is_ext(value, &type)) {
+                put_ext(sink, type, value->named->bytes, value->size);
+                return;
+        }
+        if (is_ext_class(value->named->class_name, value->named->class_size)) {
+                sink_fail(sink, -EILSEQ, "msgpack has no extension type \"%.40s\": ext:-128 to ext:127",
+                          value->named->class_name);
+                return;
+        }
         ferry_sink_write(sink, head, sizeof head);
         put_string(sink, value->named->class_name, value->named->class_size);
         put_string(sink, value->named->bytes, value->size);
@@ -656,7 +755,10 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
                 }
                 switch (step.value->kind) {
                 case FERRY_VALUE_STRING:
-                        put_string(sink, step.value->bytes, step.value->size);
+                        if (ferry_value_is_binary(step.value))
+                                put_binary(sink, step.value->bytes, step.value->size);
+                        else
+                                put_string(sink, step.value->bytes, step.value->size);
                         break;
                 case FERRY_VALUE_LIST:
                 case FERRY_VALUE_MAP:

@@ -259,9 +259,11 @@ static const struct {
         { "json-objects", BYTES("\xef\xbb\xbf{}"), 0 },
         { "json-objects", BYTES("{\"__class\":\"A\",\"\\u0000a\":1}"), 27 },
         { "msgpack", BYTES("\xc1"), 0 },
-        { "msgpack", BYTES("\xc7\x01\x01\x01"), 0 },
-        { "msgpack", BYTES("\xd4\x01\x01"), 0 },
-        { "msgpack", BYTES("\xcf\x80\0\0\0\0\0\0\0"), 9 },
+        { "msgpack", BYTES("\xcf\x80\0\0\0\0\0\0\0"), 0 },
+        { "msgpack", BYTES("\x92\x01\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), 2 },
+        { "msgpack", BYTES("\x81\xd4\x01\x01\x01"), 4 },
+        { "msgpack", BYTES("\x82\xc0\x03\xa5" "ext:5\xa1" "x"), 11 },
+        { "msgpack", BYTES("\x82\xc0\x06\xa5" "ext:5\xa1" "x"), 11 },
         { "msgpack", BYTES("\x81\xc2\x01"), 2 },
         { "msgpack", BYTES("\x81\x90\x01"), 2 },
         { "msgpack", BYTES("\x82\x01\x02\xc0\x03"), 4 },
@@ -514,8 +516,10 @@ START_TEST(msgpack_takes_every_width_and_writes_the_shortest)
                 { BYTES("\xd3\xff\xff\xff\xff\xff\xff\x7f\xff"), BYTES("\xd2\xff\xff\x7f\xff") },
                 { BYTES("\xd3\x80\0\0\0\0\0\0\0"), BYTES("\xd3\x80\0\0\0\0\0\0\0") },
                 { BYTES("\xca\x3f\xc0\0\0"), BYTES("\xcb\x3f\xf8\0\0\0\0\0\0") },
-                { BYTES("\xc4\x01\xff"), BYTES("\xa1\xff") },
-                { BYTES("\xc6\0\0\0\x01\xff"), BYTES("\xa1\xff") },
+                { BYTES("\xc4\x01\xff"), BYTES("\xc4\x01\xff") },
+                { BYTES("\xc6\0\0\0\x01\xff"), BYTES("\xc4\x01\xff") },
+                { BYTES("\xc9\0\0\0\x01\x05\xff"), BYTES("\xd4\x05\xff") },
+                { BYTES("\xc8\0\x03\x80" "abc"), BYTES("\xc7\x03\x80" "abc") },
                 { BYTES("\xda\0\x01" "a"), BYTES("\xa1" "a") },
                 { BYTES("\xdd\0\0\0\x01\xc2"), BYTES("\x91\xc2") },
                 { BYTES("\xdf\0\0\0\x01\x05\xc3"), BYTES("\x81\x05\xc3") },
@@ -566,6 +570,145 @@ START_TEST(msgpack_sizes_have_the_shortest_head)
                 begins_with(value, &table[i].list, table[i].size);
                 free(text);
         }
+}
+
+/* By msgpack, through another tree, and by a copy of it. */
+static void passes_unchanged(const void *bytes, size_t size)
+{
+        FERRY_AUTO(ferry_value) value = NULL;
+        FERRY_AUTO(ferry_value) shared = NULL;
+        void *again;
+        size_t again_size;
+
+        ck_assert_int_eq(ferry_codec_decode(ferry_codec_msgpack(), bytes, size, &value, NULL), 0);
+        shared = ferry_value_pack("{a: [%p, 'text'], b: %p}", (const void *)value, (const void *)ferry_value_at(value, 0));
+        for (int round = 0; round < 2; round++) {
+                const ferry_value *part = round ? ferry_value_at(ferry_value_get(shared, "a"), 0) : value;
+
+                ck_assert_int_eq(ferry_codec_encode(ferry_codec_msgpack(), part, &again, &again_size), 0);
+                ck_assert_msg(again_size == size && memcmp(again, bytes, size) == 0, "%zu bytes that begin with %02x", size,
+                              ((const unsigned char *)bytes)[1]);
+                free(again);
+        }
+}
+
+START_TEST(bytes_stay_bytes_and_texts_texts)
+{
+        static const size_t sizes[] = { 0, 1, 31, 32, 255, 256, 65535, 65536 };
+        static const char bytes[65536];
+
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                struct buffer buffer = { 0 };
+                size_t size = sizes[i];
+                char head[] = { (char)0x91, (char)(size < 256 ? 0xc4 : size < 65536 ? 0xc5 : 0xc6),
+                                (char)(size >> 24), (char)(size >> 16), (char)(size >> 8), (char)size };
+                int length = size < 256 ? 1 : size < 65536 ? 2 : 4;
+                ferry_builder *builder = ferry_builder_new();
+                FERRY_AUTO(ferry_value) built = NULL;
+                void *again;
+                size_t again_size;
+
+                buffer_append(&buffer, head, 2);
+                buffer_append(&buffer, head + 6 - length, (size_t)length);
+                buffer_append(&buffer, bytes, size);
+                passes_unchanged(buffer_bytes(&buffer), buffer_size(&buffer));
+                ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+                ferry_builder_add_binary(builder, bytes, size);
+                ferry_builder_close(builder);
+                ck_assert_int_eq(ferry_builder_finish(builder, &built), 0);
+                ck_assert(ferry_value_is_binary(ferry_value_at(built, 0)));
+                ck_assert_int_eq(ferry_codec_encode(ferry_codec_msgpack(), built, &again, &again_size), 0);
+                ck_assert(again_size == buffer_size(&buffer) && memcmp(again, buffer_bytes(&buffer), again_size) == 0);
+                free(again);
+                buffer_deinit(&buffer);
+        }
+        passes_unchanged("\x92\xa3" "abc\xc4\x03" "abc", 10);
+        ck_assert(!ferry_value_is_binary(NULL));
+
+        /* To the other codecs it is a string, and it equals one. */
+        FERRY_AUTO(ferry_value) pair = NULL;
+        ck_assert_int_eq(ferry_codec_decode(ferry_codec_msgpack(), "\x92\xa1" "a\xc4\x01" "a", 6, &pair, NULL), 0);
+        ck_assert(ferry_value_equal(ferry_value_at(pair, 0), ferry_value_at(pair, 1)));
+        ck_assert(!ferry_value_is_binary(ferry_value_at(pair, 0)) && ferry_value_is_binary(ferry_value_at(pair, 1)));
+        ck_assert_str_eq(ferry_value_text(ferry_value_at(pair, 1), ""), "a");
+        writes(ferry_codec_json(), ferry_value_ref(pair), "[\"a\",\"a\"]");
+        writes(ferry_codec_php(), ferry_value_ref(pair), "a:2:{i:0;s:1:\"a\";i:1;s:1:\"a\";}");
+}
+
+START_TEST(extension_types_pass_unchanged)
+{
+        static const size_t sizes[] = { 0, 1, 2, 3, 4, 5, 8, 12, 16, 17, 255, 256, 65535, 65536 };
+        static const char bytes[65536] = "\x5f\xff\xff\xff";
+        FERRY_AUTO(ferry_value) stamp = NULL;
+
+        for (int type = -128; type < 128; type++)
+                for (size_t i = 0; i < (type == -1 ? sizeof sizes / sizeof *sizes : 10); i++) {
+                        size_t size = sizes[i];
+                        bool is_fixed = size > 0 && size <= 16 && (size & (size - 1)) == 0;
+                        int length = is_fixed ? 0 : size < 256 ? 1 : size < 65536 ? 2 : 4;
+                        char head[] = { (char)0x91, (char)(is_fixed ? 0xd4 + __builtin_ctzl(size) : 0xc7 + length / 2),
+                                        (char)(size >> 24), (char)(size >> 16), (char)(size >> 8), (char)size };
+                        struct buffer buffer = { 0 };
+
+                        buffer_append(&buffer, head, 2);
+                        buffer_append(&buffer, head + 6 - length, (size_t)length);
+                        buffer_append(&buffer, &(char){ (char)type }, 1);
+                        buffer_append(&buffer, bytes, size);
+                        passes_unchanged(buffer_bytes(&buffer), buffer_size(&buffer));
+                        buffer_deinit(&buffer);
+                }
+
+        /* A timestamp, and what other codecs say of it. */
+        ck_assert_int_eq(ferry_codec_decode(ferry_codec_msgpack(), "\xd6\xff\x5f\xff\xff\xff", 6, &stamp, NULL), 0);
+        ck_assert_int_eq(ferry_value_kind(stamp), FERRY_VALUE_OPAQUE);
+        ck_assert_str_eq(ferry_value_class(stamp), "ext:-1");
+        refuses(ferry_codec_json(), ferry_value_ref(stamp), -EILSEQ, "json has no way to write an opaque object");
+        refuses(ferry_codec_php(), ferry_value_ref(stamp), -EILSEQ, "php has no class \"ext:-1\"");
+        for (int i = 0; i < 4; i++) {
+                static const char *const wrong[] = { "ext:128", "ext:-129", "ext:05", "ext:" };
+                char reason[96];
+                ferry_builder *builder = ferry_builder_new();
+                ferry_value *value;
+
+                snprintf(reason, sizeof reason, "msgpack has no extension type \"%s\": ext:-128 to ext:127", wrong[i]);
+                ferry_builder_add_bytes(builder, FERRY_VALUE_OPAQUE, wrong[i], "x", 1);
+                ck_assert_int_eq(ferry_builder_finish(builder, &value), 0);
+                refuses(ferry_codec_msgpack(), value, -EILSEQ, reason);
+        }
+}
+
+START_TEST(errors_are_explained)
+{
+        static const struct {
+                const ferry_codec *(*codec)(void);
+                struct bytes bytes;
+                int code;
+                const char *text;
+        } table[] = {
+                { ferry_codec_json, BYTES("\xef\xbb\xbf{}"), -EBADMSG,
+                  "it is wrong at byte 0: a byte order mark (EF BB BF), which JSON does not have" },
+                { ferry_codec_msgpack, BYTES("\x91\xcf\x80\0\0\0\0\0\0\0"), -EBADMSG,
+                  "it is wrong at byte 1: an integer above the range of int64" },
+                { ferry_codec_msgpack, BYTES("\x81\x01\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), -EBADMSG,
+                  "it is wrong at byte 2: an integer above the range of int64" },
+                { ferry_codec_php, BYTES("i:x;"), -EBADMSG, "it is wrong at byte 2" },
+                { ferry_codec_json, BYTES("[1"), -EAGAIN, "it ends too early, at byte 2" },
+                { ferry_codec_json, BYTES("[1]"), 0, "" },
+        };
+        char text[200];
+
+        for (int i = 0; i < COUNT(table); i++) {
+                ck_assert_int_eq(ferry_codec_explain_decode(table[i].codec(), table[i].bytes.at, table[i].bytes.size, text,
+                                                            sizeof text), table[i].code);
+                ck_assert_str_eq(text, table[i].text);
+        }
+        ck_assert_int_eq(ferry_codec_explain_decode(NULL, "", 0, text, sizeof text), -EINVAL);
+        ck_assert_int_eq(ferry_codec_explain_encode(ferry_codec_json(), NULL, text, sizeof text), -EINVAL);
+        FERRY_AUTO(ferry_value) value = ferry_value_pack("{a: [A{}]}");
+        ck_assert_int_eq(ferry_codec_explain_encode(ferry_codec_json(), value, text, sizeof text), -EILSEQ);
+        ck_assert_str_eq(text, "json has no way to write the class of an object (json-objects has one) at .a[0]");
+        ck_assert_int_eq(ferry_codec_explain_encode(ferry_codec_php(), value, text, sizeof text), 0);
+        ck_assert_str_eq(text, "");
 }
 
 START_TEST(bytes_are_looked_at_without_decoding)
@@ -640,6 +783,9 @@ static const struct suite_test tests[] = {
         SUITE_TEST(php_keys_and_lists),
         SUITE_TEST(msgpack_takes_every_width_and_writes_the_shortest),
         SUITE_TEST(msgpack_sizes_have_the_shortest_head),
+        SUITE_TEST(bytes_stay_bytes_and_texts_texts),
+        SUITE_TEST(extension_types_pass_unchanged),
+        SUITE_TEST(errors_are_explained),
         SUITE_LOOP(bytes_are_looked_at_without_decoding, 2),
         SUITE_LOOP(own_codecs_may_let_another_one_work, 3),
 };

@@ -507,6 +507,11 @@ const char *ferry_value_class(const ferry_value *value)
         }
 }
 
+bool ferry_value_is_binary(const ferry_value *value)
+{
+        return value && value->kind == FERRY_VALUE_STRING && value->visibility == STRING_IS_BINARY;
+}
+
 enum ferry_visibility ferry_value_visibility(const ferry_value *value, size_t index, const char **ret_class_name)
 {
         const ferry_value *key = ferry_value_key(value, index);

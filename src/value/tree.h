@@ -9,7 +9,10 @@
 #include "util/block.h"
 #include "util/map.h"
 
-enum { DEPTH_MAX = 512 };
+enum {
+        DEPTH_MAX = 512,
+        STRING_IS_BINARY = 0x80,        /* msgpack's bin: no text */
+};
 
 struct arena {
         size_t references;
@@ -24,7 +27,7 @@ struct arena {
 
 struct ferry_value {
         uint8_t kind;
-        uint8_t visibility;     /* of a key of an object */
+        uint8_t visibility;     /* of a key of an object; of a string that is no key: STRING_IS_BINARY or 0 */
         uint16_t depth;         /* of containers below and with this one */
         uint32_t size;          /* bytes of a string; items of a container */
         union {
