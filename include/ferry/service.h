@@ -67,8 +67,8 @@ ferry_service *ferry_session_service(const ferry_session *session);
  * -EINVAL for what is neither, -EACCES if the directory is not safe, -ENAMETOOLONG, and if one cannot look there. */
 int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, int timeout_ms);
 
-/* The services that live, as a list of maps that the caller owns, sorted by name; NULL if there is no memory, or the loop
- * was freed meanwhile. They are looked for where named services have their sockets.
+/* The services that live, as a list of maps that the caller owns, sorted by name; NULL if there is no memory or no
+ * descriptor left, or the loop was freed meanwhile. They are looked for where named services have their sockets.
  *      name, address   the address in full
  *      pid             of its process; null if that does not say so: it is not ferry, or another user's
  *      uid             whose its socket is

@@ -37,6 +37,12 @@ struct service_file {
         bool is_busy;
 };
 
+/* Without memory or descriptors the list would not be whole. */
+static bool is_shortage(int code)
+{
+        return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
+}
+
 /* Looking --------------------------------------------------------------------------------------------- */
 
 static int compare(const struct service_file *a, const struct service_file *b)
@@ -65,7 +71,7 @@ static void discard(struct service_file *file)
 }
 
 /* 1: a socket that has the name of a service; if it does not say itself that it lives, it is among the @unknown, too. 0:
- * anything else; or -ENOMEM. */
+ * anything else; or a shortage. */
 static int add_file(struct list *files, struct list *unknown, const char *directory, bool is_ours, const char *entry)
 {
         size_t size = strlen(entry);
@@ -91,6 +97,10 @@ static int add_file(struct list *files, struct list *unknown, const char *direct
         }
         file->bound.path = path;
         code = lock_read(path, file->bound.stat.st_uid, &file->record);
+        if (is_shortage(code)) {
+                sys_free(file);
+                return code;
+        }
         file->has_record = code == 1;
         if (!file->has_record)
                 list_append(unknown, &file->bound.link);
@@ -106,7 +116,7 @@ static int read_directory(struct list *files, struct list *unknown, const char *
         ssize_t got;
 
         if (fd < 0)
-                return 0;
+                return is_shortage(fd) ? fd : 0;
         while (code >= 0 && count < FILES_MAX && (got = sys_read_directory(fd, entries, sizeof entries)) > 0)
                 for (ssize_t at = 0; at < got && code >= 0;) {
                         const struct dirent64 *entry = (const void *)(entries + at);
@@ -139,7 +149,7 @@ static int find(struct list *files)
                 if (!file->has_record && !file->bound.is_listening)
                         discard(file);
         }
-        return error == -ENOMEM ? error : 0;
+        return is_shortage(error) ? error : 0;
 }
 
 /* Asking ---------------------------------------------------------------------------------------------- */
@@ -169,7 +179,7 @@ static bool are_all_answered(void *object)
 }
 
 /* Whose queue is full is busy; who is not there any more was about to end. */
-static void ask_one(ferry_loop *loop, struct service_file *file)
+static int ask_one(ferry_loop *loop, struct service_file *file)
 {
         unsigned dialect = file->is_ours && file->has_record ? dialect_to_ask_in(file->record.dialects) : 0;
         int fd = dialect ? probe_connect(file->bound.path) : -EOPNOTSUPP;
@@ -179,15 +189,21 @@ static void ask_one(ferry_loop *loop, struct service_file *file)
                 file->probe = session_open_probe(loop, fd, dialect);
         else if (fd == -ECONNREFUSED || fd == -ENOENT)
                 discard(file);
+        else if (dialect && is_shortage(fd))
+                return fd;
+        return 0;
 }
 
 /* Those who do not answer in time are busy, too. */
 static int ask(ferry_loop *loop, struct list *files)
 {
-        int code;
+        int code = 0;
 
-        list_for_each(files, link)
-                ask_one(loop, container_of(link, struct service_file, link));
+        list_for_each(files, link) {
+                code = ask_one(loop, container_of(link, struct service_file, link));
+                if (code)
+                        return code;
+        }
         code = loop_wait(loop, loop_deadline(ANSWER_MS), are_all_answered, files, NULL);
         list_for_each(files, link) {
                 struct service_file *file = container_of(link, struct service_file, link);

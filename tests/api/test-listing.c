@@ -418,6 +418,35 @@ START_TEST(a_lock_of_another_user_is_not_believed)
 }
 END_TEST
 
+/* A list that cannot be whole is none. */
+static enum door_call refused;
+
+static int refuse(enum door_call call, bool is_child)
+{
+        (void)is_child;
+        return call == refused ? -EMFILE : 0;
+}
+
+START_TEST(without_descriptors_there_is_no_list)
+{
+        static const enum door_call calls[] = { DOOR_open, DOOR_socket, DOOR_netlink };
+        struct names names;
+        int fd;
+
+        open_names(&names);
+        open_service(names.loop, "a", NULL);
+        fd = bind_plain(path_of(&names, "plain.sock"), 4);
+        ck_assert_str_eq(list_names(names.loop), "a plain ");
+        refused = calls[_i];
+        door_judge = refuse;
+        ck_assert_ptr_null(ferry_service_list(names.loop));
+        door_judge = NULL;
+        ck_assert_str_eq(list_names(names.loop), "a plain ");
+        close(fd);
+        close_names(&names);
+}
+END_TEST
+
 /* A directory that others could change is not looked into. */
 START_TEST(an_unsafe_directory_is_not_listed)
 {
@@ -514,6 +543,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(who_is_not_ferry_is_not_disturbed),
         SUITE_TEST(strange_files_are_passed_over),
         SUITE_LOOP(a_lock_of_another_user_is_not_believed, 3),
+        SUITE_LOOP(without_descriptors_there_is_no_list, 3),
         SUITE_TEST(an_unsafe_directory_is_not_listed),
         SUITE_TEST(asking_takes_nothing),
         SUITE_TEST(services_for_all_users_are_listed),

@@ -552,7 +552,7 @@ static void listed(void)
         fault_answer(FAULT_MEET, "listen", code, 1, ferry_service_error(service));
         list = ferry_service_list(loop);
         /* ENOBUFS is how the kernel's own word for it may be. */
-        fault_check(list || fault_is_memory() || fault_error() == ENOBUFS || !loop);
+        fault_check(list || fault_is_memory() || fault_error() == ENOBUFS || fault_error() == EMFILE || fault_error() == ENFILE || !loop);
         fault_check(ferry_value_count(list) <= 2);
         fault_want(ferry_value_unpack(list, "[{name: 'name', dialects: ['ferry', 'stream-ipc'], busy: false},"
                                             " {name: 'plain', pid: null, busy: false}]") == 0);
