@@ -172,6 +172,8 @@ static enum ferry_outcome abandon(ferry_call *call)
 
 void calls_end(ferry_session *session, int status, const char *sentence)
 {
+        const char *hint = status == -ECONNRESET && !session->wire.dialect->has_errors ?
+                           ", which in this dialect is all that a failed request can say" : "";
         bool is_open = session->state == SESSION_OPEN || session->state == SESSION_OPENING;
 
         if (is_open && !session->is_writing)
@@ -188,7 +190,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
                 if (outcome != FERRY_OUTCOME_NOT_EXECUTED || !call_comes_back(call))
-                        call_end(call, status, outcome, NULL, "%s", sentence);
+                        call_end(call, status, outcome, NULL, "%s%s", sentence, outcome == FERRY_OUTCOME_UNKNOWN ? hint : "");
         }
 }
 

@@ -32,17 +32,19 @@ static void tell_error(ferry_session *session, const char *sentence)
 /* Whoever waits for an answer to this is told that there will be none. */
 static void refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason)
 {
-        char id[WIRE_ID_MAX + 1] = { 0 };       /* that of no request, if none can be read */
+        /* That of no request, if none can be read. */
+        char *id = sys_alloc_zeroed((in->id.size > 8 ? in->id.size : 8) + 1);
         struct error error = { 0 };
         struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id,
                                    .is_leaving = session->is_refusing };
         ferry_value *body = ferry_value_pack("'not taken: %s'", reason);
         int sent;
 
-        answer.id_size = raw_text_copy(&in->id, id);
+        answer.id_size = id ? raw_text_copy(&in->id, id) : 0;
         answer.body = body;
-        sent = body ? session_send(session, &answer, true, NULL, &error) : -ENOMEM;
+        sent = body && id ? session_send(session, &answer, true, NULL, &error) : -ENOMEM;
         ferry_value_unref(body);
+        sys_free(id);
         if (sent == -ENOMEM)
                 session_finish(session, sent, "no memory for an answer");
         error_deinit(&error);

@@ -319,6 +319,23 @@ int ferry_message_reply(const ferry_message *request, const char *type, const ch
         return code;
 }
 
+/* Each byte that is no part of UTF-8 becomes a question mark. */
+static void make_utf8(char *text)
+{
+        for (size_t left = strlen(text); left > 0;) {
+                size_t size = 1;
+
+                while (size < 4 && size < left && !utf8_is_valid(text, size))
+                        size++;
+                if (!utf8_is_valid(text, size)) {
+                        *text = '?';
+                        size = 1;
+                }
+                text += size;
+                left -= size;
+        }
+}
+
 __attribute__((__format__(__printf__, 3, 0)))
 static int fail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
 {
@@ -328,21 +345,20 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
         ferry_value *body;
         int code;
 
-        /* Where errors cannot be said, the session ends; but a refusal is no failure. */
+        vsnprintf(text, sizeof text, format, arguments);
+        /* Where errors cannot be sent, the session ends; but a refusal is no failure. */
         if (!request->session->wire.dialect->has_errors) {
                 message_settle(request);
                 if (kind == WIRE_ERROR)
-                        ferry_session_close(request->session);
+                        session_close_unanswered(request->session, text);
                 return 0;
         }
         if (kind == WIRE_REFUSED && !request->session->wire.dialect->has_cancel)
                 outgoing.kind = WIRE_ERROR;
         /* A request is refused only by a side that is about to close. */
         outgoing.is_leaving = outgoing.kind == WIRE_REFUSED;
-        vsnprintf(text, sizeof text, format, arguments);
         /* What is no UTF-8, perhaps because it was cut, some codecs cannot write; but an answer there must be. */
-        for (size_t size = strlen(text); size > 0 && !utf8_is_valid(text, strlen(text)) && strlen(text) + 4 > size;)
-                text[strlen(text) - 1] = '\0';
+        make_utf8(text);
         body = ferry_value_pack("%s", text);
         outgoing.body = body;
         code = body ? session_send(request->session, &outgoing, true, NULL, &error) : -ENOMEM;

@@ -587,7 +587,7 @@ int ferry_session_close(ferry_session *session)
                 return session->error.code;
         }
         /* It has failed, and only waits for the other side to know. */
-        if (session->is_leaving) {
+        if (session->is_leaving && session->state == SESSION_CLOSING) {
                 session_tell(session);
                 return session->error.code;
         }
@@ -618,6 +618,20 @@ int ferry_session_close(ferry_session *session)
         session_update(session);
         session_check_closing(session);
         return 0;
+}
+
+void session_close_unanswered(ferry_session *session, const char *reason)
+{
+        if (session->state != SESSION_OPEN || session->is_leaving)
+                return;
+        error_replace(&session->error, -EPROTO, "a request failed, which in the dialect %s can only be said by closing: %s",
+                      session->wire.dialect->name, reason);
+        session->is_leaving = true;
+        dispatch_text(session, FERRY_KIND_ERROR, "", error_text(&session->error), strlen(error_text(&session->error)));
+        if (session->is_freed || session->state != SESSION_OPEN)
+                return;
+        ferry_session_close(session);
+        session->is_told = false;
 }
 
 static void bury(struct loop_grave *grave)
@@ -706,126 +720,6 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
                 error_replace(&session->notify_sentence, code, "%s", error_text(&error));
         }
         error_deinit(&error);
-        loop_leave(loop);
-        return code;
-}
-
-struct session_wait {
-        ferry_session *session;
-        struct loop_timer timer;
-        uint64_t mark;
-        bool is_late;
-        bool (*is_done)(void *object);
-        void *object;
-};
-
-static void wait_is_late(struct loop_timer *timer)
-{
-        struct session_wait *wait = container_of(timer, struct session_wait, timer);
-
-        if (session_has_caught_up(wait->session, &wait->mark))
-                wait->is_late = true;
-        else
-                loop_timer_postpone(wait->session->loop, timer);
-}
-
-static bool is_wait_over(void *object)
-{
-        const struct session_wait *wait = object;
-
-        return wait->is_late || wait->is_done(wait->object);
-}
-
-int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object)
-{
-        struct session_wait wait = { .session = session, .timer.fn = wait_is_late, .is_done = is_done, .object = object };
-        ferry_loop *loop = session->loop;
-        int code;
-
-        loop_timer_start(loop, &wait.timer, loop_deadline(timeout_ms));
-        code = loop_wait(loop, INT64_MAX, is_wait_over, &wait, &session->grave);
-        loop_timer_stop(loop, &wait.timer);
-        return code == 0 && wait.is_late && !is_done(object) ? -ETIMEDOUT : code;
-}
-
-struct flush {
-        ferry_session *session;
-        uint64_t ping;
-};
-
-static bool is_flushed(void *object)
-{
-        const struct flush *flush = object;
-        const ferry_session *session = flush->session;
-
-        if (session->state == SESSION_ENDED || session->is_freed)
-                return true;
-        /* Its end, which comes soon, tells why. */
-        return !session->is_output_broken && buffer_size(&session->out) == 0 &&
-               (!session->wire.dialect->has_received || session->is_server || session->acknowledged >= session->written ||
-                session->state != SESSION_OPEN) &&
-               (session->pong >= flush->ping || !session->wire.dialect->has_ping ||
-                session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING);
-}
-
-int session_send_ping(ferry_session *session, uint64_t *ret_ping)
-{
-        char id[WIRE_ID_TEXT_MAX];
-        struct outgoing ping = { .kind = WIRE_PING, .id = id };
-        struct error error = { 0 };
-        int code;
-
-        *ret_ping = 0;
-        /* What only writes will never hear of it; what is still being opened will. */
-        if (!session->wire.dialect->has_ping || session->is_output_broken ||
-            (session->state == SESSION_OPEN && !stream_has_input(session->stream)))
-                return 0;
-        write_u32(id, (uint32_t)(++session->ping >> 32));
-        write_u32(id + 4, (uint32_t)session->ping);
-        ping.id_size = 8;
-        code = session_send(session, &ping, true, NULL, &error);
-        error_deinit(&error);
-        *ret_ping = session->ping;
-        return code;
-}
-
-/* What flush found when it came back. */
-static int flush_result(ferry_session *session, int code)
-{
-        struct error error = { 0 };
-
-        if (session->notify_error) {
-                code = session->notify_error;
-                session->notify_error = 0;
-                session_tell(session);
-                return code;
-        }
-        if (session->state == SESSION_ENDED || session->is_output_broken) {
-                code = session_status_for_sending(session, &error);
-                session_tell(session);
-        }
-        error_deinit(&error);
-        return code;
-}
-
-int ferry_session_flush(ferry_session *session, int timeout_ms)
-{
-        struct flush flush = { .session = session };
-        ferry_loop *loop;
-        int code;
-
-        if (!session)
-                return -ENOMEM;
-        if (loop_is_foreign(session->loop))
-                return -ECHILD;
-        loop = session->loop;
-        loop_enter(loop);
-        /* To one to whom nothing was said nothing needs to be said. */
-        code = session->sent > 0 && (session->state == SESSION_OPEN || session->state == SESSION_OPENING) ?
-                       session_send_ping(session, &flush.ping) : 0;
-        if (!code)
-                code = session_wait(session, timeout_ms, is_flushed, &flush);
-        code = session->is_freed ? -ECANCELED : flush_result(session, code);
         loop_leave(loop);
         return code;
 }

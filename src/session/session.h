@@ -233,7 +233,9 @@ void session_check_closing(ferry_session *session);     /* something was sent: w
 void session_greeted(ferry_session *session);           /* the other side has begun as it should */
 void session_answer_close(ferry_session *session);      /* it goes, and waits to hear that we know */
 void session_close_is_late(struct loop_timer *timer);
-/* Wait until @is_done says so, or until @timeout_ms have passed and what had come by then is handled. The results of
+/* A request failed, in a dialect that has no errors: the connection is closed, and the session has this reason. */
+void session_close_unanswered(ferry_session *session, const char *reason);
+/* flush.c: wait until @is_done says so, or until @timeout_ms have passed and what had come by then is handled. The results of
  * loop_wait(); the loop was entered. */
 int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object);
 

@@ -2,6 +2,7 @@
 #include "wire/dialect.h"
 
 #include "util/options.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -140,6 +141,8 @@ int wire_read(struct wire *wire, const char *payload, size_t size, struct incomi
         *ret = (struct incoming){ .kind = WIRE_UNKNOWN };
         if (shown)
                 wire->peer_dialect = shown;
+        else if (!wire->is_dialect_fixed && *text_mark_hint(payload, size))
+                return error_set(error, -EBADMSG, "a payload that no dialect has%s", text_mark_hint(payload, size));
         code = dialect->read(wire, payload, size, ret, error);
         if (code == 0 && !wire->is_dialect_fixed)
                 set_dialect(wire, dialect);

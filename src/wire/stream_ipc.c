@@ -4,6 +4,8 @@
  * level "error". To programs the library's own messages have the root StreamIpc, whatever the peer uses. */
 #include "wire/dialect.h"
 
+#include "util/text.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -163,10 +165,13 @@ static int read_envelope(struct wire *wire, const struct outline_item *inner, co
 {
         char class_name[CLASS_MAX];
 
-        if (!ret->id.bytes || ret->id.size > WIRE_ID_MAX) {
+        if (!ret->id.bytes) {
                 ret->kind = WIRE_UNKNOWN;
                 return error_set(error, -EBADMSG, "an envelope without a usable id");
         }
+        if (ret->id.size > WIRE_ID_MAX)
+                return error_set(error, -EMSGSIZE, "an envelope with an id of %zu bytes, over the limit of %d", ret->id.size,
+                                 (int)WIRE_ID_MAX);
         if (!copy_class(&inner->class_name, class_name))
                 return error_set(error, -EBADMSG, "an envelope in which there is no object");
         ret->property = inner->name;
@@ -226,7 +231,7 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
                 return error_set(error, code == -EAGAIN ? -EBADMSG : code,
                                  "a payload that is wrong at byte %zu, for the codec %s%s%s",
                                  native ? ret->check.offset : offset, codec->name, native && ret->check.reason ? ": " : "",
-                                 native && ret->check.reason ? ret->check.reason : "");
+                                 native && ret->check.reason ? ret->check.reason : text_mark_hint(payload, size));
         }
         if (!native)
                 outline_tree(ret->value, &outline);
@@ -278,7 +283,7 @@ static void peek(const char *bytes, size_t size, struct incoming *ret)
                         id += 2;
                 }
                 quote = id < end ? memchr(id, '"', (size_t)(end - id)) : NULL;
-                if (!quote || quote - id > WIRE_ID_MAX || memchr(id, '\\', (size_t)(quote - id)))
+                if (!quote || memchr(id, '\\', (size_t)(quote - id)))
                         return;
                 ret->kind = marks[i].kind;
                 ret->id = (struct raw_text){ .bytes = id, .size = (size_t)(quote - id) };

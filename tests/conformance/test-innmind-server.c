@@ -529,17 +529,38 @@ static int refuse(ferry_session *client, const ferry_message *message, void *use
         return 1;
 }
 
+struct reasons {
+        int errors;
+        int ends;
+};
+
+/* The other side cannot be told why, but ours is. */
+static int expect_reason(ferry_session *client, const ferry_message *message, void *userdata)
+{
+        struct reasons *reasons = userdata;
+        const char *text = ferry_message_text(message);
+        bool is_reason = strstr(text, "the handler failed") || strstr(text, "it is impossible");
+
+        if (ferry_message_kind(message) == FERRY_KIND_ERROR)
+                reasons->errors += is_reason;
+        else if (ferry_session_status(client) == -EPROTO)
+                reasons->ends += is_reason && strstr(ferry_session_error(client), text);
+        return 0;
+}
+
 /* The client that has asked is closed; the service lives, and its carried value too. */
 START_TEST(a_handler_that_fails)
 {
         static const char *const how[] = { "negative", "fail" };
         struct place place;
         struct book book = { 0 };
+        struct reasons reasons = { 0 };
         ferry_service *service;
         struct peer *peer, *good;
 
         place_open(&place);
         service = place_serve(&place, NULL, refuse, &book);
+        ferry_service_on(service, FERRY_KIND_ERROR | FERRY_KIND_CLOSED, expect_reason, &reasons);
         good = peer_greet(&place);
         for (int i = 0; i < 2; i++) {
                 peer = peer_greet(&place);
@@ -553,6 +574,8 @@ START_TEST(a_handler_that_fails)
                 peer_close(peer);
         }
         ck_assert_str_eq(book.heard, "negative fail ");
+        ck_assert_int_eq(reasons.errors, 2);
+        ck_assert_int_eq(reasons.ends, 2);
         /* Who has an answer has it. */
         peer_text(good, "reply, then negative");
         peer_expect_control(good, "message.received");

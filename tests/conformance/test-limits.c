@@ -431,7 +431,7 @@ START_TEST(the_longest_id_of_ours_is_found)
 }
 END_TEST
 
-/* The longest id that a peer may have is answered to; beyond that, the message has none. */
+/* The longest id that a peer may have is answered to; beyond that, by an error. */
 START_TEST(the_longest_id_of_a_peer_is_answered)
 {
         enum { ID_MAX = 1024 };
@@ -451,14 +451,64 @@ START_TEST(the_longest_id_of_a_peer_is_answered)
                 sprintf(expected, "\"%s\"", id);
                 ck_assert_ptr_nonnull(memmem(raw.bytes, raw.size, expected, strlen(expected)));
         } else {
-                ck_assert_ptr_nonnull(strstr(ferry_message_text(raw_next(&raw, FERRY_KIND_ERROR, NULL)), "usable id"));
+                ck_assert_ptr_nonnull(strstr(ferry_message_text(raw_next(&raw, FERRY_KIND_ERROR, NULL)), "over the limit of 1024"));
+                raw_read(&raw);
+                sprintf(expected, "\"%s\"", id);
+                ck_assert_ptr_nonnull(memmem(raw.bytes, raw.size, expected, strlen(expected)));
+                ck_assert_ptr_nonnull(memmem(raw.bytes, raw.size, "ErrorMessage", 12));
                 ck_assert(raw_is_silent(&raw));
         }
         raw_close(&raw);
 }
 END_TEST
 
+/* It cannot be seen in the text that carries it. */
+START_TEST(a_byte_order_mark_is_named)
+{
+        struct raw raw;
+
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = _i ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_AUTO });
+        ferry_session_on(raw.session, FERRY_KIND_ERROR, NULL, NULL);
+        raw_text(&raw, "\xef\xbb\xbf{\"__class\":\"App\\\\T\"}");
+        ck_assert_ptr_nonnull(strstr(ferry_message_text(raw_next(&raw, FERRY_KIND_ERROR, NULL)), "byte order mark"));
+        ck_assert_int_eq(ferry_session_status(raw.session), 1);
+        raw_close(&raw);
+}
+END_TEST
+
+static int fail_badly(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)session;
+        return ferry_message_fail(request, "%s", (const char *)userdata) == 0;
+}
+
+/* A sentence may hold a file name, and that any byte. */
+START_TEST(an_error_text_keeps_what_is_behind_a_wrong_byte)
+{
+        static const struct {
+                const char *text;
+                const char *expected;
+        } texts[] = {
+                { "no file \xff.txt, sorry", "no file ?.txt, sorry" },
+                { "\xc3(\xe2\x82\xac \xf0\x9f\x98", "?(\xe2\x82\xac ???" },
+                { "\x80", "?" },
+        };
+        struct raw raw;
+
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+                raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+                ferry_session_on(raw.session, FERRY_KIND_REQUEST, fail_badly, (void *)(uintptr_t)texts[i].text);
+                raw_send(&raw, RAW_REQUEST, 1, "t", "x");
+                raw_expect(&raw, RAW_ERROR, 1);
+                ck_assert_ptr_nonnull(memmem(raw.bytes, raw.size, texts[i].expected, strlen(texts[i].expected)));
+                raw_close(&raw);
+        }
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_LOOP(a_byte_order_mark_is_named, 2),
+        SUITE_TEST(an_error_text_keeps_what_is_behind_a_wrong_byte),
         SUITE_LOOP(a_peer_that_says_goodbye_and_stays, RAW_STREAMS),
         SUITE_LOOP(a_peer_that_ends_and_reads_nothing, 2),
         SUITE_TEST(what_is_over_costs_nothing),

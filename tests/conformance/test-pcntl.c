@@ -618,13 +618,24 @@ static int answer(ferry_session *session, const ferry_message *message, void *us
         return 1;
 }
 
+/* What the other side cannot be told is an event here. */
+static int expect_reason(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session;
+        ck_assert_ptr_nonnull(strstr(ferry_message_text(message), "closing: no"));
+        ++*(int *)userdata;
+        return 0;
+}
+
 START_TEST(what_is_asked_is_answered)
 {
+        int reasons = 0;
         ferry_message *kept[2] = { NULL, NULL };
         struct raw raw;
 
         begin(&raw, 0);
         ferry_session_on(raw.session, FERRY_KIND_REQUEST, answer, kept);
+        ferry_session_on(raw.session, FERRY_KIND_ERROR, expect_reason, &reasons);
         say(&raw, "same", "a:1:{i:0;d:0.5;}");
         expect(&raw, "same", "a:1:{i:0;d:0.5;}");
         say(&raw, "rename", "N;");
@@ -648,7 +659,9 @@ START_TEST(what_is_asked_is_answered)
         say(&raw, "fail", "N;");
         settle(&raw);
         ck_assert(raw_has_ended(&raw));
-        ck_assert_int_eq(ferry_session_status(raw.session), 0);
+        ck_assert_int_eq(ferry_session_status(raw.session), -EPROTO);
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(raw.session), "closing: no"));
+        ck_assert_int_eq(reasons, 1);
         raw_close(&raw);
 }
 END_TEST

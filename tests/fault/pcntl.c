@@ -120,6 +120,12 @@ static int answer(ferry_session *session, const ferry_message *message, void *us
         return 1;
 }
 
+static int hear_the_end(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message, (void)userdata;
+        return 0;
+}
+
 /* A call, what is asked of us, and an error that can only be said by the end. */
 static void answering(void)
 {
@@ -151,8 +157,13 @@ static void answering(void)
         fault_want(count_frames(&line) == 4 && line.asked == 1);
         /* Nothing else was said, so what leaves are these and, for a call that has failed before, an answer each. */
         fault_check(line.asked <= 3 && count_frames(&line) <= 3 + line.asked);
+        ferry_session_on(line.session, FERRY_KIND_CLOSED, hear_the_end, NULL);
         say(&line, MODEL("f", "N;"));
-        talk_run(line.loop, 100);
+        /* Where there was no memory to call the handler, the loop says so. */
+        code = ferry_loop_run(line.loop, 100);
+        if (code != -EPROTO)
+                fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(line.loop));
+        fault_want(ferry_session_status(line.session) == -EPROTO);
         fault_check(ferry_session_status(line.session) != 1 || fault_error() || fault_is_memory());
         close_line(&line);
 }
