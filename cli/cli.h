@@ -173,6 +173,15 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
 void peer_close(struct peer *peer);
 extern const char *const peer_options[];
 
+/* output.c: write what stdout takes without a wait: how much, or a negative errno, which was complained about. */
+ssize_t output_try(const char *bytes, size_t size);
+bool output_is_good(void);
+void output_fail(int error);
+bool output_is_terminal(void);
+/* poll(2) of one descriptor: 1 if it is ready, 0 if it is not within @timeout_ms (-1: forever), -EINTR once a signal has come
+ * that ends us; after one that only asks it waits for 1 s at most. */
+int signals_poll(int fd, short events, int timeout_ms);
+
 /* print.c: push out what was printed, false if stdout takes no more; @status, or another one if that was a failure. */
 bool flush_output(void);
 int output_status(int status);
@@ -191,7 +200,7 @@ void print_aside(const ferry_message *message, const struct cli_options *options
 void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
 ferry_value *body_text(const ferry_message *message);
-/* What print_body() prints of an answer, without the newline; a string of the caller's, or NULL without memory. */
+/* What print_body() prints of one answer of many, with its newline; a string of the caller's, or NULL without memory. */
 ferry_value *body_line(const ferry_message *message, const struct cli_options *options, long task);
 
 /* processors.c: the number of processors that this process may use, at least 1: those of its affinity mask, or the CPU quota of

@@ -230,14 +230,14 @@ static bool write_line(struct joblog *log, const char *line, size_t size)
 
 static int open_file(struct joblog *log)
 {
-        struct stat status;
+        struct stat status = { 0 };
         bool is_special = stat(log->path, &status) == 0 && !S_ISREG(status.st_mode);
 
         /* Without O_NONBLOCK a FIFO without a reader would be waited for. */
         log->fd = open(log->path, (is_special ? O_WRONLY : O_RDWR | O_CREAT) | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
         if (log->fd < 0 || fstat(log->fd, &status) < 0) {
                 complain("cannot open %s for the log: %s", log->path,
-                         errno == ENXIO ? "no process reads from it" : strerror(errno));
+                         errno == ENXIO && S_ISFIFO(status.st_mode) ? "no process reads from it" : strerror(errno));
                 return exit_status_of(-errno);
         }
         log->is_regular = S_ISREG(status.st_mode);
@@ -365,6 +365,12 @@ static void watch(struct run *run)
         ferry_loop_after(run->loop, log->settle_ms, settle, run);
 }
 
+void joblog_count_sent(struct run *run, size_t size)
+{
+        if (run->joblog)
+                run->joblog->sent += size;
+}
+
 void joblog_add(struct run *run, const struct joblog_entry *entry)
 {
         struct joblog *log = run->joblog;
@@ -379,12 +385,11 @@ void joblog_add(struct run *run, const struct joblog_entry *entry)
                         entry->outcome);
         if (size < 0)
                 fail(log, ENOMEM);
-        else if (entry->printed == 0 || !log->is_pipe)
+        else if (!entry->is_answered || !log->is_pipe)
                 write_line(log, line, (size_t)size);
         else if (!(pending = malloc(sizeof *pending + (size_t)size)))
                 fail(log, ENOMEM);
         else {
-                log->sent += entry->printed;
                 *pending = (struct pending){ .sent = log->sent, .size = (size_t)size };
                 memcpy(pending->line, line, (size_t)size);
                 *log->last = pending;

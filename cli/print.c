@@ -12,18 +12,25 @@
 
 static int output_error;
 
-static void fail_output(int error)
+void output_fail(int error)
 {
         output_error = error;
-        /* Who reads no more wants no more; and who was interrupted knows. */
-        if (error != EPIPE && !signals_received())
+        /* A reader that has gone wants no more. */
+        if (error == EINTR || error == ETIMEDOUT)
+                complain("stdout takes no more, and a signal has come: the output is incomplete");
+        else if (error != EPIPE)
                 complain("writing failed: %s", strerror(error));
+}
+
+bool output_is_good(void)
+{
+        return output_error == 0;
 }
 
 bool flush_output(void)
 {
         if (output_error == 0 && fflush(stdout) != 0)
-                fail_output(errno);
+                output_fail(errno);
         return output_error == 0;
 }
 
@@ -40,7 +47,7 @@ static bool put_output(const char *bytes, size_t size)
                 } else if (errno == EAGAIN)
                         poll(&(struct pollfd){ .fd = STDOUT_FILENO, .events = POLLOUT }, 1, -1);
                 else if (errno != EINTR || !signals_may_go_on())
-                        fail_output(errno);
+                        output_fail(errno);
         }
         return output_error == 0;
 }
@@ -91,7 +98,7 @@ bool print_bytes(const char *bytes, size_t size)
         if (stream)
                 escape(bytes, size, stream);
         if (!stream || fclose(stream) != 0)
-                fail_output(ENOMEM);
+                output_fail(ENOMEM);
         else
                 put_output(escaped, escaped_size);
         free(escaped);
@@ -108,7 +115,7 @@ bool print_formatted(const char *format, ...)
         size = vasprintf(&text, format, arguments);
         va_end(arguments);
         if (size < 0) {
-                fail_output(ENOMEM);
+                output_fail(ENOMEM);
                 return false;
         }
         print_bytes(text, (size_t)size);
@@ -237,21 +244,24 @@ static void print_line(const ferry_message *message, long task, FILE *stream)
 
 ferry_value *body_line(const ferry_message *message, const struct cli_options *options, long task)
 {
-        ferry_value *line = NULL;
-        ferry_builder *builder;
+        ferry_value *text = options->is_json ? NULL : body_text(message), *line = NULL;
         char *bytes = NULL;
         size_t size = 0;
-        FILE *stream;
+        const char *string = ferry_value_bytes(text, &size);
+        FILE *stream = options->is_json || string ? open_memstream(&bytes, &size) : NULL;
+        size_t string_size = size;
+        ferry_builder *builder;
 
-        if (!options->is_json)
-                return body_text(message);
-        stream = open_memstream(&bytes, &size);
-        if (!stream)
+        if (stream && string) {
+                fwrite(string, 1, string_size, stream);
+                putc('\n', stream);
+        } else if (stream)
+                print_line(message, task, stream);
+        ferry_value_unref(text);
+        if (!stream || fclose(stream) != 0)
                 return NULL;
-        print_line(message, task, stream);
         builder = ferry_builder_new();
-        if (fclose(stream) == 0 && size > 0)
-                ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size - 1);
+        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size);
         ferry_builder_finish(builder, &line);
         free(bytes);
         return line;
@@ -266,7 +276,7 @@ bool print_body(const ferry_message *message, const struct cli_options *options,
         const char *bytes;
 
         if (!stream) {
-                fail_output(ENOMEM);
+                output_fail(ENOMEM);
                 return false;
         }
         if (options->is_json)
@@ -281,7 +291,7 @@ bool print_body(const ferry_message *message, const struct cli_options *options,
                 ferry_value_unref(text);
         }
         if (fclose(stream) != 0)
-                fail_output(ENOMEM);
+                output_fail(ENOMEM);
         else
                 print_bytes(output, output_size);
         free(output);
@@ -303,7 +313,7 @@ bool print_value(const ferry_value *value, const struct cli_options *options, bo
                         putc('\n', stream);
         }
         if (!stream || fclose(stream) != 0)
-                fail_output(ENOMEM);
+                output_fail(ENOMEM);
         else
                 print_bytes(output, output_size);
         free(output);

@@ -56,7 +56,7 @@ struct joblog_entry {
         long number;
         double date, seconds;
         size_t sent, received;
-        size_t printed;                 /* on stdout; 0: it has failed */
+        bool is_answered;               /* stdout has the answer */
         int exit_value, signal;
         const char *label;
         const char *outcome;
@@ -91,7 +91,9 @@ struct run {
         long held;                      /* tasks that are over, and wait */
         size_t held_bytes;              /* their answers */
         int input_error;
-        bool is_reading;
+        struct task *printing;          /* stdout has taken a part of its answer; NULL: of none */
+        size_t printed;                 /* so much */
+        bool is_reading, is_writing;    /* stdin and stdout are watched */
         bool is_on_terminal;
         bool is_progress_shown;
         struct timespec began;
@@ -111,6 +113,8 @@ void tasks_feed(struct run *run);
 void tasks_list(struct run *run);
 /* Forget the tasks in hand; print the answers that waited for them. */
 void tasks_drop(struct run *run);
+/* Wait until stdout has the answers of the tasks that are over. */
+void tasks_flush(struct run *run);
 void tasks_free(struct run *run);
 
 /* halt.c: read the argument of --halt; false: a complaint was printed. Stop the run if that says so. */
@@ -122,7 +126,9 @@ void halt_check(struct run *run);
 int joblog_open(const char *path, bool is_resuming, struct joblog **ret);
 /* What the log that was read has about a task; in the order of their numbers. */
 enum joblog_known joblog_find(struct joblog *log, long number, const char *label);
-/* After the answer was printed. @run may have no log. */
+/* stdout has taken so much. @run may have no log, here and below. */
+void joblog_count_sent(struct run *run, size_t size);
+/* After the answer was printed. */
 void joblog_add(struct run *run, const struct joblog_entry *entry);
 /* Wait a while for the reader of stdout, and complete the log. Returns an exit status. */
 int joblog_finish(struct run *run);

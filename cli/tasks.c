@@ -1,6 +1,6 @@
 /* The tasks of ferry run: taken from the input, given to workers, answered. Invariants: each line is a task that ends once, as
  * done or with a reason, unless the run ends before; no more tasks are in hand than there are workers, so that the time of a
- * task begins when it is given to one; the answers that wait for a task before them are bounded in number and bytes. The task
+ * task begins when it is given to one; none is begun while stdout takes no more; the answers that wait for a task before them are bounded in number and bytes. The task
  * that they wait for is in hand, so it ends, and they do not wait forever. */
 #include "run.h"
 
@@ -19,6 +19,7 @@ enum {
 };
 
 static int read_input(ferry_loop *loop, void *userdata);
+static int print_on(ferry_loop *loop, void *userdata);
 static void give(struct task *task);
 
 /* The text of a task in one line: tabs, newlines and other control characters are escaped, and a long one is cut. */
@@ -138,35 +139,91 @@ static void take_out(struct run *run, struct task **link)
         free_task(task);
 }
 
+/* The task whose answer is printed next: one of which stdout has taken a part, else the first that is over, which with --ordered
+ * must be the first of all. */
+static struct task **find_next(struct run *run)
+{
+        struct task **link = &run->first;
+
+        while (*link && (run->printing ? *link != run->printing : !(*link)->is_over && !run->options->is_ordered))
+                link = &(*link)->next;
+        return *link && (*link)->is_over ? link : NULL;
+}
+
+/* As much of an answer as stdout takes now. Nothing blocks here, so that the answers of other workers are read in time. 1: all of
+ * it; 0: not yet; negative: stdout takes no more. */
+static int print_answer(struct run *run, struct task *task)
+{
+        size_t size;
+        const char *bytes = ferry_value_bytes(task->answer, &size);
+        ssize_t taken;
+
+        progress_clear(run);
+        if (output_is_terminal())
+                return print_bytes(bytes, size) ? 1 : -1;
+        taken = output_try(bytes + run->printed, size - run->printed);
+        if (taken < 0)
+                return -1;
+        joblog_count_sent(run, (size_t)taken);
+        run->printed += (size_t)taken;
+        run->printing = run->printed < size ? task : NULL;
+        if (run->printing)
+                return 0;
+        run->printed = 0;
+        return 1;
+}
+
 /* Print the answers of the tasks that are over: as they come, or in the order of the tasks. */
 static void print_over(struct run *run)
 {
-        struct task **link = &run->first;
-        bool is_good = true;
+        struct task **link;
+        int result = 1;
 
-        while (*link && is_good) {
+        while (result > 0 && (link = find_next(run))) {
                 struct task *task = *link;
 
-                if (!task->is_over && run->options->is_ordered)
-                        break;
-                if (!task->is_over) {
-                        link = &task->next;
-                        continue;
+                if (task->answer)
+                        result = print_answer(run, task);
+                if (task->answer && result > 0) {
+                        run->done++;
+                        log_task(task, (struct joblog_entry){ .received = task->size - 1, .is_answered = true, .outcome = "replied" });
                 }
-                if (task->answer) {
-                        progress_clear(run);
-                        is_good = print_value(task->answer, &(struct cli_options){ 0 }, true);
-                        run->done += is_good;
-                        if (is_good)
-                                log_task(task, (struct joblog_entry){ .received = task->size, .printed = task->size + 1,
-                                                                      .outcome = "replied" });
-                }
-                take_out(run, link);
+                if (result > 0)
+                        take_out(run, link);
+        }
+        if (result == 0 && !run->is_writing) {
+                run->is_writing = true;
+                ferry_loop_watch(run->loop, STDOUT_FILENO, POLLOUT, print_on, run);
         }
         /* A reader that has gone wants no more. */
-        if (!is_good)
+        if (result < 0)
                 run_give_up(run, EXIT_DONE);
         progress_show(run);
+}
+
+static int print_on(ferry_loop *loop, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)loop;
+        print_over(run);
+        halt_check(run);
+        tasks_feed(run);
+        run->is_writing = run->printing != NULL;
+        return run->is_writing;
+}
+
+void tasks_flush(struct run *run)
+{
+        while (run->printing && output_is_good()) {
+                int ready = signals_poll(STDOUT_FILENO, POLLOUT, -1);
+
+                if (ready <= 0) {
+                        output_fail(ready < 0 ? -ready : ETIMEDOUT);
+                        return;
+                }
+                print_over(run);
+        }
 }
 
 static void end_task(struct task *task, ferry_value *answer)
@@ -216,7 +273,7 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
 
         task->call = NULL;
         run->answers += outcome == FERRY_OUTCOME_REPLIED;
-        run->lost += kind == EXIT_CONNECTION || (kind == EXIT_TIMEOUT && outcome != FERRY_OUTCOME_NOT_EXECUTED);
+        run->lost += kind == EXIT_CONNECTION || kind == EXIT_TIMEOUT;
         if (!reply && is_tried_again(task, call))
                 give(task);
         else if (ferry_call_status(call) == -ECHILD && run->phase < RUN_GIVEN_UP) {
@@ -365,7 +422,7 @@ void tasks_list(struct run *run)
 
 static bool has_room(const struct run *run)
 {
-        return run->in_hand < run->workers && run->held < HELD_MAX && run->held_bytes < HELD_BYTES_MAX;
+        return run->in_hand < run->workers && !run->printing && run->held < HELD_MAX && run->held_bytes < HELD_BYTES_MAX;
 }
 
 /* As many as there are workers; the rest is left where it is. */

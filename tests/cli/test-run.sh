@@ -147,7 +147,7 @@ values() {
                         [[ $ordered ]] || { sort -n out > sorted && mv sorted out; }
                         ended "values $tasks, $workers workers $ordered" $((failed > 0)) "$expected"
                         summary "values $tasks" "$(wc -l < out) done, $failed failed, 0 restarts"
-                        is "values $tasks: each has its reason" "$(grep -c 'the line is no JSON: it is wrong at byte' err)" "$failed"
+                        is "values $tasks: each has its reason" "$(grep -cE 'the line is no JSON: it (is wrong at|ends too early, at) byte' err)" "$failed"
                 done
         done
         nothing_left "values $tasks"
@@ -169,7 +169,7 @@ json_values() {
         values '{"b": [1, 2.5, null]}\n' $'{"b":[1,2.5,null]}\n' 0
         values '[1]2\n3\n' $'3\n' 1
         run ferry run --value --workers 2 -- "${echoes[@]}" <<< $'1\n{"a":\n3'
-        says 'the number of the line' 'ferry: task 2: the line is no JSON: it is wrong at byte 5'
+        says 'the number of the line' 'ferry: task 2: the line is no JSON: it ends too early, at byte 5'
 
         # More of them than are read at once.
         { printf 'bad\n%.0s' {1..30000}; echo 7; } > tasks
@@ -627,12 +627,6 @@ large_tasks() {
         summary 'large tasks' '3 done, 6 failed, 6 restarts'
 }
 
-writes_output() {
-        local number first
-
-        read -r number first _ < "/proc/$1/syscall" && [[ $number != running && $first == 0x1 ]]
-}
-
 has_children() {
         [[ $(pgrep -c -P "$1") == "$2" ]]
 }
@@ -654,11 +648,11 @@ printed() {
         exec 5>&-
 
         # A signal that comes while the reader is slow loses nothing.
+        : > answered
         mkfifo slow
         exec 8<> slow
-        seq -f '%0100g' 1 5000 > many
-        start sh -c 'exec ferry run --workers 2 -- ferry listen stdio: --echo > slow' < many
-        soon writes_output "$job"
+        start sh -c 'exec ferry run --workers 2 -- ferry listen stdio: --exec "head -c 100000 /dev/zero; echo >> answered" > slow' < <(seq 1 100)
+        soon has_lines answered 2
         kill -TERM "$job"
         cat < slow > lines 8>&- &
         exec 8>&-
@@ -666,6 +660,7 @@ printed() {
         wait $!
         ended 'a slow reader' 143 ''
         done=$(sed -n 's/^ferry: \([0-9]*\) done.*/\1/p' err)
+        check 'a slow reader' test "$done" -ge 2
         is 'a slow reader' "$(wc -l < lines)" "$done"
 }
 
@@ -673,6 +668,17 @@ deadlines() {
         # The time of a task begins when somebody has it: each takes little of it, all of them more.
         run ferry run --workers 1 --timeout 6 -- ferry listen stdio: --exec 'sleep 1.3; printf x' <<< $'1\n2\n3\n4\n5'
         ended 'those behind have their time, too' 0 $'x\nx\nx\nx\nx\n'
+}
+
+# While the reader of stdout waits, no time of a task runs out, and a signal is heard at once.
+slow_reader() {
+        seq -f '%0100000g' 1 20 > tasks
+        mark
+        ferry run --timeout 1 --workers 2 -- "${echoes[@]}" 2> err < tasks | { sleep 1.3; wc -c; } > out
+        is 'a slow reader' "$(< out)" 2000020
+        said 'a slow reader'
+        summary 'a slow reader' '20 done, 0 failed, 0 restarts'
+        nothing_left 'a slow reader'
 }
 
 retries() {
@@ -702,6 +708,17 @@ retries() {
         (ulimit -n 40 && run ferry run --workers 1000 -- "${echoes[@]}" <<< 1; [[ $status -eq 3 && -s err ]])
         is 'too few descriptors' $? 0
         nothing_left 'too few descriptors'
+}
+
+# Each worker has a number of its own, and a worker that takes the place of another one has the same.
+numbers() {
+        export FERRY_WORKER=9
+        run ferry run --workers 3 -- ferry listen stdio: --exec 'echo $FERRY_WORKER >> here
+                until [ $(wc -l < here) -ge 3 ]; do sleep 0.01; done; printf %s "$FERRY_WORKER"' <<< $'a\nb\nc'
+        unset FERRY_WORKER
+        is 'the numbers of workers' "$(sort out | paste -sd' ')" '0 1 2'
+        run ferry run --workers 2 --max-tasks 1 -- sh -c 'echo $FERRY_WORKER >> there; exec ferry listen stdio: --echo' <<< $'1\n2\n3\n4\n5\n6'
+        is 'the numbers of workers that are replaced' "$(sort -u there | paste -sd' ')" '0 1'
 }
 
 # Workers that are replaced between two tasks lose none, whether they end by themselves or are told to.
@@ -809,27 +826,19 @@ signal_others() {
         nothing_left 'killed'
 }
 
-# One that is stuck in a full pipe ends, too.
+# One whose reader has stopped reading ends, too.
 stuck() {
+        : > answered
         mkfifo full
         exec 7<> full
-        mark
-        yes | ferry run --workers 2 -- "${echoes[@]}" > full 2> stuck-err &
-        job=$!
-        check 'it is stuck' soon is_stuck "$job"
-        kill -TERM "$job"
-        check 'a run that is stuck in a full pipe ends' soon has_ended "$job"
+        start sh -c 'exec ferry run --workers 2 -- ferry listen stdio: --exec "head -c 100000 /dev/zero; echo >> answered" > full' < <(seq 1 100)
+        soon has_lines answered 2
+        interrupt TERM
         exec 7>&-
+        ended 'a run that is stuck' 143 ''
+        says 'a run that is stuck' 'the output is incomplete'
         nothing_left 'a run that is stuck'
 }
-
-# Whether it waits in a write to a pipe, where the kernel tells that; else whether it can be told to end.
-is_stuck() {
-        local call=
-
-        read -r call < "/proc/$1/wchan"
-        [[ $call == *pipe* ]] || { [[ ! $call || $call == 0 ]] && handles_signals "$1"; }
-} 2> /dev/null
 
 ## Dialects --------------------------------------------------------------------------------------------
 
@@ -864,7 +873,7 @@ dialects() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,joblog,resume,halt,nulls,quiet,failures,silence,last_words,large_tasks,printed,deadlines,retries,recycling
+all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,joblog,resume,halt,nulls,quiet,failures,silence,last_words,large_tasks,printed,deadlines,slow_reader,retries,numbers,recycling
 all+=,signal_TERM,signal_INT,signal_HUP,signal_others,stuck,dialects
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
