@@ -175,12 +175,12 @@ static void json(void)
         static const char foreign[] =
                 "{\"a\": [1, 2.5e3, \"\\u00e4 and a text that is longer\", {\"__class\": \"A\", \"x\": []}]}";
 
-        through(ferry_codec_json(), foreign, sizeof foreign - 1);
+        through(ferry_codec_json_objects(), foreign, sizeof foreign - 1);
 }
 
 static void msgpack(void)
 {
-        static const char foreign[] = "\x93\x01\x91\x02\x82\xc0\x02\x00\x02";
+        static const char foreign[] = "\x95\x01\x91\x02\x82\xc0\x02\x00\x02\xc4\x01x\xd6\xff\x01\x02\x03\x04";
 
         through(ferry_codec_msgpack(), foreign, sizeof foreign - 1);
 }
