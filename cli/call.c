@@ -10,7 +10,7 @@ static int report(ferry_call *call, const ferry_message *reply, const struct cli
 
         if (reply) {
                 print_body(reply, options, false, 0);
-                return output_status(EXIT_DONE);
+                return EXIT_DONE;
         }
         if (ferry_call_status(call) == -EREMOTEIO && options->is_json && error)
                 print_body(error, options, false, 0);

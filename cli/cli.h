@@ -88,7 +88,6 @@ extern const struct cli_command command_store;
 extern const struct cli_command command_wait;
 
 /* main.c */
-void complain(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
 int exit_status_of(int error);
 /* Check the address of a session: 0, or the exit status of a complaint: it is malformed, belongs to another command, or
  * names a descriptor that is not open. Call this before anything is opened, which could get that number. */
@@ -173,29 +172,63 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
 void peer_close(struct peer *peer);
 extern const char *const peer_options[];
 
-/* output.c: write what stdout takes without a wait: how much, or a negative errno, which was complained about. */
+/* output.c: the only file that writes to stdout and stderr. False: stdout takes no more; that was complained about. A wait for
+ * a reader ends by a signal, or, where the signal only asks for an end, 1 s later. */
+bool output_bytes(const char *bytes, size_t size);
+/* The same without a wait: how much stdout has taken, or a negative errno. */
 ssize_t output_try(const char *bytes, size_t size);
 bool output_is_good(void);
+/* Complain that what should be written is lost, for a positive errno. */
 void output_fail(int error);
+/* Whether it was open at the start; whether people see it. */
+bool output_is_open(void);
 bool output_is_terminal(void);
-/* poll(2) of one descriptor: 1 if it is ready, 0 if it is not within @timeout_ms (-1: forever), -EINTR once a signal has come
- * that ends us; after one that only asks it waits for 1 s at most. */
-int signals_poll(int fd, short events, int timeout_ms);
-
-/* print.c: push out what was printed, false if stdout takes no more; @status, or another one if that was a failure. */
-bool flush_output(void);
+/* @status, or EXIT_CONNECTION if output was lost. */
 int output_status(int status);
-/* Whether a session is in that dialect by now. */
+/* The same at the very end. */
+int output_close(int status);
+/* A line on stderr that begins with "ferry: ", by one write(2). Newlines and other control characters in it are escaped. */
+void complain(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
+void inform(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
+/* The same for lines that are made and escaped already; and for what is drawn again soon, which waits for nothing. */
+void error_bytes(const char *bytes, size_t size);
+void error_draw(const char *bytes, size_t size);
+/* Lines that stderr does not take in time are dropped, counted and reported. Without this call they are waited for. */
+void error_wait_at_most(int timeout_ms);
+/* Close a stream of open_memstream(3). False: there was no memory for some of its text. */
+bool close_text(FILE *stream);
+
+/* escape.c: text for people. Control characters are shown as ^[ or <U+009B>, bytes that are not UTF-8 as <9B>. */
+enum escaping {
+        ESCAPE_TEXT,            /* newlines and tabs stay */
+        ESCAPE_LINE,
+        ESCAPE_JSON,            /* \u009b, which is the same JSON */
+};
+
+enum { ESCAPED_MAX = 16 };
+
+/* The next character, or a byte that is not one: how many bytes @text has then, and how many were taken. */
+size_t escape_next(const char *bytes, size_t size, enum escaping how, char text[ESCAPED_MAX], size_t *ret_taken);
+void escape(FILE *stream, const char *bytes, size_t size, enum escaping how);
+
+/* print.c: whether a session is in that dialect by now. */
 bool speaks(const ferry_session *session, const char *dialect);
 /* A body on stdout, false if that takes no more; @task: the number of the task that it answers, or 0. */
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task);
-/* Bytes from a peer on stdout, at once: as they are, but on a terminal with control characters escaped. False if stdout takes
- * no more. */
+/* Bytes from a peer on stdout, at once: as they are, but escaped on a terminal. False if stdout takes no more. */
 bool print_bytes(const char *bytes, size_t size);
 bool print_formatted(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)));
-/* The bytes of a string, else a line of JSON; with --json always that. A newline is added as for a body. */
+/* The bytes of a string, else a line of JSON; with --json always that. A string gets a newline as a body does. NULL: there was
+ * no memory for it. */
 bool print_value(const ferry_value *value, const struct cli_options *options, bool is_one_of_many);
+/* On stderr. Of errors, which a peer can make as many as it likes, one a second is shown; the next one says how many came
+ * in between, and print_withheld() at the end. */
 void print_aside(const ferry_message *message, const struct cli_options *options);
+void print_withheld(void);
+/* Lines that a command has written to its stderr, on ours. */
+void print_passed(const char *lines, size_t size);
+/* A value on stderr, as a line of JSON. */
+void print_aside_json(const ferry_value *value);
 /* Junk, in a message or not: the same. */
 void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options);
 /* The text that stands for a body, as COMMAND gets it and people see it; a value of the caller's. */
@@ -224,12 +257,16 @@ void table_fill_user(FILE *cell, const ferry_value *item, const char *key);
 /* The maps one a line, as JSON: --json is on. */
 void table_print_json(const ferry_value *list, const struct cli_options *options);
 
-/* signals.c: call @fn at the first SIGINT, SIGTERM or SIGHUP, or the first few; the next one ends the program. Before a
- * child is started, which would otherwise be left behind. */
+/* signals.c: what was inherited is set right, at the start; and for a program that is executed in our place. */
+void signals_begin(void);
+void signals_restore(void);
+/* Call @fn at the first SIGINT, SIGTERM or SIGHUP, or the first few; the next one ends the program. Before a child is
+ * started, which would otherwise be left behind. */
 void signals_watch(ferry_loop *loop, int times, ferry_loop_fn *fn, void *userdata);
 void signals_unwatch(ferry_loop *loop);
 int signals_received(void);
-/* Whether another signal can be asked about before they end us. */
-bool signals_may_go_on(void);
+/* poll(2) of one descriptor: 1 if it is ready, 0 if it is not within @timeout_ms (-1: forever), -EINTR once a signal has come
+ * that ends us; after one that only asks it waits for 1 s at most. */
+int signals_poll(int fd, short events, int timeout_ms);
 /* End by the signal that was received. */
 void signals_raise(void);

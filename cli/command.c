@@ -84,7 +84,7 @@ static void pass_lines(struct command *command, bool is_last)
                 size = command->line_size;
         if (size == 0)
                 return;
-        (void)!write(STDERR_FILENO, command->line, size);
+        print_passed(command->line, size);
         command->line_size -= size;
         memmove(command->line, command->line + size, command->line_size);
 }
@@ -362,7 +362,7 @@ struct launch {
 };
 
 /* In the child, which has our memory until it is another program, so it must not return to a handler of ours. What is ignored
- * stays ignored, but SIGPIPE, which only we ignore. */
+ * stays ignored, but SIGPIPE and SIGXFSZ, which only we ignore. */
 static int begin(void *userdata)
 {
         struct launch *launch = userdata;
@@ -378,7 +378,7 @@ static int begin(void *userdata)
         for (int number = 1; number < NSIG; number++) {
                 struct sigaction action;
 
-                if (sigaction(number, NULL, &action) < 0 || (action.sa_handler == SIG_IGN && number != SIGPIPE))
+                if (sigaction(number, NULL, &action) < 0 || (action.sa_handler == SIG_IGN && number != SIGPIPE && number != SIGXFSZ))
                         continue;
                 action = (struct sigaction){ .sa_handler = SIG_DFL };
                 sigaction(number, &action, NULL);

@@ -34,12 +34,10 @@ static int encode(const struct cli_options *options, const ferry_value *value)
                 complain("the value cannot be written as %s: %s", options->to->name, reason);
                 return EXIT_REFUSED;
         }
-        fwrite(bytes, 1, size, stdout);
-        if (isatty(STDOUT_FILENO))
-                putchar('\n');
+        if (print_bytes(bytes, size) && output_is_terminal())
+                print_bytes("\n", 1);
         free(bytes);
-        flush_output();
-        return output_status(EXIT_DONE);
+        return EXIT_DONE;
 }
 
 static int run(const struct cli_options *options, char **arguments, int count)

@@ -136,21 +136,16 @@ static int remove_objects(char **addresses, int count, const struct cli_options 
 
 static int run(const struct cli_options *options, char **arguments, int count)
 {
-        int status;
-
         if (options->is_removing && options->is_removing_stale)
                 complain("--remove and --remove-stale exclude each other");
         else if (options->is_removing && count == 0)
                 complain("--remove needs addresses, as the column address shows them");
         else if (!options->is_removing && count > 0)
                 complain("ipcs needs --remove before '%s'", arguments[0]);
-        else {
-                status = options->is_removing       ? remove_objects(arguments, count, options) :
-                         options->is_removing_stale ? remove_stale(options) :
-                                                      print_objects(options);
-                flush_output();
-                return output_status(status);
-        }
+        else
+                return options->is_removing       ? remove_objects(arguments, count, options) :
+                       options->is_removing_stale ? remove_stale(options) :
+                                                    print_objects(options);
         return EXIT_USAGE;
 }
 

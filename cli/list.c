@@ -40,8 +40,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 table_print_json(services, options);
         else
                 status = table_print(services, columns, sizeof columns / sizeof *columns, fill);
-        flush_output();
-        return output_status(status);
+        return status;
 }
 
 const struct cli_command command_list = {

@@ -184,8 +184,8 @@ static int serve(struct listener *listener, const char *address)
         }
         if (status_of(listener) == 1) {
                 if (listener->options->is_verbose)
-                        fprintf(stderr, "ferry: listening at %s\n",
-                                is_session ? address : ferry_service_address(listener->service));
+                        inform("listening at %s",
+                               is_session ? address : ferry_service_address(listener->service));
                 failure = run_until_over(listener);
         }
         error = status_of(listener);
@@ -198,7 +198,7 @@ static int serve(struct listener *listener, const char *address)
                 return EXIT_TIMEOUT;
         if (failure)
                 return EXIT_CONNECTION;
-        return error < 0 && !signals_received() ? EXIT_CONNECTION : output_status(EXIT_DONE);
+        return error < 0 && !signals_received() ? EXIT_CONNECTION : EXIT_DONE;
 }
 
 static int run(const struct cli_options *options, char **arguments, int count)

@@ -8,8 +8,6 @@
 #include <getopt.h>
 #include <limits.h>
 #include <math.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,18 +66,6 @@ static const struct {
 };
 
 enum { KNOWN = sizeof known / sizeof *known };
-
-void complain(const char *format, ...)
-{
-        va_list arguments;
-
-        fflush(stdout);
-        fputs("ferry: ", stderr);
-        va_start(arguments, format);
-        vfprintf(stderr, format, arguments);
-        va_end(arguments);
-        putc('\n', stderr);
-}
 
 int exit_status_of(int error)
 {
@@ -259,10 +245,14 @@ static bool takes(const struct cli_command *command, const char *name)
         return false;
 }
 
-static void print_usage(FILE *stream, const struct cli_command *command)
+/* The usage of a command, or NULL; the caller's. */
+static char *make_usage(const struct cli_command *command, size_t *ret_size)
 {
-        char option[64];
+        char *text = NULL, option[64];
+        FILE *stream = open_memstream(&text, ret_size);
 
+        if (!stream)
+                return NULL;
         fprintf(stream, "ferry %s [OPTIONS] %s\n    %s\n", command->name, command->arguments, command->summary);
         for (size_t i = 0; i < KNOWN; i++) {
                 if (!takes(command, known[i].name))
@@ -270,17 +260,47 @@ static void print_usage(FILE *stream, const struct cli_command *command)
                 snprintf(option, sizeof option, "--%s %s", known[i].name, known[i].argument ? known[i].argument : "");
                 fprintf(stream, "    %-22s %s\n", option, known[i].summary);
         }
+        if (close_text(stream))
+                return text;
+        free(text);
+        return NULL;
 }
 
-static void print_help(void)
+static int print_usage(const struct cli_command *command)
 {
-        printf("ferry moves messages between processes.\n\n");
+        size_t size = 0;
+        char *text = make_usage(command, &size);
+
+        if (text)
+                output_bytes(text, size);
+        else
+                output_fail(ENOMEM);
+        free(text);
+        return EXIT_DONE;
+}
+
+/* Behind a complaint. */
+static int show_usage(const struct cli_command *command)
+{
+        size_t size = 0;
+        char *text = make_usage(command, &size);
+
+        if (text)
+                error_bytes(text, size);
+        free(text);
+        return EXIT_USAGE;
+}
+
+static int print_help(void)
+{
+        print_formatted("ferry moves messages between processes.\n\n");
         for (size_t i = 0; i < COMMANDS; i++)
-                printf("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
-        printf("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, stdio:, file:IN,OUT,\n"
-               "fifo:IN,OUT or fd:IN,OUT. For send and recv it is a channel: udp:HOST:PORT, udg:PATH, tcp:HOST:PORT,\n"
-               "unix:PATH, fifo:PATH, msgq:PATH, msgq:KEY or mqueue:NAME; for store it is shm:PATH or shm:KEY.\n"
-               "ferry COMMAND --help tells the options of a command; man ferry tells all.\n");
+                print_formatted("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
+        print_formatted("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, stdio:, file:IN,OUT,\n"
+                        "fifo:IN,OUT or fd:IN,OUT. For send and recv it is a channel: udp:HOST:PORT, udg:PATH, tcp:HOST:PORT,\n"
+                        "unix:PATH, fifo:PATH, msgq:PATH, msgq:KEY or mqueue:NAME; for store it is shm:PATH or shm:KEY.\n"
+                        "ferry COMMAND --help tells the options of a command; man ferry tells all.\n");
+        return EXIT_DONE;
 }
 
 static const ferry_codec *find_codec(const char *name, bool has_plain)
@@ -513,11 +533,8 @@ static int read_options(const struct cli_command *command, struct cli_options *o
         while ((letter = getopt_long(argc, argv, command->is_wrapper ? "+:hv" : ":hv", table, &index)) != -1) {
                 const char *name = letter == 0 ? known[index].name : "verbose";
 
-                if (letter == 'h') {
-                        print_usage(stdout, command);
-                        flush_output();
-                        return output_status(EXIT_DONE);
-                }
+                if (letter == 'h')
+                        return print_usage(command);
                 if (letter == '?' || letter == ':') {
                         char short_option[] = { '-', (char)optopt, '\0' };
 
@@ -525,13 +542,11 @@ static int read_options(const struct cli_command *command, struct cli_options *o
                         complain(letter == '?' ? "there is no option %s" : "%s needs an argument",
                                  letter == '?' && optopt > 0 && optopt < 0x80 && argv[optind - 1][1] != '-' ?
                                          short_option : argv[optind - 1]);
-                        print_usage(stderr, command);
-                        return EXIT_USAGE;
+                        return show_usage(command);
                 }
                 if (!takes(command, name)) {
                         complain("%s takes no --%s", command->name, name);
-                        print_usage(stderr, command);
-                        return EXIT_USAGE;
+                        return show_usage(command);
                 }
                 if (!read_option(command, options, name, optarg))
                         return EXIT_USAGE;
@@ -551,8 +566,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
                         complain("%s needs %s", command->name, command->arguments);
                 else
                         complain("%s is too much", argv[optind + command->most]);
-                print_usage(stderr, command);
-                return EXIT_USAGE;
+                return show_usage(command);
         }
         return command->run(&options, argv + optind, argc - optind);
 }
@@ -566,26 +580,28 @@ static void replace_closed(void)
                         (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-int main(int argc, char **argv)
+static int run_named(const char *name, int argc, char **argv)
 {
-        const char *name = argc > 1 ? argv[1] : "";
-
-        replace_closed();
-        /* Writing to who has gone is an error here, not a death. */
-        signal(SIGPIPE, SIG_IGN);
-        if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-                print_help();
-                flush_output();
-                return output_status(EXIT_DONE);
-        }
+        if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+                return print_help();
         if (strcmp(name, "--version") == 0) {
-                printf("ferry %s\n", ferry_version());
-                flush_output();
-                return output_status(EXIT_DONE);
+                print_formatted("ferry %s\n", ferry_version());
+                return EXIT_DONE;
         }
         for (size_t i = 0; i < COMMANDS; i++)
                 if (strcmp(commands[i]->name, name) == 0)
                         return run(commands[i], argc - 1, argv + 1);
         complain(*name ? "there is no command %s; ferry --help tells which there are" : "which command?", name);
         return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+        int status;
+
+        replace_closed();
+        signals_begin();
+        status = run_named(argc > 1 ? argv[1] : "", argc, argv);
+        print_withheld();
+        return output_close(status);
 }

@@ -48,7 +48,7 @@ void peer_close(struct peer *peer)
         FERRY_AUTO(ferry_value) info = ferry_session_info(peer->session);
 
         if (peer->options->is_verbose)
-                ferry_value_dump(info, stderr);
+                print_aside_json(info);
         ferry_loop_free(peer->loop);
         ferry_value_unref(peer->body);
         signals_raise();

@@ -1,108 +1,37 @@
 /* Messages on stdout and stderr: text where the body stands for one, else a line of JSON. Printing never fails for
- * what a message holds. */
+ * what a message holds. What people see, on a terminal and on stderr, is escaped. */
 #include "cli.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
-static int output_error;
-
-void output_fail(int error)
+/* Text on stdout: as it is, but escaped on a terminal. */
+static bool print_escaped(const char *bytes, size_t size, enum escaping how)
 {
-        output_error = error;
-        /* A reader that has gone wants no more. */
-        if (error == EINTR || error == ETIMEDOUT)
-                complain("stdout takes no more, and a signal has come: the output is incomplete");
-        else if (error != EPIPE)
-                complain("writing failed: %s", strerror(error));
-}
+        char *text = NULL;
+        size_t text_size = 0;
+        FILE *stream;
 
-bool output_is_good(void)
-{
-        return output_error == 0;
-}
-
-bool flush_output(void)
-{
-        if (output_error == 0 && fflush(stdout) != 0)
-                output_fail(errno);
-        return output_error == 0;
-}
-
-/* A stream of the C library would lose what an interrupted write has not taken. Who is asked to end in order goes on. */
-static bool put_output(const char *bytes, size_t size)
-{
-        flush_output();
-        while (size > 0 && output_error == 0) {
-                ssize_t put = write(STDOUT_FILENO, bytes, size);
-
-                if (put >= 0) {
-                        bytes += put;
-                        size -= (size_t)put;
-                } else if (errno == EAGAIN)
-                        poll(&(struct pollfd){ .fd = STDOUT_FILENO, .events = POLLOUT }, 1, -1);
-                else if (errno != EINTR || !signals_may_go_on())
-                        output_fail(errno);
-        }
-        return output_error == 0;
-}
-
-/* The size of the character at @at if a terminal shows it; 0 if its first byte must be escaped: a control character, or
- * no UTF-8. */
-static size_t printable_size(const unsigned char *at, size_t left)
-{
-        size_t size = *at < 0x80 ? 1 : *at < 0xc2 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : *at < 0xf5 ? 4 : 0;
-
-        if (size == 1)
-                return *at == '\n' || *at == '\t' || (*at >= ' ' && *at < 0x7f);
-        if (size == 0 || size > left)
-                return 0;
-        for (size_t i = 1; i < size; i++)
-                if ((at[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xf0 && at[1] < 0x90))
-                return 0;
-        /* U+0080 to U+009F are control characters as well. */
-        return *at == 0xc2 && at[1] < 0xa0 ? 0 : size;
-}
-
-static void escape(const char *bytes, size_t size, FILE *stream)
-{
-        while (size > 0) {
-                size_t shown = printable_size((const unsigned char *)bytes, size);
-
-                if (shown > 0)
-                        fwrite(bytes, 1, shown, stream);
-                else
-                        fprintf(stream, "\\x%02x", (unsigned char)*bytes);
-                shown += shown == 0;
-                bytes += shown;
-                size -= shown;
-        }
+        if (!output_is_terminal())
+                return output_bytes(bytes, size);
+        stream = open_memstream(&text, &text_size);
+        if (stream)
+                escape(stream, bytes, size, how);
+        if (stream && close_text(stream))
+                output_bytes(text, text_size);
+        else
+                output_fail(ENOMEM);
+        free(text);
+        return output_is_good();
 }
 
 bool print_bytes(const char *bytes, size_t size)
 {
-        char *escaped = NULL;
-        size_t escaped_size = 0;
-        FILE *stream;
-
-        if (!isatty(STDOUT_FILENO))
-                return put_output(bytes, size);
-        stream = open_memstream(&escaped, &escaped_size);
-        if (stream)
-                escape(bytes, size, stream);
-        if (!stream || fclose(stream) != 0)
-                output_fail(ENOMEM);
-        else
-                put_output(escaped, escaped_size);
-        free(escaped);
-        return output_error == 0;
+        return print_escaped(bytes, size, ESCAPE_TEXT);
 }
 
 bool print_formatted(const char *format, ...)
@@ -118,14 +47,9 @@ bool print_formatted(const char *format, ...)
                 output_fail(ENOMEM);
                 return false;
         }
-        print_bytes(text, (size_t)size);
+        print_escaped(text, (size_t)size, ESCAPE_TEXT);
         free(text);
-        return output_error == 0;
-}
-
-int output_status(int status)
-{
-        return status == EXIT_DONE && output_error && output_error != EPIPE ? EXIT_CONNECTION : status;
+        return output_is_good();
 }
 
 bool speaks(const ferry_session *session, const char *dialect)
@@ -147,27 +71,43 @@ static const ferry_value *text_of(const ferry_message *message)
         return ferry_value_kind(text) == FERRY_VALUE_STRING ? text : NULL;
 }
 
+/* A line of JSON, with its newline; the caller frees it. NULL: there was no memory. */
+static char *make_json(const ferry_value *value, size_t *ret_size)
+{
+        char *line = NULL;
+        FILE *stream = open_memstream(&line, ret_size);
+
+        if (stream)
+                ferry_value_dump(value, stream);
+        if (stream && close_text(stream) && *ret_size > 0)
+                return line;
+        free(line);
+        return NULL;
+}
+
+static ferry_value *make_string(const char *bytes, size_t size)
+{
+        ferry_builder *builder = ferry_builder_new();
+        ferry_value *string = NULL;
+
+        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size);
+        ferry_builder_finish(builder, &string);
+        return string;
+}
+
 ferry_value *body_text(const ferry_message *message)
 {
         const ferry_value *text = text_of(message);
-        ferry_value *line = NULL;
-        ferry_builder *builder;
-        char *bytes = NULL;
+        ferry_value *string;
         size_t size = 0;
-        FILE *stream;
+        char *line;
 
         if (text)
                 return ferry_value_ref(text);
-        stream = open_memstream(&bytes, &size);
-        if (!stream)
-                return NULL;
-        ferry_value_dump(ferry_message_body(message), stream);
-        fclose(stream);
-        builder = ferry_builder_new();
-        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size - 1);
-        ferry_builder_finish(builder, &line);
-        free(bytes);
-        return line;
+        line = make_json(ferry_message_body(message), &size);
+        string = line ? make_string(line, size - 1) : NULL;
+        free(line);
+        return string;
 }
 
 static const char *kind_name(enum ferry_kind kind)
@@ -214,10 +154,11 @@ static void add_body(ferry_builder *builder, const ferry_message *message)
         ferry_builder_close(builder);
 }
 
-static void print_line(const ferry_message *message, long task, FILE *stream)
+/* The message as a map for --json, with the number of a task, and of errors that were not shown; NULL: there was no memory. */
+static ferry_value *make_map(const ferry_message *message, long task, long more)
 {
         ferry_builder *builder = ferry_builder_new();
-        ferry_value *line = NULL;
+        ferry_value *map = NULL;
 
         ferry_builder_open(builder, FERRY_VALUE_MAP, NULL);
         if (task > 0) {
@@ -236,102 +177,169 @@ static void print_line(const ferry_message *message, long task, FILE *stream)
         }
         ferry_builder_key(builder, "body");
         add_body(builder, message);
+        if (more > 0) {
+                ferry_builder_key(builder, "more");
+                ferry_builder_add(builder, "%lld", (long long)more);
+        }
         ferry_builder_close(builder);
-        if (ferry_builder_finish(builder, &line) == 0)
-                ferry_value_dump(line, stream);
-        ferry_value_unref(line);
+        ferry_builder_finish(builder, &map);
+        return map;
+}
+
+/* On stdout. */
+static bool print_json(const ferry_value *value)
+{
+        size_t size = 0;
+        char *line = make_json(value, &size);
+
+        if (line)
+                print_escaped(line, size, ESCAPE_JSON);
+        else
+                output_fail(ENOMEM);
+        free(line);
+        return output_is_good();
+}
+
+/* With a newline; the caller frees it. NULL: there was no memory. */
+static char *make_line(const ferry_value *text, size_t *ret_size)
+{
+        const char *bytes = ferry_value_bytes(text, ret_size);
+        char *line = bytes ? malloc(*ret_size + 1) : NULL;
+
+        if (!line)
+                return NULL;
+        memcpy(line, bytes, *ret_size);
+        line[(*ret_size)++] = '\n';
+        return line;
+}
+
+/* The text and its newline are one write, which no other process can come between. */
+static bool print_string(const ferry_value *text, bool is_one_of_many)
+{
+        size_t size = 0;
+        const char *bytes = ferry_value_bytes(text, &size);
+        char *line;
+
+        if (!is_one_of_many && !output_is_terminal())
+                return output_bytes(bytes, size);
+        line = make_line(text, &size);
+        if (line)
+                print_escaped(line, size, ESCAPE_TEXT);
+        else
+                output_fail(ENOMEM);
+        free(line);
+        return output_is_good();
 }
 
 ferry_value *body_line(const ferry_message *message, const struct cli_options *options, long task)
 {
-        ferry_value *text = options->is_json ? NULL : body_text(message), *line = NULL;
-        char *bytes = NULL;
+        const ferry_value *text = options->is_json ? NULL : text_of(message);
+        FERRY_AUTO(ferry_value) map = options->is_json ? make_map(message, task, 0) : NULL;
+        ferry_value *string;
         size_t size = 0;
-        const char *string = ferry_value_bytes(text, &size);
-        FILE *stream = options->is_json || string ? open_memstream(&bytes, &size) : NULL;
-        size_t string_size = size;
-        ferry_builder *builder;
+        char *line = NULL;
 
-        if (stream && string) {
-                fwrite(string, 1, string_size, stream);
-                putc('\n', stream);
-        } else if (stream)
-                print_line(message, task, stream);
-        ferry_value_unref(text);
-        if (!stream || fclose(stream) != 0)
-                return NULL;
-        builder = ferry_builder_new();
-        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size);
-        ferry_builder_finish(builder, &line);
-        free(bytes);
-        return line;
+        if (text)
+                line = make_line(text, &size);
+        else if (map || !options->is_json)
+                line = make_json(map ? map : ferry_message_body(message), &size);
+        string = line ? make_string(line, size) : NULL;
+        free(line);
+        return string;
 }
 
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task)
 {
-        char *output = NULL;
-        size_t size, output_size = 0;
-        FILE *stream = open_memstream(&output, &output_size);
-        ferry_value *text;
-        const char *bytes;
+        const ferry_value *text = options->is_json ? NULL : text_of(message);
+        FERRY_AUTO(ferry_value) map = options->is_json ? make_map(message, task, 0) : NULL;
 
-        if (!stream) {
+        if (text)
+                return print_string(text, is_one_of_many);
+        if (options->is_json && !map)
                 output_fail(ENOMEM);
-                return false;
-        }
-        if (options->is_json)
-                print_line(message, task, stream);
-        else {
-                text = body_text(message);
-                bytes = ferry_value_bytes(text, &size);
-                if (bytes)
-                        fwrite(bytes, 1, size, stream);
-                if (is_one_of_many || isatty(STDOUT_FILENO))
-                        putc('\n', stream);
-                ferry_value_unref(text);
-        }
-        if (fclose(stream) != 0)
-                output_fail(ENOMEM);
-        else
-                print_bytes(output, output_size);
-        free(output);
-        return output_error == 0;
+        return print_json(options->is_json ? map : ferry_message_body(message));
 }
 
 bool print_value(const ferry_value *value, const struct cli_options *options, bool is_one_of_many)
 {
-        char *output = NULL;
-        size_t size = 0, output_size = 0;
-        FILE *stream = open_memstream(&output, &output_size);
-        const char *bytes = ferry_value_kind(value) == FERRY_VALUE_STRING ? ferry_value_bytes(value, &size) : NULL;
-
-        if (stream && (options->is_json || !bytes))
-                ferry_value_dump(value, stream);
-        else if (stream) {
-                fwrite(bytes, 1, size, stream);
-                if (is_one_of_many || isatty(STDOUT_FILENO))
-                        putc('\n', stream);
-        }
-        if (!stream || fclose(stream) != 0)
+        if (!value)
                 output_fail(ENOMEM);
+        if (ferry_value_kind(value) == FERRY_VALUE_STRING && !options->is_json)
+                return print_string(value, is_one_of_many);
+        return print_json(value);
+}
+
+/* On stderr ----------------------------------------------------------------------------------------------- */
+
+void print_aside_json(const ferry_value *value)
+{
+        size_t size = 0;
+        char *text = value ? make_json(value, &size) : NULL, *line = NULL;
+        FILE *stream = text ? open_memstream(&line, &size) : NULL;
+
+        if (stream)
+                escape(stream, text, strlen(text), ESCAPE_JSON);
+        if (stream && close_text(stream))
+                error_bytes(line, size);
         else
-                print_bytes(output, output_size);
-        free(output);
-        return output_error == 0;
+                complain("no memory for a message");
+        free(line);
+        free(text);
+}
+
+/* Each of its lines with what comes before the first one, so that none can pass for one of ours. */
+static void print_lines(const char *before, const char *bytes, size_t size)
+{
+        char *line = NULL;
+        size_t line_size = 0;
+        FILE *stream = open_memstream(&line, &line_size);
+
+        while (size > 0 && bytes[size - 1] == '\n')
+                size--;
+        do {
+                const char *end = size > 0 ? memchr(bytes, '\n', size) : NULL;
+                size_t taken = end ? (size_t)(end - bytes) : size;
+
+                if (!stream)
+                        break;
+                escape(stream, before, strlen(before), ESCAPE_LINE);
+                escape(stream, bytes, taken, ESCAPE_LINE);
+                putc('\n', stream);
+                taken += end != NULL;
+                bytes += taken;
+                size -= taken;
+        } while (size > 0);
+        if (stream && close_text(stream))
+                error_bytes(line, line_size);
+        else
+                complain("no memory for a message");
+        free(line);
+}
+
+void print_passed(const char *lines, size_t size)
+{
+        char *text = NULL;
+        size_t text_size = 0;
+        FILE *stream = open_memstream(&text, &text_size);
+
+        if (stream)
+                escape(stream, lines, size, ESCAPE_TEXT);
+        if (stream && close_text(stream))
+                error_bytes(text, text_size);
+        else
+                complain("no memory for what a command has said");
+        free(text);
 }
 
 void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options)
 {
+        FERRY_AUTO(ferry_value) map = NULL;
         ferry_builder *builder;
-        ferry_value *line = NULL;
+        char before[64];
 
-        fflush(stdout);
         if (!options->is_json) {
-                while (size > 0 && bytes[size - 1] == '\n')
-                        size--;
-                fprintf(stderr, "junk on %s: ", source);
-                fwrite(bytes, 1, size, stderr);
-                putc('\n', stderr);
+                snprintf(before, sizeof before, "junk on %s: ", source);
+                print_lines(before, bytes, size);
                 return;
         }
         builder = ferry_builder_new();
@@ -343,36 +351,76 @@ void print_text(const char *source, const char *bytes, size_t size, const struct
         ferry_builder_key(builder, "source");
         ferry_builder_add(builder, "%s", source);
         ferry_builder_close(builder);
-        if (ferry_builder_finish(builder, &line) == 0)
-                ferry_value_dump(line, stderr);
-        ferry_value_unref(line);
+        ferry_builder_finish(builder, &map);
+        print_aside_json(map);
 }
 
-/* What is not the answer goes to stderr, and says what it is. */
+/* A peer can send as many frames that are wrong as it likes. Errors are shown once a second, and then say how many came
+ * in between. */
+static struct {
+        bool is_any;
+        struct timespec shown;
+        long more;
+} errors;
+
+static bool is_too_early(void)
+{
+        struct timespec now = { 0 };
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (errors.is_any && (now.tv_sec - errors.shown.tv_sec) * 1000 + (now.tv_nsec - errors.shown.tv_nsec) / 1000000 < 1000)
+                return true;
+        errors.is_any = true;
+        errors.shown = now;
+        return false;
+}
+
+void print_withheld(void)
+{
+        if (errors.more > 0)
+                complain("%ld more errors of peers were not shown", errors.more);
+        errors.more = 0;
+}
+
+static void print_message(const ferry_message *message, const struct cli_options *options)
+{
+        FERRY_AUTO(ferry_value) text = NULL;
+        FERRY_AUTO(ferry_value) map = NULL;
+        const char *bytes, *type = ferry_message_type(message);
+        size_t size = 0;
+        char *before = NULL;
+
+        if (options->is_json) {
+                map = make_map(message, 0, errors.more);
+                print_aside_json(map);
+                return;
+        }
+        text = body_text(message);
+        bytes = ferry_value_bytes(text, &size);
+        if (asprintf(&before, "%s%s%s: ", kind_name(ferry_message_kind(message)), *type ? " " : "", type) < 0)
+                before = NULL;
+        if (before && bytes)
+                print_lines(before, bytes, size);
+        else
+                complain("no memory for a message");
+        free(before);
+}
+
 void print_aside(const ferry_message *message, const struct cli_options *options)
 {
-        ferry_value *text;
+        bool is_error = ferry_message_kind(message) == FERRY_KIND_ERROR;
         const char *bytes;
         size_t size;
 
         if (ferry_message_kind(message) == FERRY_KIND_JUNK) {
                 bytes = ferry_value_bytes(ferry_message_body(message), &size);
                 print_text(ferry_message_type(message), bytes ? bytes : "", bytes ? size : 0, options);
-                return;
+        } else if (is_error && is_too_early())
+                errors.more++;
+        else {
+                if (!options->is_json && is_error)
+                        print_withheld();
+                print_message(message, options);
+                errors.more = is_error ? 0 : errors.more;
         }
-        fflush(stdout);
-        if (options->is_json) {
-                print_line(message, 0, stderr);
-                return;
-        }
-        text = body_text(message);
-        bytes = ferry_value_bytes(text, &size);
-        while (bytes && size > 0 && bytes[size - 1] == '\n')
-                size--;
-        fprintf(stderr, "%s%s%s: ", kind_name(ferry_message_kind(message)), *ferry_message_type(message) ? " " : "",
-                ferry_message_type(message));
-        if (bytes)
-                fwrite(bytes, 1, size, stderr);
-        putc('\n', stderr);
-        ferry_value_unref(text);
 }

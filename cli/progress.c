@@ -18,7 +18,7 @@ static double seconds_since(const struct timespec *began)
 void progress_show(struct run *run)
 {
         enum { WIDTH = 30 };
-        char bar[WIDTH + 1], failed[32] = "";
+        char bar[WIDTH + 1], failed[32] = "", line[WIDTH + 128];
         long over = run->done + run->failed + run->skipped, all = run->lines.told;
         double now;
 
@@ -34,13 +34,14 @@ void progress_show(struct run *run)
         bar[WIDTH] = '\0';
         if (run->failed)
                 snprintf(failed, sizeof failed, ", %ld failed", run->failed);
-        fprintf(stderr, "\r\033[K[%s] %ld of %ld%s%s", bar, over, all, run->lines.is_over ? "" : " so far", failed);
+        snprintf(line, sizeof line, "\r\033[K[%s] %ld of %ld%s%s", bar, over, all, run->lines.is_over ? "" : " so far", failed);
+        error_draw(line, strlen(line));
 }
 
 void progress_clear(struct run *run)
 {
         if (run->is_progress_shown)
-                fputs("\r\033[K", stderr);
+                error_draw("\r\033[K", strlen("\r\033[K"));
         run->is_progress_shown = false;
 }
 
@@ -57,8 +58,8 @@ void progress_summarize(struct run *run)
                 snprintf(skipped, sizeof skipped, "%ld skipped, ", run->skipped);
         if (left > 0)
                 snprintf(not_done, sizeof not_done, "%ld not done, ", left);
-        complain("%ld done, %ld failed, %s%s%ld restarts, %.1f tasks/s", run->done, run->failed, skipped, not_done, run->restarts,
-                 seconds > 0 ? (double)over / seconds : 0.0);
+        inform("%ld done, %ld failed, %s%s%ld restarts, %.1f tasks/s", run->done, run->failed, skipped, not_done, run->restarts,
+               seconds > 0 ? (double)over / seconds : 0.0);
 }
 
 int progress_show_aside(ferry_session *worker, const ferry_message *message, void *userdata)

@@ -238,7 +238,7 @@ static int receive(struct receiver *receiver)
         const ferry_channel *channel = receiver->channel.channel;
 
         if (receiver->options->is_verbose)
-                fprintf(stderr, "ferry: receiving at %s\n", ferry_channel_address(channel));
+                inform("receiving at %s", ferry_channel_address(channel));
         receiver->capacity = CHUNK;
         receiver->buffer = malloc(CHUNK);
         if (!receiver->buffer) {
@@ -273,7 +273,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
         if (status)
                 return status;
         /* A record that could not be printed would be lost. */
-        if (write(STDOUT_FILENO, "", 0) < 0) {
+        if (!output_is_open()) {
                 complain("cannot print what '%s' receives: stdout is closed", arguments[0]);
                 return EXIT_CONNECTION;
         }
@@ -283,7 +283,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
         complain_refused(&receiver.channel);
         channel_close(&receiver.channel);
         free(receiver.buffer);
-        return output_status(receiver.failure ? receiver.failure : status);
+        return receiver.failure ? receiver.failure : status;
 }
 
 const struct cli_command command_recv = {

@@ -120,7 +120,7 @@ static int lose(ferry_session *worker, const ferry_message *message, void *userd
         (void)message;
         if (info) {
                 progress_clear(run);
-                ferry_value_dump(info, stderr);
+                print_aside_json(info);
         }
         if (run->signal)
                 ferry_process_free(ferry_session_process(worker));

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,7 +98,7 @@ static int lock(struct job *job)
 
         if (error < 0)
                 return complain_failure(job, error);
-        signal(SIGPIPE, SIG_DFL);
+        signals_restore();
         execvp(*job->arguments, job->arguments);
         error = errno;
         complain("cannot execute '%s': %s", *job->arguments, strerror(error));
@@ -198,8 +197,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 status = run_verb(&job, verb);
         ferry_store_free(job.store);
         ferry_value_unref(job.value);
-        flush_output();
-        return output_status(status);
+        return status;
 }
 
 const struct cli_command command_store = {

@@ -33,19 +33,23 @@ void table_fill_user(FILE *cell, const ferry_value *item, const char *key)
                 table_fill(cell, item, key);
 }
 
-/* NULL: there was no memory. */
+/* Escaped, also where no terminal is: a name with a newline would be a row of its own. NULL: there was no memory. */
 static char *make_cell(const ferry_value *item, const char *key, table_fill_fn *fill)
 {
-        char *text = NULL;
-        size_t size = 0;
-        FILE *cell = open_memstream(&text, &size);
+        char *text = NULL, *escaped = NULL;
+        size_t size = 0, escaped_size = 0;
+        FILE *cell = open_memstream(&text, &size), *stream = NULL;
 
-        if (!cell)
-                return NULL;
-        fill(cell, item, key);
-        if (fclose(cell) == 0)
-                return text;
+        if (cell)
+                fill(cell, item, key);
+        if (cell && close_text(cell))
+                stream = open_memstream(&escaped, &escaped_size);
+        if (stream)
+                escape(stream, text, size, ESCAPE_LINE);
         free(text);
+        if (stream && close_text(stream))
+                return escaped;
+        free(escaped);
         return NULL;
 }
 
@@ -64,6 +68,16 @@ static bool make_cells(char **cells, const ferry_value *list, const struct colum
         return true;
 }
 
+/* In characters. */
+static int cell_width(const char *cell)
+{
+        int width = 0;
+
+        for (; *cell; cell++)
+                width += (*cell & 0xc0) != 0x80;
+        return width;
+}
+
 /* A column is as wide as its widest cell; the last one is not padded. */
 static bool print_cells(char *const *cells, size_t rows, size_t count)
 {
@@ -74,14 +88,17 @@ static bool print_cells(char *const *cells, size_t rows, size_t count)
         bool is_made = stream && widths;
 
         for (size_t i = 0; is_made && i < rows * count; i++)
-                if (i % count < count - 1 && (int)strlen(cells[i]) > widths[i % count])
-                        widths[i % count] = (int)strlen(cells[i]);
+                if (i % count < count - 1 && cell_width(cells[i]) > widths[i % count])
+                        widths[i % count] = cell_width(cells[i]);
         for (size_t i = 0; is_made && i < rows * count; i++)
-                fprintf(stream, "%-*s%s", widths[i % count], cells[i], i % count < count - 1 ? "  " : "\n");
-        if (stream && fclose(stream) != 0)
+                if (i % count < count - 1)
+                        fprintf(stream, "%s%*s", cells[i], widths[i % count] + 2 - cell_width(cells[i]), "");
+                else
+                        fprintf(stream, "%s\n", cells[i]);
+        if (stream && !close_text(stream))
                 is_made = false;
         if (is_made)
-                print_bytes(text, size);
+                output_bytes(text, size);
         free(widths);
         free(text);
         return is_made;

@@ -167,7 +167,7 @@ bodies() {
         run ferry call "$echo_child" --json t - < in
         ended 'an empty stdin is an empty string' 0 $'{"kind":"response","type":"t","id":"1","body":""}\n'
         run ferry call "$echo_child" t
-        ended 'no body, in ferry' 0 null
+        ended 'no body, in ferry' 0 $'null\n'
         run ferry call "$echo_child" --dialect stream-ipc --json 'App\Ping'
         check 'no body, in stream-ipc' grep -q '"body":{}' out
         run ferry call "$echo_child" --dialect stream-ipc --json 'App\Ping' x
@@ -177,13 +177,13 @@ bodies() {
 
         for line in null true -12 1.5 '{}' '{"a":[1,2,{"b":null}],"c":"ü☃"}' '[[],[[]],""]' 9223372036854775807; do
                 run ferry call "$echo_child" t --value -- "$line"
-                ended "a value comes back: $line" 0 "$line"
+                ended "a value comes back: $line" 0 "$line"$'\n'
         done
         run ferry call "$echo_child" t --value '"text"'
         ended 'a value that is a string is printed as text' 0 text
         printf ' {"a" :\n1}\n' > in
         run ferry call "$echo_child" t --value - < in
-        ended 'a value from stdin' 0 '{"a":1}'
+        ended 'a value from stdin' 0 $'{"a":1}\n'
 
         for line in '' '{' '{"a":}' 'nul' '1 2' "{'a':1}" $'"\xff"' '01'; do
                 run ferry call "$echo_child" t --value "$line"
@@ -224,7 +224,7 @@ bodies() {
 
         for line in msgpack php json; do
                 run ferry call "$echo_child" --codec $line t --value '{"a":[1,2.5,null,"x"]}'
-                ended "the codec $line" 0 '{"a":[1,2.5,null,"x"]}'
+                ended "the codec $line" 0 $'{"a":[1,2.5,null,"x"]}\n'
         done
 }
 
@@ -612,6 +612,7 @@ drain() {
         read -r < begun
         kill -"$signal" "$listener"
         check 'it has been heard' soon is_gone drain.sock
+        let_signal_pass
         kill -"$signal" "$listener"
         await "$listener"
         ended 'twice' $((128 + $(kill -l "$signal"))) $'hello\n'
@@ -673,9 +674,6 @@ stuck() {
         job=$!
         run ferry notify --wait 20 --timeout 0.5 unix:stuck.sock t - < in
         ended 'notify to a listener that is stuck' 124 ''
-        kill -TERM "$job"
-        # Two at once would be one.
-        check 'the first signal is heard' soon heard_signal "$job"
         kill -TERM "$job"
         check 'a listener that is stuck in a full pipe ends' soon has_ended "$job"
         exec 7>&-

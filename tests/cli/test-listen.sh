@@ -190,7 +190,7 @@ commands_end_with_their_listener() {
         ended 'a listener that is killed' 137 $'null\n'
         begin_stubborn
         kill -TERM "$listener"
-        check 'the first signal is heard' soon heard_signal "$listener"
+        let_signal_pass
         kill -TERM "$listener"
         left_nothing 'a listener that is signalled twice'
 }
@@ -205,7 +205,7 @@ the_guard_survives_a_signal_to_the_group() {
         for signal in INT KILL; do
                 begin_stubborn setsid
                 kill -"$signal" -- "-$listener"
-                [[ $signal == KILL ]] || { soon heard_signal "$listener"; kill -KILL -- "-$listener"; }
+                [[ $signal == KILL ]] || { let_signal_pass; kill -KILL -- "-$listener"; }
                 left_nothing "SIG$signal to the group"
         done
 }
@@ -294,7 +294,7 @@ requests_before_the_end_of_the_input_are_answered() {
         is 'their answers' "$(frames 04) $(frames 05)" '3 0'
         run ferry listen stdio: --workers 1 --exec 'sleep .05; cat' < "$tests/cli/three-requests.bin"
         is 'their answers, one at a time' "$(frames 04) $(frames 05)" '3 0'
-        is 'in order' "$(tr -cd 'a-z' < out | grep -oE 'one|two|three' | tr '\n' ' ')" 'one two three '
+        is 'in order' "$(tr -cd 'a-z' < out | sed 's/.*oneway//' | grep -oE 'one|two|three' | tr '\n' ' ')" 'one two three '
         cat "$tests/cli/three-requests.bin" | run ferry listen stdio: --exec 'sleep .05; cat'
         is 'their answers, from a pipe' "$(frames 04) $(frames 05)" '3 0'
         run ferry listen "file:$tests/cli/three-requests.bin,answers" --exec 'sleep .05; cat' --quiet

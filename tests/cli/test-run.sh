@@ -642,6 +642,7 @@ printed() {
         soon test -e 'did 5'
         kill -TERM "$job"
         soon has_children "$job" 1
+        let_signal_pass
         interrupt TERM
         ended 'behind one that is given up' 143 $'2\n\n3\n\n4\n\n5\n\n'
         nothing_left 'behind one that is given up'
@@ -772,14 +773,15 @@ signal_HUP() {
 }
 
 signalled() {
-        local signal=$1 number worker
+        local signal=$1 number
 
         number=$((128 + $(kill -l "$signal")))
-        # Who can finish does.
-        begin ferry run --workers 1 -- ferry listen stdio: --exec 'echo > begun; read -r x < go; printf done'
-        worker=$(ps -o pid= --ppid "$job")
+        # A worker that can finish does.
+        begin ferry run --workers 1 -- sh -c 'trap ": > heard" TERM INT HUP; exec 3<&0
+                ferry listen stdio: --exec "echo > begun; read -r x < go; printf done" <&3 & wait; wait'
         kill -"$signal" "$job"
-        check "$signal is passed on" soon heard_signal "$((worker))"
+        check "$signal is passed on" soon test -e heard
+        rm -f heard
         echo > go
         await "$job"
         ended "$signal: the task in hand" $number $'done\n'
@@ -797,6 +799,7 @@ signalled() {
         # The second one ends those who do not hear it.
         begin ferry run --workers 1 -- sh -c 'trap "" TERM INT HUP; echo > begun; sleep 1000; sleep 1000'
         kill -"$signal" "$job"
+        let_signal_pass
         if [[ $signal == TERM ]]; then interrupt INT; number=130; else interrupt TERM; number=143; fi
         check "$signal, and another one" test "$status" -gt 128
         nothing_left "$signal, and another one"

@@ -131,7 +131,7 @@ task-server() {
         local task='{"action":"processFile","parameters":{"filename":"x","columns":["a","b"]}}'
 
         run_there ferry call exec:./task-server 'App\Messages\TaskMessage' --value "$task"
-        ended task-server 0 '{"action":"done","parameters":{"filename":"x","columns":2}}'
+        ended task-server 0 $'{"action":"done","parameters":{"filename":"x","columns":2}}\n'
         run_there ferry call exec:./task-server 'App\Messages\TaskMessage' --value '{"action":"fly"}'
         ended 'task-server: what it cannot do' 1 ''
         says 'task-server: what it cannot do' 'I only know how to processFile'

@@ -127,7 +127,8 @@ run() {
 start() {
         mark
         job_out=out.$runs job_err=err.$runs
-        "$@" <&0 > "$job_out" 2> "$job_err" &
+        # A shell starts jobs with SIGINT ignored, and what is ignored stays so.
+        env --default-signal=INT,QUIT "$@" <&0 > "$job_out" 2> "$job_err" &
         job=$!
         run_of[job]=$runs
 }
@@ -150,6 +151,11 @@ await() {
         } 2> /dev/null
         cp "out.${run_of[$1]}" out
         cp "err.${run_of[$1]}" err
+}
+
+# The tool takes signals within 0.1 s for one.
+let_signal_pass() {
+        read -r -t 0.11 <> pause
 }
 
 soon() {
@@ -282,10 +288,6 @@ handles_signals() {
                 [[ $name == SigCgt: ]] && return $((!(16#$value & 1 << 14)))
         done < "/proc/$1/status"
         return 1
-}
-
-heard_signal() {
-        ! handles_signals "$1"
 }
 
 skipped() {
