@@ -166,6 +166,8 @@ struct peer {
         ferry_value *body;
         ferry_loop *loop;
         ferry_session *session;
+        int child;                      /* a pidfd of the command of exec:, or -1 */
+        bool is_in_foreground;          /* it shares our process group, and the terminal */
 };
 
 int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count);

@@ -1,8 +1,11 @@
 /* The other side of call and notify: what it says besides the answer goes to stderr, and an interrupt ends it. */
 #include "cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static int show_aside(ferry_session *session, const ferry_message *message, void *userdata)
 {
@@ -11,17 +14,29 @@ static int show_aside(ferry_session *session, const ferry_message *message, void
         return 0;
 }
 
-/* What is interrupted has no grace: a child, which leads a process group, hears of it at once. */
+/* What is interrupted has no grace: a child, and the process group that it leads, is told at once. In our own process group
+ * only the child is: by its pidfd, as its number may be that of another process by now. */
 static int interrupt(ferry_loop *loop, void *userdata)
 {
         struct peer *peer = userdata;
-        pid_t child = ferry_session_peer(peer->session).pid;
+        int signal = peer->is_in_foreground ? SIGTERM : 0;
 
         (void)loop;
-        if (ferry_address_scheme(ferry_session_address(peer->session)) == FERRY_SCHEME_EXEC && child > 0)
-                kill(-child, SIGTERM);
+        if (peer->child >= 0 && syscall(SYS_pidfd_send_signal, peer->child, signal, NULL, 0) == 0 && !peer->is_in_foreground)
+                kill(-ferry_session_peer(peer->session).pid, SIGTERM);
         ferry_session_close(peer->session);
         return 0;
+}
+
+/* Whether the terminal is for our process group: what a shell runs without &. */
+static bool has_terminal(void)
+{
+        int terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        bool is_ours = terminal >= 0 && tcgetpgrp(terminal) == getpgrp();
+
+        if (terminal >= 0)
+                close(terminal);
+        return is_ours;
 }
 
 int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count)
@@ -29,7 +44,7 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         ferry_session_options session = session_options(options);
         int status = check_session(arguments[0], options);
 
-        *peer = (struct peer){ .options = options, .type = arguments[1] };
+        *peer = (struct peer){ .options = options, .type = arguments[1], .child = -1 };
         if (status)
                 return status;
         peer->body = body_read(count > 2 ? arguments[2] : NULL, options->is_value, &status);
@@ -37,7 +52,11 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
                 return status;
         peer->loop = ferry_loop_new(NULL);
         signals_watch(peer->loop, 1, interrupt, peer);
+        if (ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC)
+                peer->is_in_foreground = session.is_in_foreground = has_terminal();
         peer->session = ferry_session_open(peer->loop, arguments[0], &session);
+        if (ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC && ferry_session_peer(peer->session).pid > 0)
+                peer->child = (int)syscall(SYS_pidfd_open, ferry_session_peer(peer->session).pid, 0);
         ferry_session_on(peer->session, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, show_aside,
                          (void *)(uintptr_t)options);
         return 0;
@@ -50,6 +69,8 @@ void peer_close(struct peer *peer)
         if (peer->options->is_verbose)
                 print_aside_json(info);
         ferry_loop_free(peer->loop);
+        if (peer->child >= 0)
+                close(peer->child);
         ferry_value_unref(peer->body);
         signals_raise();
 }

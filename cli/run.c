@@ -150,6 +150,14 @@ static int count_death(ferry_manager *manager, ferry_process *process, void *use
         return 0;
 }
 
+static int report_stop(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        (void)manager;
+        progress_clear(userdata);
+        complain("process %d: %s", (int)ferry_process_pid(process), ferry_process_error(process));
+        return 0;
+}
+
 static int start_workers(struct run *run, char **command)
 {
         ferry_session_options session = session_options(run->options);
@@ -162,6 +170,7 @@ static int start_workers(struct run *run, char **command)
         ferry_manager_on(run->manager, FERRY_PROCESS_STARTED, count_start, run);
         ferry_manager_on(run->manager, FERRY_PROCESS_DIED | FERRY_PROCESS_ENDED, progress_hear_last, run);
         ferry_manager_on(run->manager, FERRY_PROCESS_DIED, count_death, run);
+        ferry_manager_on(run->manager, FERRY_PROCESS_STOPPED, report_stop, run);
         for (long i = 0; i < run->workers; i++) {
                 ferry_process *process =
                         ferry_process_spawn(run->manager, (const char *const *)(uintptr_t)command, &worker);

@@ -18,13 +18,15 @@ enum ferry_process_event {
         FERRY_PROCESS_STARTED = 1 << 0,
         FERRY_PROCESS_ENDED   = 1 << 1,
         FERRY_PROCESS_DIED    = 1 << 2,         /* and will be started again, as is_restarted says */
+        FERRY_PROCESS_STOPPED = 1 << 3,         /* by a signal such as SIGTTIN, while it has a request of
+                                                 * ferry_manager_request(), which is looked at twice a second */
 };
 
 enum {
         FERRY_PROCESS_KILLED = 256,             /* as a result: plus the signal */
 };
 
-/* Called for a child that has started, ended or died; ferry_process_error() says how. Returns 0; anything else
+/* Called for a child that has started, ended, died or was stopped; ferry_process_error() says how. Returns 0; anything else
  * stops ferry_manager_wait(), and is what that returns. */
 typedef int ferry_manager_fn(ferry_manager *manager, ferry_process *process, void *userdata);
 
@@ -91,7 +93,7 @@ typedef struct ferry_process_options {
 ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options);
 ferry_manager *ferry_manager_free(ferry_manager *manager);
 
-/* Call @fn (NULL: nothing) when a child has started, ended or died, as @events say, after the handlers that are
+/* Call @fn (NULL: nothing) when a child has started, ended, died or was stopped, as @events say, after the handlers that are
  * there already. If memory is out, ferry_manager_wait() returns that. */
 void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata);
 

@@ -71,6 +71,9 @@ struct ferry_session_options {
                                          * unless the session cannot be opened */
         const ferry_stream *stream;     /* no address: use this */
         const char *name_directory;     /* a NAME: its socket stands in there (as ferry_address_resolve() tells) */
+        bool is_in_foreground;          /* exec: the child stays in our process group, so that it may read from the terminal while
+                                         * that is in the foreground (no: it leads a group of its own, which is signalled as a
+                                         * whole). Then only the child itself is signalled */
         bool is_unguarded;              /* stdio: leave fd 0 and 1 as they are (no) */
 };
 

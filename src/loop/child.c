@@ -6,6 +6,7 @@
 #include "util/raw.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,6 +357,22 @@ int child_signal(struct child *child, int signal)
         error = sys_signal_group(child->pid, signal);
         /* It may have left its group, and that others there can be told says nothing about it. */
         return error || signal == SIGKILL || sys_group_of(child->pid) != child->pid ? sys_signal_child(child->pidfd, signal) : 0;
+}
+
+int child_stop_signal(const struct child *child)
+{
+        int signal = child->pid > 0 && !child->has_ended && !loop_is_foreign(child->loop) ? sys_stop_signal(child->pidfd) : 0;
+
+        return signal > 0 ? signal : 0;
+}
+
+void child_describe_stop(int signal, char *text, size_t size)
+{
+        const char *name = sigabbrev_np(signal);
+        bool is_of_terminal = signal == SIGTTIN || signal == SIGTTOU;
+
+        snprintf(text, size, "was stopped by SIG%s%s", name ? name : "?", is_of_terminal ?
+                 ": it uses the terminal, which is not for processes in the background" : "");
 }
 
 bool child_has_exited(const struct child *child)

@@ -57,6 +57,9 @@ int child_set_worker(int number);
  * negative errno: it may run as somebody whom we cannot tell anything. */
 int child_signal(struct child *child, int signal);
 
+/* The signal that has stopped it; 0: it runs, or has ended, or that cannot be seen. */
+int child_stop_signal(const struct child *child);
+
 /* Whether it has ended, reaped or not. */
 bool child_has_exited(const struct child *child);
 
@@ -67,6 +70,9 @@ void child_ignore(struct child *child);
 /* Let go of it. One that runs is ended at once, and waited for; in a forked child, or if it cannot be told to end, it
  * becomes nobody's. */
 void child_deinit(struct child *child);
+
+/* "was stopped by SIGTTIN: …", as a phrase. */
+void child_describe_stop(int signal, char *text, size_t size);
 
 /* "exited with status 1", "was killed by SIGSEGV", as a phrase. */
 void child_describe(const struct child *child, char *text, size_t size);

@@ -351,6 +351,7 @@ static void free_member(struct loop_member *member)
         while (!list_is_empty(&manager->processes))
                 process_free(container_of(manager->processes.next, ferry_process, link));
         call_queue_deinit(&manager->queue);
+        loop_timer_stop(manager->loop, &manager->look);
         manager->is_freed = true;
         if (loop_is_foreign(manager->loop) && manager->signal_source.fd >= 0) {
                 sys_close(manager->signal_source.fd);
@@ -427,6 +428,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->ending);
         call_queue_init(&manager->queue);
         list_init(&manager->idle);
+        pool_init(manager);
         list_init(&manager->forwarder);
         manager->signal_source.fd = -1;
         manager->member.close = close_member;

@@ -9,6 +9,50 @@
 static void worker_is_free(ferry_call *call);
 static bool worker_gives_back(ferry_call *call);
 
+enum { LOOK_MS = 500 };
+
+/* A worker that a signal has stopped is silent until it is continued: SIGTTIN and SIGTTOU, if it uses the terminal. Returns
+ * whether that is news. */
+static bool look_at(ferry_process *process)
+{
+        int signal = process->call || process->is_overdue ? child_stop_signal(&process->child) : 0;
+        bool was_stopped = process->is_stopped;
+        char phrase[128];
+
+        process->is_stopped = signal > 0;
+        if (!process->is_stopped || was_stopped)
+                return false;
+        child_describe_stop(signal, phrase, sizeof phrase);
+        error_replace(&process->error, 0, "the child %s", phrase);
+        return true;
+}
+
+/* A callback may free any of them, so the search begins anew behind each. */
+static void look(struct loop_timer *timer)
+{
+        ferry_manager *manager = container_of(timer, ferry_manager, look);
+        ferry_loop *loop = manager->loop;
+        struct list *link = manager->processes.next;
+
+        loop_enter(loop);
+        while (!manager->is_freed && link != &manager->processes) {
+                ferry_process *process = container_of(link, ferry_process, link);
+                bool is_news = look_at(process);
+
+                if (is_news)
+                        manager_tell(process, FERRY_PROCESS_STOPPED);
+                link = is_news ? manager->processes.next : link->next;
+        }
+        if (!manager->is_freed && manager->busy > 0)
+                loop_timer_start(loop, timer, loop_deadline(LOOK_MS));
+        loop_leave(loop);
+}
+
+void pool_init(ferry_manager *manager)
+{
+        manager->look.fn = look;
+}
+
 bool pool_is_idle(const ferry_process *process)
 {
         return process->state == PROCESS_RUNNING && !process->has_child_left && process->stage == STAGE_NONE &&
@@ -32,6 +76,8 @@ static void give(ferry_process *process, ferry_call *call)
 {
         process->call = call;
         process->manager->busy++;
+        if (!process->manager->look.is_running)
+                loop_timer_start(process->manager->loop, &process->manager->look, loop_deadline(LOOK_MS));
         process_update(process);
         call->ended = worker_is_free;
         call->came_back = worker_gives_back;
@@ -114,6 +160,7 @@ static void worker_is_free(ferry_call *call)
                         process_recycle(process);
         } else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && process->session->state == SESSION_OPEN &&
                  (call->status == -ETIMEDOUT || call->status == -ECANCELED)) {
+                loop_timer_start(process->manager->loop, &process->manager->look, sys_now());
                 if (process->spec.options.is_restarted)
                         process_replace(process);
                 else

@@ -293,7 +293,7 @@ static void start(ferry_process *process)
 
         forget_session(process);
         process->stage = STAGE_NONE;
-        process->is_deserted = process->is_replaced = process->is_recycled = false;
+        process->is_deserted = process->is_replaced = process->is_recycled = process->is_stopped = false;
         process->answers = 0;
         code = process_start(process, &error);
         if (!code) {

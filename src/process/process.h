@@ -58,6 +58,7 @@ struct ferry_process {
         uint64_t ping;                  /* whose answer shows that it does not; 0: a late answer does */
         ferry_process_fn *fn;           /* it was given away */
         void *userdata;
+        bool is_stopped;                /* by a signal, and that was told */
         bool has_child_left;            /* its status is taken, its end not told yet */
         bool is_heard_out;              /* and may be told now */
         bool is_deserted;               /* its session has ended, and it has not */
@@ -92,6 +93,7 @@ struct ferry_manager {
         size_t live;                    /* those that run or will, as the loop counts them */
         size_t serving;                 /* those of them that can take a request, or will */
         size_t busy;                    /* those that work on one */
+        struct loop_timer look;         /* while there are: whether one of them was stopped */
         struct list idle;               /* those that wait for one, the first has waited longest */
         struct call_queue queue;        /* requests that nobody has taken yet */
         bool is_feeding;
@@ -148,6 +150,7 @@ const sigset_t *manager_mask_before(const ferry_loop *loop);
 
 /* pool.c: give what waits to who is free; the call that a process worked on has ended. */
 void pool_feed(ferry_manager *manager);
+void pool_init(ferry_manager *manager);
 void pool_worker_answered(ferry_session *session);
 bool pool_is_busy(const ferry_manager *manager);
 bool pool_is_idle(const ferry_process *process);

@@ -450,6 +450,12 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
         return call;
 }
 
+bool session_takes_requests(const ferry_session *session)
+{
+        return session->state == SESSION_OPEN && !session->is_freed && !session->is_refusing && !session->is_output_broken &&
+               !loop_is_foreign(session->loop) && stream_has_output(session->stream);
+}
+
 bool call_comes_back(ferry_call *call)
 {
         return call->status == 1 && call->came_back && call->home && !loop_is_foreign(call->loop) && call->came_back(call);

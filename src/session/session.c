@@ -79,12 +79,6 @@ int session_status_for_sending(const ferry_session *session, struct error *error
         return 0;
 }
 
-bool session_takes_requests(const ferry_session *session)
-{
-        return session->state == SESSION_OPEN && !session->is_freed && !session->is_refusing && !session->is_output_broken &&
-               !loop_is_foreign(session->loop) && stream_has_output(session->stream);
-}
-
 static int grace_ms(const ferry_session *session)
 {
         return session->error.code || session->is_overdue || session->is_abandoned ? 0 : session->close_timeout_ms;
@@ -255,6 +249,7 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(fds);
         INHERIT(stream);
         INHERIT(is_unguarded);
+        INHERIT(is_in_foreground);
 #undef INHERIT
         if (!options->request_timeout_ms)
                 options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;

@@ -247,6 +247,7 @@ static int start(struct exec_stream *exec, const char *command, const ferry_sess
                 .argv = options->argv,
                 .env = options->env,
                 .directory = options->directory,
+                .is_in_our_group = options->is_in_foreground,
         };
         int error = make_pipes(pipes);
 

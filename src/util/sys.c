@@ -566,6 +566,14 @@ int sys_wait(int pidfd, siginfo_t *ret_info, int options)
         return RESULT_UNINTERRUPTED(waitid((idtype_t)P_PIDFD, (id_t)pidfd, ret_info, WEXITED | options));
 }
 
+int sys_stop_signal(int pidfd)
+{
+        siginfo_t info = { 0 };
+        int error = RESULT_UNINTERRUPTED(waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WSTOPPED | WNOHANG | WNOWAIT));
+
+        return error ? error : info.si_pid ? info.si_status : 0;
+}
+
 int sys_is_exiting(pid_t pid)
 {
         enum { EXITING = 4 };   /* PF_EXITING, among the flags of proc(5) */

@@ -159,6 +159,8 @@ int sys_open_process(pid_t pid);
 void sys_reap(pid_t pid);
 /* Take the status of a child that has ended; @options as of waitid(2). */
 int sys_wait(int pidfd, siginfo_t *ret_info, int options);
+/* The signal that has stopped a child, which stays to be waited for; 0: it is not stopped. */
+int sys_stop_signal(int pidfd);
 /* Whether a process is on its way out, or a zombie: it has closed what it had, and its end can be waited for. Of one with
  * several threads this is not said. */
 int sys_is_exiting(pid_t pid);

@@ -447,7 +447,42 @@ START_TEST(unguarded_if_the_program_says_so)
 }
 END_TEST
 
+/* As its stdout, which is its session, is no place for that, the child says on stderr which process group it is in. */
+START_TEST(a_child_in_the_foreground_stays_in_our_group)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:cut -d' ' -f5 /proc/self/stat >&2; cat >/dev/null",
+                                                    &(ferry_session_options){ .is_in_foreground = _i });
+        const ferry_message *line;
+        int group;
+
+        ferry_session_on(session, FERRY_KIND_JUNK, NULL, NULL);
+        line = ferry_session_next(session, SAFETY_MS);
+        group = atoi(ferry_message_text(line));
+        ck_assert_int_gt(group, 0);
+        ck_assert_int_eq(group, _i ? getpgrp() : ferry_session_peer(session).pid);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Its group is ours, and must not be signalled. */
+START_TEST(a_child_in_the_foreground_is_signalled_alone)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session_options options = { .is_in_foreground = true, .close_timeout_ms = 20 };
+        ferry_session *session = ferry_session_open(loop, _i ? "exec:exec sleep 1000" : "exec:trap '' TERM; exec sleep 1000",
+                                                    &options);
+
+        signal(SIGTERM, SIG_DFL);
+        ferry_session_close(session);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_LOOP(a_child_in_the_foreground_stays_in_our_group, 2),
+        SUITE_LOOP(a_child_in_the_foreground_is_signalled_alone, 2),
         SUITE_LOOP(the_end_of_a_child_is_told, sizeof ending / sizeof *ending),
         SUITE_LOOP(what_cannot_be_started_fails_at_once, sizeof unstarted / sizeof *unstarted),
         SUITE_TEST(the_child_s_own_path_is_searched),

@@ -275,6 +275,40 @@ START_TEST(the_wait_for_a_worker_has_a_limit_of_its_own)
 }
 END_TEST
 
+static int note_stop(ferry_manager *manager, ferry_process *process, void *userdata)
+{
+        char *text = userdata;
+
+        (void)manager;
+        ck_assert_str_eq(text, "");
+        snprintf(text, 256, "%s", ferry_process_error(process));
+        return 0;
+}
+
+/* Before its deadline, or, if that is shorter, at the deadline. */
+START_TEST(a_stopped_worker_is_reported_once)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        char text[256] = "";
+        ferry_call *call;
+
+        door_stop_clock(20);
+        ferry_manager_on(manager, FERRY_PROCESS_STOPPED, note_stop, text);
+        ferry_process_spawn(manager, _i % 2 ? SH("kill -TTIN $$; exec sleep 1000") : SH("kill -STOP $$; exec sleep 1000"),
+                            &worker);
+        call = ferry_manager_request(manager, _i / 2 ? 400 : 10000, "t", "1");
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_int_eq(ferry_call_status(call), -ETIMEDOUT);
+        ferry_call_free(call);
+        ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
+        ck_assert_str_eq(text, _i % 2 ? "the child was stopped by SIGTTIN: it uses the terminal, which is not for processes in the "
+                                        "background" : "the child was stopped by SIGSTOP");
+        ferry_loop_free(loop);
+        door_reset();
+}
+END_TEST
+
 START_TEST(a_replacement_has_the_number_of_its_predecessor)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -297,6 +331,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(stopping_without_signals_ends_a_worker_that_hangs, 4),
         SUITE_TEST(freeing_ends_a_worker_that_hangs),
         SUITE_LOOP(the_wait_for_a_worker_has_a_limit_of_its_own, 2),
+        SUITE_LOOP(a_stopped_worker_is_reported_once, 4),
         SUITE_TEST(a_replacement_has_the_number_of_its_predecessor),
         SUITE_TEST(a_request_behind_a_close_is_given_to_another_worker),
         SUITE_TEST(a_request_in_hand_at_a_close_is_given_to_no_other),

@@ -578,6 +578,26 @@ failures() {
 
 }
 
+# A terminal of its own, in which the tool is in the foreground; its input is typed there.
+on_terminal() {
+        run script -qec "$1" /dev/null
+}
+
+terminals() {
+        if ! command -v script > /dev/null; then
+                skipped 'terminals: this needs script(1)'
+                return
+        fi
+        printf '%s\n' 'read -r line < /dev/tty' 'exec ferry listen stdio: --reply "$line" --count 1' > asks.sh
+        on_terminal "ferry call --timeout 10 'exec:sh asks.sh' t x" <<< 'from the terminal'
+        check 'a child of call reads from the terminal' grep -q 'from the terminal' <(tail -n 1 out)
+        is 'a child of call reads from the terminal' "$status" 0
+        on_terminal "echo 1 | ferry run --timeout 0.7 --workers 1 -- sh asks.sh" <<< 'for nobody'
+        is 'a worker that reads from the terminal' "$status" 1
+        check 'a worker that reads from the terminal' grep -q 'was stopped by SIGTTIN: it uses the terminal' out
+        nothing_left 'terminals'
+}
+
 silence() {
         local dialect
 
@@ -876,7 +896,7 @@ dialects() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,joblog,resume,halt,nulls,quiet,failures,silence,last_words,large_tasks,printed,deadlines,slow_reader,retries,numbers,recycling
+all=promises,crashes,usage,processors,json_values,lines,huge,order,held_bytes,outputs,joblog,resume,halt,nulls,quiet,failures,silence,terminals,last_words,large_tasks,printed,deadlines,slow_reader,retries,numbers,recycling
 all+=,signal_TERM,signal_INT,signal_HUP,signal_others,stuck,dialects
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"

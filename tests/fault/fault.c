@@ -104,6 +104,7 @@ static const struct {
         { DOOR_map_wiped_on_fork, { ENOMEM } },
         { DOOR_block_signal, { EINVAL } },
         { DOOR_spawn, { EAGAIN, EMFILE, ENOMEM } },
+        { DOOR_stop_signal, { ECHILD } },
         { DOOR_wait, { ECHILD } },
         { DOOR_is_exiting, { EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH } },
         { DOOR_signal_group, { EPERM, ESRCH } },

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Of what runs elsewhere nobody can stop the clock, so it gets time. */
@@ -256,7 +257,33 @@ static void process_pool(void)
         ferry_loop_free(loop);
 }
 
+static void process_stopped(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = begin(loop, &(ferry_manager_options){ .is_killing = true });
+        ferry_process_options options = { .is_on_stdio = true };
+        ferry_process *process = ferry_process_spawn(manager, (const char *[]){ "sleep", "1000", NULL }, &options);
+        unsigned stops = 0;
+        ferry_call *call;
+        siginfo_t info;
+        int code;
+
+        ferry_manager_on(manager, FERRY_PROCESS_STOPPED, count_event, &stops);
+        /* As a terminal would. */
+        if (ferry_process_pid(process) > 0 && kill(ferry_process_pid(process), SIGSTOP) == 0)
+                waitid(P_PID, (id_t)ferry_process_pid(process), &info, WSTOPPED | WNOWAIT);
+        call = ferry_manager_request(manager, 600, "t", "'x'");
+        ferry_call_await(call);
+        fault_want(ferry_call_status(call) == -ETIMEDOUT && stops == 1);
+        fault_check(ferry_call_status(call) != 1 && *ferry_call_error(call));
+        ferry_call_free(call);
+        code = ferry_manager_stop(manager, 20);
+        fault_answer(FAULT_WAIT, "stop", code, 0, manager ? ferry_loop_error(loop) : "no memory");
+        ferry_loop_free(loop);
+}
+
 const struct scenario process_scenarios[] = {
+        { .name = "process-stopped", .run = process_stopped, .patience_ms = 1 },
         { .name = "process-fork", .run = process_fork, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "process-spawn", .run = process_spawn, .patience_ms = CHILD_PATIENCE_MS, .is_whole = true },
         { .name = "process-at-the-bottom", .run = process_at_the_bottom, .patience_ms = CHILD_PATIENCE_MS },

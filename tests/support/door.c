@@ -303,6 +303,7 @@ MOVING(send, const void *)
         }
 
 PLAIN(int, open, (const char *path, int flags, mode_t mode), (door_path ? door_path(path) : path, flags, mode))
+PLAIN(int, stop_signal, (int pidfd), (pidfd))
 PLAIN(int, duplicate, (int fd, int lowest), (fd, lowest))
 PLAIN(int, replace, (int fd, int target), (fd, target))
 PLAIN(int, pipe, (int ret_fds[2]), (ret_fds))

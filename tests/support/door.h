@@ -20,7 +20,7 @@
         X(mqueue_receive) X(mqueue_attributes) X(mqueue_unlink) X(ftok) X(msg_get) X(msg_send) X(msg_receive)   \
         X(msg_control) X(shm_get) X(shm_attach) X(shm_detach) X(shm_control) X(sem_get) X(sem_operate)          \
         X(sem_value) X(sem_control)                                                                             \
-        X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
+        X(stop_signal) X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
         X(free) X(now) X(wall_clock) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals)         \
         X(exit) X(pid) X(reap) X(parent) X(uid) X(gid) X(environment) X(secret)
 
