@@ -1,7 +1,7 @@
 /* The log of ferry run: a line for each task that has ended, in the columns of GNU parallel and one more, the outcome.
  * Invariants: the first line of the file are the names of the columns, and a file that begins otherwise is not touched; each
  * line is one write at the end of the file; a line that was not written whole is taken back; a task that was answered has its
- * line only when the answer was written to stdout, and, if that is a pipe, when the reader has taken it from there. */
+ * line only when the answer was written to stdout, and, if that is a pipe, when its reader has used it, as far as can be seen. */
 #include "run.h"
 
 #include <errno.h>
@@ -23,6 +23,7 @@ enum {
         LINE_MAX_SIZE = 16 << 10,
         SETTLE_MIN_MS = 10,     /* how often the pipe at stdout is looked at */
         SETTLE_MAX_MS = 1000,
+        TRUST_MS = 100,         /* a reader that is still there then has used what it has taken */
         LAST_MS = 1000,         /* for the reader at the end */
 };
 
@@ -37,7 +38,7 @@ struct past {
 /* A line that waits until the reader of stdout has what it says. */
 struct pending {
         struct pending *next;
-        uint64_t sent;          /* stdout had taken so many bytes, with the answer */
+        uint64_t sent;          /* stdout had taken so many bytes by then */
         size_t size;
         char line[];
 };
@@ -51,7 +52,8 @@ struct joblog {
         struct past *past;      /* by their numbers */
         size_t count, at;
         bool is_pipe;           /* stdout */
-        uint64_t sent;
+        uint64_t sent, taken, used;     /* bytes: by us, from the pipe, and by the reader */
+        double taken_at;                /* in ms */
         struct pending *first, **last;
         int settle_ms;
 };
@@ -312,20 +314,44 @@ void joblog_free(struct joblog *log)
 
 /* Delivery ------------------------------------------------------------------------------------------------ */
 
-/* What of the bytes that stdout has taken is still in the pipe. */
-static uint64_t unread(const struct joblog *log)
+static double now_ms(void)
 {
-        int size = 0;
+        struct timespec now;
 
-        return log->is_pipe && ioctl(STDOUT_FILENO, FIONREAD, &size) == 0 && size > 0 ? (uint64_t)size : 0;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-/* Write the lines of the answers that the reader has; @is_all: of all of them. */
+static bool has_reader(void)
+{
+        struct pollfd reader = { .fd = STDOUT_FILENO };
+
+        return poll(&reader, 1, 0) <= 0 || !(reader.revents & POLLERR);
+}
+
+/* What the reader has taken from the pipe is not yet used: head(1) takes a block, prints a part, and leaves. So an answer counts
+ * when the reader comes back and takes more, or is still there a while later. */
+static void look(struct joblog *log)
+{
+        int left = 0;
+        uint64_t taken;
+
+        if (!log->is_pipe || ioctl(STDOUT_FILENO, FIONREAD, &left) < 0)
+                left = 0;
+        taken = log->sent > (uint64_t)left ? log->sent - (uint64_t)left : 0;
+        if (taken > log->taken) {
+                log->used = log->taken;
+                log->taken = taken;
+                log->taken_at = now_ms();
+        } else if (log->used < log->taken && now_ms() - log->taken_at >= TRUST_MS && has_reader())
+                log->used = log->taken;
+}
+
+/* Write the lines of the answers that the reader has used; @is_all: of all of them. */
 static void write_settled(struct joblog *log, bool is_all)
 {
-        uint64_t left = is_all ? 0 : unread(log), seen = log->sent > left ? log->sent - left : 0;
-
-        while (log->first && log->first->sent <= seen) {
+        look(log);
+        while (log->first && (is_all || log->first->sent <= log->used)) {
                 struct pending *pending = log->first;
 
                 log->first = pending->next;
@@ -405,19 +431,17 @@ void joblog_add(struct run *run, const struct joblog_entry *entry)
 int joblog_finish(struct run *run)
 {
         struct joblog *log = run->joblog;
-        struct pollfd reader = { .fd = STDOUT_FILENO };
-        int error;
+        int error, waits = LAST_MS / SETTLE_MIN_MS;
 
         if (!log)
                 return EXIT_DONE;
         ferry_loop_off(run->loop, settle, run);
-        write_settled(log, false);
-        /* A reader that has left has not read what is still in the pipe. */
-        for (int i = 0; log->first && i < LAST_MS / SETTLE_MIN_MS && !(reader.revents & POLLERR); i++) {
-                poll(&reader, 1, SETTLE_MIN_MS);
+        for (write_settled(log, false); log->first && waits > 0 && has_reader(); waits--) {
+                poll(NULL, 0, SETTLE_MIN_MS);
                 write_settled(log, false);
         }
-        if (!(reader.revents & POLLERR))
+        /* A reader that has left has not used the rest. */
+        if (log->first && has_reader())
                 write_settled(log, true);
         error = log->is_regular && !log->is_failed && close(log->fd) < 0 ? errno : 0;
         if (log->is_regular && !log->is_failed)
