@@ -179,6 +179,8 @@ extern const char *const peer_options[];
 bool output_bytes(const char *bytes, size_t size);
 /* The same without a wait: how much stdout has taken, or a negative errno. */
 ssize_t output_try(const char *bytes, size_t size);
+/* Give what is printed, a line at a time, to @fn instead, which writes it by output_try(); it returns what output_bytes() does. */
+void output_divert(bool (*fn)(const char *bytes, size_t size));
 bool output_is_good(void);
 /* Complain that what should be written is lost, for a positive errno. */
 void output_fail(int error);

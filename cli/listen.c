@@ -5,8 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* SERVES --> DRAINS: nothing more is taken, requests in hand are answered --> LATE: that took longer than --drain. */
-enum phase { SERVES, DRAINS, LATE };
+/* SERVES --> DRAINS: nothing more is taken, requests in hand are answered --> FLUSHES: stdout takes what waits for it.
+ * Each may be left out. */
+enum phase { SERVES, DRAINS, FLUSHES };
+
+/* For stdout, where a signal has asked us to end. */
+enum { FLUSH_MS = 1000 };
 
 struct listener {
         const struct cli_options *options;
@@ -17,6 +21,7 @@ struct listener {
         bool is_on_stdout;              /* the conversation */
         long left;                      /* of --count; 0: no end */
         enum phase phase;
+        bool is_late;                   /* requests were given up after --drain */
         bool is_output_closed;
 };
 
@@ -28,7 +33,7 @@ static int drain_is_over(ferry_loop *loop, void *userdata)
         (void)loop;
         if (due == 0)
                 return 0;
-        listener->phase = LATE;
+        listener->is_late = true;
         complain("%zu request%s in hand %s not answered within %g s", due, due == 1 ? "" : "s", due == 1 ? "was" : "were",
                  listener->options->drain_ms / 1000.0);
         answers_abandon();
@@ -107,10 +112,21 @@ static int show_aside(ferry_session *client, const ferry_message *message, void 
         return 0;
 }
 
-static int interrupt(ferry_loop *loop, void *userdata)
+static int give_up_output(ferry_loop *loop, void *userdata)
 {
         (void)loop;
-        stop(userdata);
+        (void)userdata;
+        backlog_close();
+        return 0;
+}
+
+static int interrupt(ferry_loop *loop, void *userdata)
+{
+        struct listener *listener = userdata;
+
+        stop(listener);
+        if (listener->phase == FLUSHES)
+                ferry_loop_after(loop, FLUSH_MS, give_up_output, listener);
         return 0;
 }
 
@@ -145,6 +161,13 @@ static int run_until_over(struct listener *listener)
         if (listener->session)
                 ferry_session_close(listener->session);
         ferry_loop_off(listener->loop, drain_is_over, listener);
+        listener->phase = FLUSHES;
+        if (signals_received())
+                ferry_loop_after(listener->loop, FLUSH_MS, give_up_output, listener);
+        while (backlog_size() > 0 && ferry_loop_tick(listener->loop, -1) >= 0)
+                ;
+        ferry_loop_off(listener->loop, give_up_output, listener);
+        backlog_close();
         signals_unwatch(listener->loop);
         ferry_loop_run(listener->loop, -1);
         return error;
@@ -172,6 +195,8 @@ static int serve(struct listener *listener, const char *address)
         access_set(&service, &session, listener->options);
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
+        backlog_init(listener->loop);
+        output_divert(backlog_add);
         signals_watch(listener->loop, 1, interrupt, listener);
         if (is_session) {
                 listener->session = ferry_session_open(listener->loop, address, NULL);
@@ -194,9 +219,9 @@ static int serve(struct listener *listener, const char *address)
                                             ferry_service_error(listener->service));
         ferry_loop_free(listener->loop);
         guard_close();
-        if (listener->phase == LATE)
+        if (listener->is_late)
                 return EXIT_TIMEOUT;
-        if (failure)
+        if (failure || backlog_has_dropped())
                 return EXIT_CONNECTION;
         return error < 0 && !signals_received() ? EXIT_CONNECTION : EXIT_DONE;
 }

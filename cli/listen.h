@@ -68,3 +68,13 @@ size_t answers_due(void);
 void answers_end_unwanted(bool is_session);
 /* Give up all requests in hand. */
 void answers_abandon(void);
+
+/* backlog.c: lines that wait until stdout takes them. */
+void backlog_init(ferry_loop *loop);
+/* Write a line, or what of it is taken at once; the rest waits, or the line is dropped. False: stdout takes no more at all. */
+bool backlog_add(const char *bytes, size_t size);
+/* How many bytes wait; whether a line was dropped. */
+size_t backlog_size(void);
+bool backlog_has_dropped(void);
+/* Drop what waits, and report that. */
+void backlog_close(void);

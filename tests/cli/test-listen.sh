@@ -294,7 +294,7 @@ requests_before_the_end_of_the_input_are_answered() {
         is 'their answers' "$(frames 04) $(frames 05)" '3 0'
         run ferry listen stdio: --workers 1 --exec 'sleep .05; cat' < "$tests/cli/three-requests.bin"
         is 'their answers, one at a time' "$(frames 04) $(frames 05)" '3 0'
-        is 'in order' "$(tr -cd 'a-z' < out | sed 's/.*oneway//' | grep -oE 'one|two|three' | tr '\n' ' ')" 'one two three '
+        is 'in order' "$(grep -aoE '"(one|two|three)"' out | tr '\n' ' ')" '"one" "two" "three" '
         cat "$tests/cli/three-requests.bin" | run ferry listen stdio: --exec 'sleep .05; cat'
         is 'their answers, from a pipe' "$(frames 04) $(frames 05)" '3 0'
         run ferry listen "file:$tests/cli/three-requests.bin,answers" --exec 'sleep .05; cat' --quiet
@@ -359,6 +359,81 @@ users_are_let_in_by_name() {
         nothing_left 'other users'
 }
 
+## Outputs ---------------------------------------------------------------------------------------------
+
+# A message whose line has 65,536 bytes: sixteen of them fill what may wait.
+long_lines() {
+        local i
+
+        head -c 65535 /dev/zero | tr '\0' x > line
+        for ((i = 0; i < $1; i++)); do
+                ferry notify --wait 20 "$2" t - < line || return
+        done
+}
+
+serving_goes_on_while_stdout_is_not_read() {
+        local listener i
+
+        # Nothing is lost as long as it fits.
+        mkfifo full
+        exec 7<> full
+        mark
+        ferry listen unix:out.sock --echo --count 12 > full 2> err.listener 7>&- &
+        listener=$!
+        check 'notifications while stdout is not read' long_lines 10 unix:out.sock
+        for i in 1 2; do
+                run ferry call unix:out.sock t "request $i"
+                ended "a request while stdout is not read, $i" 0 "request $i"
+        done
+        head -c $((10 * 65536 + 20)) <&7 > read
+        wait "$listener"
+        is 'the listener' $? 0
+        is 'its output' "$(tail -n 2 read | tr '\n' ' ')" 'request 1 request 2 '
+        is 'what it says' "$(< err.listener)" ''
+
+        # Beyond that whole lines are lost, and that is reported.
+        mark
+        ferry listen unix:out.sock --echo --count 31 > full 2> err.listener 7>&- &
+        listener=$!
+        check 'notifications beyond what may wait' long_lines 30 unix:out.sock
+        run ferry call unix:out.sock t 'a request'
+        ended 'a request beyond what may wait' 0 'a request'
+        exec 8< full 7>&-
+        cat <&8 > read
+        exec 8<&-
+        wait "$listener"
+        is 'the listener that has dropped lines' $? 3
+        is 'all lines are whole' "$(awk '{ print length }' read | sort -u | tr '\n' ' ')" '65535 '
+        cp err.listener err
+        says 'what it says' 'ferry: stdout is not read: lines that do not fit' "ferry: $((31 - $(wc -l < read))) lines were dropped: stdout is not read"
+        nothing_left 'a listener whose stdout is not read'
+}
+
+a_listener_whose_stdout_is_not_read_ends() {
+        mkfifo full
+        exec 7<> full
+        mark
+        ferry listen unix:out.sock > full 2> err 7>&- &
+        local listener=$!
+        check 'notifications' long_lines 3 unix:out.sock
+        kill -TERM "$listener"
+        soon has_ended "$listener"
+        wait "$listener"
+        is 'asked to stop' $? 3
+        says 'asked to stop' 'lines were dropped: stdout is not read'
+        exec 7>&-
+}
+
+a_quiet_listener_prints_nothing() {
+        start ferry listen unix:quiet.sock --quiet --echo --count 2
+        run ferry notify --wait 20 unix:quiet.sock t hello
+        run ferry call unix:quiet.sock t hello
+        ended 'a quiet listener answers' 0 hello
+        await "$job"
+        ended 'a quiet listener' 0 ''
+        says_exactly 'a quiet listener' ''
+}
+
 # FERRY_TEST names those to be run, separated by commas.
 all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_that_does_not_fit_is_an_error_reply
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
@@ -366,6 +441,7 @@ all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_i
 all+=,a_command_that_cannot_be_started_says_so,commands_end_with_their_listener,the_guard_survives_a_signal_to_the_group
 all+=,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered,a_drain_has_an_end_where_it_is_given_one
 all+=,the_mode_and_the_group_of_a_socket_are_given,users_are_let_in_by_name
+all+=,serving_goes_on_while_stdout_is_not_read,a_listener_whose_stdout_is_not_read_ends,a_quiet_listener_prints_nothing
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
