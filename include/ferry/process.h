@@ -156,8 +156,8 @@ ferry_session *ferry_process_session(const ferry_process *process);
 pid_t ferry_process_pid(const ferry_process *process);
 
 /* Its exit status, 0 to 255; FERRY_PROCESS_KILLED + the signal that killed it; -EINPROGRESS while it runs; -ECHILD
- * if somebody else took its status; -EPERM if it has become another user, and cannot be killed; or the errno for
- * which it was not started. A sentence on that, with its last lines of stderr, where those come to us: from one
+ * if its status is unknown, because SIGCHLD is ignored or another wait took it; -EPERM if it has become another user, and
+ * cannot be killed; or the errno for which it was not started. A sentence on that, with its last lines of stderr, where those come to us: from one
  * that is_on_stdio, or has an output; of one that was started again, on its last end. */
 int ferry_process_result(const ferry_process *process);
 const char *ferry_process_error(const ferry_process *process);

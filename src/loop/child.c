@@ -354,6 +354,10 @@ int child_signal(struct child *child, int signal)
                 return 0;
         if (!child->has_group)
                 return sys_signal_child(child->pidfd, signal);
+        /* Where SIGCHLD is ignored no zombie keeps the number of the group: it may be a stranger's by now. */
+        error = sys_signal_child(child->pidfd, 0);
+        if (error == -ESRCH)
+                return error;
         error = sys_signal_group(child->pid, signal);
         /* It may have left its group, and that others there can be told says nothing about it. */
         return error || signal == SIGKILL || sys_group_of(child->pid) != child->pid ? sys_signal_child(child->pidfd, signal) : 0;
@@ -373,6 +377,11 @@ void child_describe_stop(int signal, char *text, size_t size)
 
         snprintf(text, size, "was stopped by SIG%s%s", name ? name : "?", is_of_terminal ?
                  ": it uses the terminal, which is not for processes in the background" : "");
+}
+
+bool child_has_unknown_status(const struct child *child)
+{
+        return child->has_ended && child->status < 0;
 }
 
 bool child_has_exited(const struct child *child)
@@ -424,7 +433,7 @@ void child_describe(const struct child *child, char *text, size_t size)
         if (!child->has_ended)
                 snprintf(text, size, "still runs");
         else if (child->status < 0)
-                snprintf(text, size, "ended, and somebody else took its status");
+                snprintf(text, size, "ended, but its status is unknown: SIGCHLD is ignored, or another wait took its status");
         else if (child->is_killed)
                 snprintf(text, size, "was killed by SIG%s", sigabbrev_np(child->status) ? sigabbrev_np(child->status) : "?");
         else

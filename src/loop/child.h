@@ -29,7 +29,7 @@ struct child {
         struct loop_source source;
         bool has_ended;
         bool is_killed;                 /* by a signal, which is the status then */
-        int status;                     /* exit status; -1 if somebody else took it */
+        int status;                     /* exit status; -1: unknown, as SIGCHLD is ignored, or another wait took it */
         void (*ended)(struct child *child);
 };
 
@@ -59,6 +59,9 @@ int child_signal(struct child *child, int signal);
 
 /* The signal that has stopped it; 0: it runs, or has ended, or that cannot be seen. */
 int child_stop_signal(const struct child *child);
+
+/* Whether it has ended, and there is no telling how. */
+bool child_has_unknown_status(const struct child *child);
 
 /* Whether it has ended, reaped or not. */
 bool child_has_exited(const struct child *child);

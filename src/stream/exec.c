@@ -50,7 +50,7 @@ static void end(struct stream *stream)
 {
         struct exec_stream *exec = exec_of(stream);
         char status[128], words[CAPTURED_WORDS_MAX];
-        bool is_fine;
+        int code;
 
         /* Whoever is told of that may wait for the end: then it comes within that. */
         loop_timer_start(stream->loop, &stream->linger, loop_deadline(0));
@@ -59,12 +59,12 @@ static void end(struct stream *stream)
                 return;
         child_describe(&exec->child, status, sizeof status);
         captured_describe(&exec->errors, words, sizeof words);
-        is_fine = exec->child.has_ended && !exec->child.is_killed && exec->child.status == 0;
+        code = child_has_unknown_status(&exec->child) ? -ECHILD : exec->child.is_killed || exec->child.status ? -ECONNRESET : 0;
         if (!exec->child.has_ended)
                 stream_end(stream, stream->output_error ? -ECONNRESET : 0, "the child has closed its %s but %s%s",
                            stream->output_error ? "input" : "output", status, words);
         else
-                stream_end(stream, is_fine ? 0 : -ECONNRESET, "the child %s%s", status, is_fine ? "" : words);
+                stream_end(stream, code, "the child %s%s", status, code ? words : "");
 }
 
 static bool input_ended(struct stream *stream)

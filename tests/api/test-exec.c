@@ -447,6 +447,25 @@ START_TEST(unguarded_if_the_program_says_so)
 }
 END_TEST
 
+/* Whatever it was: never a success, and never a failure of its own. */
+START_TEST(with_sigchld_ignored_the_status_is_unknown)
+{
+        static const char *const commands[] = { "exec:exit 0", "exec:exit 3", "exec:kill -SEGV $$" };
+        ferry_loop *loop;
+        ferry_session *session;
+
+        signal(SIGCHLD, SIG_IGN);
+        loop = ferry_loop_new(NULL);
+        session = ferry_session_open(loop, commands[_i], NULL);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), -ECHILD);
+        ck_assert_int_eq(ferry_session_status(session), -ECHILD);
+        ck_assert_str_eq(ferry_session_error(session), "the child ended, but its status is unknown: SIGCHLD is ignored, or "
+                                                       "another wait took its status");
+        ferry_loop_free(loop);
+        signal(SIGCHLD, SIG_DFL);
+}
+END_TEST
+
 /* As its stdout, which is its session, is no place for that, the child says on stderr which process group it is in. */
 START_TEST(a_child_in_the_foreground_stays_in_our_group)
 {
@@ -482,6 +501,7 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_child_in_the_foreground_stays_in_our_group, 2),
+        SUITE_LOOP(with_sigchld_ignored_the_status_is_unknown, 3),
         SUITE_LOOP(a_child_in_the_foreground_is_signalled_alone, 2),
         SUITE_LOOP(the_end_of_a_child_is_told, sizeof ending / sizeof *ending),
         SUITE_LOOP(what_cannot_be_started_fails_at_once, sizeof unstarted / sizeof *unstarted),
