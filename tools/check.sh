@@ -1,55 +1,107 @@
 #!/bin/bash
-# Build and run the tests: with gcc, with clang and its sanitizers for memory and undefined behaviour, and those with
-# threads with the one for threads. Ends with "N passed, N failed", which counts single tests over all of it.
+# Build and run the tests, part by part. Ends with "N passed, N failed", which counts single tests over all of it.
 #
-#   check.sh [--long]
+#   check.sh            gcc as it is shipped; clang with ASan and UBSan, and with TSan: in two minutes on two processors
+#   check.sh --long     the same with the full numbers (FERRY_LONG), then all long parts below
+#   check.sh --ci       check.sh, then what of the long parts fits into 40 minutes
+#   check.sh PART…      these long parts alone, with the limits of --long
 #
-# --long: the full numbers (FERRY_LONG), then all of it 50 times while the machine has four other things to do, and
-# what can be run under MemorySanitizer and valgrind.
+# Each part is a function with a time limit of its own, after which it is ended and counted as a failure. A part for which
+# no time is left is left out, and said so. What was counted goes into a file at once, so that the closing line always
+# comes, whatever has happened to a part.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-is_long=
-if [ "${1:-}" = --long ]; then
-        is_long=1
-        export FERRY_LONG=1
-fi
+# NAME LIMIT-CI LEAST-CI LIMIT-LONG, in seconds; LEAST: with less time than this it is not begun.
+long_parts='
+static          600   120   1800
+live            150    90    300
+sanitizers      900   240  14400
+memory          600   180   7200
+valgrind        600   120   7200
+bare           1200   400   3600
+repetitions     600   120  43200'
+
+mode=check parts=
+case ${1:-} in
+--long) mode=long; export FERRY_LONG=1 ;;
+--ci) mode=ci ;;
+'') ;;
+*) mode=parts parts=$* ;;
+esac
+
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
 export MSAN_OPTIONS=halt_on_error=1
 # check's own time limit, for each test.
 export CK_DEFAULT_TIMEOUT=60
-export CK_TIMEOUT_MULTIPLIER=${is_long:+10}
+[ $mode != long ] || export CK_TIMEOUT_MULTIPLIER=10
 
-passed=0
-failed=0
+mkdir -p build-check || exit 1
+counts=$PWD/build-check/counts
+: >"$counts" || exit 1
 
-# Each test program ends with a line that counts: NAME: N passed, N failed
-count() { # LOG STATUS
-        local counts before=$failed
-        counts=$(sed -n 's/^[a-z-]*: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$1" |
-                 awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
-        passed=$((passed + ${counts% *}))
-        failed=$((failed + ${counts#* }))
-        # A program that died before it could count, or ran out of time.
-        [ "$2" = 0 ] || [ $failed -gt "$before" ] || failed=$((failed + 1))
+# Counting ----------------------------------------------------------------------------------------------
+
+add() { # PASSED FAILED
+        echo "$1 $2" >>"$counts"
 }
 
+total() { # passed|failed
+        awk -v column="$1" '{ p += $1; f += $2 } END { print (column == "passed" ? p : f) + 0 }' "$counts"
+}
+
+# Each test program ends with a line that counts: NAME: N passed, N failed. One that died before, or ran out of time,
+# is known by the status alone.
+count() { # LOG STATUS
+        local numbers
+        numbers=$(sed -n 's/^[a-z-]*: \([0-9]*\) passed, \([0-9]*\) failed\(, [0-9]* skipped\)*$/\1 \2/p' "$1" |
+                  awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
+        [ "$2" = 0 ] || [ "${numbers#* }" -gt 0 ] || numbers="${numbers% *} 1"
+        # shellcheck disable=SC2086 # two words
+        add $numbers
+        grep -hE '^(SKIPPED|skipped)' "$1" | sort -u
+        return 0
+}
+
+# Building ----------------------------------------------------------------------------------------------
+
+gcc_options='-Dc_args=-g1'
+thread_options='-Db_sanitize=thread -Db_lundef=false -Doptimization=0'
+# Compiled without optimising: that takes a third of the time, and the tests hardly take longer.
+sanitizer_options='-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=0
+        -Dc_args=["-gline-tables-only","-fno-sanitize-recover=all"]'
+optimized_options='-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1
+        -Dc_args=["-gline-tables-only","-fno-sanitize-recover=all"]'
+memory_options='-Db_sanitize=memory -Db_lundef=false'
+
+# The folder is made anew if it was made with other options.
 build() { # NAME COMPILER MESON-OPTIONS [TARGET…]
         local folder=build-check/$1 compiler=$2 options=$3
         shift 3
-        echo "== ${folder#*/}"
-        mkdir -p build-check
-        # shellcheck disable=SC2086 # one word for each option
-        if [ ! -e "$folder/build.ninja" ] && ! CC=$compiler meson setup "$folder" -Dwerror=true $options >"$folder.log" 2>&1; then
-                cat "$folder.log"
-        elif ninja -C "$folder" --quiet "$@"; then
-                return 0
+        echo "== build ${folder#*/}"
+        if [ "$(cat "$folder/made-with" 2>/dev/null)" != "$compiler $options" ]; then
+                rm -rf "$folder"
+                # shellcheck disable=SC2086 # one word for each option
+                if ! CC=$compiler CC_LD=$(linker_of "$compiler") meson setup "$folder" -Dwerror=true $options >"$folder.log" 2>&1; then
+                        cat "$folder.log"
+                        add 0 1
+                        return 1
+                fi
+                echo "$compiler $options" >"$folder/made-with"
         fi
-        failed=$((failed + 1))
+        ninja -C "$folder" --quiet "$@" && return 0
+        add 0 1
         return 1
 }
+
+# With lld a sanitized program is linked in half of the time.
+linker_of() { # COMPILER
+        [ "${1##* }" != clang ] || ! command -v ld.lld >/dev/null || echo lld
+}
+
+# Running tests -----------------------------------------------------------------------------------------
 
 # Begin to run the tests of a build; wait for their end, and count them.
 declare -A running
@@ -69,7 +121,7 @@ finish() { # NAME
         status=$?
         echo "== the tests of $1"
         cat "$folder.out"
-        cat "$folder"/meson-logs/testlog*.txt >"$folder/testlog"
+        cat "$folder"/meson-logs/testlog*.txt >"$folder/testlog" 2>/dev/null
         count "$folder/testlog" $status
 }
 
@@ -78,43 +130,142 @@ run() { # NAME MESON-TEST-OPTION…
         finish "$1"
 }
 
-# While the tests of one wait, the next is built.
-build gcc gcc '-Dc_args=-g1' && start gcc
-build clang-threads clang '-Db_sanitize=thread -Db_lundef=false -Doptimization=0' tests/test-threads tests/child &&
-        start clang-threads threads
-build clang-sanitizers clang '-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_args=-gline-tables-only' && start clang-sanitizers
-for name in gcc clang-threads clang-sanitizers; do
-        [ -z "${running[$name]:-}" ] || finish "$name"
-done
+# Parts -------------------------------------------------------------------------------------------------
 
-# What is found only by chance, or costs hours by the standards of a change.
-go_on() {
+# While the tests of one wait, the next is built. What `make check` leaves to the long parts: the suite "long", and with
+# sanitizers the scripts, which part_sanitizers runs.
+part_check() {
+        local name
+        build gcc gcc "$gcc_options" && start gcc ${FERRY_LONG:---no-suite long}
+        build clang-threads clang "$thread_options" tests/test-threads tests/child && start clang-threads threads
+        build clang-sanitizers clang "$sanitizer_options" sanitized && start clang-sanitizers --no-suite scripts
+        for name in gcc clang-threads clang-sanitizers; do
+                [ -z "${running[$name]:-}" ] || finish "$name"
+        done
+}
+
+part_static() {
+        need_gcc || return 0
+        tools/static.sh --long . build-check/gcc >build-check/static.log
+        count build-check/static.log $?
+        cat build-check/static.log
+}
+
+# A program in a build of its own: optimised, all rounds, and the scripts.
+part_sanitizers() {
+        build clang-optimized clang "$optimized_options" && FERRY_ROUNDS=all run clang-optimized --timeout-multiplier 10
+}
+
+part_live() {
+        local log=build-check/live.log
+        build clang-sanitizers clang "$sanitizer_options" ferry tests/live || return 0
+        build-check/clang-sanitizers/tests/live build-check/clang-sanitizers/ferry 60 >"$log" 2>&1
+        count "$log" $?
+        cat "$log"
+}
+
+part_memory() {
+        build clang-memory clang "$memory_options" && run clang-memory --timeout-multiplier 10
+}
+
+# Not where there are children: it does not know pidfd.
+part_valgrind() {
         local checked='map buffer template codec references number tree vectors frame loop session own names service run fork
                        conformance-peers conformance-broken conformance-waiting conformance-limits'
-        echo "== static, with clang-tidy"
-        tools/static.sh --long . build-check/gcc | tee build-check/static.log
-        count build-check/static.log "${PIPESTATUS[0]}"
-
-        build clang-memory clang '-Db_sanitize=memory -Db_lundef=false' && run clang-memory --timeout-multiplier 10
-
-        echo "== valgrind"
+        need_gcc || return 0
         # shellcheck disable=SC2086 # one word for each program
         run gcc --timeout-multiplier 20 --wrap='valgrind -q --error-exitcode=9 --leak-check=full
                 --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect' $checked
+}
 
-        echo "== 50 times, at load 4"
+part_bare() {
+        tools/bare.sh build-check/bare >build-check/bare.log 2>&1
+        count build-check/bare.log $?
+        cat build-check/bare.log
+}
+
+# All of it again and again, up to 50 times, while the machine has four other things to do. The last one ends in time.
+part_repetitions() { # LIMIT
+        local limit=$1 began=$SECONDS took=0 i busy=()
         unset FERRY_LONG
-        local busy=() i
+        need_gcc || return 0
         for i in 1 2 3 4; do
                 while :; do :; done &
                 busy+=($!)
         done
-        trap 'kill "${busy[@]}"' EXIT
-        run gcc --timeout-multiplier 10 --repeat 50 --no-suite static
-        kill "${busy[@]}"
-        trap - EXIT
+        trap 'kill "${busy[@]}" 2>/dev/null' EXIT
+        for ((i = 1; i <= 50 && SECONDS - began + 3 * took / 2 < limit; i++)); do
+                took=$SECONDS
+                echo "== repetition $i"
+                run gcc --timeout-multiplier 10 --no-suite static
+                took=$((SECONDS - took))
+        done
+        echo "== repetitions: $((i - 1)) of 50"
 }
-[ -z "$is_long" ] || go_on
 
+need_gcc() {
+        build gcc gcc "$gcc_options"
+}
+
+# In a process group of its own, which is ended when the limit is over.
+part() { # NAME LIMIT
+        local name=$1 limit=$2 began=$SECONDS failed before pid guard status
+        before=$(total failed)
+        echo "== part $name, at most $limit s"
+        set -m
+        "part_$name" "$limit" &
+        pid=$!
+        {
+                sleep "$limit"
+                echo "== part $name: ended after its limit of $limit s"
+                kill -TERM -- -$pid
+                sleep 15
+                kill -KILL -- -$pid
+        } 2>/dev/null &
+        guard=$!
+        set +m
+        wait $pid 2>/dev/null
+        status=$?
+        kill -TERM -- -$guard 2>/dev/null
+        # What it has left, such as a program that a test has started.
+        kill -KILL -- -$pid 2>/dev/null
+        wait $guard 2>/dev/null
+        failed=$(total failed)
+        [ $status = 0 ] || [ "$failed" -gt "$before" ] || add 0 1
+        echo "== part $name took $((SECONDS - began)) s"
+}
+
+trap 'trap - EXIT; kill -TERM $(jobs -p) 2>/dev/null; exit 130' INT TERM
+
+case $mode in
+check) part check 1800 ;;
+long) part check 43200 ;;
+ci) part check 2400 ;;
+esac
+
+end=$((SECONDS + 40 * 60)) left_out=
+while read -r name limit least limit_long; do
+        [ -n "$name" ] || continue
+        case $mode in
+        check) continue ;;
+        long) limit=$limit_long ;;
+        parts)
+                [[ " $parts " == *" $name "* ]] || continue
+                limit=$limit_long
+                ;;
+        ci)
+                left=$((end - SECONDS))
+                if [ $left -lt "$least" ]; then
+                        left_out+=" $name"
+                        continue
+                fi
+                [ "$limit" -le $left ] || limit=$left
+                ;;
+        esac
+        part "$name" "$limit"
+done <<<"$long_parts"
+[ -z "$left_out" ] || echo "== left out, as the time was over:$left_out"
+
+passed=$(total passed) failed=$(total failed)
 echo "$passed passed, $failed failed"
-[ $failed = 0 ] && [ $passed -gt 0 ]
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -55,6 +55,7 @@ for what in "$@"; do
         check)
                 need g++ g++ --version
                 need clang clang --version
+                need lld ld.lld --version
                 need libclang-rt-14-dev clang_sanitizes
                 need check pkg-config --exists check
                 need libjansson-dev pkg-config --exists jansson
@@ -67,6 +68,7 @@ for what in "$@"; do
         check-long)
                 need clang-tidy clang-tidy --version
                 need valgrind valgrind --version
+                need debootstrap sh -c 'PATH=$PATH:/usr/sbin; command -v debootstrap'
                 ;;
         fuzz)
                 need libclang-rt-14-dev clang_fuzzes

@@ -38,7 +38,7 @@ analyze() {
         done | grep -E '(warning|error):' | remaining
 }
 # variableScope is a matter of style: variables stand at the head of a function here.
-check cppcheck "$(cppcheck -q --enable=warning,performance,portability,style --inline-suppr --std=c11 -D_GNU_SOURCE \
+check cppcheck "$(cppcheck -q -j "$(nproc)" --enable=warning,performance,portability,style --inline-suppr --std=c11 -D_GNU_SOURCE \
         "${headers[@]}" --suppress=missingIncludeSystem --suppress=variableScope \
         --template='{file}:{line}: {id}: {message}' $shipped examples/*.c 2>&1)"
 

@@ -69,7 +69,7 @@ START_TEST(a_reply_that_comes_while_a_handler_is_busy_is_one)
         ferry_call *call;
 
         door_stop_clock(0);
-        raw_open(&raw, _i % RAW_STREAMS, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .frame_max = 1 << 16 });
+        raw_open(&raw, (enum raw_stream)(_i % RAW_STREAMS), &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .frame_max = 1 << 16 });
         busy.fd = raw.out;
         busy.ahead = _i < RAW_STREAMS ? 0 : MANY;
         ferry_session_on(raw.session, FERRY_KIND_NOTIFICATION, be_busy_meanwhile, &busy);
@@ -130,7 +130,7 @@ START_TEST(a_flood_keeps_no_deadline_from_passing)
         ferry_call *call;
 
         door_stop_clock(0);
-        raw_open(&raw, _i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        raw_open(&raw, (enum raw_stream)_i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
         busy.fd = raw.out;
         ferry_session_on(raw.session, FERRY_KIND_NOTIFICATION, be_busy_meanwhile, &busy);
         call = ferry_session_request(raw.session, SHORT_MS, "t", "{}");

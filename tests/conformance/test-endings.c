@@ -80,7 +80,7 @@ START_TEST(requests_read_before_the_end_are_answered)
         struct kept kept = { 0 };
         struct raw raw;
 
-        raw_open(&raw, _i % RAW_STREAMS, &(ferry_session_options){
+        raw_open(&raw, (enum raw_stream)(_i % RAW_STREAMS), &(ferry_session_options){
                                                  .dialect = is_ipc ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY });
         ask_and_end(&raw, &kept, is_ipc);
         for (int i = 0; i < REQUESTS; i++) {
@@ -101,7 +101,7 @@ START_TEST(requests_fetched_after_the_end_are_answered)
 {
         struct raw raw;
 
-        raw_open(&raw, _i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        raw_open(&raw, (enum raw_stream)_i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
         ferry_session_on(raw.session, FERRY_KIND_REQUEST, NULL, NULL);
         for (int i = 0; i < REQUESTS; i++)
                 send_request(&raw, false, i + 1);
@@ -159,7 +159,7 @@ START_TEST(a_peer_that_is_gone_is_not_waited_for)
         int64_t begin;
 
         door_stop_clock(0);
-        raw_open(&raw, _i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        raw_open(&raw, (enum raw_stream)_i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
         ferry_session_on(raw.session, FERRY_KIND_REQUEST, keep, &kept);
         ferry_session_on(raw.session, FERRY_KIND_CLOSED, ignore, NULL);
         send_request(&raw, false, 1);
@@ -223,7 +223,7 @@ START_TEST(an_end_without_a_close_is_not_in_order)
         int i = _i % ENDINGS;
         struct raw raw;
 
-        raw_open(&raw, _i / ENDINGS, &(ferry_session_options){
+        raw_open(&raw, (enum raw_stream)(_i / ENDINGS), &(ferry_session_options){
                                              .dialect = endings[i].is_ipc ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY });
         ferry_session_on(raw.session, FERRY_KIND_NOTIFICATION | FERRY_KIND_CLOSED, ignore, NULL);
         if (endings[i].has_asked)

@@ -25,7 +25,7 @@ enum {
         NTH_MAX = 50,           /* of each call that are refused */
         STRIDE = 6,
         STRIDE_SLOW = 20,       /* where a run takes many milliseconds, as it does when it starts a child */
-        STRIDE_ASAN = 3,        /* times that, where each run takes several times as long */
+        STRIDE_ASAN = 6,        /* times that, where each run takes several times as long */
         BATCHES = 4,            /* in which the faults of a scenario are run, each in a process of its own */
         WORKERS = 8,            /* processes that share the batches: they wait more than they work */
         CALLS_MAX = 200000,     /* in one run; more are an endless loop */

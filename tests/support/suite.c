@@ -13,6 +13,7 @@
 
 enum {
         TIME_LIMIT_S = 60,
+        SCALE_ASAN = 3,         /* where each takes several times as long */
         ROUNDS_FEW = 10,        /* that are always run */
         ROUNDS_STRIDE = 5,      /* of more, with AddressSanitizer */
 };
@@ -98,13 +99,17 @@ int suite_is_long(void)
 
 size_t suite_scale(size_t count)
 {
-        return suite_is_long() ? count : count / 10;
+        size_t part = count / 10 / (SUITE_HAS_ASAN ? SCALE_ASAN : 1);
+
+        return suite_is_long() ? count : part > 0 || count < 10 ? part : 1;
 }
 
 /* How many rounds lie between those that are run. */
 static int choose_stride(const struct suite_test *test, int rounds)
 {
-        return SUITE_HAS_ASAN && !suite_is_long() && !test->is_whole && rounds > ROUNDS_FEW ? ROUNDS_STRIDE : 1;
+        const char *all = getenv("FERRY_ROUNDS");
+
+        return SUITE_HAS_ASAN && !suite_is_long() && !(all && *all) && !test->is_whole && rounds > ROUNDS_FEW ? ROUNDS_STRIDE : 1;
 }
 
 int suite_run(const char *name, const struct suite_test *tests, size_t count)

@@ -30,14 +30,14 @@ struct suite_test {
  * "NAME: N passed, N failed". Returns the exit status.
  *
  * With AddressSanitizer a test of more than ten rounds runs every fifth of them, beginning with another one in each test:
- * pairs of a stream and a dialect come in threes and eights, so every pair is run by some of the tests. FERRY_LONG runs
- * all rounds. */
+ * pairs of a stream and a dialect come in threes and eights, so every pair is run by some of the tests. FERRY_ROUNDS
+ * (by part sanitizers of `make check-long`) and FERRY_LONG run all rounds. */
 int suite_run(const char *name, const struct suite_test *tests, size_t count);
 
 /* Whether FERRY_LONG is set (by `make check-long`): the full numbers. */
 int suite_is_long(void);
 
-/* @count, where FERRY_LONG is set; else a tenth of it. */
+/* @count, where FERRY_LONG is set; else a tenth of it, and with AddressSanitizer a thirtieth; 1 of ten or more at least. */
 size_t suite_scale(size_t count);
 
 /* ck_assert writes into a pipe each time, also where all is well: too slow for what is asked so often. */
