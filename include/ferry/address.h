@@ -10,7 +10,10 @@
  *                              connect, since TCP peers cannot be identified
  *      exec:COMMAND LINE       run by /bin/sh -c; the session uses its stdin and stdout
  *      stdio:                  the program's stdin and stdout, guarded: a stray print goes to stderr
- *      file:IN,OUT             two plain files, of which one may be left out
+ *      file:IN,OUT             two plain files, of which one may be left out. A FIFO or a device may stand there, too: opening,
+ *                              reading and writing it never block, and what is sent to a FIFO waits until a process
+ *                              reads it. Plain files are read and written at once, however long a slow disk or a
+ *                              network takes for that
  *      fd:IN,OUT               two open descriptors, which the session takes over; fd:N for a socket
  *      fifo:IN,OUT             two FIFOs, of which one may be left out; the peer names them in the other order.
  *                              Missing ones are made (mode 0600), and removed by the session that made them. -ENXIO: no

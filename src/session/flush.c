@@ -71,7 +71,7 @@ int session_send_ping(ferry_session *session, uint64_t *ret_ping)
         *ret_ping = 0;
         /* What only writes will never hear of it; what is still being opened will. */
         if (!session->wire.dialect->has_ping || session->is_output_broken ||
-            (session->state == SESSION_OPEN && !stream_has_input(session->stream)))
+            (session->stream && stream_is_only_written(session->stream)))
                 return 0;
         write_u32(id, (uint32_t)(++session->ping >> 32));
         write_u32(id + 4, (uint32_t)session->ping);

@@ -237,6 +237,7 @@ int fifo_open(const struct stream_place *place, const struct fifo_options *optio
         client->input = client->output = client->stream.output;
         client->in.held = client->out.held = HELD_NONE;
         client->options = *options;
+        client->stream.is_only_written = !options->in;
         client->deadline = loop_deadline(options->wait_ms);
         code = copy_paths(client, options);
         retry_init(&client->retry, place->loop, client->out.path ? client->out.path : client->in.path, NULL, try_again);

@@ -360,6 +360,11 @@ bool stream_is_read(const struct stream *stream)
                (sys_poll(&poll, 1, 0) <= 0 || !(poll.revents & (POLLERR | POLLHUP)));
 }
 
+bool stream_is_only_written(const struct stream *stream)
+{
+        return stream->is_only_written || (stream->is_open && !stream_has_input(stream));
+}
+
 bool stream_is_ending(const struct stream *stream)
 {
         return stream->is_input_ended[0] && !stream->has_ended;

@@ -69,6 +69,7 @@ struct stream {
         bool has_ended;
         bool is_closing;
         bool is_linger_put_off;
+        bool is_only_written;   /* it has no input, nor will have */
         bool is_peer_known;
         bool is_released;
         bool is_freed;
@@ -115,6 +116,8 @@ void stream_want_write(struct stream *stream, bool wants);
 
 /* Whether bytes may still come; be sent. */
 bool stream_has_input(const struct stream *stream);
+/* Whether no answer can ever come, also while it is still being opened. */
+bool stream_is_only_written(const struct stream *stream);
 bool stream_has_output(const struct stream *stream);
 
 /* Whether the other side is expected to take its leave where the dialect can: it must know that it is read. */

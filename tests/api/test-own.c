@@ -315,6 +315,36 @@ static ferry_session_options options_of(int dialect)
 }
 
 /* What several sessions have left in a file, each behind the other, one reads in order, without being told what it is. */
+/* Where a FIFO without a reader stands in place of the file, all calls end in time. */
+START_TEST(a_fifo_in_place_of_a_file_blocks_no_call)
+{
+        char directory[] = "/tmp/ferry-file-XXXXXX", path[48], address[64], bytes[512];
+        ferry_session *session;
+        ferry_loop *loop;
+        int reader;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(path, sizeof path, "%s/fifo", directory);
+        ck_assert_int_eq(mkfifo(path, 0600), 0);
+        snprintf(address, sizeof address, "file:,%s", path);
+        loop = ferry_loop_new(NULL);
+        session = ferry_session_open(loop, address, &(ferry_session_options){ .close_timeout_ms = 20 });
+        ck_assert_int_eq(ferry_session_notify(session, "t", "'x'"), 0);
+        ck_assert_int_eq(ferry_session_flush(session, 20), -ETIMEDOUT);
+        /* A second session is closed, and ends. */
+        ferry_session_notify(ferry_session_open(loop, address, &(ferry_session_options){ .close_timeout_ms = 20 }), "t", "'y'");
+        reader = _i == 0 ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+        if (reader >= 0) {
+                ck_assert_int_eq(ferry_session_flush(session, SAFETY_MS), 0);
+                ck_assert_int_gt(read(reader, bytes, sizeof bytes), 0);
+                close(reader);
+        }
+        ferry_loop_free(loop);
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(rmdir(directory), 0);
+}
+END_TEST
+
 START_TEST(files_are_read_as_they_were_written)
 {
         enum { WRITERS = 3, MESSAGES = 200 };
@@ -519,6 +549,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(ids_must_be_unique_in_flight),
         SUITE_TEST(options_of_the_loop_are_defaults),
         SUITE_TEST(options_that_make_no_sense),
+        SUITE_LOOP(a_fifo_in_place_of_a_file_blocks_no_call, 2),
         SUITE_LOOP(files_are_read_as_they_were_written, 3),
         SUITE_LOOP(requests_in_a_file_are_answered_in_another, 3),
         SUITE_TEST(a_cut_file_is_an_error),

@@ -212,6 +212,29 @@ static void files(void)
         talk_end(&talk);
 }
 
+/* A FIFO in place of the file, whose reader comes later. */
+static void file_is_fifo(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        char address[300], bytes[500];
+        int code, reader;
+
+        fault_check(mkfifo(fault_path("fifo"), 0600) == 0);
+        snprintf(address, sizeof address, "file:,%s", fault_path("fifo"));
+        session = ferry_session_open(loop, address, NULL);
+        code = ferry_session_notify(session, "App\\Note", "{}");
+        fault_answer(FAULT_SEND, "notify", code, 0, ferry_session_error(session));
+        fault_want(ferry_session_flush(session, 30) == -ETIMEDOUT);
+        reader = open(fault_path("fifo"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        fault_answer(FAULT_WAIT, "flush", ferry_session_flush(session, 1000), 0, NULL);
+        fault_want(read(reader, bytes, sizeof bytes) > 0);
+        ferry_session_free(session);
+        talk_run(loop, 20);
+        ferry_loop_free(loop);
+        close(reader);
+}
+
 static ssize_t read_own(const ferry_stream *stream, void *buffer, size_t size)
 {
         return sys_recv(stream->fd, buffer, size);
@@ -647,6 +670,7 @@ const struct scenario session_scenarios[] = {
         { .name = "pipes", .run = over_pipes },
         { .name = "one-way", .run = one_way },
         { .name = "files", .run = files, .is_whole = true },
+        { .name = "file-is-fifo", .run = file_is_fifo },
         { .name = "own-stream", .run = own_stream },
         { .name = "fetched", .run = fetched },
         { .name = "fetched-requests", .run = fetched_requests },
