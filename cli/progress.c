@@ -38,6 +38,11 @@ void progress_show(struct run *run)
         error_draw(line, strlen(line));
 }
 
+void progress_stop_clock(struct run *run)
+{
+        run->seconds = seconds_since(&run->began);
+}
+
 void progress_clear(struct run *run)
 {
         if (run->is_progress_shown)
@@ -47,7 +52,7 @@ void progress_clear(struct run *run)
 
 void progress_summarize(struct run *run)
 {
-        double seconds = seconds_since(&run->began);
+        double seconds = run->seconds;
         long over = run->done + run->failed, left = run->lines.told - over - run->skipped;
         char skipped[48] = "", not_done[48] = "";
 

@@ -228,6 +228,7 @@ static int run_all(struct run *run, char **command)
         tasks_feed(run);
         result = ferry_manager_wait(run->manager, NULL, NULL);
         tasks_flush(run);
+        progress_stop_clock(run);
         status = joblog_finish(run);
         if (run->status == EXIT_DONE)
                 run->status = status;

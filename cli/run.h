@@ -97,7 +97,7 @@ struct run {
         bool is_on_terminal;
         bool is_progress_shown;
         struct timespec began;
-        double drawn;                   /* in seconds since then */
+        double drawn, seconds;          /* since then: when the bar was drawn, and the end of the tasks */
 };
 
 /* run.c: change the phase, for a reason that makes that exit status. Calls for a phase that is past are ignored. */
@@ -137,6 +137,8 @@ void joblog_free(struct joblog *log);
 /* progress.c: what is shown on stderr. */
 void progress_show(struct run *run);
 void progress_clear(struct run *run);
+/* The rate counts up to there. */
+void progress_stop_clock(struct run *run);
 void progress_summarize(struct run *run);
 int progress_show_aside(ferry_session *worker, const ferry_message *message, void *userdata);
 /* A worker has written to stderr; has ended, and will not complete its last line. */

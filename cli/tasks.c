@@ -1,7 +1,8 @@
-/* The tasks of ferry run: taken from the input, given to workers, answered. Invariants: each line is a task that ends once, as
- * done or with a reason, unless the run ends before; no more tasks are in hand than there are workers, so that the time of a
- * task begins when it is given to one; none is begun while stdout takes no more; the answers that wait for a task before them are bounded in number and bytes. The task
- * that they wait for is in hand, so it ends, and they do not wait forever. */
+/* The tasks of ferry run: taken from the input, given to workers, answered. Invariants: each line is a task that ends
+ * once, as done or with a reason, unless the run ends before; no more tasks are in hand than there are workers, so that
+ * the time of a task begins when it is given to one; none is begun while stdout takes no more; the answers that wait for a
+ * task before them are bounded in number and bytes. The task that they wait for is in hand, so it ends, and they do not
+ * wait forever. */
 #include "run.h"
 
 #include <errno.h>
