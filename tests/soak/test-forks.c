@@ -77,6 +77,10 @@ static void open_all(struct all *all)
         all->file = ferry_session_open(loop, text, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
         ck_assert_msg(ferry_session_status(all->file) == 1, "%s", ferry_session_error(all->file));
         free(text);
+        /* A service begins to watch its socket file after a quarter of a second, and has nothing to do from then on. */
+        for (int i = 0; i < PAIRS; i++)
+                if (all->pairs[i].stream == STREAM_UNIX)
+                        ck_assert_int_eq(ferry_loop_run(all->pairs[i].loop, 300), 0);
 }
 
 static int count_load(ferry_session *session, const ferry_message *message, void *userdata)
