@@ -23,12 +23,13 @@ static size_t read_character(const unsigned char *at, size_t left, uint32_t *ret
         return size;
 }
 
-/* Characters that act on a terminal or on the order of what it shows: controls, separators of lines, bidirectional marks. */
+/* Characters that act on a terminal or on the order of what it shows: controls, separators of lines, bidirectional marks; and
+ * the byte order mark, which is not seen at all. */
 static bool is_hidden(uint32_t character)
 {
         return character < ' ' || (character >= 0x7f && character <= 0x9f) || character == 0x61c ||
                character == 0x200e || character == 0x200f || (character >= 0x2028 && character <= 0x202e) ||
-               (character >= 0x2066 && character <= 0x2069);
+               (character >= 0x2066 && character <= 0x2069) || character == 0xfeff;
 }
 
 size_t escape_next(const char *bytes, size_t size, enum escaping how, char text[ESCAPED_MAX], size_t *ret_taken)

@@ -12,6 +12,9 @@ enum phase { SERVES, DRAINS, FLUSHES };
 /* For stdout, where a signal has asked us to end. */
 enum { FLUSH_MS = 1000 };
 
+/* For stderr, once while it takes nothing: clients wait meanwhile. */
+enum { STDERR_MS = 100 };
+
 struct listener {
         const struct cli_options *options;
         ferry_loop *loop;
@@ -100,13 +103,30 @@ static int take(ferry_session *client, const ferry_message *message, void *userd
         return result;
 }
 
+/* Why a client of the service was lost. The reason of a single session is reported at the end. */
+static void report_client(const ferry_session *client)
+{
+        ferry_peer peer = ferry_session_peer(client);
+
+        if (ferry_session_status(client) >= 0)
+                return;
+        if (peer.pid > 0)
+                inform("the session of process %ld (user %ld) has failed: %s", (long)peer.pid, (long)peer.uid,
+                       ferry_session_error(client));
+        else
+                inform("the session of a client at %s has failed: %s", ferry_session_address(client),
+                       ferry_session_error(client));
+}
+
 static int show_aside(ferry_session *client, const ferry_message *message, void *userdata)
 {
         struct listener *listener = userdata;
+        enum ferry_kind kind = ferry_message_kind(message);
 
-        (void)client;
-        if (ferry_message_kind(message) & (FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED))
-                answers_end_unwanted(ferry_message_kind(message) == FERRY_KIND_CLOSED);
+        if (kind == FERRY_KIND_CLOSED && listener->service && listener->options->is_verbose)
+                report_client(client);
+        if (kind & (FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED))
+                answers_end_unwanted(kind == FERRY_KIND_CLOSED);
         else
                 print_aside(message, listener->options);
         return 0;
@@ -197,6 +217,7 @@ static int serve(struct listener *listener, const char *address)
         answers_init(listener->loop, listener->options);
         backlog_init(listener->loop);
         output_divert(backlog_add);
+        error_wait_at_most(STDERR_MS);
         signals_watch(listener->loop, 1, interrupt, listener);
         if (is_session) {
                 listener->session = ferry_session_open(listener->loop, address, NULL);

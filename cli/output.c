@@ -35,8 +35,8 @@ static ssize_t put_some(int fd, const char *bytes, size_t size)
 
         if (is_known && S_ISSOCK(status.st_mode))
                 return send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-        /* A pipe has room for this much, or none. A line on stderr stays whole. */
-        if (is_known && S_ISFIFO(status.st_mode) && fd == STDOUT_FILENO && size > PIPE_BUF)
+        /* A pipe has room for this much, or none. A line on stderr stays whole where it may be waited for. */
+        if (is_known && S_ISFIFO(status.st_mode) && (fd == STDOUT_FILENO || output.patience_ms >= 0) && size > PIPE_BUF)
                 size = PIPE_BUF;
         return write(fd, bytes, size);
 }

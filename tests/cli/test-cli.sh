@@ -853,7 +853,7 @@ convert() {
         run ferry convert --from php --to json-objects <<< 'a:1:{s:1:"x";O:1:"A":0:{}}'
         ended 'an object, to json-objects' 0 '{"x":{"__class":"A"}}'
         run ferry call --value --codec php 'exec:ferry listen --codec php stdio: --echo' t '{"__class":"Evil"}'
-        ended 'a key __class in BODY' 0 '{"__class":"Evil"}'
+        ended 'a key __class in BODY' 0 $'{"__class":"Evil"}\n'
         printf '\xef\xbb\xbf{}' > marked
         run ferry convert --from json --to php < marked
         ended 'a byte order mark' 4 ''

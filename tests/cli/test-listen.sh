@@ -434,6 +434,39 @@ a_quiet_listener_prints_nothing() {
         says_exactly 'a quiet listener' ''
 }
 
+serving_goes_on_while_stderr_is_not_read() {
+        local listener
+
+        mkfifo full
+        exec 7<> full
+        mark
+        ferry listen unix:err.sock --count 2 --exec 'seq 50000 >&2; cat' > out.listener 2> full 7>&- &
+        listener=$!
+        run ferry call --wait 20 unix:err.sock t one
+        ended 'a command whose stderr is not read' 0 one
+        run ferry call unix:err.sock t two
+        ended 'another one' 0 two
+        wait "$listener"
+        is 'the listener' $? 0
+        exec 7>&-
+        nothing_left 'a listener whose stderr is not read'
+}
+
+the_reason_of_a_client_s_failure_is_reported() {
+        local listener
+
+        start ferry listen unix:lost.sock --echo -v
+        listener=$job
+        check 'it listens' soon is_there lost.sock
+        run ferry call unix:lost.sock t hello
+        run ferry send unix:lost.sock 'GET / HTTP/1.0'
+        check 'what was no frame' soon grep -q 'ferry: the session of process [0-9]* (user [0-9]*) has failed: .*no frame of its dialect' "err.${run_of[listener]}"
+        kill -TERM "$listener"
+        await "$listener"
+        ended 'a listener that has lost a client' 0 -
+        is 'clients that were lost' "$(grep -c 'has failed' err)" 1
+}
+
 # FERRY_TEST names those to be run, separated by commas.
 all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_that_does_not_fit_is_an_error_reply
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
@@ -442,6 +475,7 @@ all+=,a_command_that_cannot_be_started_says_so,commands_end_with_their_listener,
 all+=,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered,a_drain_has_an_end_where_it_is_given_one
 all+=,the_mode_and_the_group_of_a_socket_are_given,users_are_let_in_by_name
 all+=,serving_goes_on_while_stdout_is_not_read,a_listener_whose_stdout_is_not_read_ends,a_quiet_listener_prints_nothing
+all+=,serving_goes_on_while_stderr_is_not_read,the_reason_of_a_client_s_failure_is_reported
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
