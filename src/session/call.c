@@ -209,7 +209,7 @@ static void is_late(struct loop_timer *timer)
         ferry_call *call = container_of(timer, ferry_call, timer);
         ferry_session *session = call->session;
         const struct wire *wire;
-        char hint[128] = "";
+        char hint[160] = "", stop[128];
         enum ferry_outcome outcome;
 
         if (!session) {
@@ -226,6 +226,8 @@ static void is_late(struct loop_timer *timer)
         session->is_overdue = true;
         if (session->state == SESSION_OPENING)
                 snprintf(hint, sizeof hint, "; nobody has taken the connection yet");
+        else if (session->stream->kind->describe_stop && session->stream->kind->describe_stop(session->stream, stop, sizeof stop))
+                snprintf(hint, sizeof hint, "; the child %s", stop);
         else if (!session->is_greeted)
                 snprintf(hint, sizeof hint, "; the other side has not begun as a server in the dialect %s does",
                          wire->dialect->name);
@@ -465,6 +467,7 @@ void call_wait_again(ferry_call *call)
 {
         leave_session(call);
         call->begin = call->end = call->number = 0;
+        call->deadline_mark = 0;
         call->is_unread = false;
         call->ended = NULL;
         call->came_back = NULL;

@@ -85,6 +85,15 @@ static pid_t child_of(const struct stream *stream)
         return exec->child.has_ended ? 0 : exec->child.pid;
 }
 
+static bool describe_stop(const struct stream *stream, char *text, size_t size)
+{
+        int signal = child_stop_signal(&container_of(stream, const struct exec_stream, stream)->child);
+
+        if (signal > 0)
+                child_describe_stop(signal, text, size);
+        return signal > 0;
+}
+
 static void next_stage(struct exec_stream *exec);
 
 static void is_closed(struct exec_stream *exec)
@@ -193,6 +202,7 @@ static const struct stream_kind exec_kind = {
         .ends_in_order = true,
         .input_ended = input_ended,
         .child = child_of,
+        .describe_stop = describe_stop,
         .end = end,
         .close = close_child,
         .release = free_child,

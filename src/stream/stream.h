@@ -43,6 +43,8 @@ struct stream_kind {
         bool (*input_ended)(struct stream *stream);
         /* The child at the other side, as long as its end was not told; else 0. */
         pid_t (*child)(const struct stream *stream);
+        /* What has stopped the child, as a phrase; false: nothing has. */
+        bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
         /* Tell the end, as all there is to read has been read. */
         void (*end)(struct stream *stream);
         /* Close; true if that goes on in the background. */

@@ -447,6 +447,24 @@ START_TEST(unguarded_if_the_program_says_so)
 }
 END_TEST
 
+START_TEST(a_stopped_child_is_the_reason_why_no_answer_comes)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:kill -TTIN $$; exec sleep 1000", NULL);
+        pid_t pid = ferry_session_peer(session).pid;
+        siginfo_t info;
+        ferry_call *call;
+
+        ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+        call = ferry_session_request(session, 1, "t", "1");
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_str_eq(ferry_call_error(call), "no answer within 0.001 s; the child was stopped by SIGTTIN: it uses the terminal, "
+                                                 "which is not for processes in the background");
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 /* Whatever it was: never a success, and never a failure of its own. */
 START_TEST(with_sigchld_ignored_the_status_is_unknown)
 {
@@ -502,6 +520,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_child_in_the_foreground_stays_in_our_group, 2),
         SUITE_LOOP(with_sigchld_ignored_the_status_is_unknown, 3),
+        SUITE_TEST(a_stopped_child_is_the_reason_why_no_answer_comes),
         SUITE_LOOP(a_child_in_the_foreground_is_signalled_alone, 2),
         SUITE_LOOP(the_end_of_a_child_is_told, sizeof ending / sizeof *ending),
         SUITE_LOOP(what_cannot_be_started_fails_at_once, sizeof unstarted / sizeof *unstarted),
