@@ -68,26 +68,32 @@ void handlers_free(struct list *handlers)
 
 /* next ------------------------------------------------------------------------------------------------ */
 
+/* It is fetched, or dropped. */
+static void leave_next(ferry_session *session, ferry_message *message)
+{
+        list_remove(&message->queue_link);
+        if (list_is_empty(&message->unasked_link))
+                return;
+        list_remove(&message->unasked_link);
+        session->next_count--;
+        session->next_bytes -= message->body_size;
+}
+
 static void drop_oldest(ferry_session *session)
 {
-        list_for_each(&session->next, link) {
-                ferry_message *message = container_of(link, ferry_message, queue_link);
+        ferry_message *message = list_first(&session->unasked, ferry_message, unasked_link);
 
-                if (!message->is_unasked)
-                        continue;
-                list_remove(link);
-                session->dropped++;
-                session->next_count--;
-                session->next_bytes -= message->body_size;
-                ferry_message_unref(message);
+        if (!message)
                 return;
-        }
+        leave_next(session, message);
+        session->dropped++;
+        ferry_message_unref(message);
 }
 
 static void keep_for_next(ferry_session *session, ferry_message *message, bool is_wanted)
 {
-        message->is_unasked = !is_wanted;
         if (!is_wanted) {
+                list_append(&session->unasked, &message->unasked_link);
                 session->next_count++;
                 session->next_bytes += message->body_size;
                 while (session->next_count > 1 &&
@@ -108,11 +114,7 @@ static ferry_message *take_next(ferry_session *session)
 
         if (!message)
                 return NULL;
-        list_remove(&message->queue_link);
-        if (message->is_unasked) {
-                session->next_count--;
-                session->next_bytes -= message->body_size;
-        }
+        leave_next(session, message);
         if (!message->is_counted) {
                 session->held -= message->cost;
                 message->cost = 0;

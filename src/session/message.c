@@ -24,6 +24,7 @@ static ferry_message *allocate(size_t size)
         *message = (ferry_message){ .block = { .references = 1 }, .references = 1, .type = "", .id = "" };
         list_init(&message->link);
         list_init(&message->queue_link);
+        list_init(&message->unasked_link);
         return message;
 }
 
@@ -174,6 +175,7 @@ void message_forget_session(ferry_message *message)
         message_settle(message);
         list_remove(&message->link);
         list_remove(&message->queue_link);
+        list_remove(&message->unasked_link);
         message->session = NULL;
 }
 
@@ -200,6 +202,7 @@ ferry_message *ferry_message_unref(ferry_message *message)
         }
         list_remove(&message->link);
         list_remove(&message->queue_link);
+        list_remove(&message->unasked_link);
         ferry_value_unref(message->tree);
         if (message->payload != &message->block)
                 block_unref(message->payload);

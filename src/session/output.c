@@ -42,6 +42,18 @@ size_t session_sendable(const ferry_session *session)
         return gate(session) <= session->out_begin ? 0 : open < size ? (size_t)open : size;
 }
 
+/* What was taken back and stands at the front is passed over. */
+static void skip_holes(ferry_session *session)
+{
+        struct holes *holes = &session->holes;
+
+        while (holes->count > 0 && holes->at[0].begin == session->out_begin) {
+                buffer_consume(&session->out, (size_t)holes->at[0].size);
+                session->out_begin += holes->at[0].size;
+                holes_remove_first(holes);
+        }
+}
+
 /* How much of the queue is to be written next: all that may be sent, or one frame. */
 static size_t next_piece(const ferry_session *session)
 {
@@ -49,6 +61,8 @@ static size_t next_piece(const ferry_session *session)
         size_t size = session_sendable(session), header = 0;
         uint64_t payload = 0;
 
+        if (session->holes.count > 0 && session->holes.at[0].begin - session->out_begin < size)
+                size = (size_t)(session->holes.at[0].begin - session->out_begin);
         if (size == 0 || !dialect->has_whole_frames)
                 return size;
         if (session->frame_left > 0)
@@ -100,6 +114,7 @@ static bool write_piece(ferry_session *session, size_t size)
                 session->frame_left = size - (size_t)put;
         buffer_consume(&session->out, (size_t)put);
         session->out_begin += (uint64_t)put;
+        skip_holes(session);
         return (size_t)put == size;
 }
 
@@ -138,6 +153,7 @@ int session_send_last(ferry_session *session, enum wire_kind kind)
         int code;
 
         session->out.end = session->out.begin + kept;
+        holes_clear(&session->holes);
         code = session->wire.dialect->write(&session->wire, &session->out, &last, &error);
         error_deinit(&error);
         if (session->is_server && !session->is_greeted)
@@ -145,14 +161,53 @@ int session_send_last(ferry_session *session, enum wire_kind kind)
         return code;
 }
 
+/* Close the holes: what stands behind them moves to the front, once for all of them. */
+static void close_holes(ferry_session *session)
+{
+        struct holes *holes = &session->holes;
+        unsigned char *bytes = buffer_bytes(&session->out);
+        uint64_t left = holes->size;
+        size_t kept = 0, seen = 0, last = holes->count;
+
+        if (holes->count == 0)
+                return;
+        holes_sort(holes);
+        for (size_t i = 0; i < holes->count; i++) {
+                size_t begin = (size_t)(holes->at[i].begin - session->out_begin);
+
+                memmove(bytes + kept, bytes + seen, begin - seen);
+                kept += begin - seen;
+                seen = begin + (size_t)holes->at[i].size;
+        }
+        memmove(bytes + kept, bytes + seen, buffer_size(&session->out) - seen);
+        session->out.end -= (size_t)holes->size;
+        /* From the last call back to those of which something was sent. */
+        for (struct list *link = session->calls.previous; link != &session->calls; link = link->previous) {
+                ferry_call *call = container_of(link, ferry_call, link);
+
+                if (call->begin == call->end)
+                        continue;
+                if (call->end <= session->out_begin)
+                        break;
+                while (last > 0 && holes->at[last - 1].begin > call->begin)
+                        left -= holes->at[--last].size;
+                call->begin -= left;
+                call->end -= left;
+        }
+        holes_clear(holes);
+}
+
 /* What the other side waits for goes before requests that wait for it. */
 static void pass_gate(ferry_session *session, size_t before)
 {
-        uint64_t limit = gate(session);
         size_t size = buffer_size(&session->out) - before;
+        uint64_t limit;
 
         if (session->wire.dialect->has_ids || (!session->is_greeted && !session->is_server))
                 return;
+        close_holes(session);
+        before = buffer_size(&session->out) - size;
+        limit = gate(session);
         /* To one who has not begun yet, only this can be said. */
         if (!session->is_greeted)
                 session->greeting_end += size;
@@ -206,7 +261,7 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
         begin = buffer_size(&session->out);
         if (!code)
                 code = session->wire.dialect->write(&session->wire, &session->out, outgoing, error);
-        if (!code && !is_reply && before > 0 && buffer_size(&session->out) > session->queue_max)
+        if (!code && !is_reply && before > 0 && session_queued(session) > session->queue_max)
                 code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then go on", before);
         if (code) {
                 session->out.end = session->out.begin + before;
@@ -249,51 +304,70 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
         return code;
 }
 
-/* What is cut out has never been: the frames on the one side of it, whose bytes have moved, stand elsewhere now. */
-void session_withdraw(ferry_call *call)
+/* Where there is no memory to remember a hole, it is closed at once. */
+static void cut(ferry_call *call)
 {
         ferry_session *session = call->session;
-        uint64_t size = call->end - call->begin, sent = session->out_begin;
-        bool is_front;
+        uint64_t size = call->end - call->begin;
+        unsigned char *at;
 
-        if (size == 0)
-                return;
-        is_front = buffer_cut(&session->out, (size_t)(call->begin - sent), (size_t)size);
-        for (struct list *link = is_front ? call->link.previous : call->link.next; link != &session->calls;
-             link = is_front ? link->previous : link->next) {
+        close_holes(session);
+        at = buffer_bytes(&session->out) + (call->begin - session->out_begin);
+        memmove(at, at + size, buffer_size(&session->out) - (size_t)(call->end - session->out_begin));
+        session->out.end -= (size_t)size;
+        for (struct list *link = call->link.next; link != &session->calls; link = link->next) {
                 ferry_call *other = container_of(link, ferry_call, link);
 
                 if (other->begin == other->end)
                         continue;
-                if (other->end <= sent)
-                        break;
-                other->begin += is_front ? size : -size;
-                other->end += is_front ? size : -size;
+                other->begin -= size;
+                other->end -= size;
         }
-        session->out_begin += is_front ? size : 0;
-        session->greeting_end += is_front ? size : 0;
+}
+
+static void take_back(ferry_call *call)
+{
+        ferry_session *session = call->session;
+
+        if (holes_add(&session->holes, call->begin, call->end - call->begin) < 0)
+                cut(call);
+        call->begin = call->end = 0;
+}
+
+void session_withdraw(ferry_call *call)
+{
+        ferry_session *session = call->session;
+
+        if (call->begin == call->end)
+                return;
+        take_back(call);
+        skip_holes(session);
+        if (session->holes.size > buffer_size(&session->out) / 2)
+                close_holes(session);
         session_update(session);
 }
 
 void session_withdraw_all(ferry_session *session)
 {
-        unsigned char *bytes = buffer_bytes(&session->out);
-        size_t kept = 0, seen = 0;
-
         list_for_each(&session->calls, link) {
                 ferry_call *call = container_of(link, ferry_call, link);
-                size_t begin = (size_t)(call->begin - session->out_begin);
 
-                if (call->begin == call->end || call->begin < session->out_begin)
-                        continue;
-                memmove(bytes + kept, bytes + seen, begin - seen);
-                kept += begin - seen;
-                seen = (size_t)(call->end - session->out_begin);
-                call->begin = call->end = 0;
+                if (call->begin != call->end && call->begin >= session->out_begin)
+                        take_back(call);
         }
-        if (seen == 0)
-                return;
-        memmove(bytes + kept, bytes + seen, buffer_size(&session->out) - seen);
-        session->out.end -= seen - kept;
+        skip_holes(session);
+        close_holes(session);
         session_update(session);
+}
+
+size_t session_queued(const ferry_session *session)
+{
+        return buffer_size(&session->out) - (size_t)session->holes.size;
+}
+
+void session_drop_queue(ferry_session *session)
+{
+        session->out_begin += buffer_size(&session->out);
+        buffer_consume(&session->out, buffer_size(&session->out));
+        holes_clear(&session->holes);
 }

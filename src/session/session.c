@@ -126,6 +126,7 @@ static void finish(ferry_session *session, int grace)
                 list_remove(&session->work.link);
         loop_task_start(session->loop, &session->work);
         buffer_deinit(&session->out);
+        holes_deinit(&session->holes);
         if (session->stream)
                 stream_close(session->stream, grace);
         session_update(session);
@@ -320,6 +321,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         list_init(&session->calls);
         list_init(&session->messages);
         list_init(&session->next);
+        list_init(&session->unasked);
         list_init(&session->handlers);
         list_init(&session->service_link);
         list_init(&session->crowd_link);
@@ -550,7 +552,7 @@ static void say_goodbye(ferry_session *session)
          * may write behind us. */
         if (wire->dialect->has_start && session->state == SESSION_OPENING && session->sent == 0) {
                 /* Nobody has been disturbed yet. */
-                buffer_consume(&session->out, buffer_size(&session->out));
+                session_drop_queue(session);
                 return;
         }
         if (wire->dialect->has_close && (session->sent > 0 || wire->is_dialect_fixed) &&
@@ -608,7 +610,7 @@ int ferry_session_close(ferry_session *session)
         }
         session->state = SESSION_CLOSING;
         if (session->is_output_broken || !stream_has_output(session->stream))
-                buffer_consume(&session->out, buffer_size(&session->out));
+                session_drop_queue(session);
         loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
         session_update(session);
         session_check_closing(session);
@@ -669,6 +671,7 @@ void session_free(ferry_session *session)
         for (int i = 0; i < STREAM_INPUTS; i++)
                 frame_reader_deinit(&session->readers[i]);
         buffer_deinit(&session->out);
+        holes_deinit(&session->holes);
         map_deinit(&session->calls_by_id);
         map_deinit(&session->requests_by_id);
         loop_bury(session->loop, &session->grave, bury);
@@ -768,7 +771,7 @@ ferry_value *ferry_session_info(const ferry_session *session)
                                 session->stream ? session->stream->kind->name : NULL, (int)peer.pid,
                                 peer.pid < 0 ? -1L : (long)peer.uid, peer.pid < 0 ? -1L : (long)peer.gid,
                                 (unsigned long long)session->sent, (unsigned long long)session->received,
-                                buffer_size(&session->out), list_count(&session->calls),
+                                session_queued(session), list_count(&session->calls),
                                 (unsigned long long)session->dropped, (unsigned long long)session->junk);
 }
 

@@ -8,6 +8,7 @@
 #include <ferry/session.h>
 
 #include "loop/loop.h"
+#include "session/holes.h"
 #include "stream/stream.h"
 #include "util/map.h"
 #include "wire/dialect.h"
@@ -29,6 +30,7 @@ struct ferry_message {
         ferry_session *session;         /* NULL if that is gone */
         struct list link;               /* among the messages of the session */
         struct list queue_link;         /* among those that wait for next */
+        struct list unasked_link;       /* the same, among notifications that have no handler */
         struct map_node node;           /* of a request that is not answered: by its id */
         enum ferry_kind kind;
         const char *type;
@@ -48,7 +50,6 @@ struct ferry_message {
         bool is_unanswered;             /* a request, and the peer waits */
         bool is_counted;                /* as such, among what its session has in hand */
         bool was_seen;                  /* by a handler, which may have acted on it */
-        bool is_unasked;                /* for next: a notification that has no handler */
         size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
 };
 
@@ -163,6 +164,7 @@ struct ferry_session {
 
         struct buffer out;              /* what the stream has not taken yet */
         uint64_t out_begin;             /* where that begins in all that was ever sent */
+        struct holes holes;             /* in that; its first byte is in none */
         size_t queue_max;
         uint64_t greeting_end;          /* of what is said first, in all that was ever sent */
         size_t frame_left;              /* of one that should have been taken at once, but was not */
@@ -187,8 +189,9 @@ struct ferry_session {
         size_t unanswered;              /* requests that are not answered … */
         size_t held;                    /* … and their bytes */
         struct list next;               /* messages for ferry_session_next() */
-        size_t next_count;              /* notifications among them that nobody asked for */
-        size_t next_bytes;              /* of those */
+        struct list unasked;            /* notifications among them that have no handler: the oldest goes first … */
+        size_t next_count;              /* … how many those are … */
+        size_t next_bytes;              /* … and their bytes */
         ferry_message *lent;
         struct list handlers;
         struct loop_timer close_timer;
@@ -252,6 +255,10 @@ int session_send_hello(ferry_session *session, struct error *error);
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
 int session_send_last(ferry_session *session, enum wire_kind kind);
+/* Bytes in the queue that wait to be sent. */
+size_t session_queued(const ferry_session *session);
+/* Nothing of the queue will be sent. */
+void session_drop_queue(ferry_session *session);
 /* Bytes at the front of the queue that may be sent now. */
 size_t session_sendable(const ferry_session *session);
 void session_work(struct loop_task *task);

@@ -66,21 +66,6 @@ void buffer_consume(struct buffer *buffer, size_t size)
                 buffer->begin = buffer->end = 0;
 }
 
-bool buffer_cut(struct buffer *buffer, size_t offset, size_t size)
-{
-        unsigned char *front = buffer_bytes(buffer);
-        size_t behind = buffer_size(buffer) - offset - size;
-
-        if (offset < behind) {
-                memmove(front + size, front, offset); /* gcc-analyzer: what is cut out is there */
-                buffer->begin += size;
-                return true;
-        }
-        memmove(front + offset, front + offset + size, behind);
-        buffer->end -= size;
-        return false;
-}
-
 static void reverse(unsigned char *bytes, size_t size)
 {
         for (size_t i = 0; i < size / 2; i++) {

@@ -31,10 +31,8 @@ void *buffer_reserve(struct buffer *buffer, size_t size);
 /* 0 or -ENOMEM. */
 int buffer_append(struct buffer *buffer, const void *bytes, size_t size);
 
-/* Take bytes from the front, or out of the middle (@offset from the front); there the shorter side moves, and the
- * answer is whether that is the front. */
+/* Take bytes from the front. */
 void buffer_consume(struct buffer *buffer, size_t size);
-bool buffer_cut(struct buffer *buffer, size_t offset, size_t size);
 
 /* Move the last @size bytes to @offset from the front. */
 void buffer_move_last(struct buffer *buffer, size_t offset, size_t size);

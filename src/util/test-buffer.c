@@ -58,24 +58,6 @@ START_TEST(what_waits_is_moved_seldom)
 }
 END_TEST
 
-/* The shorter side moves, and what is left is what was there without the part. */
-START_TEST(a_part_is_cut_out)
-{
-        for (size_t offset = 0; offset <= 20; offset++) {
-                struct buffer buffer = { 0 };
-                size_t written = 0, taken = 0;
-
-                put(&buffer, &written, 30);
-                ck_assert(buffer_cut(&buffer, offset, 10) == (offset < 10));
-                ck_assert_uint_eq(buffer_size(&buffer), 20);
-                take(&buffer, &taken, offset);
-                taken += 10;
-                take(&buffer, &taken, 20 - offset);
-                buffer_deinit(&buffer);
-        }
-}
-END_TEST
-
 /* The last bytes go in front of others; both keep their order. */
 START_TEST(the_last_are_moved)
 {
@@ -117,7 +99,6 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_LOOP(what_waits_is_moved_seldom, 9),
-        SUITE_TEST(a_part_is_cut_out),
         SUITE_TEST(the_last_are_moved),
         SUITE_TEST(what_cannot_be_had_is_refused),
 };

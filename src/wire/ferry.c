@@ -12,6 +12,7 @@ enum {
         ID_SIZE = 8,
         KIND_OPTIONAL = 0x80,   /* who does not know the kind may ignore the frame */
         FLAG_LEAVING = 0x01,    /* of refused */
+        CONTROL_NODES_MAX = 256,        /* values in the body of a hello or a close, which is decoded when it comes */
 };
 
 /* Numbers on the wire, by wire_kind. */
@@ -86,12 +87,19 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         ret->type = (struct raw_text){ .bytes = payload + HEADER, .size = type_size };
         ret->body_offset = HEADER + type_size;
         ret->body_size = size - ret->body_offset;
+        /* What ping, pong and cancel may carry is nothing to this version: it is not even looked at. */
+        if (ret->kind == WIRE_PING || ret->kind == WIRE_PONG || ret->kind == WIRE_CANCEL)
+                ret->body_size = 0;
         if (ret->body_size == 0)
                 return 0;
         ret->codec = find_codec(wire, (unsigned char)payload[2]);
         if (!ret->codec)
                 return error_set(error, -EBADMSG, "a message in the unknown codec %d", (unsigned char)payload[2]);
-        return read_body(ret, payload + ret->body_offset, error);
+        if (read_body(ret, payload + ret->body_offset, error) < 0)
+                return error->code;
+        if ((ret->kind == WIRE_HELLO || ret->kind == WIRE_CLOSE) && ret->check.nodes > CONTROL_NODES_MAX)
+                return error_set(error, -EMSGSIZE, "a hello or a close with more than %d values", (int)CONTROL_NODES_MAX);
+        return 0;
 }
 
 static int write_frame(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing,

@@ -459,7 +459,48 @@ START_TEST(messages_take_little_stack)
 }
 END_TEST
 
+/* Of a frame that is no message, only what it is for is looked at, and no tree is built of the rest. */
+START_TEST(a_control_frame_takes_no_more_than_its_bytes)
+{
+        enum { SIZE = 4 << 20 };
+        static const unsigned char kinds[] = { 1, 7, 8, 9, 10 };
+        static unsigned char bytes[8 + 16 + 5 + SIZE];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        size_t sent = 0, before;
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[0], fds[0], -1 } });
+        ferry_session_on(session, FERRY_KIND_ERROR, NULL, NULL);
+        /* A list of nulls in msgpack. */
+        memcpy(bytes, "\xf3\x4a\x9d\xe2", 4);
+        write_u32((char *)bytes + 4, sizeof bytes - 8);
+        memcpy(bytes + 8, (const unsigned char[16]){ 1, kinds[_i], 1 }, 16);
+        bytes[24] = 0xdd;
+        write_u32((char *)bytes + 25, SIZE);
+        memset(bytes + 29, 0xc0, SIZE);
+        door_reset();
+        before = door_counts.bytes;
+        while (sent < sizeof bytes) {
+                ssize_t put = send(fds[1], bytes + sent, sizeof bytes - sent, MSG_DONTWAIT);
+
+                sent += put > 0 ? (size_t)put : 0;
+                ck_assert_int_ge(ferry_loop_tick(loop, 0), 0);
+        }
+        while (ferry_loop_tick(loop, 0) > 0)
+                ;
+        ck_assert_msg(door_counts.bytes_peak - before <= 3 * sizeof bytes, "%zu bytes", door_counts.bytes_peak - before);
+        /* The frame was whole, and is over. */
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        ck_assert(kinds[_i] != 8 || recv(fds[1], bytes, sizeof bytes, MSG_DONTWAIT) >= 24);
+        ferry_loop_free(loop);
+        close(fds[1]);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_LOOP(a_control_frame_takes_no_more_than_its_bytes, 5),
         SUITE_LOOP(memory_is_a_multiple_of_the_input, SHAPES),
         SUITE_LOOP(a_declared_length_is_no_reason_for_memory, COUNT(declared)),
         SUITE_LOOP(a_frame_takes_what_has_come, 2),

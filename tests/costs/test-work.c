@@ -353,7 +353,7 @@ static void close_nothing(const ferry_stream *stream)
         close(stream->fd);
 }
 
-enum ending { BY_CLOSE, BY_FREE, BY_LOOP, IN_ORDER, IN_REVERSE, BY_DEADLINE, ENDINGS };
+enum ending { BY_CLOSE, BY_FREE, BY_LOOP, IN_ORDER, IN_REVERSE, IN_DISORDER, BY_DEADLINE, ENDINGS };
 
 static void hold_calls(size_t count, const void *argument)
 {
@@ -385,7 +385,9 @@ static void hold_calls(size_t count, const void *argument)
         else if (ending == BY_DEADLINE)
                 ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
         for (size_t i = 0; i < count; i++) {
-                ferry_call *call = calls[ending == IN_REVERSE ? count - 1 - i : i];
+                ferry_call *call = calls[ending == IN_REVERSE  ? count - 1 - i :
+                                         ending == IN_DISORDER ? i * 7919 % count :
+                                                                 i];
 
                 if (ending < IN_ORDER || ending == BY_DEADLINE)
                         ck_assert_int_lt(ferry_call_status(call), 0);
@@ -399,10 +401,83 @@ static void hold_calls(size_t count, const void *argument)
 START_TEST(calls_are_linear)
 {
         static const char *const names[ENDINGS] = { "close", "free", "free the loop", "in order", "in reverse",
-                                                    "deadline" };
+                                                    "in disorder", "deadline" };
         enum ending ending = (enum ending)_i;
 
         check_linear(names[_i], hold_calls, 500, &ending);
+}
+END_TEST
+
+/* A peer whose bytes are all there. */
+struct stock {
+        struct buffer bytes;
+};
+
+static ssize_t read_stock(const ferry_stream *stream, void *buffer, size_t size)
+{
+        struct stock *stock = stream->userdata;
+        size_t got = buffer_size(&stock->bytes) < size ? buffer_size(&stock->bytes) : size;
+
+        if (got == 0)
+                return -EAGAIN;
+        memcpy(buffer, buffer_bytes(&stock->bytes), got);
+        buffer_consume(&stock->bytes, got);
+        return (ssize_t)got;
+}
+
+static ssize_t write_nothing(const ferry_stream *stream, const void *bytes, size_t size)
+{
+        (void)stream, (void)bytes;
+        return (ssize_t)size;
+}
+
+static void stock_message(struct stock *stock, int kind, unsigned id)
+{
+        const unsigned char frame[] = { 0xf3, 0x4a, 0x9d, 0xe2, 0, 0, 0, 18, 1, (unsigned char)kind, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0,
+                                        (unsigned char)(id >> 24), (unsigned char)(id >> 16), (unsigned char)(id >> 8),
+                                        (unsigned char)id, 't', 0xc0 };
+
+        ck_assert_int_eq(buffer_append(&stock->bytes, frame, sizeof frame), 0);
+}
+
+/* So many requests wait to be fetched, and so many notifications are dropped. */
+static void drop_notifications(size_t count, const void *argument)
+{
+        enum { KEPT = 1024 };
+        struct stock stock = { 0 };
+        ferry_stream stream = { .read = read_stock, .write = write_nothing, .close = close_nothing, .userdata = &stock };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        ferry_value *info;
+        int fds[2];
+
+        (void)argument;
+        ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+        stream.fd = fds[0];
+        for (size_t i = 0; i < count; i++)
+                stock_message(&stock, 3, (unsigned)i + 1);
+        for (size_t i = 0; i < count + KEPT; i++)
+                stock_message(&stock, 2, 0);
+        /* It can be read as long as the loop runs. */
+        ck_assert_int_eq(write(fds[1], "x", 1), 1);
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){
+                .stream = &stream, .dialect = FERRY_DIALECT_FERRY, .close_timeout_ms = 1 });
+        ferry_session_on(session, FERRY_KIND_REQUEST, NULL, NULL);
+        while (buffer_size(&stock.bytes) > 0)
+                ck_assert_int_ge(ferry_loop_tick(loop, 0), 0);
+        for (size_t i = 0; i < count; i++)
+                ck_assert_int_ge(ferry_loop_tick(loop, 0), 0);
+        info = ferry_session_info(session);
+        ck_assert_int_eq(ferry_value_int(ferry_value_get(info, "dropped"), -1), (int64_t)count);
+        ferry_value_unref(info);
+        ferry_loop_free(loop);
+        buffer_deinit(&stock.bytes);
+        close(fds[1]);
+}
+
+START_TEST(dropping_notifications_is_linear)
+{
+        check_linear("dropped notifications", drop_notifications, 500, NULL);
 }
 END_TEST
 
@@ -494,6 +569,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(chosen_ids_do_not_collide),
         SUITE_LOOP(frames_are_linear, COUNT(stream_shapes)),
         SUITE_LOOP(calls_are_linear, ENDINGS),
+        SUITE_TEST(dropping_notifications_is_linear),
         SUITE_LOOP(what_is_taken_back_leaves_no_trace, 50),
 };
 
