@@ -221,6 +221,7 @@ static void put_text(const char *text, size_t size)
         free(line);
 }
 
+__attribute__((__format__(__printf__, 1, 0)))
 static void put_formatted(const char *format, va_list arguments)
 {
         char text[LINE_MAX_SIZE] = "", *whole = NULL;
