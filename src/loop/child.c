@@ -16,7 +16,6 @@
 extern char **environ;
 
 enum {
-        OWN_VARIABLES_MAX = 2,
         STACK_SIZE = 64 << 10,  /* of a child until it is another program: much more than it needs */
 };
 
@@ -45,14 +44,7 @@ static bool is_replaced(const char *variable, const char *const *extra)
         return false;
 }
 
-/* What is said to this child alone: the number of its channel, and its own among the workers. */
-struct own_variables {
-        char channel[32];
-        char worker[32];
-        const char *list[OWN_VARIABLES_MAX + 1];
-};
-
-static const char *const *make_own_variables(const struct child_spec *spec, struct own_variables *ret)
+static const char *const *make_own_variables(const struct child_spec *spec, struct child_variables *ret)
 {
         size_t count = 0;
 
@@ -77,7 +69,7 @@ static const char **make_environment(const char *const *extra, const char *const
                 ours++;
         while (extra && extra[theirs])
                 theirs++;
-        environment = sys_alloc((ours + theirs + OWN_VARIABLES_MAX + 1) * sizeof *environment);
+        environment = sys_alloc((ours + theirs + CHILD_VARIABLES_MAX + 1) * sizeof *environment);
         if (!environment)
                 return NULL;
         for (size_t i = 0; i < ours; i++)
@@ -92,18 +84,17 @@ static const char **make_environment(const char *const *extra, const char *const
         return environment;
 }
 
-int child_set_worker(int number)
+int child_make_environment(struct child_environment *ret, int worker)
 {
-        struct child_spec spec = { .is_worker = true, .worker = number };
-        struct own_variables *own = sys_alloc(sizeof *own);
-        const char **environment = own ? make_environment(NULL, make_own_variables(&spec, own), false) : NULL;
+        const struct child_spec spec = { .is_worker = true, .worker = worker };
 
-        if (!environment) {
-                sys_free(own);
-                return -ENOMEM;
-        }
-        environ = (char **)(uintptr_t)environment;
-        return 0;
+        ret->list = make_environment(NULL, make_own_variables(&spec, &ret->own), false);
+        return ret->list ? 0 : -ENOMEM;
+}
+
+void child_use_environment(const struct child_environment *environment)
+{
+        environ = (char **)(uintptr_t)environment->list;
 }
 
 /* Everything that the child needs, which allocates nothing. */
@@ -283,7 +274,7 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
 {
         const char *const shell[] = { "/bin/sh", "-c", spec->command, NULL };
         struct start start = { .spec = spec, .argv = spec->argv ? spec->argv : shell, .parent = sys_pid() };
-        struct own_variables own = { 0 };
+        struct child_variables own = { 0 };
         int error = -ENOMEM;
 
         *child = (struct child){ .loop = loop, .pidfd = -1, .has_group = !spec->is_in_our_group, .ended = ended };

@@ -50,8 +50,24 @@ int child_place_descriptors(const int fds[3], int ret_moved[3]);
  * if that was too late. */
 int child_set_death_signal(int signal, pid_t parent);
 
-/* In a forked child: set FERRY_WORKER. 0 or -ENOMEM. Not by setenv(3), whose lock another thread may have held at the fork. */
-int child_set_worker(int number);
+/* What is said to a child alone: the number of its channel, and its own among the workers. */
+enum { CHILD_VARIABLES_MAX = 2 };
+
+struct child_variables {
+        char channel[32];
+        char worker[32];
+        const char *list[CHILD_VARIABLES_MAX + 1];
+};
+
+/* The environment of a forked child, which points into this: ours, but for FERRY_WORKER. Made before the fork, since setenv(3) in
+ * the child may wait for a lock that another thread had then. 0 or -ENOMEM; the parent frees the list. */
+struct child_environment {
+        struct child_variables own;
+        const char **list;
+};
+int child_make_environment(struct child_environment *ret, int worker);
+/* In the child. */
+void child_use_environment(const struct child_environment *environment);
 
 /* Send a signal to it, and to its process group, unless it has been reaped: the group may be somebody else's then. 0, or a
  * negative errno: it may run as somebody whom we cannot tell anything. */

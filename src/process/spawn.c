@@ -22,6 +22,7 @@ struct ends {
         int session[2];                 /* of ours: to read and write */
         int outputs[2];                 /* of ours: what is captured of fd 1 and 2; -1 */
         struct child_spec child;
+        struct child_environment environment;   /* of a forked child */
 };
 
 /* Specs ------------------------------------------------------------------------------------------------ */
@@ -301,7 +302,7 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
         ferry_peer parent = { .pid = parent_pid, .uid = sys_uid(), .gid = sys_gid() };
         ferry_session *session;
         ferry_loop *loop;
-        int fds[2], moved[3], result, number = process->number;
+        int fds[2], moved[3], result;
 
         if (manager_mask_before(manager->loop))
                 sys_restore_signals(manager_mask_before(manager->loop));
@@ -321,8 +322,7 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
                 result = sys_change_directory(spec.options.directory);
         if (!result)
                 result = child_set_death_signal(spec.options.death_signal, parent_pid);
-        if (!result)
-                result = child_set_worker(number);
+        child_use_environment(&ends->environment);
         close_rest(ends);
         loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &manager->loop->session });
         if (loop) {
@@ -427,6 +427,8 @@ int process_start(ferry_process *process, struct error *error)
                 fflush(stderr);
                 code = check_directory(spec->options.directory);
                 if (!code)
+                        code = child_make_environment(&ends.environment, process->number);
+                if (!code)
                         code = child_fork(&process->child, loop, process_ended);
                 if (!code)
                         be_child(process, &ends, parent);
@@ -437,6 +439,7 @@ int process_start(ferry_process *process, struct error *error)
                 error_set(error, code, "%s cannot be started%s%s: %s", spec->argv ? spec->argv[0] : "a child",
                           spec->options.directory ? " in " : "", spec->options.directory ? spec->options.directory : "",
                           error_describe(code));
+        sys_free(ends.environment.list);
         close_theirs(&ends);
         if (!code)
                 code = capture(process, &ends);
