@@ -80,7 +80,7 @@ static const char *describe_sending(int error)
 
 int answer_with(const ferry_message *request, const char *type, const ferry_value *body)
 {
-        int error = ferry_message_reply(request, type, "%p", (const void *)body), second;
+        int error = ferry_message_reply_value(request, type, body), second;
 
         if (error == 0 || is_unwanted(error))
                 return 1;

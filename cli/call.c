@@ -26,8 +26,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
 
         if (status)
                 return status;
-        ferry_call *call = ferry_session_request(peer.session, options->timeout_ms, peer.type, "%p",
-                                                 (const void *)peer.body);
+        ferry_call *call = ferry_session_request_value(peer.session, options->timeout_ms, peer.type, peer.body);
         const ferry_message *reply = ferry_call_await(call);
 
         status = signals_received() ? EXIT_CONNECTION : report(call, reply, options);

@@ -10,7 +10,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
 
         if (status)
                 return status;
-        ferry_session_notify(peer.session, peer.type, "%p", (const void *)peer.body);
+        ferry_session_notify_value(peer.session, peer.type, peer.body);
         error = ferry_session_flush(peer.session, options->timeout_ms);
         status = exit_status_of(error);
         if (status == EXIT_TIMEOUT)

@@ -138,7 +138,7 @@ static void add_body(ferry_builder *builder, const ferry_message *message)
                 return;
         }
         if (ferry_value_kind(body) != FERRY_VALUE_OBJECT || !speaks(ferry_message_session(message), "stream-ipc")) {
-                ferry_builder_add(builder, "%p", (const void *)body);
+                ferry_builder_add_value(builder, body);
                 return;
         }
         ferry_builder_open(builder, FERRY_VALUE_MAP, NULL);
@@ -149,7 +149,7 @@ static void add_body(ferry_builder *builder, const ferry_message *message)
                         ferry_builder_key(builder, "%lld", (long long)ferry_value_int(key, 0));
                 else
                         ferry_builder_key(builder, "%s", ferry_value_text(key, ""));
-                ferry_builder_add(builder, "%p", (const void *)ferry_value_at(body, i));
+                ferry_builder_add_value(builder, ferry_value_at(body, i));
         }
         ferry_builder_close(builder);
 }

@@ -114,7 +114,7 @@ static void print_object(struct receiver *receiver, const ferry_channel *from, c
         }
         add_origin(builder, sender, ferry_channel_peer(from));
         ferry_builder_key(builder, "body");
-        ferry_builder_add(builder, "%p", (const void *)body);
+        ferry_builder_add_value(builder, body);
         ferry_builder_close(builder);
         ferry_builder_finish(builder, &line);
         print(receiver, line, true);

@@ -17,8 +17,7 @@ static int send_record(struct cli_channel *channel, const ferry_value *body)
         ssize_t sent;
 
         if (options->is_value || options->codec)
-                sent = ferry_channel_send_value(channel->channel, (long)channel->type, options->timeout_ms, "%p",
-                                                (const void *)body);
+                sent = ferry_channel_send_value_value(channel->channel, (long)channel->type, options->timeout_ms, body);
         else if (options->type)
                 sent = ferry_channel_send_typed(channel->channel, (long)channel->type, bytes, size, options->timeout_ms);
         else

@@ -37,7 +37,7 @@ static int get(struct job *job)
 
 static int put(struct job *job)
 {
-        int error = ferry_store_put(job->store, job->key, "%p", (const void *)job->value);
+        int error = ferry_store_put_value(job->store, job->key, job->value);
 
         return error < 0 ? complain_failure(job, error) : EXIT_DONE;
 }

@@ -294,8 +294,7 @@ static void give(struct task *task)
 {
         struct run *run = task->run;
 
-        task->call = ferry_manager_request(run->manager, run->options->timeout_ms, run->type, "%p",
-                                           (const void *)task->body);
+        task->call = ferry_manager_request_value(run->manager, run->options->timeout_ms, run->type, task->body);
         ferry_call_then(task->call, answered, task);
 }
 

@@ -7,7 +7,7 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
         FERRY_AUTO(ferry_message) request = userdata;
 
         if (reply)
-                ferry_message_reply(request, ferry_message_type(reply), "%p", (const void *)ferry_message_body(reply));
+                ferry_message_reply(request, ferry_message_type(reply), "%p", ferry_arg(ferry_message_body(reply)));
         else
                 ferry_message_fail(request, "%s", ferry_call_error(call));
 }
@@ -16,7 +16,7 @@ static int pass_on(ferry_session *client, const ferry_message *request, void *us
 {
         ferry_session *child = userdata;
         ferry_call *call = ferry_session_request(child, FERRY_TIMEOUT_DEFAULT, ferry_message_type(request),
-                                                 "%p", (const void *)ferry_message_body(request));
+                                                 "%p", ferry_arg(ferry_message_body(request)));
 
         (void)client;
         ferry_call_then(call, answered, ferry_message_ref(request));

@@ -11,7 +11,7 @@
 static int echo(ferry_session *client, const ferry_message *request, void *userdata)
 {
         (void)client, (void)userdata;
-        return ferry_message_reply(request, NULL, "%p", (const void *)ferry_message_body(request));
+        return ferry_message_reply(request, NULL, "%p", ferry_arg(ferry_message_body(request)));
 }
 
 static int tell_time(ferry_session *client, const ferry_message *request, void *userdata)

@@ -24,8 +24,8 @@ ferry listen "unix:$folder/shout.sock" --exec 'tr a-z A-Z' >/dev/null &
 echo '$ ferry call unix:shout.sock shout hello'
 ferry call "unix:$folder/shout.sock" shout hello
 echo
-kill %1
-wait %1
+kill $!
+wait $!
 
 say 'Tasks, one a line, for three workers at once; the answers in the order of the tasks:'
 echo '$ printf "%s\n" one two three four | ferry run --workers 3 --ordered -- ferry listen stdio: --exec "tr a-z A-Z"'
@@ -42,7 +42,7 @@ echo "$ ferry recv udg:d.sock --count 1 & ferry wait udg:d.sock; ferry send udg:
 ferry recv udg:d.sock --count 1 &
 ferry wait udg:d.sock
 ferry send udg:d.sock 'Hello from Sender'
-wait %1
+wait $!
 echo
 echo "$ ferry send --create --value msgq:key '{\"a\":1}'; ferry recv msgq:key --count 1 --json; ferry ipcs --remove msgq:key"
 ferry send --create --value msgq:key '{"a":1}'

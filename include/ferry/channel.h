@@ -248,6 +248,18 @@ int ferry_channel_send_value(ferry_channel *channel, long type, int timeout_ms, 
         FERRY_PRINTF(4, 5);
 
 /**
+ * Sends a value as one record, as ferry_channel_send_value(), without a template.
+ *
+ * @param channel     the channel, of records
+ * @param type        as of ferry_channel_send_value()
+ * @param timeout_ms  how long to wait for room
+ * @param value       borrowed until the call returns
+ * @return 0, or a negative errno as of ferry_channel_send_value()
+ * @retval -EINVAL  the value is NULL
+ */
+int ferry_channel_send_value_value(ferry_channel *channel, long type, int timeout_ms, const ferry_value *value);
+
+/**
  * Receives one record and decodes it by the channel's codec: with the default, what PHP's msg_send() has sent.
  *
  * @param channel     the channel, of records

@@ -76,6 +76,35 @@ int ferry_message_fail(const ferry_message *request, const char *format, ...) FE
  */
 int ferry_message_refuse(const ferry_message *request, const char *format, ...) FERRY_PRINTF(2, 3);
 
+/**
+ * Answers a request, as ferry_message_reply(), with a body that is a value.
+ *
+ * @param request  the request
+ * @param type     the type of the answer; NULL is the request's own
+ * @param body     borrowed until the call returns
+ * @return 0, or a negative errno as of ferry_message_reply()
+ * @retval -EINVAL  the body is NULL, or the type or body is not valid in this dialect
+ */
+int ferry_message_reply_value(const ferry_message *request, const char *type, const ferry_value *body);
+
+/**
+ * Answers a request with an error, as ferry_message_fail(), whose text is taken as it is.
+ *
+ * @param request  the request
+ * @param text     the text; NULL is ""
+ * @return 0, or a negative errno as of ferry_message_fail()
+ */
+int ferry_message_fail_text(const ferry_message *request, const char *text);
+
+/**
+ * Refuses a request, as ferry_message_refuse(), with a text that is taken as it is.
+ *
+ * @param request  the request
+ * @param text     the text; NULL is ""
+ * @return 0, or a negative errno as of ferry_message_refuse()
+ */
+int ferry_message_refuse_text(const ferry_message *request, const char *text);
+
 /* Whether somebody still waits for the answer. */
 bool ferry_message_is_wanted(const ferry_message *request);
 

@@ -124,6 +124,17 @@ void ferry_manager_kill(ferry_manager *manager, int signal);
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 
+/**
+ * Gives a request to the child that is free first, as ferry_manager_request(), with a body that is a value.
+ *
+ * @param manager     the manager; NULL is allowed, and the call has failed
+ * @param timeout_ms  as of ferry_manager_request()
+ * @param type        the message type
+ * @param body        shared until the call has ended; NULL fails the call with -EINVAL
+ * @return the call, which the caller owns; NULL only if there is no memory
+ */
+ferry_call *ferry_manager_request_value(ferry_manager *manager, int timeout_ms, const char *type, const ferry_value *body);
+
 /* The child that came after @previous; NULL gives the first, and is given after the last. How many run; how many
  * may at a time (0: no limit); how many wait until they may; how many this manager has sent SIGKILL, as they did
  * not end otherwise. */

@@ -49,6 +49,17 @@ void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userd
 int ferry_service_notify(ferry_service *service, const char *type, const char *format, ...)
         FERRY_PRINTF(3, 4);
 
+/**
+ * Notifies all clients, as ferry_service_notify(), with a body that is a value.
+ *
+ * @param service  the service; NULL has failed with -ENOMEM
+ * @param type     the message type
+ * @param body     borrowed until the call returns
+ * @return for how many clients it was queued, or a negative errno as of ferry_service_notify()
+ * @retval -EINVAL  the type or the body is NULL
+ */
+int ferry_service_notify_value(ferry_service *service, const char *type, const ferry_value *body);
+
 /* The client that came after @previous; NULL gives the first, and is given after the last. */
 ferry_session *ferry_service_client(const ferry_service *service, const ferry_session *previous);
 

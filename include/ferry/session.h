@@ -102,6 +102,28 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
 ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 
+/**
+ * Sends a notification, as ferry_session_notify(), with a body that is a value.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @param type     the message type, as of ferry_session_notify()
+ * @param body     borrowed until the call returns
+ * @return 0, or a negative errno as of ferry_session_notify()
+ * @retval -EINVAL  the body is NULL, or the type or body is not valid in this dialect
+ */
+int ferry_session_notify_value(ferry_session *session, const char *type, const ferry_value *body);
+
+/**
+ * Sends a request, as ferry_session_request(), with a body that is a value.
+ *
+ * @param session     the session; NULL is allowed, and the call has failed
+ * @param timeout_ms  how long to wait for the answer; -1 forever, FERRY_TIMEOUT_DEFAULT the session's
+ * @param type        the message type, as of ferry_session_request()
+ * @param body        borrowed until the function returns; NULL fails the call with -EINVAL
+ * @return the call, which the caller owns; NULL only if there is no memory
+ */
+ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, const char *type, const ferry_value *body);
+
 /* Run the loop until the peer has all that was sent (stream-ipc: until the kernel has). 0;
  * -ETIMEDOUT; what the first notify since the last flush returned that was not taken; or why the session
  * ended. */

@@ -93,6 +93,17 @@ ferry_store *ferry_store_free(ferry_store *store);
 int ferry_store_put(ferry_store *store, int64_t key, const char *format, ...) FERRY_PRINTF(3, 4);
 
 /**
+ * Puts a value under a key, as ferry_store_put(), without a template.
+ *
+ * @param store  the store
+ * @param key    any integer
+ * @param value  borrowed until the call returns
+ * @return 0, or a negative errno as of ferry_store_put()
+ * @retval -EINVAL  the value is NULL
+ */
+int ferry_store_put_value(ferry_store *store, int64_t key, const ferry_value *value);
+
+/**
  * Gets the value under a key.
  *
  * @param store      the store

@@ -637,6 +637,11 @@ int ferry_channel_send_value(ferry_channel *channel, long type, int timeout_ms, 
         return put < 0 ? (int)put : 0;
 }
 
+int ferry_channel_send_value_value(ferry_channel *channel, long type, int timeout_ms, const ferry_value *value)
+{
+        return ferry_channel_send_value(channel, type, timeout_ms, "%p", ferry_arg(value));
+}
+
 int ferry_channel_receive_value(ferry_channel *channel, long type, int timeout_ms, long *ret_type, ferry_value **ret_value)
 {
         struct channel_io io = { .type = type };

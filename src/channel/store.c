@@ -245,6 +245,11 @@ int ferry_store_put(ferry_store *store, int64_t key, const char *format, ...)
         return code;
 }
 
+int ferry_store_put_value(ferry_store *store, int64_t key, const ferry_value *value)
+{
+        return ferry_store_put(store, key, "%p", ferry_arg(value));
+}
+
 /* A copy, for sys_free(). */
 static int copy_bytes(ferry_store *store, int64_t key, void **ret_bytes, size_t *ret_size)
 {

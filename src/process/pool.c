@@ -213,3 +213,8 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
         loop_leave(loop);
         return call;
 }
+
+ferry_call *ferry_manager_request_value(ferry_manager *manager, int timeout_ms, const char *type, const ferry_value *body)
+{
+        return ferry_manager_request(manager, timeout_ms, type, "%p", ferry_arg(body));
+}

@@ -502,6 +502,11 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         return count;
 }
 
+int ferry_service_notify_value(ferry_service *service, const char *type, const ferry_value *body)
+{
+        return ferry_service_notify(service, type, "%p", ferry_arg(body));
+}
+
 ferry_session *ferry_service_client(const ferry_service *service, const ferry_session *previous)
 {
         if (!service)

@@ -350,6 +350,16 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
         return call;
 }
 
+ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, const char *type, const ferry_value *body)
+{
+        return ferry_session_request(session, timeout_ms, type, "%p", ferry_arg(body));
+}
+
+int ferry_session_notify_value(ferry_session *session, const char *type, const ferry_value *body)
+{
+        return ferry_session_notify(session, type, "%p", ferry_arg(body));
+}
+
 /* Calls that wait for a session ------------------------------------------------------------------------ */
 
 /* Whatever it shares with others, it may be the last to hold it. */

@@ -339,6 +339,11 @@ static void make_utf8(char *text)
         }
 }
 
+int ferry_message_reply_value(const ferry_message *request, const char *type, const ferry_value *body)
+{
+        return ferry_message_reply(request, type, "%p", ferry_arg(body));
+}
+
 __attribute__((__format__(__printf__, 3, 0)))
 static int fail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
 {
@@ -402,6 +407,16 @@ int ferry_message_refuse(const ferry_message *request, const char *format, ...)
         code = try_to_fail(request, WIRE_REFUSED, format, arguments);
         va_end(arguments);
         return code;
+}
+
+int ferry_message_fail_text(const ferry_message *request, const char *text)
+{
+        return ferry_message_fail(request, "%s", text ? text : "");
+}
+
+int ferry_message_refuse_text(const ferry_message *request, const char *text)
+{
+        return ferry_message_refuse(request, "%s", text ? text : "");
 }
 
 void message_fail(ferry_message *request, enum wire_kind kind, const char *format, ...)

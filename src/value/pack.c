@@ -321,3 +321,21 @@ void ferry_builder_key(ferry_builder *builder, const char *format, ...)
         if (end && *skip_blanks(end))
                 wrong(builder, format, end);
 }
+
+void ferry_builder_add_value(ferry_builder *builder, const ferry_value *value)
+{
+        if (builder)
+                builder_add_value(builder, value);
+}
+
+void ferry_builder_key_value(ferry_builder *builder, const ferry_value *key)
+{
+        if (!builder)
+                return;
+        if (ferry_value_kind(key) == FERRY_VALUE_INT)
+                builder_key_int(builder, key->integer);
+        else if (ferry_value_kind(key) == FERRY_VALUE_STRING)
+                builder_key_string(builder, key->bytes, key->size);
+        else
+                builder_fail(builder, -EINVAL);
+}

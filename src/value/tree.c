@@ -507,6 +507,11 @@ const char *ferry_value_class(const ferry_value *value)
         }
 }
 
+const void *ferry_arg(const ferry_value *value)
+{
+        return value;
+}
+
 bool ferry_value_is_binary(const ferry_value *value)
 {
         return value && value->kind == FERRY_VALUE_STRING && value->visibility == STRING_IS_BINARY;

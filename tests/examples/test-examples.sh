@@ -503,7 +503,7 @@ readme() {
         fi
         awk '/^```c$/ { n++; is_in = 1; next } /^```/ { is_in = 0 } is_in { print > (n ".c") }' "$tests/../README.md"
         while [[ -e $((++i)).c ]]; do
-                check "README: ${names[i - 1]} is compiled" gcc -Wall -Werror -I"$tests/../include" -o "${names[i - 1]}" $i.c "$build/src/libferry.a"
+                check "README: ${names[i - 1]} is compiled" gcc -Wall -Wpedantic -Werror -I"$tests/../include" -o "${names[i - 1]}" $i.c "$build/src/libferry.a"
         done
         is 'README: the programs' $i 8
         run ./parent
@@ -537,6 +537,40 @@ readme() {
         ferry store shm:counter.key remove
 }
 
+# The lines for a shell that README prints, pasted into a script: one for each block. What sleeps is stood in for.
+readme_shell() {
+        local i=0 scripts=(run channels store tool)
+
+        awk '/^```$/ && !is_in { is_in = 1; lines = ""; next }
+             /^```$/ { if (is_in == 1 && lines !~ /^make/) { print lines "wait" > (++n ".sh") } is_in = 0; next }
+             /^```/ { is_in = !is_in ? 2 : 0; next }
+             is_in == 1 { lines = lines $0 "\n" }' "$tests/../README.md"
+        ln -s "$build/examples/child" child
+        printf '#!/bin/sh\nexec ferry listen stdio: --quiet --reply "Worker $1 completed task"\n' > worker
+        printf '#!/bin/sh\nexec ferry notify fd:,1 report "it works"\n' > background-worker
+        mkdir bin
+        printf '#!/bin/sh\necho "this is $1"\n' > bin/php
+        chmod +x worker background-worker bin/php
+        export FERRY_DIR=$PWD/names
+        while [[ -e $((++i)).sh ]]; do
+                run env PATH="$PWD/bin:$PATH" bash -e $i.sh < /dev/null
+                is "README: the lines for a shell: ${scripts[i - 1]}" $status 0
+                cp out $i.out
+        done
+        is 'README: the blocks for a shell' $i 5
+        is 'README: tasks' "$(grep -c 'Worker 1 completed task' 1.out)" 16
+        is 'README: squares' "$(grep -E '^[0-9]+$' 1.out | sort -n | tr '\n' ' ')" '1 4 9 16 25 36 49 64 '
+        is 'README: records' "$(head -1 2.out)" 'Hello from Senderthrough a fifo{"type":1,"body":{"a":1}}'
+        is 'README: a store' "$(cat 3.out)" $'{"a":[1,2]}\nthis is script.php'
+        check 'README: an answer' grep -q '^Hello from child!' 4.out
+        check 'README: shouting' grep -q HELLO 4.out
+        check 'README: a monitor' grep -q 'it works' 4.out
+        check 'README: a service in the list' grep -qE '^echo +[0-9]+ ' 4.out
+        check 'README: a conversion' grep -q '{"k":1}' 4.out
+        ferry ipcs --remove msgq:key > /dev/null
+        nothing_left 'README: the lines for a shell'
+}
+
 # All that were built; they sleep most of the time, so they do it together.
 for file in "$build"/examples/*; do
         [[ -f $file && -x $file ]] || continue
@@ -547,4 +581,5 @@ for file in "$build"/examples/*; do
         fi
 done
 aside readme
+aside readme_shell
 finish
