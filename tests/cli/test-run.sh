@@ -703,7 +703,7 @@ deadlines() {
 slow_reader() {
         seq -f '%0100000g' 1 20 > tasks
         mark
-        ferry run --timeout 1 --workers 2 -- "${echoes[@]}" 2> err < tasks | { sleep 1.3; wc -c; } > out
+        ferry run --timeout 3 --workers 2 -- "${echoes[@]}" 2> err < tasks | { sleep 3.3; wc -c; } > out
         is 'a slow reader' "$(< out)" 2000020
         said 'a slow reader'
         summary 'a slow reader' '20 done, 0 failed, 0 restarts'
