@@ -96,6 +96,28 @@ START_TEST(a_refused_request_is_given_to_another_worker)
 }
 END_TEST
 
+/* Outside of a pool, too; refusing is answering, once. */
+START_TEST(a_refused_request_was_not_executed)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:", &(ferry_session_options){
+                .argv = CHILD("refuse"), .dialect = _i ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY });
+        ferry_call *call;
+
+        call = ferry_session_request(session, SAFETY_MS, FERRY_LOG_MESSAGE, "'x'");
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        call = ferry_session_request(session, SAFETY_MS, FERRY_LOG_MESSAGE, "'x'");
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_str_eq(_i ? "about to end" : ferry_call_error(call), "about to end");
+        ck_assert_int_eq(ferry_call_outcome(call), _i ? FERRY_OUTCOME_REPLIED : FERRY_OUTCOME_NOT_EXECUTED);
+        ck_assert_int_eq(ferry_message_refuse(NULL, "x"), -ENOMEM);
+        ck_assert_int_eq(ferry_message_refuse(ferry_call_reply(call), "x"), -EINVAL);
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 /* The last worker is not started again, so what comes back from it has no other. */
 START_TEST(what_comes_back_from_the_last_worker_is_refused)
 {
@@ -336,6 +358,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_request_behind_a_close_is_given_to_another_worker),
         SUITE_TEST(a_request_in_hand_at_a_close_is_given_to_no_other),
         SUITE_TEST(a_refused_request_is_given_to_another_worker),
+        SUITE_LOOP(a_refused_request_was_not_executed, 2),
         SUITE_TEST(what_comes_back_from_the_last_worker_is_refused),
         SUITE_TEST(a_worker_is_replaced_after_its_last_task),
         SUITE_TEST(a_worker_of_a_dialect_without_close_is_replaced_between_two_tasks),
