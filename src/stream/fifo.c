@@ -84,8 +84,11 @@ static int make_there(struct fifo_stream *client, struct fifo *fifo)
 /* The directory is held until the FIFO is removed. */
 static int make(struct fifo_stream *client, struct fifo *fifo)
 {
-        int code = held_open(&fifo->held, fifo->path);
+        int code;
 
+        /* Of one that was made here, and is gone. */
+        held_close(&fifo->held);
+        code = held_open(&fifo->held, fifo->path);
         if (!code)
                 code = make_there(client, fifo);
         if (code)
