@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,18 @@ char *read_all(int fd, size_t max, size_t *ret_size)
         while (bytes) {
                 ssize_t got = read(fd, bytes + size, capacity - size);
 
-                if (got < 0 && errno == EINTR)
+                int error = got < 0 ? errno : 0;
+
+                /* The flag belongs to other processes, too: it stays. */
+                if (error == EAGAIN) {
+                        int ready = signals_poll(fd, POLLIN, -1);
+
+                        error = ready < 0 ? -ready : EINTR;
+                }
+                if (error == EINTR)
                         continue;
-                if (got < 0) {
-                        complain("reading failed: %s", strerror(errno));
+                if (error) {
+                        complain("cannot read stdin: %s", strerror(error));
                         free(bytes);
                         return NULL;
                 }

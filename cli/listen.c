@@ -50,7 +50,7 @@ static void stop(struct listener *listener)
                 return;
         listener->phase = DRAINS;
         ferry_service_close(listener->service);
-        if (listener->options->drain_ms > 0)
+        if (listener->options->drain_ms >= 0)
                 ferry_loop_after(listener->loop, listener->options->drain_ms, drain_is_over, listener);
 }
 

@@ -27,8 +27,8 @@ static const struct {
         { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind, pcntl" },
         { "codec", "NAME", "msgpack, php, json or json-objects; for records also plain" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
-        { "timeout", "SECONDS", "how long to wait for an answer, a listener, room or a lock (30); for a record (forever)" },
-        { "wait", "SECONDS", "how long to wait until the other end is there (1)" },
+        { "timeout", "SECONDS", "for an answer, a listener, room or a lock (30), for a record (none); 0: do not wait, none: forever" },
+        { "wait", "SECONDS", "how long to wait until the other end is there (1); 0: do not wait, none: forever" },
         { "json", NULL, "print each message, record, object or service as one JSON object a line" },
         { "verbose", NULL, "say more, on stderr (-v)" },
         { "value", NULL, "BODY, VALUE or each line is JSON; each record is a value" },
@@ -233,7 +233,8 @@ ferry_session_options session_options(const struct cli_options *options)
                 .codec = options->codec,
                 .root = options->root,
                 .request_timeout_ms = options->timeout_ms,
-                .wait_ms = options->wait_ms,
+                /* Zero would be the default of the library, which waits for a service that is busy. */
+                .wait_ms = options->wait_ms ? options->wait_ms : 1,
         };
 }
 
@@ -343,19 +344,21 @@ static bool read_dialects(const char *names, unsigned *ret)
         return true;
 }
 
+/* 0: not at all; none, which is -1: forever. */
 static bool read_seconds(const char *name, const char *text, int *ret_ms)
 {
         char *end;
         double seconds = strtod(text, &end);
 
+        if (strcmp(text, "none") == 0) {
+                *ret_ms = -1;
+                return true;
+        }
         if (end == text || *end || !(seconds >= 0) || seconds > 1e6) {
-                complain("--%s: '%s' is not a number of seconds from 0 to 1000000", name, text);
+                complain("--%s: '%s' is not a number of seconds from 0 to 1000000, nor none", name, text);
                 return false;
         }
-        /* Zero would mean the default. */
         *ret_ms = (int)ceil(seconds * 1000);
-        if (*ret_ms == 0)
-                *ret_ms = 1;
         return true;
 }
 
@@ -556,7 +559,7 @@ static int read_options(const struct cli_command *command, struct cli_options *o
 
 static int run(const struct cli_command *command, int argc, char **argv)
 {
-        struct cli_options options = { .timeout_ms = 30000, .wait_ms = 1000 };
+        struct cli_options options = { .timeout_ms = 30000, .wait_ms = 1000, .drain_ms = -1 };
         int status = read_options(command, &options, argc, argv);
 
         if (status >= 0)

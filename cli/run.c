@@ -282,7 +282,7 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
          * its time from when a worker has it. */
         run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){
                 .is_forwarding = true, .signals = passed_on, .session = &(ferry_session_options){ .queue_max = SIZE_MAX },
-                .queue_timeout_ms = options->timeout_ms > REST_MAX_MS ? options->timeout_ms : REST_MAX_MS });
+                .queue_timeout_ms = options->timeout_ms < 0 ? -1 : options->timeout_ms > REST_MAX_MS ? options->timeout_ms : REST_MAX_MS });
         if (options->joblog)
                 status = joblog_open(options->joblog, options->is_resuming, &run.joblog);
         if (status == EXIT_DONE)

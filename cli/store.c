@@ -166,7 +166,8 @@ static int run_verb(struct job *job, const struct verb *verb)
         ferry_store_options options = {
                 .bytes = (size_t)job->options->bytes,
                 .mode = job->options->mode,
-                .lock_timeout_ms = job->options->timeout_ms,
+                /* Zero would be the default of the library. */
+                .lock_timeout_ms = job->options->timeout_ms ? job->options->timeout_ms : 1,
                 .is_strict = job->options->is_strict,
         };
         bool has_made = false;

@@ -448,7 +448,7 @@ static int read_input(ferry_loop *loop, void *userdata)
                 run->input_error = error;
                 run->lines.is_over = true;
                 progress_clear(run);
-                complain("reading failed: %s", strerror(-error));
+                complain("cannot read stdin: %s", strerror(-error));
         }
         tasks_feed(run);
         if (run->is_reading && run->phase == RUN_WORKING && lines_want_more(&run->lines))

@@ -209,10 +209,10 @@ lines() {
 
         run ferry run --workers 1 -- "${echoes[@]}" <&-
         ended 'without stdin' 4 ''
-        says 'without stdin' 'ferry: reading failed: Bad file descriptor'
+        says 'without stdin' 'ferry: cannot read stdin: Bad file descriptor'
         run ferry run --workers 1 -- "${echoes[@]}" < /
         ended 'a folder' 4 ''
-        says 'a folder' 'ferry: reading failed: Is a directory'
+        says 'a folder' 'ferry: cannot read stdin: Is a directory'
         nothing_left 'a folder'
 
         # What was not started has read nothing.

@@ -40,6 +40,14 @@ private() {
 }
 check 'a private header is seen from outside' "$(private)"
 
+# What is written to stdout and stderr goes through one file, which checks it: no other one names the streams, writes to the
+# descriptors, or calls what writes to a stream of its own choice.
+printed_elsewhere() {
+        grep -nHE '\b(std(out|err))\b[,;)]|\b(printf|puts|putchar|perror|vprintf|psignal|err|errx|warn|warnx|error) *\(|(write|writev|send|dprintf|fdopen)\((STD(OUT|ERR)_FILENO|1|2)\b' \
+                "$source"/cli/*.[ch] | grep -vE '^[^:]*/cli/output\.c:|: */?\*|/\* [^"]*$|__printf__'
+}
+check 'the tool writes to stdout or stderr outside of cli/output.c' "$(printed_elsewhere)"
+
 # What the library needs of others, but for sys.c. These work on memory that they are given, on numbers and on the streams
 # of the program; the last line is FERRY_DEBUG's.
 others='bcmp|mem(chr|cmp|cpy|mem|move|rchr|set)|str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|tod|tol|toll)|v?s?n?printf|frexp|ferror|fflush
