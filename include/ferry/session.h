@@ -176,7 +176,8 @@ typedef void ferry_call_fn(ferry_call *call, const ferry_message *reply, void *u
 const ferry_message *ferry_call_await(ferry_call *call);
 
 /* Give the call away: the loop calls @fn at its end and then frees it. Until then it may be freed to
- * cancel it; @fn is not called in that case, nor for what is asked while the loop is being freed. */
+ * cancel it; @fn is not called in that case, nor for what is asked while the loop is being freed. @fn may be NULL: the
+ * call ends, and is freed, without a word. */
 void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata);
 
 /* 1 while it is in flight, 0 if there is a reply, -EREMOTEIO if that is an error (its text is the

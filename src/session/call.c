@@ -534,8 +534,15 @@ const ferry_message *ferry_call_await(ferry_call *call)
         return reply;
 }
 
+/* Of a call whose end is of no interest. */
+static void ignore_end(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        (void)call, (void)reply, (void)userdata;
+}
+
 void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)
 {
+        fn = fn ? fn : ignore_end;
         if (!call) {
                 fn(NULL, NULL, userdata);
                 return;

@@ -43,6 +43,12 @@ static void refuse_message(ferry_session *session, const struct incoming *in, en
         answer.id_size = id ? raw_text_copy(&in->id, id) : 0;
         answer.body = body;
         sent = body && id ? session_send(session, &answer, true, NULL, &error) : -ENOMEM;
+        /* To a side that takes so little, only that it was refused. */
+        if (sent == -EMSGSIZE) {
+                answer.body = NULL;
+                error_deinit(&error);
+                sent = session_send(session, &answer, true, NULL, &error);
+        }
         ferry_value_unref(body);
         sys_free(id);
         if (sent == -ENOMEM)
@@ -87,7 +93,8 @@ static void handle_too_large(ferry_session *session, const struct frame *frame)
         char sentence[256];
 
         wire_peek(&session->wire, frame->bytes, frame->size, &in);
-        snprintf(sentence, sizeof sentence, "a message of %u bytes, over the limit of %zu (frame_max)", frame->declared,
+        snprintf(sentence, sizeof sentence, "a message of %zu bytes, over the limit of %zu (frame_max)",
+                 frame->event == FRAME_WHOLE ? frame->size : frame->declared,
                  session->wire.frame_max);
         refuse_frame(session, &in, -EMSGSIZE, sentence, WIRE_REFUSED);
 }
@@ -371,7 +378,10 @@ static void handle(ferry_session *session, const struct frame *frame, int input)
         session->is_overdue = false;
         switch (frame->event) {
         case FRAME_WHOLE:
-                handle_whole(session, frame);
+                if (wire_is_over_limit(&session->wire, frame->bytes, frame->size))
+                        handle_too_large(session, frame);
+                else
+                        handle_whole(session, frame);
                 break;
         case FRAME_JUNK:
                 session->junk += frame->size;

@@ -371,6 +371,13 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
         outgoing.body = body;
         code = body ? session_send(request->session, &outgoing, true, NULL, &error) : -ENOMEM;
         ferry_value_unref(body);
+        /* To a side that takes so little, only that it failed. */
+        if (code == -EMSGSIZE) {
+                outgoing.body = NULL;
+                outgoing.type = NULL;
+                error_deinit(&error);
+                code = session_send(request->session, &outgoing, true, NULL, &error);
+        }
         if (!code)
                 message_settle(request);
         error_deinit(&error);

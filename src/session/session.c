@@ -338,7 +338,7 @@ void session_begin(ferry_session *session)
 
         for (int i = 0; i < STREAM_INPUTS; i++)
                 frame_reader_init(&session->readers[i], session->wire.dialect->framing, session->stream->kind->has_junk,
-                                  session->wire.frame_max, wire_can_begin);
+                                  wire_read_max(&session->wire), wire_can_begin);
         if (session_send_greeting(session, &error) < 0)
                 session_finish(session, error.code, "%s", error_text(&error));
         error_deinit(&error);

@@ -8,7 +8,10 @@
 #include <limits.h>
 #include <string.h>
 
-enum { FRAME_DEFAULT_MAX = 16 << 20 };
+enum {
+        FRAME_DEFAULT_MAX = 16 << 20,
+        CONTROL_SIZE_MAX = 512, /* bytes of a hello, and some more */
+};
 
 /* In the order in which a payload is tried. */
 static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_stream_ipc, &dialect_innmind, &dialect_pcntl };
@@ -119,6 +122,22 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
                 return error_set(error, -EINVAL, "there is no dialect %u", options->dialect);
         set_dialect(wire, dialect_by_number(options->dialect));
         return 0;
+}
+
+size_t wire_read_max(const struct wire *wire)
+{
+        return wire->dialect->has_hello && wire->frame_max < CONTROL_SIZE_MAX ? CONTROL_SIZE_MAX : wire->frame_max;
+}
+
+bool wire_is_over_limit(struct wire *wire, const char *payload, size_t size)
+{
+        struct incoming in;
+
+        if (size <= wire->frame_max)
+                return false;
+        wire_peek(wire, payload, size, &in);
+        return in.kind != WIRE_HELLO && in.kind != WIRE_CANCEL && in.kind != WIRE_PING && in.kind != WIRE_PONG &&
+               in.kind != WIRE_CLOSE;
 }
 
 static const struct dialect *detect(const struct wire *wire, const char *payload, size_t size)

@@ -130,6 +130,11 @@ const struct dialect *wire_dialect_at(size_t index);
 /* Begin a conversation as the options say. 0, or -EINVAL with a sentence. */
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error);
 
+/* How large a frame may be that is read: a little more than frame_max, if that is tiny, because a hello is always taken. */
+size_t wire_read_max(const struct wire *wire);
+/* Whether a whole payload is over frame_max, and no hello, close, ping, pong or cancel. */
+bool wire_is_over_limit(struct wire *wire, const char *payload, size_t size);
+
 /* What a payload says, in the dialect of the session; where that is still open, in the one that it shows. */
 int wire_read(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error);
 

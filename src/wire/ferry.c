@@ -102,7 +102,12 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         return 0;
 }
 
-static int write_frame(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing,
+static bool kind_is_control(enum wire_kind kind)
+{
+        return kind == WIRE_HELLO || kind == WIRE_CANCEL || kind == WIRE_PING || kind == WIRE_PONG || kind == WIRE_CLOSE;
+}
+
+static int write_frame(const struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing,
                        const ferry_codec *codec, size_t type_size, struct error *error)
 {
         unsigned char header[HEADER] = { VERSION, kind_numbers[outgoing->kind], codec->number,
@@ -125,12 +130,16 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
 {
         const ferry_codec *codec = outgoing->codec ? outgoing->codec : wire->codec ? wire->codec : ferry_codec_msgpack();
         size_t type_size = outgoing->type ? strlen(outgoing->type) : 0;
+        struct wire unlimited = *wire;
 
+        /* What keeps the conversation going is small, and not for the limits, which are known only by a hello. */
+        if (outgoing->kind == WIRE_HELLO || (!outgoing->body && kind_is_control(outgoing->kind)))
+                unlimited.peer_max = unlimited.send_max = unlimited.frame_max = SIZE_MAX - FRAME_HEADER - buffer_size(buffer);
         if (type_size > UINT16_MAX)
                 return error_set(error, -EMSGSIZE, "the type has more than %d bytes", UINT16_MAX);
         if (!utf8_is_valid(outgoing->type, type_size))
                 return error_set(error, -EINVAL, "the type is not UTF-8");
-        return write_frame(wire, buffer, outgoing, codec, type_size, error);
+        return write_frame(&unlimited, buffer, outgoing, codec, type_size, error);
 }
 
 static size_t make_id(struct wire *wire, char id[WIRE_ID_TEXT_MAX])

@@ -80,6 +80,8 @@ START_TEST(null_is_an_object_without_memory)
         ck_assert_ptr_null(ferry_call_await(NULL));
         ck_assert_ptr_null(ferry_call_reply(NULL));
         ck_assert_ptr_null(ferry_call_free(NULL));
+        ferry_call_then(NULL, NULL, NULL);
+        ferry_call_then(ferry_session_request(NULL, 5, "t", "{}"), NULL, NULL);
         ferry_call_then(NULL, note_end, &counter);
         ck_assert_int_eq(counter, 2);
 

@@ -506,7 +506,50 @@ START_TEST(an_error_text_keeps_what_is_behind_a_wrong_byte)
 }
 END_TEST
 
+/* It cannot take much, but is greeted, answered and asked whether it lives. */
+START_TEST(a_peer_with_a_tiny_limit_is_greeted)
+{
+        static const unsigned char hello[] = "\1\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0\x81\xa9" "frame_max\x14";
+        struct raw raw;
+
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        ferry_session_on(raw.session, FERRY_KIND_REQUEST, fail_badly, (void *)(uintptr_t)"a sentence of more than 20 bytes");
+        raw_frame(&raw, hello, sizeof hello - 1);
+        raw_expect(&raw, RAW_HELLO, 0);
+        raw_send(&raw, RAW_PING, 7, "", NULL);
+        raw_expect(&raw, RAW_PONG, 7);
+        raw_send(&raw, RAW_REQUEST, 1, "t", NULL);
+        raw_expect(&raw, RAW_ERROR, 1);
+        ck_assert_uint_le(raw.size, 20);
+        ck_assert_int_eq(ferry_session_notify(raw.session, "t", "'a text of more than 20 bytes'"), -EMSGSIZE);
+        ck_assert_int_eq(ferry_session_notify(raw.session, "t", NULL), 0);
+        raw_expect(&raw, RAW_NOTIFICATION, 0);
+        raw_close(&raw);
+}
+END_TEST
+
+/* Its own limit is no reason not to greet, nor to be greeted. */
+START_TEST(a_side_with_a_tiny_limit_greets)
+{
+        struct raw raw;
+
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .frame_max = 20 });
+        ferry_session_on(raw.session, FERRY_KIND_ERROR, NULL, NULL);
+        ck_assert_int_eq(ferry_session_notify(raw.session, "t", NULL), 0);
+        raw_expect(&raw, RAW_HELLO, 0);
+        raw_expect(&raw, RAW_NOTIFICATION, 0);
+        raw_send(&raw, RAW_HELLO, 0, "", "a body of 20 bytes...");
+        ck_assert_ptr_null(ferry_session_next(raw.session, 0));
+        raw_send(&raw, RAW_REQUEST, 1, "t", "a body of 20 bytes...");
+        ck_assert_ptr_nonnull(strstr(ferry_message_text(raw_next(&raw, FERRY_KIND_ERROR, NULL)), "over the limit of 20"));
+        raw_expect(&raw, RAW_REFUSED, 1);
+        raw_close(&raw);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(a_peer_with_a_tiny_limit_is_greeted),
+        SUITE_TEST(a_side_with_a_tiny_limit_greets),
         SUITE_LOOP(a_byte_order_mark_is_named, 2),
         SUITE_TEST(an_error_text_keeps_what_is_behind_a_wrong_byte),
         SUITE_LOOP(a_peer_that_says_goodbye_and_stays, RAW_STREAMS),
