@@ -9,6 +9,8 @@
  * not. Ends with "live: N passed, N failed". */
 #include <ferry/ferry.h>
 
+#include "support/surroundings.h"
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -500,6 +502,7 @@ int main(int argc, char **argv)
         }
         if (chosen && *chosen)
                 seed = strtoull(chosen, NULL, 0);
+        surroundings_choose();
         signal(SIGPIPE, SIG_IGN);
         setvbuf(stdout, NULL, _IOLBF, 0);
         printf("live: the seed is FERRY_SEED=%llu\n", (unsigned long long)seed);

@@ -5,6 +5,7 @@
  * errno at least once, and of the rest every STRIDE-th, fewer where runs are slow and with AddressSanitizer. FERRY_LONG runs all. */
 #include "fault/fault.h"
 #include "support/suite.h"
+#include "support/surroundings.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -729,6 +730,7 @@ int fault_main(const struct scenario *const *groups, size_t count)
         const char *name = getenv("FERRY_FAULT"), *sites = getenv("FERRY_SITES");
         int status;
 
+        surroundings_choose();
         run = share(sizeof *run);
         total = share(sizeof *total);
         for (size_t i = 0; i < count; i++)

@@ -1,6 +1,7 @@
 /* Runs a fuzz target over the files of its corpus, without libFuzzer. The files are read by a child; where that dies,
  * the file is told, and another child goes on behind it. */
 #include "fuzz/fuzz.h"
+#include "support/surroundings.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -59,6 +60,7 @@ int main(int argc, char **argv)
         int count = scandir(folder, &files, is_file, alphasort), failed = 0;
         volatile int *at = mmap(NULL, sizeof *at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
+        surroundings_choose();
         if (argc != 3 || count < 0 || at == MAP_FAILED) {
                 fprintf(stderr, "driver NAME FOLDER\n");
                 return 2;

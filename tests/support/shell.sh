@@ -20,7 +20,7 @@ suite() {
         build=$(cd "$2" && pwd) || exit 1
         tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 1
         passed=0 failed=0 runs=0
-        folder=$(mktemp -d) || exit 1
+        folder=$(mktemp -d /tmp/ferry-test-XXXXXX) || exit 1
         trap clean_up EXIT
         cd "$folder" || exit 1
         # What whoever started us has open: make, for one.
@@ -29,7 +29,14 @@ suite() {
         # What a sanitizer finds is found again in finish, whoever has read stderr meanwhile.
         export ASAN_OPTIONS=log_path=$folder/sanitizer
         export UBSAN_OPTIONS=log_path=$folder/sanitizer:print_stacktrace=1
-        unset FERRY_DEBUG FERRY_TYPE POSIXLY_CORRECT
+        # Also where no start has chosen them (support/surroundings.h).
+        for variable in "${!FERRY_@}"; do
+                [[ $variable == FERRY_LONG ]] || unset "$variable"
+        done
+        unset TMPDIR XDG_RUNTIME_DIR POSIXLY_CORRECT variable
+        export LC_ALL=C HOME=${HOME:-/}
+        umask 022
+        [[ $(ulimit -S -n) == unlimited || $(ulimit -S -n) -ge 1024 ]] || ulimit -S -n 1024
         mkfifo pause
 }
 

@@ -1,6 +1,7 @@
 /* Runs tests with check: each in a forked process, so that a crash, a leak found by a sanitizer or an endless
  * loop fails that one test. */
 #include "support/suite.h"
+#include "support/surroundings.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -112,12 +113,20 @@ static int choose_stride(const struct suite_test *test, int rounds)
         return SUITE_HAS_ASAN && !suite_is_long() && !(all && *all) && !test->is_whole && rounds > ROUNDS_FEW ? ROUNDS_STRIDE : 1;
 }
 
+/* A whole table of faults in one test takes longer, and its faults have a limit of their own. */
+static double test_time_limit(const struct suite_test *test)
+{
+        return test->is_whole ? TIME_LIMIT_S * 4 : TIME_LIMIT_S;
+}
+
 int suite_run(const char *name, const struct suite_test *tests, size_t count)
 {
-        Suite *suite = suite_create(name);
+        Suite *suite;
         SRunner *runner;
         int run, failed;
 
+        surroundings_choose();
+        suite = suite_create(name);
         for (size_t i = 0; i < count; i++) {
                 int begin = 0, end = tests[i].count > 0 ? tests[i].count : 1, stride;
                 TCase *group;
@@ -126,7 +135,7 @@ int suite_run(const char *name, const struct suite_test *tests, size_t count)
                         continue;
                 group = tcase_create(tests[i].name);
                 tcase_add_checked_fixture(group, set_up, tear_down);
-                tcase_set_timeout(group, TIME_LIMIT_S);
+                tcase_set_timeout(group, test_time_limit(&tests[i]));
                 stride = choose_stride(&tests[i], end - begin);
                 for (int round = begin + (int)i % stride; stride > 1 && round < end; round += stride)
                         tcase_add_loop_test(group, *tests[i].test, round, round + 1);
