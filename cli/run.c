@@ -145,7 +145,8 @@ static int count_death(ferry_manager *manager, ferry_process *process, void *use
         struct run *run = userdata;
 
         (void)manager;
-        run->deaths += ferry_process_result(process) != 0;
+        /* A worker may end in order while there is nothing to do. */
+        run->deaths += ferry_process_result(process) != 0 || run->in_hand > 0;
         run_check_workers(run, ferry_process_error(process));
         return 0;
 }

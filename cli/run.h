@@ -86,7 +86,7 @@ struct run {
         struct task *first, **last;     /* those that are not over, or wait for those before them */
         long taken, done, failed, skipped, restarts, started;
         long answers;                   /* of workers, also errors */
-        long lost, deaths;              /* tries without an answer; workers that died by a fault */
+        long lost, deaths;              /* tries without an answer; workers that died while there was work, or by a fault */
         long in_hand;
         long held;                      /* tasks that are over, and wait */
         size_t held_bytes;              /* their answers */

@@ -57,15 +57,15 @@ promises() {
 # A command that crashes does not take all tasks along.
 crashes() {
         seq 1 20 > tasks
-        run ferry run --workers 2 -- sh -c 'head -c 1 >/dev/null; kill -SEGV $$' < tasks
+        run ferry run --workers 2 -- ferry listen stdio: --exec 'kill -KILL $PPID' < tasks
         ended 'a crash loop' 3 ''
         summary 'a crash loop' "0 done, 10 failed, 10 not done, $(restarts) restarts"
-        mapfile -t lines < <(seq -f 'ferry: task %g: its worker was killed by SIGSEGV' 1 10; seq 11 20 | sed 's/.*/ferry: task & was not done: &/')
+        mapfile -t lines < <(seq -f 'ferry: task %g: its worker was killed by SIGKILL' 1 10; seq 11 20 | sed 's/.*/ferry: task & was not done: &/')
         said 'a crash loop' "${lines[@]}" \
-                'ferry: giving up: the workers are in a crash loop: none has ever answered, 10 have died, and the last one was killed by SIGSEGV'
+                'ferry: giving up: the workers are in a crash loop: none has ever answered, 10 have died, and the last one was killed by SIGKILL'
         nothing_left 'a crash loop'
         seq 1 30 > tasks
-        run ferry run --workers 8 --joblog jobs --retry 99 -- sh -c 'head -c 1 >/dev/null; echo alas >&2; exit 3' < tasks
+        run ferry run --workers 8 --joblog jobs --retry 99 -- sh -c 'echo alas >&2; exit 3' < tasks
         ended 'a crash loop and many tries' 3 ''
         says 'a crash loop and many tries' '16 have died, and the last one exited with status 3; its last words: alas'
         is 'a crash loop and many tries: the list' "$(grep -c 'was not done: ' err)" 10
@@ -80,8 +80,9 @@ crashes() {
         says 'a crash loop before the first task' 'have died, and the last one exited with status 1' 'ferry: the rest of stdin was not read'
         # Once a worker has answered the run goes on.
         seq 1 16 > tasks
-        run ferry run --ordered --workers 4 -- sh -c 'mkdir first 2> /dev/null && exec ferry listen stdio: --echo --count 1; kill -SEGV $$' < tasks
-        check 'a worker has answered' test "$status" = 1 -a "$(grep -c 'killed by SIGSEGV' err)" -ge 12
+        run ferry run --ordered --workers 4 -- sh -c 'if mkdir first 2> /dev/null; then ferry listen stdio: --echo --count 1; : > answered; exit; fi
+                until [ -e answered ]; do sleep 0.01; done; head -c 1 > /dev/null; kill -KILL $$' < tasks
+        check 'a worker has answered' test "$status" = 1 -a "$(grep -c 'ferry: task .*killed by SIGKILL' err)" -ge 12
         nothing_left 'a worker has answered'
 }
 
@@ -571,12 +572,17 @@ failures() {
         done
 
         # Each costs its own worker only, also where it comes to an end in order.
-        run ferry run --workers 1 -- sh -c 'echo alas >&2; exit 3' <<< $'1\n2\n3'
+        run ferry run --workers 1 -- sh -c 'ferry listen stdio: --exec "kill -KILL \$PPID"; echo alas >&2; exit 3' <<< $'1\n2\n3'
         ended 'it exits' 1 ''
-        says 'it exits' 'ferry: task '{1,2,3}': its worker exited with status 3; its last words: alas'
-        run ferry run --workers 1 -- true <<< $'1\n2\n3'
-        ended 'it exits with 0, for ever' 1 ''
-        says 'it exits with 0, for ever' 'ferry: task '{1,2,3}': its worker exited with status 0'
+        says 'it exits' 'ferry: task '{1,2,3}': its worker exited with status 3; its last words: ' 'alas'
+        run ferry run --workers 1 -- sh -c 'ferry listen stdio: --exec "kill -KILL \$PPID"; exit 0' <<< $'1\n2\n3'
+        ended 'it exits with 0' 1 ''
+        says 'it exits with 0' 'ferry: task '{1,2,3}': its worker exited with status 0'
+        # Whether it has a task then is chance; it ends in any case.
+        run ferry run --workers 4 -- true < <(seq 1 40)
+        ended 'it exits with 0, for ever' 3 ''
+        says 'it exits with 0, for ever' 'ferry: giving up: the workers are in a crash loop: none has ever answered' 'and the last one exited with status 0'
+        nothing_left 'it exits with 0, for ever'
         run ferry run --workers 1 -- ferry listen stdio: --exec 'read -r x; [ "$x" = 2 ] && kill -KILL $PPID; printf %s "$x"' \
                 <<< $'1\n2\n3'
         ended 'one is killed' 1 $'1\n3\n'
