@@ -114,25 +114,24 @@ static void answer_by_error(const ferry_message *request, const char *format, ..
 
 static void start_waiting(void);
 
-static ferry_value *read_output(const struct command_result *result, size_t *ret_offset)
+/* NULL: it is no JSON, for the reason in @reason, or memory is out. */
+static ferry_value *read_output(const struct command_result *result, char *reason, size_t reason_size)
 {
+        const char *bytes = result->output ? result->output : "";
         ferry_value *value = NULL;
         ferry_builder *builder;
 
-        *ret_offset = 0;
-        if (answers.options->is_value) {
-                ferry_codec_decode(ferry_codec_json(), result->output ? result->output : "", result->size, &value, ret_offset);
-                return value;
-        }
+        if (answers.options->is_value)
+                return body_of_line(bytes, result->size, true, reason, reason_size);
         builder = ferry_builder_new();
-        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, result->output ? result->output : "", result->size);
+        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, result->size);
         ferry_builder_finish(builder, &value);
         return value;
 }
 
 static void reply(const struct answer *answer, const struct command_result *result)
 {
-        size_t offset;
+        char reason[256] = "";
         ferry_value *body;
         bool is_text;
 
@@ -140,13 +139,13 @@ static void reply(const struct answer *answer, const struct command_result *resu
                 answer_by_error(answer->request, "the command %s", result->reason);
                 return;
         }
-        body = read_output(result, &offset);
+        body = read_output(result, reason, sizeof reason);
         is_text = ferry_value_kind(body) == FERRY_VALUE_STRING;
         if (body)
                 answer_with(answer->request, is_text && speaks(ferry_message_session(answer->request), "stream-ipc") ?
                                                      FERRY_LOG_MESSAGE : NULL, body);
         else if (answers.options->is_value)
-                answer_by_error(answer->request, "the output of the command is no JSON: it is wrong at byte %zu", offset);
+                answer_by_error(answer->request, "the output of the command is no JSON: %s", reason);
         else
                 answer_by_error(answer->request, "no memory for the output of the command");
         ferry_value_unref(body);

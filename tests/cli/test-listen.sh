@@ -124,7 +124,9 @@ an_output_may_be_a_value() {
         says_exactly 'bad JSON' $'ferry: the output of the command is no JSON: it is wrong at byte 9\n'
         run ferry call 'exec:ferry listen stdio: --value --exec true' t
         ended 'no JSON at all' 1 ''
-        says 'no JSON at all' 'no JSON: it is wrong at byte 0'
+        says 'no JSON at all' 'no JSON: it ends too early, at byte 0'
+        run ferry call 'exec:ferry listen stdio: --value --exec "printf \"\\\\357\\\\273\\\\277{}\""' t
+        says 'a byte order mark' 'a byte order mark (EF BB BF)'
         run ferry call 'exec:ferry listen stdio: --value --exec "echo x; exit 1"' t
         says_exactly 'a command that fails' $'ferry: the command exited with status 1\n'
 }
