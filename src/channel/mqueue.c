@@ -141,7 +141,7 @@ static int open_or_make(struct mqueue_channel *mqueue, bool *ret_is_new)
         const int flags = channel->end == FERRY_SEND ? O_WRONLY : O_RDONLY;
         const bool is_making = channel->end == FERRY_RECEIVE || channel->options.is_creating;
         struct mq_attr attributes = { 0 };
-        int fd = -ENOENT;
+        int fd = -ENOENT, code;
 
         fill_attributes(&channel->options, &attributes);
         for (int i = 0; i < OPENS_MAX; i++) {
@@ -151,8 +151,13 @@ static int open_or_make(struct mqueue_channel *mqueue, bool *ret_is_new)
                 fd = sys_mqueue_open(mqueue->name, flags | O_CREAT | O_EXCL, channel->options.mode, &attributes);
                 /* What the umask has left of the mode. */
                 *ret_is_new = fd >= 0;
-                if (fd >= 0)
-                        sys_chmod_fd(fd, channel->options.mode);
+                code = fd >= 0 ? sys_chmod_fd(fd, channel->options.mode) : 0;
+                if (code) {
+                        sys_close(fd);
+                        sys_mqueue_unlink(mqueue->name);
+                        *ret_is_new = false;
+                        return code;
+                }
                 if (fd != -EEXIST)
                         return fd;
         }
@@ -237,6 +242,8 @@ static int limit(ferry_channel *channel, unsigned mode, size_t bytes_max)
         if (channel->source.fd < 0)
                 return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
         code = mode ? sys_chmod_fd(channel->source.fd, mode & 0777) : 0;
+        if (mode && !code)
+                channel->is_wide = (mode & 077) != 0;
         return code ? channel_error(channel, code, "%s: its mode cannot be changed: %s", channel->address, error_describe(code)) :
                       0;
 }

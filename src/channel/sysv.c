@@ -106,19 +106,23 @@ int sysv_parse(const char *address, const char *text, struct sysv_name *ret_name
 int sysv_make_key_file(const char *address, const char *text, struct sysv_key_file *ret_file, struct error *error)
 {
         struct stat stat;
-        int fd;
+        int fd, code;
 
         *ret_file = (struct sysv_key_file){ 0 };
         if (!sysv_is_path(text))
                 return 0;
         fd = sys_open(text, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK, 0600);
+        /* Whatever the umask has left of the mode. */
+        code = fd < 0 ? fd : sys_chmod_fd(fd, 0600);
         if (fd >= 0) {
                 if (sys_stat_fd(fd, &stat) == 0)
                         *ret_file = (struct sysv_key_file){ .is_new = true, .device = stat.st_dev, .number = stat.st_ino };
                 sys_close(fd);
+                if (code)
+                        sysv_remove_key_file(text, ret_file);
         }
-        return fd >= 0 || fd == -EEXIST ? 0 : error_set(error, fd, "cannot create the key file '%s' of '%s': %s", text, address,
-                                                        error_describe(fd));
+        return code == 0 || code == -EEXIST ? 0 : error_set(error, code, "cannot create the key file '%s' of '%s': %s", text,
+                                                            address, error_describe(code));
 }
 
 void sysv_remove_key_file(const char *text, const struct sysv_key_file *file)

@@ -288,6 +288,44 @@ START_TEST(processes_that_create_a_queue_at_once_all_have_it)
 }
 END_TEST
 
+START_TEST(a_key_file_has_its_mode_whatever_the_umask)
+{
+        struct queue queue;
+        struct stat stat_of;
+        mode_t before;
+
+        open_queue(&queue);
+        before = umask(0777);
+        receiver_of(&queue, NULL);
+        umask(before);
+        ck_assert_int_eq(stat(queue.key, &stat_of), 0);
+        ck_assert_uint_eq(stat_of.st_mode & 0777, 0600);
+        close_queue(&queue);
+}
+END_TEST
+
+START_TEST(a_changed_mode_of_a_posix_queue_is_shown)
+{
+        struct place place;
+        char address[64];
+        ferry_channel *receiver;
+
+        open_place(&place);
+        snprintf(address, sizeof address, "mqueue:/ferry-test-%d", (int)getpid());
+        receiver = ferry_channel_open(place.loop, address, FERRY_RECEIVE, NULL);
+        for (int i = 0; i < 3; i++) {
+                FERRY_AUTO(ferry_value) info = NULL;
+
+                if (i > 0)
+                        ck_assert_int_eq(ferry_channel_limit(receiver, i == 1 ? 0660 : 0600, 0), 0);
+                info = ferry_channel_info(receiver);
+                ck_assert_int_eq(ferry_value_bool(ferry_value_get(info, "is_wide"), i != 1), i == 1);
+        }
+        ck_assert_int_eq(ferry_channel_remove(receiver), 0);
+        close_place(&place);
+}
+END_TEST
+
 START_TEST(a_posix_queue_gives_the_highest_priority_first)
 {
         struct place place;
@@ -382,6 +420,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_wide_queue_is_shown_or_refused),
         SUITE_LOOP(a_queue_of_another_user_stays_refused, 2),
         SUITE_TEST(processes_that_create_a_queue_at_once_all_have_it),
+        SUITE_TEST(a_key_file_has_its_mode_whatever_the_umask),
+        SUITE_TEST(a_changed_mode_of_a_posix_queue_is_shown),
         SUITE_TEST(a_posix_queue_gives_the_highest_priority_first),
         SUITE_TEST(a_posix_queue_over_the_limits_names_them),
         SUITE_TEST(values_are_those_of_php),
