@@ -3,6 +3,7 @@
  * that was looked at; what another user sends is counted, and not delivered. */
 #include "channel/channel.h"
 
+#include "stream/abstract.h"
 #include "stream/binding.h"
 #include "stream/bound.h"
 #include "stream/port.h"
@@ -186,28 +187,6 @@ static const char *sender(ferry_channel *channel)
 
 /* Addresses ------------------------------------------------------------------------------------------- */
 
-static int hex_digit(char digit)
-{
-        return digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
-/* Behind the @: what print_unix() writes. */
-static int parse_abstract(const char *text, struct sockaddr_un *address, socklen_t *ret_size)
-{
-        size_t used = 1;
-
-        *address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-        for (; *text && used < sizeof address->sun_path; text++) {
-                if (text[0] == '\\' && text[1] == 'x' && hex_digit(text[2]) >= 0 && hex_digit(text[3]) >= 0) {
-                        address->sun_path[used++] = (char)(hex_digit(text[2]) << 4 | hex_digit(text[3]));
-                        text += 3;
-                } else
-                        address->sun_path[used++] = *text;
-        }
-        *ret_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + used);
-        return *text ? -ENAMETOOLONG : used == 1 ? -EINVAL : 0;
-}
-
 /* The socket file at a path: @address leads to that very file, as long as the descriptor is open, which is the caller's.
  * Another user's is refused unless the program allows that user. */
 static int locate(ferry_channel *channel, const char *path, struct sockaddr_un *address)
@@ -378,7 +357,7 @@ static int find(ferry_channel *channel, const char *text, struct channel_destina
         if (is_udp(channel))
                 code = parse_inet(channel, text, &address, &ret_to->size);
         else if (*text == '@')
-                code = parse_abstract(text + 1, &address.path, &ret_to->size);
+                code = abstract_parse(text + 1, &address.path, &ret_to->size);
         else {
                 code = locate(channel, text, &address.path);
                 ret_to->fd = code < 0 ? -1 : code;
@@ -435,10 +414,11 @@ static int open_unix(ferry_channel *channel, const char *path)
 {
         struct datagram_channel *datagram = datagram_of(channel);
         const size_t size = strlen(path) + 1;
+        const bool is_abstract = *path == '@' && channel->end == FERRY_SEND;
         int code = 0;
 
         binding_init(&datagram->binding);
-        if (size > sizeof datagram->there.path.sun_path)
+        if (!is_abstract && size > sizeof datagram->there.path.sun_path)
                 return channel_error(channel, -ENAMETOOLONG, "the path is too long for a socket: %s", path);
         if (!*path || (*path == '@' && channel->end == FERRY_RECEIVE))
                 return channel_error(channel, -EINVAL, "%s cannot be bound: write udg:PATH; an abstract name protects from"
@@ -450,9 +430,10 @@ static int open_unix(ferry_channel *channel, const char *path)
                 code = datagram->binding.fd < 0 ? datagram->binding.fd : 0;
                 datagram->there.path.sun_family = AF_UNIX;
                 datagram->there_size = sizeof datagram->there.path;
-                memcpy(datagram->there.path.sun_path, path, size);
-                if (!code && *path == '@')
-                        code = parse_abstract(path + 1, &datagram->there.path, &datagram->there_size);
+                if (!is_abstract)
+                        memcpy(datagram->there.path.sun_path, path, size);
+                else if (!code)
+                        code = abstract_parse(path + 1, &datagram->there.path, &datagram->there_size);
         }
         channel->source.fd = datagram->binding.fd;
         if (!code)

@@ -1,4 +1,5 @@
 /* The spelling of addresses, and what a name is in full. Nothing is opened here. */
+#include "stream/abstract.h"
 #include "stream/name.h"
 #include "stream/inet.h"
 
@@ -21,17 +22,25 @@ static const struct {
         { "msgq:", FERRY_SCHEME_MSGQ }, { "shm:", FERRY_SCHEME_SHM },   { "mqueue:", FERRY_SCHEME_MQUEUE },
 };
 
+static int check_path(const char *path)
+{
+        if (strlen(path) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
+                return -ENAMETOOLONG;
+        return *path ? 0 : -EINVAL;
+}
+
 /* What the kernel would refuse whatever there is. */
 static int check_text(enum ferry_scheme scheme, const char *text)
 {
         union inet_address addresses[INET_ADDRESSES_MAX];
+        struct sockaddr_un name;
+        socklen_t name_size;
 
         switch (scheme) {
-        case FERRY_SCHEME_UNIX:
         case FERRY_SCHEME_UDG:
-                if (strlen(text) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
-                        return -ENAMETOOLONG;
-                return *text ? 0 : -EINVAL;
+                return *text == '@' ? abstract_parse(text + 1, &name, &name_size) : check_path(text);
+        case FERRY_SCHEME_UNIX:
+                return check_path(text);
         case FERRY_SCHEME_STDIO:
                 return *text ? -EINVAL : 0;
         case FERRY_SCHEME_TCP:

@@ -169,7 +169,7 @@ START_TEST(an_abstract_sender_is_answered_whatever_its_bytes)
                 { "\0\xff\x01\n\x7f", 5, "udg:@\\xff\\x01\\x0a\\x7f" },
         };
         struct place place;
-        ferry_channel *receiver;
+        ferry_channel *receiver, *sender;
         char all[108] = "", address[600], text[8];
         int fd;
 
@@ -190,6 +190,10 @@ START_TEST(an_abstract_sender_is_answered_whatever_its_bytes)
                 require_moved(receiver, ferry_channel_send_to(receiver, address, "two", 3, 0), 3);
                 ck_assert_int_eq(receive_raw(fd, text, sizeof text), 3);
                 ck_assert_int_eq(receive_raw(fd, text, sizeof text), 3);
+                sender = ferry_channel_open(place.loop, address, FERRY_SEND, NULL);
+                require_moved(sender, ferry_channel_send(sender, "three", 5, 0), 5);
+                ck_assert_int_eq(receive_raw(fd, text, sizeof text), 5);
+                ferry_channel_free(sender);
                 close(fd);
                 require_error(receiver, ferry_channel_reply(receiver, "x", 1, 0), -ECONNREFUSED, address);
                 require_error(receiver, ferry_channel_send_to(receiver, address, "x", 1, 0), -ECONNREFUSED, address + 4);
