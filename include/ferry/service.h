@@ -17,7 +17,8 @@ typedef struct ferry_service_options {
                                          * not let them talk: session->allow decides that. tcp: -EINVAL */
         const char *group;              /* of the socket file, a name or a number (the process's). tcp: -EINVAL */
         unsigned clients_max;           /* of each user (4,096). One that has never sent a message makes room,
-                                         * else the next one is refused */
+                                         * else the next one is refused. The user with most clients cannot take the last
+                                         * eighth of the descriptors that the process may have */
         int idle_timeout_ms;            /* close after so long without a message (never) */
         int close_timeout_ms;           /* for what closing takes (5,000) */
         const ferry_session_options *session; /* of clients; allow says who may be one (the loop's). What they

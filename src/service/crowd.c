@@ -33,6 +33,19 @@ struct crowd *crowd_find(const struct crowds *crowds, uid_t uid)
         return NULL;
 }
 
+struct crowd *crowds_largest(const struct crowds *crowds)
+{
+        struct crowd *largest = NULL;
+
+        for (struct list *link = crowds->list.next; link != &crowds->list; link = link->next) {
+                struct crowd *crowd = container_of(link, struct crowd, link);
+
+                if (!largest || crowd->count > largest->count)
+                        largest = crowd;
+        }
+        return largest;
+}
+
 int crowd_join(struct crowds *crowds, ferry_session *client)
 {
         uid_t uid = ferry_session_peer(client).uid;

@@ -21,6 +21,9 @@ void crowds_deinit(struct crowds *crowds);
 /* The crowd of a user, or NULL. */
 struct crowd *crowd_find(const struct crowds *crowds, uid_t uid);
 
+/* The one with most clients, or NULL. */
+struct crowd *crowds_largest(const struct crowds *crowds);
+
 /* Count a client in: 0 or -ENOMEM. And out, if it is in. */
 int crowd_join(struct crowds *crowds, ferry_session *client);
 void crowd_leave(ferry_session *client);

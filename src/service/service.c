@@ -14,6 +14,7 @@
 enum {
         LISTENERS_MAX = 4,              /* one for the dialects that share a socket, one for each of the others */
         CLIENTS_DEFAULT_MAX = 4096,
+        RESERVED_PART = 8,      /* of the descriptors, for users who are not the one with most clients */
         LAST_READS = 16,        /* of one that is about to be sent away */
         CLOSE_TIMEOUT_DEFAULT_MS = 5000,
 };
@@ -32,6 +33,7 @@ struct ferry_service {
         struct handlers handlers;
         struct list clients;
         struct crowds crowds;   /* the same, by user */
+        int reserved_from;      /* this descriptor on */
         struct refusal refusal; /* of those for whom there is no room */
         bool is_closing;
         bool is_late;           /* closing has taken its time */
@@ -173,34 +175,61 @@ static bool has_spoken(ferry_session *client)
         return client->is_freed || client->received > 0;
 }
 
-static bool has_room(const ferry_service *service, uid_t uid)
+/* Whether a user may have one more client, for which there is that descriptor. The last ones are kept for users who have fewer
+ * clients than another one. */
+static bool has_room(const ferry_service *service, uid_t uid, int fd)
 {
         const struct crowd *crowd = crowd_find(&service->crowds, uid);
 
-        return !crowd || crowd->count < service->options.clients_max;
+        return !crowd || (crowd->count < service->options.clients_max &&
+                          (fd < service->reserved_from || crowd != crowds_largest(&service->crowds)));
+}
+
+static void dismiss(ferry_session *client)
+{
+        crowd_leave(client);
+        refusal_tell(client);
+        /* If it has not ended by itself. */
+        session_finish(client, -ECONNREFUSED, "there are too many clients, and this one never spoke");
+        /* Where it is told, its answer is not waited for: its place is needed now. */
+        session_finish(client, -ECONNREFUSED, "%s", "");
 }
 
 /* At the limit of its user, one of those that never spoke makes room: whoever has been silent longest. True if there is
  * room then. */
-static bool make_room(ferry_service *service, uid_t uid)
+static bool make_room(ferry_service *service, uid_t uid, int fd)
 {
         for (;;) {
                 ferry_session *client;
 
-                if (has_room(service, uid))
+                if (has_room(service, uid, fd))
                         return true;
                 client = crowd_take_silent(crowd_find(&service->crowds, uid));
                 if (!client)
                         return false;
                 if (has_spoken(client))
                         continue;
-                crowd_leave(client);
-                refusal_tell(client);
-                /* If it has not ended by itself. */
-                session_finish(client, -ECONNREFUSED, "there are too many clients, and this one never spoke");
-                /* Where it is told, its answer is not waited for: its place is needed now. */
-                session_finish(client, -ECONNREFUSED, "%s", "");
+                dismiss(client);
+                /* The descriptor that becomes free stands for the reserved one. */
+                if (fd >= service->reserved_from)
+                        return true;
         }
+}
+
+/* No descriptor is left: of the user who has most clients, the one that has been silent longest goes. */
+static void free_descriptor(struct listener *listener)
+{
+        ferry_service *service = listener->object;
+        ferry_session *client;
+
+        do {
+                struct crowd *crowd = crowds_largest(&service->crowds);
+
+                client = crowd ? crowd_take_silent(crowd) : NULL;
+                if (!client)
+                        return;
+        } while (has_spoken(client));
+        dismiss(client);
 }
 
 /* Of clients whose dialect is one of these. */
@@ -226,7 +255,7 @@ static void add_client(ferry_service *service, const struct listener *listener, 
         client->service = service;
         uid = ferry_session_peer(client).uid;
         /* For who only asks nobody makes room. */
-        is_welcome = is_probe ? has_room(service, uid) : make_room(service, uid);
+        is_welcome = is_probe ? has_room(service, uid, fd) : make_room(service, uid, fd);
         if (client->is_freed)
                 return;
         if (service->is_closing || service->is_freed || (is_probe && !is_welcome) ||
@@ -346,6 +375,8 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
                 service->options.clients_max = CLIENTS_DEFAULT_MAX;
         if (!service->options.close_timeout_ms)
                 service->options.close_timeout_ms = CLOSE_TIMEOUT_DEFAULT_MS;
+        service->reserved_from = sys_descriptor_limit();
+        service->reserved_from -= service->reserved_from / RESERVED_PART;
         service->idle.fn = idle_is_over;
         service->close_timer.fn = close_is_late;
         service->member.close = close_member;
@@ -378,6 +409,7 @@ static int listen_for(ferry_service *service, unsigned dialects)
         int code;
 
         listener_init(listener, service->loop, client_comes, place_is_lost, service);
+        listener->short_of = free_descriptor;
         listener->dialects = dialects;
         listener->spoken = spoken_dialects(service, dialects);
         options = (struct listener_options){ .name_directory = service->options.name_directory, .mode = service->options.mode,

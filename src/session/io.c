@@ -345,6 +345,13 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
                 return;
         }
         error_deinit(&error);
+        /* No handler knows of it, so none may get its messages. */
+        if (session->is_probe && session->service &&
+            (in.kind == WIRE_NOTIFICATION || in.kind == WIRE_REQUEST || in.kind == WIRE_MESSAGE)) {
+                ferry_value_unref(in.value);
+                session_finish(session, -EPROTO, "a client that only asks whether the service answers has sent a message");
+                return;
+        }
         switch (in.kind) {
         case WIRE_NOTIFICATION:
         case WIRE_REQUEST:

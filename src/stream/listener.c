@@ -61,6 +61,14 @@ int listener_accept(struct listener *listener, struct sockaddr_storage *ret_clie
         return fd;
 }
 
+/* Without descriptors accept(2) fails also where no client waits. */
+static bool has_waiting(const struct listener *listener)
+{
+        struct pollfd poll = { .fd = listener->binding.fd, .events = POLLIN };
+
+        return sys_poll(&poll, 1, 0) != 0;
+}
+
 static void accept_clients(struct loop_source *source, uint32_t events)
 {
         struct listener *listener = container_of(source, struct listener, source);
@@ -75,7 +83,11 @@ static void accept_clients(struct loop_source *source, uint32_t events)
                         return;
                 if (fd < 0) {
                         /* No descriptor or memory is left: clients must wait, and we must not spin. */
-                        rest(listener);
+                        if (has_waiting(listener)) {
+                                rest(listener);
+                                if ((fd == -EMFILE || fd == -ENFILE) && listener->short_of)
+                                        listener->short_of(listener);
+                        }
                         return;
                 }
                 listener->rest_ns = 0;

@@ -33,6 +33,7 @@ struct listener {
         struct keeper keeper;   /* of its socket file, once it was started */
         listener_came_fn *came;
         listener_lost_fn *lost;
+        void (*short_of)(struct listener *listener);    /* no descriptor is left for a client; NULL, or to make room */
         void *object;           /* the owner's */
 };
 

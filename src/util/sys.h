@@ -185,5 +185,8 @@ int sys_find_group(const char *name, gid_t *ret_gid);
 /* NULL if there is none, or if this program has more rights than who started it. */
 const char *sys_environment(const char *name);
 
+/* How many descriptors the process may have. */
+int sys_descriptor_limit(void);
+
 /* 16 bytes that nobody outside of the process can guess, always the same. */
 const unsigned char *sys_secret(void);

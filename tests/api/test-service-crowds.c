@@ -8,10 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -519,6 +522,128 @@ START_TEST(no_descriptor_is_left)
 }
 END_TEST
 
+/* As long as there are so many clients, no descriptor is left. */
+static ferry_service *full_service;
+static unsigned full_count;
+
+static int refuse_when_full(enum door_call call, bool is_child)
+{
+        unsigned clients = 0;
+
+        (void)is_child;
+        for (ferry_session *client = NULL; (client = ferry_service_client(full_service, client));)
+                clients++;
+        return call == DOOR_accept && clients >= full_count ? -EMFILE : 0;
+}
+
+START_TEST(a_silent_client_makes_room_when_no_descriptor_is_left)
+{
+        enum { SILENT = 3, COMING = 10 };
+        struct place place;
+        unsigned char frame[264];
+        size_t size = make_request(frame, 1, "x");
+        int fds[SILENT + COMING], speaker;
+
+        door_stop_clock(0);
+        open_place(&place);
+        full_service = open_echo(&place, NULL);
+        full_count = SILENT + 1;
+        /* One that has spoken stays. */
+        speaker = connect_raw(&place);
+        send_raw(speaker, frame, size);
+        while (!has_answer(speaker, RAW_RESPONSE))
+                tick(&place);
+        for (int i = 0; i < SILENT; i++)
+                fds[i] = connect_raw(&place);
+        settle(&place);
+        door_judge = refuse_when_full;
+        for (int i = 0; i < SILENT; i++) {
+                ck_assert(!has_ended_raw(fds[i]));
+                fds[SILENT + i] = connect_raw(&place);
+                settle(&place);
+                tick(&place);
+                settle(&place);
+                ck_assert(has_ended_raw(fds[i]));
+        }
+        send_raw(fds[2 * SILENT - 1], frame, size);
+        while (!has_answer(fds[2 * SILENT - 1], RAW_RESPONSE))
+                tick(&place);
+        ck_assert(!has_ended_raw(speaker));
+        door_judge = NULL;
+        close(speaker);
+        for (int i = 0; i < 2 * SILENT; i++)
+                close(fds[i]);
+        close_place(&place);
+}
+END_TEST
+
+/* A user whose clients have all spoken keeps no other out. */
+START_TEST(the_last_descriptors_are_kept_for_other_users)
+{
+        enum { MAX = 64 };
+        const ferry_session_options session = { .allow = allow };
+        struct place place;
+        struct rlimit before, limit;
+        unsigned char frame[264];
+        size_t size = make_request(frame, 1, "x");
+        int fds[MAX], used = 0, stranger;
+
+        if (!can_become())
+                return;
+        open_place(&place);
+        ck_assert_int_eq(chmod(place.directory, 0755), 0);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+        limit = before;
+        limit.rlim_cur = 64;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        open_echo(&place, &(ferry_service_options){ .mode = 0666, .session = &session });
+        do {
+                fds[used] = connect_raw(&place);
+                send_raw(fds[used], frame, size);
+                while (!has_answer(fds[used], RAW_RESPONSE) && !has_ended_raw(fds[used]) && used < 30)
+                        tick(&place);
+                settle(&place);
+        } while (!has_ended_raw(fds[used]) && ++used < 28);
+        ck_assert_int_lt(used, 28);
+        become(STRANGER);
+        stranger = connect_raw(&place);
+        become(0);
+        send_raw(stranger, frame, size);
+        while (!has_answer(stranger, RAW_RESPONSE))
+                tick(&place);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        close(stranger);
+        for (int i = 0; i <= used; i++)
+                close(fds[i]);
+        close_place(&place);
+}
+END_TEST
+
+/* Its handlers were not told of it, so they are not given its messages. */
+START_TEST(a_probe_that_sends_a_message_is_closed)
+{
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        struct place place;
+        unsigned char frame[264];
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        open_place(&place);
+        open_echo(&place, NULL);
+        snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "ferry-probe-test-%d", (int)getpid());
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+                                                                       strlen(name.sun_path + 1))), 0);
+        name = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        strcpy(name.sun_path, place.path);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+        send_raw(fd, frame, make_request(frame, 1, "x"));
+        settle(&place);
+        ck_assert(!has_answer(fd, RAW_RESPONSE));
+        ck_assert(has_ended_raw(fd));
+        close(fd);
+        close_place(&place);
+}
+END_TEST
+
 /* When a client goes, whoever waits takes its place, and no time passes. */
 START_TEST(a_descriptor_is_freed)
 {
@@ -533,7 +658,10 @@ START_TEST(a_descriptor_is_freed)
         open_place(&place);
         open_echo(&place, NULL);
         first = connect_raw(&place);
+        /* A silent one would make room. */
+        send_raw(first, frame, size);
         settle(&place);
+        ck_assert(has_answer(first, RAW_RESPONSE));
         second = connect_raw(&place);
         send_raw(second, frame, size);
         lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -569,7 +697,10 @@ static const struct suite_test tests[] = {
         SUITE_TEST(who_is_not_allowed_takes_nobody_s_place),
         SUITE_LOOP(one_user_keeps_no_other_out, 2),
         SUITE_LOOP(no_descriptor_is_left, 4),
+        SUITE_TEST(a_probe_that_sends_a_message_is_closed),
         SUITE_TEST(a_descriptor_is_freed),
+        SUITE_TEST(a_silent_client_makes_room_when_no_descriptor_is_left),
+        SUITE_TEST(the_last_descriptors_are_kept_for_other_users),
 };
 
 SUITE_MAIN("service-crowds", tests)

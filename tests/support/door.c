@@ -504,6 +504,7 @@ SURE(uid_t, uid, (void), ())
 SURE(gid_t, gid, (void), ())
 SURE(const char *, environment, (const char *name), (name))
 SURE(const unsigned char *, secret, (void), ())
+SURE(int, descriptor_limit, (void), ())
 
 DECLARE(void, unmap_page, (void *page))
 DECLARE(void, reap, (pid_t pid))

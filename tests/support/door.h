@@ -22,7 +22,7 @@
         X(sem_value) X(sem_control)                                                                             \
         X(stop_signal) X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
         X(free) X(now) X(wall_clock) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals)         \
-        X(exit) X(pid) X(reap) X(parent) X(uid) X(gid) X(environment) X(secret)
+        X(exit) X(pid) X(reap) X(parent) X(uid) X(gid) X(environment) X(descriptor_limit) X(secret)
 
 #define DOOR_NAME(name) DOOR_##name,
 enum door_call { DOOR_LIST(DOOR_NAME) DOOR_CALLS, DOOR_REFUSABLE = DOOR_find_group + 1 };
