@@ -362,7 +362,8 @@ struct launch {
 };
 
 /* In the child, which has our memory until it is another program, so it must not return to a handler of ours. What is ignored
- * stays ignored, but SIGPIPE and SIGXFSZ, which only we ignore. */
+ * stays ignored, but SIGPIPE and SIGXFSZ, which only we ignore. What is returned is the exit
+ * status, by the system call alone. */
 static int begin(void *userdata)
 {
         struct launch *launch = userdata;
@@ -373,7 +374,7 @@ static int begin(void *userdata)
         if (write(launch->guard, &own, sizeof own) != sizeof own) {
                 launch->is_unguarded = true;
                 launch->error = -EPIPE;
-                _exit(127);
+                return 127;
         }
         for (int number = 1; number < NSIG; number++) {
                 struct sigaction action;
@@ -389,7 +390,7 @@ static int begin(void *userdata)
         sigprocmask(SIG_SETMASK, &none, NULL);
         execve(launch->argv[0], (char *const *)(uintptr_t)launch->argv, launch->environment);
         launch->error = -errno;
-        _exit(127);
+        return 127;
 }
 
 /* Returns the pid, of which @ret_pidfd is a descriptor; or a negative errno. */
