@@ -501,6 +501,11 @@ void loop_failure_told(struct loop_failure *failure)
                 list_remove(&failure->link);
 }
 
+static int refuse_timeout(ferry_loop *loop, int timeout_ms)
+{
+        return error_replace(&loop->error, -EINVAL, "a timeout of %d ms: -1 is forever, and less is no time", timeout_ms);
+}
+
 int ferry_loop_run(ferry_loop *loop, int timeout_ms)
 {
         struct running running = { 0 };
@@ -512,6 +517,8 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
                 return -ENOMEM;
         if (loop_is_foreign(loop))
                 return -ECHILD;
+        if (timeout_ms < -1)
+                return refuse_timeout(loop, timeout_ms);
         if (loop->waits == LOOP_WAITS_MAX)
                 return error_replace(&loop->error, -EDEADLK, "waiting within waiting, %d levels deep", LOOP_WAITS_MAX);
         deadline = loop_deadline(timeout_ms);
@@ -561,6 +568,8 @@ int ferry_loop_tick(ferry_loop *loop, int timeout_ms)
                 return -ENOMEM;
         if (loop_is_foreign(loop))
                 return -ECHILD;
+        if (timeout_ms < -1)
+                return refuse_timeout(loop, timeout_ms);
         loop_enter(loop);
         result = tell_first_failure(loop);
         if (result == 0)

@@ -286,6 +286,12 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         return 0;
 }
 
+static int check_timeout(const ferry_call *call, struct error *error)
+{
+        return call->timeout_ms >= -1 ? 0 : error_set(error, -EINVAL, "a timeout of %d ms: -1 is forever, and less is no time",
+                                                      call->timeout_ms);
+}
+
 /* How sending it went. */
 static void sent(ferry_call *call, int code, struct error *error)
 {
@@ -341,7 +347,9 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
         list_append(&session->calls, &call->link);
         session_update(session);
         va_start(arguments, format);
-        code = join_session(call, &outgoing, &error);
+        code = check_timeout(call, &error);
+        if (!code)
+                code = join_session(call, &outgoing, &error);
         if (!code)
                 code = session_send_template(session, &outgoing, false, call, &error, format, arguments);
         va_end(arguments);
@@ -447,7 +455,9 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
         call->home = queue;
         list_append(&queue->made, &call->made_link);
         list_append(&loop->holders, &call->holder.link);
-        code = keep_message(call, type, format, arguments, &error);
+        code = check_timeout(call, &error);
+        if (!code)
+                code = keep_message(call, type, format, arguments, &error);
         if (!code)
                 code = join_queue(call, queue);
         if (code == -ENOBUFS)

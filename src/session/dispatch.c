@@ -146,6 +146,10 @@ const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
         if (!session)
                 return NULL;
         session->lent = ferry_message_unref(session->lent);
+        if (timeout_ms < -1) {
+                session_refuse_timeout(session, timeout_ms);
+                return NULL;
+        }
         if (!has_next(session)) {
                 ferry_loop *loop = session->loop;
                 const ferry_message *message = NULL;

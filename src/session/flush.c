@@ -41,6 +41,12 @@ int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *o
         return code == 0 && wait.is_late && !is_done(object) ? -ETIMEDOUT : code;
 }
 
+int session_refuse_timeout(ferry_session *session, int timeout_ms)
+{
+        return error_replace(&session->notify_sentence, -EINVAL, "a timeout of %d ms: -1 is forever, and less is no time",
+                             timeout_ms);
+}
+
 struct flush {
         ferry_session *session;
         uint64_t ping;
@@ -111,6 +117,8 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
                 return -ENOMEM;
         if (loop_is_foreign(session->loop))
                 return -ECHILD;
+        if (timeout_ms < -1)
+                return session_refuse_timeout(session, timeout_ms);
         loop = session->loop;
         loop_enter(loop);
         /* To one to whom nothing was said nothing needs to be said. */

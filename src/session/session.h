@@ -241,6 +241,8 @@ void session_close_unanswered(ferry_session *session, const char *reason);
 /* flush.c: wait until @is_done says so, or until @timeout_ms have passed and what had come by then is handled. The results of
  * loop_wait(); the loop was entered. */
 int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object);
+/* -EINVAL, which ferry_session_error() explains. */
+int session_refuse_timeout(ferry_session *session, int timeout_ms);
 
 /* io.c: bytes in; output.c: bytes out */
 extern const struct stream_owner session_stream_owner;

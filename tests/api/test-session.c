@@ -110,6 +110,35 @@ START_TEST(null_is_an_object_without_memory)
 }
 END_TEST
 
+/* -1 is forever; the default of requests is no timeout of anything else. */
+START_TEST(times_that_are_none_are_refused)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        int fds[2];
+        ferry_session *session;
+        ferry_call *call;
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[0], fds[0], -1 } });
+        call = ferry_session_request(session, -3, "t", "{}");
+        ck_assert_int_eq(ferry_call_status(call), -EINVAL);
+        ck_assert_int_eq(ferry_call_outcome(call), FERRY_OUTCOME_NOT_EXECUTED);
+        ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "a timeout of -3 ms"));
+        ferry_call_free(call);
+        ck_assert_int_eq(ferry_session_flush(session, -2), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "a timeout of -2 ms"));
+        ck_assert_ptr_null(ferry_session_next(session, -5));
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "a timeout of -5 ms"));
+        ck_assert_int_eq(ferry_loop_run(loop, -2), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -2 ms"));
+        ck_assert_int_eq(ferry_loop_tick(loop, -100), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -100 ms"));
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        ferry_loop_free(loop);
+        close(fds[1]);
+}
+END_TEST
+
 /* What cannot be opened, and why. */
 static const struct {
         const char *address;
@@ -476,6 +505,7 @@ START_TEST(calls_and_messages_outlive_the_loop)
 END_TEST
 
 static const struct suite_test tests[] = {
+        SUITE_TEST(times_that_are_none_are_refused),
         SUITE_TEST(null_is_an_object_without_memory),
         SUITE_LOOP(what_failed_to_open_says_why_everywhere, sizeof unopened / sizeof *unopened),
         SUITE_TEST(run_tells_what_nobody_has_heard),
