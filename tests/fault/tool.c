@@ -155,7 +155,7 @@ static const struct line {
         { .text = "store shm:key get 1", .input = "" },
         { .text = "store shm:key list", .input = "", .after = "ferry store shm:key remove" },
         { .text = "send --create msgq:queue hello", .input = "", .before = "touch queue" },
-        { .text = "recv --count 1 --timeout 5 msgq:queue", .input = "", .before = "ferry send --create msgq:queue hello", .after = "ferry ipcs --remove msgq:queue" },
+        { .text = "recv --count 1 --timeout 5 msgq:queue", .input = "", .before = "ferry send --create msgq:queue hello", .after = "ferry ipcs --remove msgq:queue > removed" },
         { .text = "list", .input = "" },
         { .text = "list --json", .input = "" },
         { .text = "wait --timeout 0 nothing-there", .input = "" },
