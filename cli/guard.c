@@ -57,17 +57,20 @@ bool group_is_gone(pid_t group)
 
 /* The guard process --------------------------------------------------------------------------------------- */
 
-static void leave_everything(int fd)
+static void leave_everything(int fd, int ready)
 {
         int null;
 
         setsid();
         prctl(PR_SET_NAME, "ferry-guard");
         (void)!chdir("/");
-        if (fd != 3)
-                dup2(fd, 3);
-        if (close_range(4, ~0U, 0) < 0)
-                for (int other = 4; other < (int)sysconf(_SC_OPEN_MAX); other++)
+        /* Where they do not stand in each other's way. */
+        fd = fcntl(fd, F_DUPFD, 5);
+        ready = fcntl(ready, F_DUPFD, 5);
+        dup2(fd, 3);
+        dup2(ready, 4);
+        if (close_range(5, ~0U, 0) < 0)
+                for (int other = 5; other < (int)sysconf(_SC_OPEN_MAX); other++)
                         close(other);
         null = open("/dev/null", O_RDWR);
         for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++)
@@ -94,17 +97,22 @@ static void end_groups(struct groups *groups)
                 kill(-groups->ids[i], SIGKILL);
 }
 
-/* A note is the number of a group, negative for one that is removed. Notes are written at once, so they come whole. */
-_Noreturn static void keep_guard(int fd)
+/* A note is the number of a group, negative for one that is removed, 0 at the end of a listener that waits for us. Notes are written at once, so they come whole. */
+_Noreturn static void keep_guard(int fd, int ready)
 {
         struct groups groups = { 0 };
         pid_t notes[256];
+        bool is_over = false;
         ssize_t got;
 
-        leave_everything(fd);
-        while ((got = read(3, notes, sizeof notes)) > 0)
+        leave_everything(fd, ready);
+        (void)!write(4, "", 1);
+        close(4);
+        while (!is_over && (got = read(3, notes, sizeof notes)) > 0)
                 for (size_t i = 0; i < (size_t)got / sizeof *notes; i++)
-                        if (notes[i] < 0)
+                        if (notes[i] == 0)
+                                is_over = true;
+                        else if (notes[i] < 0)
                                 groups_remove(&groups, -notes[i]);
                         else if (groups_reserve(&groups))
                                 groups.ids[groups.count++] = notes[i];
@@ -122,7 +130,7 @@ static bool tell(pid_t note)
         return write(guard.fd, &note, sizeof note) == sizeof note;
 }
 
-/* The end of file says that it has left everything, its process group as well. */
+/* A byte says that it has left everything, its process group as well; the end of file, that it has failed. */
 static void await_readiness(int fd)
 {
         char byte;
@@ -151,7 +159,7 @@ static int start(void)
         guard.pid = fork();
         error = -errno;
         if (guard.pid == 0)
-                keep_guard(notes[0]);
+                keep_guard(notes[0], ready[1]);
         sigprocmask(SIG_SETMASK, &before, NULL);
         close(notes[0]);
         close(ready[1]);
@@ -208,6 +216,8 @@ void guard_remove(pid_t group)
 void guard_close(void)
 {
         if (guard.fd >= 0) {
+                if (!tell(0))
+                        kill(guard.pid, SIGKILL);
                 close(guard.fd);
                 guard.fd = -1;
                 while (waitpid(guard.pid, NULL, 0) < 0 && errno == EINTR)
