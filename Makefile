@@ -13,9 +13,11 @@ build/build.ninja:
 	@tools/need.sh --only-tell build
 	@$(MESON) setup build --buildtype=debugoptimized -Dtests=false --prefix=$(PREFIX)
 
+# What building says goes into a file; it is shown where building fails.
 demo:
 	@tools/need.sh build
-	@$(MAKE) --no-print-directory all
+	@echo 'building, see build.log …'
+	@$(MAKE) --no-print-directory all >build.log 2>&1 || { cat build.log; exit 1; }
 	@tools/demo.sh build
 
 check:
@@ -47,16 +49,16 @@ build-bench/build.ninja:
 
 install: all
 	@$(MESON) configure build --prefix=$(PREFIX)
-	@DESTDIR=$(DESTDIR) $(MESON) install -C build
+	@DESTDIR='$(if $(DESTDIR),$(abspath $(DESTDIR)))' $(MESON) install -C build
 
 clean:
-	rm -rf build build-check build-bench build-fuzz
+	rm -rf build build.log build-check build-bench build-fuzz
 
 help:
 	@echo 'make             build the library, the tool (build/ferry) and the examples (build/examples)'
 	@echo 'make demo        install what is missing, build, and see programs talk'
 	@echo 'make check       install what is missing, and run the tests: gcc, and clang with ASan and UBSan'
-	@echo 'make check-long  the same with larger numbers, many times over'
+	@echo 'make check-long  the same with larger numbers, valgrind, a bare Debian, many times over; docs/testing.md'
 	@echo 'make fuzz        run the fuzz targets for MINUTES=10 (tests/fuzz/README.md)'
 	@echo 'make bench       measure against what the kernel alone costs; some rows: ROWS="lone mib" (bench/README.md)'
 	@echo 'make install     install to $$PREFIX (/usr/local), below $$DESTDIR'

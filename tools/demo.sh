@@ -6,7 +6,10 @@ set -eu
 cd "$1/examples"
 export PATH="${PWD%/*}:$PATH"
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+# Bold on a terminal.
+bold='' plain=''
+[ ! -t 1 ] || { bold=$'\033[1m' plain=$'\033[0m'; }
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
 say 'Three workers at once, each a child process; they report while they work (examples/manager.c):'
 stdbuf -oL ./manager

@@ -24,6 +24,7 @@
 
 enum {
         NTH_MAX = 50,           /* of each call that are refused */
+        NTH_MAX_SLOW = 8,       /* the same where a run is slow */
         STRIDE = 6,
         STRIDE_SLOW = 20,       /* where a run takes many milliseconds, as it does when it starts a child */
         STRIDE_ASAN = 6,        /* times that, where each run takes several times as long */
@@ -557,8 +558,9 @@ static void refuse_calls(struct table *table, const struct run *baseline)
         for (size_t i = 0; i < sizeof errors_of / sizeof *errors_of * 2; i++) {
                 struct fault fault = { .kind = FAULT_REFUSE, .call = errors_of[i / 2].call, .is_child = i % 2 };
                 unsigned count = baseline->judged[fault.is_child][fault.call];
+                unsigned most = table->scenario->is_slow && !table->is_long ? NTH_MAX_SLOW : NTH_MAX;
 
-                for (fault.nth = 0; fault.nth < count && fault.nth < NTH_MAX; fault.nth++)
+                for (fault.nth = 0; fault.nth < count && fault.nth < most; fault.nth++)
                         for (const int *error = errors_of[i / 2].errors; *error; error++) {
                                 fault.error = *error;
                                 consider(table, &fault, judged_sites[fault.is_child][fault.call][fault.nth]);
