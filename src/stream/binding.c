@@ -90,20 +90,20 @@ static int open_bound(struct binding *binding, struct error *error)
 {
         char place[HELD_PATH_MAX];
         struct stat stat;
-        int file = sys_open(held_path(&binding->held, "", place), O_PATH | O_NOFOLLOW, 0), code;
+        int file = sys_open(held_path(&binding->held, "", place), O_PATH | O_NOFOLLOW, 0);
+        int code = file < 0 ? file : sys_stat_fd(file, &stat);
 
-        code = file < 0 ? file : sys_stat_fd(file, &stat);
         if (code) {
                 remove_unseen(binding);
+                error_set(error, code, "the socket %s cannot be opened as soon as it was bound: %s", binding->address.sun_path,
+                          error_describe(code));
+        } else if (!S_ISSOCK(stat.st_mode) || stat.st_uid != sys_uid() || stat.st_nlink != 1)
+                code = error_set(error, -EACCES, "the directory of %s is not safe: the socket was replaced as soon as it was bound",
+                                 binding->address.sun_path);
+        if (code) {
                 if (file >= 0)
                         sys_close(file);
-                return error_set(error, code, "the socket %s cannot be opened as soon as it was bound: %s", binding->address.sun_path,
-                                 error_describe(code));
-        }
-        if (!S_ISSOCK(stat.st_mode) || stat.st_uid != sys_uid() || stat.st_nlink != 1) {
-                sys_close(file);
-                return error_set(error, -EACCES, "the directory of %s is not safe: the socket was replaced as soon as it was"
-                                 " bound", binding->address.sun_path);
+                return code;
         }
         binding->is_bound = true;
         binding->device = stat.st_dev;

@@ -15,6 +15,9 @@ enum {
         CONTROL_NODES_MAX = 256,        /* values in the body of a hello or a close, which is decoded when it comes */
 };
 
+/* Whatever is added to it does not wrap around. */
+static const size_t NO_LIMIT = SIZE_MAX / 2;
+
 /* Numbers on the wire, by wire_kind. */
 static const unsigned char kind_numbers[] = {
         [WIRE_HELLO] = 1, [WIRE_NOTIFICATION] = 2, [WIRE_REQUEST] = 3, [WIRE_RESPONSE] = 4, [WIRE_ERROR] = 5,
@@ -134,7 +137,7 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
 
         /* What keeps the conversation going is small, and not for the limits, which are known only by a hello. */
         if (outgoing->kind == WIRE_HELLO || (!outgoing->body && kind_is_control(outgoing->kind)))
-                unlimited.peer_max = unlimited.send_max = unlimited.frame_max = SIZE_MAX - FRAME_HEADER - buffer_size(buffer);
+                unlimited.peer_max = unlimited.send_max = unlimited.frame_max = NO_LIMIT;
         if (type_size > UINT16_MAX)
                 return error_set(error, -EMSGSIZE, "the type has more than %d bytes", UINT16_MAX);
         if (!utf8_is_valid(outgoing->type, type_size))
