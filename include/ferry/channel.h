@@ -396,7 +396,7 @@ int ferry_channel_remove(ferry_channel *channel);
  * @param timeout_ms  how long to wait
  * @return 0, or a negative errno
  * @retval -ETIMEDOUT     there was none within the time
- * @retval -EINVAL        it is no address of a channel
+ * @retval -EINVAL        it is no address of a channel, or the timeout is below -1, which ferry_loop_error() says
  * @retval -ENAMETOOLONG  its path is too long
  * @retval -EACCES        the path cannot be looked at
  * @retval -EADDRNOTAVAIL the host is another machine, of which this cannot be known

@@ -28,8 +28,8 @@
  * lent, for as long as the function says. What is passed in is copied, unless the function says that it must
  * live longer.
  *
- * WAITING. timeout_ms is as in poll(2): 0 does not wait, -1 waits for ever. What waits runs the loop, so
- * handlers are called meanwhile.
+ * WAITING. timeout_ms is as in poll(2): 0 does not wait, -1 waits for ever, and less is
+ * refused with -EINVAL. What waits runs the loop, so handlers are called meanwhile.
  *
  * HANDLERS get the object, what happened, and their userdata. They may do anything: wait, or free their
  * caller.

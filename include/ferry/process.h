@@ -175,7 +175,7 @@ const char *ferry_process_error(const ferry_process *process);
 
 /* Run the loop until it has ended, or for @timeout_ms; the same, and see to it, as ferry_manager_stop(). Both
  * return the result, or why they could not wait. Send it a signal: 0, or -ESRCH if it has ended, or has died and
- * was not started again yet. */
+ * was not started again yet. A timeout or grace below -1 is -EINVAL, which ferry_loop_error() explains. */
 int ferry_process_wait(ferry_process *process, int timeout_ms);
 int ferry_process_stop(ferry_process *process, int grace_ms);
 int ferry_process_kill(ferry_process *process, int signal);

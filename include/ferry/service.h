@@ -76,7 +76,8 @@ ferry_service *ferry_session_service(const ferry_session *session);
 
 /* Run the loop until somebody listens at @address, a NAME or unix:PATH, in @dialect (which decides where a name is looked
  * for), without connecting, so nobody is disturbed: 1; 0 if it takes longer than @timeout_ms; a negative errno:
- * -EINVAL for what is neither, -EACCES if the directory is not safe, -ENAMETOOLONG, and if one cannot look there. */
+ * -EINVAL for what is neither, and for a timeout below -1, -EACCES if the directory is not safe, -ENAMETOOLONG, and if one
+ * cannot look there. */
 int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, int timeout_ms);
 
 /* The services that live, as a list of maps that the caller owns, sorted by name; NULL if there is no memory or no

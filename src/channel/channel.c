@@ -838,7 +838,7 @@ int ferry_channel_wait(ferry_loop *loop, const char *address, int timeout_ms)
         if (loop_is_foreign(loop))
                 return -ECHILD;
         if (timeout_ms < -1)
-                return -EINVAL;
+                return loop_refuse_timeout(loop, timeout_ms);
         if (scheme < 0 || !waiting.kind)
                 return scheme < 0 ? scheme : -EINVAL;
         retry_look_init(&waiting.look, loop, waiting.kind->is_in_files ? waiting.text : NULL, NULL, look);

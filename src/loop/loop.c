@@ -501,7 +501,7 @@ void loop_failure_told(struct loop_failure *failure)
                 list_remove(&failure->link);
 }
 
-static int refuse_timeout(ferry_loop *loop, int timeout_ms)
+int loop_refuse_timeout(ferry_loop *loop, int timeout_ms)
 {
         return error_replace(&loop->error, -EINVAL, "a timeout of %d ms: -1 is forever, and less is no time", timeout_ms);
 }
@@ -518,7 +518,7 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
         if (loop_is_foreign(loop))
                 return -ECHILD;
         if (timeout_ms < -1)
-                return refuse_timeout(loop, timeout_ms);
+                return loop_refuse_timeout(loop, timeout_ms);
         if (loop->waits == LOOP_WAITS_MAX)
                 return error_replace(&loop->error, -EDEADLK, "waiting within waiting, %d levels deep", LOOP_WAITS_MAX);
         deadline = loop_deadline(timeout_ms);
@@ -569,7 +569,7 @@ int ferry_loop_tick(ferry_loop *loop, int timeout_ms)
         if (loop_is_foreign(loop))
                 return -ECHILD;
         if (timeout_ms < -1)
-                return refuse_timeout(loop, timeout_ms);
+                return loop_refuse_timeout(loop, timeout_ms);
         loop_enter(loop);
         result = tell_first_failure(loop);
         if (result == 0)
@@ -820,11 +820,15 @@ void ferry_loop_after(ferry_loop *loop, int delay_ms, ferry_loop_fn *fn, void *u
 
         if (!loop || loop->is_ending || loop_is_foreign(loop))
                 return;
+        if (delay_ms < 0) {
+                fail(loop, -EINVAL, "a timer of the program with a negative delay");
+                return;
+        }
         entry = add_entry(loop, fn, userdata);
         if (!entry)
                 return;
-        entry->delay_ms = delay_ms < 0 ? 0 : delay_ms;
-        loop_timer_start(loop, &entry->timer, loop_deadline(entry->delay_ms));
+        entry->delay_ms = delay_ms;
+        loop_timer_start(loop, &entry->timer, loop_deadline(delay_ms));
 }
 
 void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn, void *userdata)

@@ -139,6 +139,9 @@ void loop_leave(ferry_loop *loop);
 int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object,
               const struct loop_grave *kept);
 
+/* -EINVAL for a timeout below -1, which ferry_loop_error() explains. */
+int loop_refuse_timeout(ferry_loop *loop, int timeout_ms);
+
 void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error);
 void loop_failure_told(struct loop_failure *failure);
 

@@ -283,6 +283,8 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
         loop = manager->loop;
         if (loop_is_foreign(loop))
                 return -ECHILD;
+        if (grace_ms < -1)
+                return loop_refuse_timeout(loop, grace_ms);
         loop_enter(loop);
         is_ours = manager->signal_source.fd < 0;
         code = begin_forwarding(manager);

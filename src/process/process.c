@@ -553,6 +553,8 @@ static int wait_for(ferry_process *process, int timeout_ms)
 
         if (loop_is_foreign(loop))
                 return -ECHILD;
+        if (timeout_ms < -1)
+                return loop_refuse_timeout(loop, timeout_ms);
         loop_enter(loop);
         code = loop_wait(loop, loop_deadline(timeout_ms), is_over, process, &process->grave);
         result = process->is_freed ? -ECANCELED : ferry_process_result(process);
@@ -574,6 +576,8 @@ int ferry_process_stop(ferry_process *process, int grace_ms)
                 return -ENOMEM;
         if (loop_is_foreign(process->manager->loop))
                 return -ECHILD;
+        if (grace_ms < -1)
+                return loop_refuse_timeout(process->manager->loop, grace_ms);
         process_begin_stop(process, grace_ms);
         return wait_for(process, -1);
 }

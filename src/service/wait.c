@@ -80,6 +80,8 @@ int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, 
                 return -ENOMEM;
         if (loop_is_foreign(loop))
                 return -ECHILD;
+        if (timeout_ms < -1)
+                return loop_refuse_timeout(loop, timeout_ms);
         if (!is_dialect(dialect))
                 return -EINVAL;
         waiting.place.directory = loop->session.name_directory;

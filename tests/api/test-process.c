@@ -586,7 +586,33 @@ START_TEST(without_memory_all_is_null)
 }
 END_TEST
 
+/* -1 is forever, and less is no time. */
+START_TEST(waits_for_times_that_are_none_are_refused)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process = ferry_process_spawn(manager, SH("exit 3"), NULL);
+
+        ck_assert_int_eq(ferry_process_wait(process, -2), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -2 ms"));
+        ck_assert_int_eq(ferry_process_stop(process, -3), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -3 ms"));
+        ck_assert_int_eq(ferry_manager_stop(manager, -4), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -4 ms"));
+        ck_assert_int_eq(ferry_service_wait(loop, "nothing", FERRY_DIALECT_AUTO, -5), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -5 ms"));
+        ck_assert_int_eq(ferry_channel_wait(loop, "tcp:127.0.0.1:1", -6), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -6 ms"));
+        ck_assert_int_eq(ferry_process_wait(process, -1), 3);
+        ferry_loop_after(loop, -7, NULL, NULL);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a negative delay"));
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(waits_for_times_that_are_none_are_refused),
         SUITE_LOOP(a_result_says_how_it_ended, COUNT(ends)),
         SUITE_LOOP(a_command_s_result_is_the_same, 8),
         SUITE_TEST(last_words_are_told),
