@@ -66,7 +66,7 @@ static void answer_free(struct answer *answer)
 
 /* Sending ------------------------------------------------------------------------------------------------- */
 
-/* Nobody waits: the peer has cancelled the request or is gone, and was not promised anything. */
+/* The answer is not expected any more: the peer has cancelled the request or has gone. */
 static bool is_unwanted(int error)
 {
         return error == -ECANCELED || error == -EALREADY;

@@ -14,8 +14,8 @@ static int show_aside(ferry_session *session, const ferry_message *message, void
         return 0;
 }
 
-/* What is interrupted has no grace: a child, and the process group that it leads, is told at once. In our own process group
- * only the child is: by its pidfd, as its number may be that of another process by now. */
+/* An interrupted command gives its child no grace: the process group that the child leads is signalled at once. A child in our own
+ * process group is signalled alone, by its pidfd, as its number may be that of another process by now. */
 static int interrupt(ferry_loop *loop, void *userdata)
 {
         struct peer *peer = userdata;
