@@ -116,7 +116,9 @@ static int check(struct msgq_channel *msgq)
         if (code)
                 return code;
         channel->record_max = state.msg_qbytes < system_max ? state.msg_qbytes : system_max;
-        return make_room(msgq, system_max);
+        /* Records may be there since before a limit was lowered. */
+        channel->receive_max = state.__msg_cbytes > system_max ? state.__msg_cbytes : system_max;
+        return make_room(msgq, channel->receive_max);
 }
 
 static int find_queue(struct msgq_channel *msgq)
@@ -229,6 +231,7 @@ static ssize_t send_record(ferry_channel *channel, struct channel_io *io)
 static ssize_t receive_record(ferry_channel *channel, struct channel_io *io)
 {
         struct msgq_channel *msgq = msgq_of(channel);
+        size_t system_max;
         ssize_t got;
         int code;
 
@@ -244,9 +247,13 @@ static ssize_t receive_record(ferry_channel *channel, struct channel_io *io)
         io->wait = CHANNEL_WAIT_LATER;
         if (got == -ENOMSG)
                 return -EAGAIN;
-        if (got == -E2BIG)
+        if (got == -E2BIG) {
+                system_max = read_system_max();
+                if (channel->receive_max < system_max)
+                        channel->receive_max = system_max;
                 return channel_error(channel, -EMSGSIZE, "%s: the record is larger than the buffer of %zu bytes, and stays in the"
-                                     " queue: receive it with %zu", channel->address, io->size, channel->record_max);
+                                     " queue: receive it with %zu", channel->address, io->size, channel->receive_max);
+        }
         if (got < 0) {
                 error_deinit(&channel->error);
                 return describe(msgq, (int)got);

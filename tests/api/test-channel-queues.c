@@ -185,7 +185,8 @@ START_TEST(a_capacity_and_a_mode_can_be_changed)
         struct msqid_ds state;
 
         open_queue(&queue);
-        channel = receiver_of(&queue, &(ferry_channel_options){ .bytes_max = 4096 });
+        ferry_channel_free(receiver_of(&queue, &(ferry_channel_options){ .bytes_max = 4096 }));
+        channel = ferry_channel_open(queue.place.loop, queue.address, FERRY_SEND, NULL);
         ck_assert_uint_eq(ferry_channel_record_max(channel), 4096);
         ck_assert_int_eq(ferry_channel_send(channel, "", 4097, 0), -EMSGSIZE);
         ck_assert_int_eq(ferry_channel_limit(channel, 0640, 2048), 0);
@@ -193,6 +194,43 @@ START_TEST(a_capacity_and_a_mode_can_be_changed)
         ck_assert_int_eq(msgctl(msgget(ftok(queue.key, 'T'), 0), IPC_STAT, &state), 0);
         ck_assert_uint_eq(state.msg_perm.mode & 0777, 0640);
         ck_assert_uint_eq(state.msg_qbytes, 2048);
+        close_queue(&queue);
+}
+END_TEST
+
+/* A record may be larger than what fits the queue now; or than what did when the receiver began. */
+START_TEST(a_record_over_a_changed_limit_is_received)
+{
+        static char record[4000];
+        struct queue queue;
+        struct msqid_ds state;
+        ferry_channel *sender, *receiver;
+        ferry_value *value;
+        int id;
+
+        open_queue(&queue);
+        receiver = receiver_of(&queue, _i == 2 ? &(ferry_channel_options){ .bytes_max = 100 } : NULL);
+        id = msgget(ftok(queue.key, 'T'), 0);
+        ck_assert_int_eq(msgctl(id, IPC_STAT, &state), 0);
+        state.msg_qbytes = 16384;
+        ck_assert_int_eq(msgctl(id, IPC_SET, &state), 0);
+        sender = ferry_channel_open(queue.place.loop, queue.address, FERRY_SEND, NULL);
+        memset(record, 'x', sizeof record);
+        ck_assert_int_eq(ferry_channel_send(sender, record, sizeof record, 0), sizeof record);
+        ck_assert_int_eq(ferry_channel_send_value(sender, 0, 0, "%.*s", 3000, record), 0);
+        if (_i < 2)
+                ck_assert_int_eq(ferry_channel_limit(sender, 0, 100), 0);
+        if (_i == 1)
+                receiver = receiver_of(&queue, NULL);
+        ck_assert_int_eq(ferry_channel_receive(receiver, record, 10, 0), -EMSGSIZE);
+        ck_assert_ptr_nonnull(strstr(ferry_channel_error(receiver), "8192"));
+        ck_assert_uint_ge(ferry_channel_record_max(receiver), sizeof record);
+        ck_assert_int_eq(ferry_channel_receive(receiver, record, sizeof record, 0), sizeof record);
+        ck_assert_msg(ferry_channel_receive_value(receiver, 0, 0, NULL, &value) == 0, "%s", ferry_channel_error(receiver));
+        ck_assert_uint_eq(strlen(ferry_value_text(value, "")), 3000);
+        ferry_value_unref(value);
+        if (_i < 2)
+                ck_assert_int_eq(ferry_channel_send(sender, record, 101, 0), -EMSGSIZE);
         close_queue(&queue);
 }
 END_TEST
@@ -417,6 +455,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_removal_ends_the_wait),
         SUITE_TEST(a_private_queue_has_its_identifier_as_address),
         SUITE_TEST(a_capacity_and_a_mode_can_be_changed),
+        SUITE_LOOP(a_record_over_a_changed_limit_is_received, 3),
         SUITE_TEST(a_wide_queue_is_shown_or_refused),
         SUITE_LOOP(a_queue_of_another_user_stays_refused, 2),
         SUITE_TEST(processes_that_create_a_queue_at_once_all_have_it),
