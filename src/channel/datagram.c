@@ -77,9 +77,12 @@ static void read_peer(struct msghdr *message, ferry_peer *ret_peer)
 
 static ssize_t give_held(struct datagram_channel *datagram, struct channel_io *io)
 {
-        if (datagram->held > io->size)
+        if (datagram->held > io->size) {
+                /* Another call may wait with a larger one. */
+                channel_wake(&datagram->channel, true, false);
                 return channel_error(&datagram->channel, -EMSGSIZE, "%s: the record has %zu bytes, the buffer %zu: receive it"
                                      " with a larger one", datagram->channel.address, datagram->held, io->size);
+        }
         if (datagram->held > 0)
                 memcpy(io->buffer, datagram->memory, datagram->held);
         datagram->is_holding = false;

@@ -54,9 +54,12 @@ static ssize_t send_record(ferry_channel *channel, struct channel_io *io)
 
 static ssize_t give_held(struct mqueue_channel *mqueue, struct channel_io *io)
 {
-        if (mqueue->held > io->size)
+        if (mqueue->held > io->size) {
+                /* Another call may wait with a larger one. */
+                channel_wake(&mqueue->channel, true, false);
                 return channel_error(&mqueue->channel, -EMSGSIZE, "%s: the record has %zu bytes, the buffer %zu: receive it"
                                      " with a larger one", mqueue->channel.address, mqueue->held, io->size);
+        }
         if (mqueue->held > 0)
                 memcpy(io->buffer, mqueue->memory, mqueue->held);
         io->type = (long)mqueue->held_priority;

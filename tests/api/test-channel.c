@@ -704,6 +704,36 @@ START_TEST(waits_nest_to_a_depth)
 }
 END_TEST
 
+static int receive_with_a_small_buffer(ferry_loop *loop, void *userdata)
+{
+        struct pair *pair = userdata;
+        char byte;
+
+        (void)loop;
+        require_sent(pair->sender, "record", 6);
+        require_error(pair->receiver, ferry_channel_receive(pair->receiver, &byte, 1, 0), -EMSGSIZE);
+        return 0;
+}
+
+/* The inner call's buffer is too small, so the record is held: the outer call returns it. */
+START_TEST(a_record_that_is_held_ends_the_wait_outside)
+{
+        struct pair pair;
+        int64_t before;
+
+        open_pair(&pair, _i);
+        if (kinds[_i].is_records) {
+                door_stop_clock(0);
+                before = sys_now();
+                ferry_loop_after(pair.place.loop, 1, receive_with_a_small_buffer, &pair);
+                require_received(pair.receiver, "record");
+                ck_assert_int_lt(sys_now() - before, 20000000);
+                door_reset();
+        }
+        close_pair(&pair);
+}
+END_TEST
+
 static int drain_while_sending(ferry_loop *loop, void *userdata)
 {
         static char buffer[1 << 20];
@@ -1013,6 +1043,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_channel_may_be_freed_during_its_wait, KINDS),
         SUITE_LOOP(a_loop_may_be_freed_during_a_wait, KINDS),
         SUITE_LOOP(waits_nest_to_a_depth, KINDS),
+        SUITE_LOOP(a_record_that_is_held_ends_the_wait_outside, KINDS),
         SUITE_LOOP(both_directions_wait_at_once, KINDS),
         SUITE_LOOP(a_descriptor_is_for_other_loops, KINDS),
         SUITE_LOOP(a_child_leaves_everything_alone, KINDS),
