@@ -64,7 +64,7 @@ typedef struct ferry_channel_options {
         bool is_public;         /**< udp, tcp: listen at an address that other machines can reach (refuse) */
         bool is_broadcast;      /**< udp: sending to broadcast addresses (refuse) */
         int multicast_ttl;      /**< udp: how many routers a multicast record may pass, 1 to 255 (1: none) */
-        const char *interface;  /**< udp: the network interface that multicast leaves by; required for multicast (NULL) */
+        const char *interface;  /**< udp: the network interface that multicast leaves by, at either end; required for it (NULL) */
         size_t record_max;      /**< mqueue that is made: bytes of its largest record (the system's default, 8,192) */
         size_t records_max;     /**< mqueue that is made: how many records it holds (the system's default, 10) */
         size_t bytes_max;       /**< msgq that is made: how many bytes it holds (the system's default, 16,384) */
@@ -159,7 +159,7 @@ ssize_t ferry_channel_receive(ferry_channel *channel, void *buffer, size_t size,
  * @param size        in bytes
  * @param timeout_ms  how long to wait for room
  * @return @p size, or a negative errno as of ferry_channel_send()
- * @retval -EINVAL      it is no address of that kind
+ * @retval -EINVAL      it is no address of that kind, or multicast, and the options of the channel name no interface
  * @retval -EOPNOTSUPP  the channel has no datagrams
  */
 ssize_t ferry_channel_send_to(ferry_channel *channel, const char *address, const void *bytes, size_t size, int timeout_ms);

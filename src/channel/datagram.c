@@ -236,6 +236,15 @@ static int parse_inet(ferry_channel *channel, const char *text, union address *a
         return 0;
 }
 
+/* Multicast leaves by an interface that the program names, never by that of the default route. */
+static int check_interface(ferry_channel *channel, const union address *there, const char *address)
+{
+        if (!inet_is_multicast(&there->inet) || channel->options.interface)
+                return 0;
+        return channel_error(channel, -EINVAL, "%s is a multicast address: name the interface that it leaves by (--interface)",
+                             address);
+}
+
 /* Sending --------------------------------------------------------------------------------------------- */
 
 /* What the kernel says of a destination, unless there is a sentence already. */
@@ -357,9 +366,11 @@ static int find(ferry_channel *channel, const char *text, struct channel_destina
         int code;
 
         error_deinit(&channel->error);
-        if (is_udp(channel))
+        if (is_udp(channel)) {
                 code = parse_inet(channel, text, &address, &ret_to->size);
-        else if (*text == '@')
+                if (!code)
+                        code = check_interface(channel, &address, text);
+        } else if (*text == '@')
                 code = abstract_parse(text + 1, &address.path, &ret_to->size);
         else {
                 code = locate(channel, text, &address.path);
@@ -446,7 +457,7 @@ static int open_unix(ferry_channel *channel, const char *path)
         return code;
 }
 
-/* What multicast and broadcast need; both are off unless the options say so. */
+/* What multicast and broadcast need, also of ferry_channel_send_to(); both are off unless the options say so. */
 static int prepare_udp(struct datagram_channel *datagram)
 {
         const ferry_channel_options *options = &datagram->channel.options;
@@ -456,11 +467,8 @@ static int prepare_udp(struct datagram_channel *datagram)
 
         if (options->is_broadcast)
                 code = sys_set_socket_option(fd, SOL_SOCKET, SO_BROADCAST, 1);
-        if (code || !inet_is_multicast(&datagram->there.inet))
+        if (code || !options->interface)
                 return code;
-        if (!options->interface)
-                return channel_error(&datagram->channel, -EINVAL, "%s is a multicast address: name the interface that it"
-                                     " leaves by (--interface)", datagram->channel.address);
         index = sys_interface(options->interface);
         if (index < 0)
                 return channel_error(&datagram->channel, index, "there is no network interface %s", options->interface);
@@ -497,8 +505,7 @@ static int bind_udp(struct datagram_channel *datagram)
                 return fd;
         channel->source.fd = datagram->binding.fd = fd;
         datagram->there_size = 0;
-        /* For ferry_channel_send_to(). */
-        code = channel->options.is_broadcast ? sys_set_socket_option(fd, SOL_SOCKET, SO_BROADCAST, 1) : 0;
+        code = prepare_udp(datagram);
         if (!code)
                 code = sys_socket_name(fd, &got.any, sizeof got);
         return code ? code : channel_set_address(channel, inet_print("udp", &got, text));
@@ -519,6 +526,9 @@ static int open_udp(ferry_channel *channel, const char *text)
         else if (inet_port(&datagram->there.inet) == 0)
                 code = channel_error(channel, -EINVAL, "%s is for receiving: name the port to send to", channel->address);
         else {
+                code = check_interface(channel, &datagram->there, channel->address);
+                if (code)
+                        return code;
                 datagram->binding.fd = channel->source.fd = sys_socket(datagram->there.any.sa_family, SOCK_DGRAM);
                 code = channel->source.fd < 0 ? channel->source.fd : prepare_udp(datagram);
                 datagram->is_shared = !is_for_one(&datagram->there) || channel->options.is_broadcast;

@@ -820,6 +820,40 @@ START_TEST(a_multicast_group_reaches_its_members)
 }
 END_TEST
 
+/* Never by the interface of the default route, whichever call it is, and whichever end. */
+START_TEST(multicast_leaves_by_an_interface_that_is_named)
+{
+        static const enum ferry_channel_end ends[] = { FERRY_SEND, FERRY_RECEIVE };
+        struct place place;
+        ferry_channel *member, *channel;
+        char address[64];
+
+        if (!can_multicast())
+                return;
+        begin(&place);
+        member = require_open(ferry_channel_open(place.loop, "udp:239.1.2.3:0", FERRY_RECEIVE,
+                                                 &(ferry_channel_options){ .is_public = true }));
+        snprintf(address, sizeof address, "%s", ferry_channel_address(member));
+        ck_assert_int_eq(ferry_channel_join(member, "239.1.2.3", "lo"), 0);
+        for (size_t i = 0; i < 2; i++) {
+                const char *own = ends[i] == FERRY_SEND ? "udp:127.0.0.1:9" : "udp:127.0.0.1:0";
+
+                channel = open_end(&place, own, ends[i]);
+                require_error(channel, ferry_channel_send_to(channel, address, "x", 1, 0), -EINVAL, "interface");
+                ferry_channel_free(channel);
+                require_failed(ferry_channel_open(place.loop, own, ends[i], &(ferry_channel_options){ .interface = "no-such" }),
+                               -ENODEV, "no-such");
+                channel = require_open(ferry_channel_open(place.loop, own, ends[i], &(ferry_channel_options){ .interface = "lo",
+                                                          .multicast_ttl = 1 }));
+                require_moved(channel, ferry_channel_send_to(channel, address, "named", 5, 0), 5);
+                require_received(member, "named");
+                ferry_channel_free(channel);
+        }
+        ferry_channel_free(member);
+        close_place(&place);
+}
+END_TEST
+
 START_TEST(a_group_is_joined_by_its_numbers_at_an_interface)
 {
         static const char *const wrong[] = { NULL, "", "[", "]", "[]", "127.0.0.1", "10.0.0.1", "240.0.0.1", "223.255.255.255",
@@ -929,6 +963,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_socket_of_another_user_is_not_sent_to),
         SUITE_TEST(a_record_over_the_limit_of_the_receiver_is_reported),
         SUITE_TEST(a_multicast_group_reaches_its_members),
+        SUITE_TEST(multicast_leaves_by_an_interface_that_is_named),
         SUITE_TEST(a_group_is_joined_by_its_numbers_at_an_interface),
         SUITE_TEST(a_broadcast_needs_its_option),
         SUITE_TEST(ipv6_carries_records_too),
