@@ -126,6 +126,11 @@ struct wait {
         bool is_due;
 };
 
+static bool waits_for_output(const struct wait *wait)
+{
+        return wait->reason == CHANNEL_WAIT_OUTPUT || wait->reason == CHANNEL_WAIT_ROOM;
+}
+
 /* Let the loop watch for what the waiting calls need, and for nothing else. */
 static int update_watch(ferry_channel *channel)
 {
@@ -138,7 +143,7 @@ static int update_watch(ferry_channel *channel)
                 const struct wait *wait = container_of(link, struct wait, link);
 
                 is_input = is_input || (!wait->is_due && wait->reason == CHANNEL_WAIT_INPUT);
-                is_output = is_output || (!wait->is_due && wait->reason == CHANNEL_WAIT_OUTPUT);
+                is_output = is_output || (!wait->is_due && waits_for_output(wait));
         }
         if (channel->kind->watch)
                 return channel->kind->watch(channel, is_input, is_output);
@@ -154,7 +159,7 @@ void channel_wake(ferry_channel *channel, bool is_input, bool is_output)
                 struct wait *wait = container_of(link, struct wait, link);
 
                 wait->is_due = wait->is_due || is_over || (is_input && wait->reason == CHANNEL_WAIT_INPUT) ||
-                               (is_output && wait->reason == CHANNEL_WAIT_OUTPUT);
+                               (is_output && waits_for_output(wait));
         }
         update_watch(channel);
 }
@@ -190,7 +195,7 @@ static int wait_for(struct wait *wait, const struct channel_io *io)
         wait->timer.fn = pause_is_over;
         list_append(&channel->waits, &wait->link);
         code = update_watch(channel);
-        if (wait->reason == CHANNEL_WAIT_LATER) {
+        if (wait->reason == CHANNEL_WAIT_LATER || wait->reason == CHANNEL_WAIT_ROOM) {
                 wait->pause_ns = wait->pause_ns ? wait->pause_ns * 2 : PAUSE_FIRST_NS;
                 if (wait->pause_ns > PAUSE_MAX_NS)
                         wait->pause_ns = PAUSE_MAX_NS;

@@ -28,6 +28,7 @@ enum channel_wait {
         CHANNEL_WAIT_INPUT,     /* the descriptor can be read */
         CHANNEL_WAIT_OUTPUT,    /* the descriptor can be written */
         CHANNEL_WAIT_LATER,     /* the kernel reports nothing: after a pause */
+        CHANNEL_WAIT_ROOM,      /* the descriptor can be written, which the kernel reports late; or after a pause */
 };
 
 /* Where a call sends to, if not to the channel's own destination. It is the call's: another one may begin while it waits. */

@@ -354,9 +354,11 @@ static ssize_t send_record(ferry_channel *channel, struct channel_io *io)
         /* The kernel has no memory for it at the moment. */
         if (put == -ENOBUFS)
                 return -EAGAIN;
-        /* An unconnected unix socket always polls writable. */
-        if (is_udp(channel) || !is_elsewhere)
+        /* An unconnected unix socket always polls writable; a connected one only when most of its own buffer is free. */
+        if (is_udp(channel))
                 io->wait = CHANNEL_WAIT_OUTPUT;
+        else if (!is_elsewhere)
+                io->wait = CHANNEL_WAIT_ROOM;
         return put == -EAGAIN ? put : describe(channel, io->to ? io->to->text : channel->address, (int)put);
 }
 
