@@ -232,7 +232,7 @@ int session_send_hello(ferry_session *session, struct error *error)
 
         if (session->has_hello || !session->wire.dialect->has_hello)
                 return 0;
-        body = !stream_has_input(session->stream) ?
+        body = stream_is_one_way(session->stream) ?
                        ferry_value_pack("{frame_max: %zu, features: ['one-way']}", session->wire.frame_max) :
                session->options.heartbeat_ms > 0 ?
                        ferry_value_pack("{frame_max: %zu, features: [], heartbeat_ms: %d}", session->wire.frame_max,

@@ -360,6 +360,11 @@ bool stream_is_read(const struct stream *stream)
                (sys_poll(&poll, 1, 0) <= 0 || !(poll.revents & (POLLERR | POLLHUP)));
 }
 
+bool stream_is_one_way(const struct stream *stream)
+{
+        return stream->is_only_written || (stream->is_open && stream->inputs[0].way == ENDPOINT_NONE);
+}
+
 bool stream_is_only_written(const struct stream *stream)
 {
         return stream->is_only_written || (stream->is_open && !stream_has_input(stream));

@@ -118,6 +118,8 @@ void stream_want_write(struct stream *stream, bool wants);
 
 /* Whether bytes may still come; be sent. */
 bool stream_has_input(const struct stream *stream);
+/* Whether it was made without an input. */
+bool stream_is_one_way(const struct stream *stream);
 /* Whether no answer can ever come, also while it is still being opened. */
 bool stream_is_only_written(const struct stream *stream);
 bool stream_has_output(const struct stream *stream);

@@ -85,6 +85,11 @@ START_TEST(requests_read_before_the_end_are_answered)
         ask_and_end(&raw, &kept, is_ipc);
         for (int i = 0; i < REQUESTS; i++) {
                 answer(&kept, i);
+                /* Its input has ended, but it is no side that only writes. */
+                if (!is_ipc && i == 0) {
+                        raw_expect(&raw, RAW_HELLO, 0);
+                        ck_assert_ptr_null(memmem(raw.bytes, raw.size, "one-way", 7));
+                }
                 if (is_ipc)
                         raw_read(&raw);
                 else
