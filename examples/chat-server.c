@@ -1,5 +1,4 @@
-/* A chat: what one client says, all clients hear. It is in one dialect, so that those can be told, too, who have not
- * said anything yet. */
+/* A chat: what one client says, all clients hear, also those that have not said anything yet. */
 #include <err.h>
 #include <ferry/ferry.h>
 
@@ -25,8 +24,7 @@ static int came_or_went(ferry_session *client, const ferry_message *message, voi
 int main(void)
 {
         FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
-        ferry_service_options ferry = { .dialects = FERRY_DIALECT_FERRY };
-        ferry_service *chat = ferry_service_open(loop, "chat", &ferry);
+        ferry_service *chat = ferry_service_open(loop, "chat", NULL);
 
         ferry_service_on(chat, FERRY_KIND_NOTIFICATION, said, chat);
         ferry_service_on(chat, FERRY_KIND_OPENED | FERRY_KIND_CLOSED, came_or_went, chat);

@@ -16,7 +16,7 @@ typedef struct ferry_service_options {
         unsigned mode;                  /* of the socket file, up to 0777 (0600). A mode that lets other users connect does
                                          * not let them talk: session->allow decides that. tcp: -EINVAL */
         const char *group;              /* of the socket file, a name or a number (the process's). tcp: -EINVAL */
-        unsigned clients_max;           /* of each user (4,096). One that has never sent a message makes room,
+        unsigned clients_max;           /* of each user (4,096). One that has never sent anything makes room,
                                          * else the next one is refused. The user with most clients cannot take the last
                                          * eighth of the descriptors that the process may have */
         int idle_timeout_ms;            /* close after so long without a message (never) */
@@ -45,8 +45,11 @@ ferry_service *ferry_service_free(ferry_service *service);
 void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata);
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata);
 
-/* Notify all clients; but not one that has not spoken yet, where the service takes several dialects. Returns
- * how many of them it was queued for, or a negative errno. */
+/* Notify all clients whose dialect is known. Returns how many of them it was queued for, or a negative errno. A service of one
+ * dialect knows it. Where it takes several, a client shows its own with what it sends first; and a client of this library that
+ * only listens shows it when it has connected, from the first round of its loop on, if its options say
+ * FERRY_DIALECT_FERRY, or the service's lock file says that ferry is spoken (NAME and unix:). A client of stream-ipc, or one of
+ * tcp without a dialect in its options, is not reached before it has sent something. */
 int ferry_service_notify(ferry_service *service, const char *type, const char *format, ...)
         FERRY_PRINTF(3, 4);
 

@@ -488,6 +488,8 @@ void session_work(struct loop_task *task)
                 session->has_told_opened = true;
                 if (!session->is_probe)
                         dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
+                if (!session->is_freed)
+                        session_announce(session);
         }
         for (int i = 0; i < STREAM_INPUTS; i++) {
                 int result = 0;

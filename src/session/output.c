@@ -2,6 +2,7 @@
 #include "session/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { KEEP_QUEUE = 1 << 16 };  /* an empty queue keeps no more memory than this */
@@ -244,6 +245,40 @@ int session_send_hello(ferry_session *session, struct error *error)
         ferry_value_unref(body);
         session->has_hello = code == 0;
         return code;
+}
+
+/* Where the program has not chosen the dialect, the service must have said that it speaks ours. */
+static bool may_announce(ferry_session *session)
+{
+        char sentence[256];
+        int spoken;
+
+        if (session->has_hello || session->is_server || session->state != SESSION_OPEN ||
+            !session->wire.dialect->has_hello || !session->stream->kind->is_client)
+                return false;
+        if (session->wire.is_dialect_fixed)
+                return true;
+        spoken = stream_spoken(session->stream);
+        if (spoken < 0) {
+                snprintf(sentence, sizeof sentence, "the lock file of %s, which says what is spoken there, cannot be read: %s;"
+                         " until this side sends something, what all clients are notified of does not reach it",
+                         session->address, error_describe(spoken));
+                dispatch_text(session, FERRY_KIND_ERROR, "", sentence, strlen(sentence));
+        }
+        return spoken > 0 && ((unsigned)spoken & session->wire.dialect->number);
+}
+
+void session_announce(ferry_session *session)
+{
+        struct error error = { 0 };
+
+        if (!may_announce(session))
+                return;
+        if (session_send_hello(session, &error) < 0)
+                session_finish(session, error.code, "%s", error_text(&error));
+        else
+                session_flush_now(session);
+        error_deinit(&error);
 }
 
 int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,

@@ -555,7 +555,7 @@ static void say_goodbye(ferry_session *session)
                 session_drop_queue(session);
                 return;
         }
-        if (wire->dialect->has_close && (session->sent > 0 || wire->is_dialect_fixed) &&
+        if (wire->dialect->has_close && (session->sent > 0 || session->has_hello || wire->is_dialect_fixed) &&
             (stream_has_input(session->stream) || wire->dialect->has_start) &&
             session_status_for_sending(session, &error) == 0) {
                 body = wire->dialect->has_cancel ? farewell_new(session) : NULL;

@@ -253,6 +253,9 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
                           struct error *error, const char *format, va_list arguments);
 /* What this side takes, unless the other side was told, or the dialect has no hello. */
 int session_send_hello(ferry_session *session, struct error *error);
+/* A client shows its service which dialect it speaks, if it knows that the service speaks it: so notifications for all
+ * clients reach it, too, before it has sent anything. */
+void session_announce(ferry_session *session);
 /* Say what a conversation begins with, where it does. */
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */

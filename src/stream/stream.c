@@ -352,6 +352,11 @@ bool stream_expects_close(const struct stream *stream)
         return !stream->kind->ends_in_order && stream->output.way != ENDPOINT_NONE;
 }
 
+int stream_spoken(const struct stream *stream)
+{
+        return stream->kind->spoken ? stream->kind->spoken(stream) : 0;
+}
+
 bool stream_is_read(const struct stream *stream)
 {
         struct pollfd poll = { .fd = stream->output.fd };

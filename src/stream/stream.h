@@ -38,6 +38,7 @@ struct stream_place {
 struct stream_kind {
         const char *name;
         bool has_junk;          /* other code may write to it, too */
+        bool is_client;         /* it has connected to a service */
         bool ends_in_order;     /* no close is expected: it is a file, or a child whose status says how it has ended */
         /* Any of these may be NULL. The main input has ended: true if the end is to be told later. */
         bool (*input_ended)(struct stream *stream);
@@ -45,6 +46,8 @@ struct stream_kind {
         pid_t (*child)(const struct stream *stream);
         /* What has stopped the child, as a phrase; false: nothing has. */
         bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
+        /* Which dialects the service at the other side says that it speaks: see stream_spoken(). */
+        int (*spoken)(const struct stream *stream);
         /* Tell the end, as all there is to read has been read. */
         void (*end)(struct stream *stream);
         /* Close; true if that goes on in the background. */
@@ -126,6 +129,9 @@ bool stream_has_output(const struct stream *stream);
 
 /* Whether the other side is expected to take its leave where the dialect can: it must know that it is read. */
 bool stream_expects_close(const struct stream *stream);
+
+/* The dialects that the service at the other side says that it speaks, a set; 0 if it does not say so; or a negative errno. */
+int stream_spoken(const struct stream *stream);
 
 /* Whether the other side still reads, as far as the kernel can say. */
 bool stream_is_read(const struct stream *stream);

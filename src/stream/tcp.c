@@ -86,7 +86,7 @@ static void release(struct stream *stream, bool is_foreign)
         hang_up(container_of(stream, struct tcp_stream, stream), is_foreign);
 }
 
-static const struct stream_kind tcp_kind = { .name = "tcp", .close = wait_for_end, .release = release };
+static const struct stream_kind tcp_kind = { .name = "tcp", .is_client = true, .close = wait_for_end, .release = release };
 
 static bool is_for_listening(const union inet_address *address)
 {

@@ -1,6 +1,7 @@
 /* Connecting to a unix socket. Connecting never blocks; who is not there yet is waited for until the time is over, so
  * "absent" and "refused" end alike, with the errno of the last try. When it is tried again, retry.c says. */
 #include "loop/retry.h"
+#include "stream/lock.h"
 #include "stream/name.h"
 #include "stream/stream.h"
 #include "util/text.h"
@@ -36,7 +37,17 @@ static void stop_retrying(struct stream *stream, bool is_foreign)
         retry_stop(&client->retry);
 }
 
-static const struct stream_kind unix_kind = { .name = "unix", .release = stop_retrying };
+/* As the lock file beside the socket says it; it is believed only if it belongs to the user who listens there. */
+static int spoken(const struct stream *stream)
+{
+        const struct unix_stream *client = container_of(stream, const struct unix_stream, stream);
+        struct lock_record record;
+        int code = stream->is_peer_known ? lock_read(client->address.sun_path, stream->peer.uid, &record) : 0;
+
+        return code > 0 ? (int)record.dialects : code;
+}
+
+static const struct stream_kind unix_kind = { .name = "unix", .is_client = true, .spoken = spoken, .release = stop_retrying };
 
 /* Some servers are harmed by whoever comes and does not speak as they do, or goes again at once. So both are found out
  * before. */

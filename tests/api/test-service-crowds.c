@@ -169,11 +169,15 @@ START_TEST(who_finds_no_room_is_told)
         struct ends ends;
         ferry_session *silent, *first, *late;
         const ferry_message *told;
+        int fds[2];
 
         door_stop_clock(0);
         open_place(&place);
         open_noted(&place, &(ferry_service_options){ .clients_max = 1, .dialects = FERRY_DIALECT_FERRY }, &ends);
-        silent = ferry_session_open(place.loop, place.address, NULL);
+        /* Of a socket that is given to it a session does not know that a service is behind it. */
+        fds[0] = connect_raw(&place);
+        fds[1] = -1;
+        silent = ferry_session_open(place.loop, NULL, &(ferry_session_options){ .fds = fds });
         ferry_session_on(silent, FERRY_KIND_ERROR, NULL, NULL);
         settle(&place);
         first = ferry_session_open(place.loop, place.address, NULL);

@@ -212,7 +212,7 @@ START_TEST(all_dialects_under_one_name)
                         require_echo(sessions[i], types[i]);
         }
         /* One who has not spoken has not shown what it wants to hear. No type is one in each dialect. */
-        silent = ferry_session_open(names.loop, "name", NULL);
+        silent = ferry_session_open(names.loop, "name", &(ferry_session_options){ .dialect = FERRY_DIALECT_STREAM_IPC });
         ferry_loop_run(names.loop, 20);
         ck_assert_int_eq(ferry_service_notify(service, "text/plain", "'news'"), 2);
         ck_assert_int_eq(ferry_service_notify(service, "App\\News", "'news'"), 2);

@@ -256,13 +256,14 @@ chat-server() {
         mkfifo says
         start "$build/examples/chat-client" <> says
         one=$job
-        soon grep -q '(comes)' "out.${run_of[one]}"
+        echo 'is this on?' > says
+        soon grep -q 'is this on' "out.${run_of[one]}"
         start "$build/examples/chat-client" < <(echo 'hello, all'; soon grep -q hello "out.${run_of[one]}")
         two=$job
         await "$two"
         ended 'the second chat client' 0 -
         soon grep -q '(goes)' "out.${run_of[one]}"
-        is 'chat-server: what the first client hears' "$(cut -d: -f2- "out.${run_of[one]}")" " (comes)
+        is 'chat-server: what the first client hears' "$(cut -d: -f2- "out.${run_of[one]}")" " is this on?
  (comes)
  hello, all
  (goes)"
