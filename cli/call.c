@@ -31,8 +31,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
 
         status = signals_received() ? EXIT_CONNECTION : report(call, reply, options);
         ferry_call_free(call);
-        peer_close(&peer);
-        return status;
+        return peer_close(&peer, status);
 }
 
 const struct cli_command command_call = {

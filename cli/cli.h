@@ -166,12 +166,14 @@ struct peer {
         ferry_value *body;
         ferry_loop *loop;
         ferry_session *session;
-        int child;                      /* a pidfd of the command of exec:, or -1 */
+        bool is_child;                  /* the command of exec: */
+        int child;                      /* a pidfd of it, or -1 */
         bool is_in_foreground;          /* it shares our process group, and the terminal */
 };
 
 int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count);
-void peer_close(struct peer *peer);
+/* Returns @status, or that of a child that has failed after its answer. */
+int peer_close(struct peer *peer, int status);
 extern const char *const peer_options[];
 
 /* output.c: the only file that writes to stdout and stderr. False: stdout takes no more; that was complained about. A wait for

@@ -17,8 +17,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 complain("the other side has not taken the message in time");
         else if (error < 0 && !signals_received())
                 complain("%s", ferry_session_error(peer.session));
-        peer_close(&peer);
-        return status;
+        return peer_close(&peer, status);
 }
 
 const struct cli_command command_notify = {

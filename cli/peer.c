@@ -52,20 +52,39 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
                 return status;
         peer->loop = ferry_loop_new(NULL);
         signals_watch(peer->loop, 1, interrupt, peer);
-        if (ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC)
+        peer->is_child = ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC;
+        if (peer->is_child)
                 peer->is_in_foreground = session.is_in_foreground = has_terminal();
         peer->session = ferry_session_open(peer->loop, arguments[0], &session);
-        if (ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC && ferry_session_peer(peer->session).pid > 0)
+        if (peer->is_child && ferry_session_peer(peer->session).pid > 0)
                 peer->child = (int)syscall(SYS_pidfd_open, ferry_session_peer(peer->session).pid, 0);
         ferry_session_on(peer->session, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, show_aside,
                          (void *)(uintptr_t)options);
         return 0;
 }
 
-void peer_close(struct peer *peer)
+/* What a child writes to its stderr is shown until it has exited. Returns @status, or that of a child that has failed after its
+ * answer. */
+static int close_child(const struct peer *peer, int status)
+{
+        int error;
+
+        ferry_session_close(peer->session);
+        while (ferry_session_next(peer->session, -1))
+                ;
+        error = ferry_session_status(peer->session);
+        if (error >= 0 || signals_received() || (status != EXIT_DONE && status != EXIT_ANSWERED_ERROR))
+                return status;
+        complain("%s", ferry_session_error(peer->session));
+        return status == EXIT_DONE ? exit_status_of(error) : status;
+}
+
+int peer_close(struct peer *peer, int status)
 {
         FERRY_AUTO(ferry_value) info = ferry_session_info(peer->session);
 
+        if (peer->is_child)
+                status = close_child(peer, status);
         if (peer->options->is_verbose)
                 print_aside_json(info);
         ferry_loop_free(peer->loop);
@@ -73,6 +92,7 @@ void peer_close(struct peer *peer)
                 close(peer->child);
         ferry_value_unref(peer->body);
         signals_raise();
+        return status;
 }
 
 const char *const peer_options[] = { "dialect", "codec", "namespace", "timeout", "wait", "json", "value", "verbose",

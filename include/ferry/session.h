@@ -83,8 +83,10 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address,
                                   const ferry_session_options *options);
 
 /* End a session in order, in the background: what is queued is sent, the peer is told, a child has time to
- * end. Calls in flight end now, with -ECANCELED; nothing more comes in but FERRY_KIND_CLOSED. 0, or why it
- * has failed: before, or because what is queued can never be sent. */
+ * end. Calls in flight end now, with -ECANCELED; nothing more comes in but what a child of exec: writes to its stderr,
+ * as FERRY_KIND_JUNK, and FERRY_KIND_CLOSED once the child has exited. 0, or why it has failed: before, or because what is queued can
+ * never be sent. A child that fails while it is being closed makes the session fail with -ECONNRESET: see
+ * ferry_session_status() after FERRY_KIND_CLOSED, or what ferry_loop_run() returns. */
 int ferry_session_close(ferry_session *session);
 
 /* Close a session and forget it before the loop does. Takes NULL and returns it. */
@@ -140,7 +142,8 @@ const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms);
 void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata);
 void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userdata);
 
-/* 1 while it lives, 0 once it has ended in order, a negative errno if it failed; a sentence on that. */
+/* 1 while it lives, 0 once it has ended in order, a negative errno if it failed; a sentence on that. While a child is being
+ * closed 0 is not final. */
 int ferry_session_status(const ferry_session *session);
 const char *ferry_session_error(const ferry_session *session);
 

@@ -94,10 +94,11 @@ static void ended(struct stream *stream, int code, const char *sentence)
                 channel_set_phase(&bytes->channel, CHANNEL_ENDED);
 }
 
-static void closed(struct stream *stream)
+static void closed(struct stream *stream, int code, const char *sentence)
 {
         struct bytes_channel *bytes = stream->object;
 
+        (void)code, (void)sentence;
         bytes->stream = NULL;
         stream_free(stream);
         if (bytes->is_closing)

@@ -642,8 +642,7 @@ static void opened(struct stream *stream)
 void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size)
 {
         session->junk += size;
-        if (session->state != SESSION_ENDED && session->state != SESSION_CLOSING)
-                dispatch_text(session, FERRY_KIND_JUNK, source, bytes, size);
+        dispatch_text(session, FERRY_KIND_JUNK, source, bytes, size);
 }
 
 static void text(struct stream *stream, const char *source, const char *bytes, size_t size)
@@ -667,9 +666,9 @@ static void ended(struct stream *stream, int code, const char *sentence)
                 loop_task_start(session->loop, &session->work);
 }
 
-static void closed(struct stream *stream)
+static void closed(struct stream *stream, int code, const char *sentence)
 {
-        session_stream_closed(stream->object);
+        session_stream_closed(stream->object, code, sentence);
 }
 
 const struct stream_owner session_stream_owner = {

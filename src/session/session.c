@@ -96,7 +96,8 @@ static void tell_closed(struct loop_task *task)
         ferry_session *session = container_of(task, ferry_session, work);
         const char *sentence = error_text(&session->error);
 
-        if (session->has_told_closed)
+        /* How a child exits is part of it. */
+        if (session->has_told_closed || (session->stream && stream_hears_child(session->stream)))
                 return;
         session->has_told_closed = true;
         /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
@@ -186,9 +187,15 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
         finish(session, grace_ms(session));
 }
 
-void session_stream_closed(ferry_session *session)
+void session_stream_closed(ferry_session *session, int code, const char *sentence)
 {
         session->is_stream_closed = true;
+        if (code && !session->error.code) {
+                error_replace(&session->error, code, "%s", sentence);
+                session->is_told = session->is_forgotten;
+        }
+        if (session->state == SESSION_ENDED && !session->has_told_closed && !session->is_freed)
+                loop_task_start(session->loop, &session->work);
         session_update(session);
         if (session->is_forgotten && session->has_told_closed && !session->is_freed)
                 session_free(session);

@@ -231,7 +231,8 @@ bool session_takes_requests(const ferry_session *session);
 void session_update(ferry_session *session);
 void session_free(ferry_session *session);
 void session_opened(ferry_session *session);            /* the stream is up */
-void session_stream_closed(ferry_session *session);     /* it is closed to the end */
+/* It is closed to the end; 0, or how a child has failed meanwhile. */
+void session_stream_closed(ferry_session *session, int code, const char *sentence);
 void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
 void session_greeted(ferry_session *session);           /* the other side has begun as it should */
 void session_answer_close(ferry_session *session);      /* it goes, and waits to hear that we know */

@@ -3,18 +3,20 @@
  *
  * The end of what it writes and its own end come in any order, or one of them never: a program that it has left
  * behind may hold the pipe, or it may close its output and live on. The first of the two is followed by a short
- * wait for the other. Closing is: end its stdin, wait, TERM to its process group, wait, KILL. */
+ * wait for the other. Closing is: end its stdin, wait, TERM to its process group, wait, KILL; its stderr is handed over
+ * until it has exited, and how it has exited is reported then. */
 #include "loop/child.h"
 #include "stream/captured.h"
 #include "stream/stream.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { STAGE_DEFAULT_NS = 1000000000 };
 
-enum stage { STAGE_NONE, STAGE_GRACE, STAGE_TERM, STAGE_KILL };
+enum stage { STAGE_NONE, STAGE_GRACE, STAGE_TERM, STAGE_KILL, STAGE_LAST_WORDS };
 
 struct exec_stream {
         struct stream stream;
@@ -24,6 +26,8 @@ struct exec_stream {
         enum stage stage;
         int64_t stage_ns;
         bool is_output_over;    /* its stdout was read to the end */
+        bool has_outlived_output; /* and the time that it had then to exit has passed */
+        bool is_terminated;     /* TERM was sent */
 };
 
 static struct exec_stream *exec_of(struct stream *stream)
@@ -35,8 +39,7 @@ static void take_line(struct captured *captured, const char *bytes, size_t size)
 {
         struct exec_stream *exec = container_of(captured, struct exec_stream, errors);
 
-        if (!exec->stream.is_closing)
-                exec->stream.owner->text(&exec->stream, "stderr", bytes, size);
+        exec->stream.owner->text(&exec->stream, "stderr", bytes, size);
 }
 
 static bool is_gone(const struct captured *captured)
@@ -45,6 +48,17 @@ static bool is_gone(const struct captured *captured)
 }
 
 /* The end --------------------------------------------------------------------------------------------- */
+
+/* 0: it has done its work. @is_told: it was sent TERM, and to end by that is no failure. */
+static int result_of(const struct child *child, bool is_told)
+{
+        bool is_by_term = child->is_killed ? child->status == SIGTERM || child->status == SIGKILL :
+                                             child->status == 128 + SIGTERM;
+
+        if (child_has_unknown_status(child))
+                return -ECHILD;
+        return child->status == 0 || (is_told && is_by_term) ? 0 : -ECONNRESET;
+}
 
 static void end(struct stream *stream)
 {
@@ -59,7 +73,8 @@ static void end(struct stream *stream)
                 return;
         child_describe(&exec->child, status, sizeof status);
         captured_describe(&exec->errors, words, sizeof words);
-        code = child_has_unknown_status(&exec->child) ? -ECHILD : exec->child.is_killed || exec->child.status ? -ECONNRESET : 0;
+        code = result_of(&exec->child, false);
+        exec->has_outlived_output = !exec->child.has_ended;
         if (!exec->child.has_ended)
                 stream_end(stream, stream->output_error ? -ECONNRESET : 0, "the child has closed its %s but %s%s",
                            stream->output_error ? "input" : "output", status, words);
@@ -96,11 +111,24 @@ static bool describe_stop(const struct stream *stream, char *text, size_t size)
 
 static void next_stage(struct exec_stream *exec);
 
+/* It has exited, or cannot be ended. */
 static void is_closed(struct exec_stream *exec)
 {
-        loop_timer_stop(exec->stream.loop, &exec->stage_timer);
-        exec->stage = STAGE_NONE;
-        stream_closed(&exec->stream);
+        struct stream *stream = &exec->stream;
+        char status[128], words[CAPTURED_WORDS_MAX];
+        int code;
+
+        /* A handler of a line may wait for the end: then it comes within that. */
+        exec->stage = STAGE_LAST_WORDS;
+        loop_timer_start(stream->loop, &exec->stage_timer, loop_deadline(0));
+        captured_drain(&exec->errors);
+        if (stream->is_freed || stream->is_released)
+                return;
+        loop_timer_stop(stream->loop, &exec->stage_timer);
+        child_describe(&exec->child, status, sizeof status);
+        captured_describe(&exec->errors, words, sizeof words);
+        code = exec->child.has_ended ? result_of(&exec->child, exec->is_terminated) : 0;
+        stream_closed(stream, code, "the child %s while it was being closed%s", status, words);
 }
 
 static void child_ended(struct child *child)
@@ -127,7 +155,7 @@ static void child_ended(struct child *child)
                 loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
 }
 
-/* While it is being closed nobody wants what it writes, but it must not block on it. */
+/* While it is being closed nobody wants what it writes to stdout, but it must not block on it. */
 static void discard(struct loop_source *source, uint32_t events)
 {
         struct stream *stream = container_of(source, struct stream, in_sources[0]);
@@ -150,6 +178,7 @@ static void next_stage(struct exec_stream *exec)
 
         if (exec->stage == STAGE_GRACE) {
                 exec->stage = STAGE_TERM;
+                exec->is_terminated = true;
                 child_signal(&exec->child, SIGTERM);
                 /* A stopped process would not hear it. */
                 child_signal(&exec->child, SIGCONT);
@@ -161,7 +190,8 @@ static void next_stage(struct exec_stream *exec)
                         is_closed(exec);
                 else
                         child_ended(&exec->child);
-        }
+        } else if (exec->stage == STAGE_LAST_WORDS)
+                is_closed(exec);
 }
 
 static void stage_is_over(struct loop_timer *timer)
@@ -177,6 +207,8 @@ static bool close_child(struct stream *stream, int64_t grace_ns)
                 return false;
         exec->stage = STAGE_GRACE;
         exec->stage_ns = grace_ns > 0 && grace_ns < INT64_MAX ? grace_ns : STAGE_DEFAULT_NS;
+        if (exec->has_outlived_output)
+                grace_ns = 0;
         stream->in_sources[0].fn = discard;
         if (!exec->is_output_over)
                 loop_source_set(&stream->in_sources[0], EPOLLIN);

@@ -13,7 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LAST_READS = 64 };
+enum {
+        LAST_READS = 64,
+        SENTENCE_MAX = 2048,    /* with the last words of a child */
+};
 
 static bool is_out_shared(const struct stream *stream)
 {
@@ -51,7 +54,7 @@ static void update_or_end(struct stream *stream)
 
 void stream_end(struct stream *stream, int code, const char *format, ...)
 {
-        char sentence[1024];
+        char sentence[SENTENCE_MAX];
         va_list arguments;
 
         if (stream->has_ended || stream->is_freed)
@@ -370,6 +373,11 @@ bool stream_is_one_way(const struct stream *stream)
         return stream->is_only_written || (stream->is_open && stream->inputs[0].way == ENDPOINT_NONE);
 }
 
+bool stream_hears_child(const struct stream *stream)
+{
+        return stream->is_closing && !stream->is_released && stream->kind->child;
+}
+
 bool stream_is_only_written(const struct stream *stream)
 {
         return stream->is_only_written || (stream->is_open && !stream_has_input(stream));
@@ -418,10 +426,16 @@ static void release(struct stream *stream)
                 endpoint_deinit(&stream->inputs[i]);
 }
 
-void stream_closed(struct stream *stream)
+void stream_closed(struct stream *stream, int code, const char *format, ...)
 {
+        char sentence[SENTENCE_MAX];
+        va_list arguments;
+
+        va_start(arguments, format);
+        vsnprintf(sentence, sizeof sentence, format, arguments);
+        va_end(arguments);
         release(stream);
-        stream->owner->closed(stream);
+        stream->owner->closed(stream, code, sentence);
 }
 
 void stream_close(struct stream *stream, int grace_ms)
@@ -436,7 +450,7 @@ void stream_close(struct stream *stream, int grace_ms)
         update(stream);
         if (!stream->kind->close ||
             !stream->kind->close(stream, grace_ms < 0 ? INT64_MAX : (int64_t)grace_ms * 1000000))
-                stream_closed(stream);
+                stream_closed(stream, 0, "closed here");
 }
 
 static void bury(struct loop_grave *grave)

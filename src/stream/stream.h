@@ -24,8 +24,8 @@ struct stream_owner {
         void (*text)(struct stream *stream, const char *source, const char *bytes, size_t size);
         /* Nothing more can be read. @code 0: in order; the sentence is there in any case. */
         void (*ended)(struct stream *stream, int code, const char *sentence);
-        /* Closing is done. */
-        void (*closed)(struct stream *stream);
+        /* Closing is done. @code: 0, or how a child has failed meanwhile, with a sentence. */
+        void (*closed)(struct stream *stream, int code, const char *sentence);
 };
 
 /* Where a stream lives, and whom it tells. */
@@ -136,6 +136,9 @@ int stream_spoken(const struct stream *stream);
 /* Whether the other side still reads, as far as the kernel can say. */
 bool stream_is_read(const struct stream *stream);
 
+/* Whether it is being closed, and a child is still to be heard until it has exited. */
+bool stream_hears_child(const struct stream *stream);
+
 /* Whether its input has come to an end, and its own end will soon be told. */
 bool stream_is_ending(const struct stream *stream);
 
@@ -156,7 +159,9 @@ void stream_fail(struct stream *stream, int code, struct error *error);
 void stream_end(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 int stream_read_peer(struct stream *stream);    /* who is there, if that is known: 0 or a negative errno */
-void stream_closed(struct stream *stream);      /* closing is done */
+/* Closing is done; 0, or how a child has failed meanwhile. */
+void stream_closed(struct stream *stream, int code, const char *format, ...)
+        __attribute__((__format__(__printf__, 3, 4)));
 bool stream_drain(struct stream *stream);       /* let the owner read what is there; whether it still lives */
 void stream_close_output(struct stream *stream);
 

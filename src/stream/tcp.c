@@ -31,12 +31,12 @@ static void discard(struct loop_source *source, uint32_t events)
         for (int i = 0; i < DISCARDS_PER_ROUND && got > 0; i++)
                 got = endpoint_read(&stream->inputs[0], bytes, sizeof bytes);
         if (got <= 0 && got != -EAGAIN)
-                stream_closed(stream);
+                stream_closed(stream, 0, "closed here");
 }
 
 static void discarded_enough(struct loop_timer *timer)
 {
-        stream_closed(container_of(timer, struct stream, linger));
+        stream_closed(container_of(timer, struct stream, linger), 0, "closed here");
 }
 
 /* We have said that we write no more. */

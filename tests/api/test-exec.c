@@ -377,6 +377,187 @@ START_TEST(a_child_gets_no_descriptor_but_its_own)
 }
 END_TEST
 
+/* Closing --------------------------------------------------------------------------------------------- */
+
+static int count_lines(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        int *lines = userdata;
+
+        (void)session;
+        /* Behind the last line, and then nothing comes any more. */
+        if (ferry_message_kind(message) == FERRY_KIND_CLOSED)
+                *lines = *lines == 2000 ? -1 : -2;
+        else if (strcmp(ferry_message_type(message), "stderr") == 0)
+                ++*lines;
+        return 0;
+}
+
+START_TEST(stderr_is_heard_until_the_child_has_exited)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:" BUILD_DIRECTORY "/tests/child echo; i=0; "
+                                                    "while [ $i -lt 2000 ]; do echo line >&2; i=$((i+1)); done",
+                                                    &(ferry_session_options){ .close_timeout_ms = SAFETY_MS });
+        ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "'x'");
+        int lines = 0;
+
+        ferry_session_on(session, FERRY_KIND_JUNK | FERRY_KIND_CLOSED, count_lines, &lines);
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        /* Closed by the program, or by the end of the loop. */
+        if (_i == 0) {
+                ferry_session_close(session);
+                ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+                ck_assert_int_eq(lines, -1);
+        }
+        ferry_loop_free(loop);
+        ck_assert_int_eq(lines, -1);
+}
+END_TEST
+
+static const struct {
+        const char *command;
+        int code;
+        const char *text;
+} failing[] = {
+        { "cat >/dev/null", 0, "closed here" },
+        { "cat >/dev/null; echo it broke >&2; exit 3", -ECONNRESET,
+          "the child exited with status 3 while it was being closed; its last words: it broke" },
+        { "cat >/dev/null; kill -SEGV $$", -ECONNRESET, "was killed by SIGSEGV while it was being closed" },
+        { "cat >/dev/null; kill -TERM $$", -ECONNRESET, "was killed by SIGTERM while it was being closed" },
+        /* These are sent TERM, and then it depends. */
+        { "exec sleep 1000", 0, "closed here" },
+        { "trap 'exit 143' TERM; while :; do sleep 0.01; done", 0, "closed here" },
+        { "trap 'exit 0' TERM; while :; do sleep 0.01; done", 0, "closed here" },
+        { "trap '' TERM; while :; do sleep 0.01; done", 0, "closed here" },
+        { "trap 'echo not saved >&2; exit 5' TERM; echo up >&2; while :; do sleep 0.01; done", -ECONNRESET,
+          "the child exited with status 5 while it was being closed; its last words: up" },
+};
+
+START_TEST(a_child_that_fails_while_it_is_being_closed_is_reported)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        ferry_call *call;
+        char address[256];
+
+        snprintf(address, sizeof address, "exec:" BUILD_DIRECTORY "/tests/child echo; %s", failing[_i].command);
+        session = ferry_session_open(loop, address, &(ferry_session_options){
+                                             .close_timeout_ms = strstr(address, "cat") ? SAFETY_MS : 50 });
+        call = ferry_session_request(session, SAFETY_MS, "t", "'x'");
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ck_assert_int_eq(ferry_session_close(session), 0);
+        /* No handler and no call has heard of it. */
+        ck_assert_int_eq(ferry_loop_run(loop, -1), failing[_i].code);
+        ck_assert_int_eq(ferry_session_status(session), failing[_i].code);
+        ck_assert_msg(strstr(ferry_session_error(session), failing[_i].text), "%s", ferry_session_error(session));
+        /* What was answered stays answered. */
+        ck_assert_int_eq(ferry_call_status(call), 0);
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_failure_while_closing_is_of_no_interest_to_a_program_that_has_freed_the_session)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:cat >/dev/null; exit 3", NULL);
+
+        ferry_session_free(session);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int free_session(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)message;
+        ++*(int *)userdata;
+        ferry_session_free(session);
+        return 0;
+}
+
+START_TEST(a_session_may_be_freed_by_the_last_words_of_its_child)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:cat >/dev/null; echo one >&2; echo two >&2; exit 3", NULL);
+        int lines = 0;
+
+        ferry_session_on(session, FERRY_KIND_JUNK, free_session, &lines);
+        ferry_session_close(session);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        ck_assert_int_eq(lines, 1);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+static int wait_for_end(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)message;
+        if (++*(int *)userdata == 2)
+                ck_assert_ptr_null(ferry_session_next(session, SAFETY_MS));
+        return 0;
+}
+
+/* Round 0: once the child has exited; round 1: before. */
+START_TEST(the_end_of_a_child_may_be_awaited_by_a_handler_of_its_last_words)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, _i == 0 ? "exec:cat >/dev/null; seq 1 5 >&2; exit 3" :
+                                                    "exec:cat >/dev/null; seq 1 3 >&2; sleep 0.05; seq 4 5 >&2; exit 3", NULL);
+        siginfo_t info;
+        int lines = 0;
+
+        ferry_session_on(session, FERRY_KIND_JUNK, wait_for_end, &lines);
+        ferry_session_close(session);
+        if (_i == 0)
+                ck_assert_int_eq(waitid(P_PID, (id_t)ferry_session_peer(session).pid, &info, WEXITED | WNOWAIT), 0);
+        ferry_loop_run(loop, SAFETY_MS);
+        ck_assert_int_eq(lines, 5);
+        ck_assert_int_eq(ferry_session_status(session), -ECONNRESET);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* What it has left behind ends only when the test closes the pipe. */
+START_TEST(a_grandchild_that_holds_stderr_holds_no_session)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        char address[64];
+        int gate[2];
+
+        ck_assert_int_eq(pipe(gate), 0);
+        ck_assert_int_eq(fcntl(gate[1], F_SETFD, FD_CLOEXEC), 0);
+        snprintf(address, sizeof address, "exec:cat <&%d >/dev/null & cat >/dev/null; exit %d", gate[0], _i);
+        session = ferry_session_open(loop, address, &(ferry_session_options){ .close_timeout_ms = SAFETY_MS });
+        ferry_session_close(session);
+        ck_assert_int_eq(ferry_loop_run(loop, SAFETY_MS / 2), _i ? -ECONNRESET : 0);
+        ck_assert_int_eq(ferry_session_status(session), _i ? -ECONNRESET : 0);
+        close(gate[0]);
+        close(gate[1]);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Its time has passed: it had the one between the end of its output and its own. */
+START_TEST(a_child_that_outlives_its_output_has_no_grace)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, _i ? "exec:exec >&-; exec sleep 1000" :
+                                                    "exec:exec >&-; trap 'exit 4' TERM; while :; do sleep 0.01; done",
+                                                    &(ferry_session_options){ .close_timeout_ms = SAFETY_MS });
+        pid_t pid = ferry_session_peer(session).pid;
+
+        ck_assert_int_eq(ferry_loop_run(loop, SAFETY_MS / 4), _i ? 0 : -ECONNRESET);
+        ck_assert_int_eq(kill(pid, 0), -1);
+        ck_assert_int_eq(ferry_session_status(session), _i ? 0 : -ECONNRESET);
+        ck_assert_msg(strstr(ferry_session_error(session), _i ? "has closed its output but still runs" :
+                             "exited with status 4 while it was being closed"), "%s", ferry_session_error(session));
+        ferry_loop_free(loop);
+}
+END_TEST
+
 /* The guard ------------------------------------------------------------------------------------------- */
 
 START_TEST(stray_output_does_not_touch_the_stream)
@@ -534,6 +715,13 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_child_is_always_ended, 14),
         SUITE_LOOP(its_process_group_is_ended_with_it, 3),
         SUITE_TEST(a_child_gets_no_descriptor_but_its_own),
+        SUITE_LOOP(stderr_is_heard_until_the_child_has_exited, 2),
+        SUITE_LOOP(a_child_that_fails_while_it_is_being_closed_is_reported, sizeof failing / sizeof *failing),
+        SUITE_TEST(a_failure_while_closing_is_of_no_interest_to_a_program_that_has_freed_the_session),
+        SUITE_TEST(a_session_may_be_freed_by_the_last_words_of_its_child),
+        SUITE_LOOP(the_end_of_a_child_may_be_awaited_by_a_handler_of_its_last_words, 2),
+        SUITE_LOOP(a_grandchild_that_holds_stderr_holds_no_session, 2),
+        SUITE_LOOP(a_child_that_outlives_its_output_has_no_grace, 2),
         SUITE_TEST(stray_output_does_not_touch_the_stream),
         SUITE_TEST(the_guard_is_undone),
         SUITE_TEST(unguarded_if_the_program_says_so),

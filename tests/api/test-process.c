@@ -611,8 +611,44 @@ START_TEST(waits_for_times_that_are_none_are_refused)
 }
 END_TEST
 
+static int count_line(ferry_session *session, const ferry_message *line, void *userdata)
+{
+        (void)session, (void)line;
+        ++*(int *)userdata;
+        return 0;
+}
+
+static void count_newlines(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
+{
+        (void)process;
+        for (size_t i = 0; fd == 2 && i < size; i++)
+                *(int *)userdata += bytes[i] == '\n';
+}
+
+/* As messages of its session, which has ended by then; as output; and where it ends by TERM. */
+START_TEST(stderr_is_heard_until_a_stopped_process_has_ended)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        int lines = 0;
+        ferry_process_options options = { .is_on_stdio = true, .output = _i == 1 ? count_newlines : NULL,
+                                          .output_userdata = &lines };
+        ferry_process *process = ferry_process_spawn(manager, _i == 2 ?
+                SH("trap 'seq 1 2000 >&2; exit 3' TERM; echo >&2; while :; do sleep 0.01; done") :
+                SH("cat >/dev/null; seq 0 2000 >&2; exit 3"), &options);
+
+        ferry_session_on(ferry_process_session(process), FERRY_KIND_JUNK, count_line, &lines);
+        while (_i == 2 && lines == 0)
+                ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        ck_assert_int_eq(ferry_process_stop(process, _i == 2 ? 0 : SAFETY_MS), 3);
+        ck_assert_int_eq(lines, 2001);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(waits_for_times_that_are_none_are_refused),
+        SUITE_LOOP(stderr_is_heard_until_a_stopped_process_has_ended, 3),
         SUITE_LOOP(a_result_says_how_it_ended, COUNT(ends)),
         SUITE_LOOP(a_command_s_result_is_the_same, 8),
         SUITE_TEST(last_words_are_told),

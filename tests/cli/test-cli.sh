@@ -956,8 +956,38 @@ waiting() {
         rm go
 }
 
+# What happens to a child behind its answer.
+ends_of_children() {
+        run ferry call "$echo_child; seq 20000 >&2" t hello
+        ended 'stderr behind the answer' 0 hello
+        is 'all of it is shown' "$(grep -c '^junk on stderr: ' err)" 20000
+        run ferry call "$echo_child; echo broken >&2; exit 7" t hello
+        ended 'a child that fails behind its answer' 3 hello
+        says_exactly 'a child that fails behind its answer' \
+                $'junk on stderr: broken\nferry: the child exited with status 7 while it was being closed; its last words: broken\n'
+        run ferry call "$echo_child; kill -SEGV \$\$" t hello
+        ended 'a child that crashes behind its answer' 3 hello
+        says 'a child that crashes behind its answer' 'was killed by SIGSEGV while it was being closed'
+        run ferry call 'exec:ferry listen stdio: --exec "exit 3"; exit 7' t hello
+        ended 'an error that is answered stays the status' 1 ''
+        says 'and the end of the child is told' 'exited with status 7 while it was being closed'
+        run ferry notify --dialect stream-ipc 'exec:cat > /dev/null; echo fatal >&2; exit 255' "$log" hello
+        ended 'a child that fails behind a notification' 3 ''
+        says 'a child that fails behind a notification' 'junk on stderr: fatal' 'exited with status 255 while it was being closed'
+        run ferry listen --count 1 'exec:ferry notify fd:,1 a one; cat > /dev/null; echo fatal >&2; exit 6'
+        ended 'a child that fails when its listener has heard enough' 3 $'one\n'
+        says 'a child that fails when its listener has heard enough' 'junk on stderr: fatal' \
+                'exited with status 6 while it was being closed'
+        # What it has left behind holds its stderr.
+        mkfifo go
+        run ferry call 'exec:cat go > /dev/null & exec ferry listen stdio: --echo' t hello
+        ended 'a child that leaves another behind' 0 hello
+        says_exactly 'a child that leaves another behind' ''
+        echo > go
+        rm go
+}
+
 debugging() {
-        # What it writes to a stderr of ours could come after its answer, when nobody wants it any more.
         run env FERRY_DEBUG=1 ferry call "$echo_child 2> theirs" t hello
         ended 'FERRY_DEBUG' 0 hello
         says 'FERRY_DEBUG' '> request t "hello"' '< response t "hello"'
@@ -1140,7 +1170,7 @@ example() {
 
 # FERRY_TEST names those to be run, separated by commas.
 all=promises,usage,options_anywhere,bodies,answers,cancelled,json_lines,listeners,monitors,drain_TERM,drain_INT
-all+=,end_TERM,end_INT,stuck,outputs,files,fds,convert,waiting,finding,debugging,ports,permissions,example
+all+=,end_TERM,end_INT,stuck,outputs,files,fds,convert,waiting,finding,ends_of_children,debugging,ports,permissions,example
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
