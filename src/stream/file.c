@@ -29,7 +29,7 @@ static void release(struct stream *stream, bool is_foreign)
         file->out = NULL;
 }
 
-static const struct stream_kind file_kind = { .name = "file", .has_junk = true, .release = release };
+static const struct stream_kind file_kind = { .name = "file", .has_junk = true, .ends_in_order = true, .release = release };
 
 static int describe(const char *path, int code, struct error *error)
 {

@@ -300,6 +300,7 @@ requests_before_the_end_of_the_input_are_answered() {
         cat "$tests/cli/three-requests.bin" | run ferry listen stdio: --exec 'sleep .05; cat'
         is 'their answers, from a pipe' "$(frames 04) $(frames 05)" '3 0'
         run ferry listen "file:$tests/cli/three-requests.bin,answers" --exec 'sleep .05; cat' --quiet
+        check 'the end of a file is in order' test "$status" -eq 0
         cp answers out
         is 'their answers, in a file' "$(frames 04) $(frames 05)" '3 0'
         head -c -1 "$tests/cli/three-requests.bin" > cut
@@ -307,6 +308,16 @@ requests_before_the_end_of_the_input_are_answered() {
         is 'the answers to two and a half' "$(frames 04) $(frames 05)" '2 0'
         check 'an end within a request is an error' test "$status" -eq 3
         nothing_left 'requests before the end of the input'
+}
+
+# The answers come when the input has ended.
+answers_that_a_full_disk_does_not_take_are_a_failure() {
+        run sh -c 'exec ferry listen stdio: --exec cat < "$0" > /dev/full' "$tests/cli/three-requests.bin"
+        ended 'answers of commands to a full disk' 3 ''
+        says 'answers of commands to a full disk' 'No space left on device'
+        run ferry listen "file:$tests/cli/three-requests.bin,/dev/full" --exec cat
+        ended 'answers of commands to a full disk, as a file' 3 $'one\ntwo\nthree\n'
+        says 'answers of commands to a full disk, as a file' 'No space left on device'
 }
 
 ## Other users -----------------------------------------------------------------------------------------
@@ -477,7 +488,8 @@ all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_t
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
 all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_in_the_environment_is_replaced
 all+=,a_command_that_cannot_be_started_says_so,commands_end_with_their_listener,the_guard_survives_a_signal_to_the_group
-all+=,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered,a_drain_has_an_end_where_it_is_given_one
+all+=,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered,answers_that_a_full_disk_does_not_take_are_a_failure
+all+=,a_drain_has_an_end_where_it_is_given_one
 all+=,the_mode_and_the_group_of_a_socket_are_given,users_are_let_in_by_name
 all+=,serving_goes_on_while_stdout_is_not_read,a_listener_whose_stdout_is_not_read_ends,a_quiet_listener_prints_nothing
 all+=,serving_goes_on_while_stderr_is_not_read,the_reason_of_a_client_s_failure_is_reported
