@@ -474,7 +474,7 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
 
 bool session_takes_requests(const ferry_session *session)
 {
-        return session->state == SESSION_OPEN && !session->is_freed && !session->is_refusing && !session->is_output_broken &&
+        return session->state == SESSION_OPEN && !session->is_freed && !session->is_refusing && !session->output_error &&
                !loop_is_foreign(session->loop) && stream_has_output(session->stream);
 }
 

@@ -60,7 +60,7 @@ static bool is_flushed(void *object)
         if (session->state == SESSION_ENDED || session->is_freed)
                 return true;
         /* Its end, which comes soon, tells why. */
-        return !session->is_output_broken && buffer_size(&session->out) == 0 &&
+        return !session->output_error && buffer_size(&session->out) == 0 &&
                (!session->wire.dialect->has_received || session->is_server || session->acknowledged >= session->written ||
                 session->state != SESSION_OPEN) &&
                (session->pong >= flush->ping || !session->wire.dialect->has_ping ||
@@ -76,7 +76,7 @@ int session_send_ping(ferry_session *session, uint64_t *ret_ping)
 
         *ret_ping = 0;
         /* What only writes will never hear of it; what is still being opened will. */
-        if (!session->wire.dialect->has_ping || session->is_output_broken ||
+        if (!session->wire.dialect->has_ping || session->output_error ||
             (session->stream && stream_is_only_written(session->stream)))
                 return 0;
         write_u32(id, (uint32_t)(++session->ping >> 32));
@@ -99,7 +99,7 @@ static int flush_result(ferry_session *session, int code)
                 session_tell(session);
                 return code;
         }
-        if (session->state == SESSION_ENDED || session->is_output_broken) {
+        if (session->state == SESSION_ENDED || session->output_error) {
                 code = session_status_for_sending(session, &error);
                 session_tell(session);
         }

@@ -427,7 +427,7 @@ static void end_in_disorder(ferry_session *session, bool is_cut)
 /* Whether the other side still waits for something, and may still read it. */
 static bool may_drain(const ferry_session *session)
 {
-        return session->state == SESSION_OPEN && !session->is_output_broken &&
+        return session->state == SESSION_OPEN && !session->output_error &&
                (buffer_size(&session->out) > 0 || session->unanswered > 0) && stream_is_read(session->stream);
 }
 
@@ -462,6 +462,7 @@ static void finish_input(ferry_session *session)
         may_answer = session->end_code == 0 && may_drain(session);
         if (session->end_code == 0 && (is_cut || is_close_missing(session)))
                 end_in_disorder(session, is_cut);
+        session_note_lost_output(session);
         if (may_answer)
                 drain(session);
         else

@@ -10,7 +10,7 @@ enum { KEEP_QUEUE = 1 << 16 };  /* an empty queue keeps no more memory than this
 static bool may_write(const ferry_session *session)
 {
         return !session->is_writing && session->state != SESSION_ENDED && session->stream && session->stream->is_open &&
-               !session->is_output_broken && !session->is_stream_closed;
+               !session->output_error && !session->is_stream_closed;
 }
 
 /* Up to where the queue may be sent, in all that is ever sent: where there are no ids, the second request waits until the
@@ -106,7 +106,7 @@ static bool write_piece(ferry_session *session, size_t size)
         if (session->is_freed)
                 return false;
         if (put < 0) {
-                session->is_output_broken = put != -ECHILD;
+                session->output_error = put != -ECHILD ? (int)put : 0;
                 return false;
         }
         if (is_frame && put > 0 && session->frame_left == 0)

@@ -44,7 +44,7 @@ void session_update(ferry_session *session)
 {
         size_t sendable = session_sendable(session);
         /* What can never be sent does not wait for anything. */
-        size_t held = session->held + (session->is_output_broken ? 0 : sendable);
+        size_t held = session->held + (session->output_error ? 0 : sendable);
         bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
         bool is_reading = session->state == SESSION_OPEN && held <= session->queue_max && !session->is_behind;
 
@@ -52,7 +52,7 @@ void session_update(ferry_session *session)
                 return;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
                 stream_want_read(session->stream, is_reading || is_closing);
-                stream_want_write(session->stream, sendable > 0 && !session->is_output_broken);
+                stream_want_write(session->stream, sendable > 0 && !session->output_error);
         }
         if (is_live(session) == session->is_live)
                 return;
@@ -72,8 +72,8 @@ int session_status_for_sending(const ferry_session *session, struct error *error
                 return error_set(error, session->error.code, "%s", error_text(&session->error));
         if (session->state == SESSION_CLOSING)
                 return error_set(error, -ECANCELED, "the session is closed here");
-        if (session->is_output_broken)
-                return error_set(error, -ECONNRESET, "the other side reads no more");
+        if (session->output_error)
+                return stream_explain_failed_write(session->output_error, error);
         if (!stream_has_output(session->stream))
                 return error_set(error, -EOPNOTSUPP, "this stream can only be read");
         return 0;
@@ -138,7 +138,7 @@ static bool may_leave(const ferry_session *session)
 {
         return (session->state == SESSION_OPENING || session->state == SESSION_OPEN) && session->stream &&
                session->stream->is_open && session->wire.dialect->has_start && !session->is_stream_closed &&
-               !session->is_output_broken && !session->is_input_over && !loop_is_foreign(session->loop);
+               !session->output_error && !session->is_input_over && !loop_is_foreign(session->loop);
 }
 
 /* It has failed. The end is the same as if it were closed here, but for what is told about it. */
@@ -503,20 +503,37 @@ void session_close_is_late(struct loop_timer *timer)
                 session_finish(session, 0, "the other side has closed the session");
 }
 
+/* A peer that goes in order may leave answers behind; a disk that is full, or what else fails, may not. */
+void session_note_lost_output(ferry_session *session)
+{
+        struct error error = { 0 };
+        bool is_lost = buffer_size(&session->out) > 0 || session->unanswered > 0;
+
+        if (session->end_code || !session->output_error || !is_lost || session->output_error == -EPIPE ||
+            session->output_error == -ECONNRESET)
+                return;
+        session->end_code = stream_explain_failed_write(session->output_error, &error);
+        sys_free(session->end_sentence);
+        session->end_sentence = text_copy(error_text(&error));
+        error_deinit(&error);
+}
+
 void session_check_closing(ferry_session *session)
 {
         /* Who has answered that it knows reads no more: what is left is not waited for. */
         bool is_done = buffer_size(&session->out) == 0 ||
                        (session->state == SESSION_CLOSING && session->has_close_answer && session->frame_left == 0);
-        bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->is_output_broken ||
+        bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->output_error ||
                         session->is_input_over || !session->has_said_goodbye;
 
         if (session->state == SESSION_CLOSING && is_done && is_known)
                 finish_closing(session);
         else if (session->state == SESSION_DRAINING &&
-                 ((is_done && session->unanswered == 0) || session->is_output_broken))
+                 ((is_done && session->unanswered == 0) || session->output_error)) {
+                session_note_lost_output(session);
                 session_finish(session, session->end_code, "%s",
                                session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
+        }
 }
 
 /* Both sides have said, or say now, that they go. */
@@ -579,7 +596,7 @@ static void say_goodbye(ferry_session *session)
 
 int ferry_session_close(ferry_session *session)
 {
-        bool is_lost;
+        struct error lost = { 0 };
         int timeout_ms;
 
         if (!session)
@@ -606,17 +623,19 @@ int ferry_session_close(ferry_session *session)
         session->is_abandoned = !list_is_empty(&session->calls);
         calls_end(session, -ECANCELED, "the session is closed here");
         /* What was taken, and will never leave, is not passed over. */
-        is_lost = session->is_output_broken && buffer_size(&session->out) > 0;
-        if (session->state == SESSION_OPEN && is_lost)
-                session_finish(session, -ECONNRESET, "the other side reads no more, and not all was sent");
+        if (session->output_error && buffer_size(&session->out) > 0)
+                stream_explain_failed_write(session->output_error, &lost);
+        if (session->state == SESSION_OPEN && lost.code)
+                session_finish(session, lost.code, "%s, and not all was sent", error_text(&lost));
         else if (session->state == SESSION_OPEN || (session->state == SESSION_OPENING && session->wire.dialect->has_start))
                 say_goodbye(session);
+        error_deinit(&lost);
         if (session->state == SESSION_ENDED) {
                 session_tell(session);
                 return session->error.code;
         }
         session->state = SESSION_CLOSING;
-        if (session->is_output_broken || !stream_has_output(session->stream))
+        if (session->output_error || !stream_has_output(session->stream))
                 session_drop_queue(session);
         loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
         session_update(session);

@@ -172,7 +172,7 @@ struct ferry_session {
         uint64_t acknowledged;          /* … and those that were */
         bool has_hello;                 /* ours is sent */
         bool is_peer_one_way;           /* it only writes, and ends without a close */
-        bool is_output_broken;
+        int output_error;               /* of the write that failed; 0 */
         bool is_writing;                /* the stream has what is queued in hand: it stays where it is */
         int notify_error;               /* the first that was not taken since the last flush */
         struct error notify_sentence;
@@ -233,6 +233,8 @@ void session_free(ferry_session *session);
 void session_opened(ferry_session *session);            /* the stream is up */
 /* It is closed to the end; 0, or how a child has failed meanwhile. */
 void session_stream_closed(ferry_session *session, int code, const char *sentence);
+/* Whether output was lost, when the input has ended in order: then that is the reason. */
+void session_note_lost_output(ferry_session *session);
 void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
 void session_greeted(ferry_session *session);           /* the other side has begun as it should */
 void session_answer_close(ferry_session *session);      /* it goes, and waits to hear that we know */

@@ -82,17 +82,28 @@ static void read_second(struct stream *stream)
         }
 }
 
+int stream_explain_failed_write(int put, struct error *error)
+{
+        if (put == -EPIPE || put == -ECONNRESET)
+                return error_set(error, -ECONNRESET, "the other side reads no more");
+        return error_set(error, -ECONNRESET, "writing failed: %s", error_describe(put));
+}
+
 static void end_in_order(struct stream *stream)
 {
+        struct error error = { 0 };
+
         read_second(stream);
         if (stream->is_freed || stream->has_ended)
                 return;
         if (stream->kind->end)
                 stream->kind->end(stream);
-        else if (stream->output_error)
-                stream_end(stream, -ECONNRESET, "the other side reads no more");
-        else
+        else if (stream->output_error) {
+                stream_explain_failed_write(stream->output_error, &error);
+                stream_end(stream, error.code, "%s", error_text(&error));
+        } else
                 stream_end(stream, 0, "the other side has closed the connection");
+        error_deinit(&error);
 }
 
 /* The main input has ended. */

@@ -109,6 +109,8 @@ int stream_count_input(const struct stream *stream, int input);
 
 /* Write what is taken: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t size);
+/* Say that the connection is lost because a write has failed with that errno. Returns the code of @error. */
+int stream_explain_failed_write(int put, struct error *error);
 
 /* For those whose other side reads a frame at once: see to it that a socket takes as much at once as it can, up to @size;
  * how much that is. And whether it takes that much now. */
