@@ -24,6 +24,12 @@ typedef struct ferry_service_options {
         const ferry_session_options *session; /* of clients; allow says who may be one (the loop's). What they
                                          * point to must live as long as the service */
         bool is_public;                 /* tcp: at an address that other machines can reach (no) */
+        size_t bytes_max;               /* held for all clients together (256 MiB): what is queued for them, their requests that
+                                         * are not answered, and what waits for ferry_session_next(). Not what was read of a
+                                         * message that is not complete. Half of it is for all. Beyond that, users (and clients of a user) that
+                                         * hold more than an equal share of that half are not read until they hold less, and
+                                         * notifications and requests to them are refused (-ENOBUFS). Beyond the whole all are
+                                         * refused, and only clients that hold nothing are read. Replies are always taken */
 } ferry_service_options;
 
 /* Listen at a NAME, unix:PATH or tcp:HOST:PORT. The service belongs to the loop. If it cannot listen, status and
@@ -45,7 +51,8 @@ ferry_service *ferry_service_free(ferry_service *service);
 void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata);
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata);
 
-/* Notify all clients whose dialect is known. Returns how many of them it was queued for, or a negative errno. A service of one
+/* Notify all clients whose dialect is known. Returns how many of them it was queued for, or a negative errno:
+ * -ENOBUFS if it was queued for none, as each has too much queued (queue_max, bytes_max). A service of one
  * dialect knows it. Where it takes several, a client shows its own with what it sends first; and a client of this library that
  * only listens shows it when it has connected, from the first round of its loop on, if its options say
  * FERRY_DIALECT_FERRY, or the service's lock file says that ferry is spoken (NAME and unix:). A client of stream-ipc, or one of

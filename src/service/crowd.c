@@ -1,12 +1,19 @@
-/* Clients by user, so that what one user does keeps no other out. Invariant: a crowd is there as long as it has
- * members; its silent ones stand in the order in which they came. Whether one has spoken meanwhile is not known here. */
+/* Clients by user, so that what one user does keeps no other out. Invariants: a crowd is there as long as it has
+ * members; its silent ones stand in the order in which they came. Whether one has spoken meanwhile is not known here.
+ *
+ * Half of the bytes that may be held is for all; each user has an equal share of that half, and of that each client of the
+ * user. What is beyond that half is for users and clients within their share, so there is room for those that hold little. A
+ * client for which nothing is held is always read: so each goes on, whatever the others hold, and a client that waits goes on
+ * at the latest when what it holds itself is gone. */
 #include "service/crowd.h"
 
 #include <errno.h>
 
-void crowds_init(struct crowds *crowds)
+void crowds_init(struct crowds *crowds, size_t held_max)
 {
+        *crowds = (struct crowds){ .held_max = held_max };
         list_init(&crowds->list);
+        list_init(&crowds->waiting);
 }
 
 void crowds_deinit(struct crowds *crowds)
@@ -20,6 +27,8 @@ void crowds_deinit(struct crowds *crowds)
                 list_remove(link);
                 sys_free(crowd);
         }
+        list_for_each(&crowds->waiting, link)
+                list_remove(link);
 }
 
 struct crowd *crowd_find(const struct crowds *crowds, uid_t uid)
@@ -46,6 +55,76 @@ struct crowd *crowds_largest(const struct crowds *crowds)
         return largest;
 }
 
+/* Whether a client that holds so much is within its share, or its user is. */
+static bool is_modest(const struct crowd *crowd, size_t held)
+{
+        size_t share = crowd->crowds->held_max / 2 / crowd->crowds->count;
+
+        return crowd->held <= share || held <= share / crowd->count;
+}
+
+static bool may_hold_more(const ferry_session *client)
+{
+        const struct crowds *crowds = client->crowd->crowds;
+
+        if (crowds->held <= crowds->held_max / 2 || client->counted == 0)
+                return true;
+        return crowds->held <= crowds->held_max && is_modest(client->crowd, client->counted);
+}
+
+/* Whoever waits is asked again, but not with each byte: somewhat below each of the two limits. */
+static bool has_room_again(const struct crowds *crowds, size_t before)
+{
+        size_t low = crowds->held_max / 8 * 3, high = crowds->held_max / 8 * 7;
+
+        return (before > low && crowds->held <= low) || (before > high && crowds->held <= high);
+}
+
+static void count_held(ferry_session *client, size_t held)
+{
+        struct crowd *crowd = client->crowd;
+        struct crowds *crowds = crowd->crowds;
+        size_t before = crowds->held;
+        struct list asked;
+
+        crowd->held += held - client->counted;
+        crowds->held += held - client->counted;
+        client->counted = held;
+        if (!has_room_again(crowds, before))
+                return;
+        /* Those that have to wait on stand in the other list then. */
+        list_init(&asked);
+        list_for_each(&crowds->waiting, link) {
+                list_remove(link);
+                list_append(&asked, link);
+        }
+        list_for_each(&asked, link) {
+                list_remove(link);
+                if (container_of(link, ferry_session, waiting_link) != client)
+                        session_update(container_of(link, ferry_session, waiting_link));
+        }
+}
+
+static bool counts(ferry_session *client, size_t held)
+{
+        if (held != client->counted)
+                count_held(client, held);
+        list_remove(&client->waiting_link);
+        if (may_hold_more(client))
+                return true;
+        list_append(&client->crowd->crowds->waiting, &client->waiting_link);
+        return false;
+}
+
+/* A message that is alone is taken, however large it is. */
+static bool takes(const ferry_session *client, size_t size)
+{
+        const struct crowds *crowds = client->crowd->crowds;
+
+        return crowds->held == 0 ||
+               (may_hold_more(client) && crowds->held < crowds->held_max && size <= crowds->held_max - crowds->held);
+}
+
 int crowd_join(struct crowds *crowds, ferry_session *client)
 {
         uid_t uid = ferry_session_peer(client).uid;
@@ -56,11 +135,15 @@ int crowd_join(struct crowds *crowds, ferry_session *client)
                 if (!crowd)
                         return -ENOMEM;
                 crowd->uid = uid;
+                crowd->crowds = crowds;
+                crowds->count++;
                 list_init(&crowd->silent);
                 list_append(&crowds->list, &crowd->link);
         }
         crowd->count++;
         client->crowd = crowd;
+        client->service_counts = counts;
+        client->service_takes = takes;
         list_append(&crowd->silent, &client->crowd_link);
         return 0;
 }
@@ -71,10 +154,15 @@ void crowd_leave(ferry_session *client)
 
         if (!crowd)
                 return;
+        client->service_counts = NULL;
+        client->service_takes = NULL;
+        count_held(client, 0);
         client->crowd = NULL;
         list_remove(&client->crowd_link);
+        list_remove(&client->waiting_link);
         if (--crowd->count > 0)
                 return;
+        crowd->crowds->count--;
         list_remove(&crowd->link);
         sys_free(crowd);
 }

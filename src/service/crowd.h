@@ -1,4 +1,4 @@
-/* How many clients each user has. */
+/* How many clients each user has, and how much is held for them. */
 #pragma once
 
 #include "session/session.h"
@@ -6,16 +6,22 @@
 /* Clients of one user; or of all peers of which nothing is known. */
 struct crowd {
         struct list link;
+        struct crowds *crowds;
         uid_t uid;
         unsigned count;
+        size_t held;            /* bytes */
         struct list silent;     /* those that have not been seen to send a whole frame; who came first is in front */
 };
 
 struct crowds {
         struct list list;
+        size_t count;           /* of users */
+        size_t held;            /* bytes, for all of them … */
+        size_t held_max;        /* … which should not be more */
+        struct list waiting;    /* clients that are not read for that reason */
 };
 
-void crowds_init(struct crowds *crowds);
+void crowds_init(struct crowds *crowds, size_t held_max);
 void crowds_deinit(struct crowds *crowds);
 
 /* The crowd of a user, or NULL. */
@@ -24,7 +30,7 @@ struct crowd *crowd_find(const struct crowds *crowds, uid_t uid);
 /* The one with most clients, or NULL. */
 struct crowd *crowds_largest(const struct crowds *crowds);
 
-/* Count a client in: 0 or -ENOMEM. And out, if it is in. */
+/* Count a client in, and from then on what it holds: 0 or -ENOMEM. And out, if it is in. */
 int crowd_join(struct crowds *crowds, ferry_session *client);
 void crowd_leave(ferry_session *client);
 

@@ -14,6 +14,7 @@
 enum {
         LISTENERS_MAX = 4,              /* one for the dialects that share a socket, one for each of the others */
         CLIENTS_DEFAULT_MAX = 4096,
+        BYTES_DEFAULT_MAX = 256 << 20,
         RESERVED_PART = 8,      /* of the descriptors, for users who are not the one with most clients */
         LAST_READS = 16,        /* of one that is about to be sent away */
         CLOSE_TIMEOUT_DEFAULT_MS = 5000,
@@ -373,6 +374,8 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
                 options_copy_session(&service->session, service->options.session, &service->error);
         if (!service->options.clients_max)
                 service->options.clients_max = CLIENTS_DEFAULT_MAX;
+        if (!service->options.bytes_max)
+                service->options.bytes_max = BYTES_DEFAULT_MAX;
         if (!service->options.close_timeout_ms)
                 service->options.close_timeout_ms = CLOSE_TIMEOUT_DEFAULT_MS;
         service->reserved_from = sys_descriptor_limit();
@@ -383,7 +386,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         service->member.free = free_member;
         list_init(&service->handlers.list);
         list_init(&service->clients);
-        crowds_init(&service->crowds);
+        crowds_init(&service->crowds, service->options.bytes_max);
         list_append(&loop->members, &service->member.link);
         return service;
 }
@@ -505,7 +508,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         struct error error = { 0 };
         struct brief brief;
         va_list arguments;
-        int count = 0;
+        int count = 0, refused = 0;
 
         if (!service)
                 return -ENOMEM;
@@ -528,10 +531,12 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
                 /* One that has not spoken yet has not shown in which dialect it wants to be told. */
                 if (outgoing.body && client->wire.is_dialect_fixed && !client->is_probe)
                         count += session_send(client, &outgoing, false, NULL, &error) == 0;
+                if (error.code == -ENOBUFS)
+                        refused = error.code;
                 error_deinit(&error);
         }
         brief_deinit(&brief);
-        return count;
+        return count == 0 ? refused : count;
 }
 
 int ferry_service_notify_value(ferry_service *service, const char *type, const ferry_value *body)

@@ -50,6 +50,9 @@ void session_update(ferry_session *session)
 
         if (session->is_freed || loop_is_foreign(session->loop))
                 return;
+        if (session->service_counts &&
+            !session->service_counts(session, session->held + session->next_bytes + buffer_size(&session->out)))
+                is_reading = false;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
                 stream_want_read(session->stream, is_reading || is_closing);
                 stream_want_write(session->stream, sendable > 0 && !session->output_error);
@@ -332,6 +335,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         list_init(&session->handlers);
         list_init(&session->service_link);
         list_init(&session->crowd_link);
+        list_init(&session->waiting_link);
         map_init(&session->calls_by_id);
         map_init(&session->requests_by_id);
         session->close_timer.fn = session_close_is_late;
@@ -688,6 +692,7 @@ void session_free(ferry_session *session)
         list_remove(&session->member.link);
         list_remove(&session->service_link);
         list_remove(&session->crowd_link);
+        list_remove(&session->waiting_link);
         if (session->work.link.next)
                 list_remove(&session->work.link);
         loop_timer_stop(session->loop, &session->close_timer);

@@ -1,4 +1,5 @@
-/* Clients that only listen: what all clients are notified of reaches those that know which dialect the service speaks. */
+/* Clients that only listen: what all clients are notified of reaches those that know which dialect the service speaks. And the
+ * limit of what a service holds for all its clients together. */
 #include "support/place.h"
 #include "support/suite.h"
 
@@ -180,12 +181,130 @@ START_TEST(a_client_that_cannot_look_says_so)
 }
 END_TEST
 
+/* More than a service may hold -------------------------------------------------------------------------- */
+
+enum { HOGS = 4, REQUESTS = 200, REQUEST_SIZE = 16384, HELD_MAX = 1 << 20, READ_AT_ONCE = 1 << 18 };
+
+struct pile {
+        ferry_message *requests[HOGS * REQUESTS];
+        int count, answered;
+};
+
+static int pile_up(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        struct pile *pile = userdata;
+
+        (void)session;
+        if (strcmp(ferry_message_type(request), "large") != 0)
+                return 0;
+        pile->requests[pile->count++] = ferry_message_ref(request);
+        return 1;
+}
+
+static void count_answer(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        (void)call;
+        ((struct pile *)userdata)->answered += reply != NULL;
+}
+
+static ferry_service *open_limited(struct place *place, struct pile *pile)
+{
+        ferry_service *service;
+
+        memset(pile, 0, sizeof *pile);
+        open_place(place);
+        service = ferry_service_open(place->loop, place->address, &(ferry_service_options){ .bytes_max = HELD_MAX });
+        ferry_service_on(service, FERRY_KIND_REQUEST, pile_up, pile);
+        ferry_service_on(service, FERRY_KIND_REQUEST, echo, NULL);
+        return service;
+}
+
+/* Requests beyond it stay with their clients, until others are answered; and a client for which nothing is held is served. */
+START_TEST(what_is_held_for_all_clients_is_limited)
+{
+        static struct pile pile;
+        static char text[REQUEST_SIZE + 1];
+        struct place place;
+        ferry_session *modest;
+        int seen = 0;
+
+        memset(text, 'x', REQUEST_SIZE);
+        open_limited(&place, &pile);
+        for (int i = 0; i < HOGS; i++) {
+                ferry_session *hog = ferry_session_open(place.loop, place.address, NULL);
+
+                for (int j = 0; j < REQUESTS; j++)
+                        ferry_call_then(ferry_session_request(hog, SAFETY_MS, "large", "%s", text), count_answer, &pile);
+        }
+        settle(&place);
+        ck_assert_int_ge(pile.count, HOGS);
+        ck_assert_int_le(pile.count * REQUEST_SIZE, HELD_MAX + HOGS * READ_AT_ONCE);
+        modest = ferry_session_open(place.loop, place.address, NULL);
+        for (int i = 0; i < 3; i++)
+                require_echo(modest);
+        while (seen < HOGS * REQUESTS) {
+                while (seen < pile.count) {
+                        ck_assert_int_eq(ferry_message_reply(pile.requests[seen], NULL, "'done'"), 0);
+                        ferry_message_unref(pile.requests[seen++]);
+                }
+                tick(&place);
+        }
+        while (pile.answered < HOGS * REQUESTS)
+                tick(&place);
+        close_place(&place);
+}
+END_TEST
+
+/* Clients that do not read get no more of what all are notified of; as soon as they read, they do. */
+START_TEST(notifications_beyond_the_limit_are_refused)
+{
+        static struct pile pile;
+        static char text[REQUEST_SIZE + 1], bytes[1 << 20];
+        ferry_session *clients[HOGS];
+        struct place place;
+        ferry_service *service;
+        int64_t held = 0;
+        int fds[HOGS], code;
+
+        memset(text, 'x', REQUEST_SIZE);
+        service = open_limited(&place, &pile);
+        for (int i = 0; i < HOGS; i++) {
+                unsigned char frame[264];
+
+                fds[i] = connect_raw(&place);
+                send_raw(fds[i], frame, make_request(frame, 1, "t"));
+                settle(&place);
+                clients[i] = ferry_service_client(service, i == 0 ? NULL : clients[i - 1]);
+        }
+        for (int i = 0; (code = ferry_service_notify(service, "t", "%s", text)) > 0; i++)
+                ck_assert_int_lt(i, 1000);
+        ck_assert_int_eq(code, -ENOBUFS);
+        for (int i = 0; i < HOGS; i++) {
+                FERRY_AUTO(ferry_value) info = ferry_session_info(clients[i]);
+
+                held += ferry_value_int(ferry_value_get(info, "queued"), 0);
+                ck_assert_int_eq(ferry_session_notify(clients[i], "t", "%s", text), -ENOBUFS);
+        }
+        ck_assert_int_le(held, HELD_MAX);
+        ck_assert_int_gt(held, HELD_MAX / 4);
+        for (int i = 0; i < HOGS; i++)
+                while (receive_raw(fds[i], bytes, sizeof bytes) > 0)
+                        settle(&place);
+        ck_assert_int_eq(ferry_service_notify(service, "t", "%s", text), HOGS);
+        for (int i = 0; i < HOGS; i++)
+                close(fds[i]);
+        close_place(&place);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_client_that_only_listens_is_notified, 3),
         SUITE_TEST(a_client_that_speaks_at_once_announces_nothing),
         SUITE_LOOP(a_client_that_does_not_know_the_dialect_stays_silent, 4),
         SUITE_TEST(a_stranger_s_socket_is_sent_nothing),
         SUITE_TEST(a_client_that_cannot_look_says_so),
+        SUITE_TEST(what_is_held_for_all_clients_is_limited),
+        SUITE_TEST(notifications_beyond_the_limit_are_refused),
 };
 
 SUITE_MAIN("service-notify", tests)
