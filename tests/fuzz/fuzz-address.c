@@ -112,6 +112,19 @@ static bool is_port(const char *text, size_t size)
         return is_ipv4(text, host) || (host == 9 && memcmp(text, "localhost", 9) == 0);
 }
 
+/* Up to 254 bytes without a slash, but perhaps one at the beginning. */
+static int model_queue(const char *name, size_t size)
+{
+        if (size > 0 && *name == '/') {
+                name++;
+                size--;
+        }
+        if (size > 254)
+                return -ENAMETOOLONG;
+        return size == 0 || memchr(name, '/', size) || (*name == '.' && (size == 1 || (size == 2 && name[1] == '.'))) ?
+               -EINVAL : (int)FERRY_SCHEME_MQUEUE;
+}
+
 /* Number, name, what may follow. */
 static int model(const char *text, size_t size)
 {
@@ -119,19 +132,28 @@ static int model(const char *text, size_t size)
                 const char *prefix;
                 int scheme;
         } schemes[] = { { "unix", FERRY_SCHEME_UNIX }, { "exec", FERRY_SCHEME_EXEC }, { "stdio", FERRY_SCHEME_STDIO },
-                        { "file", FERRY_SCHEME_FILE }, { "fd", FERRY_SCHEME_FD }, { "tcp", FERRY_SCHEME_TCP } };
+                        { "file", FERRY_SCHEME_FILE }, { "fd", FERRY_SCHEME_FD }, { "tcp", FERRY_SCHEME_TCP },
+                        { "udp", FERRY_SCHEME_UDP }, { "udg", FERRY_SCHEME_UDG }, { "fifo", FERRY_SCHEME_FIFO },
+                        { "msgq", FERRY_SCHEME_MSGQ }, { "mqueue", FERRY_SCHEME_MQUEUE }, { "shm", FERRY_SCHEME_SHM } };
         const char *colon = memchr(text, ':', size);
         size_t rest = colon ? size - (size_t)(colon - text) - 1 : 0;
 
-        for (int i = 0; colon && i < 6; i++) {
+        for (size_t i = 0; colon && i < sizeof schemes / sizeof *schemes; i++) {
                 int scheme = schemes[i].scheme;
 
                 if ((size_t)(colon - text) != strlen(schemes[i].prefix) ||
                     memcmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) != 0)
                         continue;
-                if (scheme == FERRY_SCHEME_UNIX)
+                if (scheme == FERRY_SCHEME_MQUEUE)
+                        return model_queue(colon + 1, rest);
+                if (scheme == FERRY_SCHEME_FIFO || scheme == FERRY_SCHEME_MSGQ || scheme == FERRY_SCHEME_SHM)
+                        return rest == 0 ? -EINVAL : scheme;
+                /* Abstract names are those of fuzz-channel.c. */
+                if (scheme == FERRY_SCHEME_UDG && rest > 0 && colon[1] == '@')
+                        return ferry_address_scheme(text);
+                if (scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_UDG)
                         return rest == 0 ? -EINVAL : rest > 107 ? -ENAMETOOLONG : scheme;
-                if (scheme == FERRY_SCHEME_TCP)
+                if (scheme == FERRY_SCHEME_TCP || scheme == FERRY_SCHEME_UDP)
                         return is_port(colon + 1, rest) ? scheme : -EINVAL;
                 return scheme == FERRY_SCHEME_STDIO && rest > 0 ? -EINVAL : scheme;
         }
