@@ -279,8 +279,9 @@ int ferry_channel_receive_value(ferry_channel *channel, long type, int timeout_m
  * @param channel     a channel opened with FERRY_RECEIVE
  * @param timeout_ms  how long to wait for one
  * @return a channel of its own to that client, which belongs to the loop. It has failed if there was none: -ETIMEDOUT, or
- * -EOPNOTSUPP if the channel does not listen, the listener's own error, -EMFILE or -ENFILE if no descriptor is left, -ENOMEM.
- * NULL only if there is no memory, or a callback has freed the channel during the wait. Clients of other users are disconnected, and counted (`refused` in ferry_channel_info())
+ * -EOPNOTSUPP if the channel does not listen, the listener's own error, -EMFILE or -ENFILE if no descriptor is left for a client,
+ * which waits on, -ENOMEM. NULL only if there is no memory, or a callback has freed the channel during the wait. Clients of other
+ * users are disconnected, and counted (`refused` in ferry_channel_info())
  */
 ferry_channel *ferry_channel_accept(ferry_channel *channel, int timeout_ms);
 

@@ -17,7 +17,7 @@
 
 enum {
         CLOSE_GRACE_MS = 1000,          /* for a peer that has not received everything */
-        REFUSALS_PER_TRY = 16,
+        REFUSALS_PER_TRY = LISTENER_BACKLOG + 1,        /* all that were waiting when the call began */
 };
 
 struct bytes_channel {

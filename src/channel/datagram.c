@@ -22,7 +22,7 @@ enum {
         UDP6_MAX = 65527,               /* 65,535 less the header of udp */
         UNIX_OVERHEAD = 32,             /* of a socket's buffer, which the kernel keeps for itself */
         UNIX_RECEIVE_MAX = 1 << 20,     /* senders of root may go beyond; others have 425,952 bytes at most by default */
-        REFUSALS_PER_TRY = 64,
+        REFUSALS_PER_TRY = 1024,        /* more than a queue has (net.unix.max_dgram_qlen) */
         SENDER_MAX = sizeof ((struct channel_destination *)0)->text,
 };
 

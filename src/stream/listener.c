@@ -14,7 +14,6 @@
 #include <string.h>
 
 enum {
-        BACKLOG = 128,
         ACCEPTS_PER_ROUND = 16,
         REST_NS = 100000000,    /* of one that has no descriptors left; others may let go of some, too … */
         REST_MAX_NS = 1000000000, /* … but it is asked less and less often */
@@ -49,6 +48,14 @@ void listener_wake(struct listener *listener)
         has_rested(&listener->rest);
 }
 
+/* Without descriptors accept(2) fails also where no client waits. */
+static bool has_waiting(const struct listener *listener)
+{
+        struct pollfd poll = { .fd = listener->binding.fd, .events = POLLIN };
+
+        return sys_poll(&poll, 1, 0) != 0;
+}
+
 int listener_accept(struct listener *listener, struct sockaddr_storage *ret_client, socklen_t *ret_size)
 {
         int fd;
@@ -58,15 +65,7 @@ int listener_accept(struct listener *listener, struct sockaddr_storage *ret_clie
                 *ret_size = sizeof *ret_client;
                 fd = sys_accept(listener->binding.fd, (struct sockaddr *)ret_client, ret_size);
         } while (fd == -ECONNABORTED);
-        return fd;
-}
-
-/* Without descriptors accept(2) fails also where no client waits. */
-static bool has_waiting(const struct listener *listener)
-{
-        struct pollfd poll = { .fd = listener->binding.fd, .events = POLLIN };
-
-        return sys_poll(&poll, 1, 0) != 0;
+        return fd < 0 && fd != -EAGAIN && !has_waiting(listener) ? -EAGAIN : fd;
 }
 
 static void accept_clients(struct loop_source *source, uint32_t events)
@@ -83,11 +82,9 @@ static void accept_clients(struct loop_source *source, uint32_t events)
                         return;
                 if (fd < 0) {
                         /* No descriptor or memory is left: clients must wait, and we must not spin. */
-                        if (has_waiting(listener)) {
-                                rest(listener);
-                                if ((fd == -EMFILE || fd == -ENFILE) && listener->short_of)
-                                        listener->short_of(listener);
-                        }
+                        rest(listener);
+                        if ((fd == -EMFILE || fd == -ENFILE) && listener->short_of)
+                                listener->short_of(listener);
                         return;
                 }
                 listener->rest_ns = 0;
@@ -127,7 +124,7 @@ static void was_removed(struct keeper *keeper)
                 loop_source_set(&listener->source, 0);
                 loop_timer_stop(listener->loop, &listener->rest);
                 listener->source.fd = listener->binding.fd;
-                code = sys_listen(listener->binding.fd, BACKLOG);
+                code = sys_listen(listener->binding.fd, LISTENER_BACKLOG);
         }
         if (!code) {
                 binding_publish(&listener->binding, listener->spoken);
@@ -180,7 +177,7 @@ static int listen_at_port(struct listener *listener, const char *address, bool i
         listener->binding.fd = fd;
         code = sys_set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         if (!code)
-                code = sys_listen(fd, BACKLOG);
+                code = sys_listen(fd, LISTENER_BACKLOG);
         if (code == -EADDRINUSE)
                 error_set(error, code, "port %u is in use: %s", (unsigned)ntohs(inet_port(&addresses[0])), address);
         if (!code)
@@ -195,7 +192,7 @@ static int listen_at_path(struct listener *listener, const char *path, const str
         int code = binding_open(&listener->binding, path, SOCK_STREAM, options->mode, options->group, error);
 
         if (!code)
-                code = sys_listen(listener->binding.fd, BACKLOG);
+                code = sys_listen(listener->binding.fd, LISTENER_BACKLOG);
         if (!code)
                 binding_publish(&listener->binding, listener->spoken);
         return code;

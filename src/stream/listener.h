@@ -18,6 +18,8 @@ struct listener;
 /* A client has come, whose descriptor is taken over. Returns whether to go on. */
 typedef bool listener_came_fn(struct listener *listener, int fd, const struct sockaddr *client, socklen_t size);
 
+enum { LISTENER_BACKLOG = 128 };        /* so many clients wait to be accepted, and one more */
+
 /* Its socket file was removed or replaced, and it cannot listen at the path again. */
 typedef void listener_lost_fn(struct listener *listener, int code, const char *sentence);
 

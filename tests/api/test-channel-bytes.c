@@ -262,6 +262,29 @@ START_TEST(a_listener_without_descriptors_goes_on_afterwards)
 }
 END_TEST
 
+/* accept(2) fails without a descriptor, also where it would find no client. */
+START_TEST(a_listener_without_descriptors_or_clients_waits)
+{
+        struct place place;
+        ferry_channel *listener, *client;
+        struct rlimit before, low;
+
+        open_place(&place);
+        listener = listen_at(&place, _i, NULL);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+        low = before;
+        low.rlim_cur = 3;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+        for (int i = 0; i < 2; i++) {
+                client = ferry_channel_accept(listener, i * SHORT_MS);
+                ck_assert_int_eq(ferry_channel_status(client), -ETIMEDOUT);
+                ferry_channel_free(client);
+        }
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        close_place(&place);
+}
+END_TEST
+
 START_TEST(a_detach_without_descriptors_changes_nothing)
 {
         struct pair pair;
@@ -310,6 +333,32 @@ START_TEST(a_client_of_another_user_is_refused_and_counted)
         client = accept_one(listener);
         close(fd);
         require_end(client);
+        close_place(&place);
+}
+END_TEST
+
+START_TEST(a_client_behind_many_refused_ones_is_accepted)
+{
+        enum { REFUSED = 100 };
+        struct place place;
+        ferry_channel *listener, *client;
+        int fds[REFUSED + 1];
+
+        if (!can_become())
+                return;
+        open_place(&place);
+        chmod(place.directory, 0755);
+        listener = listen_at(&place, UNIX, &(ferry_channel_options){ .mode = 0666 });
+        become(STRANGER);
+        for (int i = 0; i < REFUSED; i++)
+                fds[i] = connect_to(place.address);
+        become(0);
+        fds[REFUSED] = connect_to(place.address);
+        client = ferry_channel_accept(listener, 0);
+        ck_assert_msg(ferry_channel_status(client) == 1, "%s", ferry_channel_error(client));
+        ck_assert_int_eq(info_of(listener, "refused"), REFUSED);
+        for (int i = 0; i <= REFUSED; i++)
+                close(fds[i]);
         close_place(&place);
 }
 END_TEST
@@ -1388,8 +1437,10 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_connection_accepts_none_and_has_bytes_only, KINDS),
         SUITE_LOOP(a_connection_knows_its_ends, KINDS),
         SUITE_LOOP(a_listener_without_descriptors_goes_on_afterwards, KINDS),
+        SUITE_LOOP(a_listener_without_descriptors_or_clients_waits, KINDS),
         SUITE_LOOP(a_detach_without_descriptors_changes_nothing, KINDS),
         SUITE_TEST(a_client_of_another_user_is_refused_and_counted),
+        SUITE_TEST(a_client_behind_many_refused_ones_is_accepted),
         SUITE_TEST(an_allowed_user_may_connect),
         SUITE_LOOP(a_listener_may_be_freed_in_its_allow_callback, 4),
         SUITE_TEST(a_server_of_another_user_is_refused),
