@@ -8,7 +8,7 @@
 
 /* A larger record needs a larger buffer, which is made when one comes. With --json the bytes of a client are held until it
  * has closed, or until they are as many as PIECE_MAX. */
-enum { CHUNK = 65536, PIECE_MAX = 16 << 20 };
+enum { CHUNK = 65536, PIECE_MAX = 16 << 20, REST_MS = 100 };
 
 struct receiver {
         struct cli_channel channel;
@@ -209,6 +209,36 @@ static int receive_bytes(struct receiver *receiver, ferry_channel *const *from)
         return status;
 }
 
+static int stop_resting(ferry_loop *loop, void *userdata)
+{
+        (void)userdata;
+        return ferry_loop_stop(loop, 0);
+}
+
+/* Where no descriptor is left, the client waits until others are closed, or for as long as a silent one may. NULL: it is
+ * over. */
+static ferry_channel *accept_client(struct receiver *receiver)
+{
+        struct cli_channel *channel = &receiver->channel;
+        int rested_ms = 0;
+
+        while (!is_ending(receiver)) {
+                ferry_channel *client = ferry_channel_accept(channel->channel, receiver->timeout_ms);
+                int error = ferry_channel_status(client);
+
+                if ((error != -EMFILE && error != -ENFILE) || (receiver->timeout_ms >= 0 && rested_ms >= receiver->timeout_ms))
+                        return client;
+                if (rested_ms == 0)
+                        complain("%s: the client waits", ferry_channel_error(client));
+                ferry_channel_free(client);
+                rested_ms += REST_MS;
+                ferry_loop_after(channel->loop, REST_MS, stop_resting, NULL);
+                ferry_loop_run(channel->loop, -1);
+                ferry_loop_off(channel->loop, stop_resting, NULL);
+        }
+        return NULL;
+}
+
 /* One client after the other. A client that breaks its connection, or is silent for too long, does not end the others. */
 static int receive_clients(struct receiver *receiver)
 {
@@ -216,7 +246,7 @@ static int receive_clients(struct receiver *receiver)
         int status = EXIT_DONE, error;
 
         while (!is_ending(receiver)) {
-                ferry_channel *client = ferry_channel_accept(channel->channel, receiver->timeout_ms);
+                ferry_channel *client = accept_client(receiver);
 
                 error = ferry_channel_status(client);
                 if (error < 0) {

@@ -210,6 +210,36 @@ streams() {
         nothing_left streams
 }
 
+# No descriptor is left for a client, which waits until there is; or until the time is over.
+short_of_descriptors() {
+        local address=unix:s.sock hard
+
+        command -v prlimit > /dev/null || return 0
+        hard=$(ulimit -H -n)
+        receive "$address" --count 1
+        prlimit --pid "$job" --nofile="3:$hard"
+        run ferry send "$address" 'late, but there'
+        ended 'a client is sent for' 0 ''
+        soon grep -q 'the client waits' "$job_err"
+        prlimit --pid "$job" --nofile="64:$hard"
+        await "$job"
+        ended 'a client that had to wait is received' 0 'late, but there'
+        says 'a client that had to wait is received' 'ferry: ' "$address"
+        is 'it says so once' "$(wc -l < err)" 1
+
+        receive "$address" --timeout 0.3
+        prlimit --pid "$job" --nofile="3:$hard"
+        run ferry send "$address" 'in vain'
+        await "$job"
+        check 'a client that waits in vain is an error' test "$status" -eq 3
+        receive "$address"
+        prlimit --pid "$job" --nofile="3:$hard"
+        run ferry send "$address" 'in vain'
+        soon grep -q 'the client waits' "$job_err"
+        interrupt TERM
+        nothing_left 'a signal ends the wait for a descriptor'
+}
+
 fifos() {
         head -c 1000000 /dev/urandom > in
         start ferry send fifo:f --create --mode 0640 --wait 20 - < in
@@ -520,7 +550,7 @@ signals() {
 }
 
 before=$(all_objects)
-aside promises datagrams streams fifos queues posix_queues stores ipcs usage signals
+aside promises datagrams streams short_of_descriptors fifos queues posix_queues stores ipcs usage signals
 gather
 parts=()
 if [[ ${FERRY_TEST_IPC-} == private ]]; then
