@@ -442,14 +442,16 @@ static int open_unix(ferry_channel *channel, const char *path)
         if (channel->end == FERRY_RECEIVE)
                 code = binding_open(&datagram->binding, path, SOCK_DGRAM, channel->options.mode, NULL, &channel->error);
         else {
-                datagram->binding.fd = sys_socket(AF_UNIX, SOCK_DGRAM);
-                code = datagram->binding.fd < 0 ? datagram->binding.fd : 0;
                 datagram->there.path.sun_family = AF_UNIX;
                 datagram->there_size = sizeof datagram->there.path;
-                if (!is_abstract)
-                        memcpy(datagram->there.path.sun_path, path, size);
-                else if (!code)
+                if (is_abstract)
                         code = abstract_parse(path + 1, &datagram->there.path, &datagram->there_size);
+                else
+                        memcpy(datagram->there.path.sun_path, path, size);
+                if (code)
+                        return code;
+                datagram->binding.fd = sys_socket(AF_UNIX, SOCK_DGRAM);
+                code = datagram->binding.fd < 0 ? datagram->binding.fd : 0;
         }
         channel->source.fd = datagram->binding.fd;
         if (!code)
