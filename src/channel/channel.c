@@ -62,6 +62,8 @@ static int check(ferry_channel *channel)
 {
         if (!channel)
                 return -ENOMEM;
+        if (loop_is_elsewhere(channel->loop))
+                return -EPERM;
         if (loop_is_foreign(channel->loop))
                 return channel_error(channel, -ECHILD, "the channel belongs to the parent of this process");
         if (channel->phase < CHANNEL_FAILED) {
@@ -432,7 +434,7 @@ ferry_channel *ferry_channel_open(ferry_loop *loop, const char *address, enum fe
 {
         const char *text = NULL;
         const struct channel_kind *kind = channel_find_kind(address, &text);
-        ferry_channel *channel = loop ? channel_new(loop, kind, address ? address : "", end) : NULL;
+        ferry_channel *channel = loop && !loop_is_elsewhere(loop) ? channel_new(loop, kind, address ? address : "", end) : NULL;
 
         if (!channel)
                 return NULL;
@@ -447,7 +449,7 @@ ferry_channel *ferry_channel_open(ferry_loop *loop, const char *address, enum fe
 
 ferry_channel *ferry_channel_free(ferry_channel *channel)
 {
-        if (channel)
+        if (channel && !loop_is_elsewhere(channel->loop))
                 free_channel(channel);
         return NULL;
 }
@@ -553,12 +555,12 @@ ssize_t ferry_channel_reply(ferry_channel *channel, const void *bytes, size_t si
 
 const char *ferry_channel_sender(ferry_channel *channel)
 {
-        return channel && channel->kind && channel->kind->sender ? channel->kind->sender(channel) : "";
+        return channel && !loop_is_elsewhere(channel->loop) && channel->kind && channel->kind->sender ? channel->kind->sender(channel) : "";
 }
 
 ferry_peer ferry_channel_peer(const ferry_channel *channel)
 {
-        return channel ? channel->peer : (ferry_peer){ .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+        return channel && !loop_is_elsewhere(channel->loop) ? channel->peer : (ferry_peer){ .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
 }
 
 ssize_t ferry_channel_send_typed(ferry_channel *channel, long type, const void *bytes, size_t size, int timeout_ms)
@@ -696,7 +698,7 @@ ferry_channel *ferry_channel_accept(ferry_channel *channel, int timeout_ms)
         ferry_channel *failed;
         int code;
 
-        if (!channel)
+        if (!channel || loop_is_elsewhere(channel->loop))
                 return NULL;
         code = check(channel);
         if (!code)
@@ -780,6 +782,8 @@ int ferry_channel_fd(const ferry_channel *channel)
 {
         if (!channel)
                 return -ENOMEM;
+        if (loop_is_elsewhere(channel->loop))
+                return -EPERM;
         if (channel->phase == CHANNEL_FAILED)
                 return channel->error.code;
         if (channel->source.fd >= 0)
@@ -789,20 +793,22 @@ int ferry_channel_fd(const ferry_channel *channel)
 
 size_t ferry_channel_record_max(const ferry_channel *channel)
 {
-        if (!channel || channel->phase >= CHANNEL_FAILED)
+        if (!channel || loop_is_elsewhere(channel->loop) || channel->phase >= CHANNEL_FAILED)
                 return 0;
         return channel->end == FERRY_RECEIVE && channel->receive_max ? channel->receive_max : channel->record_max;
 }
 
 const char *ferry_channel_address(const ferry_channel *channel)
 {
-        return channel ? channel->address : "";
+        return channel && !loop_is_elsewhere(channel->loop) ? channel->address : "";
 }
 
 int ferry_channel_status(const ferry_channel *channel)
 {
         if (!channel)
                 return -ENOMEM;
+        if (loop_is_elsewhere(channel->loop))
+                return -EPERM;
         loop_failure_told((struct loop_failure *)(uintptr_t)&channel->failure);
         if (loop_is_foreign(channel->loop))
                 return -ECHILD;
@@ -813,6 +819,8 @@ const char *ferry_channel_error(const ferry_channel *channel)
 {
         if (!channel)
                 return "no memory for a channel";
+        if (loop_is_elsewhere(channel->loop))
+                return loop_elsewhere;
         loop_failure_told((struct loop_failure *)(uintptr_t)&channel->failure);
         return error_text(&channel->error);
 }
@@ -840,8 +848,9 @@ int ferry_channel_wait(ferry_loop *loop, const char *address, int timeout_ms)
         waiting.kind = channel_find_kind(address, &waiting.text);
         if (!loop)
                 return -ENOMEM;
-        if (loop_is_foreign(loop))
-                return -ECHILD;
+        code = loop_refuse(loop);
+        if (code)
+                return code;
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
         if (scheme < 0 || !waiting.kind)

@@ -24,7 +24,7 @@ ferry_value *ferry_channel_info(const ferry_channel *channel)
         ferry_value *info = NULL;
         ferry_builder *builder;
 
-        if (!channel)
+        if (!channel || loop_is_elsewhere(channel->loop))
                 return NULL;
         memset(&facts, 0xff, sizeof facts);
         if (channel->phase < CHANNEL_FAILED && channel->kind->describe)

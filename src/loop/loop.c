@@ -335,7 +335,8 @@ void loop_bury(ferry_loop *loop, struct loop_grave *grave, void (*free)(struct l
 
 void loop_enter(ferry_loop *loop)
 {
-        loop->depth++;
+        if (loop->depth++ == 0)
+                __atomic_store_n(&loop->is_entered, true, __ATOMIC_RELAXED);
 }
 
 void loop_leave(ferry_loop *loop)
@@ -348,6 +349,7 @@ void loop_leave(ferry_loop *loop)
         }
         bury_all(&loop->graves, NULL);
         show(loop);
+        __atomic_store_n(&loop->is_entered, false, __ATOMIC_RELEASE);
 }
 
 /* In milliseconds for epoll_wait: rounded up, so that the wait never ends too early. @ret_now is the time, if a timer or
@@ -443,8 +445,10 @@ int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object),
         bool is_outermost = loop->depth == 1;
         int result = 0;
 
-        if (loop_is_foreign(loop))
-                return -ECHILD;
+        result = loop_refuse(loop);
+        if (result)
+                return result;
+        loop_take(loop);
         if (loop->waits == LOOP_WAITS_MAX)
                 return -EDEADLK;
         loop->waits++;
@@ -517,6 +521,8 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
                 return -ENOMEM;
         if (loop_is_foreign(loop))
                 return -ECHILD;
+        if (loop_take(loop) < 0)
+                return -EPERM;
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
         if (loop->waits == LOOP_WAITS_MAX)
@@ -553,6 +559,8 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
 
 int ferry_loop_stop(ferry_loop *loop, int result)
 {
+        if (loop && loop_is_elsewhere(loop))
+                return -EPERM;
         if (!loop || !loop->running || loop->running->is_stopped)
                 return 0;
         loop->running->is_stopped = true;
@@ -568,6 +576,8 @@ int ferry_loop_tick(ferry_loop *loop, int timeout_ms)
                 return -ENOMEM;
         if (loop_is_foreign(loop))
                 return -ECHILD;
+        if (loop_take(loop) < 0)
+                return -EPERM;
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
         loop_enter(loop);
@@ -585,10 +595,13 @@ int ferry_loop_tick(ferry_loop *loop, int timeout_ms)
 
 int ferry_loop_fd(ferry_loop *loop)
 {
+        int result;
+
         if (!loop)
                 return -ENOMEM;
-        if (loop_is_foreign(loop))
-                return -ECHILD;
+        result = loop_refuse(loop);
+        if (result)
+                return result;
         if (loop->timer < 0) {
                 int timer = sys_timerfd(), error;
 
@@ -607,7 +620,7 @@ int ferry_loop_fd(ferry_loop *loop)
 
 const char *ferry_loop_error(const ferry_loop *loop)
 {
-        return loop ? error_text(&loop->error) : error_describe(-ENOMEM);
+        return !loop ? error_describe(-ENOMEM) : loop_is_elsewhere(loop) ? loop_elsewhere : error_text(&loop->error);
 }
 
 /* Beginning and end ----------------------------------------------------------------------------------- */
@@ -699,7 +712,7 @@ static void close_members(ferry_loop *loop)
 
 ferry_loop *ferry_loop_free(ferry_loop *loop)
 {
-        if (!loop || loop->is_ending)
+        if (!loop || (!loop_is_foreign(loop) && loop_take(loop) < 0) || loop->is_ending)
                 return NULL;
         loop->is_ending = true;
         loop_enter(loop);
@@ -818,7 +831,7 @@ void ferry_loop_after(ferry_loop *loop, int delay_ms, ferry_loop_fn *fn, void *u
 {
         struct program_entry *entry;
 
-        if (!loop || loop->is_ending || loop_is_foreign(loop))
+        if (!loop || loop_refuse(loop) || loop->is_ending)
                 return;
         if (delay_ms < 0) {
                 fail(loop, -EINVAL, "a timer of the program with a negative delay");
@@ -838,7 +851,7 @@ void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn,
                           ((events & POLLPRI) ? EPOLLPRI : 0);
         int error;
 
-        if (!loop || loop->is_ending || loop_is_foreign(loop))
+        if (!loop || loop_refuse(loop) || loop->is_ending)
                 return;
         entry = add_entry(loop, fn, userdata);
         if (!entry)
@@ -860,7 +873,7 @@ void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn,
 /* cppcheck-suppress constParameter ; it is the pair that the program gave, not what it points to */
 void ferry_loop_off(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
 {
-        if (!loop)
+        if (!loop || loop_is_elsewhere(loop))
                 return;
         list_for_each(&loop->program, link) {
                 struct program_entry *entry = container_of(link, struct program_entry, link);

@@ -86,6 +86,8 @@ struct ferry_loop {
         struct batch *batches;  /* of the rounds that run, the innermost first */
         struct running *running;        /* the same of ferry_loop_run() */
         unsigned depth;         /* of callbacks */
+        const char *owner;      /* the thread that waited in it last; NULL: none has, and any may use it */
+        bool is_entered;        /* a call of its owner is in it */
         unsigned waits;         /* of waiting within waiting */
         bool is_ending;
         bool is_freed;
@@ -106,6 +108,18 @@ static inline bool loop_is_foreign(const ferry_loop *loop)
 {
         return *loop->alive == 0;
 }
+
+/* thread.c: whether it belongs to another thread; then nothing else of it, or of what lives in it, may be read. The sentence
+ * says so. */
+bool loop_is_elsewhere(const ferry_loop *loop);
+extern const char loop_elsewhere[];
+
+/* The door of each public function: 0, -ECHILD in a forked child, -EPERM in another thread; and the sentence for that. */
+int loop_refuse(const ferry_loop *loop);
+const char *loop_refusal(int code);
+
+/* Let it belong to this thread. -EPERM while another is in it. */
+int loop_take(ferry_loop *loop);
 
 /* Wait for these events of epoll(7), instead of those before; 0: for none. Before its descriptor is closed, a
  * source must have been set to 0. */

@@ -48,10 +48,11 @@ void manager_tell(ferry_process *process, enum ferry_process_event event)
 
 void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata)
 {
-        struct manager_handler *handler = manager && fn ? sys_alloc_zeroed(sizeof *handler) : NULL;
+        struct manager_handler *handler;
 
-        if (!manager || !fn)
+        if (!manager || !fn || loop_is_elsewhere(manager->loop))
                 return;
+        handler = sys_alloc_zeroed(sizeof *handler);
         if (!handler) {
                 error_set(&manager->start_error, -ENOMEM, "no memory for a handler");
                 return;
@@ -94,7 +95,7 @@ void manager_give_number_back(ferry_process *process)
 
 void ferry_manager_kill(ferry_manager *manager, int signal)
 {
-        if (!manager)
+        if (!manager || loop_is_elsewhere(manager->loop))
                 return;
         list_for_each(&manager->processes, link)
                 ferry_process_kill(container_of(link, ferry_process, link), signal);
@@ -255,8 +256,9 @@ int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userd
         if (!manager)
                 return -ENOMEM;
         loop = manager->loop;
-        if (loop_is_foreign(loop))
-                return -ECHILD;
+        code = loop_refuse(loop);
+        if (code)
+                return code;
         if (manager->is_waited_for)
                 return error_replace(&loop->error, -EDEADLK, "somebody waits for these children already");
         loop_enter(loop);
@@ -281,8 +283,9 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
         if (!manager)
                 return -ENOMEM;
         loop = manager->loop;
-        if (loop_is_foreign(loop))
-                return -ECHILD;
+        code = loop_refuse(loop);
+        if (code)
+                return code;
         if (grace_ms < -1)
                 return loop_refuse_timeout(loop, grace_ms);
         loop_enter(loop);
@@ -375,7 +378,7 @@ ferry_manager *ferry_manager_free(ferry_manager *manager)
 {
         ferry_loop *loop;
 
-        if (!manager || manager->is_freed || manager->is_ending)
+        if (!manager || loop_is_elsewhere(manager->loop) || manager->is_freed || manager->is_ending)
                 return NULL;
         loop = manager->loop;
         manager->is_ending = true;
@@ -419,7 +422,7 @@ static int copy_options(ferry_manager *manager, const ferry_manager_options *giv
 
 ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options)
 {
-        ferry_manager *manager = loop && !loop_is_foreign(loop) && !loop->is_ending ? sys_alloc_zeroed(sizeof *manager) : NULL;
+        ferry_manager *manager = loop && !loop_refuse(loop) && !loop->is_ending ? sys_alloc_zeroed(sizeof *manager) : NULL;
 
         if (!manager)
                 return NULL;
@@ -447,7 +450,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
 
 ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous)
 {
-        if (!manager)
+        if (!manager || loop_is_elsewhere(manager->loop))
                 return NULL;
         return previous ? list_next(&manager->processes, previous, ferry_process, link) :
                           list_first(&manager->processes, ferry_process, link);
@@ -455,20 +458,20 @@ ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_pro
 
 unsigned ferry_manager_running(const ferry_manager *manager)
 {
-        return manager ? manager->running : 0;
+        return manager && !loop_is_elsewhere(manager->loop) ? manager->running : 0;
 }
 
 unsigned ferry_manager_running_max(const ferry_manager *manager)
 {
-        return manager ? manager->options.running_max : 0;
+        return manager && !loop_is_elsewhere(manager->loop) ? manager->options.running_max : 0;
 }
 
 unsigned ferry_manager_waiting(const ferry_manager *manager)
 {
-        return manager ? manager->waiting : 0;
+        return manager && !loop_is_elsewhere(manager->loop) ? manager->waiting : 0;
 }
 
 unsigned ferry_manager_killed(const ferry_manager *manager)
 {
-        return manager ? manager->killed : 0;
+        return manager && !loop_is_elsewhere(manager->loop) ? manager->killed : 0;
 }

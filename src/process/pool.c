@@ -197,6 +197,12 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
         if (!manager)
                 return ferry_session_request(NULL, timeout_ms, type, "null");
         loop = manager->loop;
+        if (loop_is_elsewhere(loop)) {
+                va_start(arguments, format);
+                call = call_new_waiting(loop, &manager->queue, timeout_ms, timeout_ms, type, format, arguments);
+                va_end(arguments);
+                return call;
+        }
         loop_enter(loop);
         if (timeout_ms == FERRY_TIMEOUT_DEFAULT)
                 timeout_ms = manager->session.request_timeout_ms ? manager->session.request_timeout_ms :

@@ -393,7 +393,7 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
         if (!manager)
                 return NULL;
         loop = manager->loop;
-        if (loop_is_foreign(loop))
+        if (loop_refuse(loop))
                 return NULL;
         loop_enter(loop);
         code = wait_for_place(manager);
@@ -551,8 +551,9 @@ static int wait_for(ferry_process *process, int timeout_ms)
         ferry_loop *loop = process->manager->loop;
         int code, result;
 
-        if (loop_is_foreign(loop))
-                return -ECHILD;
+        code = loop_refuse(loop);
+        if (code)
+                return code;
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
         loop_enter(loop);
@@ -572,10 +573,13 @@ int ferry_process_wait(ferry_process *process, int timeout_ms)
 
 int ferry_process_stop(ferry_process *process, int grace_ms)
 {
+        int code;
+
         if (!process)
                 return -ENOMEM;
-        if (loop_is_foreign(process->manager->loop))
-                return -ECHILD;
+        code = loop_refuse(process->manager->loop);
+        if (code)
+                return code;
         if (grace_ms < -1)
                 return loop_refuse_timeout(process->manager->loop, grace_ms);
         process_begin_stop(process, grace_ms);
@@ -584,10 +588,13 @@ int ferry_process_stop(ferry_process *process, int grace_ms)
 
 int ferry_process_kill(ferry_process *process, int signal)
 {
+        int code;
+
         if (!process)
                 return -ENOMEM;
-        if (loop_is_foreign(process->manager->loop))
-                return -ECHILD;
+        code = loop_refuse(process->manager->loop);
+        if (code)
+                return code;
         if (process->state != PROCESS_RUNNING || process->has_child_left)
                 return -ESRCH;
         return child_signal(&process->child, signal);
@@ -634,7 +641,7 @@ void process_free(ferry_process *process)
 
 ferry_process *ferry_process_free(ferry_process *process)
 {
-        if (!process || process->is_freed || process->is_forgotten)
+        if (!process || loop_is_elsewhere(process->manager->loop) || process->is_freed || process->is_forgotten)
                 return NULL;
         if (loop_is_foreign(process->manager->loop) || process_has_ended(process)) {
                 process_free(process);
@@ -653,7 +660,7 @@ void ferry_process_then(ferry_process *process, ferry_process_fn *fn, void *user
                         fn(NULL, -ENOMEM, userdata);
                 return;
         }
-        if (process->is_forgotten || loop_is_foreign(process->manager->loop))
+        if (loop_refuse(process->manager->loop) || process->is_forgotten)
                 return;
         /* One that starts another whenever one fails would never let the loop go. */
         if (process_has_ended(process) && process->manager->loop->is_ending) {
@@ -674,25 +681,26 @@ void ferry_process_then(ferry_process *process, ferry_process_fn *fn, void *user
 
 ferry_session *ferry_process_session(const ferry_process *process)
 {
-        return process ? process->session : NULL;
+        return process && !loop_is_elsewhere(process->manager->loop) ? process->session : NULL;
 }
 
 pid_t ferry_process_pid(const ferry_process *process)
 {
-        return process ? process->pid : -1;
+        return process && !loop_is_elsewhere(process->manager->loop) ? process->pid : -1;
 }
 
 int ferry_process_result(const ferry_process *process)
 {
-        return !process ? -ENOMEM : process->state == PROCESS_RESTING ? -EINPROGRESS : process->result;
+        return !process ? -ENOMEM : loop_is_elsewhere(process->manager->loop) ? -EPERM : process->state == PROCESS_RESTING ? -EINPROGRESS : process->result;
 }
 
 const char *ferry_process_error(const ferry_process *process)
 {
-        return process ? error_text(&process->error) : error_describe(-ENOMEM);
+        return !process ? error_describe(-ENOMEM) : loop_is_elsewhere(process->manager->loop) ? loop_elsewhere :
+               error_text(&process->error);
 }
 
 ferry_process *ferry_session_process(const ferry_session *session)
 {
-        return session ? session->process : NULL;
+        return session && !loop_is_elsewhere(session->loop) ? session->process : NULL;
 }

@@ -268,7 +268,7 @@ ferry_value *ferry_service_list(ferry_loop *loop)
         struct list files = LIST_INIT(files);
         ferry_value *value = NULL;
 
-        if (!loop || loop_is_foreign(loop))
+        if (!loop || loop_refuse(loop))
                 return NULL;
         loop_enter(loop);
         if (find(&files) == 0 && ask(loop, &files) == 0)

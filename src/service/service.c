@@ -120,10 +120,13 @@ static void begin_closing(ferry_service *service)
 
 int ferry_service_close(ferry_service *service)
 {
+        int code;
+
         if (!service)
                 return -ENOMEM;
-        if (loop_is_foreign(service->loop))
-                return -ECHILD;
+        code = loop_refuse(service->loop);
+        if (code)
+                return code;
         if (service->is_closing || service->has_ended)
                 return service->error.code;
         begin_closing(service);
@@ -339,7 +342,7 @@ static void free_member(struct loop_member *member)
 
 ferry_service *ferry_service_free(ferry_service *service)
 {
-        if (!service || service->is_freed || service->is_forgotten)
+        if (!service || loop_is_elsewhere(service->loop) || service->is_freed || service->is_forgotten)
                 return NULL;
         service->is_forgotten = true;
         loop_failure_told(&service->failure);
@@ -461,7 +464,7 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
         unsigned together;
         int apart;
 
-        if (!loop)
+        if (!loop || loop_is_elsewhere(loop))
                 return NULL;
         service = service_new(loop, address ? address : "", options);
         if (!service)
@@ -489,7 +492,7 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
 
 void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata)
 {
-        if (!service || handlers_add(&service->handlers.list, kinds, fn, userdata) == 0)
+        if (!service || loop_is_elsewhere(service->loop) || handlers_add(&service->handlers.list, kinds, fn, userdata) == 0)
                 return;
         error_set(&service->error, -ENOMEM, "no memory for a handler");
         loop_failure_told(&service->failure);
@@ -498,7 +501,7 @@ void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *
 
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata)
 {
-        if (service)
+        if (service && !loop_is_elsewhere(service->loop))
                 handlers_remove(service->loop, &service->handlers.list, fn, userdata);
 }
 
@@ -512,8 +515,9 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
 
         if (!service)
                 return -ENOMEM;
-        if (loop_is_foreign(service->loop))
-                return -ECHILD;
+        count = loop_refuse(service->loop);
+        if (count)
+                return count;
         if (service->error.code)
                 return service->error.code;
         if (!type)
@@ -546,7 +550,7 @@ int ferry_service_notify_value(ferry_service *service, const char *type, const f
 
 ferry_session *ferry_service_client(const ferry_service *service, const ferry_session *previous)
 {
-        if (!service)
+        if (!service || loop_is_elsewhere(service->loop))
                 return NULL;
         do
                 previous = previous ? list_next(&service->clients, previous, ferry_session, service_link) :
@@ -559,6 +563,8 @@ int ferry_service_status(const ferry_service *service)
 {
         if (!service)
                 return -ENOMEM;
+        if (loop_is_elsewhere(service->loop))
+                return -EPERM;
         if (service->error.code)
                 loop_failure_told((struct loop_failure *)(uintptr_t)&service->failure);
         return service->error.code ? service->error.code : !service->is_closing && !service->has_ended;
@@ -568,13 +574,15 @@ const char *ferry_service_error(const ferry_service *service)
 {
         if (!service)
                 return error_describe(-ENOMEM);
+        if (loop_is_elsewhere(service->loop))
+                return loop_elsewhere;
         loop_failure_told((struct loop_failure *)(uintptr_t)&service->failure);
         return error_text(&service->error);
 }
 
 const char *ferry_service_address(const ferry_service *service)
 {
-        if (!service)
+        if (!service || loop_is_elsewhere(service->loop))
                 return "";
         return service->listener_count > 0 && service->listeners[0].address ? service->listeners[0].address :
                                                                               service->address;
@@ -582,5 +590,5 @@ const char *ferry_service_address(const ferry_service *service)
 
 ferry_service *ferry_session_service(const ferry_session *session)
 {
-        return session ? session->service : NULL;
+        return session && !loop_is_elsewhere(session->loop) ? session->service : NULL;
 }

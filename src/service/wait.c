@@ -78,8 +78,9 @@ int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, 
 
         if (!loop)
                 return -ENOMEM;
-        if (loop_is_foreign(loop))
-                return -ECHILD;
+        code = loop_refuse(loop);
+        if (code)
+                return code;
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
         if (!is_dialect(dialect))

@@ -339,6 +339,10 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
                 call_end(call, -ENOMEM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "there is no session");
                 return call;
         }
+        if (loop_is_elsewhere(session->loop)) {
+                call_end(call, -EPERM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", loop_elsewhere);
+                return call;
+        }
         call->loop = loop = session->loop;
         loop_enter(loop);
         call->session = session;
@@ -444,8 +448,9 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
 
         if (!call)
                 return NULL;
-        if (loop_is_foreign(loop)) {
-                call_end(call, -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the loop belongs to the parent of this process");
+        code = loop_refuse(loop);
+        if (code) {
+                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", loop_refusal(code));
                 return call;
         }
         call->loop = loop;
@@ -521,13 +526,19 @@ static bool has_ended(void *object)
         return call->status != 1;
 }
 
+/* Until its loop has gone it belongs to that. */
+static bool is_elsewhere(const ferry_call *call)
+{
+        return call->loop && loop_is_elsewhere(call->loop);
+}
+
 const ferry_message *ferry_call_await(ferry_call *call)
 {
         ferry_loop *loop;
         const ferry_message *reply;
         int code;
 
-        if (!call)
+        if (!call || is_elsewhere(call))
                 return NULL;
         if (call->status != 1)
                 return call->status == 0 ? call->reply : NULL;
@@ -557,6 +568,8 @@ void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)
                 fn(NULL, NULL, userdata);
                 return;
         }
+        if (is_elsewhere(call))
+                return;
         /* One that asks again whenever it fails would never let the loop go. */
         if (call->status != 1 && call->loop && call->loop->is_ending) {
                 ferry_call_free(call);
@@ -574,27 +587,27 @@ void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)
 
 int ferry_call_status(const ferry_call *call)
 {
-        return call ? call->status : -ENOMEM;
+        return !call ? -ENOMEM : is_elsewhere(call) ? -EPERM : call->status;
 }
 
 const char *ferry_call_error(const ferry_call *call)
 {
-        return call ? error_text(&call->error) : error_describe(-ENOMEM);
+        return !call ? error_describe(-ENOMEM) : is_elsewhere(call) ? loop_elsewhere : error_text(&call->error);
 }
 
 enum ferry_outcome ferry_call_outcome(const ferry_call *call)
 {
-        return call ? call->outcome : FERRY_OUTCOME_NOT_EXECUTED;
+        return !call ? FERRY_OUTCOME_NOT_EXECUTED : is_elsewhere(call) ? FERRY_OUTCOME_UNKNOWN : call->outcome;
 }
 
 const ferry_message *ferry_call_reply(const ferry_call *call)
 {
-        return call ? call->reply : NULL;
+        return call && !is_elsewhere(call) ? call->reply : NULL;
 }
 
 ferry_call *ferry_call_free(ferry_call *call)
 {
-        if (!call || call->is_freed)
+        if (!call || is_elsewhere(call) || call->is_freed)
                 return NULL;
         if (call->status == 1) {
                 ferry_session *session = call->session;

@@ -143,7 +143,7 @@ static bool has_next(void *object)
 
 const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
 {
-        if (!session)
+        if (!session || loop_is_elsewhere(session->loop))
                 return NULL;
         session->lent = ferry_message_unref(session->lent);
         if (timeout_ms < -1) {
@@ -256,7 +256,7 @@ void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *typ
 
 void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata)
 {
-        if (!session)
+        if (!session || loop_is_elsewhere(session->loop))
                 return;
         if (handlers_add(&session->handlers, kinds, fn, userdata) < 0)
                 session_finish(session, -ENOMEM, "no memory for a handler");
@@ -264,6 +264,6 @@ void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *
 
 void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userdata)
 {
-        if (session)
+        if (session && !loop_is_elsewhere(session->loop))
                 handlers_remove(session->loop, &session->handlers, fn, userdata);
 }

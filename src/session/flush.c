@@ -115,8 +115,9 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
 
         if (!session)
                 return -ENOMEM;
-        if (loop_is_foreign(session->loop))
-                return -ECHILD;
+        code = loop_refuse(session->loop);
+        if (code)
+                return code;
         if (timeout_ms < -1)
                 return session_refuse_timeout(session, timeout_ms);
         loop = session->loop;

@@ -179,18 +179,25 @@ void message_forget_session(ferry_message *message)
         message->session = NULL;
 }
 
+/* Until its session has gone it belongs to the loop of that. */
+static bool is_elsewhere(const ferry_message *message)
+{
+        return message->session && loop_is_elsewhere(message->session->loop);
+}
+
 ferry_message *ferry_message_ref(const ferry_message *message)
 {
         ferry_message *held = (ferry_message *)(uintptr_t)message;
 
-        if (held)
-                held->references++;
+        if (!held || is_elsewhere(held))
+                return NULL;
+        held->references++;
         return held;
 }
 
 ferry_message *ferry_message_unref(ferry_message *message)
 {
-        if (!message || --message->references > 0)
+        if (!message || is_elsewhere(message) || --message->references > 0)
                 return NULL;
         if (message->is_unanswered && message->session) {
                 message->references = 1;
@@ -212,19 +219,19 @@ ferry_message *ferry_message_unref(ferry_message *message)
 
 enum ferry_kind ferry_message_kind(const ferry_message *message)
 {
-        return message ? message->kind : 0;
+        return message && !is_elsewhere(message) ? message->kind : 0;
 }
 
 const char *ferry_message_type(const ferry_message *message)
 {
-        return message ? message->type : "";
+        return message && !is_elsewhere(message) ? message->type : "";
 }
 
 const ferry_value *ferry_message_body(const ferry_message *message)
 {
         ferry_message *decoded = (ferry_message *)(uintptr_t)message;
 
-        if (!message)
+        if (!message || is_elsewhere(message))
                 return NULL;
         if (!message->is_decoded && message->body_size == 0 && message->codec != &codec_bytes.codec) {
                 decoded->tree = ferry_value_pack(NULL);
@@ -255,7 +262,7 @@ const char *ferry_message_text(const ferry_message *message)
 
 const char *ferry_message_id(const ferry_message *message)
 {
-        if (!message || message->id_size == 0)
+        if (!message || is_elsewhere(message) || message->id_size == 0)
                 return "";
         if (!*message->id_text)
                 message->dialect->id_text(message->id, message->id_size, message->id_text);
@@ -264,12 +271,12 @@ const char *ferry_message_id(const ferry_message *message)
 
 ferry_session *ferry_message_session(const ferry_message *message)
 {
-        return message ? message->session : NULL;
+        return message && !is_elsewhere(message) ? message->session : NULL;
 }
 
 bool ferry_message_is_wanted(const ferry_message *request)
 {
-        return request && request->is_unanswered && request->session &&
+        return request && request->session && !is_elsewhere(request) && request->is_unanswered &&
                (request->session->state == SESSION_OPEN || request->session->state == SESSION_DRAINING);
 }
 
@@ -279,6 +286,8 @@ static int check_answerable(const ferry_message *request, struct error *error)
 {
         if (!request)
                 return -ENOMEM;
+        if (is_elsewhere(request))
+                return -EPERM;
         if (request->kind == FERRY_KIND_CANCELLED)
                 return -ECANCELED;
         if (!(request->kind & FERRY_KIND_REQUEST))

@@ -376,7 +376,7 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
         ferry_session *session;
         int code;
 
-        if (!loop)
+        if (!loop || loop_is_elsewhere(loop))
                 return NULL;
         session = session_new(loop, options, address ? address : "", &error);
         if (!session)
@@ -601,12 +601,13 @@ static void say_goodbye(ferry_session *session)
 int ferry_session_close(ferry_session *session)
 {
         struct error lost = { 0 };
-        int timeout_ms;
+        int timeout_ms, code;
 
         if (!session)
                 return -ENOMEM;
-        if (loop_is_foreign(session->loop))
-                return -ECHILD;
+        code = loop_refuse(session->loop);
+        if (code)
+                return code;
         if (session->state == SESSION_ENDED) {
                 session_tell(session);
                 return session->error.code;
@@ -710,7 +711,7 @@ void session_free(ferry_session *session)
 
 ferry_session *ferry_session_free(ferry_session *session)
 {
-        if (!session || session->is_freed || session->is_forgotten)
+        if (!session || loop_is_elsewhere(session->loop) || session->is_freed || session->is_forgotten)
                 return NULL;
         session->is_forgotten = true;
         if (loop_is_foreign(session->loop)) {
@@ -738,6 +739,8 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
         if (!session)
                 return -ENOMEM;
         loop = session->loop;
+        if (loop_is_elsewhere(loop))
+                return -EPERM;
         loop_enter(loop);
         va_start(arguments, format);
         code = session_status_for_sending(session, &error);
@@ -757,6 +760,8 @@ int ferry_session_status(const ferry_session *session)
 {
         if (!session)
                 return -ENOMEM;
+        if (loop_is_elsewhere(session->loop))
+                return -EPERM;
         if (session->state != SESSION_ENDED)
                 return session->state != SESSION_CLOSING ? 1 : session->error.code;
         if (session->error.code)
@@ -768,6 +773,8 @@ const char *ferry_session_error(const ferry_session *session)
 {
         if (!session)
                 return error_describe(-ENOMEM);
+        if (loop_is_elsewhere(session->loop))
+                return loop_elsewhere;
         if (session->error.code)
                 session_tell(session);
         return session->error.code || !session->notify_sentence.code ? error_text(&session->error) :
@@ -781,7 +788,7 @@ const char *ferry_session_address(const ferry_session *session)
 
 ferry_peer ferry_session_peer(const ferry_session *session)
 {
-        if (!session || !session->stream)
+        if (!session || loop_is_elsewhere(session->loop) || !session->stream)
                 return (ferry_peer){ .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
         return session->stream->peer;
 }
@@ -791,7 +798,7 @@ ferry_value *ferry_session_info(const ferry_session *session)
         ferry_peer peer = ferry_session_peer(session);
         const struct wire *wire;
 
-        if (!session)
+        if (!session || loop_is_elsewhere(session->loop))
                 return NULL;
         wire = &session->wire;
         return ferry_value_pack("{address: %s, dialect: %s, codec: %s, stream: %s, pid: %d, uid: %ld, gid: %ld,"
@@ -813,11 +820,11 @@ ferry_loop *ferry_session_loop(const ferry_session *session)
 
 void ferry_session_set_userdata(ferry_session *session, void *userdata)
 {
-        if (session)
+        if (session && !loop_is_elsewhere(session->loop))
                 session->userdata = userdata;
 }
 
 void *ferry_session_userdata(const ferry_session *session)
 {
-        return session ? session->userdata : NULL;
+        return session && !loop_is_elsewhere(session->loop) ? session->userdata : NULL;
 }

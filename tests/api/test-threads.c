@@ -331,7 +331,252 @@ START_TEST(each_thread_takes_its_own_sigpipe)
 }
 END_TEST
 
+/* Of the thread that waits in its loop; a handler is called there, while another thread tries to use all of it. */
+struct foreign {
+        ferry_loop *loop;
+        ferry_session *session;
+        ferry_service *service;
+        ferry_manager *manager;
+        ferry_process *process;
+        ferry_channel *channel;
+        ferry_call *call;
+        const ferry_message *message;
+        char failure[256];
+};
+
+static bool is_refused(struct foreign *foreign, const char *what, long result)
+{
+        if (result != -EPERM && !foreign->failure[0])
+                snprintf(foreign->failure, sizeof foreign->failure, "%s: %ld", what, result);
+        return result == -EPERM;
+}
+
+static void is_said(struct foreign *foreign, const char *what, const char *sentence)
+{
+        if (!strstr(sentence, "another thread") && !foreign->failure[0])
+                snprintf(foreign->failure, sizeof foreign->failure, "%s: %s", what, sentence);
+}
+
+#define REFUSED(call) is_refused(foreign, #call, call)
+#define SAID(call) is_said(foreign, #call, call)
+#define NOTHING(call) is_refused(foreign, #call, (call) ? 1 : -EPERM)
+
+static int never(ferry_loop *loop, void *userdata)
+{
+        (void)loop, (void)userdata;
+        abort();
+}
+
+static int never_told(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message, (void)userdata;
+        abort();
+}
+
+static void use_loop(struct foreign *foreign)
+{
+        REFUSED(ferry_loop_run(foreign->loop, 0));
+        REFUSED(ferry_loop_tick(foreign->loop, 0));
+        REFUSED(ferry_loop_stop(foreign->loop, 1));
+        REFUSED(ferry_loop_fd(foreign->loop));
+        ferry_loop_after(foreign->loop, 0, never, NULL);
+        ferry_loop_watch(foreign->loop, 0, POLLIN, never, NULL);
+        ferry_loop_off(foreign->loop, never, NULL);
+        ferry_loop_free(foreign->loop);
+        SAID(ferry_loop_error(foreign->loop));
+        NOTHING(ferry_session_open(foreign->loop, "exec:cat", NULL));
+        NOTHING(ferry_service_open(foreign->loop, "tcp:127.0.0.1:0", NULL));
+        NOTHING(ferry_manager_new(foreign->loop, NULL));
+        NOTHING(ferry_channel_open(foreign->loop, "tcp:127.0.0.1:0", FERRY_RECEIVE, NULL));
+        NOTHING(ferry_service_list(foreign->loop));
+        REFUSED(ferry_service_wait(foreign->loop, "nothing", FERRY_DIALECT_AUTO, 0));
+        REFUSED(ferry_channel_wait(foreign->loop, "tcp:127.0.0.1:1", 0));
+}
+
+static void use_session(struct foreign *foreign)
+{
+        ferry_call *call = ferry_session_request(foreign->session, 0, "t", "{}");
+
+        REFUSED(ferry_call_status(call));
+        SAID(ferry_call_error(call));
+        ferry_call_free(call);
+        REFUSED(ferry_session_notify(foreign->session, "t", "{}"));
+        REFUSED(ferry_session_flush(foreign->session, 0));
+        REFUSED(ferry_session_close(foreign->session));
+        REFUSED(ferry_session_status(foreign->session));
+        NOTHING(ferry_session_next(foreign->session, 0));
+        NOTHING(ferry_session_info(foreign->session));
+        NOTHING(ferry_session_service(foreign->session));
+        NOTHING(ferry_session_process(foreign->session));
+        NOTHING(ferry_session_userdata(foreign->session));
+        NOTHING(ferry_session_peer(foreign->session).pid != -1);
+        ferry_session_set_userdata(foreign->session, foreign);
+        ferry_session_on(foreign->session, FERRY_KIND_REQUEST, never_told, NULL);
+        ferry_session_off(foreign->session, never_told, NULL);
+        ferry_session_free(foreign->session);
+        SAID(ferry_session_error(foreign->session));
+        REFUSED(ferry_call_status(foreign->call));
+        SAID(ferry_call_error(foreign->call));
+        NOTHING(ferry_call_await(foreign->call));
+        NOTHING(ferry_call_reply(foreign->call));
+        ferry_call_then(foreign->call, NULL, NULL);
+        ferry_call_free(foreign->call);
+        REFUSED(ferry_message_reply(foreign->message, NULL, "{}"));
+        REFUSED(ferry_message_fail(foreign->message, "no"));
+        REFUSED(ferry_message_refuse(foreign->message, "no"));
+        NOTHING(ferry_message_is_wanted(foreign->message));
+        NOTHING(ferry_message_body(foreign->message));
+        NOTHING(ferry_message_session(foreign->message));
+        NOTHING(ferry_message_kind(foreign->message));
+        NOTHING(*ferry_message_type(foreign->message));
+        NOTHING(*ferry_message_id(foreign->message));
+        NOTHING(ferry_message_ref(foreign->message));
+        ferry_message_unref((ferry_message *)(uintptr_t)foreign->message);
+}
+
+static void use_others(struct foreign *foreign)
+{
+        ferry_call *call = ferry_manager_request(foreign->manager, 0, "t", "{}");
+        const char *argv[] = { "true", NULL };
+        ferry_value *value;
+        char byte;
+
+        REFUSED(ferry_call_status(call));
+        ferry_call_free(call);
+        REFUSED(ferry_service_notify(foreign->service, "t", "{}"));
+        REFUSED(ferry_service_close(foreign->service));
+        REFUSED(ferry_service_status(foreign->service));
+        SAID(ferry_service_error(foreign->service));
+        NOTHING(ferry_service_client(foreign->service, NULL));
+        ferry_service_on(foreign->service, FERRY_KIND_REQUEST, never_told, NULL);
+        ferry_service_off(foreign->service, never_told, NULL);
+        ferry_service_free(foreign->service);
+        REFUSED(ferry_manager_wait(foreign->manager, NULL, NULL));
+        REFUSED(ferry_manager_stop(foreign->manager, 0));
+        NOTHING(ferry_manager_child(foreign->manager, NULL));
+        NOTHING(ferry_manager_running(foreign->manager));
+        NOTHING(ferry_process_spawn(foreign->manager, argv, NULL));
+        ferry_manager_kill(foreign->manager, 9);
+        ferry_manager_free(foreign->manager);
+        REFUSED(ferry_process_wait(foreign->process, 0));
+        REFUSED(ferry_process_stop(foreign->process, 0));
+        REFUSED(ferry_process_kill(foreign->process, 9));
+        REFUSED(ferry_process_result(foreign->process));
+        SAID(ferry_process_error(foreign->process));
+        NOTHING(ferry_process_session(foreign->process));
+        NOTHING(ferry_process_pid(foreign->process) != -1);
+        ferry_process_then(foreign->process, NULL, NULL);
+        ferry_process_free(foreign->process);
+        REFUSED(ferry_channel_send(foreign->channel, "x", 1, 0));
+        REFUSED(ferry_channel_receive(foreign->channel, &byte, 1, 0));
+        REFUSED(ferry_channel_receive_value(foreign->channel, 0, 0, NULL, &value));
+        REFUSED(ferry_channel_status(foreign->channel));
+        REFUSED(ferry_channel_fd(foreign->channel));
+        SAID(ferry_channel_error(foreign->channel));
+        NOTHING(ferry_channel_accept(foreign->channel, 0));
+        NOTHING(ferry_channel_info(foreign->channel));
+        NOTHING(ferry_channel_record_max(foreign->channel));
+        ferry_channel_free(foreign->channel);
+}
+
+static void *use_all(void *argument)
+{
+        struct foreign *foreign = argument;
+
+        use_loop(foreign);
+        use_session(foreign);
+        use_others(foreign);
+        return NULL;
+}
+
+/* Called in the loop, which its thread is in therefore. */
+static int let_another_thread_try(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        struct foreign *foreign = userdata;
+        pthread_t thread;
+
+        (void)session;
+        foreign->message = request;
+        ck_assert_int_eq(pthread_create(&thread, NULL, use_all, foreign), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        return ferry_message_reply(request, NULL, "'served'");
+}
+
+START_TEST(another_thread_may_use_nothing_of_a_loop)
+{
+        struct foreign foreign = { .loop = ferry_loop_new(NULL) };
+        const char *argv[] = { "sleep", "100", NULL };
+        ferry_session *server;
+        const ferry_message *reply;
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        foreign.session = ferry_session_open(foreign.loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[0], fds[0], -1 } });
+        server = ferry_session_open(foreign.loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[1], fds[1], -1 } });
+        ferry_session_set_userdata(foreign.session, server);
+        ferry_session_on(server, FERRY_KIND_REQUEST, let_another_thread_try, &foreign);
+        foreign.service = ferry_service_open(foreign.loop, "tcp:127.0.0.1:0", NULL);
+        foreign.manager = ferry_manager_new(foreign.loop, NULL);
+        foreign.process = ferry_process_spawn(foreign.manager, argv, NULL);
+        foreign.channel = ferry_channel_open(foreign.loop, "tcp:127.0.0.1:0", FERRY_RECEIVE, NULL);
+        foreign.call = ferry_session_request(foreign.session, WAIT_MS, "t", "{}");
+        reply = ferry_call_await(foreign.call);
+        ck_assert_msg(!foreign.failure[0], "%s", foreign.failure);
+        ck_assert_msg(reply != NULL, "%s", ferry_call_error(foreign.call));
+        ck_assert_str_eq(ferry_value_text(ferry_message_body(reply), ""), "served");
+        ck_assert_ptr_eq(ferry_session_userdata(foreign.session), server);
+        ck_assert_int_eq(ferry_service_status(foreign.service), 1);
+        ck_assert_int_eq(ferry_process_result(foreign.process), -EINPROGRESS);
+        ck_assert_int_eq(ferry_channel_status(foreign.channel), 1);
+        ferry_call_free(foreign.call);
+        ferry_process_kill(foreign.process, 9);
+        ferry_loop_free(foreign.loop);
+}
+END_TEST
+
+static void *take_loop_over(void *argument)
+{
+        struct foreign *foreign = argument;
+
+        is_refused(foreign, "a request before", ferry_session_notify(foreign->session, "t", "{}"));
+        if (ferry_loop_run(foreign->loop, 0) < 0 || ferry_session_notify(foreign->session, "t", "{}") < 0)
+                snprintf(foreign->failure, sizeof foreign->failure, "%s", ferry_session_error(foreign->session));
+        return NULL;
+}
+
+static void *open_more(void *argument)
+{
+        struct foreign *foreign = argument;
+
+        foreign->service = ferry_service_open(foreign->loop, "tcp:127.0.0.1:0", NULL);
+        return NULL;
+}
+
+/* One that no thread has waited in may be set up by any; then running it, while no other does, takes it over. */
+START_TEST(a_loop_is_handed_over_by_running_it)
+{
+        struct foreign foreign = { .loop = ferry_loop_new(NULL) };
+        pthread_t thread;
+        int fds[2];
+
+        ck_assert_int_eq(pthread_create(&thread, NULL, open_more, &foreign), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        ck_assert_int_eq(ferry_service_status(foreign.service), 1);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        foreign.session = ferry_session_open(foreign.loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[0], fds[0], -1 } });
+        ck_assert_int_eq(ferry_loop_run(foreign.loop, 0), 0);
+        ck_assert_int_eq(pthread_create(&thread, NULL, take_loop_over, &foreign), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        ck_assert_msg(!foreign.failure[0], "%s", foreign.failure);
+        ck_assert_int_eq(ferry_session_notify(foreign.session, "t", "{}"), -EPERM);
+        ferry_loop_free(foreign.loop);
+        close(fds[1]);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(another_thread_may_use_nothing_of_a_loop),
+        SUITE_TEST(a_loop_is_handed_over_by_running_it),
         SUITE_TEST(threads_talk_over_sockets),
         SUITE_TEST(a_thread_serves_the_others),
         SUITE_TEST(each_thread_has_children),

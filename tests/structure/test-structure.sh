@@ -53,7 +53,7 @@ check 'the tool writes to stdout or stderr outside of cli/output.c' "$(printed_e
 others='bcmp|mem(chr|cmp|cpy|mem|move|rchr|set)|str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|tod|tol|toll)|v?s?n?printf|frexp|ferror|fflush
         |clearerr|fpurge|fputs|fwrite|putc|stdin|stdout|stderr|clearerr|fpurge|environ|strerrordesc_np|sigabbrev_np|sigismember|errno_location
         |inet_(ntop|pton)|secure_getenv|open_memstream|fclose|free|ctype_b_loc'
-compilers='_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(asan|ubsan|tsan|msan|sanitizer|sancov)_.*'
+compilers='_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__tls_get_addr|__(asan|ubsan|tsan|msan|sanitizer|sancov)_.*'
 doors() {
         local object allowed
         export LC_ALL=C
