@@ -1,6 +1,7 @@
 /* Answers of listen. Those of --exec are what a command prints, which is given the body on its stdin. So many commands run at a
  * time; requests beyond that wait in their order. How many can wait is limited by the library: it does not read from a peer
- * whose unanswered requests fill its queue. */
+ * whose unanswered requests fill its queue. Answers are larger than requests: none is begun for a peer that does not read those
+ * that it has. */
 #include "listen.h"
 
 #include <errno.h>
@@ -9,6 +10,11 @@
 
 /* A message of innmind and pcntl is smaller than that of the other dialects. */
 enum { SMALL_MESSAGE_MAX = 128 << 10 };
+
+enum {
+        UNREAD_MAX = 16 << 20,          /* bytes of answers that a peer has not read */
+        LOOK_MS = 20,                   /* whether it has: there is no event for that */
+};
 
 struct answer {
         struct answer *next;
@@ -28,6 +34,8 @@ static struct {
         size_t workers;
         struct answers waiting, begun;
         size_t cancelled;               /* of those that wait, since they were last looked through */
+        uintptr_t looks;                /* for peers that read; a session that does not has the number of the last one */
+        bool is_looking;                /* the next look is planned */
 } answers;
 
 void answers_init(ferry_loop *loop, const struct cli_options *options)
@@ -66,10 +74,11 @@ static void answer_free(struct answer *answer)
 
 /* Sending ------------------------------------------------------------------------------------------------- */
 
-/* The answer is not expected any more: the peer has cancelled the request or has gone. */
+/* The answer is not expected any more: the peer has cancelled the request or has gone. The end of a session is reported once,
+ * not with each of its answers. */
 static bool is_unwanted(int error)
 {
-        return error == -ECANCELED || error == -EALREADY;
+        return error == -ECANCELED || error == -EALREADY || error == -ECONNRESET || error == -ENOTCONN;
 }
 
 static const char *describe_sending(int error)
@@ -206,10 +215,46 @@ static bool may_help_to_wait(int error)
         return error == -EMFILE || error == -ENFILE || error == -EAGAIN || error == -ENOMEM;
 }
 
+static bool reads(ferry_session *session)
+{
+        FERRY_AUTO(ferry_value) info = NULL;
+        bool is_reading;
+
+        if ((uintptr_t)ferry_session_userdata(session) == answers.looks)
+                return false;
+        info = ferry_session_info(session);
+        is_reading = ferry_value_int(ferry_value_get(info, "queued"), 0) <= UNREAD_MAX;
+        if (!is_reading)
+                ferry_session_set_userdata(session, (void *)answers.looks);
+        return is_reading;
+}
+
+/* The first that waits for nothing but a free place; NULL: there is none now. */
+static struct answer **find_next(void)
+{
+        struct answer **link = &answers.waiting.first;
+
+        answers.looks++;
+        while (*link && ferry_message_is_wanted((*link)->request) && !reads(ferry_message_session((*link)->request)))
+                link = &(*link)->next;
+        return *link ? link : NULL;
+}
+
+static int look_again(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        (void)userdata;
+        answers.is_looking = false;
+        start_waiting();
+        return 0;
+}
+
 static void start_waiting(void)
 {
-        while (answers.waiting.first && count_running() < answers.workers) {
-                struct answer *answer = answers.waiting.first;
+        struct answer **link;
+
+        while (answers.waiting.first && count_running() < answers.workers && (link = find_next())) {
+                struct answer *answer = *link;
                 int error = 0;
 
                 if (ferry_message_is_wanted(answer->request)) {
@@ -217,7 +262,7 @@ static void start_waiting(void)
                         if (may_help_to_wait(error) && answers.begun.first)
                                 return;
                 }
-                take(&answers.waiting, &answers.waiting.first);
+                take(&answers.waiting, link);
                 if (answer->command) {
                         append(&answers.begun, answer);
                         continue;
@@ -225,6 +270,10 @@ static void start_waiting(void)
                 if (error)
                         answer_by_error(answer->request, "the command cannot be started: %s", strerror(-error));
                 answer_free(answer);
+        }
+        if (answers.waiting.first && count_running() < answers.workers && !answers.is_looking) {
+                answers.is_looking = true;
+                ferry_loop_after(answers.loop, LOOK_MS, look_again, NULL);
         }
 }
 

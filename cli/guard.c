@@ -219,6 +219,8 @@ void guard_close(void)
         if (guard.fd >= 0) {
                 if (!tell(0))
                         kill(guard.pid, SIGKILL);
+                /* One that is stopped takes no note. */
+                kill(guard.pid, SIGCONT);
                 close(guard.fd);
                 guard.fd = -1;
                 while (waitpid(guard.pid, NULL, 0) < 0 && errno == EINTR)

@@ -231,6 +231,21 @@ the_guard_holds_nothing() {
         left_nothing 'a guard that was replaced'
 }
 
+a_stopped_guard_does_not_keep_its_listener() {
+        local listener of_listener guard
+
+        start ferry listen unix:stopped.sock --exec cat
+        listener=$job of_listener=$FERRY_TEST_MARK
+        run ferry call --wait 20 unix:stopped.sock t hi
+        ended 'a command with a guard' 0 hi
+        guard=$(guard_of "$of_listener")
+        kill -STOP "$guard"
+        kill -TERM "$listener"
+        await "$listener"
+        ended 'a listener whose guard is stopped' 0 $'hi\n'
+        check 'the guard has ended' soon test ! -e "/proc/$guard"
+}
+
 ## The end ---------------------------------------------------------------------------------------------
 
 a_drain_has_an_end_where_it_is_given_one() {
@@ -310,11 +325,36 @@ requests_before_the_end_of_the_input_are_answered() {
         nothing_left 'requests before the end of the input'
 }
 
+# Two answers of 9 MB are more than may wait.
+a_client_that_does_not_read_is_given_no_more_answers() {
+        local id
+
+        for id in 1 2 3 4 5 6; do
+                request_frame "$id" '"x"'
+        done > six
+        # Reads when two commands have begun, and a third one could have.
+        cat > reader << 'end'
+lines() {
+        test "$(cat begun 2> /dev/null | wc -l)" -ge "$1"
+}
+until lines 2; do sleep 0.01; done
+for i in 1 2 3 4 5 6 7 8 9 10; do lines 3 || sleep 0.01; done
+wc -l < begun > seen
+tr -dc x | wc -c
+end
+        run sh -c 'ferry listen stdio: --workers 1 --exec "echo >> begun; head -c 9000000 /dev/zero | tr \"\\0\" x" < six | sh reader'
+        ended 'six answers, and the x of frame_max' 0 $'54000001\n'
+        is 'commands before the client reads' "$(cat seen)" 2
+}
+
 # The answers come when the input has ended.
 answers_that_a_full_disk_does_not_take_are_a_failure() {
         run sh -c 'exec ferry listen stdio: --exec cat < "$0" > /dev/full' "$tests/cli/three-requests.bin"
         ended 'answers of commands to a full disk' 3 ''
         says 'answers of commands to a full disk' 'No space left on device'
+        run sh -c 'exec ferry listen stdio: --echo < "$0" > /dev/full' "$tests/cli/three-requests.bin"
+        ended 'echoes to a full disk' 3 ''
+        is 'the failure is reported once' "$(grep -c '' err)" 1
         run ferry listen "file:$tests/cli/three-requests.bin,/dev/full" --exec cat
         ended 'answers of commands to a full disk, as a file' 3 $'one\ntwo\nthree\n'
         says 'answers of commands to a full disk, as a file' 'No space left on device'
@@ -489,6 +529,7 @@ all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_w
 all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_in_the_environment_is_replaced
 all+=,a_command_that_cannot_be_started_says_so,commands_end_with_their_listener,the_guard_survives_a_signal_to_the_group
 all+=,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered,answers_that_a_full_disk_does_not_take_are_a_failure
+all+=,a_client_that_does_not_read_is_given_no_more_answers,a_stopped_guard_does_not_keep_its_listener
 all+=,a_drain_has_an_end_where_it_is_given_one
 all+=,the_mode_and_the_group_of_a_socket_are_given,users_are_let_in_by_name
 all+=,serving_goes_on_while_stdout_is_not_read,a_listener_whose_stdout_is_not_read_ends,a_quiet_listener_prints_nothing
