@@ -45,6 +45,7 @@ static int check_options(const struct cli_channel *channel, enum ferry_channel_e
                 { options->is_creating && !is_queue && scheme != FERRY_SCHEME_FIFO,
                   "--create is for fifo:, msgq: and mqueue: only" },
                 { options->mode && (is_udp || scheme == FERRY_SCHEME_TCP), "--mode has no meaning for tcp: and udp:" },
+                { options->is_strict && (is_udp || scheme == FERRY_SCHEME_TCP), "--strict has no meaning for tcp: and udp:" },
                 { options->mode && !is_made, "--mode needs --create" },
                 { options->is_value && !channel->is_records, "--value needs a channel of records" },
                 { options->codec && !channel->is_records, "--codec needs a channel of records" },

@@ -25,6 +25,7 @@ struct cli_options {
         int timeout_ms;
         bool has_timeout;       /* --timeout was given: recv and others have no default */
         int wait_ms;
+        bool has_wait;          /* --wait was given */
         bool is_json;
         bool is_verbose;
         bool is_value;          /* BODY is JSON */
@@ -101,6 +102,9 @@ int check_session(const char *address, const struct cli_options *options);
 ferry_session_options session_options(const struct cli_options *options);
 /* A number from @least to @most. False: a complaint was printed that begins with @name. */
 bool read_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *ret);
+
+/* unused.c: 0, or the exit status of a complaint: an option would have no effect with the others, or at this address. */
+int unused_check(const char *command, const struct cli_options *options, char **arguments, int count);
 
 /* access.c: the argument of --allow. False: a complaint was printed. */
 bool access_read_user(const char *text, struct cli_options *options);

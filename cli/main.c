@@ -485,7 +485,7 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
         if (strcmp(name, "timeout") == 0)
                 return (options->has_timeout = read_seconds(name, argument, &options->timeout_ms));
         if (strcmp(name, "wait") == 0)
-                return read_seconds(name, argument, &options->wait_ms);
+                return (options->has_wait = read_seconds(name, argument, &options->wait_ms));
         if (strcmp(name, "allow") == 0)
                 return access_read_user(argument, options);
         if (strcmp(name, "drain") == 0)
@@ -571,7 +571,8 @@ static int run(const struct cli_command *command, int argc, char **argv)
                         complain("%s is too much", argv[optind + command->most]);
                 return show_usage(command);
         }
-        return command->run(&options, argv + optind, argc - optind);
+        status = unused_check(command->name, &options, argv + optind, argc - optind);
+        return status ? status : command->run(&options, argv + optind, argc - optind);
 }
 
 /* What is opened must not become stdin, stdout or stderr because those were closed. What stands in for them can be

@@ -93,6 +93,15 @@ usage() {
                 'ferry wait stdio:' 'ferry wait exec:true' 'ferry wait --dialect klingon a' 'ferry wait --timeout soon a' \
                 'ferry call file: t' 'ferry call file:, t' 'ferry call tcp: t' 'ferry call tcp:127.0.0.1 t' 'ferry call tcp:127.0.0.1:x t' \
                 'ferry call tcp:127.0.0.1:65536 t' 'ferry call tcp:::1:80 t' 'ferry notify tcp:example.com:80 t' 'ferry listen tcp:80' \
+                'ferry listen --value unix:x' 'ferry listen --value --echo unix:x' 'ferry listen --workers 2 --echo unix:x' \
+                'ferry listen --public unix:x' 'ferry listen --public stdio:' 'ferry listen --quiet --json unix:x' \
+                'ferry call --wait 1 exec:cat t' 'ferry notify --wait 1 fd:0 t' 'ferry call --wait none file:x t' \
+                'ferry notify --wait 0 stdio: t' 'ferry call --value unix:x t' 'ferry notify --value unix:x t' \
+                'ferry call --namespace X --dialect ferry unix:x t' 'ferry listen --namespace X --dialect innmind x' \
+                'ferry run --namespace X --dialect pcntl true' 'ferry wait --dialect ferry udg:x' 'ferry ipcs --json --remove-stale' \
+                'ferry store shm:x get 1 --value' 'ferry store shm:x get 1 --size 10' 'ferry store shm:x list --mode 600' \
+                'ferry store shm:x put 1 x --json' 'ferry store shm:x remove --json' 'ferry store shm:x --json lock -- true' \
+                'ferry recv --strict udp:127.0.0.1:1' 'ferry send --strict tcp:127.0.0.1:1 x' \
                 'ferry call --public tcp:127.0.0.1:80 t' 'ferry listen no.where' 'ferry notify no.where t' 'ferry call unix:'"$(printf %0200d 0)"' t'; do
                 # shellcheck disable=SC2086
                 run $command < /dev/null

@@ -1,0 +1,58 @@
+/* Options that would have no effect with the others, or at this address, are refused: a program that gives one expects
+ * something of it. */
+#include "cli.h"
+
+#include <string.h>
+
+static bool is_one_of(int scheme, int a, int b)
+{
+        return scheme == a || scheme == b;
+}
+
+/* What the process at the other end need not come to: it is there, or is started. */
+static bool is_there(int scheme)
+{
+        return is_one_of(scheme, FERRY_SCHEME_EXEC, FERRY_SCHEME_FD) || is_one_of(scheme, FERRY_SCHEME_FILE, FERRY_SCHEME_STDIO);
+}
+
+static bool is_named(const char *command, const char *a, const char *b)
+{
+        return strcmp(command, a) == 0 || strcmp(command, b) == 0;
+}
+
+int unused_check(const char *command, const struct cli_options *options, char **arguments, int count)
+{
+        int scheme = count > 0 ? ferry_address_scheme(arguments[0]) : -1;
+        bool is_listen = strcmp(command, "listen") == 0, is_peer = is_named(command, "call", "notify");
+        bool is_store = strcmp(command, "store") == 0 && count > 1;
+        const char *verb = is_store ? arguments[1] : "";
+        const struct {
+                bool is_broken;
+                const char *rule;
+        } rules[] = {
+                { is_listen && options->is_value && !options->reply && !options->exec, "--value needs --reply or --exec" },
+                { is_listen && options->workers && !options->exec, "--workers needs --exec" },
+                { is_listen && options->is_public && scheme >= 0 && scheme != FERRY_SCHEME_TCP, "--public is for tcp: only" },
+                { is_listen && options->is_quiet && options->is_json, "--quiet and --json exclude each other" },
+                { is_peer && options->has_wait && is_there(scheme), "--wait is not for exec:, fd:, file: and stdio:" },
+                { is_peer && options->is_value && count < 3, "--value needs BODY" },
+                { options->root && options->dialects && !(options->dialects & FERRY_DIALECT_STREAM_IPC),
+                  "--namespace is for the dialect stream-ipc only" },
+                { strcmp(command, "wait") == 0 && options->dialects && scheme >= 0 && !is_one_of(scheme, FERRY_SCHEME_NAME, FERRY_SCHEME_UNIX),
+                  "--dialect is for NAME and unix: only" },
+                { strcmp(command, "ipcs") == 0 && options->is_json && (options->is_removing || options->is_removing_stale),
+                  "--json is not for --remove and --remove-stale" },
+                { is_store && options->is_value && strcmp(verb, "put") != 0, "--value is for put only" },
+                { is_store && options->bytes && strcmp(verb, "put") != 0, "--size is for put only" },
+                { is_store && options->mode && !is_named(verb, "put", "lock"), "--mode is for put and lock only" },
+                { is_store && options->is_json && is_named(verb, "put", "remove"), "--json is not for put and remove" },
+                { is_store && options->is_json && strcmp(verb, "lock") == 0, "--json is not for lock" },
+        };
+
+        for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+                if (rules[i].is_broken) {
+                        complain("%s: %s", command, rules[i].rule);
+                        return EXIT_USAGE;
+                }
+        return 0;
+}
