@@ -236,8 +236,8 @@ static void run_a_child(struct pair *pair, int number)
         while (ferry_session_status(child) == 1)
                 ferry_loop_tick(pair->loop, SAFETY_MS);
         ferry_session_free(child);
-        /* Its process has ended, and was waited for. */
-        while (waitpid(-1, NULL, WNOHANG) == 0)
+        /* Its process has ended, and was waited for; not here, which would take its status away. */
+        while (waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0)
                 ferry_loop_tick(pair->loop, SAFETY_MS);
         settle(pair);
 }
