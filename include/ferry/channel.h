@@ -24,7 +24,8 @@
  * under the same name is never used. A mode that lets other users in is accepted and shown by ferry_channel_info()
  * (`is_wide`), or refused with `is_strict`. Peers of unix sockets are checked by their credentials.
  *
- * WHAT STAYS. A socket file and a FIFO go with the channel that made them. Several readers of one FIFO share its bytes. Queues stay until ferry_channel_remove().
+ * WHAT STAYS. A socket file and a FIFO go with the channel that made them. A socket file that is removed by another program is bound
+ * again while the loop runs or a call waits, and what had come before is received first; where that is not possible the channel fails. Several readers of one FIFO share its bytes. Queues stay until ferry_channel_remove().
  *
  * FAILURE STICKS, as everywhere in ferry: a channel that could not be opened takes every call and returns its error.
  */

@@ -194,18 +194,37 @@ static int open_stream(struct bytes_channel *bytes, int code)
         return channel->phase == CHANNEL_FAILED ? channel->error.code : 0;
 }
 
+/* A call that waits has the old descriptor, which is closed when its clients are taken. */
+static void socket_renewed(struct listener *listener)
+{
+        ferry_channel *channel = listener->object;
+
+        loop_source_set(&channel->source, 0);
+        channel->source.fd = listener->binding.fd;
+        channel_wake(channel, true, false);
+}
+
+static void socket_lost(struct listener *listener, int code, const char *sentence)
+{
+        char text[512];
+
+        snprintf(text, sizeof text, "it was removed, and cannot be bound again: %s", sentence);
+        fail(bytes_of(listener->object), code, text);
+}
+
 static int start_listening(struct bytes_channel *bytes)
 {
         ferry_channel *channel = &bytes->channel;
         const struct listener_options options = { .mode = channel->options.mode, .is_public = channel->options.is_public };
         int code;
 
-        listener_init(&bytes->listener, channel->loop, NULL, NULL, channel);
+        listener_init(&bytes->listener, channel->loop, NULL, socket_lost, channel);
         bytes->is_listening = true;
         code = listener_open(&bytes->listener, channel->address, &options, &channel->error);
         if (code)
                 return code;
         channel->source.fd = bytes->listener.binding.fd;
+        listener_keep(&bytes->listener, socket_renewed);
         return channel_set_address(channel, bytes->listener.address);
 }
 

@@ -6,6 +6,7 @@
 #include "stream/abstract.h"
 #include "stream/binding.h"
 #include "stream/bound.h"
+#include "stream/keeper.h"
 #include "stream/port.h"
 
 #include <arpa/inet.h>
@@ -36,6 +37,8 @@ union address {
 struct datagram_channel {
         ferry_channel channel;
         struct binding binding;         /* udg that receives; else only the descriptor */
+        struct keeper keeper;           /* of its socket file */
+        int old_fd;                     /* of one that was removed: what has come there is received first; -1: none */
         union address there;            /* the destination … */
         socklen_t there_size;           /* … 0: none */
         bool is_connected;              /* to it: the kernel knows the destination */
@@ -102,7 +105,7 @@ static ssize_t receive_one(struct datagram_channel *datagram, struct channel_io 
                 .msg_iovlen = spare > 0 ? 2 : 1, .msg_control = is_udp(channel) ? NULL : control,
                 .msg_controllen = is_udp(channel) ? 0 : sizeof control,
         };
-        ssize_t got = sys_receive_message(channel->source.fd, &message, MSG_TRUNC);
+        ssize_t got = sys_receive_message(datagram->old_fd >= 0 ? datagram->old_fd : channel->source.fd, &message, MSG_TRUNC);
 
         if (got < 0)
                 return got;
@@ -120,6 +123,14 @@ static ssize_t receive_one(struct datagram_channel *datagram, struct channel_io 
         return got;
 }
 
+/* All that has come there is received. The new file may be gone meanwhile. */
+static void close_old(struct datagram_channel *datagram)
+{
+        sys_close(datagram->old_fd);
+        datagram->old_fd = -1;
+        keeper_start(&datagram->keeper);
+}
+
 static ssize_t receive_record(ferry_channel *channel, struct channel_io *io)
 {
         struct datagram_channel *datagram = datagram_of(channel);
@@ -132,6 +143,10 @@ static ssize_t receive_record(ferry_channel *channel, struct channel_io *io)
                 return give_held(datagram, io);
         for (int i = 0; i < REFUSALS_PER_TRY; i++) {
                 got = receive_one(datagram, io, &from, &from_size, &peer);
+                if (got == -EAGAIN && datagram->old_fd >= 0) {
+                        close_old(datagram);
+                        continue;
+                }
                 if (got < 0 || is_udp(channel) || channel_is_allowed(channel, &peer))
                         break;
                 datagram->is_holding = false;
@@ -304,7 +319,7 @@ static ssize_t send_there(struct datagram_channel *datagram, const struct channe
 
         if (datagram->is_connected)
                 put = sys_send_to(channel->source.fd, io->bytes, io->size, NULL, 0);
-        if ((put != -ECONNREFUSED && put != -ECONNRESET) || (is_udp(channel) && datagram->is_connected))
+        if ((put != -ECONNREFUSED && put != -ECONNRESET && put != -EPIPE) || (is_udp(channel) && datagram->is_connected))
                 return put;
         put = connect_there(datagram);
         return put ? put : sys_send_to(channel->source.fd, io->bytes, io->size, NULL, 0);
@@ -426,6 +441,37 @@ static int prepare_unix(struct datagram_channel *datagram)
         return code;
 }
 
+/* What is sent to the old socket from now on is refused, so its sender looks at the path again; nothing that was taken is lost. */
+static void was_removed(struct keeper *keeper)
+{
+        struct datagram_channel *datagram = container_of(keeper, struct datagram_channel, keeper);
+        ferry_channel *channel = &datagram->channel;
+        struct error error = { 0 };
+        int code;
+
+        /* One after the other. */
+        if (datagram->old_fd >= 0)
+                return;
+        code = binding_renew(&datagram->binding, &datagram->old_fd, &error);
+        if (!code) {
+                loop_source_set(&channel->source, 0);
+                channel->source.fd = datagram->binding.fd;
+                code = sys_shutdown(datagram->old_fd, SHUT_RD);
+        }
+        if (!code)
+                code = prepare_unix(datagram);
+        if (code) {
+                channel_error(channel, code, "%s was removed, and cannot be bound again: %s", channel->address,
+                              error.code ? error_text(&error) : error_describe(code));
+                loop_failure_add(channel->loop, &channel->failure, &channel->error);
+                channel_set_phase(channel, CHANNEL_FAILED);
+        } else {
+                keeper_start(keeper);
+                channel_wake(channel, true, false);
+        }
+        error_deinit(&error);
+}
+
 static int open_unix(ferry_channel *channel, const char *path)
 {
         struct datagram_channel *datagram = datagram_of(channel);
@@ -434,6 +480,8 @@ static int open_unix(ferry_channel *channel, const char *path)
         int code = 0;
 
         binding_init(&datagram->binding);
+        datagram->old_fd = -1;
+        keeper_init(&datagram->keeper, channel->loop, &datagram->binding, was_removed);
         if (!is_abstract && size > sizeof datagram->there.path.sun_path)
                 return channel_error(channel, -ENAMETOOLONG, "the path is too long for a socket: %s", path);
         if (!*path || (*path == '@' && channel->end == FERRY_RECEIVE))
@@ -458,6 +506,8 @@ static int open_unix(ferry_channel *channel, const char *path)
                 code = prepare_unix(datagram);
         if (!code)
                 code = make_memory(datagram);
+        if (!code && datagram->binding.is_bound)
+                keeper_start(&datagram->keeper);
         return code;
 }
 
@@ -521,6 +571,8 @@ static int open_udp(ferry_channel *channel, const char *text)
         int code;
 
         binding_init(&datagram->binding);
+        datagram->old_fd = -1;
+        keeper_init(&datagram->keeper, channel->loop, &datagram->binding, was_removed);
         code = parse_inet(channel, text, &datagram->there, &datagram->there_size);
         if (code)
                 return code;
@@ -549,6 +601,10 @@ static bool close_datagram(ferry_channel *channel, bool is_foreign)
 {
         struct datagram_channel *datagram = datagram_of(channel);
 
+        keeper_stop(&datagram->keeper);
+        if (datagram->old_fd >= 0)
+                sys_close(datagram->old_fd);
+        datagram->old_fd = -1;
         binding_close(&datagram->binding, is_foreign);
         channel->source.fd = -1;
         sys_free(datagram->memory);

@@ -49,23 +49,38 @@ void listener_wake(struct listener *listener)
 }
 
 /* Without descriptors accept(2) fails also where no client waits. */
-static bool has_waiting(const struct listener *listener)
+static bool has_waiting(int fd)
 {
-        struct pollfd poll = { .fd = listener->binding.fd, .events = POLLIN };
+        struct pollfd poll = { .fd = fd, .events = POLLIN };
 
         return sys_poll(&poll, 1, 0) != 0;
 }
 
+/* All that had connected there are taken. The new file may be gone meanwhile. */
+static void close_old(struct listener *listener)
+{
+        sys_close(listener->old_fd);
+        listener->old_fd = -1;
+        keeper_start(&listener->keeper);
+}
+
 int listener_accept(struct listener *listener, struct sockaddr_storage *ret_client, socklen_t *ret_size)
 {
-        int fd;
+        for (;;) {
+                bool is_old = listener->old_fd >= 0;
+                int socket = is_old ? listener->old_fd : listener->binding.fd, fd;
 
-        do {
                 *ret_client = (struct sockaddr_storage){ .ss_family = AF_UNSPEC };
                 *ret_size = sizeof *ret_client;
-                fd = sys_accept(listener->binding.fd, (struct sockaddr *)ret_client, ret_size);
-        } while (fd == -ECONNABORTED);
-        return fd < 0 && fd != -EAGAIN && !has_waiting(listener) ? -EAGAIN : fd;
+                fd = sys_accept(socket, (struct sockaddr *)ret_client, ret_size);
+                if (fd == -ECONNABORTED)
+                        continue;
+                if (fd < 0 && fd != -EAGAIN && !has_waiting(socket))
+                        fd = -EAGAIN;
+                if (fd != -EAGAIN || !is_old)
+                        return fd;
+                close_old(listener);
+        }
 }
 
 static void accept_clients(struct loop_source *source, uint32_t events)
@@ -98,7 +113,7 @@ static void accept_clients(struct loop_source *source, uint32_t events)
 /* Clients that had connected before the file was removed are waiting there. */
 static void accept_last(struct listener *listener, int old_fd)
 {
-        struct listener old = { .binding.fd = old_fd };
+        struct listener old = { .binding.fd = old_fd, .old_fd = -1 };
         bool goes_on = true;
 
         while (goes_on && !loop_is_foreign(listener->loop)) {
@@ -117,8 +132,12 @@ static void was_removed(struct keeper *keeper)
 {
         struct listener *listener = container_of(keeper, struct listener, keeper);
         struct error error = { 0 };
-        int old_fd = -1, code = binding_renew(&listener->binding, &old_fd, &error);
+        int old_fd = -1, code;
 
+        /* One after the other. */
+        if (listener->old_fd >= 0)
+                return;
+        code = binding_renew(&listener->binding, &old_fd, &error);
         if (!code) {
                 listener->source.fd = old_fd;
                 loop_source_set(&listener->source, 0);
@@ -129,14 +148,21 @@ static void was_removed(struct keeper *keeper)
         if (!code) {
                 binding_publish(&listener->binding, listener->spoken);
                 keeper_start(keeper);
-                code = loop_source_set(&listener->source, EPOLLIN);
+                if (listener->renewed)
+                        listener->old_fd = old_fd;
+                else
+                        code = loop_source_set(&listener->source, EPOLLIN);
         }
         if (code) {
                 error_set(&error, code, "%s", error_describe(code));
                 listener->lost(listener, code, error_text(&error));
         }
         error_deinit(&error);
-        if (old_fd >= 0)
+        if (listener->old_fd >= 0)
+                listener->renewed(listener);
+        else if (old_fd >= 0 && listener->renewed)
+                sys_close(old_fd);
+        else if (old_fd >= 0)
                 accept_last(listener, old_fd);
 }
 
@@ -144,7 +170,8 @@ static void was_removed(struct keeper *keeper)
 
 void listener_init(struct listener *listener, ferry_loop *loop, listener_came_fn *came, listener_lost_fn *lost, void *object)
 {
-        *listener = (struct listener){ .loop = loop, .came = came, .lost = lost, .object = object };
+        *listener = (struct listener){ .loop = loop, .came = came, .lost = lost, .old_fd = -1,
+                                       .object = object };
         binding_init(&listener->binding);
         keeper_init(&listener->keeper, loop, &listener->binding, was_removed);
         listener->source = (struct loop_source){ .loop = loop, .fd = -1, .fn = accept_clients };
@@ -237,6 +264,13 @@ int listener_start(struct listener *listener, struct error *error)
         return code ? error_set(error, code, "%s cannot be listened at: %s", listener->address, error_describe(code)) : 0;
 }
 
+void listener_keep(struct listener *listener, void (*renewed)(struct listener *listener))
+{
+        listener->renewed = renewed;
+        if (listener->binding.is_bound)
+                keeper_start(&listener->keeper);
+}
+
 void listener_close(struct listener *listener)
 {
         bool is_foreign = loop_is_foreign(listener->loop);
@@ -245,6 +279,9 @@ void listener_close(struct listener *listener)
         loop_timer_stop(listener->loop, &listener->rest);
         if (listener->binding.fd >= 0 && !is_foreign)
                 loop_source_set(&listener->source, 0);
+        if (listener->old_fd >= 0)
+                sys_close(listener->old_fd);
+        listener->old_fd = -1;
         binding_close(&listener->binding, is_foreign);
         listener->source.fd = -1;
 }

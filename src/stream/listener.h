@@ -36,6 +36,8 @@ struct listener {
         listener_came_fn *came;
         listener_lost_fn *lost;
         void (*short_of)(struct listener *listener);    /* no descriptor is left for a client; NULL, or to make room */
+        void (*renewed)(struct listener *listener);     /* of listener_keep() */
+        int old_fd;             /* of a file that was removed, for such an owner: its clients are taken first; -1: none */
         void *object;           /* the owner's */
 };
 
@@ -48,6 +50,9 @@ int listener_open(struct listener *listener, const char *address, const struct l
 /* Call came() for each client from now on, and bind the path again when its socket file is gone. 0, or a negative errno with
  * a sentence. */
 int listener_start(struct listener *listener, struct error *error);
+
+/* The same for an owner that takes clients itself: @renewed is called when the binding has another descriptor. */
+void listener_keep(struct listener *listener, void (*renewed)(struct listener *listener));
 
 /* Take one client, for an owner that has not called listener_start(): its descriptor and address; -EAGAIN if there is
  * none, or another negative errno. */

@@ -979,7 +979,87 @@ START_TEST(ipv6_carries_records_too)
 }
 END_TEST
 
+/* The socket file -------------------------------------------------------------------------------------- */
+
+/* What came before is received, and what comes after; the sender that was connected finds the new file. */
+START_TEST(a_removed_socket_file_of_a_receiver_is_bound_again)
+{
+        struct place place;
+        ferry_channel *receiver, *sender;
+
+        door_stop_clock(0);
+        begin(&place);
+        receiver = open_receiver(&place, UDG);
+        sender = open_end(&place, udg, FERRY_SEND);
+        for (int i = 0; i < 2; i++) {
+                require_moved(sender, ferry_channel_send(sender, "before", 6, 0), 6);
+                ck_assert_int_eq(unlink(place.path), 0);
+                while (access(place.path, F_OK) < 0)
+                        tick(&place);
+                require_moved(sender, ferry_channel_send(sender, "after", 5, 0), 5);
+                require_received(receiver, "before");
+                require_received(receiver, "after");
+                ck_assert_int_eq(ferry_channel_receive(receiver, (char[8]){ 0 }, 8, 0), -ETIMEDOUT);
+        }
+        ferry_channel_free(sender);
+        ferry_channel_free(receiver);
+        close_place(&place);
+}
+END_TEST
+
+START_TEST(a_removed_socket_file_of_a_listener_is_bound_again)
+{
+        struct place place;
+        ferry_channel *listener, *clients[2], *accepted;
+
+        door_stop_clock(0);
+        begin(&place);
+        listener = open_end(&place, place.address, FERRY_RECEIVE);
+        for (int i = 0; i < 2; i++) {
+                clients[0] = open_end(&place, place.address, FERRY_SEND);
+                ck_assert_int_eq(unlink(place.path), 0);
+                while (access(place.path, F_OK) < 0)
+                        tick(&place);
+                clients[1] = open_end(&place, place.address, FERRY_SEND);
+                for (int j = 0; j < 2; j++) {
+                        require_moved(clients[j], ferry_channel_send(clients[j], j ? "after" : "before", j ? 5 : 6, 0), j ? 5 : 6);
+                        accepted = require_open(ferry_channel_accept(listener, SAFETY_MS));
+                        require_received(accepted, j ? "after" : "before");
+                        ferry_channel_free(accepted);
+                        ferry_channel_free(clients[j]);
+                }
+        }
+        ferry_channel_free(listener);
+        close_place(&place);
+}
+END_TEST
+
+/* A call that waits is told, and so is the loop where none does. */
+START_TEST(a_channel_whose_path_is_taken_ends_with_an_error)
+{
+        struct place place;
+        ferry_channel *channel;
+        char byte;
+
+        door_stop_clock(0);
+        begin(&place);
+        channel = open_end(&place, _i == 0 ? udg : place.address, FERRY_RECEIVE);
+        ck_assert_int_eq(unlink(place.path), 0);
+        ck_assert_int_eq(mkdir(place.path, 0700), 0);
+        if (_i == 0)
+                require_error(channel, ferry_channel_receive(channel, &byte, 1, SAFETY_MS), -EADDRINUSE, "was removed");
+        else
+                require_failed(ferry_channel_accept(channel, SAFETY_MS), -EADDRINUSE, "was removed");
+        rmdir(place.path);
+        require_failed(channel, -EADDRINUSE, "was removed");
+        close_place(&place);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(a_removed_socket_file_of_a_receiver_is_bound_again),
+        SUITE_TEST(a_removed_socket_file_of_a_listener_is_bound_again),
+        SUITE_LOOP(a_channel_whose_path_is_taken_ends_with_an_error, 2),
         SUITE_LOOP(a_record_is_answered_to_its_sender, KINDS),
         SUITE_TEST(an_abstract_sender_is_answered_whatever_its_bytes),
         SUITE_TEST(a_sender_with_a_path_is_answered),

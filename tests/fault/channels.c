@@ -369,6 +369,12 @@ static void udg(void)
                 exchange_datagrams(receiver, sender);
                 check_moved(sender, "send to", ferry_channel_send_to(sender, address, "by path", 7, SHORT_MS), 7);
                 receive_text(receiver, "by path", SHORT_MS);
+                /* Its file is removed, while a record is on its way. */
+                send_text(sender, "a record", SHORT_MS, 0);
+                unlink(fault_path("udg"));
+                talk_run(loop, 300);
+                if (ferry_channel_status(receiver) == 1)
+                        receive_text(receiver, "a record", SHORT_MS);
         }
         ferry_channel_free(receiver);
         await_end(loop, address, SHORT_MS, -ETIMEDOUT);
