@@ -405,8 +405,11 @@ static bool is_close_missing(const ferry_session *session)
 {
         const struct dialect *dialect = session->wire.dialect;
 
-        return session->state == SESSION_OPEN && dialect->has_close && !dialect->has_start && !session->is_peer_one_way &&
-               (session->received > 0 || session->sent > 0 || session->has_hello) && stream_expects_close(session->stream);
+        /* A server that begins conversations (innmind) closes them when it stops; its clients may just go. */
+        if (dialect->has_start && session->is_server)
+                return false;
+        return session->state == SESSION_OPEN && dialect->has_close && !session->is_peer_one_way &&
+               (dialect->has_start || session->received > 0 || session->sent > 0 || session->has_hello) && stream_expects_close(session->stream);
 }
 
 /* The input has ended as it should not: that is told once what was read is answered. */

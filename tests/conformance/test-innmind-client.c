@@ -563,6 +563,23 @@ START_TEST(the_server_goes)
 }
 END_TEST
 
+/* A server that stops says so; one that is killed does not. */
+START_TEST(an_idle_session_tells_that_its_server_was_killed)
+{
+        struct place place;
+        ferry_session *session;
+        struct peer *peer = place_pair(&place, &session);
+
+        if (_i)
+                peer_control(peer, "heartbeat");
+        peer_close(peer);
+        ck_assert_ptr_null(ferry_session_next(session, TIMEOUT_MS));
+        ck_assert_int_eq(ferry_session_status(session), -ECONNRESET);
+        ck_assert_msg(strstr(ferry_session_error(session), "without a close"), "%s", ferry_session_error(session));
+        place_close(&place);
+}
+END_TEST
+
 START_TEST(the_server_goes_before_it_has_begun)
 {
         struct place place;
@@ -628,6 +645,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(closing_while_nobody_listens),
         SUITE_LOOP(a_server_that_talks_nonsense, 5),
         SUITE_LOOP(the_server_goes, 2),
+        SUITE_LOOP(an_idle_session_tells_that_its_server_was_killed, 2),
         SUITE_TEST(the_server_goes_before_it_has_begun),
         SUITE_TEST(the_server_closes_before_it_has_begun),
 };
