@@ -126,6 +126,11 @@ void captured_drain(struct captured *captured)
         take_lines(captured, true);
 }
 
+bool captured_is_behind(const struct captured *captured)
+{
+        return captured->endpoint.way != ENDPOINT_NONE && sys_count_input(captured->endpoint.fd) > 0;
+}
+
 void captured_close(struct captured *captured, bool is_foreign)
 {
         if (!is_foreign)

@@ -34,6 +34,9 @@ int captured_open(struct captured *captured, int fd);
  * for: that hands over the rest. */
 void captured_drain(struct captured *captured);
 
+/* Whether more is there than has been read. */
+bool captured_is_behind(const struct captured *captured);
+
 void captured_close(struct captured *captured, bool is_foreign);
 
 /* Room for captured_describe(). */

@@ -14,7 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STAGE_DEFAULT_NS = 1000000000 };
+enum {
+        STAGE_DEFAULT_NS = 1000000000,
+        GRACES_MAX = 10,
+};
 
 enum stage { STAGE_NONE, STAGE_GRACE, STAGE_TERM, STAGE_KILL, STAGE_LAST_WORDS };
 
@@ -25,6 +28,7 @@ struct exec_stream {
         struct loop_timer stage_timer;
         enum stage stage;
         int64_t stage_ns;
+        int graces;             /* that are left for a child that waits for us to read its stderr */
         bool is_output_over;    /* its stdout was read to the end */
         bool has_outlived_output; /* and the time that it had then to exit has passed */
         bool is_terminated;     /* TERM was sent */
@@ -176,7 +180,10 @@ static void next_stage(struct exec_stream *exec)
 {
         ferry_loop *loop = exec->stream.loop;
 
-        if (exec->stage == STAGE_GRACE) {
+        if (exec->stage == STAGE_GRACE && exec->graces > 0 && captured_is_behind(&exec->errors)) {
+                exec->graces--;
+                loop_timer_start(loop, &exec->stage_timer, sys_now() + exec->stage_ns);
+        } else if (exec->stage == STAGE_GRACE) {
                 exec->stage = STAGE_TERM;
                 exec->is_terminated = true;
                 child_signal(&exec->child, SIGTERM);
@@ -209,6 +216,7 @@ static bool close_child(struct stream *stream, int64_t grace_ns)
         exec->stage_ns = grace_ns > 0 && grace_ns < INT64_MAX ? grace_ns : STAGE_DEFAULT_NS;
         if (exec->has_outlived_output)
                 grace_ns = 0;
+        exec->graces = grace_ns > 0 ? GRACES_MAX : 0;
         stream->in_sources[0].fn = discard;
         if (!exec->is_output_over)
                 loop_source_set(&stream->in_sources[0], EPOLLIN);

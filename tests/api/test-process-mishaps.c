@@ -859,6 +859,43 @@ START_TEST(the_end_of_a_session_may_be_awaited_by_who_takes_its_lines)
 }
 END_TEST
 
+static int take_slowly(ferry_session *session, const ferry_message *line, void *userdata)
+{
+        int *all = userdata;
+        char byte;
+
+        (void)session, (void)line;
+        if (all[0]++ > 0)
+                return 0;
+        /* It has written more than was read, and its time is over. */
+        ck_assert_int_eq(read(all[1], &byte, 1), 1);
+        door_advance(2000 * 1000000LL);
+        return 0;
+}
+
+/* The child waits for us, not we for it. */
+START_TEST(a_child_whose_lines_are_taken_slowly_has_its_time_again)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        char address[128];
+        int written[2], all[2] = { 0 };
+
+        ck_assert_int_eq(pipe(written), 0);
+        all[1] = written[0];
+        snprintf(address, sizeof address, "exec:cat >/dev/null; seq 5000 >&2; echo >&%d; seq 5001 20000 >&2", written[1]);
+        session = ferry_session_open(loop, address, NULL);
+        ferry_session_on(session, FERRY_KIND_JUNK, take_slowly, all);
+        door_stop_clock(1000);
+        ferry_session_close(session);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        ck_assert_int_eq(all[0], 20000);
+        close(written[0]);
+        close(written[1]);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 /* Somebody whom it has left behind writes on and on. */
 START_TEST(who_is_left_behind_keeps_nobody_busy)
 {
@@ -922,6 +959,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(output_that_nobody_reads_is_refused),
         SUITE_LOOP(its_end_may_be_awaited_by_who_takes_its_output, 2),
         SUITE_TEST(the_end_of_a_session_may_be_awaited_by_who_takes_its_lines),
+        SUITE_TEST(a_child_whose_lines_are_taken_slowly_has_its_time_again),
         SUITE_LOOP(who_is_left_behind_keeps_nobody_busy, 2),
         SUITE_TEST(all_that_it_has_written_is_handed_over),
         SUITE_LOOP(nobody_waits_for_one_that_has_hung_up, 2),

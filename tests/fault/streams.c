@@ -207,6 +207,21 @@ static void child_leaves_another(void)
         child_stays("exec:(trap '' TERM; echo ready >&2; exec sleep 100) & wait");
 }
 
+/* It is closed, and then it fails. */
+static void child_fails_late(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:cat >/dev/null; echo one >&2; exit 3", NULL);
+        struct echo echo = { 0 };
+
+        ferry_session_on(session, FERRY_KIND_JUNK | FERRY_KIND_CLOSED, count_echo, &echo);
+        ferry_session_close(session);
+        for (int i = 0; i < 3; i++)
+                ferry_loop_run(loop, 1000);
+        fault_want(echo.junk == 1);
+        end_echo(loop, session, &echo, -ECONNRESET);
+}
+
 /* Closing its output is not its end. */
 static void child_closes(void)
 {
@@ -479,6 +494,7 @@ const struct scenario stream_scenarios[] = {
         { .name = "child-is-dropped", .run = child_is_dropped, .patience_ms = CHILD_PATIENCE_MS, .is_whole = true },
         { .name = "child-hears-nothing", .run = child_hears_nothing, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "child-leaves-another", .run = child_leaves_another, .patience_ms = CHILD_PATIENCE_MS },
+        { .name = "child-fails-late", .run = child_fails_late, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "child-closes", .run = child_closes, .patience_ms = 20 },
         { .name = "child-dies", .run = child_dies, .patience_ms = CHILD_PATIENCE_MS },
         { .name = "stdio-guarded", .run = stdio_guarded },

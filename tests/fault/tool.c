@@ -146,6 +146,7 @@ static const struct line {
         { .text = "call 'exec:ferry listen stdio: --echo' t hello", .input = "" },
         { .text = "call --json 'exec:echo junk; exec ferry listen stdio: --echo' t -", .input = "hello" },
         { .text = "notify -v 'exec:ferry listen stdio: --echo' t hello", .input = "" },
+        { .text = "call 'exec:ferry listen stdio: --echo; echo words >&2; exit 3' t hello", .input = "" },
         { .text = "listen 'exec:ferry notify fd:,1 t x'", .input = "" },
         { .text = "listen unix:faults.sock --count 1 --exec cat", .input = "", .before = "(ferry call --wait 5 unix:faults.sock t x >answer 2>&1 &)" },
         { .text = "run --workers 1 -- ferry listen stdio: --echo", .input = "one\ntwo\n" },
