@@ -373,8 +373,13 @@ static void udg(void)
                 send_text(sender, "a record", SHORT_MS, 0);
                 unlink(fault_path("udg"));
                 talk_run(loop, 300);
-                if (ferry_channel_status(receiver) == 1)
+                if (ferry_channel_status(receiver) == 1) {
                         receive_text(receiver, "a record", SHORT_MS);
+                        send_text(sender, "a record", SHORT_MS, 0);
+                        receive_text(receiver, "a record", SHORT_MS);
+                }
+                unlink(fault_path("udg"));
+                talk_run(loop, 300);
         }
         ferry_channel_free(receiver);
         await_end(loop, address, SHORT_MS, -ETIMEDOUT);
@@ -556,6 +561,29 @@ static void tcp6(void)
 static void unix_stream(void)
 {
         connect_to(join("unix", fault_path("unix")));
+}
+
+/* The socket file is removed, while a client waits behind it; and once more at the end. */
+static void unix_removed(void)
+{
+        const char *address = join("unix", fault_path("unix"));
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_channel *listener, *client;
+
+        if (open_end(loop, address, FERRY_RECEIVE, NULL, 0, &listener)) {
+                open_end(loop, address, FERRY_SEND, NULL, 0, &client);
+                for (int i = 0; i < 2 && ferry_channel_status(listener) == 1; i++) {
+                        unlink(fault_path("unix"));
+                        talk_run(loop, 300);
+                        if (i == 1 || ferry_channel_status(listener) != 1)
+                                break;
+                        ferry_channel_free(accept_client(listener, LONG_MS, 0));
+                        open_end(loop, address, FERRY_SEND, NULL, 0, &client);
+                        ferry_channel_free(accept_client(listener, LONG_MS, 0));
+                }
+        }
+        end_loop(loop);
+        look_for_files();
 }
 
 /* More than a connection holds, to a peer that reads late; and to one that has gone. */
@@ -957,6 +985,7 @@ const struct scenario channel_scenarios[] = {
         { .name = "channel-tcp", .run = tcp, .is_uncut = true, .is_slow = true },
         { .name = "channel-tcp6", .run = tcp6, .is_uncut = true, .is_slow = true },
         { .name = "channel-unix", .run = unix_stream },
+        { .name = "channel-unix-removed", .run = unix_removed },
         { .name = "channel-unix-much", .run = unix_much, .is_uncut = true },
         { .name = "channel-fifo", .run = fifo },
         { .name = "channel-fifo-kept", .run = fifo_kept },
