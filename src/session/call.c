@@ -204,12 +204,15 @@ static void give_up(ferry_session *session, enum ferry_outcome outcome, int code
         session_tell(session);
 }
 
+enum { TYPE_SHOWN_MAX = 64 };
+
 static void is_late(struct loop_timer *timer)
 {
         ferry_call *call = container_of(timer, ferry_call, timer);
         ferry_session *session = call->session;
         const struct wire *wire;
         char hint[160] = "", stop[128];
+        bool is_shown;
         enum ferry_outcome outcome;
 
         if (!session) {
@@ -223,6 +226,7 @@ static void is_late(struct loop_timer *timer)
                 return;
         }
         wire = &session->wire;
+        is_shown = call->waiting_type && strlen(call->waiting_type) <= TYPE_SHOWN_MAX;
         session->is_overdue = true;
         if (session->state == SESSION_OPENING)
                 snprintf(hint, sizeof hint, "; nobody has taken the connection yet");
@@ -233,6 +237,9 @@ static void is_late(struct loop_timer *timer)
                          wire->dialect->name);
         else if (wire->peer_dialect && wire->peer_dialect != call->dialect)
                 snprintf(hint, sizeof hint, "; the other side speaks the dialect %s", wire->peer_dialect->name);
+        else if (!wire->dialect->has_errors && !wire->dialect->has_start)
+                snprintf(hint, sizeof hint, "; in the dialect %s a side that does not know the type%s%s%s says nothing",
+                         wire->dialect->name, is_shown ? " '" : "", is_shown ? call->waiting_type : "", is_shown ? "'" : "");
         outcome = abandon(call);
         call_end(call, -ETIMEDOUT, outcome, NULL, "no answer within %g s%s", call->timeout_ms / 1000.0, hint);
         give_up(session, outcome, -ETIMEDOUT, "a request has timed out");

@@ -621,6 +621,8 @@ silence() {
         run ferry run --workers 1 --timeout 0.1 -- sh -c 'mkdir first && exec sleep 1000; exec ferry listen stdio: --echo' \
                 <<< $'1\n2\n3'
         says 'one does not answer' 'ferry: task 1: no answer within 0.1 s'
+        run ferry run --workers 1 --timeout 0.1 --retry 0 --dialect pcntl --type unknown -- sh -c 'cat > /dev/null' <<< one
+        says 'a worker of pcntl does not know the type' "no answer within 0.1 s; in the dialect pcntl a side that does not know the type 'unknown' says nothing"
         run ferry run --workers 5 --timeout 0.05 -- sleep 1000 < <(seq 1 15)
         ended 'no worker ever answers' 3 ''
         summary 'no worker ever answers' "0 done, 10 failed, 5 not done, $(restarts) restarts"
