@@ -36,7 +36,7 @@ struct cli_options {
         long count;             /* 0: no end */
         long workers;           /* 0: as many as processors may be used */
         long retry;
-        int drain_ms;           /* 0: until all is done */
+        int drain_ms;           /* -1: until all is done */
         const char *type;
         bool is_ordered;
         bool is_null;           /* tasks end with NUL */

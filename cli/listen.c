@@ -212,6 +212,8 @@ static int serve(struct listener *listener, const char *address)
         bool is_session = !is_served(address);
         int error, failure = 0;
 
+        /* Also behind the end of the input. */
+        session.answer_timeout_ms = listener->options->drain_ms > 0 ? listener->options->drain_ms : -1;
         access_set(&service, &session, listener->options);
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
@@ -240,7 +242,7 @@ static int serve(struct listener *listener, const char *address)
                                             ferry_service_error(listener->service));
         ferry_loop_free(listener->loop);
         guard_close();
-        if (listener->is_late)
+        if (listener->is_late || error == -ETIMEDOUT)
                 return EXIT_TIMEOUT;
         if (failure || backlog_has_dropped())
                 return EXIT_CONNECTION;

@@ -56,8 +56,7 @@ struct ferry_session_options {
         int request_timeout_ms;         /* where FERRY_TIMEOUT_DEFAULT is given (30,000) */
         int wait_ms;                    /* for somebody to listen (not at all; for one who is busy, or by tcp neither
                                          * answers nor refuses, 5,000) */
-        int close_timeout_ms;           /* for closing, and for each answer after the end of the input; as long again until
-                                         * a child is killed (1,000) */
+        int close_timeout_ms;           /* for closing; as long again until a child is killed (1,000) */
         int heartbeat_ms;               /* see whether a silent peer still lives, if that wants it, too, and after the longer of
                                          * both times (never). innmind: say after so long a silence that we live (never; but
                                          * while a client waits for an answer, 1,000; -1: not then either) */
@@ -75,6 +74,8 @@ struct ferry_session_options {
                                          * that is in the foreground (no: it leads a group of its own, which is signalled as a
                                          * whole). Then only the child itself is signalled */
         bool is_unguarded;              /* stdio: leave fd 0 and 1 as they are (no) */
+        int answer_timeout_ms;          /* how long the session waits for each answer of ours once the input of the peer has ended
+                                         * (as long as close_timeout_ms) */
 };
 
 /* Open a session, which belongs to the loop. This does not wait; what is sent before it is up goes out

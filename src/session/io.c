@@ -439,7 +439,7 @@ static void drain(ferry_session *session)
         /* Before the state says so: requests of which nothing has left are taken back, not sent. */
         calls_end(session, -ECONNRESET, session->end_sentence ? session->end_sentence : "");
         session->state = SESSION_DRAINING;
-        loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+        session_start_draining_timer(session);
         session_flush_now(session);
 }
 

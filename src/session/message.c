@@ -137,7 +137,7 @@ static void keep_draining(ferry_session *session)
 {
         if (session->is_freed || loop_is_foreign(session->loop))
                 return;
-        loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+        session_start_draining_timer(session);
         loop_task_start(session->loop, &session->work);
 }
 

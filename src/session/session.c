@@ -250,6 +250,7 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(request_timeout_ms);
         INHERIT(wait_ms);
         INHERIT(close_timeout_ms);
+        INHERIT(answer_timeout_ms);
         INHERIT(heartbeat_ms);
         INHERIT(frame_max);
         INHERIT(queue_max);
@@ -492,6 +493,19 @@ static void finish_closing(ferry_session *session)
         finish(session, grace);
 }
 
+/* For each answer once the input has ended. */
+static int answer_timeout(const ferry_session *session)
+{
+        return session->options.answer_timeout_ms ? session->options.answer_timeout_ms : session->close_timeout_ms;
+}
+
+/* While it waits for answers, and then for the peer to read the last of them. */
+void session_start_draining_timer(ferry_session *session)
+{
+        loop_timer_start(session->loop, &session->close_timer,
+                         loop_deadline(session->unanswered > 0 ? answer_timeout(session) : session->close_timeout_ms));
+}
+
 void session_close_is_late(struct loop_timer *timer)
 {
         ferry_session *session = container_of(timer, ferry_session, close_timer);
@@ -500,7 +514,7 @@ void session_close_is_late(struct loop_timer *timer)
                 finish_closing(session);
         else if (session->state == SESSION_DRAINING && session->unanswered > 0)
                 session_finish(session, -ETIMEDOUT, "%zu requests were not answered within %g s after the other side had ended",
-                               session->unanswered, session->close_timeout_ms / 1000.0);
+                               session->unanswered, answer_timeout(session) / 1000.0);
         else if (session->state == SESSION_DRAINING)
                 session_finish(session, -ECONNRESET, "the other side has stopped reading what it asked for");
         else
@@ -564,7 +578,7 @@ void session_answer_close(ferry_session *session)
                 session->end_sentence = text_copy(sentence);
                 session->is_input_over = true;
                 session->state = SESSION_DRAINING;
-                loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+                session_start_draining_timer(session);
         }
         session_flush_now(session);
 }

@@ -241,6 +241,7 @@ void session_opened(ferry_session *session);            /* the stream is up */
 void session_stream_closed(ferry_session *session, int code, const char *sentence);
 /* Whether output was lost, when the input has ended in order: then that is the reason. */
 void session_note_lost_output(ferry_session *session);
+void session_start_draining_timer(ferry_session *session);
 void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
 void session_greeted(ferry_session *session);           /* the other side has begun as it should */
 void session_answer_close(ferry_session *session);      /* it goes, and waits to hear that we know */

@@ -318,6 +318,13 @@ requests_before_the_end_of_the_input_are_answered() {
         check 'the end of a file is in order' test "$status" -eq 0
         cp answers out
         is 'their answers, in a file' "$(frames 04) $(frames 05)" '3 0'
+        # A command may take longer than closing may.
+        run ferry listen stdio: --exec 'sleep 1.1; cat' < "$tests/cli/three-requests.bin"
+        ended 'slow answers' 0 -
+        is 'slow answers, all of them' "$(frames 04) $(frames 05)" '3 0'
+        run ferry listen stdio: --drain 0.05 --exec 'sleep 1.1; cat' < "$tests/cli/three-requests.bin"
+        ended 'answers that are too slow' 124 -
+        says 'answers that are too slow' '3 requests were not answered within 0.05 s'
         head -c -1 "$tests/cli/three-requests.bin" > cut
         run ferry listen stdio: --exec 'sleep .05; cat' < cut
         is 'the answers to two and a half' "$(frames 04) $(frames 05)" '2 0'

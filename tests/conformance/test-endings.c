@@ -123,6 +123,26 @@ START_TEST(requests_fetched_after_the_end_are_answered)
 }
 END_TEST
 
+START_TEST(an_answer_may_take_longer_than_closing)
+{
+        struct kept kept = { 0 };
+        struct raw raw;
+
+        door_stop_clock(0);
+        raw_open(&raw, _i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .close_timeout_ms = CLOSE_MS,
+                                                     .answer_timeout_ms = -1 });
+        ask_and_end(&raw, &kept, false);
+        for (int i = 0; i < REQUESTS; i++) {
+                ck_assert_int_eq(ferry_loop_run(raw.loop, 100 * CLOSE_MS), 0);
+                answer(&kept, i);
+                raw_expect(&raw, RAW_RESPONSE, i + 1);
+        }
+        run_to_the_end(&raw);
+        ck_assert_int_eq(ferry_session_status(raw.session), -ECONNRESET);
+        raw_close(&raw);
+}
+END_TEST
+
 /* The last one is not answered, or let go of. */
 START_TEST(each_answer_gives_the_next_its_time)
 {
@@ -358,6 +378,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_peer_that_only_writes_ends_without_a_close),
         SUITE_LOOP(requests_read_before_the_end_are_answered, 2 * RAW_STREAMS),
         SUITE_LOOP(requests_fetched_after_the_end_are_answered, RAW_STREAMS),
+        SUITE_LOOP(an_answer_may_take_longer_than_closing, RAW_STREAMS),
         SUITE_LOOP(each_answer_gives_the_next_its_time, 2),
         SUITE_LOOP(a_peer_that_is_gone_is_not_waited_for, 2),
         SUITE_TEST(what_is_asked_after_the_end_fails_at_once),
