@@ -499,11 +499,19 @@ static int answer_timeout(const ferry_session *session)
         return session->options.answer_timeout_ms ? session->options.answer_timeout_ms : session->close_timeout_ms;
 }
 
+/* A peer that goes meanwhile is seen only by looking: nothing is read from it any more. */
+static void await_answer(ferry_session *session)
+{
+        int64_t look = loop_deadline(session->close_timeout_ms);
+
+        loop_timer_start(session->loop, &session->close_timer, look < session->answer_deadline ? look : session->answer_deadline);
+}
+
 /* While it waits for answers, and then for the peer to read the last of them. */
 void session_start_draining_timer(ferry_session *session)
 {
-        loop_timer_start(session->loop, &session->close_timer,
-                         loop_deadline(session->unanswered > 0 ? answer_timeout(session) : session->close_timeout_ms));
+        session->answer_deadline = loop_deadline(session->unanswered > 0 ? answer_timeout(session) : session->close_timeout_ms);
+        await_answer(session);
 }
 
 void session_close_is_late(struct loop_timer *timer)
@@ -512,6 +520,10 @@ void session_close_is_late(struct loop_timer *timer)
 
         if (session->state == SESSION_CLOSING)
                 finish_closing(session);
+        else if (session->state == SESSION_DRAINING && session->unanswered > 0 && !stream_is_read(session->stream))
+                session_finish(session, -ECONNRESET, "the other side has gone before it was answered");
+        else if (session->state == SESSION_DRAINING && timer->deadline < session->answer_deadline)
+                await_answer(session);
         else if (session->state == SESSION_DRAINING && session->unanswered > 0)
                 session_finish(session, -ETIMEDOUT, "%zu requests were not answered within %g s after the other side had ended",
                                session->unanswered, answer_timeout(session) / 1000.0);

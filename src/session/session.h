@@ -202,6 +202,7 @@ struct ferry_session {
         struct list handlers;
         struct loop_timer close_timer;
         int close_timeout_ms;
+        int64_t answer_deadline;        /* in SESSION_DRAINING */
         void *userdata;
 
         uint64_t sent, received, dropped, junk;

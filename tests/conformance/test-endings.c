@@ -143,6 +143,29 @@ START_TEST(an_answer_may_take_longer_than_closing)
 }
 END_TEST
 
+/* It has only stopped sending at first. */
+START_TEST(a_peer_that_goes_before_it_is_answered_is_noticed)
+{
+        struct kept kept = { 0 };
+        struct raw raw;
+
+        door_stop_clock(0);
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .close_timeout_ms = CLOSE_MS,
+                                                             .answer_timeout_ms = -1 });
+        ask_and_end(&raw, &kept, false);
+        ck_assert_int_eq(ferry_loop_run(raw.loop, 10 * CLOSE_MS), 0);
+        ck_assert_int_eq(ferry_session_status(raw.session), 1);
+        close(raw.in);
+        raw.in = raw.out = -1;
+        ck_assert_int_ge(ferry_loop_run(raw.loop, 2 * CLOSE_MS), 0);
+        ck_assert_int_eq(ferry_session_status(raw.session), -ECONNRESET);
+        ck_assert(!ferry_message_is_wanted(kept.requests[0]));
+        for (int i = 0; i < REQUESTS; i++)
+                ferry_message_unref(kept.requests[i]);
+        raw_close(&raw);
+}
+END_TEST
+
 /* The last one is not answered, or let go of. */
 START_TEST(each_answer_gives_the_next_its_time)
 {
@@ -379,6 +402,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(requests_read_before_the_end_are_answered, 2 * RAW_STREAMS),
         SUITE_LOOP(requests_fetched_after_the_end_are_answered, RAW_STREAMS),
         SUITE_LOOP(an_answer_may_take_longer_than_closing, RAW_STREAMS),
+        SUITE_TEST(a_peer_that_goes_before_it_is_answered_is_noticed),
         SUITE_LOOP(each_answer_gives_the_next_its_time, 2),
         SUITE_LOOP(a_peer_that_is_gone_is_not_waited_for, 2),
         SUITE_TEST(what_is_asked_after_the_end_fails_at_once),
