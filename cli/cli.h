@@ -235,7 +235,7 @@ bool print_value(const ferry_value *value, const struct cli_options *options, bo
  * in between, and print_withheld() at the end. */
 void print_aside(const ferry_message *message, const struct cli_options *options);
 void print_withheld(void);
-/* Lines that a command has written to its stderr, on ours. */
+/* Lines that a command has written to its stderr, on ours: each begins with "command: ". */
 void print_passed(const char *lines, size_t size);
 /* A value on stderr, as a line of JSON. */
 void print_aside_json(const ferry_value *value);

@@ -318,17 +318,7 @@ static void print_lines(const char *before, const char *bytes, size_t size)
 
 void print_passed(const char *lines, size_t size)
 {
-        char *text = NULL;
-        size_t text_size = 0;
-        FILE *stream = open_memstream(&text, &text_size);
-
-        if (stream)
-                escape(stream, lines, size, ESCAPE_TEXT);
-        if (stream && close_text(stream))
-                error_bytes(text, text_size);
-        else
-                complain("no memory for what a command has said");
-        free(text);
+        print_lines("command: ", lines, size);
 }
 
 void print_text(const char *source, const char *bytes, size_t size, const struct cli_options *options)

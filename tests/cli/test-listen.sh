@@ -102,18 +102,18 @@ the_last_words_of_a_command_are_in_its_error() {
         ended 'a command that fails' 1 ''
         says_exactly 'a command that fails' $'ferry: the command exited with status 3; its last words: one | two\n'
         await "$job"
-        says_exactly 'its stderr is ours' $'one\ntwo\n'
+        says_exactly 'its stderr is ours' $'command: one\ncommand: two\n'
         start ferry listen unix:words.sock --exec 'seq 100000 >&2; kill -KILL $$' --count 1
         run ferry call --wait 20 unix:words.sock t
         says 'a command with many words' 'killed by SIGKILL; its last words: ' ' | 99999 | 100000'
         check 'they are bounded' test "$(wc -c < err)" -lt 2000
         await "$job"
-        is 'all of its stderr' "$(md5sum < err)" "$(seq 100000 | md5sum)"
-        start ferry listen unix:words.sock --exec 'echo talk >&2; echo good' --count 1
+        is 'all of its stderr' "$(md5sum < err)" "$(seq -f 'command: %.0f' 100000 | md5sum)"
+        start ferry listen unix:words.sock --exec 'echo ferry: talk >&2; echo good' --count 1
         run ferry call --wait 20 unix:words.sock t
         ended 'a command that talks' 0 $'good\n'
         await "$job"
-        says_exactly 'what it said' $'talk\n'
+        says_exactly 'what it said, and does not pass for a line of ours' $'command: ferry: talk\n'
 }
 
 an_output_may_be_a_value() {

@@ -129,8 +129,8 @@ START_TEST(an_answer_may_take_longer_than_closing)
         struct raw raw;
 
         door_stop_clock(0);
-        raw_open(&raw, _i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .close_timeout_ms = CLOSE_MS,
-                                                     .answer_timeout_ms = -1 });
+        raw_open(&raw, (enum raw_stream)_i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY,
+                                                                      .close_timeout_ms = CLOSE_MS, .answer_timeout_ms = -1 });
         ask_and_end(&raw, &kept, false);
         for (int i = 0; i < REQUESTS; i++) {
                 ck_assert_int_eq(ferry_loop_run(raw.loop, 100 * CLOSE_MS), 0);
