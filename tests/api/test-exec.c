@@ -427,10 +427,10 @@ static const struct {
         { "cat >/dev/null; kill -TERM $$", -ECONNRESET, "was killed by SIGTERM while it was being closed" },
         /* These are sent TERM, and then it depends. */
         { "exec sleep 1000", 0, "closed here" },
-        { "trap 'exit 143' TERM; while :; do sleep 0.01; done", 0, "closed here" },
-        { "trap 'exit 0' TERM; while :; do sleep 0.01; done", 0, "closed here" },
-        { "trap '' TERM; while :; do sleep 0.01; done", 0, "closed here" },
-        { "trap 'echo not saved >&2; exit 5' TERM; echo up >&2; while :; do sleep 0.01; done", -ECONNRESET,
+        { "trap 'exit 143' TERM; while :; do :; done", 0, "closed here" },
+        { "trap 'exit 0' TERM; while :; do :; done", 0, "closed here" },
+        { "trap '' TERM; while :; do :; done", 0, "closed here" },
+        { "trap 'echo not saved >&2; exit 5' TERM; echo up >&2; while :; do :; done", -ECONNRESET,
           "the child exited with status 5 while it was being closed; its last words: up" },
 };
 

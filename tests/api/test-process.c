@@ -625,7 +625,8 @@ static void count_newlines(ferry_process *process, int fd, const char *bytes, si
                 *(int *)userdata += bytes[i] == '\n';
 }
 
-/* As messages of its session, which has ended by then; as output; and where it ends by TERM. */
+/* As messages of its session, which has ended by then; as output; and where it ends by TERM. A shell reports a program that TERM has
+ * ended, so there is none. */
 START_TEST(stderr_is_heard_until_a_stopped_process_has_ended)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -634,7 +635,7 @@ START_TEST(stderr_is_heard_until_a_stopped_process_has_ended)
         ferry_process_options options = { .is_on_stdio = true, .output = _i == 1 ? count_newlines : NULL,
                                           .output_userdata = &lines };
         ferry_process *process = ferry_process_spawn(manager, _i == 2 ?
-                SH("trap 'seq 1 2000 >&2; exit 3' TERM; echo >&2; while :; do sleep 0.01; done") :
+                SH("trap 'seq 1 2000 >&2; exit 3' TERM; echo >&2; while :; do :; done") :
                 SH("cat >/dev/null; seq 0 2000 >&2; exit 3"), &options);
 
         ferry_session_on(ferry_process_session(process), FERRY_KIND_JUNK, count_line, &lines);
