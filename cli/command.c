@@ -113,7 +113,7 @@ static void describe_tail(const struct command *command, char *text, size_t size
                         while (at[1] == '\n' || at[1] == '\r')
                                 at++;
                 } else
-                        *text++ = *at && *at != '\r' ? *at : ' ';
+                        *text++ = (char)(*at && *at != '\r' ? *at : ' ');
         *text = '\0';
 }
 

@@ -16,9 +16,9 @@ static void fill_age(FILE *cell, int64_t age)
 {
         if (age < 120)
                 fprintf(cell, "%llds", (long long)age);
-        else if (age < 2 * 3600)
+        else if (age < 7200)
                 fprintf(cell, "%lldm", (long long)age / 60);
-        else if (age < 2 * 86400)
+        else if (age < 172800)
                 fprintf(cell, "%lldh", (long long)age / 3600);
         else
                 fprintf(cell, "%lldd", (long long)age / 86400);

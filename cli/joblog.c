@@ -401,6 +401,7 @@ void joblog_add(struct run *run, const struct joblog_entry *entry)
 {
         struct joblog *log = run->joblog;
         struct pending *pending = NULL;
+        bool is_pending;
         char *line = NULL;
         int size;
 
@@ -409,12 +410,13 @@ void joblog_add(struct run *run, const struct joblog_entry *entry)
         size = asprintf(&line, "%ld\t:\t%.3f\t%.3f\t%zu\t%zu\t%d\t%d\t%s\t%s\n", entry->number, entry->date, entry->seconds,
                         entry->sent, entry->received, entry->exit_value, entry->signal, entry->label,
                         entry->outcome);
-        if (size < 0)
+        is_pending = entry->is_answered && log->is_pipe;
+        if (size >= 0 && is_pending)
+                pending = malloc(sizeof *pending + (size_t)size);
+        if (size < 0 || (is_pending && !pending))
                 fail(log, ENOMEM);
-        else if (!entry->is_answered || !log->is_pipe)
+        else if (!is_pending)
                 write_line(log, line, (size_t)size);
-        else if (!(pending = malloc(sizeof *pending + (size_t)size)))
-                fail(log, ENOMEM);
         else {
                 *pending = (struct pending){ .sent = log->sent, .size = (size_t)size };
                 memcpy(pending->line, line, (size_t)size);

@@ -87,14 +87,20 @@ static bool print_cells(char *const *cells, size_t rows, size_t count)
         int *widths = calloc(count, sizeof *widths);
         bool is_made = stream && widths;
 
-        for (size_t i = 0; is_made && i < rows * count; i++)
-                if (i % count < count - 1 && cell_width(cells[i]) > widths[i % count])
-                        widths[i % count] = cell_width(cells[i]);
-        for (size_t i = 0; is_made && i < rows * count; i++)
-                if (i % count < count - 1)
-                        fprintf(stream, "%s%*s", cells[i], widths[i % count] + 2 - cell_width(cells[i]), "");
-                else
-                        fprintf(stream, "%s\n", cells[i]);
+        for (size_t row = 0; is_made && row < rows; row++)
+                for (size_t column = 0; column < count; column++) {
+                        int width = cell_width(cells[row * count + column]);
+
+                        if (width > widths[column])
+                                widths[column] = width;
+                }
+        for (size_t row = 0; is_made && row < rows; row++) {
+                char *const *line = cells + row * count;
+
+                for (size_t column = 0; column < count - 1; column++)
+                        fprintf(stream, "%s%*s", line[column], widths[column] + 2 - cell_width(line[column]), "");
+                fprintf(stream, "%s\n", line[count - 1]);
+        }
         if (stream && !close_text(stream))
                 is_made = false;
         if (is_made)

@@ -45,7 +45,9 @@ static char *make_label(const char *text, size_t size)
                 else
                         *at++ = (char)byte;
         }
-        strcpy(at, shown < size ? "..." : "");
+        *at = '\0';
+        if (shown < size)
+                memcpy(at, "...", sizeof "...");
         return label;
 }
 

@@ -140,7 +140,7 @@ struct segment_mark segment_read_mark(int64_t free)
 
 static void mark_moving(const struct segment *segment, size_t distance, size_t moved)
 {
-        segment_store(segment, AT_FREE, -(SEGMENT_MARK_MOVING | (int64_t)(distance / 8) << 31 | (int64_t)(moved / 8)));
+        segment_store(segment, AT_FREE, -(SEGMENT_MARK_MOVING | (int64_t)((uint64_t)(distance / 8) << 31) | (int64_t)(moved / 8)));
 }
 
 void segment_finish_move(const struct segment *segment, size_t holder, const struct segment_mark *mark, size_t size, size_t behind)

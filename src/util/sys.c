@@ -578,11 +578,12 @@ int sys_stop_signal(int pidfd)
 
 int sys_is_exiting(pid_t pid)
 {
-        enum { EXITING = 4 };   /* PF_EXITING, among the flags of proc(5) */
+        enum { FLAGS = 9, THREADS = 20 };       /* fields of proc(5) */
+        enum { EXITING = 4 };                   /* PF_EXITING, among the flags */
         char path[32], text[1024], *at;
-        unsigned flags;
+        unsigned long flags = 0, threads = 2;
         ssize_t size;
-        int fd, threads;
+        int fd;
 
         snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
         fd = sys_open(path, O_RDONLY, 0);
@@ -595,8 +596,12 @@ int sys_is_exiting(pid_t pid)
         text[size] = '\0';
         /* The name stands in parentheses, and may hold some. */
         at = strrchr(text, ')');
-        return at && sscanf(at, ") %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d", &flags,
-                            &threads) == 2 && (flags & EXITING) && threads <= 1;
+        for (int field = 3; at && field <= THREADS && (at = strchr(at + 1, ' ')); field++)
+                if (field == FLAGS)
+                        flags = strtoul(at, NULL, 10);
+                else if (field == THREADS)
+                        threads = strtoul(at, NULL, 10);
+        return (flags & EXITING) && threads <= 1;
 }
 
 int sys_signal_group(pid_t group, int signal)
