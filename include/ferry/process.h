@@ -59,7 +59,8 @@ typedef struct ferry_manager_options {
 } ferry_manager_options;
 
 /* Each child finds its number in FERRY_WORKER, unless env says otherwise: the lowest that no other child of its manager has,
- * from 0; one that is started again has the same. Of these a function has no use for what is for spawn, nor one that is_on_stdio for input and stdout_path: -EINVAL. */
+ * from 0. A child that is started again keeps its number. -EINVAL: an option for spawn with a function, or input or stdout_path
+ * with is_on_stdio. */
 typedef struct ferry_process_options {
         size_t size;
         const char *const *env;         /* spawn: with these NAME=VALUE, up to a NULL, besides ours */
@@ -106,9 +107,9 @@ int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userd
 
 /* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in @grace_ms
  * is sent SIGTERM, and after as long again (1 s, if it is 0) SIGKILL. -1: no signals, but to a child that has let the
- * deadline of a request pass: that is sent SIGTERM after 0.2 s, and SIGKILL after 1 s more. Where somebody waits
- * already, as in a callback, that goes on, and this returns 0 at once. Where it is called again, the shorter time
- * counts. */
+ * deadline of a request pass: that is sent SIGTERM after 0.2 s, and SIGKILL after 1 s more. If a wait
+ * is going on already, as in a callback, it goes on, and this returns 0 at once. If it is called again, the shorter
+ * time counts. */
 int ferry_manager_stop(ferry_manager *manager, int grace_ms);
 
 /* Send all children a signal. */
