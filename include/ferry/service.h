@@ -34,8 +34,8 @@ typedef struct ferry_service_options {
 
 /* Listen at a NAME, unix:PATH or tcp:HOST:PORT. The service belongs to the loop. If it cannot listen, status and
  * error say so at once: who has that name, which directory is not safe, what path is too long. If the socket file is removed
- * later, the service binds the path again, and its clients notice nothing; if it cannot, it fails with a sentence, and closes. By tcp whoever can
- * reach the port may come, also other users of the machine; allow is not asked. */
+ * later, the service binds the path again, and its clients notice nothing; if it cannot, it fails with a sentence, and closes. Any process that
+ * can reach a tcp port may connect, also one of another user; allow is not called for it. */
 ferry_service *ferry_service_open(ferry_loop *loop, const char *address,
                                   const ferry_service_options *options);
 

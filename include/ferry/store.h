@@ -73,7 +73,7 @@ ferry_store *ferry_store_open(const char *address, const ferry_store_options *op
 ferry_store *ferry_store_free(ferry_store *store);
 
 /**
- * Puts a value under a key, replacing the one that is there. PHP reads it by shm_get_var().
+ * Puts a value under a key, in place of the value that is there. PHP reads it by shm_get_var().
  *
  * Where the old and the new value do not fit together the old one is removed first; a process that is killed between
  * the two leaves none.

@@ -72,7 +72,7 @@ static bool may_hold_more(const ferry_session *client)
         return crowds->held <= crowds->held_max && is_modest(client->crowd, client->counted);
 }
 
-/* Whoever waits is asked again, but not with each byte: somewhat below each of the two limits. */
+/* Clients that wait are looked at again somewhat below each of the two limits, not with each byte. */
 static bool has_room_again(const struct crowds *crowds, size_t before)
 {
         size_t low = crowds->held_max / 8 * 3, high = crowds->held_max / 8 * 7;

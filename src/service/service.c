@@ -195,7 +195,7 @@ static void dismiss(ferry_session *client)
         refusal_tell(client);
         /* If it has not ended by itself. */
         session_finish(client, -ECONNREFUSED, "there are too many clients, and this one never spoke");
-        /* Where it is told, its answer is not waited for: its place is needed now. */
+        /* A client that gets a reason has no time to answer it: its place is needed now. */
         session_finish(client, -ECONNREFUSED, "%s", "");
 }
 

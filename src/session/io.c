@@ -412,7 +412,7 @@ static bool is_close_missing(const ferry_session *session)
                (dialect->has_start || session->received > 0 || session->sent > 0 || session->has_hello) && stream_expects_close(session->stream);
 }
 
-/* The input has ended as it should not: that is told once what was read is answered. */
+/* The input has ended without a close. The end is reported once all that was read is answered. */
 static void end_in_disorder(ferry_session *session, bool is_cut)
 {
         const char *end = session->end_sentence ? session->end_sentence : "the other side has gone";

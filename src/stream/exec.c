@@ -159,7 +159,7 @@ static void child_ended(struct child *child)
                 loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
 }
 
-/* While it is being closed nobody wants what it writes to stdout, but it must not block on it. */
+/* While it is being closed its stdout is read and ignored, so that it does not block on it. */
 static void discard(struct loop_source *source, uint32_t events)
 {
         struct stream *stream = container_of(source, struct stream, in_sources[0]);

@@ -48,7 +48,7 @@ static bool is_fifo(const char *path)
         return is_one;
 }
 
-/* The open file is ours, so O_NONBLOCK is nobody else's. */
+/* The open file is ours alone, so O_NONBLOCK changes nothing for other processes. */
 static int open_one(struct endpoint *endpoint, const char *path, bool is_writing)
 {
         int fd = sys_open(path, (is_writing ? O_WRONLY | O_CREAT | O_APPEND : O_RDONLY) | O_NONBLOCK, 0666), code;

@@ -1,6 +1,6 @@
-/* Lock files. The first line says that it is one. As many bytes are locked as the pid of the owner says, as long as it lives: so whoever finds them locked
- * knows at any moment who has them. One more byte is locked from when the owner listens, and has said in the file who it
- * is: so what is read while that is locked is the owner's, and whole, never what a dead one has left. The locks belong to
+/* Lock files. The first line says that it is one. The owner locks as many bytes as its pid says, as long as it lives, so a process
+ * that finds them locked always knows the owner. One more byte is locked once the owner listens and has written into the file
+ * what it is, so what is read while that byte is locked is whole and current, never what a dead owner has left. The locks belong to
  * the open file, so they go when the last process that has it is gone. */
 #include "stream/lock.h"
 
