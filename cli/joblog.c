@@ -54,7 +54,7 @@ struct joblog {
         bool is_pipe;           /* stdout */
         uint64_t sent, taken, used;     /* bytes: by us, from the pipe, and by the reader */
         double taken_at;                /* in ms */
-        struct pending *first, **last;
+        struct pending *first, *last;   /* the last one is set where there is a first */
         int settle_ms;
 };
 
@@ -286,7 +286,7 @@ int joblog_open(const char *path, bool is_resuming, struct joblog **ret)
                 complain("no memory for the log");
                 return EXIT_CONNECTION;
         }
-        *log = (struct joblog){ .path = path, .fd = -1, .last = &log->first };
+        *log = (struct joblog){ .path = path, .fd = -1 };
         log->is_pipe = fstat(STDOUT_FILENO, &status) == 0 && S_ISFIFO(status.st_mode);
         code = prepare(log, is_resuming);
         if (code == EXIT_DONE)
@@ -355,8 +355,6 @@ static void write_settled(struct joblog *log, bool is_all)
                 struct pending *pending = log->first;
 
                 log->first = pending->next;
-                if (!log->first)
-                        log->last = &log->first;
                 write_line(log, pending->line, pending->size);
                 free(pending);
         }
@@ -397,11 +395,26 @@ void joblog_count_sent(struct run *run, size_t size)
                 run->joblog->sent += size;
 }
 
+/* Keep a line until its answer has been read from the pipe. False if there was no memory. */
+static bool hold_back(struct joblog *log, const char *line, size_t size)
+{
+        struct pending *pending = malloc(sizeof *pending + size);
+
+        if (!pending)
+                return false;
+        *pending = (struct pending){ .sent = log->sent, .size = size };
+        memcpy(pending->line, line, size);
+        if (log->first)
+                log->last->next = pending;
+        else
+                log->first = pending;
+        log->last = pending;            /* gcc-analyzer: it stands in the list */
+        return true;
+}
+
 void joblog_add(struct run *run, const struct joblog_entry *entry)
 {
         struct joblog *log = run->joblog;
-        struct pending *pending = NULL;
-        bool is_pending;
         char *line = NULL;
         int size;
 
@@ -410,18 +423,13 @@ void joblog_add(struct run *run, const struct joblog_entry *entry)
         size = asprintf(&line, "%ld\t:\t%.3f\t%.3f\t%zu\t%zu\t%d\t%d\t%s\t%s\n", entry->number, entry->date, entry->seconds,
                         entry->sent, entry->received, entry->exit_value, entry->signal, entry->label,
                         entry->outcome);
-        is_pending = entry->is_answered && log->is_pipe;
-        if (size >= 0 && is_pending)
-                pending = malloc(sizeof *pending + (size_t)size);
-        if (size < 0 || (is_pending && !pending))
+        if (size < 0)
                 fail(log, ENOMEM);
-        else if (!is_pending)
+        else if (!entry->is_answered || !log->is_pipe)
                 write_line(log, line, (size_t)size);
+        else if (!hold_back(log, line, (size_t)size))
+                fail(log, ENOMEM);
         else {
-                *pending = (struct pending){ .sent = log->sent, .size = (size_t)size };
-                memcpy(pending->line, line, (size_t)size);
-                *log->last = pending;
-                log->last = &pending->next;
                 write_settled(log, false);
                 watch(run);
         }

@@ -53,17 +53,14 @@ static char *make_cell(const ferry_value *item, const char *key, table_fill_fn *
         return NULL;
 }
 
-/* The cells row by row; false if there was no memory. */
+/* The cells of all items, row by row; false if there was no memory. */
 static bool make_cells(char **cells, const ferry_value *list, const struct column *columns, size_t count,
                        table_fill_fn *fill)
 {
-        for (size_t column = 0; column < count; column++)
-                if (!(cells[column] = strdup(columns[column].heading)))
-                        return false;
-        for (size_t row = 1; row <= ferry_value_count(list); row++)
+        for (size_t row = 0; row < ferry_value_count(list); row++)
                 for (size_t column = 0; column < count; column++)
                         if (!(cells[row * count + column] =
-                                      make_cell(ferry_value_at(list, row - 1), columns[column].key, fill)))
+                                      make_cell(ferry_value_at(list, row), columns[column].key, fill)))
                                 return false;
         return true;
 }
@@ -78,8 +75,14 @@ static int cell_width(const char *cell)
         return width;
 }
 
+/* Row 0 has the headings. */
+static const char *cell_at(char *const *cells, const struct column *columns, size_t count, size_t row, size_t column)
+{
+        return row == 0 ? columns[column].heading : cells[(row - 1) * count + column];
+}
+
 /* A column is as wide as its widest cell; the last one is not padded. */
-static bool print_cells(char *const *cells, size_t rows, size_t count)
+static bool print_cells(char *const *cells, size_t rows, const struct column *columns, size_t count)
 {
         char *text = NULL;
         size_t size = 0;
@@ -87,19 +90,20 @@ static bool print_cells(char *const *cells, size_t rows, size_t count)
         int *widths = calloc(count, sizeof *widths);
         bool is_made = stream && widths;
 
-        for (size_t row = 0; is_made && row < rows; row++)
+        for (size_t row = 0; is_made && row <= rows; row++)
                 for (size_t column = 0; column < count; column++) {
-                        int width = cell_width(cells[row * count + column]);
+                        int width = cell_width(cell_at(cells, columns, count, row, column));
 
                         if (width > widths[column])
                                 widths[column] = width;
                 }
-        for (size_t row = 0; is_made && row < rows; row++) {
-                char *const *line = cells + row * count;
+        for (size_t row = 0; is_made && row <= rows; row++) {
+                for (size_t column = 0; column < count - 1; column++) {
+                        const char *cell = cell_at(cells, columns, count, row, column);
 
-                for (size_t column = 0; column < count - 1; column++)
-                        fprintf(stream, "%s%*s", line[column], widths[column] + 2 - cell_width(line[column]), "");
-                fprintf(stream, "%s\n", line[count - 1]);
+                        fprintf(stream, "%s%*s", cell, widths[column] + 2 - cell_width(cell), "");
+                }
+                fprintf(stream, "%s\n", cell_at(cells, columns, count, row, count - 1));
         }
         if (stream && !close_text(stream))
                 is_made = false;
@@ -112,10 +116,10 @@ static bool print_cells(char *const *cells, size_t rows, size_t count)
 
 int table_print(const ferry_value *list, const struct column *columns, size_t count, table_fill_fn *fill)
 {
-        size_t rows = ferry_value_count(list) + 1;
-        char **cells = calloc(rows * count, sizeof *cells);
-        bool is_printed = cells && (rows == 1 || (make_cells(cells, list, columns, count, fill) &&
-                                                  print_cells(cells, rows, count)));
+        size_t rows = ferry_value_count(list);
+        char **cells = rows > 0 ? calloc(rows * count, sizeof *cells) : NULL;
+        bool is_printed = rows == 0 || (cells && make_cells(cells, list, columns, count, fill) &&
+                                        print_cells(cells, rows, columns, count));
 
         for (size_t i = 0; cells && i < rows * count; i++)
                 free(cells[i]);

@@ -166,12 +166,14 @@ int session_send_last(ferry_session *session, enum wire_kind kind)
 static void close_holes(ferry_session *session)
 {
         struct holes *holes = &session->holes;
-        unsigned char *bytes = buffer_bytes(&session->out);
+        unsigned char *bytes;
         uint64_t left = holes->size;
         size_t kept = 0, seen = 0, last = holes->count;
 
         if (holes->count == 0)
                 return;
+        /* Holes are in bytes that are queued, so there is memory. */
+        bytes = session->out.memory + session->out.begin;
         holes_sort(holes);
         for (size_t i = 0; i < holes->count; i++) {
                 size_t begin = (size_t)(holes->at[i].begin - session->out_begin);

@@ -52,8 +52,10 @@ static const ferry_codec *session_codec(const struct wire *wire)
 
 static const ferry_codec *codec_of(const struct wire *wire, const char *payload, size_t size)
 {
-        if (session_codec(wire) && wire->is_codec_fixed)
-                return session_codec(wire);
+        const ferry_codec *fixed = wire->is_codec_fixed ? session_codec(wire) : NULL;
+
+        if (fixed)
+                return fixed;
         return size > 0 && payload[0] == '{' ? ferry_codec_json_objects() : ferry_codec_php();
 }
 
