@@ -527,7 +527,7 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
 static int read_options(const struct cli_command *command, struct cli_options *options, int argc, char **argv)
 {
         struct option table[KNOWN + 2] = { 0 };
-        int index, letter;
+        int index = 0, letter;
 
         for (int i = 0; i < KNOWN; i++)
                 table[i] = (struct option){ .name = known[i].name, .has_arg = known[i].argument != NULL };

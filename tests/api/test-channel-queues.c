@@ -350,7 +350,9 @@ START_TEST(a_changed_mode_of_a_posix_queue_is_shown)
 
         open_place(&place);
         snprintf(address, sizeof address, "mqueue:/ferry-test-%d", (int)getpid());
-        receiver = ferry_channel_open(place.loop, address, FERRY_RECEIVE, NULL);
+        /* Small, since all queues of a user have one limit in bytes. */
+        receiver = ferry_channel_open(place.loop, address, FERRY_RECEIVE,
+                                      &(ferry_channel_options){ .record_max = 16, .records_max = 4 });
         for (int i = 0; i < 3; i++) {
                 FERRY_AUTO(ferry_value) info = NULL;
 

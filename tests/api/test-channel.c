@@ -564,7 +564,7 @@ END_TEST
 START_TEST(a_queue_of_another_user_is_never_sent_to)
 {
         struct pair pair;
-        struct mq_attr attributes;
+        struct mq_attr attributes = { .mq_curmsgs = -1 };
         char name[64];
         mqd_t queue;
 

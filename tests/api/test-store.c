@@ -216,6 +216,9 @@ START_TEST(what_is_no_store_is_refused)
                 { "shm:1", { .bytes = SIZE_MAX, .is_creating = true }, -EINVAL },
         };
 
+        /* Another program may use that key. */
+        int before = semget(1, 0, 0);
+
         for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
                 ferry_store *store = ferry_store_open(wrong[i].address, &wrong[i].options);
                 ferry_value *value;
@@ -231,7 +234,7 @@ START_TEST(what_is_no_store_is_refused)
                 ck_assert_int_eq(ferry_store_write(store, 0, "", 0), wrong[i].code);
                 ferry_store_free(store);
         }
-        ck_assert_int_lt(semget(1, 0, 0), 0);
+        ck_assert_int_eq(semget(1, 0, 0), before);
         ck_assert_int_eq(ferry_store_status(NULL), -ENOMEM);
         ck_assert_int_eq(ferry_store_put(NULL, 1, NULL), -ENOMEM);
         ck_assert_int_eq(ferry_store_has(NULL, 1), -ENOMEM);
