@@ -416,6 +416,7 @@ void joblog_add(struct run *run, const struct joblog_entry *entry)
 {
         struct joblog *log = run->joblog;
         char *line = NULL;
+        bool waits;
         int size;
 
         if (!log || log->is_failed)
@@ -423,16 +424,14 @@ void joblog_add(struct run *run, const struct joblog_entry *entry)
         size = asprintf(&line, "%ld\t:\t%.3f\t%.3f\t%zu\t%zu\t%d\t%d\t%s\t%s\n", entry->number, entry->date, entry->seconds,
                         entry->sent, entry->received, entry->exit_value, entry->signal, entry->label,
                         entry->outcome);
-        if (size < 0)
+        waits = entry->is_answered && log->is_pipe;
+        if (size < 0 || (waits && !hold_back(log, line, (size_t)size)))
                 fail(log, ENOMEM);
-        else if (!entry->is_answered || !log->is_pipe)
-                write_line(log, line, (size_t)size);
-        else if (!hold_back(log, line, (size_t)size))
-                fail(log, ENOMEM);
-        else {
+        else if (waits) {
                 write_settled(log, false);
                 watch(run);
-        }
+        } else
+                write_line(log, line, (size_t)size);
         free(line);
         if (log->is_failed)
                 run_finish(run, EXIT_CONNECTION);

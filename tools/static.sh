@@ -32,10 +32,13 @@ remaining() {
         done
 }
 
+# A command for each of the files, on all processors.
+each_file() { # COMMAND ARGUMENT…
+        printf '%s\n' $shipped | xargs -P "$(nproc)" -I FILE "$@" 2>&1 | grep -E '(warning|error):'
+}
+
 analyze() {
-        for file in $shipped; do
-                gcc -fanalyzer -O1 -std=gnu17 -D_GNU_SOURCE "${headers[@]}" -c "$file" -o /dev/null 2>&1
-        done | grep -E '(warning|error):' | remaining
+        each_file gcc -fanalyzer -O1 -std=gnu17 -D_GNU_SOURCE "${headers[@]}" -c FILE -o /dev/null | sort -u | remaining
 }
 # variableScope is a matter of style: variables stand at the head of a function here.
 check cppcheck "$(cppcheck -q -j "$(nproc)" --enable=warning,performance,portability,style --inline-suppr --std=c11 -D_GNU_SOURCE \
@@ -62,8 +65,7 @@ check 'the tool is not hardened' "$(hardened "$build/ferry")"
 
 if [ -n "$is_long" ]; then
         check 'gcc -fanalyzer' "$(LC_ALL=C analyze)"
-        tidy() { clang-tidy -p "$build" --quiet $shipped 2>/dev/null | grep -E '(warning|error):'; }
-        check clang-tidy "$(tidy)"
+        check clang-tidy "$(each_file clang-tidy -p "$build" --quiet FILE | sort -u)"
 fi
 
 echo "static: $passed passed, $failed failed"
