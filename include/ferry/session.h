@@ -31,7 +31,8 @@ typedef int ferry_id_fn(ferry_session *session, char *id, size_t size, void *use
 
 /* A stream of the program's own. read and write move what they can, without the session that they move it
  * for, and return how much that was, 0 at the end, -EAGAIN if nothing moves now, or another negative errno;
- * poll(2) tells by fd when to try again. It must outlive its session, which calls close at the end. */
+ * poll(2) tells by fd when to try again. It must outlive its session, which calls close at the end. None of the three may
+ * free the loop, which would wait for them to return. */
 struct ferry_stream {
         size_t size;
         int fd;

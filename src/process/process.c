@@ -573,6 +573,7 @@ int ferry_process_wait(ferry_process *process, int timeout_ms)
 
 int ferry_process_stop(ferry_process *process, int grace_ms)
 {
+        ferry_loop *loop;
         int code;
 
         if (!process)
@@ -582,8 +583,12 @@ int ferry_process_stop(ferry_process *process, int grace_ms)
                 return code;
         if (grace_ms < -1)
                 return loop_refuse_timeout(process->manager->loop, grace_ms);
+        loop = process->manager->loop;
+        loop_enter(loop);
         process_begin_stop(process, grace_ms);
-        return wait_for(process, -1);
+        code = process->is_freed ? -ECANCELED : wait_for(process, -1);
+        loop_leave(loop);
+        return code;
 }
 
 int ferry_process_kill(ferry_process *process, int signal)
@@ -641,6 +646,8 @@ void process_free(ferry_process *process)
 
 ferry_process *ferry_process_free(ferry_process *process)
 {
+        ferry_loop *loop;
+
         if (!process || loop_is_elsewhere(process->manager->loop) || process->is_freed || process->is_forgotten)
                 return NULL;
         if (loop_is_foreign(process->manager->loop) || process_has_ended(process)) {
@@ -649,7 +656,10 @@ ferry_process *ferry_process_free(ferry_process *process)
         }
         process->is_forgotten = true;
         process->fn = NULL;
+        loop = process->manager->loop;
+        loop_enter(loop);
         process_begin_stop(process, KILL_AFTER_MS);
+        loop_leave(loop);
         return NULL;
 }
 

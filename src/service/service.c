@@ -33,6 +33,7 @@ struct ferry_service {
         struct loop_timer close_timer;
         struct handlers handlers;
         struct list clients;
+        uint64_t visits;        /* walks over them */
         struct crowds crowds;   /* the same, by user */
         int reserved_from;      /* this descriptor on */
         struct refusal refusal; /* of those for whom there is no room */
@@ -83,6 +84,24 @@ static ferry_session *first_client(const ferry_service *service)
         return list_first(&service->clients, ferry_session, service_link);
 }
 
+/* Callbacks that run for a client may let go of any of them, so the walk begins anew where its place is gone. @previous is
+ * NULL at first. NULL: it has come to all. */
+static ferry_session *visit_next(const ferry_service *service, const ferry_session *previous, uint64_t visit)
+{
+        const struct list *link = previous && !list_is_empty(&previous->service_link) ? previous->service_link.next :
+                                                                                       service->clients.next;
+
+        for (; link != &service->clients; link = link->next) {
+                ferry_session *client = container_of(link, ferry_session, service_link);
+
+                if (client->visit != visit) {
+                        client->visit = visit;
+                        return client;
+                }
+        }
+        return NULL;
+}
+
 /* While the service closes: a client whose requests are answered is told, and closed. */
 static void close_if_done(ferry_session *client)
 {
@@ -93,13 +112,23 @@ static void close_if_done(ferry_session *client)
         ferry_session_close(client);
 }
 
+static void close_clients(ferry_service *service)
+{
+        uint64_t visit = ++service->visits;
+        ferry_session *client = NULL;
+
+        while ((client = visit_next(service, client, visit))) {
+                client->service_update = close_if_done;
+                close_if_done(client);
+        }
+}
+
 static void close_is_late(struct loop_timer *timer)
 {
         ferry_service *service = container_of(timer, ferry_service, close_timer);
 
         service->is_late = true;
-        list_for_each(&service->clients, link)
-                close_if_done(container_of(link, ferry_session, service_link));
+        close_clients(service);
 }
 
 static void begin_closing(ferry_service *service)
@@ -108,18 +137,14 @@ static void begin_closing(ferry_service *service)
         stop_listening(service);
         refusal_clear(&service->refusal);
         loop_timer_start(service->loop, &service->close_timer, loop_deadline(service->options.close_timeout_ms));
-        list_for_each(&service->clients, link) {
-                ferry_session *client = container_of(link, ferry_session, service_link);
-
-                client->service_update = close_if_done;
-                close_if_done(client);
-        }
+        close_clients(service);
         if (list_is_empty(&service->clients))
                 finish(service);
 }
 
 int ferry_service_close(ferry_service *service)
 {
+        ferry_loop *loop;
         int code;
 
         if (!service)
@@ -129,7 +154,10 @@ int ferry_service_close(ferry_service *service)
                 return code;
         if (service->is_closing || service->has_ended)
                 return service->error.code;
+        loop = service->loop;
+        loop_enter(loop);
         begin_closing(service);
+        loop_leave(loop);
         return 0;
 }
 
@@ -342,6 +370,8 @@ static void free_member(struct loop_member *member)
 
 ferry_service *ferry_service_free(ferry_service *service)
 {
+        ferry_loop *loop;
+
         if (!service || loop_is_elsewhere(service->loop) || service->is_freed || service->is_forgotten)
                 return NULL;
         service->is_forgotten = true;
@@ -350,8 +380,11 @@ ferry_service *ferry_service_free(ferry_service *service)
                 service_free(service);
                 return NULL;
         }
-        handlers_remove_all(service->loop, &service->handlers.list);
+        loop = service->loop;
+        loop_enter(loop);
+        handlers_remove_all(loop, &service->handlers.list);
         ferry_service_close(service);
+        loop_leave(loop);
         return NULL;
 }
 
@@ -510,6 +543,9 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
         struct error error = { 0 };
         struct brief brief;
+        ferry_session *client = NULL;
+        ferry_loop *loop;
+        uint64_t visit;
         va_list arguments;
         int count = 0, refused = 0;
 
@@ -522,6 +558,8 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
                 return service->error.code;
         if (!type)
                 return -EINVAL;
+        loop = service->loop;
+        loop_enter(loop);
         va_start(arguments, format);
         brief_init(&brief, service->session.codec ? service->session.codec : service->loop->session.codec);
         builder_add_template(&brief.builder, format, arguments);
@@ -529,9 +567,8 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         outgoing.body = builder_take(&brief.builder);
         if (!outgoing.body)
                 count = brief.builder.error;
-        list_for_each(&service->clients, link) {
-                ferry_session *client = container_of(link, ferry_session, service_link);
-
+        visit = ++service->visits;
+        while ((client = visit_next(service, client, visit))) {
                 /* One that has not spoken yet has not shown in which dialect it wants to be told. */
                 if (outgoing.body && client->wire.is_dialect_fixed && !client->is_probe)
                         count += session_send(client, &outgoing, false, NULL, &error) == 0;
@@ -540,6 +577,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
                 error_deinit(&error);
         }
         brief_deinit(&brief);
+        loop_leave(loop);
         return count == 0 ? refused : count;
 }
 

@@ -614,8 +614,15 @@ const ferry_message *ferry_call_reply(const ferry_call *call)
 
 ferry_call *ferry_call_free(ferry_call *call)
 {
+        ferry_loop *loop;
+
         if (!call || is_elsewhere(call) || call->is_freed)
                 return NULL;
+        loop = call->loop;
+        if (loop)
+                loop_enter(loop);
+        /* A callback may let go of it, too. */
+        call->is_freed = true;
         if (call->status == 1) {
                 ferry_session *session = call->session;
                 enum ferry_outcome outcome = abandon(call);
@@ -625,5 +632,7 @@ ferry_call *ferry_call_free(ferry_call *call)
                 give_up(session, outcome, -ECANCELED, "a request was let go");
         }
         destroy(call);
+        if (loop)
+                loop_leave(loop);
         return NULL;
 }

@@ -123,13 +123,22 @@ static ferry_message *take_next(ferry_session *session)
         return message;
 }
 
+/* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */
+static void return_lent(ferry_session *session)
+{
+        ferry_message *lent = session->lent;
+
+        session->lent = NULL;
+        ferry_message_unref(lent);
+}
+
 void session_drop_next(ferry_session *session)
 {
         ferry_message *message;
 
         while ((message = take_next(session)))
                 ferry_message_unref(message);
-        session->lent = ferry_message_unref(session->lent);
+        return_lent(session);
 }
 
 static bool has_next(void *object)
@@ -141,36 +150,38 @@ static bool has_next(void *object)
                (session->state == SESSION_ENDED && session->has_told_closed);
 }
 
-const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
+static const ferry_message *lend_next(ferry_session *session)
 {
-        if (!session || loop_is_elsewhere(session->loop))
+        /* One that was lent inside of the wait goes, too. */
+        return_lent(session);
+        if (session->is_freed)
                 return NULL;
-        session->lent = ferry_message_unref(session->lent);
-        if (timeout_ms < -1) {
-                session_refuse_timeout(session, timeout_ms);
-                return NULL;
-        }
-        if (!has_next(session)) {
-                ferry_loop *loop = session->loop;
-                const ferry_message *message = NULL;
-
-                loop_enter(loop);
-                session_wait(session, timeout_ms, has_next, session);
-                if (!session->is_freed) {
-                        /* One that was lent to whoever waited inside of this wait goes, too. */
-                        session->lent = ferry_message_unref(session->lent);
-                        message = session->lent = take_next(session);
-                        if (!message)
-                                session_tell(session);
-                }
-                /* The session may be gone behind this. */
-                loop_leave(loop);
-                return message;
-        }
         session->lent = take_next(session);
         if (!session->lent)
                 session_tell(session);
         return session->lent;
+}
+
+const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
+{
+        const ferry_message *message = NULL;
+        ferry_loop *loop;
+
+        if (!session || loop_is_elsewhere(session->loop))
+                return NULL;
+        loop = session->loop;
+        loop_enter(loop);
+        return_lent(session);
+        if (timeout_ms < -1)
+                session_refuse_timeout(session, timeout_ms);
+        else {
+                if (!has_next(session))
+                        session_wait(session, timeout_ms, has_next, session);
+                message = lend_next(session);
+        }
+        /* The session may be gone behind this. */
+        loop_leave(loop);
+        return message;
 }
 
 /* Dispatch -------------------------------------------------------------------------------------------- */

@@ -333,6 +333,12 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
         struct incoming in;
         int code = wire_read(&session->wire, frame->bytes, frame->size, &in, &error);
 
+        /* A codec of the program, which has decoded the body, may have let go of the session. */
+        if (session->is_freed || session->state == SESSION_ENDED) {
+                ferry_value_unref(in.value);
+                error_deinit(&error);
+                return;
+        }
         session->received++;
         if (code < 0) {
                 /* What it says may point into the value. */

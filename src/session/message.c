@@ -200,12 +200,16 @@ ferry_message *ferry_message_unref(ferry_message *message)
         if (!message || is_elsewhere(message) || --message->references > 0)
                 return NULL;
         if (message->is_unanswered && message->session) {
-                message->references = 1;
+                ferry_loop *loop = message->session->loop;
+
+                /* More than any callback can let go of. */
+                message->references = SIZE_MAX / 2;
+                loop_enter(loop);
                 if (message->session->wire.dialect->has_errors)
                         message_fail(message, WIRE_ERROR, "the request was let go without an answer");
                 else
                         message_settle(message);
-                message->references = 0;
+                loop_leave(loop);
         }
         list_remove(&message->link);
         list_remove(&message->queue_link);
@@ -311,22 +315,41 @@ static struct outgoing answer_to(const ferry_message *request, enum wire_kind ki
         };
 }
 
+/* A callback may let go of the message, and of all that it came by. */
+static ferry_loop *enter(ferry_message *request)
+{
+        ferry_loop *loop = request->session->loop;
+
+        loop_enter(loop);
+        request->references++;
+        return loop;
+}
+
+static void leave(ferry_message *request, ferry_loop *loop)
+{
+        ferry_message_unref(request);
+        loop_leave(loop);
+}
+
 int ferry_message_reply(const ferry_message *request, const char *type, const char *format, ...)
 {
         ferry_message *answered = (ferry_message *)(uintptr_t)request;
         struct outgoing outgoing;
         struct error error = { 0 };
         va_list arguments;
+        ferry_loop *loop;
         int code = check_answerable(request, &error);
 
         if (!code) {
+                loop = enter(answered);
                 outgoing = answer_to(request, WIRE_RESPONSE, type);
                 va_start(arguments, format);
                 code = session_send_template(request->session, &outgoing, true, NULL, &error, format, arguments);
                 va_end(arguments);
+                if (!code)
+                        message_settle(answered);
+                leave(answered, loop);
         }
-        if (!code)
-                message_settle(answered);
         error_deinit(&error);
         return code;
 }
@@ -357,6 +380,7 @@ __attribute__((__format__(__printf__, 3, 0)))
 static int fail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
 {
         struct outgoing outgoing = answer_to(request, kind, NULL);
+        ferry_session *session = request->session;
         struct error error = { 0 };
         char text[4096];
         ferry_value *body;
@@ -364,13 +388,13 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
 
         vsnprintf(text, sizeof text, format, arguments);
         /* Where errors cannot be sent, the session ends; but a refusal is no failure. */
-        if (!request->session->wire.dialect->has_errors) {
+        if (!session->wire.dialect->has_errors) {
                 message_settle(request);
                 if (kind == WIRE_ERROR)
-                        session_close_unanswered(request->session, text);
+                        session_close_unanswered(session, text);
                 return 0;
         }
-        if (kind == WIRE_REFUSED && !request->session->wire.dialect->has_cancel)
+        if (kind == WIRE_REFUSED && !session->wire.dialect->has_cancel)
                 outgoing.kind = WIRE_ERROR;
         /* A request is refused only by a side that is about to close. */
         outgoing.is_leaving = outgoing.kind == WIRE_REFUSED;
@@ -378,14 +402,14 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
         make_utf8(text);
         body = ferry_value_pack("%s", text);
         outgoing.body = body;
-        code = body ? session_send(request->session, &outgoing, true, NULL, &error) : -ENOMEM;
+        code = body ? session_send(session, &outgoing, true, NULL, &error) : -ENOMEM;
         ferry_value_unref(body);
         /* To a side that takes so little, only that it failed. */
         if (code == -EMSGSIZE) {
                 outgoing.body = NULL;
                 outgoing.type = NULL;
                 error_deinit(&error);
-                code = session_send(request->session, &outgoing, true, NULL, &error);
+                code = session_send(session, &outgoing, true, NULL, &error);
         }
         if (!code)
                 message_settle(request);
@@ -396,11 +420,18 @@ static int fail(ferry_message *request, enum wire_kind kind, const char *format,
 __attribute__((__format__(__printf__, 3, 0)))
 static int try_to_fail(const ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
 {
+        ferry_message *answered = (ferry_message *)(uintptr_t)request;
         struct error error = { 0 };
+        ferry_loop *loop;
         int code = check_answerable(request, &error);
 
         error_deinit(&error);
-        return code ? code : fail((ferry_message *)(uintptr_t)request, kind, format, arguments);
+        if (code)
+                return code;
+        loop = enter(answered);
+        code = fail(answered, kind, format, arguments);
+        leave(answered, loop);
+        return code;
 }
 
 int ferry_message_fail(const ferry_message *request, const char *format, ...)
@@ -443,7 +474,7 @@ void message_fail(ferry_message *request, enum wire_kind kind, const char *forma
         if (check_answerable(request, &error) == 0) {
                 va_start(arguments, format);
                 /* Who asked must not wait for what will never come. */
-                if (fail(request, kind, format, arguments) == -ENOMEM)
+                if (fail(request, kind, format, arguments) == -ENOMEM && request->session)
                         session_finish(request->session, -ENOMEM, "no memory for an answer");
                 va_end(arguments);
         }

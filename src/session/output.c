@@ -283,21 +283,52 @@ void session_announce(ferry_session *session)
         error_deinit(&error);
 }
 
+/* A codec of the program may send, free or wait meanwhile, so its frame is put together apart: it stands behind what was sent
+ * in between. */
+static int write_apart(ferry_session *session, const struct outgoing *outgoing, struct buffer *frame, struct error *error)
+{
+        int code = session->wire.dialect->write(&session->wire, frame, outgoing, error);
+
+        if (!code && session->is_freed)
+                code = error_set(error, -ECANCELED, "the session was let go while its codec wrote a message");
+        if (!code)
+                code = session_status_for_sending(session, error);
+        if (code)
+                buffer_deinit(frame);
+        return code;
+}
+
+static bool has_own_codec(const ferry_session *session, const struct outgoing *outgoing)
+{
+        const ferry_codec *codec = outgoing->codec ? outgoing->codec : session->wire.codec;
+
+        return outgoing->body && codec && !codec_native(codec);
+}
+
 int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
                  struct error *error)
 {
-        size_t before = buffer_size(&session->out), begin;
-        bool had_hello = session->has_hello;
+        bool had_hello, is_apart = has_own_codec(session, outgoing);
+        struct buffer frame = { 0 };
+        size_t before, begin;
         int code = session_status_for_sending(session, error);
 
+        if (!code && session->is_writing)
+                code = error_set(error, -EDEADLK, "a stream cannot send by the session that it is writing for");
+        if (!code && is_apart)
+                code = write_apart(session, outgoing, &frame, error);
         if (code)
                 return code;
-        if (session->is_writing)
-                return error_set(error, -EDEADLK, "a stream cannot send by the session that it is writing for");
+        had_hello = session->has_hello;
+        before = buffer_size(&session->out);
         code = session_send_hello(session, error);
         begin = buffer_size(&session->out);
-        if (!code)
+        if (!code && is_apart)
+                code = buffer_append(&session->out, buffer_bytes(&frame), buffer_size(&frame));
+        else if (!code)
                 code = session->wire.dialect->write(&session->wire, &session->out, outgoing, error);
+        if (is_apart)
+                buffer_deinit(&frame);
         if (!code && !is_reply && before > 0 && session_queued(session) > session->queue_max)
                 code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then go on", before);
         if (!code && !is_reply && session->service_takes &&

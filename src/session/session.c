@@ -624,16 +624,11 @@ static void say_goodbye(ferry_session *session)
         error_deinit(&error);
 }
 
-int ferry_session_close(ferry_session *session)
+static int begin_closing(ferry_session *session)
 {
         struct error lost = { 0 };
-        int timeout_ms, code;
+        int timeout_ms;
 
-        if (!session)
-                return -ENOMEM;
-        code = loop_refuse(session->loop);
-        if (code)
-                return code;
         if (session->state == SESSION_ENDED) {
                 session_tell(session);
                 return session->error.code;
@@ -674,6 +669,23 @@ int ferry_session_close(ferry_session *session)
         return 0;
 }
 
+int ferry_session_close(ferry_session *session)
+{
+        ferry_loop *loop;
+        int code;
+
+        if (!session)
+                return -ENOMEM;
+        loop = session->loop;
+        code = loop_refuse(loop);
+        if (code)
+                return code;
+        loop_enter(loop);
+        code = begin_closing(session);
+        loop_leave(loop);
+        return code;
+}
+
 void session_close_unanswered(ferry_session *session, const char *reason)
 {
         if (session->state != SESSION_OPEN || session->is_leaving)
@@ -695,6 +707,9 @@ static void bury(struct loop_grave *grave)
         handlers_free(&session->handlers);
         error_deinit(&session->error);
         error_deinit(&session->notify_sentence);
+        /* A codec of the program may still be reading what it was lent. */
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                frame_reader_deinit(&session->readers[i]);
         sys_free(session->address);
         sys_free(session->end_sentence);
         sys_free(session);
@@ -726,8 +741,6 @@ void session_free(ferry_session *session)
         loop_timer_stop(session->loop, &session->heartbeat);
         if (session->stream)
                 stream_free(session->stream);
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                frame_reader_deinit(&session->readers[i]);
         buffer_deinit(&session->out);
         holes_deinit(&session->holes);
         map_deinit(&session->calls_by_id);
@@ -737,18 +750,23 @@ void session_free(ferry_session *session)
 
 ferry_session *ferry_session_free(ferry_session *session)
 {
+        ferry_loop *loop;
+
         if (!session || loop_is_elsewhere(session->loop) || session->is_freed || session->is_forgotten)
                 return NULL;
+        loop = session->loop;
         session->is_forgotten = true;
         if (loop_is_foreign(session->loop)) {
                 session_free(session);
                 return NULL;
         }
-        handlers_remove_all(session->loop, &session->handlers);
+        loop_enter(loop);
+        handlers_remove_all(loop, &session->handlers);
         ferry_session_close(session);
         session_tell(session);
         if (session->state == SESSION_ENDED && session->has_told_closed && is_stream_gone(session))
                 session_free(session);
+        loop_leave(loop);
         return NULL;
 }
 

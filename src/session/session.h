@@ -124,6 +124,7 @@ struct ferry_session {
         void (*service_spoke)(ferry_session *session);  /* a message has come */
         void (*service_update)(ferry_session *session); /* a request was settled; or NULL */
         struct list service_link;
+        uint64_t visit;                 /* the last walk over the clients of its service that has come to it */
         struct crowd *crowd;            /* clients of the same user, or NULL */
         struct list crowd_link;         /* among those of them who are silent */
         struct list waiting_link;       /* among clients that are not read, as there is too much for all of them */
