@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { CLOSE_MS = 1000 };        /* the library's default */
+
 static int show_aside(ferry_session *session, const ferry_message *message, void *userdata)
 {
         (void)session;
@@ -53,6 +55,9 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         peer->loop = ferry_loop_new(NULL);
         signals_watch(peer->loop, 1, interrupt, peer);
         peer->is_child = ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC;
+        /* Closing has no longer than the rest; a child has its own time to end. */
+        if (!peer->is_child && options->timeout_ms >= 0 && options->timeout_ms < CLOSE_MS)
+                session.close_timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 1;
         if (peer->is_child)
                 peer->is_in_foreground = session.is_in_foreground = has_terminal();
         peer->session = ferry_session_open(peer->loop, arguments[0], &session);

@@ -110,6 +110,7 @@ static int flush_result(ferry_session *session, int code)
 int ferry_session_flush(ferry_session *session, int timeout_ms)
 {
         struct flush flush = { .session = session };
+        uint64_t begin;
         ferry_loop *loop;
         int code;
 
@@ -125,8 +126,13 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         /* To one to whom nothing was said nothing needs to be said. */
         code = session->sent > 0 && (session->state == SESSION_OPEN || session->state == SESSION_OPENING) ?
                        session_send_ping(session, &flush.ping) : 0;
+        begin = session->out_begin;
         if (!code)
                 code = session_wait(session, timeout_ms, is_flushed, &flush);
+        /* A peer that has taken nothing in all the time that closing would give it gets no more. */
+        if (code == -ETIMEDOUT && timeout_ms >= session->close_timeout_ms && session->close_timeout_ms >= 0 &&
+            session->out_begin == begin && buffer_size(&session->out) > 0)
+                session->stuck_at = begin;
         code = session->is_freed ? -ECANCELED : flush_result(session, code);
         loop_leave(loop);
         return code;

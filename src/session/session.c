@@ -324,6 +324,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         session->work.fn = session_work;
         session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
                                                                         CLOSE_TIMEOUT_DEFAULT_MS;
+        session->stuck_at = UINT64_MAX;
         session->queue_max = session->options.queue_max ? session->options.queue_max : QUEUE_DEFAULT_MAX;
         session->is_debugged = secure_getenv("FERRY_DEBUG") != NULL;
         session->member.close = close_member;
@@ -642,7 +643,8 @@ static int begin_closing(ferry_session *session)
         if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
                 return 0;
         session->is_refusing = true;
-        timeout_ms = session->is_overdue && !session->wire.dialect->has_start ? 0 : session->close_timeout_ms;
+        timeout_ms = (session->is_overdue || session->stuck_at == session->out_begin) && !session->wire.dialect->has_start ?
+                             0 : session->close_timeout_ms;
         session_refuse_rest(session);
         /* A child that has not answered yet may never come to notice that nobody listens. What is queued is sent all
          * the same. */

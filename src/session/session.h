@@ -173,6 +173,7 @@ struct ferry_session {
         uint64_t out_begin;             /* where that begins in all that was ever sent */
         struct holes holes;             /* in that; its first byte is in none */
         size_t queue_max;
+        uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was taken */
         uint64_t greeting_end;          /* of what is said first, in all that was ever sent */
         size_t frame_left;              /* of one that should have been taken at once, but was not */
         uint64_t written;               /* messages that the stream has taken, where they are acknowledged … */

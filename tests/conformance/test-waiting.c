@@ -270,6 +270,44 @@ START_TEST(objects_are_data)
 }
 END_TEST
 
+/* How long closing takes, in steps of the clock, when a flush has waited in vain for a peer that does not read; which reads
+ * something behind that, or not. */
+static int64_t close_behind_flush(bool is_reading)
+{
+        static char body[1 << 22], read_bytes[1 << 20];
+        struct raw raw;
+        int64_t begin;
+
+        memset(body, 'x', sizeof body);
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .close_timeout_ms = DEADLINE_MS });
+        ck_assert_int_eq(ferry_session_notify(raw.session, "t", "%.*s", (int)sizeof body, body), 0);
+        door_stop_clock(0);
+        ck_assert_int_eq(ferry_session_flush(raw.session, DEADLINE_MS), -ETIMEDOUT);
+        if (is_reading)
+                ck_assert_int_gt(read(raw.in, read_bytes, sizeof read_bytes), 0);
+        ferry_loop_tick(raw.loop, 0);
+        begin = sys_now();
+        ferry_session_close(raw.session);
+        ferry_loop_run(raw.loop, -1);
+        begin = sys_now() - begin;
+        ck_assert_int_eq(ferry_session_status(raw.session), -ETIMEDOUT);
+        door_reset();
+        raw_close(&raw);
+        return begin / 1000000;
+}
+
+START_TEST(closing_does_not_wait_again_for_a_peer_that_takes_nothing)
+{
+        ck_assert_int_le(close_behind_flush(false), 1);
+}
+END_TEST
+
+START_TEST(closing_waits_for_a_peer_that_has_taken_something)
+{
+        ck_assert_int_ge(close_behind_flush(true), DEADLINE_MS);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(silence_is_slept_through, RAW_STREAMS),
         SUITE_LOOP(half_a_frame_is_slept_through, RAW_STREAMS),
@@ -279,6 +317,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_stopped_peer_harms_only_itself),
         SUITE_LOOP(nothing_is_sent_twice, RAW_STREAMS),
         SUITE_TEST(objects_are_data),
+        SUITE_TEST(closing_does_not_wait_again_for_a_peer_that_takes_nothing),
+        SUITE_TEST(closing_waits_for_a_peer_that_has_taken_something),
 };
 
 SUITE_MAIN("conformance-waiting", tests)
