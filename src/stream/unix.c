@@ -10,10 +10,15 @@
 #include <ferry/address.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
-enum { BUSY_WAIT_MS = 5000 };           /* for somebody whose backlog is full */
+enum {
+        BUSY_WAIT_MS = 5000,            /* for somebody whose backlog is full */
+        LOCATED_BY_PATH = -4096,        /* no errno */
+};
 
 struct unix_stream {
         struct stream stream;
@@ -49,19 +54,54 @@ static int spoken(const struct stream *stream)
 
 static const struct stream_kind unix_kind = { .name = "unix", .is_client = true, .spoken = spoken, .release = stop_retrying };
 
-/* Some servers are harmed by whoever comes and does not speak as they do, or goes again at once. So both are found out
- * before. */
-static int check_before(const struct unix_stream *client, struct error *reason)
+/* Some servers are harmed by a client that does not speak as they do. */
+static int check_dialect(const struct unix_stream *client, struct error *reason)
 {
         const char *path = client->address.sun_path, *owner = wire_directory_owner(path);
-        struct stat stat;
 
-        if (!wire_directory(client->place.dialect))
-                return owner ? error_set(reason, -EACCES, "%s is a socket of servers that only speak %s, and may end when they"
-                                         " are spoken to otherwise: choose that dialect", path, owner) : 0;
-        if (client->may_ask || sys_stat_path(path, &stat) < 0 || stat.st_uid == sys_uid() || stat.st_uid == 0)
+        if (wire_directory(client->place.dialect) || !owner)
                 return 0;
-        return error_set(reason, -EACCES, "%s belongs to user %u, which is not allowed here", path, (unsigned)stat.st_uid);
+        return error_set(reason, -EACCES, "%s is a socket of servers that only speak %s, and may end when they are spoken to"
+                         " otherwise: choose that dialect", path, owner);
+}
+
+/* Those servers are also harmed by a client that goes again at once, so it does not connect before the owner is known. What is
+ * connected to is the very file that was checked: an O_PATH descriptor, and the address that leads to it; or
+ * LOCATED_BY_PATH, and the address as it is; or a negative errno. */
+static int locate(const struct unix_stream *client, struct sockaddr_un *address, struct error *reason)
+{
+        const char *path = client->address.sun_path;
+        struct stat stat;
+        int file, code;
+
+        *address = client->address;
+        if (!wire_directory(client->place.dialect) || client->may_ask)
+                return LOCATED_BY_PATH;
+        file = sys_open(path, O_PATH, 0);
+        if (file < 0)
+                return file;
+        code = sys_stat_fd(file, &stat);
+        if (!code && stat.st_uid != sys_uid() && stat.st_uid != 0)
+                code = error_set(reason, -EACCES, "%s belongs to user %u, which is not allowed here", path, (unsigned)stat.st_uid);
+        if (code) {
+                sys_close(file);
+                return code;
+        }
+        snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d", file);
+        return file;
+}
+
+static int connect_to(const struct unix_stream *client, int fd, struct error *reason)
+{
+        struct sockaddr_un address;
+        int file = locate(client, &address, reason), code;
+
+        if (file < 0 && file != LOCATED_BY_PATH)
+                return file;
+        code = sys_connect(fd, (const struct sockaddr *)&address, sizeof address);
+        if (file >= 0)
+                sys_close(file);
+        return code;
 }
 
 /* 0, or why not. */
@@ -72,13 +112,13 @@ static int try(struct unix_stream *client, struct error *reason)
         if (*client->name)
                 error = name_find(&client->place, false, client->address.sun_path, sizeof client->address.sun_path, reason);
         if (!error)
-                error = check_before(client, reason);
+                error = check_dialect(client, reason);
         if (error)
                 return error;
         fd = sys_socket(AF_UNIX, SOCK_STREAM);
         if (fd < 0)
                 return fd;
-        error = sys_connect(fd, (const struct sockaddr *)&client->address, sizeof client->address);
+        error = connect_to(client, fd, reason);
         if (!error)
                 error = endpoint_init(&client->stream.inputs[0], fd, false, false);
         if (error) {

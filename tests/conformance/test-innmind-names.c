@@ -478,6 +478,46 @@ START_TEST(a_stranger_s_socket_is_not_touched)
 }
 END_TEST
 
+static char other_socket[120], checked_socket[120];
+
+static int replace_socket(enum door_call call, bool is_child)
+{
+        if (call == DOOR_connect && !is_child)
+                ck_assert_int_eq(rename(other_socket, checked_socket), 0);
+        return 0;
+}
+
+START_TEST(the_socket_whose_owner_was_checked_is_connected_to)
+{
+        struct sockaddr_un name, other = { .sun_family = AF_UNIX };
+        ferry_session *session;
+        struct names names;
+        int fd, other_fd;
+
+        open_names(&names);
+        fd = listen_at(&names, &name);
+        snprintf(other_socket, sizeof other_socket, "%s/other.sock", names.shared);
+        snprintf(checked_socket, sizeof checked_socket, "%s", name.sun_path);
+        strcpy(other.sun_path, other_socket);
+        other_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        ck_assert_int_eq(bind(other_fd, (struct sockaddr *)&other, sizeof other), 0);
+        ck_assert_int_eq(listen(other_fd, 8), 0);
+        door_reset();
+        door_judge = replace_socket;
+        session = ferry_session_open(names.loop, "name",
+                                     &(ferry_session_options){ .dialect = FERRY_DIALECT_INNMIND, .close_timeout_ms = 1 });
+        door_judge = NULL;
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        ck_assert_int_eq(accept(other_fd, NULL, NULL), -1);
+        ck_assert_int_eq(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0), 1);
+        ferry_session_free(session);
+        close(fd);
+        close(other_fd);
+        unlink(checked_socket);
+        close_names(&names);
+}
+END_TEST
+
 /* What a stranger hears: that it is closed, and no more. The exit status says whether it was so. */
 static int visit(const char *path)
 {
@@ -688,6 +728,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(nobody_comes_with_another_dialect, 15),
         SUITE_LOOP(one_who_listens_is_not_disturbed, 2),
         SUITE_TEST(a_stranger_s_socket_is_not_touched),
+        SUITE_TEST(the_socket_whose_owner_was_checked_is_connected_to),
         SUITE_TEST(a_stranger_who_comes_is_told_to_go),
         SUITE_TEST(many_messages),
         SUITE_TEST(both_ask_at_once),
