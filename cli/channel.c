@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <string.h>
 
-/* Options that would have no effect are refused. */
 /* Whether records that are sent there come only to those who have joined a group. */
 static bool is_multicast(const struct cli_channel *channel)
 {
@@ -19,6 +18,28 @@ static bool is_multicast(const struct cli_channel *channel)
                (strncasecmp(host, "[ff", strlen("[ff")) == 0 || (first >= 224 && first <= 239));
 }
 
+/* Whether the object that is named there was made before: msgq:#ID. */
+static bool is_identifier(const struct cli_channel *channel)
+{
+        return strncmp(channel->address, "msgq:#", strlen("msgq:#")) == 0;
+}
+
+/* Whether there are permissions that --strict can look at: a receiver makes its own socket, and an abstract name has none. */
+static bool has_permissions(const struct cli_channel *channel, enum ferry_channel_end end)
+{
+        switch (channel->scheme) {
+        case FERRY_SCHEME_UDG:
+                return end == FERRY_SEND && strncmp(channel->address, "udg:@", strlen("udg:@")) != 0;
+        case FERRY_SCHEME_FIFO:
+        case FERRY_SCHEME_MSGQ:
+        case FERRY_SCHEME_MQUEUE:
+                return true;
+        default:
+                return false;
+        }
+}
+
+/* Options that would have no effect are refused. */
 static int check_options(const struct cli_channel *channel, enum ferry_channel_end end)
 {
         const struct cli_options *options = channel->options;
@@ -36,6 +57,14 @@ static int check_options(const struct cli_channel *channel, enum ferry_channel_e
                 { options->ttl && !is_udp, "--ttl is for udp: only" },
                 { options->is_broadcast && !is_udp, "--broadcast is for udp: only" },
                 { options->group && !is_udp, "--group is for udp: only" },
+                { end == FERRY_SEND && (options->ttl || options->interface) && !is_multicast(channel),
+                  "--ttl and --interface are for multicast addresses only: 224.0.0.0 to 239.255.255.255, or ff00:: and up" },
+                { scheme == FERRY_SCHEME_FIFO && options->count > 1,
+                  "--count is not for fifo: bytes are printed until the last writer has closed it" },
+                { end == FERRY_SEND && strcmp(channel->address, "msgq:private") == 0,
+                  "no other process knows a new queue: receive there first, with -v, which tells its msgq:#ID" },
+                { options->is_creating && is_identifier(channel), "--create: no queue can be made with that identifier" },
+                { options->mode && is_identifier(channel), "--mode: a queue that has an identifier is there already" },
                 { end == FERRY_RECEIVE && is_multicast(channel) && !options->group,
                   "a multicast address needs --group ADDRESS --interface NAME" },
                 { options->group && !options->interface, "--group needs --interface NAME" },
@@ -45,7 +74,8 @@ static int check_options(const struct cli_channel *channel, enum ferry_channel_e
                 { options->is_creating && !is_queue && scheme != FERRY_SCHEME_FIFO,
                   "--create is for fifo:, msgq: and mqueue: only" },
                 { options->mode && (is_udp || scheme == FERRY_SCHEME_TCP), "--mode has no meaning for tcp: and udp:" },
-                { options->is_strict && (is_udp || scheme == FERRY_SCHEME_TCP), "--strict has no meaning for tcp: and udp:" },
+                { options->is_strict && !has_permissions(channel, end),
+                  "--strict is for fifo:, msgq: and mqueue:, and for send to udg:PATH" },
                 { options->mode && !is_made, "--mode needs --create" },
                 { options->is_value && !channel->is_records, "--value needs a channel of records" },
                 { options->codec && !channel->is_records, "--codec needs a channel of records" },

@@ -103,6 +103,9 @@ ferry_session_options session_options(const struct cli_options *options);
 /* A number from @least to @most. False: a complaint was printed that begins with @name. */
 bool read_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *ret);
 
+/* Whether a text that stands for a command or a name has nothing but blanks. */
+bool is_blank(const char *text);
+
 /* unused.c: 0, or the exit status of a complaint: an option would have no effect with the others, or at this address. */
 int unused_check(const char *command, const struct cli_options *options, char **arguments, int count);
 

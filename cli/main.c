@@ -67,6 +67,14 @@ static const struct {
 
 enum { KNOWN = sizeof known / sizeof *known };
 
+/* More than any machine can use; each is a process. */
+enum { WORKERS_MAX = 1024 };
+
+bool is_blank(const char *text)
+{
+        return !text[strspn(text, " \t\n")];
+}
+
 int exit_status_of(int error)
 {
         switch (error) {
@@ -148,7 +156,7 @@ static bool is_malformed(int scheme, const char *text)
 {
         switch (scheme) {
         case FERRY_SCHEME_EXEC:
-                return !*text;
+                return is_blank(text);
         case FERRY_SCHEME_FD:
                 return strspn(text, "0123456789,") != strlen(text) || !text[strspn(text, ",")];
         case FERRY_SCHEME_FILE:
@@ -379,13 +387,13 @@ bool read_number(const char *name, const char *text, int64_t least, int64_t most
         return false;
 }
 
-static bool read_count(const char *name, const char *text, long least, long *ret)
+static bool read_count(const char *name, const char *text, long least, long most, long *ret)
 {
         char option[32];
         int64_t number;
 
         snprintf(option, sizeof option, "--%s", name);
-        if (!read_number(option, text, least, LONG_MAX, &number))
+        if (!read_number(option, text, least, most, &number))
                 return false;
         *ret = (long)number;
         return true;
@@ -471,9 +479,25 @@ static bool read_run_option(struct cli_options *options, const char *name, const
         return true;
 }
 
+/* What an empty argument, as an unset variable of a shell is, cannot stand for. */
+static bool is_empty_name(const char *name, const char *argument)
+{
+        static const char *const names[][2] = { { "exec", "a COMMAND" }, { "joblog", "a FILE" }, { "group", "an argument" },
+                                                { "interface", "a NAME" }, { "namespace", "a ROOT" } };
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                if (strcmp(names[i][0], name) == 0 && is_blank(argument)) {
+                        complain("--%s needs %s: '%s' is empty", name, names[i][1], argument);
+                        return true;
+                }
+        return false;
+}
+
 static bool read_option(const struct cli_command *command, struct cli_options *options, const char *name,
                         const char *argument)
 {
+        if (argument && is_empty_name(name, argument))
+                return false;
         if (strcmp(name, "dialect") == 0)
                 return read_dialects(argument, &options->dialects);
         if (strcmp(name, "codec") == 0)
@@ -491,11 +515,11 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
         if (strcmp(name, "drain") == 0)
                 return read_seconds(name, argument, &options->drain_ms);
         if (strcmp(name, "count") == 0)
-                return read_count(name, argument, 1, &options->count);
+                return read_count(name, argument, 1, LONG_MAX, &options->count);
         if (strcmp(name, "workers") == 0)
-                return read_count(name, argument, 1, &options->workers);
+                return read_count(name, argument, 1, WORKERS_MAX, &options->workers);
         if (strcmp(name, "retry") == 0)
-                return read_count(name, argument, 0, &options->retry);
+                return read_count(name, argument, 0, LONG_MAX, &options->retry);
         if (strcmp(name, "namespace") == 0)
                 options->root = argument;
         else if (strcmp(name, "type") == 0)
@@ -584,19 +608,52 @@ static void replace_closed(void)
                         (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-static int run_named(const char *name, int argc, char **argv)
+/* NULL was complained about. */
+static const struct cli_command *find_command(const char *name)
 {
-        if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
-                return print_help();
-        if (strcmp(name, "--version") == 0) {
-                print_formatted("ferry %s\n", ferry_version());
-                return EXIT_DONE;
-        }
         for (size_t i = 0; i < COMMANDS; i++)
                 if (strcmp(commands[i]->name, name) == 0)
-                        return run(commands[i], argc - 1, argv + 1);
-        complain(*name ? "there is no command %s; ferry --help tells which there are" : "which command?", name);
-        return EXIT_USAGE;
+                        return commands[i];
+        complain(*name ? "there is no command %s; ferry --help tells which there are" :
+                         "a command is missing; ferry --help tells which there are", name);
+        return NULL;
+}
+
+/* ferry help, or ferry help COMMAND; --help of a command is one of its options. */
+static int help(const char *name, int argc, char **argv)
+{
+        const struct cli_command *command;
+
+        if (argc < 3)
+                return print_help();
+        if (argc > 3 || strcmp(name, "help") != 0) {
+                complain("%s is too much: write ferry help COMMAND, or ferry COMMAND --help", argv[argc - 1]);
+                return EXIT_USAGE;
+        }
+        command = find_command(argv[2]);
+        return command ? print_usage(command) : EXIT_USAGE;
+}
+
+static int print_version(int argc, char **argv)
+{
+        if (argc > 2) {
+                complain("%s is too much: --version stands alone", argv[2]);
+                return EXIT_USAGE;
+        }
+        print_formatted("ferry %s\n", ferry_version());
+        return EXIT_DONE;
+}
+
+static int run_named(const char *name, int argc, char **argv)
+{
+        const struct cli_command *command;
+
+        if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+                return help(name, argc, argv);
+        if (strcmp(name, "--version") == 0)
+                return print_version(argc, argv);
+        command = find_command(name);
+        return command ? run(command, argc - 1, argv + 1) : EXIT_USAGE;
 }
 
 int main(int argc, char **argv)

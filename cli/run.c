@@ -255,6 +255,10 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         int status = EXIT_DONE;
 
         (void)count;
+        if (is_blank(arguments[0])) {
+                complain("run needs a COMMAND: '%s' is empty", arguments[0]);
+                return EXIT_USAGE;
+        }
         if (options->is_resuming && !options->joblog) {
                 complain("--resume and --resume-failed need --joblog FILE");
                 return EXIT_USAGE;

@@ -122,11 +122,15 @@ static const struct verb {
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
-static const struct verb *find_verb(const char *name, int count)
+static const struct verb *find_verb(const char *name, char **arguments, int count)
 {
         for (size_t i = 0; i < VERBS; i++) {
                 if (strcmp(verbs[i].name, name) != 0)
                         continue;
+                if (verbs[i].run == lock && count > 0 && is_blank(arguments[0])) {
+                        complain("store lock needs a COMMAND: '%s' is empty", arguments[0]);
+                        return NULL;
+                }
                 if (count >= verbs[i].least && count <= verbs[i].most)
                         return &verbs[i];
                 complain("store %s needs %s", name, verbs[i].usage);
@@ -191,7 +195,7 @@ static int run_verb(struct job *job, const struct verb *verb)
 static int run(const struct cli_options *options, char **arguments, int count)
 {
         struct job job = { .options = options, .address = arguments[0], .arguments = arguments + 2 };
-        const struct verb *verb = find_verb(arguments[1], count - 2);
+        const struct verb *verb = find_verb(arguments[1], arguments + 2, count - 2);
         int status = verb ? read_arguments(&job, verb) : EXIT_USAGE;
 
         if (status == 0)

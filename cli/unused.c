@@ -20,6 +20,12 @@ static bool is_named(const char *command, const char *a, const char *b)
         return strcmp(command, a) == 0 || strcmp(command, b) == 0;
 }
 
+/* A set of them, which is not auto. */
+static bool has_many_dialects(unsigned dialects)
+{
+        return (dialects & (dialects - 1)) && dialects != (FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC);
+}
+
 int unused_check(const char *command, const struct cli_options *options, char **arguments, int count)
 {
         int scheme = count > 0 ? ferry_address_scheme(arguments[0]) : -1;
@@ -38,10 +44,11 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { is_peer && options->is_value && count < 3, "--value needs BODY" },
                 { options->root && options->dialects && !(options->dialects & FERRY_DIALECT_STREAM_IPC),
                   "--namespace is for the dialect stream-ipc only" },
+                { options->codec && options->dialects && !(options->dialects & (FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC)),
+                  "--codec is for the dialects ferry and stream-ipc only" },
+                { strcmp(command, "wait") == 0 && has_many_dialects(options->dialects), "--dialect: name one, or auto" },
                 { strcmp(command, "wait") == 0 && options->dialects && scheme >= 0 && !is_one_of(scheme, FERRY_SCHEME_NAME, FERRY_SCHEME_UNIX),
                   "--dialect is for NAME and unix: only" },
-                { strcmp(command, "ipcs") == 0 && options->is_json && (options->is_removing || options->is_removing_stale),
-                  "--json is not for --remove and --remove-stale" },
                 { is_store && options->is_value && strcmp(verb, "put") != 0, "--value is for put only" },
                 { is_store && options->bytes && strcmp(verb, "put") != 0, "--size is for put only" },
                 { is_store && options->mode && !is_named(verb, "put", "lock"), "--mode is for put and lock only" },

@@ -452,6 +452,9 @@ ipcs() {
         check 'the dead socket is gone' test ! -e names/dead.sock
         run ferry ipcs --remove "unix:$PWD/names/living.sock"
         refused 'a living socket' 1 living.sock
+        run ferry ipcs --json --remove "unix:$PWD/names/living.sock"
+        is 'the same as JSON' "$status $(< out)" \
+                "1 {\"address\":\"unix:$PWD/names/living.sock\",\"removed\":false,\"error\":\"its owner lives\"}"
         kill "$living"
         await "$living"
         unset FERRY_DIR
@@ -477,6 +480,9 @@ usage() {
                 'ferry recv udg:' 'ferry recv udg:x --count 0' 'ferry recv udg:x --count x' 'ferry recv udg:x --timeout x' \
                 'ferry recv udg:x --type 1' 'ferry recv mqueue:x --type 1' 'ferry recv udg:x --public' 'ferry recv udg:x --wait 1' \
                 'ferry recv udp:127.0.0.1:9 --group 239.1.2.3' 'ferry recv udp:127.0.0.1:9 --interface lo' \
+                'ferry send msgq:private x' 'ferry send msgq:#5 --create x' 'ferry recv msgq:#5 --mode 600' 'ferry recv fifo:f --count 2' \
+                'ferry send udp:127.0.0.1:9 --ttl 2 x' 'ferry send udp:127.0.0.1:9 --interface lo x' 'ferry send udp:[::1]:9 --ttl 2 x' \
+                'ferry send unix:x --strict x' 'ferry recv unix:x --strict' 'ferry recv udg:x --strict' 'ferry send udg:@x --strict x' \
                 'ferry store' 'ferry store shm:k' 'ferry store shm:k frobnicate' 'ferry store name get 1' 'ferry store msgq:k get 1' \
                 'ferry store shm: get 1' 'ferry store shm:k get' 'ferry store shm:k get x' 'ferry store shm:k get 1 2' \
                 'ferry store shm:k get 9223372036854775808' 'ferry store shm:k put 1' 'ferry store shm:k put x 1' \

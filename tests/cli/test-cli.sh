@@ -98,7 +98,12 @@ usage() {
                 'ferry call --wait 1 exec:cat t' 'ferry notify --wait 1 fd:0 t' 'ferry call --wait none file:x t' \
                 'ferry notify --wait 0 stdio: t' 'ferry call --value unix:x t' 'ferry notify --value unix:x t' \
                 'ferry call --namespace X --dialect ferry unix:x t' 'ferry listen --namespace X --dialect innmind x' \
-                'ferry run --namespace X --dialect pcntl true' 'ferry wait --dialect ferry udg:x' 'ferry ipcs --json --remove-stale' \
+                'ferry run --namespace X --dialect pcntl true' 'ferry wait --dialect ferry udg:x' \
+                'ferry wait --dialect innmind,ferry a' 'ferry call --codec php --dialect pcntl unix:x t' \
+                'ferry notify --codec json --dialect innmind x t' 'ferry listen --codec php --dialect pcntl unix:x' \
+                'ferry listen --codec php --dialect pcntl,innmind unix:x' 'ferry run --codec php --dialect pcntl true' \
+                'ferry listen --workers 1025 --exec true unix:x' 'ferry --version x' 'ferry --help x' 'ferry help frobnicate' \
+                'ferry help call x' \
                 'ferry store shm:x get 1 --value' 'ferry store shm:x get 1 --size 10' 'ferry store shm:x list --mode 600' \
                 'ferry store shm:x put 1 x --json' 'ferry store shm:x remove --json' 'ferry store shm:x --json lock -- true' \
                 'ferry recv --strict udp:127.0.0.1:1' 'ferry send --strict tcp:127.0.0.1:1 x' \
@@ -112,6 +117,29 @@ usage() {
 
         run ferry call '' t
         ended 'an empty address' 2 ''
+        # An unset variable of a script.
+        for command in 'listen unix:x --exec=' 'listen unix:x --group=' 'call unix:x t --namespace=' 'run --joblog= true' \
+                'recv udp:127.0.0.1:9 --interface=' 'call exec: t'; do
+                # shellcheck disable=SC2086
+                run ferry $command < /dev/null
+                ended "empty: $command" 2 ''
+        done
+        run ferry run -- ''
+        ended 'run of an empty command' 2 ''
+        says_exactly 'run of an empty command' $'ferry: run needs a COMMAND: \'\' is empty\n'
+        run ferry store shm:x lock -- ' '
+        ended 'lock for an empty command' 2 ''
+        says_exactly 'lock for an empty command' $'ferry: store lock needs a COMMAND: \' \' is empty\n'
+        run ferry run --joblog '' -- true
+        says_exactly 'a joblog without a name' $'ferry: --joblog needs a FILE: \'\' is empty\n'
+        run ferry call 'exec: ' t
+        ended 'a blank command line' 2 ''
+        run ferry listen --workers 5000 --exec true unix:x
+        says_exactly 'too many workers' $'ferry: --workers: 5000 is more than 1024\n'
+        run ferry call --help
+        mv out expected
+        run ferry help call
+        ended 'help of a command' 0 @expected
         run ferry call "unix:$(printf %0200d 0)" t
         says 'a path that is too long' 'too long'
         run ferry call -vx unix:x t

@@ -98,7 +98,7 @@ usage() {
         local command
 
         for command in 'ferry run' 'ferry run --workers 2' 'ferry run --' 'ferry run --workers 0 cat' \
-                'ferry run --workers -1 cat' 'ferry run --workers abc cat' 'ferry run --workers 2x cat' 'ferry run --workers= cat' \
+                'ferry run --workers -1 cat' 'ferry run --workers abc cat' 'ferry run --workers 2x cat' 'ferry run --workers 1025 cat' 'ferry run --workers= cat' \
                 'ferry run --retry -1 cat' 'ferry run --retry often cat' 'ferry run --timeout never cat' 'ferry run --type' \
                 'ferry run --frobnicate cat' 'ferry run --echo cat' 'ferry run --dialect klingon cat' \
                 'ferry run --dialect innmind cat' 'ferry run --dialect ferry,innmind cat' 'ferry run --dialect pcntl,ferry cat' \
