@@ -25,11 +25,13 @@ typedef struct ferry_service_options {
                                          * point to must live as long as the service */
         bool is_public;                 /* tcp: at an address that other machines can reach (no) */
         size_t bytes_max;               /* held for all clients together (256 MiB): what is queued for them, their requests that
-                                         * are not answered, and what waits for ferry_session_next(). Not what was read of a
-                                         * message that is not complete. Half of it is for all. Beyond that, users (and clients of a user) that
+                                         * are not answered, what waits for ferry_session_next(), and what was read
+                                         * of messages that are not complete. Half of it is for all. Beyond that, users (and clients of a user) that
                                          * hold more than an equal share of that half are not read until they hold less, and
                                          * notifications and requests to them are refused (-ENOBUFS). Beyond the whole all are
-                                         * refused, and only clients that hold nothing are read. Replies are always taken */
+                                         * refused, and only clients that hold nothing are read. One client at a time may
+                                         * complete its message all the same; a client that does not go on with it within the
+                                         * session's close_timeout_ms while others wait is closed (-ETIMEDOUT). Replies are always taken */
 } ferry_service_options;
 
 /* Listen at a NAME, unix:PATH or tcp:HOST:PORT. The service belongs to the loop. If it cannot listen, status and

@@ -4,16 +4,33 @@
  * Half of the bytes that may be held is for all; each user has an equal share of that half, and of that each client of the
  * user. What is beyond that half is for users and clients within their share, so there is room for those that hold little. A
  * client for which nothing is held is always read: so each goes on, whatever the others hold, and a client that waits goes on
- * at the latest when what it holds itself is gone. */
+ * at the latest when what it holds itself is gone. What it holds of a message that is not complete goes only if it is read: so
+ * one such client at a time has the turn, and is read whatever is held, until its message is complete. One that sends nothing more
+ * while others wait is closed. */
 #include "service/crowd.h"
 
 #include <errno.h>
+
+enum {
+        UNCOUNTED_MAX = 4096,   /* bytes of a message that is not complete: so small ones wait for no turn */
+        TURN_MS = 1000,         /* where close_timeout_ms is forever */
+        TURN_TICKS_MAX = 30,    /* a turn lasts so many times close_timeout_ms at most, while others wait */
+};
+
+static void turn_is_long(struct loop_timer *timer);
 
 void crowds_init(struct crowds *crowds, size_t held_max)
 {
         *crowds = (struct crowds){ .held_max = held_max };
         list_init(&crowds->list);
         list_init(&crowds->waiting);
+        crowds->turn_timer.fn = turn_is_long;
+}
+
+void crowds_stop(struct crowds *crowds, ferry_loop *loop)
+{
+        crowds->turn = NULL;
+        loop_timer_stop(loop, &crowds->turn_timer);
 }
 
 void crowds_deinit(struct crowds *crowds)
@@ -105,12 +122,68 @@ static void count_held(ferry_session *client, size_t held)
         }
 }
 
-static bool counts(ferry_session *client, size_t held)
+static void start_turn_timer(struct crowds *crowds)
 {
-        if (held != client->counted)
-                count_held(client, held);
+        int timeout_ms = crowds->turn->close_timeout_ms;
+
+        crowds->turn_taken = crowds->turn->taken;
+        loop_timer_start(crowds->turn->loop, &crowds->turn_timer, loop_deadline(timeout_ms < 0 ? TURN_MS : timeout_ms));
+}
+
+static void turn_is_long(struct loop_timer *timer)
+{
+        struct crowds *crowds = container_of(timer, struct crowds, turn_timer);
+        bool is_silent = crowds->turn->taken == crowds->turn_taken;
+
+        if (!list_is_empty(&crowds->waiting) && (is_silent || ++crowds->turn_ticks >= TURN_TICKS_MAX))
+                session_finish(crowds->turn, -ETIMEDOUT, "it has begun a message and not completed it, while others waited for the"
+                               " memory (bytes_max)");
+        else
+                start_turn_timer(crowds);
+}
+
+/* The next one may complete its message. */
+static void pass_turn(ferry_session *client)
+{
+        struct crowds *crowds = client->crowd->crowds;
+
+        if (crowds->turn != client)
+                return;
+        crowds_stop(crowds, client->loop);
+        for (size_t left = list_count(&crowds->waiting); left > 0 && !crowds->turn && !list_is_empty(&crowds->waiting); left--) {
+                ferry_session *next = list_first(&crowds->waiting, ferry_session, waiting_link);
+
+                list_remove(&next->waiting_link);
+                list_append(&crowds->waiting, &next->waiting_link);
+                if (next != client)
+                        session_update(next);
+        }
+}
+
+/* Whether it has the turn, which it takes if no other client has it. */
+static bool has_turn(ferry_session *client)
+{
+        struct crowds *crowds = client->crowd->crowds;
+
+        if (!crowds->turn && client->counted_whole == 0 && client->state == SESSION_OPEN) {
+                crowds->turn = client;
+                crowds->turn_ticks = 0;
+                start_turn_timer(crowds);
+        }
+        return crowds->turn == client;
+}
+
+static bool counts(ferry_session *client, size_t held, size_t unfinished)
+{
+        size_t all = held + (unfinished > UNCOUNTED_MAX ? unfinished : 0);
+
+        client->counted_whole = held;
+        if (all != client->counted)
+                count_held(client, all);
+        if (all == held || held > 0 || client->state != SESSION_OPEN)
+                pass_turn(client);
         list_remove(&client->waiting_link);
-        if (may_hold_more(client))
+        if (may_hold_more(client) || has_turn(client))
                 return true;
         list_append(&client->crowd->crowds->waiting, &client->waiting_link);
         return false;
@@ -157,6 +230,7 @@ void crowd_leave(ferry_session *client)
         client->service_counts = NULL;
         client->service_takes = NULL;
         count_held(client, 0);
+        pass_turn(client);
         client->crowd = NULL;
         list_remove(&client->crowd_link);
         list_remove(&client->waiting_link);

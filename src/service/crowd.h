@@ -19,10 +19,16 @@ struct crowds {
         size_t held;            /* bytes, for all of them … */
         size_t held_max;        /* … which should not be more */
         struct list waiting;    /* clients that are not read for that reason */
+        ferry_session *turn;    /* the one that may complete its message all the same, or NULL; … */
+        struct loop_timer turn_timer;
+        uint64_t turn_taken;    /* … how much was read of it when the timer began … */
+        unsigned turn_ticks;    /* … and how often it has begun */
 };
 
 void crowds_init(struct crowds *crowds, size_t held_max);
 void crowds_deinit(struct crowds *crowds);
+/* No client is left: no timer runs any more. */
+void crowds_stop(struct crowds *crowds, ferry_loop *loop);
 
 /* The crowd of a user, or NULL. */
 struct crowd *crowd_find(const struct crowds *crowds, uid_t uid);

@@ -355,6 +355,7 @@ static void service_free(ferry_service *service)
         refusal_clear(&service->refusal);
         while ((client = first_client(service)))
                 session_free(client);
+        crowds_stop(&service->crowds, service->loop);
         loop_bury(service->loop, &service->grave, bury);
 }
 

@@ -51,7 +51,8 @@ void session_update(ferry_session *session)
         if (session->is_freed || loop_is_foreign(session->loop))
                 return;
         if (session->service_counts &&
-            !session->service_counts(session, session->held + session->next_bytes + buffer_size(&session->out)))
+            !session->service_counts(session, session->held + session->next_bytes + buffer_size(&session->out),
+                                     frame_held(&session->readers[0])))
                 is_reading = false;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
                 stream_want_read(session->stream, is_reading || is_closing);

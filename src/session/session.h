@@ -128,9 +128,11 @@ struct ferry_session {
         struct crowd *crowd;            /* clients of the same user, or NULL */
         struct list crowd_link;         /* among those of them who are silent */
         struct list waiting_link;       /* among clients that are not read, as there is too much for all of them */
-        size_t counted;                 /* bytes that it holds, as its service has counted them */
-        /* It holds so much now: count that, and say whether it may be read. NULL: there is no limit but its own. */
-        bool (*service_counts)(ferry_session *session, size_t held);
+        size_t counted;                 /* bytes that it holds, as its service has counted them … */
+        size_t counted_whole;           /* … without those of a message that is not complete */
+        /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. NULL: there is no
+         * limit but its own. */
+        bool (*service_counts)(ferry_session *session, size_t held, size_t unfinished);
         /* Whether so much more may be queued for it. */
         bool (*service_takes)(const ferry_session *session, size_t size);
         enum session_state state;

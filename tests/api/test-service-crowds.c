@@ -623,6 +623,94 @@ START_TEST(the_last_descriptors_are_kept_for_other_users)
 }
 END_TEST
 
+enum { HELD_MAX = 1 << 20, LARGE = 1 << 20 };
+
+/* Each begins a message and goes on as long as it is read: how much was taken of them all. */
+static size_t begin_messages(struct place *place, int *fds, int count)
+{
+        static char bytes[1 << 16] = "\xf3\x4a\x9d\xe2\0\x10\0\0\1\3";
+        size_t taken = 0, before, sent[32] = { 0 };
+        ssize_t put;
+
+        for (int i = 0; i < count; i++) {
+                fds[i] = connect_raw(place);
+                ck_assert_int_eq(send(fds[i], bytes, 4096, MSG_NOSIGNAL), 4096);
+        }
+        do {
+                before = taken;
+                for (int i = 0; i < count; i++)
+                        while (sent[i] < (size_t)LARGE - 2 * sizeof bytes &&
+                               (put = send(fds[i], bytes + 8192, sizeof bytes - 8192, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0) {
+                                sent[i] += (size_t)put;
+                                taken += (size_t)put;
+                        }
+                settle(place);
+        } while (taken > before);
+        return taken;
+}
+
+/* One client has the turn, and the buffers of the kernel are full; the rest is in the limit. Another user is served, and its large
+ * message is completed when those that send nothing more are closed. */
+START_TEST(messages_that_are_not_complete_are_counted)
+{
+        enum { HALF = 24, CLOSE_MS = 1000, READ_MAX = 1 << 16 };
+        const ferry_session_options session = { .allow = allow, .close_timeout_ms = CLOSE_MS };
+        static char body[LARGE / 2];
+        struct place place;
+        ferry_session *good;
+        ferry_call *call;
+        socklen_t size = sizeof(int);
+        size_t taken;
+        int fds[HALF], fd, buffer = 0;
+
+        if (!can_become())
+                return;
+        door_stop_clock(0);
+        open_place(&place);
+        ck_assert_int_eq(chmod(place.directory, 0755), 0);
+        open_echo(&place, &(ferry_service_options){ .mode = 0666, .bytes_max = HELD_MAX, .session = &session });
+        become(STRANGER);
+        fd = connect_raw(&place);
+        ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size), 0);
+        close(fd);
+        taken = begin_messages(&place, fds, HALF);
+        ck_assert_uint_le(taken, (size_t)(HELD_MAX + LARGE + HALF * (buffer + READ_MAX)));
+        become(0);
+        good = ferry_session_open(place.loop, place.address, &session);
+        require_echo(good);
+        memset(body, 'x', sizeof body);
+        call = ferry_session_request(good, -1, "t", "%.*s", (int)sizeof body, body);
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+        require_echo(good);
+        for (int i = 0; i < HALF; i++)
+                close(fds[i]);
+        close_place(&place);
+}
+END_TEST
+
+/* Together they need more than there is. */
+START_TEST(large_messages_are_completed_in_turn)
+{
+        enum { CLIENTS = 12 };
+        static char body[LARGE];
+        struct place place;
+        ferry_call *calls[CLIENTS];
+
+        open_place(&place);
+        open_echo(&place, &(ferry_service_options){ .bytes_max = HELD_MAX / (_i ? 1u : 8u) });
+        memset(body, 'x', sizeof body);
+        for (int i = 0; i < CLIENTS; i++)
+                calls[i] = ferry_session_request(ferry_session_open(place.loop, place.address, NULL), SAFETY_MS, "t", "%.*s",
+                                                 (int)sizeof body, body);
+        for (int i = 0; i < CLIENTS; i++) {
+                ck_assert_msg(ferry_call_await(calls[i]) != NULL, "%s", ferry_call_error(calls[i]));
+                ferry_call_free(calls[i]);
+        }
+        close_place(&place);
+}
+END_TEST
+
 /* Its handlers were not told of it, so they are not given its messages. */
 START_TEST(a_probe_that_sends_a_message_is_closed)
 {
@@ -701,6 +789,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(who_is_not_allowed_takes_nobody_s_place),
         SUITE_LOOP(one_user_keeps_no_other_out, 2),
         SUITE_LOOP(no_descriptor_is_left, 4),
+        SUITE_TEST(messages_that_are_not_complete_are_counted),
+        SUITE_LOOP(large_messages_are_completed_in_turn, 2),
         SUITE_TEST(a_probe_that_sends_a_message_is_closed),
         SUITE_TEST(a_descriptor_is_freed),
         SUITE_TEST(a_silent_client_makes_room_when_no_descriptor_is_left),
