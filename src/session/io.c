@@ -118,10 +118,8 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
         enum ferry_kind kind = in->kind == WIRE_RESPONSE || in->kind == WIRE_MESSAGE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR;
         ferry_message *reply;
 
-        if (call && in->is_leaving && call_comes_back(call)) {
-                ferry_value_unref(in->value);
+        if (call && in->is_leaving && call_comes_back(call))
                 return;
-        }
         if (!call) {
                 bool is_general = in->kind == WIRE_REFUSED && in->id.size == 8 &&
                                   memcmp(in->id.bytes, (const char[8]){ 0 }, 8) == 0;
@@ -136,7 +134,6 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                         dispatch(session, reply);
                         return;
                 }
-                ferry_value_unref(in->value);
                 if (is_general)
                         session_finish(session, -ENOMEM, "no memory for a message");
                 return;
@@ -146,7 +143,6 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 debug_message(session, "<", kind == FERRY_KIND_RESPONSE ? "response" : "error", ferry_message_type(reply),
                               ferry_message_body(reply));
         if (!reply) {
-                ferry_value_unref(in->value);
                 call_end(call, -ENOMEM, FERRY_OUTCOME_REPLIED, NULL, "no memory for the answer");
                 return;
         }
@@ -179,7 +175,6 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
         }
         if (!message) {
                 refuse_frame(session, in, -ENOMEM, "no memory for a message", WIRE_REFUSED);
-                ferry_value_unref(in->value);
                 return;
         }
         /* Shared parts are only found out by decoding. */
@@ -247,7 +242,7 @@ static void handle_cancel(ferry_session *session, const struct incoming *in)
 /* The body of a control frame; the caller's, or NULL. */
 static ferry_value *control_body(const struct frame *frame, const struct incoming *in)
 {
-        ferry_value *value = in->value;
+        ferry_value *value = ferry_value_ref(in->value);
         size_t offset;
 
         if (!value && in->body_size > 0)
@@ -327,6 +322,35 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
         ferry_value_unref(body);
 }
 
+static void handle_incoming(ferry_session *session, const struct frame *frame, const struct incoming *in)
+{
+        /* No handler knows of it, so none may get its messages. */
+        if (session->is_probe && session->service &&
+            (in->kind == WIRE_NOTIFICATION || in->kind == WIRE_REQUEST || in->kind == WIRE_MESSAGE)) {
+                session_finish(session, -EPROTO, "a client that only asks whether the service answers has sent a message");
+                return;
+        }
+        switch (in->kind) {
+        case WIRE_NOTIFICATION:
+        case WIRE_REQUEST:
+                handle_message(session, frame, in);
+                break;
+        case WIRE_RESPONSE:
+        case WIRE_ERROR:
+        case WIRE_REFUSED:
+                handle_reply(session, frame, in);
+                break;
+        case WIRE_MESSAGE:
+                handle_any(session, frame, in);
+                break;
+        case WIRE_CANCEL:
+                handle_cancel(session, in);
+                break;
+        default:
+                handle_control(session, frame, in);
+        }
+}
+
 static void handle_whole(ferry_session *session, const struct frame *frame)
 {
         struct error error = { 0 };
@@ -340,44 +364,15 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
                 return;
         }
         session->received++;
-        if (code < 0) {
-                /* What it says may point into the value. */
-                if (session->wire.dialect->framing->has_magic)
-                        refuse_frame(session, &in, code, error_text(&error), WIRE_ERROR);
-                else
-                        session_finish(session, code, "the other side sent %s", error_text(&error));
-                ferry_value_unref(in.value);
-                error_deinit(&error);
-                return;
-        }
+        if (!code)
+                handle_incoming(session, frame, &in);
+        else if (session->wire.dialect->framing->has_magic)
+                refuse_frame(session, &in, code, error_text(&error), WIRE_ERROR);
+        else
+                session_finish(session, code, "the other side sent %s", error_text(&error));
+        /* Last: texts of @in and of the sentence may point into it. */
+        ferry_value_unref(in.value);
         error_deinit(&error);
-        /* No handler knows of it, so none may get its messages. */
-        if (session->is_probe && session->service &&
-            (in.kind == WIRE_NOTIFICATION || in.kind == WIRE_REQUEST || in.kind == WIRE_MESSAGE)) {
-                ferry_value_unref(in.value);
-                session_finish(session, -EPROTO, "a client that only asks whether the service answers has sent a message");
-                return;
-        }
-        switch (in.kind) {
-        case WIRE_NOTIFICATION:
-        case WIRE_REQUEST:
-                handle_message(session, frame, &in);
-                break;
-        case WIRE_RESPONSE:
-        case WIRE_ERROR:
-        case WIRE_REFUSED:
-                handle_reply(session, frame, &in);
-                break;
-        case WIRE_MESSAGE:
-                handle_any(session, frame, &in);
-                break;
-        case WIRE_CANCEL:
-                ferry_value_unref(in.value);
-                handle_cancel(session, &in);
-                break;
-        default:
-                handle_control(session, frame, &in);
-        }
 }
 
 static const char *junk_source(int input)

@@ -84,7 +84,7 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
         message->body_size = in->body_size;
         message->check = in->check;
         message->property = in->property;
-        message->tree = in->value;
+        message->tree = ferry_value_ref(in->value);
         at = (char *)(message + 1);
         message->type = at;
         at += raw_text_copy(&in->type, at) + 1;

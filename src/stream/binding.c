@@ -118,8 +118,9 @@ static int bind_socket(struct binding *binding, struct error *error)
         int code, file;
 
         binding->fd = sys_socket(AF_UNIX, binding->type);
+        /* The kernel's word for it; a program would take it for a full queue. */
         if (binding->fd < 0)
-                return binding->fd;
+                return binding->fd == -ENOBUFS ? -ENOMEM : binding->fd;
         code = sys_chmod_fd(binding->fd, binding->mode & 0700);
         if (!code)
                 code = sys_bind(binding->fd, (const struct sockaddr *)&binding->address, sizeof binding->address);

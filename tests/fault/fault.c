@@ -2,7 +2,8 @@
  * as it was; a fault that was met is counted once; which faults are run is always the same.
  *
  * `make check` runs a part of the table: each place in the library that calls the system is refused there with each
- * errno at least once, and of the rest every STRIDE-th, fewer where runs are slow and with AddressSanitizer. FERRY_LONG runs all. */
+ * errno at least once, and of the rest every STRIDE-th, fewer where runs are slow. With AddressSanitizer each place is
+ * refused once, with one errno, and of the rest there are fewer still. FERRY_LONG runs all. */
 #include "fault/fault.h"
 #include "support/suite.h"
 #include "support/surroundings.h"
@@ -34,6 +35,7 @@ enum {
         ALARM_S = 20,
         FDS_MAX = 64,
         SITES_MAX = 1 << 14,
+        FAULTS_MAX = 1 << 20,
         SCENARIOS_MAX = 128,
         FLAWS_MAX = 40,         /* that are printed */
         PATIENCE_FAULT_MS = 60,
@@ -175,10 +177,9 @@ static struct run {
         bool is_met;
 } *run;
 
-/* What all processes of a worker share. Workers share nothing, so that each always runs the same faults. */
+/* What the processes of a worker count. */
 static struct total {
         unsigned faults, runs;
-        uintptr_t refused_sites[SITES_MAX];
 } *total;
 
 static char fault_text[256];
@@ -356,21 +357,6 @@ static int meet(int error)
         return -error;
 }
 
-/* Whether this place in the library was refused with that errno before. */
-static bool was_refused(uintptr_t place, int error)
-{
-        uintptr_t site = place << 8 | (uintptr_t)error;
-
-        for (size_t i = (site * 0x9e3779b97f4a7c15) >> 50;; i = (i + 1) % SITES_MAX) {
-                if (total->refused_sites[i] == site)
-                        return true;
-                if (total->refused_sites[i] == 0) {
-                        total->refused_sites[i] = site;
-                        return false;
-                }
-        }
-}
-
 /* Where the calls of the run without fault came from, for those that may be refused. */
 static uintptr_t judged_sites[2][DOOR_REFUSABLE][NTH_MAX];
 static uintptr_t memory_sites[1000];
@@ -532,77 +518,110 @@ static void run_once(const struct scenario *scenario, const struct fault *fault)
 
 /* The table ------------------------------------------------------------------------------------------- */
 
-struct table {
-        const struct scenario *scenario;
-        unsigned batch, batches;
-        unsigned number;        /* of the fault */
-        bool is_long;
+/* The faults that are run, scenario by scenario. It is made before the workers begin, which share it: each place is then
+ * refused with an errno once in all, and which faults are run does not depend on which worker is faster. */
+struct plan {
+        unsigned begin[SCENARIOS_MAX + 1];      /* of a scenario's faults; the last is the end of all */
+        unsigned considered;                    /* faults of the scenario at hand */
+        struct fault faults[FAULTS_MAX];
+        uintptr_t refused[SITES_MAX];
 };
 
-/* Run a fault that is in the table, or leave it out. @site: where it would strike, 0 if that is anywhere. */
-static void consider(struct table *table, const struct fault *fault, uintptr_t site)
-{
-        unsigned number = table->number++;
-        bool is_slow = table->scenario->patience_ms > 0 || table->scenario->is_slow;
-        unsigned stride = (is_slow ? STRIDE_SLOW : STRIDE) * (SUITE_HAS_ASAN ? STRIDE_ASAN : 1);
-        bool is_ours = number % table->batches == table->batch;
-        bool is_first = is_ours && site && !was_refused(site, fault->error);
+static struct plan *plan;
 
-        if (is_ours && (table->is_long || (table->scenario->is_whole && !SUITE_HAS_ASAN) || is_first ||
-                        number / table->batches % stride == 0))
-                run_once(table->scenario, fault);
+/* Whether this place in the library was refused with that errno before; with AddressSanitizer: with any. */
+static bool was_refused(uintptr_t place, int error)
+{
+        uintptr_t site = place << 8 | (SUITE_HAS_ASAN ? 0 : (uintptr_t)error);
+
+        for (size_t i = (site * 0x9e3779b97f4a7c15) >> 50;; i = (i + 1) % SITES_MAX) {
+                if (plan->refused[i] == site)
+                        return true;
+                if (plan->refused[i] == 0) {
+                        plan->refused[i] = site;
+                        return false;
+                }
+        }
 }
 
-static void refuse_calls(struct table *table, const struct run *baseline)
+/* Take a fault into the plan, or leave it out. @site: where it would strike, 0 if that is anywhere. */
+static void consider(const struct scenario *scenario, unsigned *end, const struct fault *fault, uintptr_t site)
+{
+        unsigned number = plan->considered++;
+        bool is_slow = scenario->patience_ms > 0 || scenario->is_slow;
+        unsigned stride = (is_slow ? STRIDE_SLOW : STRIDE) * (SUITE_HAS_ASAN ? STRIDE_ASAN : 1);
+        bool is_first = site && !was_refused(site, fault->error);
+
+        if (!suite_is_long() && !is_first && number % stride != 0 && (!scenario->is_whole || SUITE_HAS_ASAN))
+                return;
+        if (*end == FAULTS_MAX)
+                abort();
+        plan->faults[(*end)++] = *fault;
+}
+
+static void refuse_calls(const struct scenario *scenario, unsigned *end, const struct run *baseline)
 {
         for (size_t i = 0; i < sizeof errors_of / sizeof *errors_of * 2; i++) {
                 struct fault fault = { .kind = FAULT_REFUSE, .call = errors_of[i / 2].call, .is_child = i % 2 };
+                const int *errors = errors_of[i / 2].errors;
                 unsigned count = baseline->judged[fault.is_child][fault.call];
-                unsigned most = table->scenario->is_slow && !table->is_long ? NTH_MAX_SLOW : NTH_MAX;
+                unsigned most = scenario->is_slow && !suite_is_long() ? NTH_MAX_SLOW : NTH_MAX;
 
                 for (fault.nth = 0; fault.nth < count && fault.nth < most; fault.nth++)
-                        for (const int *error = errors_of[i / 2].errors; *error; error++) {
+                        for (const int *error = errors; *error; error++) {
+                                uintptr_t site = judged_sites[fault.is_child][fault.call][fault.nth];
                                 fault.error = *error;
-                                consider(table, &fault, judged_sites[fault.is_child][fault.call][fault.nth]);
+                                consider(scenario, end, &fault, site);
                         }
         }
 }
 
-static void take_memory(struct table *table, const struct run *baseline)
+static void take_memory(const struct scenario *scenario, unsigned *end, const struct run *baseline)
 {
         for (unsigned nth = 0; nth < baseline->allocations && nth < 1000; nth++) {
-                consider(table, &(struct fault){ .kind = FAULT_MEMORY_ONCE, .nth = nth }, memory_sites[nth]);
-                consider(table, &(struct fault){ .kind = FAULT_MEMORY_EVER, .nth = nth }, 0);
+                consider(scenario, end, &(struct fault){ .kind = FAULT_MEMORY_ONCE, .nth = nth }, memory_sites[nth]);
+                consider(scenario, end, &(struct fault){ .kind = FAULT_MEMORY_EVER, .nth = nth }, 0);
         }
 }
 
-static void cut_bytes(struct table *table, size_t moved)
+static void cut_bytes(const struct scenario *scenario, unsigned *end, size_t moved)
 {
-        if (moved == 0)
+        if (moved == 0 || scenario->is_uncut)
                 return;
         for (unsigned size = 1; size < 4; size++)
-                consider(table, &(struct fault){ .kind = FAULT_EACH, .nth = size }, 0);
+                consider(scenario, end, &(struct fault){ .kind = FAULT_EACH, .nth = size }, 0);
         for (unsigned at = 1; at < moved; at++)
-                consider(table, &(struct fault){ .kind = FAULT_CUT, .nth = at }, 0);
+                consider(scenario, end, &(struct fault){ .kind = FAULT_CUT, .nth = at }, 0);
 }
 
-static void run_table(const struct scenario *scenario, unsigned batch, unsigned batches)
+/* One run without a fault shows what there is to refuse. A scenario that fails then has no faults: its worker tells. */
+static void plan_scenario(const struct scenario *scenario, unsigned index)
 {
-        struct table table = {
-                .scenario = scenario, .batch = batch, .batches = batches, .is_long = suite_is_long(),
-        };
+        unsigned *end = &plan->begin[index + 1];
         struct run baseline;
         size_t moved;
 
+        *end = plan->begin[index];
+        plan->considered = 0;
         run_once(scenario, &(struct fault){ 0 });
         baseline = *run;
         moved = door_counts.moved;
+        if (flaws == 0) {
+                refuse_calls(scenario, end, &baseline);
+                take_memory(scenario, end, &baseline);
+                cut_bytes(scenario, end, moved);
+        }
+        flaws = 0;
+}
+
+static void run_planned(const struct scenario *scenario, unsigned index, unsigned batch, unsigned batches)
+{
+        if (batch == 0)
+                run_once(scenario, &(struct fault){ 0 });
         if (flaws > 0)
                 return;
-        refuse_calls(&table, &baseline);
-        take_memory(&table, &baseline);
-        if (!scenario->is_uncut)
-                cut_bytes(&table, moved);
+        for (unsigned i = plan->begin[index] + batch; i < plan->begin[index + 1]; i += batches)
+                run_once(scenario, &plan->faults[i]);
 }
 
 static const struct scenario *scenarios[SCENARIOS_MAX];
@@ -628,11 +647,11 @@ static void finish(void)
 
 START_TEST(faults)
 {
-        int batch = _i * WORKERS + worker;
+        unsigned batch = (unsigned)(_i * WORKERS + worker);
         const struct scenario *scenario = scenarios[batch / BATCHES];
 
         begin();
-        run_table(scenario, (unsigned)batch % BATCHES, BATCHES);
+        run_planned(scenario, batch / BATCHES, batch % BATCHES, BATCHES);
         finish();
         ck_assert_msg(flaws == 0, "%s: %u flaws", scenario->name, flaws);
 }
@@ -649,10 +668,12 @@ static int run_named(const char *name)
 
                 if (strlen(scenarios[i]->name) != size || strncmp(scenarios[i]->name, name, size) != 0)
                         continue;
-                if (!name[size])
-                        run_table(scenarios[i], 0, 1);
-                else if (parse_fault(name + size + 1, &fault))
+                if (!name[size]) {
+                        plan_scenario(scenarios[i], (unsigned)i);
+                        run_planned(scenarios[i], (unsigned)i, 0, 1);
+                } else if (parse_fault(name + size + 1, &fault)) {
                         run_once(scenarios[i], &fault);
+                }
                 printf("%s: %u runs, %u faults met, %u flaws\n", name, total->runs, total->faults, flaws);
         }
         finish();
@@ -707,6 +728,10 @@ static int run_workers(void)
         unsigned met = 0, runs = 0;
         int status, failed = 0;
 
+        begin();
+        for (size_t i = 0; i < scenario_count; i++)
+                plan_scenario(scenarios[i], (unsigned)i);
+        finish();
         fflush(stdout);
         for (worker = 0; worker < WORKERS; worker++) {
                 total = &totals[worker];
@@ -735,6 +760,7 @@ int fault_main(const struct scenario *const *groups, size_t count)
         surroundings_choose();
         run = share(sizeof *run);
         total = share(sizeof *total);
+        plan = share(sizeof *plan);
         for (size_t i = 0; i < count; i++)
                 for (const struct scenario *at = groups[i]; at->name && scenario_count < SCENARIOS_MAX; at++)
                         scenarios[scenario_count++] = at;

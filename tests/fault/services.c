@@ -618,7 +618,7 @@ const struct scenario service_scenarios[] = {
         { .name = "ports-awaited", .run = ports_awaited },
         { .name = "named", .run = named },
         { .name = "named-for-all", .run = named_for_all },
-        { .name = "list", .run = listed },
+        { .name = "list", .run = listed, .is_whole = true },
         { .name = "wait", .run = waited, .is_slow = true },
         { .name = NULL },
 };

@@ -448,6 +448,8 @@ static void answered_after_the_end(void)
         if (ferry_session_status(session) == 1 && write(back[1], ask, sizeof ask - 1) != sizeof ask - 1)
                 fault_flaw("write: %m");
         close(back[1]);
+        for (int i = 0; i < 100 && !request && ferry_session_status(session) == 1; i++)
+                ferry_loop_tick(loop, 0);
         for (int i = 0; i < 10 && ferry_session_status(session) == 1; i++)
                 ferry_loop_tick(loop, 0);
         if (request)

@@ -166,10 +166,10 @@ static void remove_all(void)
                 free(pieces[i].bytes);
 }
 
-/* Of bits, every one, or every tenth; others for each piece. */
+/* Of bits, every one, or every tenth, with AddressSanitizer every thirtieth; others for each piece. */
 static size_t first_bit(int piece, size_t *ret_step)
 {
-        *ret_step = suite_is_long() ? 1 : 10;
+        *ret_step = suite_is_long() ? 1 : SUITE_HAS_ASAN ? 30 : 10;
         return (size_t)piece % *ret_step;
 }
 
@@ -301,9 +301,9 @@ START_TEST(values_flipped)
         printf("bits of values: %d taken, %d wrong, %d incomplete, of which %d declare more than was tried\n", taken,
                wrong, incomplete, endless);
         fflush(stdout);
-        ck_assert_int_gt(taken, 1000);
-        ck_assert_int_gt(wrong, 1000);
-        ck_assert_int_gt(incomplete, 40);
+        ck_assert_int_gt(taken, 300);
+        ck_assert_int_gt(wrong, 300);
+        ck_assert_int_gt(incomplete, 10);
 }
 
 /* Frames ----------------------------------------------------------------------------------------------- */
@@ -615,7 +615,7 @@ START_TEST(frames_flipped)
         remove_all();
         printf("bits of frames: %d\n", flips);
         fflush(stdout);
-        ck_assert_int_gt(flips, 6000);
+        ck_assert_int_gt(flips, 2000);
 }
 
 /* Payloads --------------------------------------------------------------------------------------------- */
