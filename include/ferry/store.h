@@ -21,6 +21,8 @@
  * FORK. In a forked child the parent's store answers -ECHILD, since the child has no part in the lock: open it again there.
  *
  * FAILURE STICKS: a store that could not be opened takes every call and returns its error.
+ *
+ * THREADS. A store belongs to no loop, so any thread may use it, but only one at a time: the program sees to that.
  */
 #ifndef FERRY_STORE_H
 #define FERRY_STORE_H

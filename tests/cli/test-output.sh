@@ -142,6 +142,16 @@ a_line_on_stderr_is_one_write() {
         done
 }
 
+lines_that_stderr_refuses_change_no_status() {
+        # shellcheck disable=SC2016
+        run sh -c 'ferry call "$1" t hello 2> /dev/full' - 'exec:echo noise >&2; exec ferry listen stdio: --echo'
+        ended 'a full disk at stderr' 0 hello
+        run sh -c 'ferry call exec:false t 2> /dev/full'
+        ended 'the same for a failure' 3 ''
+        run sh -c 'ferry call exec:false t 2>&-'
+        ended 'a stderr that is closed' 3 ''
+}
+
 lines_are_whole_on_a_stderr_that_does_not_block() {
         mkfifo slow
         seq -f 'line %050g' 1 5000 > in
@@ -290,7 +300,7 @@ no_timeout_and_no_wait_are_said_so() {
 
 all=a_full_disk_is_an_error_of_every_command,a_closed_stdout_is_an_error_of_every_command,the_limit_of_a_file_is_an_error
 all+=,stdin_that_does_not_block_is_waited_for,a_full_stdout_that_does_not_block_is_waited_for,a_line_on_stderr_is_one_write
-all+=,lines_are_whole_on_a_stderr_that_does_not_block,a_signal_ends_a_wait_for_stdout,ignored_signals_stay_ignored
+all+=,lines_that_stderr_refuses_change_no_status,lines_are_whole_on_a_stderr_that_does_not_block,a_signal_ends_a_wait_for_stdout,ignored_signals_stay_ignored
 all+=,blocked_signals_are_let_in,an_ignored_sigchld_hides_no_failure,two_signals_at_once_are_one,diagnostics_are_escaped
 all+=,a_newline_forges_no_line,bodies_are_escaped_on_a_terminal_only,malformed_frames_cost_one_line_a_second
 all+=,no_timeout_and_no_wait_are_said_so
