@@ -1,14 +1,17 @@
 #!/bin/bash
 # What a newcomer does, on a Debian 12 that has nothing but make and git: a clone of the last commit runs `make demo` and
-# `make check`, as root and then as a user. Ends with "bare: N passed, N failed, N skipped".
+# `make check`, as root and then as the user ferry. Ends with "bare: N passed, N failed, N skipped".
 #
-#   bare.sh FOLDER      FOLDER: below the build; keeps the base system and the packages for the next time
+#   bare.sh FOLDER [USER…]      FOLDER: below the build; keeps the base system and the packages for the next time
+#                               USER: root, ferry; both if none is named. Root installs what ferry uses, so it comes first.
 #
 # It needs root, and the right to mount and to change the root. The mirror is the one that apt uses on this machine.
 set -u
-mkdir -p "${1:?usage: bare.sh FOLDER}" || exit 1
+mkdir -p "${1:?usage: bare.sh FOLDER [USER…]}" || exit 1
 source=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$1" || exit 1
+shift
+[ $# -gt 0 ] || set -- root ferry
 folder=$PWD
 system=$folder/system
 PATH=$PATH:/usr/sbin:/sbin
@@ -43,7 +46,8 @@ mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(ORIGIN) $(COMP
 if [ ! -e base/made ]; then
         echo "== a base system from $mirror"
         rm -rf base
-        if ! debootstrap --variant=minbase --include=make,git $release base "$mirror" >base.log 2>&1; then
+        # A network that swallows everything is none.
+        if ! timeout 240 debootstrap --variant=minbase --include=make,git $release base "$mirror" >base.log 2>&1; then
                 tail -n 5 base.log
                 skip "there is no base system from $mirror"
         fi
@@ -95,7 +99,7 @@ step() { # USER HOME COMMAND
         fi
 }
 
-for user in root ferry; do
+for user in "$@"; do
         home=/root
         [ $user = root ] || home=/home/$user
         step $user $home 'make demo'
