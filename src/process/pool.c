@@ -111,9 +111,9 @@ static void wait_for_sign(ferry_process *process)
 
 void pool_worker_answered(ferry_session *session)
 {
-        ferry_process *process = session->process;
+        ferry_process *process = process_of(session);
 
-        if (!process || process->is_freed || !process->is_overdue || session->pong < process->ping)
+        if (process->is_freed || !process->is_overdue || session->pong < process->ping)
                 return;
         process->is_overdue = false;
         process_update(process);

@@ -228,8 +228,7 @@ static void forget_session(ferry_process *process)
         if (!session)
                 return;
         process->session = NULL;
-        session->process = NULL;
-        session->process_slot = NULL;
+        session_set_owner(session, NULL, NULL);
         if (loop_is_foreign(session->loop))
                 session_free(session);
         else
@@ -272,9 +271,9 @@ void process_lose_session(ferry_process *process)
 
 static void session_ended(ferry_session *session)
 {
-        ferry_process *process = session->process;
+        ferry_process *process = process_of(session);
 
-        if (!process || process->is_freed || process->state != PROCESS_RUNNING)
+        if (process->is_freed || process->state != PROCESS_RUNNING)
                 return;
         if (process->has_child_left) {
                 hear_out(process);
@@ -283,6 +282,20 @@ static void session_ended(ferry_session *session)
         process_lose_session(process);
         if (process->manager->serving == 0)
                 pool_refuse(process->manager);
+}
+
+static void session_freed(ferry_session *session)
+{
+        process_of(session)->session = NULL;
+}
+
+const struct session_owner process_session_owner = {
+        .ended = session_ended, .answered = pool_worker_answered, .freed = session_freed,
+};
+
+ferry_process *process_of(const ferry_session *session)
+{
+        return session_owner_object(session, &process_session_owner);
 }
 
 static void start(ferry_process *process)
@@ -300,8 +313,6 @@ static void start(ferry_process *process)
                 process->manager->running++;
                 process->result = -EINPROGRESS;
                 process->is_overdue = false;
-                process->session->owner_ended = session_ended;
-                process->session->owner_answered = pool_worker_answered;
                 process_update(process);
                 manager_tell(process, FERRY_PROCESS_STARTED);
                 if (!process->is_freed)
@@ -712,5 +723,5 @@ const char *ferry_process_error(const ferry_process *process)
 
 ferry_process *ferry_session_process(const ferry_session *session)
 {
-        return session && !loop_is_elsewhere(session->loop) ? session->process : NULL;
+        return session && !loop_is_elsewhere(session->loop) ? process_of(session) : NULL;
 }

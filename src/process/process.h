@@ -127,6 +127,9 @@ void process_replace(ferry_process *process);
 void process_recycle(ferry_process *process);
 /* Nothing can be asked of it any more. */
 void process_lose_session(ferry_process *process);
+extern const struct session_owner process_session_owner;
+/* The process at the other end of a session, or NULL. */
+ferry_process *process_of(const ferry_session *session);
 void process_free(ferry_process *process);
 bool process_has_ended(const ferry_process *process);
 /* Its state has changed: count it anew. */

@@ -328,7 +328,7 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
         if (loop) {
                 /* The function may free it. */
                 loop_enter(loop);
-                session = session_open_process(loop, fds, &spec.session, "parent", &parent, NULL);
+                session = session_open_process(loop, fds, &spec.session, "parent", &parent, NULL, NULL);
                 result = session ? send_rest(loop, session, spec.fn(session, spec.fn_userdata)) : -ENOMEM;
                 ferry_loop_free(loop);
                 loop_leave(loop);
@@ -396,10 +396,9 @@ static int open_process_session(ferry_process *process, struct ends *ends)
         snprintf(address, sizeof address, "process:%d", (int)process->child.pid);
         ends->our_count = 0;
         process->session = session_open_process(process->manager->loop, ends->session, &process->spec.session, address, &peer,
-                                                process);
+                                                &process_session_owner, process);
         if (!process->session)
                 return -ENOMEM;
-        process->session->process_slot = &process->session;
         return 0;
 }
 

@@ -27,25 +27,10 @@ void crowds_init(struct crowds *crowds, size_t held_max)
         crowds->turn_timer.fn = turn_is_long;
 }
 
-void crowds_stop(struct crowds *crowds, ferry_loop *loop)
+static void end_turn(struct crowds *crowds, ferry_loop *loop)
 {
         crowds->turn = NULL;
         loop_timer_stop(loop, &crowds->turn_timer);
-}
-
-void crowds_deinit(struct crowds *crowds)
-{
-        list_for_each(&crowds->list, link) {
-                struct crowd *crowd = container_of(link, struct crowd, link);
-
-                /* A session that goes later leaves nothing that is gone. */
-                while (crowd_take_silent(crowd))
-                        ;
-                list_remove(link);
-                sys_free(crowd);
-        }
-        list_for_each(&crowds->waiting, link)
-                list_remove(link);
 }
 
 struct crowd *crowd_find(const struct crowds *crowds, uid_t uid)
@@ -80,7 +65,7 @@ static bool is_modest(const struct crowd *crowd, size_t held)
         return crowd->held <= share || held <= share / crowd->count;
 }
 
-static bool may_hold_more(const ferry_session *client)
+static bool may_hold_more(const struct client *client)
 {
         const struct crowds *crowds = client->crowd->crowds;
 
@@ -97,7 +82,7 @@ static bool has_room_again(const struct crowds *crowds, size_t before)
         return (before > low && crowds->held <= low) || (before > high && crowds->held <= high);
 }
 
-static void count_held(ferry_session *client, size_t held)
+static void count_held(struct client *client, size_t held)
 {
         struct crowd *crowd = client->crowd;
         struct crowds *crowds = crowd->crowds;
@@ -117,55 +102,55 @@ static void count_held(ferry_session *client, size_t held)
         }
         list_for_each(&asked, link) {
                 list_remove(link);
-                if (container_of(link, ferry_session, waiting_link) != client)
-                        session_update(container_of(link, ferry_session, waiting_link));
+                if (container_of(link, struct client, waiting_link) != client)
+                        session_update(container_of(link, struct client, waiting_link)->session);
         }
 }
 
 static void start_turn_timer(struct crowds *crowds)
 {
-        int timeout_ms = crowds->turn->close_timeout_ms;
+        int timeout_ms = crowds->turn->session->close_timeout_ms;
 
-        crowds->turn_taken = crowds->turn->taken;
-        loop_timer_start(crowds->turn->loop, &crowds->turn_timer, loop_deadline(timeout_ms < 0 ? TURN_MS : timeout_ms));
+        crowds->turn_taken = crowds->turn->session->taken;
+        loop_timer_start(crowds->turn->session->loop, &crowds->turn_timer, loop_deadline(timeout_ms < 0 ? TURN_MS : timeout_ms));
 }
 
 static void turn_is_long(struct loop_timer *timer)
 {
         struct crowds *crowds = container_of(timer, struct crowds, turn_timer);
-        bool is_silent = crowds->turn->taken == crowds->turn_taken;
+        bool is_silent = crowds->turn->session->taken == crowds->turn_taken;
 
         if (!list_is_empty(&crowds->waiting) && (is_silent || ++crowds->turn_ticks >= TURN_TICKS_MAX))
-                session_finish(crowds->turn, -ETIMEDOUT, "it has begun a message and not completed it, while others waited for the"
+                session_finish(crowds->turn->session, -ETIMEDOUT, "it has begun a message and not completed it, while others waited for the"
                                " memory (bytes_max)");
         else
                 start_turn_timer(crowds);
 }
 
 /* The next one may complete its message. */
-static void pass_turn(ferry_session *client)
+static void pass_turn(struct client *client)
 {
         struct crowds *crowds = client->crowd->crowds;
 
         if (crowds->turn != client)
                 return;
-        crowds_stop(crowds, client->loop);
+        end_turn(crowds, client->session->loop);
         for (size_t left = list_count(&crowds->waiting); left > 0 && !crowds->turn && !list_is_empty(&crowds->waiting); left--) {
-                ferry_session *next = list_first(&crowds->waiting, ferry_session, waiting_link);
+                struct client *next = list_first(&crowds->waiting, struct client, waiting_link);
 
                 list_remove(&next->waiting_link);
                 list_append(&crowds->waiting, &next->waiting_link);
                 if (next != client)
-                        session_update(next);
+                        session_update(next->session);
         }
 }
 
 /* Whether it has the turn, which it takes if no other client has it. */
-static bool has_turn(ferry_session *client)
+static bool has_turn(struct client *client)
 {
         struct crowds *crowds = client->crowd->crowds;
 
-        if (!crowds->turn && client->counted_whole == 0 && client->state == SESSION_OPEN) {
+        if (!crowds->turn && client->counted_whole == 0 && client->session->state == SESSION_OPEN) {
                 crowds->turn = client;
                 crowds->turn_ticks = 0;
                 start_turn_timer(crowds);
@@ -173,14 +158,16 @@ static bool has_turn(ferry_session *client)
         return crowds->turn == client;
 }
 
-static bool counts(ferry_session *client, size_t held, size_t unfinished)
+bool crowd_counts(struct client *client, size_t held, size_t unfinished)
 {
         size_t all = held + (unfinished > UNCOUNTED_MAX ? unfinished : 0);
 
+        if (!client->crowd)
+                return true;
         client->counted_whole = held;
         if (all != client->counted)
                 count_held(client, all);
-        if (all == held || held > 0 || client->state != SESSION_OPEN)
+        if (all == held || held > 0 || client->session->state != SESSION_OPEN)
                 pass_turn(client);
         list_remove(&client->waiting_link);
         if (may_hold_more(client) || has_turn(client))
@@ -190,17 +177,17 @@ static bool counts(ferry_session *client, size_t held, size_t unfinished)
 }
 
 /* A message that is alone is taken, however large it is. */
-static bool takes(const ferry_session *client, size_t size)
+bool crowd_takes(const struct client *client, size_t size)
 {
-        const struct crowds *crowds = client->crowd->crowds;
+        const struct crowds *crowds = client->crowd ? client->crowd->crowds : NULL;
 
-        return crowds->held == 0 ||
+        return !crowds || crowds->held == 0 ||
                (may_hold_more(client) && crowds->held < crowds->held_max && size <= crowds->held_max - crowds->held);
 }
 
-int crowd_join(struct crowds *crowds, ferry_session *client)
+int crowd_join(struct crowds *crowds, struct client *client)
 {
-        uid_t uid = ferry_session_peer(client).uid;
+        uid_t uid = ferry_session_peer(client->session).uid;
         struct crowd *crowd = crowd_find(crowds, uid);
 
         if (!crowd) {
@@ -215,20 +202,16 @@ int crowd_join(struct crowds *crowds, ferry_session *client)
         }
         crowd->count++;
         client->crowd = crowd;
-        client->service_counts = counts;
-        client->service_takes = takes;
         list_append(&crowd->silent, &client->crowd_link);
         return 0;
 }
 
-void crowd_leave(ferry_session *client)
+void crowd_leave(struct client *client)
 {
         struct crowd *crowd = client->crowd;
 
         if (!crowd)
                 return;
-        client->service_counts = NULL;
-        client->service_takes = NULL;
         count_held(client, 0);
         pass_turn(client);
         client->crowd = NULL;
@@ -241,9 +224,9 @@ void crowd_leave(ferry_session *client)
         sys_free(crowd);
 }
 
-ferry_session *crowd_take_silent(struct crowd *crowd)
+struct client *crowd_take_silent(struct crowd *crowd)
 {
-        ferry_session *client = list_first(&crowd->silent, ferry_session, crowd_link);
+        struct client *client = list_first(&crowd->silent, struct client, crowd_link);
 
         if (client)
                 list_remove(&client->crowd_link);

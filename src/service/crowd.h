@@ -1,7 +1,7 @@
 /* How many clients each user has, and how much is held for them. */
 #pragma once
 
-#include "session/session.h"
+#include "service/client.h"
 
 /* Clients of one user; or of all peers of which nothing is known. */
 struct crowd {
@@ -19,16 +19,14 @@ struct crowds {
         size_t held;            /* bytes, for all of them … */
         size_t held_max;        /* … which should not be more */
         struct list waiting;    /* clients that are not read for that reason */
-        ferry_session *turn;    /* the one that may complete its message all the same, or NULL; … */
+        struct client *turn;    /* the one that may complete its message all the same, or NULL; … */
         struct loop_timer turn_timer;
         uint64_t turn_taken;    /* … how much was read of it when the timer began … */
         unsigned turn_ticks;    /* … and how often it has begun */
 };
 
+/* It need not be undone: it holds nothing once each client has left. */
 void crowds_init(struct crowds *crowds, size_t held_max);
-void crowds_deinit(struct crowds *crowds);
-/* No client is left: no timer runs any more. */
-void crowds_stop(struct crowds *crowds, ferry_loop *loop);
 
 /* The crowd of a user, or NULL. */
 struct crowd *crowd_find(const struct crowds *crowds, uid_t uid);
@@ -37,8 +35,14 @@ struct crowd *crowd_find(const struct crowds *crowds, uid_t uid);
 struct crowd *crowds_largest(const struct crowds *crowds);
 
 /* Count a client in, and from then on what it holds: 0 or -ENOMEM. And out, if it is in. */
-int crowd_join(struct crowds *crowds, ferry_session *client);
-void crowd_leave(ferry_session *client);
+int crowd_join(struct crowds *crowds, struct client *client);
+void crowd_leave(struct client *client);
+
+/* A client holds so much now, and so much of a message that is not complete: count that. Whether it may be read. */
+bool crowd_counts(struct client *client, size_t held, size_t unfinished);
+
+/* Whether so much more may be queued for a client. */
+bool crowd_takes(const struct client *client, size_t size);
 
 /* The one that has been silent longest. It is not among those any more. NULL: there is none. */
-ferry_session *crowd_take_silent(struct crowd *crowd);
+struct client *crowd_take_silent(struct crowd *crowd);

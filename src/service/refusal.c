@@ -13,15 +13,15 @@ enum {
 
 static const char reason[] = "there are too many clients";
 
-void refusal_tell(ferry_session *client)
+void refusal_tell(ferry_session *session)
 {
         static const char nobody[8];
         struct outgoing refused = { .kind = WIRE_REFUSED, .id = nobody, .id_size = sizeof nobody };
-        const struct wire *wire = &client->wire;
+        const struct wire *wire = &session->wire;
         struct error error = { 0 };
         ferry_value *body;
 
-        if (!wire->is_dialect_fixed || !wire->dialect->has_cancel || session_status_for_sending(client, &error) < 0) {
+        if (!wire->is_dialect_fixed || !wire->dialect->has_cancel || session_status_for_sending(session, &error) < 0) {
                 error_deinit(&error);
                 return;
         }
@@ -29,91 +29,79 @@ void refusal_tell(ferry_session *client)
         refused.body = body;
         /* If there is no memory for that either, it sees only the end. */
         if (body)
-                session_send(client, &refused, true, NULL, &error);
+                session_send(session, &refused, true, NULL, &error);
         ferry_value_unref(body);
         error_deinit(&error);
 }
 
-static void remove_from_list(ferry_session *client)
+void refusal_remove(struct client *client)
 {
-        struct refusal *refusal = container_of(client->service_handlers, struct refusal, handlers);
-
-        list_remove(&client->service_link);
-        refusal->count--;
+        if (!client->refusal)
+                return;
+        loop_timer_stop(client->session->loop, &client->refusal_timer);
+        list_remove(&client->link);
+        client->refusal->count--;
+        client->refusal = NULL;
 }
 
-static void refused_ended(ferry_session *client)
+/* One that is closing already has its time for that. */
+static void time_is_over(struct loop_timer *timer)
 {
-        remove_from_list(client);
-        client->is_forgotten = true;
+        ferry_session *session = container_of(timer, struct client, refusal_timer)->session;
+
+        if (session->state == SESSION_OPENING || session->state == SESSION_OPEN)
+                ferry_session_close(session);
 }
 
-static void close_refused(struct loop_timer *timer)
+static int refuse(ferry_session *session, const ferry_message *message, void *userdata)
 {
-        ferry_session *client = container_of(timer, ferry_session, close_timer);
+        struct client *client = client_of(session);
 
-        if (client->state == SESSION_OPEN) {
-                timer->fn = session_close_is_late;
-                ferry_session_close(client);
-        } else
-                session_close_is_late(timer);
-}
-
-/* It goes when what has come with this is refused, too. */
-static void close_soon(ferry_session *client)
-{
-        loop_timer_start(client->loop, &client->close_timer, sys_now());
-}
-
-static int refuse(ferry_session *client, const ferry_message *message, void *userdata)
-{
         (void)userdata;
         if (ferry_message_kind(message) & FERRY_KIND_REQUEST)
                 message_fail((ferry_message *)(uintptr_t)message, WIRE_REFUSED, "%s", reason);
         else
-                refusal_tell(client);
-        close_soon(client);
+                refusal_tell(session);
+        /* It goes when what has come with this is refused, too. */
+        if (client->refusal)
+                loop_timer_start(session->loop, &client->refusal_timer, sys_now());
         return 1;
 }
 
 int refusal_init(struct refusal *refusal)
 {
         list_init(&refusal->list);
-        list_init(&refusal->handlers.list);
-        return handlers_add(&refusal->handlers.list, FERRY_KIND_MESSAGE, refuse, NULL);
+        list_init(&refusal->handlers);
+        return handlers_add(&refusal->handlers, FERRY_KIND_MESSAGE, refuse, NULL);
 }
 
 void refusal_clear(struct refusal *refusal)
 {
-        list_for_each(&refusal->list, link) {
-                ferry_session *client = container_of(link, ferry_session, service_link);
+        struct client *client;
 
-                remove_from_list(client);
-                session_free(client);
-        }
+        while ((client = list_first(&refusal->list, struct client, link)))
+                session_free(client->session);
 }
 
 void refusal_deinit(struct refusal *refusal)
 {
-        handlers_free(&refusal->handlers.list);
+        handlers_free(&refusal->handlers);
 }
 
-void refusal_add(struct refusal *refusal, ferry_session *client)
+void refusal_add(struct refusal *refusal, struct client *client)
 {
-        ferry_session *first = list_first(&refusal->list, ferry_session, service_link);
+        ferry_session *session = client->session;
 
-        if (first && refusal->count == REFUSED_MAX) {
-                remove_from_list(first);
-                session_free(first);
-        }
-        list_append(&refusal->list, &client->service_link);
+        if (refusal->count == REFUSED_MAX)
+                session_free(list_first(&refusal->list, struct client, link)->session);
+        list_append(&refusal->list, &client->link);
         refusal->count++;
-        client->service_handlers = &refusal->handlers;
-        client->owner_ended = refused_ended;
-        client->close_timer.fn = close_refused;
-        loop_timer_start(client->loop, &client->close_timer, loop_deadline(REFUSAL_MS));
-        session_begin(client);
+        client->refusal = refusal;
+        client->handlers = &refusal->handlers;
+        client->refusal_timer.fn = time_is_over;
+        loop_timer_start(session->loop, &client->refusal_timer, loop_deadline(REFUSAL_MS));
+        session_begin(session);
         /* What it may be about to ask for is refused all the same. */
-        if (!client->is_freed && client->state == SESSION_OPEN)
-                refusal_tell(client);
+        if (!session->is_freed && session->state == SESSION_OPEN)
+                refusal_tell(session);
 }

@@ -1,12 +1,12 @@
 /* Those for whom a service has no room. */
 #pragma once
 
-#include "session/session.h"
+#include "service/client.h"
 
 struct refusal {
         struct list list;
         unsigned count;
-        struct handlers handlers;       /* of their messages */
+        struct list handlers;           /* of their messages */
 };
 
 /* 0 or -ENOMEM. */
@@ -16,7 +16,9 @@ void refusal_clear(struct refusal *refusal);
 void refusal_deinit(struct refusal *refusal);
 
 /* Take over a session that has not begun yet: it is told, and closed. */
-void refusal_add(struct refusal *refusal, ferry_session *client);
+void refusal_add(struct refusal *refusal, struct client *client);
+/* The session of one of them has ended, or goes. */
+void refusal_remove(struct client *client);
 
 /* Tell a session that it is not wanted, where it is known in what dialect, and that can say so. */
-void refusal_tell(ferry_session *client);
+void refusal_tell(ferry_session *session);

@@ -1,5 +1,6 @@
 /* Services. Invariants: a client that comes is a session of its own, and what it does costs the others nothing; one that
  * closes takes nobody new, finishes what is in hand, and ends. */
+#include "service/client.h"
 #include "service/crowd.h"
 #include "service/probe.h"
 #include "service/refusal.h"
@@ -16,7 +17,6 @@ enum {
         CLIENTS_DEFAULT_MAX = 4096,
         BYTES_DEFAULT_MAX = 256 << 20,
         RESERVED_PART = 8,      /* of the descriptors, for users who are not the one with most clients */
-        LAST_READS = 16,        /* of one that is about to be sent away */
         CLOSE_TIMEOUT_DEFAULT_MS = 5000,
 };
 
@@ -31,7 +31,7 @@ struct ferry_service {
         size_t listener_count;
         struct loop_timer idle;
         struct loop_timer close_timer;
-        struct handlers handlers;
+        struct list handlers;
         struct list clients;
         uint64_t visits;        /* walks over them */
         struct crowds crowds;   /* the same, by user */
@@ -79,20 +79,19 @@ static void finish(ferry_service *service)
                 service_free(service);
 }
 
-static ferry_session *first_client(const ferry_service *service)
+static struct client *first_client(const ferry_service *service)
 {
-        return list_first(&service->clients, ferry_session, service_link);
+        return list_first(&service->clients, struct client, link);
 }
 
 /* Callbacks that run for a client may let go of any of them, so the walk begins anew where its place is gone. @previous is
  * NULL at first. NULL: it has come to all. */
-static ferry_session *visit_next(const ferry_service *service, const ferry_session *previous, uint64_t visit)
+static struct client *visit_next(const ferry_service *service, const struct client *previous, uint64_t visit)
 {
-        const struct list *link = previous && !list_is_empty(&previous->service_link) ? previous->service_link.next :
-                                                                                       service->clients.next;
+        const struct list *link = previous && !list_is_empty(&previous->link) ? previous->link.next : service->clients.next;
 
         for (; link != &service->clients; link = link->next) {
-                ferry_session *client = container_of(link, ferry_session, service_link);
+                struct client *client = container_of(link, struct client, link);
 
                 if (client->visit != visit) {
                         client->visit = visit;
@@ -102,23 +101,23 @@ static ferry_session *visit_next(const ferry_service *service, const ferry_sessi
         return NULL;
 }
 
-/* While the service closes: a client whose requests are answered is told, and closed. */
-static void close_if_done(ferry_session *client)
+/* While the service closes: a client whose requests are answered is told, and closed. Closing settles requests, too. */
+static void close_if_done(struct client *client)
 {
-        if (client->unanswered > 0 && !client->service->is_late)
+        if (client->phase != CLIENT_FINISHING || (client->session->unanswered > 0 && !client->service->is_late))
                 return;
-        /* Closing settles requests, too. */
-        client->service_update = NULL;
-        ferry_session_close(client);
+        client->phase = CLIENT_CLOSED;
+        ferry_session_close(client->session);
 }
 
 static void close_clients(ferry_service *service)
 {
         uint64_t visit = ++service->visits;
-        ferry_session *client = NULL;
+        struct client *client = NULL;
 
         while ((client = visit_next(service, client, visit))) {
-                client->service_update = close_if_done;
+                if (client->phase == CLIENT_SERVED)
+                        client->phase = CLIENT_FINISHING;
                 close_if_done(client);
         }
 }
@@ -174,37 +173,101 @@ static void wait_for_message(ferry_service *service)
 
 /* Clients --------------------------------------------------------------------------------------------- */
 
-static void client_ended(ferry_session *client)
+static void client_is_gone(struct client *client)
 {
         ferry_service *service = client->service;
 
-        list_remove(&client->service_link);
+        if (client->phase == CLIENT_COMING || list_is_empty(&client->link))
+                return;
+        list_remove(&client->link);
         crowd_leave(client);
-        client->is_forgotten = true;
-        client->service_update = NULL;
         for (size_t i = 0; i < service->listener_count; i++)
                 listener_wake(&service->listeners[i]);
         if (service->is_closing && list_is_empty(&service->clients))
                 finish(service);
 }
 
-static void client_spoke(ferry_session *client)
+static void client_ended(ferry_session *session)
 {
-        wait_for_message(client->service);
+        struct client *client = client_of(session);
+
+        session->is_forgotten = true;
+        if (client->phase == CLIENT_REFUSED)
+                refusal_remove(client);
+        else
+                client_is_gone(client);
 }
 
-/* What it has sent may not be read yet. Its handlers run, and may do anything. */
-static bool has_spoken(ferry_session *client)
+static void bury_client(struct loop_grave *grave)
 {
-        for (int i = 0; i < LAST_READS && client->received == 0 && client->state == SESSION_OPEN; i++) {
-                struct pollfd poll = { .fd = client->stream->inputs[0].fd, .events = POLLIN };
+        sys_free(container_of(grave, struct client, grave));
+}
 
-                if (sys_poll(&poll, 1, 0) <= 0)
-                        break;
-                session_stream_owner.readable(client->stream);
-                session_work(&client->work);
+static void client_freed(ferry_session *session)
+{
+        struct client *client = client_of(session);
+
+        refusal_remove(client);
+        list_remove(&client->link);
+        crowd_leave(client);
+        loop_bury(session->loop, &client->grave, bury_client);
+}
+
+static bool client_spoke(ferry_session *session)
+{
+        wait_for_message(client_of(session)->service);
+        /* No handler knows of it, so none may get its messages. */
+        if (session->is_probe)
+                session_finish(session, -EPROTO, "a client that only asks whether the service answers has sent a message");
+        return !session->is_probe;
+}
+
+static void client_settled(ferry_session *session)
+{
+        close_if_done(client_of(session));
+}
+
+static bool client_counts(ferry_session *session, size_t held, size_t unfinished)
+{
+        return crowd_counts(client_of(session), held, unfinished);
+}
+
+static bool client_takes(const ferry_session *session, size_t size)
+{
+        return crowd_takes(client_of(session), size);
+}
+
+static const struct list *client_handlers(const ferry_session *session)
+{
+        return client_of(session)->handlers;
+}
+
+static const struct session_owner client_owner = {
+        .ended = client_ended, .spoke = client_spoke, .settled = client_settled, .freed = client_freed,
+        .counts = client_counts, .takes = client_takes, .handlers = client_handlers, .expects_failures = true,
+};
+
+struct client *client_of(const ferry_session *session)
+{
+        return session_owner_object(session, &client_owner);
+}
+
+/* Take over a session that has not begun. It has no place among the clients yet; NULL if memory is out: then it is freed. */
+static struct client *client_new(ferry_service *service, ferry_session *session)
+{
+        struct client *client = sys_alloc_zeroed(sizeof *client);
+
+        if (!client) {
+                session_free(session);
+                return NULL;
         }
-        return client->is_freed || client->received > 0;
+        client->session = session;
+        client->service = service;
+        list_init(&client->link);
+        list_init(&client->crowd_link);
+        list_init(&client->waiting_link);
+        session_set_owner(session, &client_owner, client);
+        return client;
 }
 
 /* Whether a user may have one more client, for which there is that descriptor. The last ones are kept for users who have fewer
@@ -217,29 +280,28 @@ static bool has_room(const ferry_service *service, uid_t uid, int fd)
                           (fd < service->reserved_from || crowd != crowds_largest(&service->crowds)));
 }
 
-static void dismiss(ferry_session *client)
+static void dismiss(struct client *client)
 {
         crowd_leave(client);
-        refusal_tell(client);
+        refusal_tell(client->session);
         /* If it has not ended by itself. */
-        session_finish(client, -ECONNREFUSED, "there are too many clients, and this one never spoke");
+        session_finish(client->session, -ECONNREFUSED, "there are too many clients, and this one never spoke");
         /* A client that gets a reason has no time to answer it: its place is needed now. */
-        session_finish(client, -ECONNREFUSED, "%s", "");
+        session_finish(client->session, -ECONNREFUSED, "%s", "");
 }
 
-/* At the limit of its user, one of those that never spoke makes room: whoever has been silent longest. True if there is
- * room then. */
+/* At the limit of its user, the client that has been silent longest makes room. True if there is room then. */
 static bool make_room(ferry_service *service, uid_t uid, int fd)
 {
         for (;;) {
-                ferry_session *client;
+                struct client *client;
 
                 if (has_room(service, uid, fd))
                         return true;
                 client = crowd_take_silent(crowd_find(&service->crowds, uid));
                 if (!client)
                         return false;
-                if (has_spoken(client))
+                if (session_has_spoken(client->session))
                         continue;
                 dismiss(client);
                 /* The descriptor that becomes free stands for the reserved one. */
@@ -252,7 +314,7 @@ static bool make_room(ferry_service *service, uid_t uid, int fd)
 static void free_descriptor(struct listener *listener)
 {
         ferry_service *service = listener->object;
-        ferry_session *client;
+        struct client *client;
 
         do {
                 struct crowd *crowd = crowds_largest(&service->crowds);
@@ -260,7 +322,7 @@ static void free_descriptor(struct listener *listener)
                 client = crowd ? crowd_take_silent(crowd) : NULL;
                 if (!client)
                         return;
-        } while (has_spoken(client));
+        } while (session_has_spoken(client->session));
         dismiss(client);
 }
 
@@ -277,33 +339,33 @@ static ferry_session_options client_options(const ferry_service *service, unsign
 static void add_client(ferry_service *service, const struct listener *listener, int fd, bool is_probe)
 {
         ferry_session_options options = client_options(service, listener->dialects);
-        ferry_session *client = session_accept(service->loop, fd, &options, listener->address);
+        ferry_session *session = session_accept(service->loop, fd, &options, listener->address);
+        struct client *client = session ? client_new(service, session) : NULL;
         bool is_welcome;
         uid_t uid;
 
         if (!client)
                 return;
-        client->is_probe = is_probe;
-        client->service = service;
-        uid = ferry_session_peer(client).uid;
-        /* For who only asks nobody makes room. */
+        session->is_probe = is_probe;
+        uid = ferry_session_peer(session).uid;
+        /* For a probe no other client makes room. */
         is_welcome = is_probe ? has_room(service, uid, fd) : make_room(service, uid, fd);
-        if (client->is_freed)
+        if (session->is_freed)
                 return;
         if (service->is_closing || service->is_freed || (is_probe && !is_welcome) ||
             (is_welcome && crowd_join(&service->crowds, client) < 0)) {
-                session_free(client);
+                session_free(session);
                 return;
         }
         if (!is_welcome) {
+                client->phase = CLIENT_REFUSED;
                 refusal_add(&service->refusal, client);
                 return;
         }
-        client->service_handlers = &service->handlers;
-        client->owner_ended = client_ended;
-        client->service_spoke = client_spoke;
-        list_append(&service->clients, &client->service_link);
-        session_begin(client);
+        client->phase = CLIENT_SERVED;
+        client->handlers = &service->handlers;
+        list_append(&service->clients, &client->link);
+        session_begin(session);
 }
 
 static bool client_comes(struct listener *listener, int fd, const struct sockaddr *client, socklen_t size)
@@ -331,9 +393,8 @@ static void bury(struct loop_grave *grave)
 {
         ferry_service *service = container_of(grave, ferry_service, grave);
 
-        handlers_free(&service->handlers.list);
+        handlers_free(&service->handlers);
         refusal_deinit(&service->refusal);
-        crowds_deinit(&service->crowds);
         for (size_t i = 0; i < service->listener_count; i++)
                 listener_deinit(&service->listeners[i]);
         error_deinit(&service->error);
@@ -343,7 +404,7 @@ static void bury(struct loop_grave *grave)
 
 static void service_free(ferry_service *service)
 {
-        ferry_session *client;
+        struct client *client;
 
         if (service->is_freed)
                 return;
@@ -354,8 +415,7 @@ static void service_free(ferry_service *service)
         list_remove(&service->member.link);
         refusal_clear(&service->refusal);
         while ((client = first_client(service)))
-                session_free(client);
-        crowds_stop(&service->crowds, service->loop);
+                session_free(client->session);
         loop_bury(service->loop, &service->grave, bury);
 }
 
@@ -383,7 +443,7 @@ ferry_service *ferry_service_free(ferry_service *service)
         }
         loop = service->loop;
         loop_enter(loop);
-        handlers_remove_all(loop, &service->handlers.list);
+        handlers_remove_all(loop, &service->handlers);
         ferry_service_close(service);
         loop_leave(loop);
         return NULL;
@@ -421,7 +481,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         service->close_timer.fn = close_is_late;
         service->member.close = close_member;
         service->member.free = free_member;
-        list_init(&service->handlers.list);
+        list_init(&service->handlers);
         list_init(&service->clients);
         crowds_init(&service->crowds, service->options.bytes_max);
         list_append(&loop->members, &service->member.link);
@@ -526,7 +586,7 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
 
 void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata)
 {
-        if (!service || loop_is_elsewhere(service->loop) || handlers_add(&service->handlers.list, kinds, fn, userdata) == 0)
+        if (!service || loop_is_elsewhere(service->loop) || handlers_add(&service->handlers, kinds, fn, userdata) == 0)
                 return;
         error_set(&service->error, -ENOMEM, "no memory for a handler");
         loop_failure_told(&service->failure);
@@ -536,7 +596,7 @@ void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata)
 {
         if (service && !loop_is_elsewhere(service->loop))
-                handlers_remove(service->loop, &service->handlers.list, fn, userdata);
+                handlers_remove(service->loop, &service->handlers, fn, userdata);
 }
 
 int ferry_service_notify(ferry_service *service, const char *type, const char *format, ...)
@@ -544,7 +604,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
         struct error error = { 0 };
         struct brief brief;
-        ferry_session *client = NULL;
+        struct client *client = NULL;
         ferry_loop *loop;
         uint64_t visit;
         va_list arguments;
@@ -571,8 +631,8 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         visit = ++service->visits;
         while ((client = visit_next(service, client, visit))) {
                 /* One that has not spoken yet has not shown in which dialect it wants to be told. */
-                if (outgoing.body && client->wire.is_dialect_fixed && !client->is_probe)
-                        count += session_send(client, &outgoing, false, NULL, &error) == 0;
+                if (outgoing.body && client->session->wire.is_dialect_fixed && !client->session->is_probe)
+                        count += session_send(client->session, &outgoing, false, NULL, &error) == 0;
                 if (error.code == -ENOBUFS)
                         refused = error.code;
                 error_deinit(&error);
@@ -589,13 +649,14 @@ int ferry_service_notify_value(ferry_service *service, const char *type, const f
 
 ferry_session *ferry_service_client(const ferry_service *service, const ferry_session *previous)
 {
-        if (!service || loop_is_elsewhere(service->loop))
+        const struct client *client = previous ? client_of(previous) : NULL;
+
+        if (!service || loop_is_elsewhere(service->loop) || (previous && !client))
                 return NULL;
         do
-                previous = previous ? list_next(&service->clients, previous, ferry_session, service_link) :
-                                      first_client(service);
-        while (previous && previous->is_probe);
-        return (ferry_session *)(uintptr_t)previous;
+                client = client ? list_next(&service->clients, client, struct client, link) : first_client(service);
+        while (client && client->session->is_probe);
+        return client ? client->session : NULL;
 }
 
 int ferry_service_status(const ferry_service *service)
@@ -629,5 +690,7 @@ const char *ferry_service_address(const ferry_service *service)
 
 ferry_service *ferry_session_service(const ferry_session *session)
 {
-        return session && !loop_is_elsewhere(session->loop) ? session->service : NULL;
+        const struct client *client = session && !loop_is_elsewhere(session->loop) ? client_of(session) : NULL;
+
+        return client ? client->service : NULL;
 }

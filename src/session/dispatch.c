@@ -217,14 +217,17 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
         return verdict;
 }
 
-/* The handlers of the session, then those of its service. */
+/* The handlers of the session, then those of its owner. */
 static enum verdict offer(ferry_session *session, ferry_message *message, unsigned kinds, unsigned not,
                           enum verdict verdict)
 {
+        const struct list *others;
+
         verdict = offer_to(session, &session->handlers, message, kinds, not, verdict);
-        /* A service hears of the end of those of whose beginning it has heard. */
-        if (!session->is_freed && session->service_handlers && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
-                verdict = offer_to(session, &session->service_handlers->list, message, kinds, not, verdict);
+        /* These hear of the end of a session of whose beginning they have heard. */
+        others = !session->is_freed && session->owner->handlers ? session->owner->handlers(session) : NULL;
+        if (others && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
+                verdict = offer_to(session, others, message, kinds, not, verdict);
         return verdict;
 }
 

@@ -10,6 +10,7 @@
 
 enum {
         FRAMES_PER_ROUND = 64,
+        LAST_READS = 16,                /* before a session counts as one that has not spoken */
         UNCOUNTED_MAX = 1 << 18,        /* bytes that may lie in a stream that cannot say how many do */
 };
 
@@ -127,8 +128,8 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
 
                 general.id = (struct raw_text){ 0 };
                 session->dropped += !is_general;
-                if (!is_general && session->owner_answered)
-                        session->owner_answered(session);
+                if (!is_general && session->owner->answered)
+                        session->owner->answered(session);
                 reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, &general) : NULL;
                 if (reply) {
                         dispatch(session, reply);
@@ -166,8 +167,6 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
                                                           FERRY_KIND_NOTIFICATION;
         ferry_message *message = message_new(session, kind, frame, in);
 
-        if (session->service_spoke)
-                session->service_spoke(session);
         if (!message && kind == FERRY_KIND_MESSAGE) {
                 /* It is acknowledged, and there is no way to say that nobody will answer. */
                 session_finish(session, -ENOMEM, "no memory for a message");
@@ -288,8 +287,8 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 break;
         case WIRE_PONG:
                 session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
-                if (session->owner_answered)
-                        session->owner_answered(session);
+                if (session->owner->answered)
+                        session->owner->answered(session);
                 break;
         case WIRE_START:
         case WIRE_START_OK:
@@ -324,12 +323,9 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
 
 static void handle_incoming(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
-        /* No handler knows of it, so none may get its messages. */
-        if (session->is_probe && session->service &&
-            (in->kind == WIRE_NOTIFICATION || in->kind == WIRE_REQUEST || in->kind == WIRE_MESSAGE)) {
-                session_finish(session, -EPROTO, "a client that only asks whether the service answers has sent a message");
+        if ((in->kind == WIRE_NOTIFICATION || in->kind == WIRE_REQUEST || in->kind == WIRE_MESSAGE) &&
+            session->owner->spoke && !session->owner->spoke(session))
                 return;
-        }
         switch (in->kind) {
         case WIRE_NOTIFICATION:
         case WIRE_REQUEST:
@@ -529,6 +525,19 @@ void session_work(struct loop_task *task)
         if (session->state == SESSION_DRAINING)
                 session_check_closing(session);
         session_update(session);
+}
+
+bool session_has_spoken(ferry_session *session)
+{
+        for (int i = 0; i < LAST_READS && session->received == 0 && session->state == SESSION_OPEN; i++) {
+                struct pollfd poll = { .fd = session->stream->inputs[0].fd, .events = POLLIN };
+
+                if (sys_poll(&poll, 1, 0) <= 0)
+                        break;
+                session_stream_owner.readable(session->stream);
+                session_work(&session->work);
+        }
+        return session->is_freed || session->received > 0;
 }
 
 bool session_has_caught_up(const ferry_session *session, uint64_t *mark)

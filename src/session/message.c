@@ -153,8 +153,8 @@ void message_relax(ferry_message *request)
         request->session->held -= request->cost;
         request->cost = 0;
         session_update(request->session);
-        if (request->session->service_update)
-                request->session->service_update(request->session);
+        if (request->session->owner->settled)
+                request->session->owner->settled(request->session);
         if (request->session->state == SESSION_DRAINING)
                 keep_draining(request->session);
 }

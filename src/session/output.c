@@ -331,8 +331,8 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
                 buffer_deinit(&frame);
         if (!code && !is_reply && before > 0 && session_queued(session) > session->queue_max)
                 code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then go on", before);
-        if (!code && !is_reply && session->service_takes &&
-            !session->service_takes(session, buffer_size(&session->out) - before))
+        if (!code && !is_reply && session->owner->takes &&
+            !session->owner->takes(session, buffer_size(&session->out) - before))
                 code = error_set(error, -ENOBUFS, "what is held for all clients of the service is at its limit (bytes_max)");
         if (code) {
                 session->out.end = session->out.begin + before;

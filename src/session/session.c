@@ -17,6 +17,19 @@ enum {
         QUEUE_DEFAULT_MAX = 16 << 20,
 };
 
+static const struct session_owner no_owner = { 0 };
+
+void session_set_owner(ferry_session *session, const struct session_owner *owner, void *object)
+{
+        session->owner = owner ? owner : &no_owner;
+        session->owner_object = object;
+}
+
+void *session_owner_object(const ferry_session *session, const struct session_owner *owner)
+{
+        return session->owner == owner ? session->owner_object : NULL;
+}
+
 void session_tell(const ferry_session *session)
 {
         ferry_session *told = (ferry_session *)(uintptr_t)session;
@@ -50,8 +63,8 @@ void session_update(ferry_session *session)
 
         if (session->is_freed || loop_is_foreign(session->loop))
                 return;
-        if (session->service_counts &&
-            !session->service_counts(session, session->held + session->next_bytes + buffer_size(&session->out),
+        if (session->owner->counts &&
+            !session->owner->counts(session, session->held + session->next_bytes + buffer_size(&session->out),
                                      frame_held(&session->readers[0])))
                 is_reading = false;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
@@ -105,16 +118,16 @@ static void tell_closed(struct loop_task *task)
                 return;
         session->has_told_closed = true;
         /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
-        if (session->error.code && !session->service)
+        if (session->error.code && !session->owner->expects_failures)
                 error_replace(&session->loop->error, session->error.code, "%s", sentence);
         if (!session->is_probe)
                 dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
-        /* Neither a call nor a handler knows: run must say it. Clients of a service are nobody's in particular. */
-        if (!session->is_freed && session->error.code && !session->is_told && !session->service &&
+        /* Neither a call nor a handler knows: run must say it. */
+        if (!session->is_freed && session->error.code && !session->is_told && !session->owner->expects_failures &&
             !session->has_process_ended)
                 loop_failure_add(session->loop, &session->failure, &session->error);
-        if (!session->is_freed && session->owner_ended)
-                session->owner_ended(session);
+        if (!session->is_freed && session->owner->ended)
+                session->owner->ended(session);
         if (!session->is_freed && session->is_forgotten && is_stream_gone(session))
                 session_free(session);
 }
@@ -321,6 +334,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
                 return NULL;
         }
         session->loop = loop;
+        session->owner = &no_owner;
         check_options(loop, &session->options, options, &session->wire, error);
         session->work.fn = session_work;
         session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
@@ -336,9 +350,6 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         list_init(&session->next);
         list_init(&session->unasked);
         list_init(&session->handlers);
-        list_init(&session->service_link);
-        list_init(&session->crowd_link);
-        list_init(&session->waiting_link);
         map_init(&session->calls_by_id);
         map_init(&session->requests_by_id);
         session->close_timer.fn = session_close_is_late;
@@ -407,7 +418,7 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
 }
 
 ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const ferry_session_options *options,
-                                    const char *address, const ferry_peer *peer, ferry_process *process)
+                                    const char *address, const ferry_peer *peer, const struct session_owner *owner, void *object)
 {
         struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
         struct error error = { 0 };
@@ -416,14 +427,14 @@ ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const fe
 
         place.object = session;
         if (!code)
-                code = stream_open_relative(&place, fds, peer, process != NULL, &session->stream, &error);
+                code = stream_open_relative(&place, fds, peer, owner != NULL, &session->stream, &error);
         if (code) {
                 sys_close(fds[0]);
                 if (fds[1] != fds[0])
                         sys_close(fds[1]);
         }
         if (session) {
-                session->process = process;
+                session_set_owner(session, owner, object);
                 loop_enter(loop);
                 if (code)
                         session_finish(session, code, "%s", error_text(&error));
@@ -732,12 +743,10 @@ void session_free(ferry_session *session)
         session->is_freed = true;
         if (session->is_live)
                 session->loop->live--;
-        if (session->process_slot)
-                *session->process_slot = NULL;
+        if (session->owner->freed)
+                session->owner->freed(session);
+        session_set_owner(session, NULL, NULL);
         list_remove(&session->member.link);
-        list_remove(&session->service_link);
-        list_remove(&session->crowd_link);
-        list_remove(&session->waiting_link);
         if (session->work.link.next)
                 list_remove(&session->work.link);
         loop_timer_stop(session->loop, &session->close_timer);

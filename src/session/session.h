@@ -13,8 +13,6 @@
 #include "util/map.h"
 #include "wire/dialect.h"
 
-struct handlers;
-
 struct handler {
         struct list link;
         struct loop_grave grave;
@@ -111,30 +109,28 @@ enum session_state {
         SESSION_ENDED,
 };
 
+/* What a session tells the object that has it (a service, a process), and asks it. Each member may be NULL. */
+struct session_owner {
+        void (*ended)(ferry_session *session);          /* FERRY_KIND_CLOSED was told */
+        void (*answered)(ferry_session *session);       /* an answer that no call waits for, or to a ping, has come */
+        bool (*spoke)(ferry_session *session);          /* a message has come: whether it is handled */
+        void (*settled)(ferry_session *session);        /* a request was answered, or need not be any more */
+        void (*freed)(ferry_session *session);          /* it goes, and calls its owner no more */
+        /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. */
+        bool (*counts)(ferry_session *session, size_t held, size_t unfinished);
+        /* Whether so much more may be queued for it. */
+        bool (*takes)(const ferry_session *session, size_t size);
+        /* Those that get its messages behind its own; NULL: none. */
+        const struct list *(*handlers)(const ferry_session *session);
+        bool expects_failures;          /* that a session fails concerns nobody in particular: the loop need not report it */
+};
+
 struct ferry_session {
         struct loop_member member;
         struct loop_grave grave;
         ferry_loop *loop;
-        ferry_process *process;         /* at the other end, or NULL */
-        ferry_session **process_slot;   /* where that has this session; wiped at the end */
-        ferry_service *service;         /* of which it is a client, or NULL */
-        const struct handlers *service_handlers;
-        void (*owner_ended)(ferry_session *session);    /* the service or process that has it; or NULL */
-        void (*owner_answered)(ferry_session *session); /* an answer that no call waits for, or to a ping, has come; or NULL */
-        void (*service_spoke)(ferry_session *session);  /* a message has come */
-        void (*service_update)(ferry_session *session); /* a request was settled; or NULL */
-        struct list service_link;
-        uint64_t visit;                 /* the last walk over the clients of its service that has come to it */
-        struct crowd *crowd;            /* clients of the same user, or NULL */
-        struct list crowd_link;         /* among those of them who are silent */
-        struct list waiting_link;       /* among clients that are not read, as there is too much for all of them */
-        size_t counted;                 /* bytes that it holds, as its service has counted them … */
-        size_t counted_whole;           /* … without those of a message that is not complete */
-        /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. NULL: there is no
-         * limit but its own. */
-        bool (*service_counts)(ferry_session *session, size_t held, size_t unfinished);
-        /* Whether so much more may be queued for it. */
-        bool (*service_takes)(const ferry_session *session, size_t size);
+        const struct session_owner *owner;      /* never NULL: one without members stands for none */
+        void *owner_object;
         enum session_state state;
         bool is_forgotten;              /* the program has let go of it */
         bool is_freed;
@@ -157,8 +153,7 @@ struct ferry_session {
         bool has_said_goodbye;          /* and waits for an answer, where there is one */
         bool has_close_answer;          /* the other side knows that we go */
         bool is_input_useless;          /* what still comes is thrown away */
-        bool is_probe;                  /* ours, or of a service a client that only asks whether it lives: no handler is
-                                         * told of it */
+        bool is_probe;                  /* it only asks whether the other side lives: no handler is told of it */
         char *address;
         struct stream *stream;
         struct wire wire;
@@ -213,17 +208,17 @@ struct ferry_session {
         bool is_debugged;
 };
 
-struct handlers {
-        struct list list;
-};
-
 /* session.c */
 /* Whether a session can have these options: 0, or a negative errno with a sentence. */
 int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error);
-/* To a child that somebody else watches, or to our parent; the descriptors are taken over, also if it fails. NULL only if
- * memory is out. */
+/* To a child that its owner watches, or (without an owner) to our parent; the descriptors are taken over, also if it fails.
+ * NULL only if memory is out. */
 ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const ferry_session_options *options,
-                                    const char *address, const ferry_peer *peer, ferry_process *process);
+                                    const char *address, const ferry_peer *peer, const struct session_owner *owner, void *object);
+/* NULL: none. */
+void session_set_owner(ferry_session *session, const struct session_owner *owner, void *object);
+/* The object that has it, if it is of that kind; or NULL. */
+void *session_owner_object(const ferry_session *session, const struct session_owner *owner);
 ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address);
 /* A line that is no part of the conversation. */
 void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);
@@ -261,6 +256,8 @@ int session_refuse_timeout(ferry_session *session, int timeout_ms);
 
 /* io.c: bytes in; output.c: bytes out */
 extern const struct stream_owner session_stream_owner;
+/* Whether a message was received, or the session has gone meanwhile: what has come, and was not read yet, is handled first. */
+bool session_has_spoken(ferry_session *session);
 int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
                  struct error *error);
 /* The same with a body by template; the arguments are used up. */
