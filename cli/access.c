@@ -2,21 +2,33 @@
  * are known by the credentials of their connection. */
 #include "listen.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NUMBER_MAX = 10 };
 
+/* getpwnam(3) has several numbers for a name that it has not found. */
+static bool is_failure(int error)
+{
+        return error != 0 && error != ENOENT && error != ESRCH && error != EBADF && error != EPERM;
+}
+
 /* A name, or else a number, as chown(1) reads it. */
 bool access_read_user(const char *text, struct cli_options *options)
 {
-        const struct passwd *user = getpwnam(text);
+        const struct passwd *user;
         bool is_number = *text && strspn(text, "0123456789") == strlen(text) && strlen(text) <= NUMBER_MAX;
         unsigned long long number = is_number ? strtoull(text, NULL, 10) : 0;
 
+        errno = 0;
+        user = getpwnam(text);
         if (!user && (!is_number || number >= UINT32_MAX)) {
-                complain("--allow: there is no user '%s'", text);
+                if (is_failure(errno))
+                        complain("--allow: cannot look up user '%s': %s", text, strerror(errno));
+                else
+                        complain("--allow: there is no user '%s'", text);
                 return false;
         }
         if (options->allowed_count == ALLOWED_MAX) {

@@ -385,7 +385,10 @@ static int begin(void *userdata)
                 sigaction(number, &action, NULL);
         }
         for (int fd = 0; fd < 3; fd++)
-                dup2(launch->fds[fd], fd);
+                if (dup2(launch->fds[fd], fd) < 0) {
+                        launch->error = -errno;
+                        return 127;
+                }
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         execve(launch->argv[0], (char *const *)(uintptr_t)launch->argv, launch->environment);

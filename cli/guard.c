@@ -67,8 +67,8 @@ static void leave_everything(int fd, int ready)
         /* Where they do not stand in each other's way. */
         fd = fcntl(fd, F_DUPFD, 5);
         ready = fcntl(ready, F_DUPFD, 5);
-        dup2(fd, 3);
-        dup2(ready, 4);
+        if (fd < 0 || ready < 0 || dup2(fd, 3) < 0 || dup2(ready, 4) < 0)
+                _exit(1);
         if (close_range(5, ~0U, 0) < 0)
                 for (int other = 5; other < (int)sysconf(_SC_OPEN_MAX); other++)
                         close(other);

@@ -1,15 +1,18 @@
 /* Every system call and allocation of cli/ fails once. The objects of the tool are linked with --wrap for the calls that they
- * make, and with the shared library, whose own calls are not touched. Each command line is run once to count its calls, and
- * then once for each call that fails. A run must not crash or hang, an exit status of 0 needs the whole output, and another one
- * a line on stderr.
+ * make, and with the shared library, whose own calls are not touched; tests/structure checks that no call is left out. Each
+ * command line is run once to count its calls, and then once for each call that fails. A run must not crash or hang, an exit
+ * status of 0 needs the whole output, and another one a line on stderr. The calls of the guard, and those between clone(2) and
+ * execve(2), are counted for themselves.
  *
- *      test-tool BUILD [COMMAND-LINE-NUMBER:CALL]      the second: one fault only, whose stderr is shown
+ *      test-tool BUILD [COMMAND-LINE-NUMBER[:CALL[:PART]]]     one command line, or one fault, whose stderr is shown
  */
 #undef main
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -17,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,20 +33,34 @@ enum { LIMIT_MS = 20000 };
 
 int tool_main(int argc, char **argv);
 
+/* The tool itself, the guard, and what is a copy of the tool until it is a command. */
+enum part { TOOL, GUARD, COMMAND, PARTS };
+
 /* Shared with the child that runs the tool. */
 static struct {
-        long calls;
+        long calls[PARTS];
+        enum part part;         /* which has the fault */
         long failing;           /* the number of the call; 0: none */
         char name[32];
         bool is_stderr;         /* it was a write there */
 } *state;
 
-static pid_t tool;              /* its children have no faults */
+static pid_t tool, guard;
+
+static enum part find_part(void)
+{
+        pid_t own = getpid();
+
+        return own == tool ? TOOL : own == guard ? GUARD : COMMAND;
+}
 
 static bool fails(const char *name, int fd)
 {
         int saved = errno;
-        bool is_it = tool && getpid() == tool && ++state->calls == state->failing;
+        enum part part = find_part();
+        /* Between clone(2) and execve(2) all signals are asked about, by numbers that the kernel has. */
+        bool is_counted = tool && (part != COMMAND || strcmp(name, "sigaction") != 0);
+        bool is_it = is_counted && ++state->calls[part] == state->failing && part == state->part;
 
         if (is_it) {
                 snprintf(state->name, sizeof state->name, "%s", name);
@@ -50,6 +69,10 @@ static bool fails(const char *name, int fd)
         errno = saved;
         return is_it;
 }
+
+int __real_close(int fd);
+int __real_open64(const char *path, int flags, ...);
+int __real_dup2(int fd, int to);
 
 #define WRAP(type, name, parameters, arguments, fd, error, failed)                                                          \
         type __real_##name parameters;                                                                                     \
@@ -70,8 +93,6 @@ WRAP(int, poll, (struct pollfd *fds, nfds_t count, int timeout), (fds, count, ti
 WRAP(int, ppoll, (struct pollfd *fds, nfds_t count, const struct timespec *time, const sigset_t *set), (fds, count, time, set),
      fds->fd, ENOMEM, -1)
 WRAP(int, pipe2, (int fds[2], int flags), (fds, flags), -1, EMFILE, -1)
-WRAP(pid_t, fork, (void), (), -1, EAGAIN, -1)
-WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options), -1, ECHILD, -1)
 WRAP(int, sigaction, (int number, const struct sigaction *action, struct sigaction *old), (number, action, old), -1, EINVAL, -1)
 WRAP(int, eventfd, (unsigned count, int flags), (count, flags), -1, EMFILE, -1)
 WRAP(void *, malloc, (size_t size), (size), -1, ENOMEM, NULL)
@@ -85,8 +106,127 @@ WRAP(int, fstat64, (int fd, struct stat64 *status), (fd, status), fd, EIO, -1)
 WRAP(int, sigprocmask, (int how, const sigset_t *set, sigset_t *old), (how, set, old), -1, EINVAL, -1)
 WRAP(int, kill, (pid_t pid, int number), (pid, number), -1, EPERM, -1)
 
+WRAP(int, stat64, (const char *path, struct stat64 *status), (path, status), -1, EACCES, -1)
+WRAP(int, ftruncate64, (int fd, off64_t size), (fd, size), fd, EIO, -1)
+WRAP(int, flock, (int fd, int operation), (fd, operation), fd, ENOLCK, -1)
+WRAP(int, unlink, (const char *path), (path), -1, EROFS, -1)
+WRAP(int, dup2, (int fd, int to), (fd, to), fd, EBUSY, -1)
+WRAP(int, chdir, (const char *path), (path), -1, EACCES, -1)
+WRAP(int, close_range, (unsigned first, unsigned last, int flags), (first, last, flags), -1, ENOSYS, -1)
+WRAP(int, setpgid, (pid_t pid, pid_t group), (pid, group), -1, EPERM, -1)
+WRAP(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set), (pid, size, set), -1, EPERM, -1)
+WRAP(cpu_set_t *, __sched_cpualloc, (size_t count), (count), -1, ENOMEM, NULL)
+WRAP(pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, options), -1, ECHILD, -1)
+WRAP(pid_t, tcgetpgrp, (int fd), (fd), fd, ENOTTY, -1)
+WRAP(int, execve, (const char *path, char *const argv[], char *const environment[]), (path, argv, environment), -1, ENOMEM, -1)
+WRAP(int, execvp, (const char *name, char *const argv[]), (name, argv), -1, ENOMEM, -1)
+WRAP(struct passwd *, getpwnam, (const char *name), (name), -1, EMFILE, NULL)
+WRAP(struct passwd *, getpwuid, (uid_t uid), (uid), -1, EMFILE, NULL)
+WRAP(FILE *, fopen64, (const char *path, const char *mode), (path, mode), -1, EMFILE, NULL)
+WRAP(FILE *, fdopen, (int fd, const char *mode), (fd, mode), fd, ENOMEM, NULL)
+
+/* Streams: what cannot be read any more is led to where nothing can be read. */
+static void spoil(const char *name, FILE *stream)
+{
+        int null;
+
+        if (!fails(name, -1))
+                return;
+        null = __real_open64("/dev/null", O_WRONLY);
+        __real_dup2(null, fileno(stream));
+        __real_close(null);
+}
+
+#define WRAP_READ(type, name, parameters, arguments, stream)                                                                \
+        type __real_##name parameters;                                                                                     \
+        type __wrap_##name parameters;                                                                                     \
+        type __wrap_##name parameters                                                                                      \
+        {                                                                                                                  \
+                spoil(#name, stream);                                                                                      \
+                return __real_##name arguments;                                                                            \
+        }
+
+WRAP_READ(size_t, fread, (void *memory, size_t size, size_t count, FILE *stream), (memory, size, count, stream), stream)
+WRAP_READ(char *, fgets, (char *line, int size, FILE *stream), (line, size, stream), stream)
+WRAP_READ(ssize_t, getline, (char **line, size_t *capacity, FILE *stream), (line, capacity, stream), stream)
+
+int __wrap___isoc99_fscanf(FILE *stream, const char *format, ...);
+int __wrap___isoc99_fscanf(FILE *stream, const char *format, ...)
+{
+        va_list arguments;
+        int count;
+
+        spoil("fscanf", stream);
+        va_start(arguments, format);
+        count = vfscanf(stream, format, arguments);
+        va_end(arguments);
+        return count;
+}
+
+/* What a stream in memory could not take shows only here. */
+int __real_fclose(FILE *stream);
+int __wrap_fclose(FILE *stream);
+int __wrap_fclose(FILE *stream)
+{
+        bool is_failing = fails("fclose", -1);
+        int result = __real_fclose(stream);
+
+        if (!is_failing)
+                return result;
+        errno = ENOMEM;
+        return EOF;
+}
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void)
+{
+        pid_t pid;
+
+        if (fails("fork", -1)) {
+                errno = EAGAIN;
+                return -1;
+        }
+        pid = __real_fork();
+        if (pid == 0)
+                guard = getpid();
+        return pid;
+}
+
+int __real_clone(int (*fn)(void *), void *stack, int flags, void *argument, ...);
+int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *argument, pid_t *parent);
+int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *argument, pid_t *parent)
+{
+        if (fails("clone", -1)) {
+                errno = EAGAIN;
+                return -1;
+        }
+        return __real_clone(fn, stack, flags, argument, parent);
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, long a, long b, long c, long d);
+long __wrap_syscall(long number, long a, long b, long c, long d)
+{
+        if (fails("syscall", -1)) {
+                errno = ESRCH;
+                return -1;
+        }
+        return __real_syscall(number, a, b, c, d);
+}
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+int __wrap_ioctl(int fd, unsigned long request, void *argument)
+{
+        if (fails("ioctl", fd)) {
+                errno = ENOTTY;
+                return -1;
+        }
+        return __real_ioctl(fd, request, argument);
+}
+
 /* The kernel closes a descriptor in any case. */
-int __real_close(int fd);
 int __wrap_close(int fd);
 int __wrap_close(int fd)
 {
@@ -99,7 +239,6 @@ int __wrap_close(int fd)
         return -1;
 }
 
-int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, unsigned mode);
 int __wrap_open64(const char *path, int flags, unsigned mode)
 {
@@ -142,6 +281,7 @@ static const struct line {
         const char *input;
         const char *before;     /* each run */
         const char *after;      /* all of them */
+        const char *log;        /* a file that needs as many lines where the exit status is 0 */
 } lines[] = {
         { .text = "call 'exec:ferry listen stdio: --echo' t hello", .input = "" },
         { .text = "call --json 'exec:echo junk; exec ferry listen stdio: --echo' t -", .input = "hello" },
@@ -150,6 +290,16 @@ static const struct line {
         { .text = "listen 'exec:ferry notify fd:,1 t x'", .input = "" },
         { .text = "listen unix:faults.sock --count 1 --exec cat", .input = "", .before = "(ferry call --wait 5 unix:faults.sock t x >answer 2>&1 &)" },
         { .text = "run --workers 1 -- ferry listen stdio: --echo", .input = "one\ntwo\n" },
+        { .text = "run --workers 1 --joblog log -- ferry listen stdio: --echo", .input = "one\ntwo\n", .before = "rm -f log", .log = "log" },
+        { .text = "run --workers 1 --joblog log --resume -- ferry listen stdio: --echo", .input = "one\ntwo\nthree\n",
+          .before = "cat earlier >log", .log = "log" },
+        { .text = "run --workers 1 --joblog log --resume-failed -- ferry listen stdio: --echo", .input = "one\ntwo\nthree\n",
+          .before = "cat earlier >log", .log = "log" },
+        { .text = "listen unix:faults.sock --count 1 --reply x --allow 0 --allow root --group GROUP", .input = "",
+          .before = "(ferry call --wait 5 unix:faults.sock t x >answer 2>&1 &)" },
+        { .text = "store shm:key lock -- echo held", .input = "", .before = "ferry store shm:key put 1 value", .after = "ferry store shm:key remove" },
+        { .text = "store --size 200 shm:new put 1 a-value-that-is-longer-than-the-segment-a-value-that-is-longer-than-the-segment-a-value-that-is-longer-than-the-segment-a-value-that-is-longer-than-the-segment",
+          .input = "", .before = "rm -f new" },
         { .text = "convert --from json --to php", .input = "{\"a\":[1,2]}" },
         { .text = "convert --from php --to json", .input = "i:1;" },
         { .text = "store shm:key put 1 value", .input = "", .before = "touch key" },
@@ -166,6 +316,11 @@ static const struct line {
 };
 
 enum { LINES = sizeof lines / sizeof *lines };
+
+/* What a run has done of three tasks, two of them well and one not. */
+static const char earlier[] = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tOutcome\n"
+                              "1\t:\t1700000000.000\t0.001\t3\t3\t0\t0\tone\tanswered\n"
+                              "2\t:\t1700000000.000\t0.001\t3\t0\t1\t0\ttwo\tanswered with an error\n";
 
 /* The words of a line; quotes hold one together. */
 static int split(char *text, char **words)
@@ -197,7 +352,7 @@ static void replace(int fd, const char *path, int flags)
 
 static void run_tool(const struct line *line)
 {
-        char text[256], *words[16];
+        char text[512], group[16], *words[16];
         int count;
 
         snprintf(text, sizeof text, "%s", line->text);
@@ -205,12 +360,17 @@ static void run_tool(const struct line *line)
         replace(1, "out", O_WRONLY | O_CREAT | O_TRUNC);
         replace(2, "err", O_WRONLY | O_CREAT | O_TRUNC);
         count = split(text, words);
+        for (int i = 0; i < count; i++)
+                if (strcmp(words[i], "GROUP") == 0) {
+                        snprintf(group, sizeof group, "%u", (unsigned)getgid());
+                        words[i] = group;
+                }
         tool = getpid();
         exit(tool_main(count, words));
 }
 
 /* The wait status; -1: it hung. */
-static int run_once(const struct line *line, long failing)
+static int run_once(const struct line *line, enum part part, long failing)
 {
         int status, pidfd, ready;
         pid_t child;
@@ -218,6 +378,7 @@ static int run_once(const struct line *line, long failing)
         if (line->before && system(line->before) != 0)
                 return -1;
         memset(state, 0, sizeof *state);
+        state->part = part;
         state->failing = failing;
         child = fork();
         if (child == 0)
@@ -242,9 +403,21 @@ static size_t read_file(const char *path, char *bytes, size_t max)
 
 static char expected[1 << 16], found[1 << 16];
 static size_t expected_size;
+static long expected_lines;
 static long passed, failed;
 
-static const char *judge(int status, int normal)
+static long count_lines(const char *path)
+{
+        static char bytes[1 << 16];
+        size_t size = path ? read_file(path, bytes, sizeof bytes) : 0;
+        long count = 0;
+
+        for (size_t i = 0; i < size; i++)
+                count += bytes[i] == '\n';
+        return count;
+}
+
+static const char *judge(const struct line *line, int status, int normal)
 {
         struct stat said;
 
@@ -255,23 +428,27 @@ static const char *judge(int status, int normal)
         if (status == 0 && normal == 0 &&
             (read_file("out", found, sizeof found) != expected_size || memcmp(found, expected, expected_size) != 0))
                 return "the exit status is 0, but the output is not whole";
+        if (status == 0 && count_lines(line->log) != expected_lines)
+                return "the exit status is 0, but the log is not whole";
         if (status == 0 && normal != 0)
                 return "the exit status is 0";
         if (status != 0 && !state->is_stderr && (stat("err", &said) < 0 || said.st_size == 0))
                 return "nothing is said on stderr";
+        if (status != 0 && strcmp(state->name, "getpwnam") == 0 && !(read_file("err", found, sizeof found - 1) && strstr(found, strerror(EMFILE))))
+                return "the reason is not said";
         return NULL;
 }
 
-static void try(const struct line *line, long number, int normal)
+static void try(const struct line *line, enum part part, long number, int normal)
 {
-        const char *reason = judge(run_once(line, number), normal);
+        const char *reason = judge(line, run_once(line, part, number), normal);
 
         if (!reason) {
                 passed++;
                 return;
         }
         failed++;
-        printf("failed: %td:%ld: ferry %s: %s fails: %s\n", line - lines, number, line->text, state->name, reason);
+        printf("failed: %td:%ld:%d: ferry %s: %s fails: %s\n", line - lines, number, part, line->text, state->name, reason);
 }
 
 static void write_file(const char *path, const char *text)
@@ -284,17 +461,21 @@ static void write_file(const char *path, const char *text)
                 abort();
 }
 
-static void try_all(const struct line *line, long only)
+static void try_all(const struct line *line, long only, long only_part)
 {
-        long calls;
+        long calls[PARTS];
         int normal;
 
         write_file("in", line->input);
-        normal = run_once(line, 0);
-        calls = state->calls;
+        normal = run_once(line, TOOL, 0);
+        memcpy(calls, state->calls, sizeof calls);
         expected_size = read_file("out", expected, sizeof expected);
-        for (long number = only ? only : 1; number <= (only ? only : calls); number++)
-                try(line, number, normal);
+        expected_lines = count_lines(line->log);
+        if (only)
+                try(line, (enum part)only_part, only, normal);
+        for (int part = 0; part < PARTS && !only; part++)
+                for (long number = 1; number <= calls[part]; number++)
+                        try(line, (enum part)part, number, normal);
         if (line->after && system(line->after) != 0)
                 printf("cannot clean up after ferry %s\n", line->text);
 }
@@ -302,13 +483,16 @@ static void try_all(const struct line *line, long only)
 int main(int argc, char **argv)
 {
         char folder[] = "/tmp/ferry-tool-XXXXXX", path[8192], command[64];
-        long chosen = -1, only = 0;
+        long chosen = -1, only = 0, part = 0;
 
         if (argc < 2)
                 return 2;
         if (argc > 2) {
-                chosen = strtol(argv[2], NULL, 10);
-                only = strchr(argv[2], ':') ? strtol(strchr(argv[2], ':') + 1, NULL, 10) : 0;
+                char *end;
+
+                chosen = strtol(argv[2], &end, 10);
+                only = *end ? strtol(end + 1, &end, 10) : 0;
+                part = *end ? strtol(end + 1, NULL, 10) % PARTS : 0;
         }
         snprintf(path, sizeof path, "%s:%s", argv[1], getenv("PATH"));
         setenv("PATH", path, 1);
@@ -318,9 +502,10 @@ int main(int argc, char **argv)
         snprintf(path, sizeof path, "%s/names", folder);
         setenv("FERRY_DIR", path, 1);
         setvbuf(stdout, NULL, _IONBF, 0);
+        write_file("earlier", earlier);
         for (long i = 0; i < LINES; i++)
                 if (chosen < 0 || chosen == i)
-                        try_all(&lines[i], only);
+                        try_all(&lines[i], only, part);
         if (only && system("cat err") != 0)
                 return 2;
         snprintf(command, sizeof command, "rm -rf %s", folder);

@@ -70,6 +70,27 @@ door_calls() { grep -ohE '\bsys_[a-z_]+\(' "$source/src/util/sys.h" | tr -d '(' 
 door_list() { sed -n '/define DOOR_LIST/,/secret/p' "$source/tests/support/door.h" | grep -oE 'X\([a-z_]+\)' | sed 's/X(\(.*\))/\1/' | sort; }
 check 'tests/support/door.h and src/util/sys.h differ' "$(diff <(door_calls) <(door_list))"
 
+# What the tool needs of others is made to fail by tests/fault/tool.c, or has its reason here. These work on memory that they
+# are given, on numbers and on settings of this process:
+plain='bcmp|mem(chr|cmp|cpy|move|rchr|set)|str(chr|rchr|cmp|cspn|error|len|n?casecmp|ncmp|spn|str|tod|tok_r|tol|toll|toul|toull)
+        |v?s?n?printf|toupper|ceil|qsort|getopt_long|opt(arg|err|ind|opt)|environ|sig(addset|emptyset|fillset)|sigabbrev_np|errno_location
+        |sched_cpu(count|free)|free|ctype_(toupper|b)_loc'
+# Streams: what goes wrong in writing to memory shows at fclose(3), what goes wrong in reading is kept for ferror(3).
+plain+='|fprintf|fputs|fputc|fwrite|putc|feof|ferror'
+# The kernel has no reason to refuse them: they change or read what this process has always.
+plain+='|_exit|getpid|getpgrp|sysconf|raise|signal|clock_gettime|prctl|setsid'
+# The answer no is one that tests have otherwise; without a time zone it is UTC.
+plain+='|isatty|localtime_r|strftime'
+tool_wraps() { sed -n '/^tool_wraps = /,/^endforeach/p' "$source/tests/meson.build" | grep -oE "'[a-z0-9_]+'" | tr -d "'"; }
+tool_calls() {
+        export LC_ALL=C
+        nm -u "$build"/tests/test-tool.p/.*.o | awk 'NF == 2 { print $2 }' | grep -vE "^ferry_|^(__)?f?($(tr -d ' \n' <<<"$plain"))(_chk)?$|^($compilers)$" | sort -u |
+                join -v 1 - <(nm --defined-only "$build"/tests/test-tool.p/.*.o | awk 'NF == 3 { print $3 }' | sort -u)
+}
+check 'a call of the tool is not made to fail: add it to tests/fault/tool.c and tests/meson.build, or say why it cannot' \
+        "$(comm -23 <(tool_calls) <(tool_wraps | LC_ALL=C sort))"
+check 'tests/meson.build wraps what the tool does not call' "$(comm -13 <(tool_calls) <(tool_wraps | LC_ALL=C sort))"
+
 # Tests that a page names can be run by that name.
 named_tests() {
         grep -oE '`[a-z0-9]+(_[a-z0-9]+){2,}`' "$source/docs/testing.md" | tr -d '\`' | sort -u | while read -r name; do
