@@ -4,7 +4,7 @@ MESON ?= meson
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all demo check check-long bench fuzz fuzz-coverage install clean help
+.PHONY: all docs demo check check-long bench fuzz fuzz-coverage install uninstall clean help
 
 all: build/build.ninja
 	@ninja -C build
@@ -21,11 +21,11 @@ demo:
 	@tools/demo.sh build
 
 check:
-	@tools/need.sh build check
+	@tools/need.sh build docs check
 	@tools/check.sh
 
 check-long:
-	@tools/need.sh build check check-long
+	@tools/need.sh build docs check check-long
 	@tools/check.sh --long
 
 MINUTES ?= 10
@@ -47,9 +47,17 @@ build-bench/build.ninja:
 	@tools/need.sh --only-tell build
 	@$(MESON) setup build-bench --buildtype=release -Dtests=false
 
+# The reference: build/docs/html, and build/docs/man/man3 with a page for each function.
+docs: build/build.ninja
+	@tools/need.sh build docs
+	@ninja -C build docs
+
 install: all
 	@$(MESON) configure build --prefix=$(PREFIX)
-	@DESTDIR='$(if $(DESTDIR),$(abspath $(DESTDIR)))' $(MESON) install -C build
+	@MESON=$(MESON) tools/install.sh build '$(PREFIX)' '$(if $(DESTDIR),$(abspath $(DESTDIR)))'
+
+uninstall:
+	@tools/install.sh --remove build '$(PREFIX)' '$(if $(DESTDIR),$(abspath $(DESTDIR)))'
 
 clean:
 	rm -rf build build.log build-check build-bench build-fuzz
@@ -61,5 +69,7 @@ help:
 	@echo 'make check-long  the same with larger numbers, valgrind, a bare Debian, many times over; docs/testing.md'
 	@echo 'make fuzz        run the fuzz targets for MINUTES=10 (tests/fuzz/README.md)'
 	@echo 'make bench       measure against what the kernel alone costs; some rows: ROWS="lone mib" (bench/README.md)'
+	@echo 'make docs        make the reference: build/docs/html, and man pages in build/docs/man'
 	@echo 'make install     install to $$PREFIX (/usr/local), below $$DESTDIR'
+	@echo 'make uninstall   remove what make install has installed, with the same PREFIX and DESTDIR'
 	@echo 'make clean       remove what was built'

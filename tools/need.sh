@@ -2,7 +2,7 @@
 # See that the tools for building (and checking) are there; install what is missing by apt, saying what.
 # Nothing is asked of the network when nothing is missing.
 #
-#   need.sh [--only-tell] build|check|check-long|fuzz …
+#   need.sh [--only-tell] build|docs|check|check-long|fuzz …
 set -eu
 
 only_tell=
@@ -52,6 +52,11 @@ for what in "$@"; do
                 need ninja-build ninja --version
                 need pkg-config pkg-config --version
                 ;;
+        docs)
+                need doxygen doxygen --version
+                need python3 python3 --version
+                need mandoc sh -c 'command -v mandoc'
+                ;;
         check)
                 need g++ g++ --version
                 need clang clang --version
@@ -64,6 +69,7 @@ for what in "$@"; do
                 need procps ps --version
                 need cppcheck cppcheck --version
                 need binutils readelf --version
+                need cmake cmake --version
                 ;;
         check-long)
                 need clang-tidy clang-tidy --version
