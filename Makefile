@@ -60,7 +60,7 @@ uninstall:
 	@tools/install.sh --remove build '$(PREFIX)' '$(if $(DESTDIR),$(abspath $(DESTDIR)))'
 
 clean:
-	rm -rf build build.log build-check build-bench build-fuzz
+	rm -rf build build.log build-check build-bench build-fuzz build-trace
 
 help:
 	@echo 'make             build the library, the tool (build/ferry) and the examples (build/examples)'
