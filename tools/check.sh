@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 1
 long_parts='
 live            100    70    300
 static          360   180   1800
-sanitizers      300   150   3600
+sanitizers      340   170   3600
 memory          420   180   3600
 valgrind        260   130   1800
 repetitions     200   120   1800
