@@ -278,7 +278,7 @@ static bool is_all_sent(void *object)
 {
         const ferry_session *session = object;
 
-        return session->is_freed || session->state == SESSION_ENDED || buffer_size(&session->out) == 0;
+        return session->is_freed || session->state == SESSION_ENDED || outbox_size(&session->out) == 0;
 }
 
 /* A parent that reads nothing may be one that waits for our end: it gets as much time as for a close. Then its word about us

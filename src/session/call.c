@@ -113,6 +113,7 @@ static void leave_session(ferry_call *call)
                 return;
         if (call->node.key)
                 map_remove(&session->calls_by_id, &call->node);
+        outbox_forget(&call->frame);
         call->session = NULL;
         session_update(session);
 }
@@ -145,11 +146,12 @@ static enum ferry_outcome withdraw(ferry_call *call)
 {
         ferry_session *session = call->session;
 
-        if (!session || call->begin == call->end)
+        if (!session || call->frame.begin == call->frame.end)
                 return FERRY_OUTCOME_NOT_EXECUTED;
-        if (session->is_writing || call->begin < session->out_begin)
+        if (session->is_writing || call->frame.begin < session->out.begin)
                 return FERRY_OUTCOME_UNKNOWN;
-        session_withdraw(call);
+        outbox_withdraw(&session->out, &call->frame);
+        session_update(session);
         return FERRY_OUTCOME_NOT_EXECUTED;
 }
 
@@ -176,8 +178,10 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                            ", which in this dialect is all that a failed request can say" : "";
         bool is_open = session->state == SESSION_OPEN || session->state == SESSION_OPENING;
 
-        if (is_open && !session->is_writing)
-                session_withdraw_all(session);
+        if (is_open && !session->is_writing) {
+                outbox_withdraw_all(&session->out);
+                session_update(session);
+        }
         while (!list_is_empty(&session->calls)) {
                 ferry_call *call = container_of(session->calls.next, ferry_call, link);
                 enum ferry_outcome outcome = FERRY_OUTCOME_UNKNOWN;
@@ -186,7 +190,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                  * cannot have been acted on. */
                 if (is_open)
                         outcome = withdraw(call);
-                else if (session->out_begin < call->end || call->is_unread)
+                else if (session->out.begin < call->frame.end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
                 if (outcome != FERRY_OUTCOME_NOT_EXECUTED || !call_comes_back(call))
@@ -324,6 +328,7 @@ static ferry_call *call_new(void)
         list_init(&call->link);
         list_init(&call->holder.link);
         list_init(&call->made_link);
+        list_init(&call->frame.link);
         call->holder.forget = forget_loop;
         call->status = 1;
         call->timer.fn = is_late;
@@ -498,7 +503,6 @@ bool call_comes_back(ferry_call *call)
 void call_wait_again(ferry_call *call)
 {
         leave_session(call);
-        call->begin = call->end = call->number = 0;
         call->deadline_mark = 0;
         call->is_unread = false;
         call->ended = NULL;

@@ -60,8 +60,8 @@ static bool is_flushed(void *object)
         if (session->state == SESSION_ENDED || session->is_freed)
                 return true;
         /* Its end, which comes soon, tells why. */
-        return !session->output_error && buffer_size(&session->out) == 0 &&
-               (!session->wire.dialect->has_received || session->is_server || session->acknowledged >= session->written ||
+        return !session->output_error && outbox_size(&session->out) == 0 &&
+               (!session->wire.dialect->has_received || session->is_server || session->out.acknowledged >= session->out.written ||
                 session->state != SESSION_OPEN) &&
                (session->pong >= flush->ping || !session->wire.dialect->has_ping ||
                 session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING);
@@ -126,12 +126,12 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         /* To one to whom nothing was said nothing needs to be said. */
         code = session->sent > 0 && (session->state == SESSION_OPEN || session->state == SESSION_OPENING) ?
                        session_send_ping(session, &flush.ping) : 0;
-        begin = session->out_begin;
+        begin = session->out.begin;
         if (!code)
                 code = session_wait(session, timeout_ms, is_flushed, &flush);
         /* A peer that has taken nothing in all the time that closing would give it gets no more. */
         if (code == -ETIMEDOUT && timeout_ms >= session->close_timeout_ms && session->close_timeout_ms >= 0 &&
-            session->out_begin == begin && buffer_size(&session->out) > 0)
+            session->out.begin == begin && outbox_size(&session->out) > 0)
                 session->stuck_at = begin;
         code = session->is_freed ? -ECANCELED : flush_result(session, code);
         loop_leave(loop);

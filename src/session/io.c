@@ -103,14 +103,11 @@ static void handle_too_large(ferry_session *session, const struct frame *frame)
 /* The call that a message answers where there are no ids: the one in flight, if the other side has acknowledged it. */
 static ferry_call *find_answered(const ferry_session *session)
 {
-        list_for_each(&session->calls, link) {
-                ferry_call *call = container_of(link, ferry_call, link);
+        struct outbox_frame *first = outbox_first_request(&session->out);
+        bool is_heard = first && first->number > 0 && (session->is_server || !session->wire.dialect->has_received ||
+                                                       session->out.acknowledged >= first->number);
 
-                if (call->begin != call->end)
-                        return call->number > 0 && (session->is_server || !session->wire.dialect->has_received ||
-                                                    session->acknowledged >= call->number) ? call : NULL;
-        }
-        return NULL;
+        return is_heard ? container_of(first, ferry_call, frame) : NULL;
 }
 
 static void handle_reply(ferry_session *session, const struct frame *frame, const struct incoming *in)
@@ -296,7 +293,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                         session_greeted(session);
                 break;
         case WIRE_RECEIVED:
-                session->acknowledged += session->acknowledged < session->written;
+                session->out.acknowledged += session->out.acknowledged < session->out.written;
                 break;
         case WIRE_CLOSE_OK:
                 session->has_close_answer = true;
@@ -428,7 +425,7 @@ static void end_in_disorder(ferry_session *session, bool is_cut)
 static bool may_drain(const ferry_session *session)
 {
         return session->state == SESSION_OPEN && !session->output_error &&
-               (buffer_size(&session->out) > 0 || session->unanswered > 0) && stream_is_read(session->stream);
+               (outbox_size(&session->out) > 0 || session->unanswered > 0) && stream_is_read(session->stream);
 }
 
 static void drain(ferry_session *session)

@@ -44,7 +44,7 @@ static bool is_live(const ferry_session *session)
         switch (session->state) {
         case SESSION_OPEN:
                 return stream_has_input(session->stream) || stream_is_ending(session->stream) ||
-                       session->is_input_over || buffer_size(&session->out) > 0 || !list_is_empty(&session->calls);
+                       session->is_input_over || outbox_size(&session->out) > 0 || !list_is_empty(&session->calls);
         case SESSION_ENDED:
                 return session->stream && !session->is_stream_closed;
         default:
@@ -64,7 +64,7 @@ void session_update(ferry_session *session)
         if (session->is_freed || loop_is_foreign(session->loop))
                 return;
         if (session->owner->counts &&
-            !session->owner->counts(session, session->held + session->next_bytes + buffer_size(&session->out),
+            !session->owner->counts(session, session->held + session->next_bytes + outbox_size(&session->out),
                                      frame_held(&session->readers[0])))
                 is_reading = false;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
@@ -143,8 +143,7 @@ static void finish(ferry_session *session, int grace)
         if (session->work.link.next)
                 list_remove(&session->work.link);
         loop_task_start(session->loop, &session->work);
-        buffer_deinit(&session->out);
-        holes_deinit(&session->holes);
+        outbox_deinit(&session->out);
         if (session->stream)
                 stream_close(session->stream, grace);
         session_update(session);
@@ -192,7 +191,7 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
         /* The queue's own errno is for programs that flush and try again. */
         if (code == -ENOBUFS)
                 code = -ENOMEM;
-        if (is_ours && buffer_size(&session->out) == 0)
+        if (is_ours && outbox_size(&session->out) == 0)
                 code = 0;
         if (code && may_leave(session)) {
                 error_replace(&session->error, code, "%s", sentence);
@@ -345,6 +344,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         session->member.close = close_member;
         session->member.free = free_member;
         list_append(&loop->members, &session->member.link);
+        outbox_init(&session->out);
         list_init(&session->calls);
         list_init(&session->messages);
         list_init(&session->next);
@@ -497,7 +497,7 @@ bool session_has_answered(const ferry_session *probe)
 /* Once all is sent, or the time is over. */
 static void finish_closing(ferry_session *session)
 {
-        bool is_complete = buffer_size(&session->out) == 0;
+        bool is_complete = outbox_size(&session->out) == 0;
         int grace = session->is_overdue || session->is_abandoned || !is_complete ? 0 : session->close_timeout_ms;
 
         if (!session->is_leaving)
@@ -550,7 +550,7 @@ void session_close_is_late(struct loop_timer *timer)
 void session_note_lost_output(ferry_session *session)
 {
         struct error error = { 0 };
-        bool is_lost = buffer_size(&session->out) > 0 || session->unanswered > 0;
+        bool is_lost = outbox_size(&session->out) > 0 || session->unanswered > 0;
 
         if (session->end_code || !session->output_error || !is_lost || session->output_error == -EPIPE ||
             session->output_error == -ECONNRESET)
@@ -564,8 +564,8 @@ void session_note_lost_output(ferry_session *session)
 void session_check_closing(ferry_session *session)
 {
         /* Who has answered that it knows reads no more: what is left is not waited for. */
-        bool is_done = buffer_size(&session->out) == 0 ||
-                       (session->state == SESSION_CLOSING && session->has_close_answer && session->frame_left == 0);
+        bool is_done = outbox_size(&session->out) == 0 ||
+                       (session->state == SESSION_CLOSING && session->has_close_answer && session->out.frame_left == 0);
         bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->output_error ||
                         session->is_input_over || !session->has_said_goodbye;
 
@@ -619,7 +619,7 @@ static void say_goodbye(ferry_session *session)
          * may write behind us. */
         if (wire->dialect->has_start && session->state == SESSION_OPENING && session->sent == 0) {
                 /* Nobody has been disturbed yet. */
-                session_drop_queue(session);
+                outbox_drop(&session->out);
                 return;
         }
         if (wire->dialect->has_close && (session->sent > 0 || session->has_hello || wire->is_dialect_fixed) &&
@@ -655,7 +655,7 @@ static int begin_closing(ferry_session *session)
         if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
                 return 0;
         session->is_refusing = true;
-        timeout_ms = (session->is_overdue || session->stuck_at == session->out_begin) && !session->wire.dialect->has_start ?
+        timeout_ms = (session->is_overdue || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
                              0 : session->close_timeout_ms;
         session_refuse_rest(session);
         /* A child that has not answered yet may never come to notice that nobody listens. What is queued is sent all
@@ -663,7 +663,7 @@ static int begin_closing(ferry_session *session)
         session->is_abandoned = !list_is_empty(&session->calls);
         calls_end(session, -ECANCELED, "the session is closed here");
         /* What was taken, and will never leave, is not passed over. */
-        if (session->output_error && buffer_size(&session->out) > 0)
+        if (session->output_error && outbox_size(&session->out) > 0)
                 stream_explain_failed_write(session->output_error, &lost);
         if (session->state == SESSION_OPEN && lost.code)
                 session_finish(session, lost.code, "%s, and not all was sent", error_text(&lost));
@@ -676,7 +676,7 @@ static int begin_closing(ferry_session *session)
         }
         session->state = SESSION_CLOSING;
         if (session->output_error || !stream_has_output(session->stream))
-                session_drop_queue(session);
+                outbox_drop(&session->out);
         loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
         session_update(session);
         session_check_closing(session);
@@ -753,8 +753,7 @@ void session_free(ferry_session *session)
         loop_timer_stop(session->loop, &session->heartbeat);
         if (session->stream)
                 stream_free(session->stream);
-        buffer_deinit(&session->out);
-        holes_deinit(&session->holes);
+        outbox_deinit(&session->out);
         map_deinit(&session->calls_by_id);
         map_deinit(&session->requests_by_id);
         loop_bury(session->loop, &session->grave, bury);
@@ -865,7 +864,7 @@ ferry_value *ferry_session_info(const ferry_session *session)
                                 session->stream ? session->stream->kind->name : NULL, (int)peer.pid,
                                 peer.pid < 0 ? -1L : (long)peer.uid, peer.pid < 0 ? -1L : (long)peer.gid,
                                 (unsigned long long)session->sent, (unsigned long long)session->received,
-                                session_queued(session), list_count(&session->calls),
+                                outbox_queued(&session->out), list_count(&session->calls),
                                 (unsigned long long)session->dropped, (unsigned long long)session->junk);
 }
 

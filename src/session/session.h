@@ -8,7 +8,7 @@
 #include <ferry/session.h>
 
 #include "loop/loop.h"
-#include "session/holes.h"
+#include "session/outbox.h"
 #include "stream/stream.h"
 #include "util/map.h"
 #include "wire/dialect.h"
@@ -71,8 +71,7 @@ struct ferry_call {
         ferry_session *session;         /* NULL once it has ended */
         struct loop_holder holder;
         char id[WIRE_ID_TEXT_MAX];
-        uint64_t begin, end;            /* where its frame stands in all that the session sends; equal until it does */
-        uint64_t number;                /* of its message among those written, where they are acknowledged; 0: not yet */
+        struct outbox_frame frame;
         const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
         int timeout_ms;
         int status;
@@ -166,15 +165,9 @@ struct ferry_session {
         int end_code;
         char *end_sentence;
 
-        struct buffer out;              /* what the stream has not taken yet */
-        uint64_t out_begin;             /* where that begins in all that was ever sent */
-        struct holes holes;             /* in that; its first byte is in none */
+        struct outbox out;
         size_t queue_max;
         uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was taken */
-        uint64_t greeting_end;          /* of what is said first, in all that was ever sent */
-        size_t frame_left;              /* of one that should have been taken at once, but was not */
-        uint64_t written;               /* messages that the stream has taken, where they are acknowledged … */
-        uint64_t acknowledged;          /* … and those that were */
         bool has_hello;                 /* ours is sent */
         bool is_peer_one_way;           /* it only writes, and ends without a close */
         int output_error;               /* of the write that failed; 0 */
@@ -272,10 +265,6 @@ void session_announce(ferry_session *session);
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
 int session_send_last(ferry_session *session, enum wire_kind kind);
-/* Bytes in the queue that wait to be sent. */
-size_t session_queued(const ferry_session *session);
-/* Nothing of the queue will be sent. */
-void session_drop_queue(ferry_session *session);
 /* Bytes at the front of the queue that may be sent now. */
 size_t session_sendable(const ferry_session *session);
 void session_work(struct loop_task *task);
@@ -285,10 +274,6 @@ bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
 /* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
 void session_refuse_rest(ferry_session *session);
 void session_flush_now(ferry_session *session);
-/* Take the frame of a call, of which nothing has been sent, out of the queue. */
-void session_withdraw(ferry_call *call);
-/* The same for all calls at once. They are not in the order of their frames any more, and must end. */
-void session_withdraw_all(ferry_session *session);
 
 /* heartbeat.c: begin, unless they are under way, where there is a reason by now. */
 void heartbeat_init(ferry_session *session);

@@ -1,0 +1,88 @@
+/* What a session has to send: one queue of bytes, in order, in which each frame is whole.
+ *
+ * A place in it is counted in all that the session ever sends, so it stays what it is while the queue moves on. Frames of
+ * requests are known by their places as long as the request is in flight: so one of which nothing has left can be taken back,
+ * and where there are no ids the second waits until the first is answered. Invariants: requests stand in the order of their
+ * frames; the first byte of the queue is in no hole. */
+#pragma once
+
+#include "session/holes.h"
+#include "util/buffer.h"
+#include "util/list.h"
+#include "wire/dialect.h"
+
+/* Of a request in flight. */
+struct outbox_frame {
+        struct list link;
+        uint64_t begin, end;            /* equal if it is not queued */
+        uint64_t number;                /* among the messages written, where they are acknowledged; 0: not yet */
+};
+
+/* How much of the queue may be sent. */
+enum outbox_gate {
+        OUTBOX_SHUT,                    /* nothing: the other side begins */
+        OUTBOX_GREETING,                /* what is said first */
+        OUTBOX_TURNS,                   /* all before the second request in flight */
+        OUTBOX_OPEN,
+};
+
+struct outbox {
+        struct buffer bytes;            /* what the stream has not taken yet */
+        uint64_t begin;                 /* where that begins */
+        struct holes holes;
+        struct list requests;           /* struct outbox_frame */
+        uint64_t greeting_end;
+        size_t frame_left;              /* of one that should have been taken at once, but was not */
+        uint64_t written;               /* messages that the stream has taken, where they are acknowledged … */
+        uint64_t acknowledged;          /* … and those that were */
+};
+
+void outbox_init(struct outbox *outbox);
+void outbox_deinit(struct outbox *outbox);
+
+/* Bytes in the queue, with the holes; and without. */
+static inline size_t outbox_size(const struct outbox *outbox)
+{
+        return buffer_size(&outbox->bytes);
+}
+
+static inline size_t outbox_queued(const struct outbox *outbox)
+{
+        return outbox_size(outbox) - (size_t)outbox->holes.size;
+}
+
+/* Bytes at the front that may be sent now. */
+size_t outbox_sendable(const struct outbox *outbox, enum outbox_gate gate);
+
+/* How many of these are to be written next: all up to a hole, or one frame where the dialect wants frames whole. */
+size_t outbox_next(const struct outbox *outbox, enum outbox_gate gate, const struct dialect *dialect);
+
+/* The stream has taken @put of the @size bytes at the front. */
+void outbox_taken(struct outbox *outbox, const struct dialect *dialect, size_t size, size_t put);
+
+/* What stands behind the first @size bytes was put there in vain. */
+void outbox_undo(struct outbox *outbox, size_t size);
+
+/* The last bytes, from @offset on, are the frame of a request. */
+void outbox_add_request(struct outbox *outbox, struct outbox_frame *frame, size_t offset);
+
+/* The last bytes, from @offset on, answer the other side: they go before requests that wait for it. */
+void outbox_jump_queue(struct outbox *outbox, enum outbox_gate gate, size_t offset);
+
+/* Take the frame of a request, of which nothing has left, out of the queue; and those of all such requests at once, after which
+ * these are not among the requests. */
+void outbox_withdraw(struct outbox *outbox, struct outbox_frame *frame);
+void outbox_withdraw_all(struct outbox *outbox);
+
+/* The request is in flight no longer. */
+void outbox_forget(struct outbox_frame *frame);
+
+/* The first request in flight, or NULL. */
+struct outbox_frame *outbox_first_request(const struct outbox *outbox);
+
+/* All that is queued belongs to what is said first. */
+void outbox_end_greeting(struct outbox *outbox);
+
+/* Drop all but what cannot be taken back; or all. */
+void outbox_cut(struct outbox *outbox);
+void outbox_drop(struct outbox *outbox);
