@@ -7,7 +7,7 @@
  * until it has exited, and how it has exited is reported then. */
 #include "loop/child.h"
 #include "stream/captured.h"
-#include "stream/stream.h"
+#include "stream/open.h"
 
 #include <errno.h>
 #include <signal.h>

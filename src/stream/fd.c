@@ -1,7 +1,7 @@
 /* Streams over descriptors that the program has: fd:IN,OUT, the option fds, and accepted sockets; and streams of
  * the program's own. */
 #include "stream/inet.h"
-#include "stream/stream.h"
+#include "stream/open.h"
 #include "util/options.h"
 #include "util/text.h"
 

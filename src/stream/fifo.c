@@ -6,6 +6,7 @@
 
 #include "loop/retry.h"
 #include "stream/held.h"
+#include "stream/open.h"
 #include "util/text.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
  * files are read and written at once, as poll(2) knows no waiting for them; FIFOs and devices only as far as they can be. What is
  * written to a FIFO waits until a process reads it, as long as its sender waits. */
 #include "loop/retry.h"
-#include "stream/stream.h"
+#include "stream/open.h"
 #include "util/text.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  *
  * That a guard stands is not remembered anywhere but where it stands: the /dev/null on fd 0 is opened with O_DSYNC,
  * which does nothing there and which nobody else would do. */
-#include "stream/stream.h"
+#include "stream/open.h"
 
 #include <errno.h>
 #include <fcntl.h>

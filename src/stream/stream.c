@@ -3,10 +3,6 @@
  * has happened to the other direction. */
 #include "stream/stream.h"
 
-#include "stream/inet.h"
-
-#include <ferry/address.h>
-
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -476,69 +472,4 @@ void stream_free(struct stream *stream)
         stream->is_freed = true;
         release(stream);
         loop_bury(stream->loop, &stream->grave, bury);
-}
-
-static int open_kind(const struct stream_place *place, const char *address, const ferry_session_options *options,
-                     struct stream **ret_stream, struct error *error)
-{
-        const char *text = address ? strchr(address, ':') : NULL;
-
-        text = text ? text + 1 : "";
-        if (!address && options->stream)
-                return stream_open_program(place, text, options, ret_stream, error);
-        if (!address && options->fds)
-                return stream_open_fds(place, text, options, ret_stream, error);
-        if (!address)
-                return error_set(error, -EINVAL, "there is no address, and the options name neither fds nor a stream");
-        switch (ferry_address_scheme(address)) {
-        case FERRY_SCHEME_NAME:
-        case FERRY_SCHEME_UNIX:
-                return stream_open_unix(place, address, options, ret_stream, error);
-        case FERRY_SCHEME_TCP:
-                return stream_open_tcp(place, text, options, ret_stream, error);
-        case FERRY_SCHEME_EXEC:
-                return stream_open_exec(place, text, options, ret_stream, error);
-        case FERRY_SCHEME_STDIO:
-                return stream_open_stdio(place, text, options, ret_stream, error);
-        case FERRY_SCHEME_FILE:
-                return stream_open_file(place, text, options, ret_stream, error);
-        case FERRY_SCHEME_FD:
-                return stream_open_fds(place, text, options, ret_stream, error);
-        case FERRY_SCHEME_FIFO:
-                return stream_open_fifo(place, text, options, ret_stream, error);
-        case FERRY_SCHEME_UDP:
-        case FERRY_SCHEME_UDG:
-        case FERRY_SCHEME_MSGQ:
-        case FERRY_SCHEME_MQUEUE:
-        case FERRY_SCHEME_SHM:
-                return error_set(error, -EINVAL, "%s is no address of a session: it is one of a %s", address,
-                                 strncmp(address, "shm:", 4) == 0 ? "store" : "channel");
-        case -ENAMETOOLONG:
-                return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: %s", text);
-        default:
-                if (strncmp(address, "tcp:", 4) == 0)
-                        return inet_refuse("tcp", text, error);
-                return error_set(error, -EINVAL, "%s is no address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND,"
-                                                 " stdio:, file:IN,OUT, fifo:IN,OUT or fd:IN,OUT", address);
-        }
-}
-
-int stream_open(const struct stream_place *place, const char *address, const ferry_session_options *options,
-                struct stream **ret_stream, struct error *error)
-{
-        struct stream *stream;
-        int code = open_kind(place, address, options, &stream, error);
-
-        if (code)
-                return code;
-        /* One that has no descriptor yet is still being opened. */
-        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_kind has set it, since it has not failed */
-        if (stream->inputs[0].way != ENDPOINT_NONE || stream->output.way != ENDPOINT_NONE)
-                code = stream_start(stream);
-        if (code) {
-                stream_free(stream);
-                return error_set(error, code, "the descriptor cannot be watched: %s", error_describe(code));
-        }
-        *ret_stream = stream;
-        return 0;
 }

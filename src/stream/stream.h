@@ -87,7 +87,7 @@ struct stream {
         ferry_peer peer;
 };
 
-/* Open a stream. Each returns 0 and the stream, or a negative errno with a sentence in @error. Nothing is told
+/* open.c: open a stream. Each returns 0 and the stream, or a negative errno with a sentence in @error. Nothing is told
  * before the next round. */
 int stream_open(const struct stream_place *place, const char *address, const ferry_session_options *options,
                 struct stream **ret_stream, struct error *error);
@@ -166,21 +166,3 @@ void stream_closed(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 bool stream_drain(struct stream *stream);       /* let the owner read what is there; whether it still lives */
 void stream_close_output(struct stream *stream);
-
-int stream_open_fds(const struct stream_place *place, const char *text,
-                    const ferry_session_options *options, struct stream **ret_stream, struct error *error);
-int stream_open_program(const struct stream_place *place, const char *text,
-                        const ferry_session_options *options, struct stream **ret_stream, struct error *error);
-int stream_open_file(const struct stream_place *place, const char *text,
-                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);
-int stream_open_stdio(const struct stream_place *place, const char *text,
-                      const ferry_session_options *options, struct stream **ret_stream, struct error *error);
-int stream_open_exec(const struct stream_place *place, const char *text,
-                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);
-int stream_open_fifo(const struct stream_place *place, const char *text,
-                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);
-int stream_open_tcp(const struct stream_place *place, const char *text,
-                    const ferry_session_options *options, struct stream **ret_stream, struct error *error);
-extern const struct stream_kind stream_tcp_accepted;
-int stream_open_unix(const struct stream_place *place, const char *address,
-                     const ferry_session_options *options, struct stream **ret_stream, struct error *error);

@@ -6,7 +6,7 @@
  * closed while bytes stand in it unread, or still come, resets the connection, and what the other side has not taken
  * yet is lost; so the end of the other side is read before. */
 #include "stream/inet.h"
-#include "stream/stream.h"
+#include "stream/open.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>

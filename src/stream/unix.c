@@ -3,7 +3,7 @@
 #include "loop/retry.h"
 #include "stream/lock.h"
 #include "stream/name.h"
-#include "stream/stream.h"
+#include "stream/open.h"
 #include "util/text.h"
 #include "wire/dialect.h"
 
