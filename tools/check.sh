@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.." || exit 1
 # twice (bare, memory: one and a half times) what a part takes on two processors, and are less than 40 minutes together.
 long_parts='
 live            100    70    300
-static          360   180   1800
+static          450   200   1800
 sanitizers      340   170   3600
 memory          420   180   3600
 valgrind        260   130   1800

@@ -90,10 +90,11 @@ void refusal_deinit(struct refusal *refusal)
 
 void refusal_add(struct refusal *refusal, struct client *client)
 {
+        struct client *oldest = list_first(&refusal->list, struct client, link);
         ferry_session *session = client->session;
 
-        if (refusal->count == REFUSED_MAX)
-                session_free(list_first(&refusal->list, struct client, link)->session);
+        if (oldest && refusal->count == REFUSED_MAX)
+                session_free(oldest->session);
         list_append(&refusal->list, &client->link);
         refusal->count++;
         client->refusal = refusal;
