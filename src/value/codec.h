@@ -47,16 +47,30 @@ struct native_codec {
         int (*decode)(char *bytes, size_t size, struct check *check, ferry_builder *builder);
 };
 
-/* NULL if it is a program's own. */
+/* codecs.c: the built-in codec that this is; NULL if it is a program's own. */
 const struct native_codec *codec_native(const ferry_codec *codec);
+
+/* codecs.c: the built-in codec with that number, or NULL. */
+const ferry_codec *codec_by_number(unsigned number);
 
 /* The bytes themselves, as a string; for bodies of which a dialect does not say more. Not for programs. */
 extern const struct native_codec codec_bytes;
 
-/* The built-in codec with that number, or NULL. */
-const ferry_codec *codec_by_number(unsigned number);
+/* native.c: decode from bytes that are copied; @ret_offset says where an error was seen. */
+int native_decode(const struct native_codec *codec, const void *bytes, size_t size, ferry_value **ret_value,
+                  size_t *ret_offset);
 
-/* Copy a text to where there is room for its size and a zero; returns its size then. */
+/* The same into a builder: for the public decode of a built-in codec, which a program's own codec may call. */
+int native_decode_into(const struct native_codec *codec, const void *bytes, size_t size, ferry_builder *builder);
+
+/* Decode what has been checked in place, in a block that the value will hold. 0, -ENOMEM, -EMSGSIZE. */
+int codec_decode_block(const struct native_codec *codec, struct block *block, char *bytes, size_t size,
+                       struct check *check, ferry_value **ret_value);
+
+/* End a builder with @error (0: none), and take its value; returns its first error. */
+int native_take(ferry_builder *builder, int error, ferry_value **ret_value);
+
+/* json.c: copy a text to where there is room for its size and a zero; returns its size then. */
 size_t raw_text_copy(const struct raw_text *text, char *target);
 
 /* The error of a limit, -EMSGSIZE, sticks as others do. */
@@ -81,16 +95,9 @@ char *put_integer(char *at, int64_t integer);
 int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit,
                  char *reason);
 
-/* Decode what has been checked in place, in a block that the value will hold. 0, -ENOMEM, -EMSGSIZE. */
-int codec_decode_block(const struct native_codec *codec, struct block *block, char *bytes, size_t size,
-                       struct check *check, ferry_value **ret_value);
-
 /* Decode with any codec, from bytes that are copied. */
 int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry_value **ret_value,
                  size_t *ret_offset);
-
-/* The decode of the built-in codecs, for a program's own codec that lets one of them work. */
-int codec_decode_into(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder);
 
 /* A builder for a value that lives only until it is encoded by @codec (NULL: one of ours): on the stack, unless a
  * program's own codec may keep what it is given. */
@@ -107,6 +114,4 @@ void brief_init(struct brief *brief, const ferry_codec *codec);
 const ferry_value *brief_build(struct brief *brief, const char *format, va_list arguments, struct error *error);
 void brief_deinit(struct brief *brief);
 
-/* JSON's escapes; it is the codec's business, but a raw_text can be read without one. */
-size_t json_unescape(const char *bytes, size_t size, char *target);
 bool utf8_is_valid(const void *bytes, size_t size);

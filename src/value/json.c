@@ -110,7 +110,7 @@ static char *put_utf8(char *at, unsigned c)
 }
 
 /* The text has been checked; it never grows, so @target may be @bytes. */
-size_t json_unescape(const char *bytes, size_t size, char *target)
+static size_t unescape(const char *bytes, size_t size, char *target)
 {
         static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
         const char *end = bytes + size;
@@ -139,6 +139,18 @@ size_t json_unescape(const char *bytes, size_t size, char *target)
                 at = put_utf8(at, c);
         }
         return (size_t)(at - target);
+}
+
+size_t raw_text_copy(const struct raw_text *text, char *target)
+{
+        size_t size = text->size;
+
+        if (text->is_escaped)
+                size = unescape(text->bytes, text->size, target);
+        else if (size > 0)
+                memcpy(target, text->bytes, size);
+        target[size] = '\0';
+        return size;
 }
 
 static void skip_blanks(struct parser *p)
@@ -650,9 +662,8 @@ static void put_opening(ferry_sink *sink, const struct walk *walk, const ferry_v
                 ferry_sink_write(sink, "{}", value->size == 0 ? 2 : 1);
 }
 
-static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink *sink)
+static int encode(const ferry_value *root, ferry_sink *sink, bool has_objects)
 {
-        const bool has_objects = codec == ferry_codec_json_objects();
         struct walk walk;
         struct walk_step step;
         char text[24];
@@ -700,26 +711,54 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
         return 0;
 }
 
+static int encode_maps(const ferry_codec *codec, const ferry_value *root, ferry_sink *sink)
+{
+        (void)codec;
+        return encode(root, sink, false);
+}
+
+static int encode_objects(const ferry_codec *codec, const ferry_value *root, ferry_sink *sink)
+{
+        (void)codec;
+        return encode(root, sink, true);
+}
+
+static const struct native_codec json;
+
+static int decode_json_into(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder)
+{
+        (void)codec;
+        return native_decode_into(&json, bytes, size, builder);
+}
+
+static const struct native_codec json = {
+        .codec = { .size = sizeof(ferry_codec), .name = "json", .number = 3, .encode = encode_maps,
+                   .decode = decode_json_into },
+        .check = check_maps,
+        .decode = decode_maps,
+};
+
 const ferry_codec *ferry_codec_json(void)
 {
-        static const struct native_codec json = {
-                .codec = { .size = sizeof(ferry_codec), .name = "json", .number = 3, .encode = encode,
-                           .decode = codec_decode_into },
-                .check = check_maps,
-                .decode = decode_maps,
-        };
-
         return &json.codec;
 }
 
+static const struct native_codec json_objects;
+
+static int decode_json_objects_into(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder)
+{
+        (void)codec;
+        return native_decode_into(&json_objects, bytes, size, builder);
+}
+
+static const struct native_codec json_objects = {
+        .codec = { .size = sizeof(ferry_codec), .name = "json-objects", .number = 4, .encode = encode_objects,
+                   .decode = decode_json_objects_into },
+        .check = check_objects,
+        .decode = decode_objects,
+};
+
 const ferry_codec *ferry_codec_json_objects(void)
 {
-        static const struct native_codec json = {
-                .codec = { .size = sizeof(ferry_codec), .name = "json-objects", .number = 4, .encode = encode,
-                           .decode = codec_decode_into },
-                .check = check_objects,
-                .decode = decode_objects,
-        };
-
-        return &json.codec;
+        return &json_objects.codec;
 }

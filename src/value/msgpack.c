@@ -779,14 +779,22 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
         return 0;
 }
 
+static const struct native_codec msgpack;
+
+static int decode_msgpack_into(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder)
+{
+        (void)codec;
+        return native_decode_into(&msgpack, bytes, size, builder);
+}
+
+static const struct native_codec msgpack = {
+        .codec = { .size = sizeof(ferry_codec), .name = "msgpack", .number = 1, .encode = encode,
+                   .decode = decode_msgpack_into },
+        .check = check,
+        .decode = decode,
+};
+
 const ferry_codec *ferry_codec_msgpack(void)
 {
-        static const struct native_codec msgpack = {
-                .codec = { .size = sizeof(ferry_codec), .name = "msgpack", .number = 1, .encode = encode,
-                           .decode = codec_decode_into },
-                .check = check,
-                .decode = decode,
-        };
-
         return &msgpack.codec;
 }

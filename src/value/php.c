@@ -733,14 +733,22 @@ static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink 
         return 0;
 }
 
+static const struct native_codec php;
+
+static int decode_php_into(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder)
+{
+        (void)codec;
+        return native_decode_into(&php, bytes, size, builder);
+}
+
+static const struct native_codec php = {
+        .codec = { .size = sizeof(ferry_codec), .name = "php", .number = 2, .encode = encode,
+                   .decode = decode_php_into },
+        .check = check,
+        .decode = decode,
+};
+
 const ferry_codec *ferry_codec_php(void)
 {
-        static const struct native_codec php = {
-                .codec = { .size = sizeof(ferry_codec), .name = "php", .number = 2, .encode = encode,
-                           .decode = codec_decode_into },
-                .check = check,
-                .decode = decode,
-        };
-
         return &php.codec;
 }

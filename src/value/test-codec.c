@@ -770,6 +770,23 @@ START_TEST(own_codecs_may_let_another_one_work)
         free(bytes);
 }
 
+/* A program's own codec may begin as a copy of a built-in one: its name and number are its own, the rest stays. */
+START_TEST(a_copy_of_a_built_in_codec_reads_and_writes)
+{
+        ferry_codec own = *codecs(_i);
+        FERRY_AUTO(ferry_value) value = make_plain();
+        FERRY_AUTO(ferry_value) again = NULL;
+        void *bytes;
+        size_t size;
+
+        own.name = "own";
+        own.number = 200;
+        ck_assert_int_eq(ferry_codec_encode(&own, value, &bytes, &size), 0);
+        ck_assert_int_eq(ferry_codec_decode(&own, bytes, size, &again, NULL), 0);
+        ck_assert(ferry_value_equal(value, again));
+        free(bytes);
+}
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(values_go_both_ways, 3),
         SUITE_LOOP(wrong_bytes_are_refused_where_they_are, COUNT(wrong_bytes)),
@@ -788,6 +805,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(errors_are_explained),
         SUITE_LOOP(bytes_are_looked_at_without_decoding, 2),
         SUITE_LOOP(own_codecs_may_let_another_one_work, 3),
+        SUITE_LOOP(a_copy_of_a_built_in_codec_reads_and_writes, 3),
 };
 
 SUITE_MAIN("codec", tests)
