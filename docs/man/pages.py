@@ -36,7 +36,8 @@ class Writer:
     def __init__(self):
         self.lines = []
         self.text = ''
-        self.is_first = True    # nothing stands in this section yet
+        self.is_first = True    # nothing stands in this section or item yet
+        self.paragraph = '.PP'  # what begins a paragraph here
         self.references = set()
 
     def macro(self, line):
@@ -46,18 +47,25 @@ class Writer:
     def section(self, name):
         self.macro(f'.SH {name}')
         self.is_first = True
+        self.paragraph = '.PP'
 
     def gap(self):
         """Begin a paragraph."""
         self.flush()
         if not self.is_first:
-            self.lines.append('.PP')
+            self.lines.append(self.paragraph)
         self.is_first = False
 
     def item(self, head):
         self.macro('.TP')
         self.lines.append(head)
         self.is_first = True
+        self.paragraph = '.IP'
+
+    def end_items(self):
+        self.macro('.PP')
+        self.is_first = True
+        self.paragraph = '.PP'
 
     def flush(self):
         text = ' '.join(self.text.split())
@@ -141,7 +149,8 @@ class Writer:
         for line in text.split('\n'):
             line = quote(line.rstrip())
             self.lines.append('\\&' + line if not line or line[0] in ".'" else line)
-        self.lines += ['.in -4', '.fi']
+        self.lines += ['.in -4', '.fi', self.paragraph]
+        self.is_first = True
 
     def list(self, node):
         self.flush()
@@ -162,9 +171,8 @@ class Writer:
                 self.add((prose(heads[column]) + ': ' if heads and len(cells) > 2 else ''))
                 for para in cell.findall('para'):
                     self.inline(para)
-                self.add('; ' if column < len(cells) - 1 else '')
-        self.macro('.PP')
-        self.is_first = True
+                    self.add('; ' if column < len(cells) - 1 else '')
+        self.end_items()
 
     def blocks(self, node):
         """The paragraphs and sections below a node."""
@@ -191,18 +199,45 @@ def described(writer, member):
     writer.blocks(member.find('detaileddescription'))
 
 
+def described_item(writer, member):
+    """The same in an item: the short description begins its first paragraph."""
+    detail = member.find('detaileddescription')
+    writer.is_first = True
+    for part in member.find('briefdescription'):
+        writer.gap()
+        writer.inline(part)
+    for number, part in enumerate(detail):
+        if number == 0 and writer.text:
+            writer.add(' ')
+        else:
+            writer.gap()
+        writer.inline(part)
+    writer.flush()
+
+
 def begin(name, brief, version, date):
     writer = Writer()
     writer.macro(f'.TH {name.upper()} 3 {date} "ferry {version}" "Library Functions"')
     writer.section('NAME')
     summary = brief.rstrip('.')
     summary = summary[:1].lower() + summary[1:] if summary[:2] != summary[:2].upper() else summary
-    writer.macro(f'{name} \\- {prose(summary)}')
+    writer.add(f'{name} \\- {prose(summary)}')
     return writer
 
 
 def first_sentence(text):
     return re.split(r'(?<=[^.])\.(?:\s|$)|:\s', text)[0]
+
+
+def without_empty_paragraphs(lines):
+    kept = []
+    for line in lines:
+        if line.startswith(('.SH', '.SS', '.TP', '.IP', '.PP')):
+            while kept and kept[-1] in ('.PP', '.IP'):
+                kept.pop()
+        if line != '.PP' or not kept[-1].startswith(('.SH', '.SS')):
+            kept.append(line)
+    return kept
 
 
 def finish(writer, name, others):
@@ -211,7 +246,7 @@ def finish(writer, name, others):
     for other in names:
         writer.macro(f'.BR {other} (3),')
     writer.macro('.BR libferry (3)')
-    return '\n'.join(writer.lines) + '\n'
+    return '\n'.join(without_empty_paragraphs(writer.lines)) + '\n'
 
 
 def prototype(member):
@@ -317,7 +352,7 @@ def struct_page(compound, version, date):
         arguments = plain(member.find('argsstring'))
         text += '' if text.endswith('*') else ' '
         writer.item('.B ' + quote(f'{text}{plain(member.find("name"))}{arguments}'))
-        described(writer, member)
+        described_item(writer, member)
     header = Path(compound.find('location').get('file')).stem
     return name, finish(writer, name, {f'ferry_{header}.h'})
 
@@ -332,6 +367,15 @@ def header_page(compound, version, date):
     writer.section('DESCRIPTION')
     described(writer, compound)
     members = [member for member in compound.iter('memberdef') if member.get('static') != 'yes']
+    types = [member for member in members if member.get('kind') == 'typedef' and not plain(member.find('argsstring'))]
+    macros = [member for member in members if member.get('kind') == 'define' and plain(member.find('briefdescription'))]
+    for title, group in (('TYPES', types), ('MACROS', macros)):
+        if group:
+            writer.section(title)
+        for member in group:
+            names = [plain(parameter.find('defname')) for parameter in member.findall('param')]
+            writer.item('.B ' + quote(plain(member.find('name')) + (f'({", ".join(names)})' if names else '')))
+            described_item(writer, member)
     constants = [member for member in members if member.get('kind') == 'enum']
     if constants:
         writer.section('CONSTANTS')
@@ -341,16 +385,15 @@ def header_page(compound, version, date):
             writer.blocks(member.find('detaileddescription'))
             for value in member.findall('enumvalue'):
                 writer.item('.B ' + quote(plain(value.find('name'))))
-                described(writer, value)
-            writer.macro('.PP')
-            writer.is_first = True
+                described_item(writer, value)
+            writer.end_items()
     callbacks = [member for member in members if member.get('kind') == 'typedef' and '(' in plain(member.find('argsstring'))]
     if callbacks:
         writer.section('CALLBACKS')
         for member in callbacks:
             writer.macro('.SS ' + quote(plain(member.find('name'))))
-            writer.lines += ['.nf'] + ['.B ' + quote(plain(member.find('definition')).replace('typedef ', '', 1) +
-                                                     plain(member.find('argsstring'))) + ';'] + ['.fi']
+            writer.paragraph = '.PP'
+            writer.lines += ['.nf'] + ['.B ' + quote(plain(member.find('definition')).replace('typedef ', '', 1)) + ';', '.fi']
             writer.is_first = False
             described(writer, member)
             for group in member.iter('parameterlist'):
@@ -360,8 +403,7 @@ def header_page(compound, version, date):
                     writer.blocks(item.find('parameterdescription'))
             for result in member.iter('simplesect'):
                 if result.get('kind') == 'return':
-                    writer.macro('.PP')
-                    writer.is_first = True
+                    writer.end_items()
                     writer.add('Result: ')
                     for para in result.findall('para'):
                         writer.inline(para)
@@ -372,7 +414,6 @@ def header_page(compound, version, date):
         for member in functions:
             writer.item(f'.BR {plain(member.find("name"))} (3)')
             writer.blocks(member.find('briefdescription'))
-    writer.references &= {plain(member.find('name')) for member in functions}
     writer.references.clear()
     return name, finish(writer, name, set())
 

@@ -1,56 +1,84 @@
-/* ferry: messages between processes.
+/**
+ * @file
+ * Messages between processes on a machine.
  *
- *      loop       what all else lives in; freeing it frees everything. It has one descriptor for poll(2).
- *      session    a conversation: notify and request; what comes in goes to handlers, or is fetched by next.
- *      call       a request of ours in flight: await it, be called at its end, or let it go to cancel it.
- *      message    a type and a body. A request is a message that waits for a reply, now or later.
- *      value      what bodies are made of. Templates write them, "{name: %s}", and the compiler checks those.
- *      service    listens at an address; its handlers get the messages of all its clients.
- *      process    a child, a forked function or a command, with a session to it; a manager has a set of them.
- *      channel    records or bytes without sessions: datagrams, streams, FIFOs, message queues.
- *      store      values or raw bytes in shared memory, under the lock that PHP uses.
+ * object    | purpose
+ * --------- | -------
+ * loop      | contains everything else; freeing it frees everything. It has one descriptor for poll(2)
+ * session   | a conversation: notifications and requests. Messages from the peer go to handlers, or are fetched
+ * call      | a request in flight: await it, have a callback at its end, or free it to cancel it
+ * message   | a type and a body. A request is a message that waits for a reply, now or later
+ * value     | the content of a body. Templates such as "{name: %s}" write values, and the compiler checks them
+ * service   | listens at an address; its handlers receive the messages of all its clients
+ * process   | a child, a forked function or a command, with a session to it; a manager has a set of them
+ * channel   | records or bytes without sessions: datagrams, streams, FIFOs, message queues
+ * store     | values or raw bytes in shared memory, under the lock that PHP uses
  *
- * What is true of all of them:
+ * The rules below apply to all of them.
  *
- * FAILURE STICKS. What makes an object always returns one. A session that could not be opened is a session
- * that has ended, a call that could not be sent is a call that has ended: it knows why, and says so whenever
- * it is used. So a program need not ask after every step, but once, where it matters. NULL comes back only if
- * there is no memory even for that; every function takes it, as an object that has failed with -ENOMEM.
+ * # Failed objects
  *
- * STATUS AND ERROR. The status is 1 while the object lives, 0 once it has ended in order, a negative errno if
- * it failed. The error is a sentence for people; it is never NULL, and good until the next one. If something
- * that the program opened fails, and neither a call nor a handler told it so, nor its own question for the
- * status or the error, ferry_loop_run() returns with that. Functions that return int return 0 or a negative
- * errno, unless they say more.
+ * A function that makes an object always returns one. A session that could not be opened is a session that has ended. A call
+ * that could not be sent is a call that has ended. Such an object returns its error whenever it is used. So a program checks
+ * once, where the result matters, not after every step. NULL is returned only if there is no memory even for a failed object.
+ * Every function accepts NULL as an object that has failed with -ENOMEM.
  *
- * WHO LETS GO. The loop, in general. The program lets go of calls (ferry_call_free), stores (ferry_store_free), and of values and
- * messages that it made or kept (ferry_value_unref, ferry_message_unref). A const value or message is only
- * lent, for as long as the function says. What is passed in is copied, unless the function says that it must
- * live longer.
+ * # Status and error
  *
- * WAITING. timeout_ms is as in poll(2): 0 does not wait, -1 waits for ever, and less is
- * refused with -EINVAL. What waits runs the loop, so handlers are called meanwhile.
+ * The status of an object is 1 while it is alive, 0 after it has ended in order, and a negative errno after it has failed. The
+ * error is a sentence for people. It is never NULL, and valid until the next one. Functions that return int return 0 or a
+ * negative errno, unless their description says more.
  *
- * HANDLERS get the object, what happened, and their userdata. They may do anything: wait, or free their
- * caller.
+ * A failure counts as reported when a call, a handler, or a question for the status or the error has returned it to the program.
+ * ferry_loop_run() returns the failure of an object that the program opened and that was not reported yet.
  *
- * OPTIONS are structs in which zero means the default, and NULL means all defaults. Most often they are
- * written where they are used: &(ferry_session_options){ .wait_ms = 500 }. Their size is the sizeof of the
- * struct; until version 1.0, 0 is the same, and a change of a struct raises the library's soname. A larger
- * size, from a newer program, is accepted if the fields that this version does not know are zero, else the
- * object fails with -E2BIG. Any other size fails it with -EINVAL, and so does a time below -1 (below
- * FERRY_TIMEOUT_DEFAULT in request_timeout_ms); the sentence names the field.
+ * # Ownership
  *
- * FORK. In a child made by fork(2), what the parent made answers -ECHILD, and freeing it does no harm there.
+ * The loop owns its sessions, services, managers, processes and channels. The program owns calls (ferry_call_free()), stores
+ * (ferry_store_free()), and the values and messages that it made or kept (ferry_value_unref(), ferry_message_unref()). A const
+ * value or message is borrowed, for as long as the function says. Arguments are copied, unless the function says how long they
+ * must stay valid.
  *
- * ERRNOS that mean the same everywhere:
+ * # Waiting
  *
- *      -EINVAL       an argument, address or template is wrong    -ETIMEDOUT   not within the time
- *      -EMSGSIZE     over a limit, ours or the peer's             -ECANCELED   closed or let go here
- *      -ENOBUFS      the queue is full: flush, then go on         -ECONNRESET  the peer went, in the middle
- *      -EBADMSG      the peer sent what is not of its dialect     -ENOTCONN    the session ended, in order
- *      -EREMOTEIO    the peer answered with an error              -EOPNOTSUPP  the dialect has no such thing
- *      -EDEADLK      waiting within waiting, 32 levels deep       -ECHILD      used in a forked child */
+ * A parameter timeout_ms is in milliseconds, as with poll(2): 0 does not wait, -1 waits forever. Other negative numbers are
+ * refused with -EINVAL. A function that waits runs the loop, so handlers are called meanwhile.
+ *
+ * # Callbacks
+ *
+ * A callback receives the object, the event, and its userdata. It may call any function: wait, or free the object that called it.
+ *
+ * # Options
+ *
+ * Options are structs in which zero selects the default. NULL selects all defaults. Most programs write them where they are
+ * used: `&(ferry_session_options){ .wait_ms = 500 }`. The field `size` is the sizeof of the struct; 0 means the same until
+ * version 1.0, and a change of a struct raises the library's soname. A larger size, from a newer program, is accepted if all
+ * fields that this version does not know are zero; otherwise the object fails with -E2BIG. Any other size is -EINVAL. A time
+ * below -1 (below FERRY_TIMEOUT_DEFAULT in `request_timeout_ms`) is -EINVAL, too. The sentence names the field.
+ *
+ * # Forked children
+ *
+ * In a child made by fork(2), the objects of the parent return -ECHILD. Freeing them in the child does no harm to the parent.
+ *
+ * # Common errnos
+ *
+ * errno         | meaning
+ * ------------- | -------
+ * `-EINVAL`     | an argument, address or template is wrong
+ * `-ETIMEDOUT`  | the time is over
+ * `-EMSGSIZE`   | a limit of this side or of the peer is exceeded
+ * `-ECANCELED`  | closed or freed on this side
+ * `-ENOBUFS`    | the queue is full: flush, then try again
+ * `-ECONNRESET` | the peer has disconnected before the session had ended
+ * `-EBADMSG`    | the peer sent bytes that are not of its dialect
+ * `-ENOTCONN`   | the session has ended in order
+ * `-EREMOTEIO`  | the peer replied with an error
+ * `-EOPNOTSUPP` | the dialect or the object does not have this
+ * `-EDEADLK`    | waiting within waiting, 32 levels deep
+ * `-ECHILD`     | the object belongs to the parent of this process
+ * `-EPERM`      | the object belongs to another thread
+ * `-ENOMEM`     | there is no memory, or the object is NULL
+ */
 #ifndef FERRY_H
 #define FERRY_H
 
@@ -69,8 +97,14 @@
 
 FERRY_BEGIN
 
-/* The version of these headers; and of the library that runs. */
+/** The version of these headers. */
 #define FERRY_VERSION "0.1.0"
+
+/**
+ * Returns the version of the library that is running.
+ *
+ * @return the version, such as "0.1.0"
+ */
 const char *ferry_version(void);
 
 FERRY_END
