@@ -15,8 +15,8 @@ static void bury(struct loop_grave *grave)
         error_deinit(&call->error);
         ferry_message_unref(call->reply);
         ferry_value_unref(call->waiting_body);
-        if (call->waiting_type)
-                sys_free(call->waiting_type);
+        if (call->type)
+                sys_free(call->type);
         sys_free(call);
 }
 
@@ -172,10 +172,20 @@ static enum ferry_outcome abandon(ferry_call *call)
         return outcome;
 }
 
+enum { TYPE_SHOWN_MAX = 64 };
+
+static void append_type(char *text, size_t size, const char *before, const ferry_call *call, const char *behind)
+{
+        size_t used = strlen(text);
+        bool is_shown = call->type && strlen(call->type) <= TYPE_SHOWN_MAX;
+
+        snprintf(text + used, size - used, "%s%s%s%s%s", before, is_shown ? " '" : "", is_shown ? call->type : "", is_shown ? "'" : "",
+                 behind);
+}
+
 void calls_end(ferry_session *session, int status, const char *sentence)
 {
-        const char *hint = status == -ECONNRESET && !session->wire.dialect->has_errors ?
-                           ", which in this dialect is all that a failed request can say" : "";
+        bool has_hint = status == -ECONNRESET && !session->wire.dialect->has_errors;
         bool is_open = session->state == SESSION_OPEN || session->state == SESSION_OPENING;
 
         if (is_open && !session->is_writing) {
@@ -185,6 +195,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
         while (!list_is_empty(&session->calls)) {
                 ferry_call *call = container_of(session->calls.next, ferry_call, link);
                 enum ferry_outcome outcome = FERRY_OUTCOME_UNKNOWN;
+                char hint[160] = "";
 
                 /* What waits would still be sent if we are the ones who close; else a frame that was not taken whole
                  * cannot have been acted on. */
@@ -193,8 +204,10 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                 else if (session->out.begin < call->frame.end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
+                if (has_hint && outcome == FERRY_OUTCOME_UNKNOWN)
+                        append_type(hint, sizeof hint, ", which in this dialect is all that a failed request", call, " can say");
                 if (outcome != FERRY_OUTCOME_NOT_EXECUTED || !call_comes_back(call))
-                        call_end(call, status, outcome, NULL, "%s%s", sentence, outcome == FERRY_OUTCOME_UNKNOWN ? hint : "");
+                        call_end(call, status, outcome, NULL, "%s%s", sentence, hint);
         }
 }
 
@@ -208,15 +221,12 @@ static void give_up(ferry_session *session, enum ferry_outcome outcome, int code
         session_tell(session);
 }
 
-enum { TYPE_SHOWN_MAX = 64 };
-
 static void is_late(struct loop_timer *timer)
 {
         ferry_call *call = container_of(timer, ferry_call, timer);
         ferry_session *session = call->session;
         const struct wire *wire;
         char hint[160] = "", stop[128];
-        bool is_shown;
         enum ferry_outcome outcome;
 
         if (!session) {
@@ -230,7 +240,6 @@ static void is_late(struct loop_timer *timer)
                 return;
         }
         wire = &session->wire;
-        is_shown = call->waiting_type && strlen(call->waiting_type) <= TYPE_SHOWN_MAX;
         session->is_overdue = true;
         if (session->state == SESSION_OPENING)
                 snprintf(hint, sizeof hint, "; nobody has taken the connection yet");
@@ -241,9 +250,10 @@ static void is_late(struct loop_timer *timer)
                          wire->dialect->name);
         else if (wire->peer_dialect && wire->peer_dialect != call->dialect)
                 snprintf(hint, sizeof hint, "; the other side speaks the dialect %s", wire->peer_dialect->name);
-        else if (!wire->dialect->has_errors && !wire->dialect->has_start)
-                snprintf(hint, sizeof hint, "; in the dialect %s a side that does not know the type%s%s%s says nothing",
-                         wire->dialect->name, is_shown ? " '" : "", is_shown ? call->waiting_type : "", is_shown ? "'" : "");
+        else if (!wire->dialect->has_errors && !wire->dialect->has_start) {
+                snprintf(hint, sizeof hint, "; in the dialect %s a side that does not know the type", wire->dialect->name);
+                append_type(hint, sizeof hint, "", call, " says nothing");
+        }
         outcome = abandon(call);
         call_end(call, -ETIMEDOUT, outcome, NULL, "no answer within %g s%s", call->timeout_ms / 1000.0, hint);
         give_up(session, outcome, -ETIMEDOUT, "a request has timed out");
@@ -293,6 +303,9 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         list_append(&session->calls, &call->link);
         outgoing->id = call->id;
         outgoing->id_size = call->node.key_size;
+        /* For the sentence of a failure that the other side cannot explain. Without memory it is shorter. */
+        if (!session->wire.dialect->has_errors && !call->type && outgoing->type)
+                call->type = text_copy(outgoing->type);
         call->dialect = session->wire.dialect;
         return 0;
 }
@@ -423,14 +436,14 @@ static int keep_message(ferry_call *call, const char *type, const char *format, 
         if (!call->waiting_body && builder.arena)
                 arena_unref(builder.arena);
         builder_deinit(&builder);
-        call->waiting_type = text_copy(type);
-        return code ? code : call->waiting_type ? 0 : -ENOMEM;
+        call->type = text_copy(type);
+        return code ? code : call->type ? 0 : -ENOMEM;
 }
 
 /* An empty queue takes any one. */
 static int join_queue(ferry_call *call, struct call_queue *queue)
 {
-        call->waiting_size = strlen(call->waiting_type) + weigh(call->waiting_body);
+        call->waiting_size = strlen(call->type) + weigh(call->waiting_body);
         if (queue->size > 0 && (queue->size >= queue->max || call->waiting_size > queue->max - queue->size))
                 return -ENOBUFS;
         call->queue = queue;
@@ -517,7 +530,7 @@ void call_wait_again(ferry_call *call)
 
 void call_start(ferry_call *call, ferry_session *session)
 {
-        struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = call->waiting_type, .body = call->waiting_body };
+        struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = call->type, .body = call->waiting_body };
         struct error error = { 0 };
         int code;
 

@@ -700,20 +700,6 @@ int ferry_session_close(ferry_session *session)
         return code;
 }
 
-void session_close_unanswered(ferry_session *session, const char *reason)
-{
-        if (session->state != SESSION_OPEN || session->is_leaving)
-                return;
-        error_replace(&session->error, -EPROTO, "a request failed, which in the dialect %s can only be said by closing: %s",
-                      session->wire.dialect->name, reason);
-        session->is_leaving = true;
-        dispatch_text(session, FERRY_KIND_ERROR, "", error_text(&session->error), strlen(error_text(&session->error)));
-        if (session->is_freed || session->state != SESSION_OPEN)
-                return;
-        ferry_session_close(session);
-        session->is_told = false;
-}
-
 static void bury(struct loop_grave *grave)
 {
         ferry_session *session = container_of(grave, ferry_session, grave);

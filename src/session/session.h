@@ -74,6 +74,7 @@ struct ferry_call {
         struct outbox_frame frame;
         const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
         int timeout_ms;
+        char *type;                     /* of one that was made for a queue, or where the dialect has no errors; or NULL */
         int status;
         struct error error;
         ferry_message *reply;
@@ -88,7 +89,6 @@ struct ferry_call {
         bool is_telling;
         /* Of one that waits for a session: what it will send. */
         struct call_queue *queue;
-        char *waiting_type;
         ferry_value *waiting_body;
         size_t waiting_size;
         int64_t wait_deadline;                  /* until when it waits, also once it has come back */

@@ -1,5 +1,6 @@
 #!/bin/bash
 # ferry listen in trouble: commands, signals, outputs that are not read. Takes the build directory.
+vectors=$(cd "$(dirname "${BASH_SOURCE[0]}")/../vectors" && pwd)
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 suite cli-listen "${1:?usage: test-listen.sh BUILD}"
 
@@ -530,6 +531,24 @@ the_reason_of_a_client_s_failure_is_reported() {
         is 'clients that were lost' "$(grep -c 'has failed' err)" 1
 }
 
+# In innmind and pcntl there is no error for the other side: the reason is on stderr and in the exit status.
+a_failed_request_without_an_error_ends_the_session() {
+        run ferry listen stdio: --dialect innmind --exec 'exit 7' < <(cat "$vectors"/innmind-connection-start.bin "$vectors"/innmind-generic-json.bin)
+        ended 'innmind' 3 -
+        says 'innmind' 'a request failed, which in the dialect innmind can only be said by closing: the command exited with status 7'
+        run ferry listen stdio: --dialect innmind --exec 'sleep 0.05; exit 7' < <(cat "$vectors"/innmind-connection-start.bin "$vectors"/innmind-generic-json.bin)
+        ended 'behind the end of the input' 3 -
+        says 'behind the end of the input' 'a request failed, which in the dialect innmind can only be said by closing: the command exited with status 7'
+        run ferry call --dialect pcntl 'exec:ferry listen stdio: --dialect pcntl --exec "exit 7"; echo "status $?" >&2; exit 0' task-name hello
+        ended 'pcntl' 3 ''
+        says 'pcntl' 'a request failed, which in the dialect pcntl can only be said by closing: the command exited with status 7' 'status 3' \
+                "which in this dialect is all that a failed request 'task-name' can say"
+        run ferry call --timeout 0.1 --dialect pcntl 'exec:cat >/dev/null' task-name hello
+        ended 'a type that is not known' 124 ''
+        says 'a type that is not known' "a side that does not know the type 'task-name' says nothing"
+        nothing_left 'a failed request'
+}
+
 # FERRY_TEST names those to be run, separated by commas.
 all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_that_does_not_fit_is_an_error_reply
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
@@ -541,6 +560,7 @@ all+=,a_drain_has_an_end_where_it_is_given_one
 all+=,the_mode_and_the_group_of_a_socket_are_given,users_are_let_in_by_name
 all+=,serving_goes_on_while_stdout_is_not_read,a_listener_whose_stdout_is_not_read_ends,a_quiet_listener_prints_nothing
 all+=,serving_goes_on_while_stderr_is_not_read,the_reason_of_a_client_s_failure_is_reported
+all+=,a_failed_request_without_an_error_ends_the_session
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
