@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every example and every program of README, and all that they print. Takes the build directory.
+# Every example, and all that they print. Takes the build directory.
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 suite examples "${1:?usage: test-examples.sh BUILD}"
 
@@ -494,87 +494,6 @@ queue-reader() {
         nothing_left queue-reader
 }
 
-# The programs that README prints, as they stand there.
-readme() {
-        local names=(parent child counter client processes events store) i=0 server events
-
-        if nm "$build/src/libferry.a" 2> /dev/null | grep -q __asan; then
-                skipped 'the programs of README: they are compiled without sanitizers'
-                return
-        fi
-        awk '/^```c$/ { n++; is_in = 1; next } /^```/ { is_in = 0 } is_in { print > (n ".c") }' "$tests/../README.md"
-        while [[ -e $((++i)).c ]]; do
-                check "README: ${names[i - 1]} is compiled" gcc -Wall -Wpedantic -Werror -I"$tests/../include" -o "${names[i - 1]}" $i.c "$build/src/libferry.a"
-        done
-        is 'README: the programs' $i 8
-        run ./parent
-        ended 'README: parent' 0 $'Child responded: Hello from child!\n'
-        export FERRY_DIR=$PWD/names
-        start ./counter
-        server=$job
-        run ./client
-        ended 'README: client' 0 $'1\n'
-        for ((i = 2; i <= 43; i++)); do
-                ./client > last 2>&1
-        done
-        check 'README: the last client is told' grep -q 'nobody here answers' last
-        await "$server"
-        ended 'README: counter' 0 $'42\n'
-        run ./processes
-        LC_ALL=C sort -o out out
-        ended 'README: processes' 0 $'1\n16\n4\n'"$(printf 'the child exited with status %s\n' 0 0 0 1)"$'\n'
-        unset FERRY_DIR
-        start ./events
-        events=$job
-        ferry wait udg:events.sock
-        run ferry send udg:events.sock hello
-        ended 'README: a sender of events' 0 ''
-        await "$events"
-        check 'README: events' grep -qE '^udg:@[0-9a-f]+ sent: hello$' out
-        run ./store
-        ended 'README: store' 0 $'1\n'
-        run ./store
-        ended 'README: store, once more' 0 $'2\n'
-        ferry store shm:counter.key remove
-}
-
-# The lines for a shell that README prints, pasted into a script: one for each block. What sleeps is stood in for.
-readme_shell() {
-        local i=0 record scripts=(run channels store tool)
-
-        awk '/^```$/ && !is_in { is_in = 1; lines = ""; next }
-             /^```$/ { if (is_in == 1 && lines !~ /^make/) { print lines "wait" > (++n ".sh") } is_in = 0; next }
-             /^```/ { is_in = !is_in ? 2 : 0; next }
-             is_in == 1 { lines = lines $0 "\n" }' "$tests/../README.md"
-        ln -s "$build/examples/child" child
-        printf '#!/bin/sh\nexec ferry listen stdio: --quiet --reply "Worker $1 completed task"\n' > worker
-        printf '#!/bin/sh\nexec ferry notify fd:,1 report "it works"\n' > background-worker
-        mkdir bin
-        printf '#!/bin/sh\necho "this is $1"\n' > bin/php
-        chmod +x worker background-worker bin/php
-        export FERRY_DIR=$PWD/names
-        while [[ -e $((++i)).sh ]]; do
-                run env PATH="$PWD/bin:$PATH" bash -e $i.sh < /dev/null
-                is "README: the lines for a shell: ${scripts[i - 1]}" $status 0
-                cp out $i.out
-        done
-        is 'README: the blocks for a shell' $i 5
-        is 'README: tasks' "$(grep -c 'Worker 1 completed task' 1.out)" 16
-        is 'README: squares' "$(grep -E '^[0-9]+$' 1.out | sort -n | tr '\n' ' ')" '1 4 9 16 25 36 49 64 '
-        # Receivers in the background print when they come to it.
-        for record in 'Hello from Sender' 'through a fifo' '{"type":1,"body":{"a":1}}'; do
-                check "README: the record $record" grep -qF "$record" 2.out
-        done
-        is 'README: a store' "$(cat 3.out)" $'{"a":[1,2]}\nthis is script.php'
-        check 'README: an answer' grep -q '^Hello from child!' 4.out
-        check 'README: shouting' grep -q HELLO 4.out
-        check 'README: a monitor' grep -q 'it works' 4.out
-        check 'README: a service in the list' grep -qE '^echo +[0-9]+ ' 4.out
-        check 'README: a conversion' grep -q '{"k":1}' 4.out
-        ferry ipcs --remove msgq:key > /dev/null
-        nothing_left 'README: the lines for a shell'
-}
-
 # All that were built; they sleep most of the time, so they do it together.
 for file in "$build"/examples/*; do
         [[ -f $file && -x $file ]] || continue
@@ -584,6 +503,4 @@ for file in "$build"/examples/*; do
                 fail "${file##*/}: there is no test of this example"
         fi
 done
-aside readme
-aside readme_shell
 finish
