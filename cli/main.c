@@ -575,7 +575,7 @@ static int read_options(const struct cli_command *command, struct cli_options *o
                         complain("%s takes no --%s", command->name, name);
                         return show_usage(command);
                 }
-                if (!read_option(command, options, name, optarg))
+                if (!read_option(command, options, name, optarg ? optarg : ""))
                         return EXIT_USAGE;
         }
         return -1;
