@@ -144,7 +144,8 @@ const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms);
 void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata);
 void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userdata);
 
-/* 1 while it lives, 0 once it has ended in order, a negative errno if it failed; a sentence on that. While a child is being
+/* 1 while it lives, 0 once it has ended in order, a negative errno if it failed; a sentence on that. An end of the peer that left
+ * notifications or requests of ours in the queue is -ECONNRESET, and the sentence counts the bytes. While a child is being
  * closed 0 is not final. */
 int ferry_session_status(const ferry_session *session);
 const char *ferry_session_error(const ferry_session *session);

@@ -102,6 +102,28 @@ void outbox_undo(struct outbox *outbox, size_t size)
         outbox->bytes.end = outbox->bytes.begin + size;
 }
 
+void outbox_add_message(struct outbox *outbox)
+{
+        outbox->message_end = outbox->begin + outbox_size(outbox);
+}
+
+size_t outbox_count_unsent(const struct outbox *outbox, bool has_requests)
+{
+        uint64_t end = outbox->message_end, size;
+
+        if (has_requests && !list_is_empty(&outbox->requests)) {
+                const struct outbox_frame *last = container_of(outbox->requests.previous, struct outbox_frame, link);
+
+                end = last->end > end ? last->end : end;
+        }
+        if (end <= outbox->begin || outbox_size(outbox) == 0)
+                return 0;
+        size = end - outbox->begin;
+        for (size_t i = 0; i < outbox->holes.count; i++)
+                size -= outbox->holes.at[i].begin < end ? outbox->holes.at[i].size : 0;
+        return (size_t)size;
+}
+
 void outbox_add_request(struct outbox *outbox, struct outbox_frame *frame, size_t offset)
 {
         frame->begin = outbox->begin + offset;
@@ -114,7 +136,7 @@ static void close_holes(struct outbox *outbox)
 {
         struct holes *holes = &outbox->holes;
         unsigned char *bytes;
-        uint64_t left = holes->size;
+        uint64_t left = holes->size, before_end = 0;
         size_t kept = 0, seen = 0, last = holes->count;
 
         if (holes->count == 0)
@@ -125,12 +147,14 @@ static void close_holes(struct outbox *outbox)
         for (size_t i = 0; i < holes->count; i++) {
                 size_t begin = (size_t)(holes->at[i].begin - outbox->begin);
 
+                before_end += holes->at[i].begin < outbox->message_end ? holes->at[i].size : 0;
                 memmove(bytes + kept, bytes + seen, begin - seen);
                 kept += begin - seen;
                 seen = begin + (size_t)holes->at[i].size;
         }
         memmove(bytes + kept, bytes + seen, outbox_size(outbox) - seen);
         outbox->bytes.end -= (size_t)holes->size;
+        outbox->message_end -= before_end;
         /* From the last request back to those of which something was sent. */
         for (struct list *link = outbox->requests.previous; link != &outbox->requests; link = link->previous) {
                 struct outbox_frame *frame = container_of(link, struct outbox_frame, link);
@@ -161,6 +185,7 @@ void outbox_jump_queue(struct outbox *outbox, enum outbox_gate gate, size_t offs
         if (end >= outbox->begin + offset)
                 return;
         buffer_move_last(&outbox->bytes, end > outbox->begin ? (size_t)(end - outbox->begin) : 0, size);
+        outbox->message_end += outbox->message_end > end ? size : 0;
         list_for_each(&outbox->requests, link) {
                 struct outbox_frame *frame = container_of(link, struct outbox_frame, link);
 
@@ -183,6 +208,7 @@ static void close_up(struct outbox *outbox, const struct outbox_frame *frame)
         at = buffer_bytes(&outbox->bytes) + (frame->begin - outbox->begin);
         memmove(at, at + size, outbox_size(outbox) - (size_t)(frame->end - outbox->begin));
         outbox->bytes.end -= (size_t)size;
+        outbox->message_end -= outbox->message_end > frame->begin ? size : 0;
         for (struct list *link = frame->link.next; link != &outbox->requests; link = link->next) {
                 struct outbox_frame *behind = container_of(link, struct outbox_frame, link);
 
@@ -238,6 +264,8 @@ void outbox_cut(struct outbox *outbox)
 {
         outbox_undo(outbox, outbox->greeting_end > outbox->begin ? (size_t)(outbox->greeting_end - outbox->begin) :
                                                                    outbox->frame_left);
+        if (outbox->message_end > outbox->begin + outbox_size(outbox))
+                outbox_add_message(outbox);
         holes_clear(&outbox->holes);
 }
 

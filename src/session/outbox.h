@@ -31,6 +31,7 @@ struct outbox {
         uint64_t begin;                 /* where that begins */
         struct holes holes;
         struct list requests;           /* struct outbox_frame */
+        uint64_t message_end;           /* of the last message that neither is a request nor answers */
         uint64_t greeting_end;
         size_t frame_left;              /* of one that should have been taken at once, but was not */
         uint64_t written;               /* messages that the stream has taken, where they are acknowledged … */
@@ -62,6 +63,12 @@ void outbox_taken(struct outbox *outbox, const struct dialect *dialect, size_t s
 
 /* What stands behind the first @size bytes was put there in vain. */
 void outbox_undo(struct outbox *outbox, size_t size);
+
+/* The last bytes are a message that neither is a request nor answers. */
+void outbox_add_message(struct outbox *outbox);
+
+/* Bytes up to the end of the last such message, or request where these count, too. */
+size_t outbox_count_unsent(const struct outbox *outbox, bool has_requests);
 
 /* The last bytes, from @offset on, are the frame of a request. */
 void outbox_add_request(struct outbox *outbox, struct outbox_frame *frame, size_t offset);

@@ -203,6 +203,8 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
                 outbox_jump_queue(&session->out, gate(session), begin);
         if (call)
                 outbox_add_request(&session->out, &call->frame, begin);
+        else if (!is_reply)
+                outbox_add_message(&session->out);
         session->sent++;
         if (session->is_debugged)
                 debug_message(session, ">", outgoing->kind == WIRE_NOTIFICATION ? "notification" :
@@ -231,4 +233,15 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
         code = outgoing->body ? session_send(session, outgoing, is_reply, call, error) : error->code;
         brief_deinit(&brief);
         return code;
+}
+
+/* Up to the last message of ours; answers behind it are those that the other side did not wait for. */
+int session_note_unsent(const ferry_session *session, bool has_reason, char *sentence, size_t room)
+{
+        size_t lost = outbox_count_unsent(&session->out, !has_reason), used = strlen(sentence);
+
+        if (lost == 0)
+                return 0;
+        snprintf(sentence + used, room - used, ": %zu bytes of messages and requests to it were not sent", lost);
+        return -ECONNRESET;
 }

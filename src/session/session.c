@@ -177,7 +177,7 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
 {
         char sentence[1024];
         va_list arguments;
-        bool is_ours = session->state == SESSION_CLOSING;
+        bool is_ours = session->state == SESSION_CLOSING, is_lost;
 
         if (session->state == SESSION_ENDED || session->is_freed)
                 return;
@@ -193,13 +193,16 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
                 code = -ENOMEM;
         if (is_ours && outbox_size(&session->out) == 0)
                 code = 0;
+        is_lost = (!code || code == -ECONNRESET) && session_note_unsent(session, code != 0, sentence, sizeof sentence) < 0;
+        if (is_lost)
+                code = -ECONNRESET;
         if (code && may_leave(session)) {
                 error_replace(&session->error, code, "%s", sentence);
                 leave(session);
                 return;
         }
         error_replace(&session->error, code, "%s", is_ours && !code ? "closed here" : sentence);
-        session->is_told = is_ours;
+        session->is_told = is_ours && !is_lost;
         finish(session, grace_ms(session));
 }
 
@@ -582,7 +585,8 @@ void session_check_closing(ferry_session *session)
 /* Both sides have said, or say now, that they go. */
 void session_answer_close(ferry_session *session)
 {
-        static const char sentence[] = "the other side has closed the session";
+        char sentence[128] = "the other side has closed the session";
+        int code;
 
         if (!session->is_greeted && !session->is_server) {
                 /* Nothing can be said to it. */
@@ -592,6 +596,8 @@ void session_answer_close(ferry_session *session)
         }
         if (session->state == SESSION_OPEN)
                 calls_end(session, -ECONNRESET, sentence);
+        /* What stands behind the frame that is being sent is not sent any more. */
+        code = session->state == SESSION_OPEN ? session_note_unsent(session, false, sentence, sizeof sentence) : 0;
         if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
                 session_finish(session, -ENOMEM, "no memory to answer that the session is closed");
                 return;
@@ -601,6 +607,7 @@ void session_answer_close(ferry_session *session)
                 /* Its end may have been read already, while a handler waited. */
                 sys_free(session->end_sentence);
                 session->end_sentence = text_copy(sentence);
+                session->end_code = code;
                 session->is_input_over = true;
                 session->state = SESSION_DRAINING;
                 session_start_draining_timer(session);

@@ -265,6 +265,10 @@ void session_announce(ferry_session *session);
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
 int session_send_last(ferry_session *session, enum wire_kind kind);
+/* Whether notifications or requests of ours are queued, which now will never be sent: then -ECONNRESET, and how many bytes are
+ * lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason, which
+ * their calls are told. */
+int session_note_unsent(const ferry_session *session, bool has_reason, char *sentence, size_t room);
 /* Bytes at the front of the queue that may be sent now. */
 size_t session_sendable(const ferry_session *session);
 void session_work(struct loop_task *task);

@@ -32,7 +32,8 @@ static const struct {
         { "exec:exit 3", -ECONNRESET, "exited with status 3" },
         { "exec:kill -SEGV $$", -ECONNRESET, "was killed by SIGSEGV" },
         { "exec:kill -KILL $$", -ECONNRESET, "was killed by SIGKILL" },
-        { "exec:exit 0", 0, "exited with status 0" },
+        /* It takes the request: else that it was not sent would be the status. */
+        { "exec:head -c 1 >/dev/null; exit 0", 0, "exited with status 0" },
         { "exec:echo one >&2; echo it broke >&2; exit 1", -ECONNRESET,
           "exited with status 1; its last words: one | it broke" },
         { "exec:printf 'no newline' >&2; exit 1", -ECONNRESET, "its last words: no newline" },

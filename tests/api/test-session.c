@@ -476,6 +476,90 @@ START_TEST(asking_again_and_again_ends_with_the_loop)
 }
 END_TEST
 
+static const unsigned dialects_without_close[] = { FERRY_DIALECT_STREAM_IPC, FERRY_DIALECT_PCNTL };
+
+static ferry_session *open_at_socket(ferry_loop *loop, unsigned dialect, int *ret_peer)
+{
+        int fds[2], size = 1 << 15;
+        ferry_session *session;
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        ck_assert_int_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){
+                .size = sizeof(ferry_session_options), .dialect = dialect, .fds = (const int[]){ fds[0], fds[0], -1 } });
+        *ret_peer = fds[1];
+        return session;
+}
+
+enum { MESSAGES = 32 };
+
+/* Rounds: both dialects; notifications, or requests; and notifications of a session that is being closed here. */
+START_TEST(messages_that_a_peer_never_took_are_counted)
+{
+        static char filler[1 << 15];
+        unsigned dialect = dialects_without_close[_i & 1];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        char bytes[4096];
+        int peer, ended = 0, failed = 0;
+        ferry_session *session = open_at_socket(loop, dialect, &peer);
+        unsigned long lost;
+
+        ferry_session_on(session, FERRY_KIND_CLOSED, count, &ended);
+        memset(filler, 'x', sizeof filler - 1);
+        for (int i = 0; i < MESSAGES; i++)
+                if (_i & 2)
+                        ferry_call_then(ferry_session_request(session, SAFETY_MS, FERRY_LOG_MESSAGE, "{message: %s}", filler),
+                                        note_end, &failed);
+                else
+                        ck_assert_int_eq(ferry_session_notify(session, FERRY_LOG_MESSAGE, "{message: %s}", filler), 0);
+        if (_i & 4)
+                ferry_session_close(session);
+        /* It takes some, so that it is no broken connection; what is in the socket then is taken, too. */
+        while (recv(peer, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+                ;
+        close(peer);
+        while (ended == 0)
+                ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        ck_assert_int_eq(ferry_session_status(session), -ECONNRESET);
+        ck_assert_int_eq(ferry_session_close(session), -ECONNRESET);
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), " bytes of "));
+        ck_assert_int_eq(failed, (_i & 2) ? MESSAGES : 0);
+        lost = strtoul(strstr(ferry_session_error(session), ": ") + 2, NULL, 10);
+        ck_assert_msg(lost > MESSAGES / 2 * sizeof filler && lost < MESSAGES * (sizeof filler + 256), "%lu: %s", lost, ferry_session_error(session));
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* The peer closes in order while messages for it wait. */
+START_TEST(a_close_that_leaves_messages_behind_is_an_error)
+{
+        static char filler[1 << 15];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        int peer, ended = 0;
+        ferry_session *session = open_at_socket(loop, FERRY_DIALECT_FERRY, &peer);
+        ferry_session *other = ferry_session_open(loop, NULL, &(ferry_session_options){
+                .size = sizeof(ferry_session_options), .dialect = FERRY_DIALECT_FERRY, .fds = (const int[]){ peer, peer, -1 },
+                .queue_max = 1 });
+        ferry_call *call = ferry_session_request(session, SAFETY_MS, "t", "{}");
+
+        /* It holds a request, so it reads no more. */
+        ferry_session_on(other, FERRY_KIND_REQUEST, NULL, NULL);
+        ck_assert_ptr_nonnull(ferry_session_next(other, SAFETY_MS));
+        ferry_session_on(session, FERRY_KIND_CLOSED, count, &ended);
+        memset(filler, 'x', sizeof filler - 1);
+        for (int i = 0; i < MESSAGES; i++)
+                ck_assert_int_eq(ferry_session_notify(session, "t", "%s", filler), 0);
+        ferry_session_close(other);
+        while (ended == 0)
+                ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        ck_assert_int_eq(ferry_session_status(session), -ECONNRESET);
+        ck_assert_msg(strstr(ferry_session_error(session), " were not sent") != NULL, "%s", ferry_session_error(session));
+        ferry_call_free(call);
+        ferry_loop_free(loop);
+        close(peer);
+}
+END_TEST
+
 START_TEST(calls_and_messages_outlive_the_loop)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -518,6 +602,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(both_ends_wait_within_each_other),
         SUITE_TEST(asking_again_and_again_ends_with_the_loop),
         SUITE_TEST(calls_and_messages_outlive_the_loop),
+        SUITE_LOOP(messages_that_a_peer_never_took_are_counted, 6),
+        SUITE_TEST(a_close_that_leaves_messages_behind_is_an_error),
 };
 
 SUITE_MAIN("session", tests)
