@@ -496,7 +496,7 @@ static bool is_empty_name(const char *name, const char *argument)
 static bool read_option(const struct cli_command *command, struct cli_options *options, const char *name,
                         const char *argument)
 {
-        if (argument && is_empty_name(name, argument))
+        if (is_empty_name(name, argument))
                 return false;
         if (strcmp(name, "dialect") == 0)
                 return read_dialects(argument, &options->dialects);
