@@ -103,6 +103,14 @@ named_tests() {
 }
 check 'docs/testing.md names what does not exist' "$(named_tests)"
 
+# The tour names files as they are.
+toured_files() {
+        grep -oE '`(include|src|cli|tests|tools|docs)/[a-zA-Z0-9._/-]+' "$source/CONTRIBUTING.md" | tr -d '`' | sort -u | while read -r path; do
+                [[ -e $source/$path ]] || echo "$path"
+        done
+}
+check 'CONTRIBUTING.md names what does not exist' "$(toured_files)"
+
 long_files() {
         wc -l "$source"/src/*/*.[ch] "$source"/cli/*.[ch] "$source"/include/ferry/*.h | awk '$2 != "total" && $1 > 900'
 }
