@@ -15,23 +15,7 @@ static const char reason[] = "there are too many clients";
 
 void refusal_tell(ferry_session *session)
 {
-        static const char nobody[8];
-        struct outgoing refused = { .kind = WIRE_REFUSED, .id = nobody, .id_size = sizeof nobody };
-        const struct wire *wire = &session->wire;
-        struct error error = { 0 };
-        ferry_value *body;
-
-        if (!wire->is_dialect_fixed || !wire->dialect->has_cancel || session_status_for_sending(session, &error) < 0) {
-                error_deinit(&error);
-                return;
-        }
-        body = ferry_value_pack("%s", reason);
-        refused.body = body;
-        /* If there is no memory for that either, it sees only the end. */
-        if (body)
-                session_send(session, &refused, true, NULL, &error);
-        ferry_value_unref(body);
-        error_deinit(&error);
+        session_refuse_all(session, reason);
 }
 
 void refusal_remove(struct client *client)

@@ -245,3 +245,32 @@ int session_note_unsent(const ferry_session *session, bool has_reason, char *sen
         snprintf(sentence + used, room - used, ": %zu bytes of messages and requests to it were not sent", lost);
         return -ECONNRESET;
 }
+
+void session_refuse_all(ferry_session *session, const char *reason)
+{
+        static const char none[8];
+        struct outgoing refused = { .kind = WIRE_REFUSED, .id = none, .id_size = sizeof none };
+        const struct wire *wire = &session->wire;
+        struct error error = { 0 };
+        ferry_value *body = NULL;
+
+        if (wire->is_dialect_fixed && wire->dialect->has_cancel && session_status_for_sending(session, &error) == 0)
+                body = ferry_value_pack("%s", reason);
+        refused.body = body;
+        /* If there is no memory for that either, the other side sees only the end. */
+        if (body)
+                session_send(session, &refused, true, NULL, &error);
+        ferry_value_unref(body);
+        error_deinit(&error);
+}
+
+void session_add_suspicion(const ferry_session *session, char *sentence, size_t room)
+{
+        const struct stream *stream = session->stream;
+        size_t used = strlen(sentence);
+
+        if (!session->is_server && session->received == 0 && stream && stream->is_peer_known && sys_uid() != 0 &&
+            stream->peer.uid != sys_uid())
+                snprintf(sentence + used, room - used, " (it runs as user %u, and may not allow user %u)",
+                         (unsigned)stream->peer.uid, (unsigned)sys_uid());
+}

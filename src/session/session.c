@@ -196,6 +196,8 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
         is_lost = (!code || code == -ECONNRESET) && session_note_unsent(session, code != 0, sentence, sizeof sentence) < 0;
         if (is_lost)
                 code = -ECONNRESET;
+        if (code == -ECONNRESET)
+                session_add_suspicion(session, sentence, sizeof sentence);
         if (code && may_leave(session)) {
                 error_replace(&session->error, code, "%s", sentence);
                 leave(session);
@@ -234,7 +236,12 @@ static bool is_allowed(ferry_session *session)
 
 void session_opened(ferry_session *session)
 {
+        char text[64];
+
         if (!is_allowed(session)) {
+                snprintf(text, sizeof text, "user %u is not allowed here", (unsigned)session->stream->peer.uid);
+                if (session->is_server)
+                        session_refuse_all(session, text);
                 session_finish(session, -EACCES, "the other side runs as user %u, which is not allowed here",
                                (unsigned)session->stream->peer.uid);
                 return;

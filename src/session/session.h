@@ -265,6 +265,10 @@ void session_announce(ferry_session *session);
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
 int session_send_last(ferry_session *session, enum wire_kind kind);
+/* Say that nothing of what the other side asks for is done, where the dialect has a way to say so. */
+void session_refuse_all(ferry_session *session, const char *reason);
+/* To a client of another user that has heard nothing: why that may be. */
+void session_add_suspicion(const ferry_session *session, char *sentence, size_t room);
 /* Whether notifications or requests of ours are queued, which now will never be sent: then -ECONNRESET, and how many bytes are
  * lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason, which
  * their calls are told. */

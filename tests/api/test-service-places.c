@@ -570,6 +570,33 @@ static ferry_session *open_as(struct place *place, uid_t uid, const ferry_sessio
         return session;
 }
 
+static int note_text(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session;
+        snprintf(userdata, 256, "%s", ferry_message_text(message));
+        return 0;
+}
+
+/* A service of one dialect that can say so. */
+START_TEST(a_stranger_is_told_that_he_is_not_allowed)
+{
+        struct place place;
+        ferry_session *stranger;
+        char text[256] = "";
+
+        if (!can_become())
+                return;
+        open_place(&place);
+        ck_assert_int_eq(chmod(place.directory, 0755), 0);
+        open_echo(&place, &(ferry_service_options){ .dialects = FERRY_DIALECT_FERRY, .mode = 0666 });
+        stranger = open_as(&place, STRANGER, NULL);
+        ferry_session_on(stranger, FERRY_KIND_ERROR, note_text, text);
+        require_failure(stranger, -ECONNRESET);
+        ck_assert_msg(strstr(text, "is not allowed here") != NULL, "%s", text);
+        close_place(&place);
+}
+END_TEST
+
 START_TEST(a_stranger_at_the_door)
 {
         static const bool yes = true, no = false;
@@ -825,6 +852,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_link_in_the_place_of_the_socket_is_not_followed, COUNT(swaps)),
         SUITE_TEST(what_stands_in_an_exchanged_directory_stays),
         SUITE_LOOP(the_mode_is_right_from_the_first_moment, COUNT(modes)),
+        SUITE_TEST(a_stranger_is_told_that_he_is_not_allowed),
         SUITE_LOOP(a_stranger_at_the_door, 4),
         SUITE_TEST(a_stranger_behind_the_door),
         SUITE_TEST(services_for_all_users),

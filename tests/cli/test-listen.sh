@@ -418,6 +418,7 @@ users_are_let_in_by_name() {
         done
         run setpriv --reuid=12346 --regid=12346 --clear-groups "$PWD/tool" call "unix:$PWD/door.sock" t hello
         ended 'another one is not' 3 ''
+        says 'another one is not' 'may not allow user 12346'
         kill -TERM "$job"
         await "$job"
         nothing_left 'other users'

@@ -134,6 +134,8 @@ run() {
 start() {
         mark
         job_out=out.$runs job_err=err.$runs
+        # They can be looked at before the job has begun.
+        : > "$job_out" > "$job_err"
         # A shell starts jobs with SIGINT ignored, and what is ignored stays so.
         env --default-signal=INT,QUIT "$@" <&0 > "$job_out" 2> "$job_err" &
         job=$!
@@ -257,7 +259,7 @@ aside() {
                         passed=0 failed=0 runs=0
                         "$part"
                         echo "$passed $failed" > result
-                ) > "$part/log" 2>&1 &
+                ) > "$part/log" 2> "$part.complaints" &
                 parts[$!]=$part
         done
 }
@@ -269,6 +271,11 @@ gather() {
                 part=${parts[pid]}
                 wait "$pid"
                 cat "$part/log"
+                # What is run writes to files of its own.
+                if [[ -s $part.complaints ]]; then
+                        fail "$part: a command of the test itself has failed"
+                        cat "$part.complaints"
+                fi
                 if read -r more_passed more_failed 2> /dev/null < "$part/result"; then
                         passed=$((passed + more_passed))
                         failed=$((failed + more_failed))
