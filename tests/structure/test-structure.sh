@@ -230,6 +230,10 @@ toured_files() {
 }
 check 'CONTRIBUTING.md names what does not exist' "$(toured_files)"
 
+# Subjects are nouns: the client, the worker, the program.
+stand_ins() { (cd "$source" && grep -rniwE 'whoever|nobody|somebody|anybody' docs README.md CONTRIBUTING.md); }
+check 'a page has a stand-in for a noun' "$(stand_ins)"
+
 long_files() {
         wc -l "$source"/src/*/*.[ch] "$source"/cli/*.[ch] "$source"/include/ferry/*.h | awk '$2 != "total" && $1 > 900'
 }
