@@ -30,6 +30,8 @@ static void rest(struct listener *listener)
         loop_timer_start(listener->loop, &listener->rest, sys_now() + listener->rest_ns);
 }
 
+static void accept_clients(struct loop_source *source, uint32_t events);
+
 static void has_rested(struct loop_timer *timer)
 {
         struct listener *listener = container_of(timer, struct listener, rest);
@@ -37,6 +39,8 @@ static void has_rested(struct loop_timer *timer)
         /* That takes memory, too. */
         if (loop_source_set(&listener->source, EPOLLIN) < 0)
                 rest(listener);
+        else if (listener->old_fd >= 0)
+                accept_clients(&listener->source, 0);
 }
 
 void listener_wake(struct listener *listener)
@@ -45,7 +49,11 @@ void listener_wake(struct listener *listener)
                 return;
         loop_timer_stop(listener->loop, &listener->rest);
         listener->rest_ns = 0;
-        has_rested(&listener->rest);
+        /* Accepting is what may have closed the client that calls. */
+        if (listener->old_fd >= 0)
+                loop_timer_start(listener->loop, &listener->rest, sys_now());
+        else
+                has_rested(&listener->rest);
 }
 
 /* Without descriptors accept(2) fails also where no client waits. */
@@ -88,7 +96,8 @@ static void accept_clients(struct loop_source *source, uint32_t events)
         struct listener *listener = container_of(source, struct listener, source);
 
         (void)events;
-        for (int i = 0; i < ACCEPTS_PER_ROUND && !loop_is_foreign(listener->loop); i++) {
+        /* Clients that had connected before the file was removed come first, all of them. */
+        for (int i = 0; (i < ACCEPTS_PER_ROUND || listener->old_fd >= 0) && !loop_is_foreign(listener->loop); i++) {
                 struct sockaddr_storage client;
                 socklen_t size;
                 int fd = listener_accept(listener, &client, &size);
@@ -110,24 +119,6 @@ static void accept_clients(struct loop_source *source, uint32_t events)
 
 /* The socket file -------------------------------------------------------------------------------------- */
 
-/* Clients that had connected before the file was removed are waiting there. */
-static void accept_last(struct listener *listener, int old_fd)
-{
-        struct listener old = { .binding.fd = old_fd, .old_fd = -1 };
-        bool goes_on = true;
-
-        while (goes_on && !loop_is_foreign(listener->loop)) {
-                struct sockaddr_storage client;
-                socklen_t size;
-                int fd = listener_accept(&old, &client, &size);
-
-                if (fd < 0)
-                        break;
-                goes_on = listener->came(listener, fd, (const struct sockaddr *)&client, size);
-        }
-        sys_close(old_fd);
-}
-
 static void was_removed(struct keeper *keeper)
 {
         struct listener *listener = container_of(keeper, struct listener, keeper);
@@ -148,22 +139,21 @@ static void was_removed(struct keeper *keeper)
         if (!code) {
                 binding_publish(&listener->binding, listener->spoken);
                 keeper_start(keeper);
-                if (listener->renewed)
+                code = listener->renewed ? 0 : loop_source_set(&listener->source, EPOLLIN);
+                if (!code)
                         listener->old_fd = old_fd;
-                else
-                        code = loop_source_set(&listener->source, EPOLLIN);
         }
         if (code) {
                 error_set(&error, code, "%s", error_describe(code));
                 listener->lost(listener, code, error_text(&error));
         }
         error_deinit(&error);
-        if (listener->old_fd >= 0)
+        if (listener->old_fd >= 0 && listener->renewed)
                 listener->renewed(listener);
-        else if (old_fd >= 0 && listener->renewed)
-                sys_close(old_fd);
+        else if (listener->old_fd >= 0)
+                accept_clients(&listener->source, 0);
         else if (old_fd >= 0)
-                accept_last(listener, old_fd);
+                sys_close(old_fd);
 }
 
 /* The life of a listener ------------------------------------------------------------------------------- */

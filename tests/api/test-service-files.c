@@ -125,6 +125,45 @@ START_TEST(a_client_of_a_removed_socket_file_is_served)
 }
 END_TEST
 
+static int refusals;
+
+static int refuse_to_accept(enum door_call call, bool is_child)
+{
+        (void)is_child;
+        return call == DOOR_accept && refusals > 0 && refusals-- > 0 ? -EMFILE : 0;
+}
+
+/* No descriptor is left when its socket is replaced, and for a while after that. */
+START_TEST(clients_of_a_removed_socket_file_wait_for_descriptors)
+{
+        unsigned char frame[264];
+        struct place place;
+        char bytes[512];
+        int fds[20];
+        ssize_t got;
+
+        open_all(&place);
+        open_echo(&place, NULL);
+        for (size_t i = 0; i < COUNT(fds); i++) {
+                fds[i] = connect_raw(&place);
+                send_raw(fds[i], frame, make_request(frame, 1, "x"));
+        }
+        refusals = 3;
+        door_judge = refuse_to_accept;
+        remove_socket(&place, UNLINKED);
+        for (size_t i = 0; i < COUNT(fds); i++) {
+                while ((got = receive_raw(fds[i], bytes, sizeof bytes)) == -EAGAIN)
+                        tick(&place);
+                ck_assert_int_gt(got, 0);
+                close(fds[i]);
+        }
+        door_judge = NULL;
+        ck_assert_int_eq(refusals, 0);
+        ck_assert(is_socket(place.path));
+        close_place(&place);
+}
+END_TEST
+
 static const int losses[] = { -EADDRINUSE, -ENOENT, -EADDRINUSE };
 
 /* What stands there now stays, and the service says why it ends. */
@@ -184,6 +223,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_removed_socket_file_is_bound_again, REMOVALS),
         SUITE_TEST(a_socket_file_that_cannot_be_watched_is_bound_again),
         SUITE_TEST(a_client_of_a_removed_socket_file_is_served),
+        SUITE_TEST(clients_of_a_removed_socket_file_wait_for_descriptors),
         SUITE_LOOP(a_service_whose_path_is_taken_ends_with_an_error, COUNT(losses)),
 };
 
