@@ -151,6 +151,7 @@ int channel_open(struct cli_channel *channel, enum ferry_channel_end end)
                 complain("cannot open '%s': no descriptors or no memory are left", channel->address);
                 return EXIT_CONNECTION;
         }
+        error_limit_wait();
         signals_watch(channel->loop, 1, interrupt, channel);
         channel->channel = ferry_channel_open(channel->loop, channel->address, end, &open);
         error = ferry_channel_status(channel->channel);

@@ -12,9 +12,6 @@ enum phase { SERVES, DRAINS, FLUSHES };
 /* For stdout, where a signal has asked us to end. */
 enum { FLUSH_MS = 1000 };
 
-/* For stderr, once while it takes nothing: clients wait meanwhile. */
-enum { STDERR_MS = 100 };
-
 struct listener {
         const struct cli_options *options;
         ferry_loop *loop;
@@ -219,7 +216,7 @@ static int serve(struct listener *listener, const char *address)
         answers_init(listener->loop, listener->options);
         backlog_init(listener->loop);
         output_divert(backlog_add);
-        error_wait_at_most(STDERR_MS);
+        error_limit_wait();
         signals_watch(listener->loop, 1, interrupt, listener);
         if (is_session) {
                 listener->session = ferry_session_open(listener->loop, address, NULL);

@@ -17,7 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MAX_SIZE = 4096 };
+enum {
+        LINE_MAX_SIZE = 4096,
+        PATIENCE_MS = 100,      /* for stderr, once while it takes nothing */
+};
 
 static struct {
         int error;              /* the first of stdout; 0: none */
@@ -179,9 +182,9 @@ void error_draw(const char *bytes, size_t size)
         put(STDERR_FILENO, bytes, size, 0, &taken);
 }
 
-void error_wait_at_most(int timeout_ms)
+void error_limit_wait(void)
 {
-        output.patience_ms = timeout_ms;
+        output.patience_ms = PATIENCE_MS;
 }
 
 /* A line that needs no memory but its end may be missing. */

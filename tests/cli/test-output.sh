@@ -298,12 +298,32 @@ no_timeout_and_no_wait_are_said_so() {
         says 'a word' "--timeout: 'never' is not a number of seconds from 0 to 1000000, nor none"
 }
 
+a_stderr_that_is_not_read_holds_no_deadline() {
+        local caller
+
+        mkfifo full
+        exec 7<> full
+        run bash -c 'exec ferry call --timeout 0.2 "exec:yes >&2" t 2> full'
+        ended 'call' 124 ''
+        run bash -c 'exec ferry run --timeout 0.2 --workers 1 --retry 0 -- sh -c "yes >&2" <<< one 2> full'
+        ended 'run' 1 ''
+        mark
+        ferry call --timeout none 'exec:echo there > begun; exec yes >&2' t > out.caller 2> full 7>&- &
+        caller=$!
+        check 'the child floods stderr' soon test -e begun
+        kill -TERM "$caller"
+        wait "$caller"
+        is 'TERM ends it' $? 143
+        exec 7>&-
+        nothing_left 'a stderr that is not read'
+}
+
 all=a_full_disk_is_an_error_of_every_command,a_closed_stdout_is_an_error_of_every_command,the_limit_of_a_file_is_an_error
 all+=,stdin_that_does_not_block_is_waited_for,a_full_stdout_that_does_not_block_is_waited_for,a_line_on_stderr_is_one_write
 all+=,lines_that_stderr_refuses_change_no_status,lines_are_whole_on_a_stderr_that_does_not_block,a_signal_ends_a_wait_for_stdout,ignored_signals_stay_ignored
 all+=,blocked_signals_are_let_in,an_ignored_sigchld_hides_no_failure,two_signals_at_once_are_one,diagnostics_are_escaped
 all+=,a_newline_forges_no_line,bodies_are_escaped_on_a_terminal_only,malformed_frames_cost_one_line_a_second
-all+=,no_timeout_and_no_wait_are_said_so
+all+=,no_timeout_and_no_wait_are_said_so,a_stderr_that_is_not_read_holds_no_deadline
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
