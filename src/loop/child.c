@@ -17,6 +17,7 @@ extern char **environ;
 
 enum {
         STACK_SIZE = 64 << 10,  /* of a child until it is another program: much more than it needs */
+        TERM_DEFAULT_NS = 1000000000,
 };
 
 /* What was given to us alone: a service manager means us by it, and a parent talks to us. */
@@ -228,12 +229,12 @@ RAW_UNCOUNTED static int become(void *argument)
         return 127;
 }
 
-static void has_exited(struct loop_source *source, uint32_t events)
-{
-        struct child *child = container_of(source, struct child, source);
+static void has_exited(struct loop_source *source, uint32_t events);
+static void stage_is_over(struct loop_timer *timer);
 
-        (void)events;
-        child->ended(child);
+static void init(struct child *child, ferry_loop *loop, const struct child_owner *owner)
+{
+        *child = (struct child){ .loop = loop, .pidfd = -1, .owner = owner, .stage_timer.fn = stage_is_over };
 }
 
 static int spawn(struct child *child, struct start *start)
@@ -269,15 +270,15 @@ static int watch(struct child *child)
         return error;
 }
 
-int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
-                void (*ended)(struct child *child))
+int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec, const struct child_owner *owner)
 {
         const char *const shell[] = { "/bin/sh", "-c", spec->command, NULL };
         struct start start = { .spec = spec, .argv = spec->argv ? spec->argv : shell, .parent = sys_pid() };
         struct child_variables own = { 0 };
         int error = -ENOMEM;
 
-        *child = (struct child){ .loop = loop, .pidfd = -1, .has_group = !spec->is_in_our_group, .ended = ended };
+        init(child, loop, owner);
+        child->has_group = !spec->is_in_our_group;
         if (!start.argv[0])
                 return -EINVAL;
         start.environment = make_environment(spec->env, make_own_variables(spec, &own), true);
@@ -301,12 +302,12 @@ static void wait_to_be_known(const int gate[2])
         sys_close(gate[0]);
 }
 
-int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child *child))
+int child_fork(struct child *child, ferry_loop *loop, const struct child_owner *owner)
 {
         int gate[2], error;
         bool is_known;
 
-        *child = (struct child){ .loop = loop, .pidfd = -1, .ended = ended };
+        init(child, loop, owner);
         error = sys_pipe(gate);
         if (error)
                 return error;
@@ -382,7 +383,8 @@ bool child_has_exited(const struct child *child)
         return child->has_ended || (child->pid > 0 && sys_poll(&end, 1, 0) > 0);
 }
 
-bool child_reap(struct child *child)
+/* Take its status, if it has ended; whether it has. */
+static bool reap(struct child *child)
 {
         siginfo_t info = { 0 };
         int error;
@@ -395,14 +397,93 @@ bool child_reap(struct child *child)
         child->has_ended = true;
         child->is_killed = !error && info.si_code != CLD_EXITED;
         child->status = error ? -1 : info.si_status;
+        loop_timer_stop(child->loop, &child->stage_timer);
         loop_source_set(&child->source, 0);
         return true;
 }
 
-void child_ignore(struct child *child)
+/* Stopping --------------------------------------------------------------------------------------------- */
+
+static bool is_read(const struct child *child)
 {
-        loop_source_set(&child->source, 0);
+        return child->owner->is_read && child->owner->is_read(child);
 }
+
+/* It may have ended. */
+static void look(struct child *child)
+{
+        if (child->stage == CHILD_TERMINATED && is_read(child)) {
+                loop_source_set(&child->source, 0);
+                return;
+        }
+        /* What is left of the group has not obeyed TERM, and cannot be found any more once the child is reaped. */
+        if (child->stage == CHILD_TERMINATED && child->owner->is_read && child_has_exited(child))
+                child_signal(child, SIGKILL);
+        if (reap(child))
+                child->owner->ended(child);
+}
+
+static void has_exited(struct loop_source *source, uint32_t events)
+{
+        (void)events;
+        look(container_of(source, struct child, source));
+}
+
+void child_output_ended(struct child *child)
+{
+        if (child->stage == CHILD_TERMINATED)
+                look(child);
+}
+
+static void send_term(struct child *child)
+{
+        child->stage = CHILD_TERMINATED;
+        child_signal(child, SIGTERM);
+        /* A stopped process would not take it. */
+        child_signal(child, SIGCONT);
+        loop_timer_start(child->loop, &child->stage_timer, sys_now() + child->term_ns);
+}
+
+static void send_kill(struct child *child)
+{
+        int error;
+
+        child->stage = CHILD_KILLED;
+        error = child_signal(child, SIGKILL);
+        if (!error || child_has_exited(child)) {
+                look(child);
+                return;
+        }
+        loop_source_set(&child->source, 0);
+        child->owner->lost(child, error);
+}
+
+static void stage_is_over(struct loop_timer *timer)
+{
+        struct child *child = container_of(timer, struct child, stage_timer);
+
+        if (child->stage == CHILD_TERMINATED)
+                send_kill(child);
+        else if (child->owner->is_waiting && child->owner->is_waiting(child))
+                loop_timer_start(child->loop, timer, sys_now() + child->term_ns);
+        else
+                send_term(child);
+}
+
+void child_stop(struct child *child, int64_t grace_ns, int64_t term_ns)
+{
+        if (child->pid == 0 || child->has_ended || child->stage > CHILD_ASKED)
+                return;
+        child->stage = CHILD_ASKED;
+        child->term_ns = term_ns > 0 && term_ns < INT64_MAX ? term_ns : TERM_DEFAULT_NS;
+        loop_timer_stop(child->loop, &child->stage_timer);
+        if (grace_ns == 0)
+                send_term(child);
+        else if (grace_ns != INT64_MAX)
+                loop_timer_start(child->loop, &child->stage_timer, sys_now() + grace_ns);
+}
+
+/* The end ---------------------------------------------------------------------------------------------- */
 
 void child_deinit(struct child *child)
 {
@@ -410,8 +491,9 @@ void child_deinit(struct child *child)
 
         if (child->pid == 0)
                 return;
+        loop_timer_stop(child->loop, &child->stage_timer);
         if (!loop_is_foreign(child->loop)) {
-                if (!child_reap(child) && child_signal(child, SIGKILL) == 0)
+                if (!reap(child) && child_signal(child, SIGKILL) == 0)
                         sys_wait(child->pidfd, &info, 0);
                 loop_source_set(&child->source, 0);
         }

@@ -21,6 +21,29 @@ struct child_spec {
 /* For a child of which nothing was started yet. */
 #define CHILD_NONE { .pidfd = -1 }
 
+struct child;
+
+/* What a child reports to its owner, and asks it. */
+struct child_owner {
+        /* It has ended, and was reaped. */
+        void (*ended)(struct child *child);
+        /* The rest belongs to child_stop(). It may not be sent KILL, as it runs as another user: it is not waited for any more. */
+        void (*lost)(struct child *child, int error);
+        /* Its grace is over: whether it gets as long again, because it waits for its owner. NULL: no. */
+        bool (*is_waiting)(struct child *child);
+        /* Whether its output is still read. NULL: it ends alone. Otherwise its process group ends with it: as long as the output is
+         * read and the time of TERM runs, a child that has exited is not reaped, because its group keeps its number until then. */
+        bool (*is_read)(const struct child *child);
+};
+
+/* How far stopping a child has come. */
+enum child_stage {
+        CHILD_NOT_STOPPED,
+        CHILD_ASKED,                    /* its input has ended, or it was sent a message: it may end by itself */
+        CHILD_TERMINATED,               /* it was sent TERM */
+        CHILD_KILLED,
+};
+
 struct child {
         ferry_loop *loop;
         pid_t pid;                      /* 0: there is none */
@@ -30,17 +53,19 @@ struct child {
         bool has_ended;
         bool is_killed;                 /* by a signal, which is the status then */
         int status;                     /* exit status; -1: unknown, as SIGCHLD is ignored, or another wait took it */
-        void (*ended)(struct child *child);
+        const struct child_owner *owner;
+        enum child_stage stage;         /* stays when it has ended */
+        struct loop_timer stage_timer;  /* the next stage */
+        int64_t term_ns;                /* between TERM and KILL */
 };
 
 /* Start a child with default signal handling, in a process group of its own unless @spec says otherwise. 0, or a negative errno: of exec too;
- * then there is no child. @ended is called, in each round, from when it has ended until child_reap(). */
-int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec,
-                void (*ended)(struct child *child));
+ * then there is no child. */
+int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec, const struct child_owner *owner);
 
 /* Fork as fork(2) does. Returns 1 in the parent, 0 in the child, for which @child is nothing; or a negative errno. The
  * child begins once its parent can tell its end from that of any other. */
-int child_fork(struct child *child, ferry_loop *loop, void (*ended)(struct child *child));
+int child_fork(struct child *child, ferry_loop *loop, const struct child_owner *owner);
 
 /* In a child: copy descriptors to 0, 1 and 2 (-1: leave that one), also where they stand in each other's way, by way of
  * @ret_moved, which are copies that close on exec, or -1. 0, or a negative errno. */
@@ -82,9 +107,12 @@ bool child_has_unknown_status(const struct child *child);
 /* Whether it has ended, reaped or not. */
 bool child_has_exited(const struct child *child);
 
-/* Take its status, if it has ended; whether it has. Put that off, without being called meanwhile. */
-bool child_reap(struct child *child);
-void child_ignore(struct child *child);
+/* Stop a child that was asked to end: TERM after @grace_ns (0: now; INT64_MAX: never), KILL after @term_ns more (0 and INT64_MAX:
+ * 1 s), both to its process group, if it leads one. Before TERM a further call replaces these times; after it, none does. */
+void child_stop(struct child *child, int64_t grace_ns, int64_t term_ns);
+
+/* Its output has ended, for an owner with is_read. */
+void child_output_ended(struct child *child);
 
 /* Let go of it. One that runs is ended at once, and waited for; in a forked child, or if it cannot be told to end, it
  * becomes nobody's. */

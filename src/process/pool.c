@@ -55,7 +55,7 @@ void pool_init(ferry_manager *manager)
 
 bool pool_is_idle(const ferry_process *process)
 {
-        return process->state == PROCESS_RUNNING && !process->has_child_left && process->stage == STAGE_NONE &&
+        return process->state == PROCESS_RUNNING && !process->has_child_left && !process->is_stopping &&
                !process->call && !process->is_overdue && process->session && session_takes_requests(process->session);
 }
 

@@ -107,7 +107,7 @@ static bool may_start_again(const ferry_process *process)
         const ferry_manager *manager = process->manager;
 
         return process->spec.options.is_restarted && !manager->is_stopping && !manager_is_told_to_end(manager) &&
-               !process->is_forgotten && (process->stage == STAGE_NONE || process->is_replaced);
+               !process->is_forgotten && (!process->is_stopping || process->is_replaced);
 }
 
 /* Ends are told in their order. */
@@ -123,7 +123,7 @@ static void tell_next(ferry_manager *manager)
 static void hear_out(ferry_process *process)
 {
         process->is_heard_out = true;
-        loop_timer_stop(process->manager->loop, &process->stage_timer);
+        loop_timer_stop(process->manager->loop, &process->linger);
         tell_next(process->manager);
 }
 
@@ -132,7 +132,7 @@ static void begin_ending(ferry_process *process)
         process->is_heard_out = !process->session || process->session->has_told_closed;
         /* Not every program reads all that it was sent. */
         if (!process->is_heard_out)
-                loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(STREAM_LINGER_MS));
+                loop_timer_start(process->manager->loop, &process->linger, loop_deadline(STREAM_LINGER_MS));
         tell_next(process->manager);
 }
 
@@ -206,17 +206,30 @@ static void lose_child(ferry_process *process)
         process->has_child_left = true;
         process->is_heard_out = false;
         list_append(&process->manager->ending, &process->ending);
-        loop_timer_stop(process->manager->loop, &process->stage_timer);
         process_update(process);
         process->end_task.fn = take_leave;
         loop_task_start(process->manager->loop, &process->end_task);
 }
 
-void process_ended(struct child *child)
+static void child_ended(struct child *child)
 {
-        if (child_reap(child))
-                lose_child(container_of(child, ferry_process, child));
+        ferry_process *process = container_of(child, ferry_process, child);
+
+        if (child->stage == CHILD_KILLED)
+                process->manager->killed++;
+        lose_child(process);
 }
+
+/* Nobody can wait for the end of a child that has become another user's. */
+static void child_lost(struct child *child, int error)
+{
+        ferry_process *process = container_of(child, ferry_process, child);
+
+        process->result = error;
+        lose_child(process);
+}
+
+const struct child_owner process_child_owner = { .ended = child_ended, .lost = child_lost };
 
 /* Beginning -------------------------------------------------------------------------------------------- */
 
@@ -250,12 +263,17 @@ static bool is_shortage(int code)
                code == -ETXTBSY;
 }
 
+static int64_t nanoseconds(int ms)
+{
+        return ms < 0 ? INT64_MAX : (int64_t)ms * 1000000;
+}
+
 static void begin_replacing(ferry_process *process, int after_ms)
 {
         process->is_replaced = true;
-        process->stage = STAGE_GRACE;
+        process->is_stopping = true;
         process->grace_ms = KILL_AFTER_MS;
-        loop_timer_start(process->manager->loop, &process->stage_timer, loop_deadline(after_ms));
+        child_stop(&process->child, nanoseconds(after_ms), nanoseconds(KILL_AFTER_MS));
 }
 
 /* A child that is started again has its time to end, and is replaced. */
@@ -264,7 +282,7 @@ void process_lose_session(ferry_process *process)
         if (process->is_freed || process->state != PROCESS_RUNNING || process->has_child_left)
                 return;
         process->is_deserted = true;
-        if (process->spec.options.is_restarted && process->stage == STAGE_NONE)
+        if (process->spec.options.is_restarted && !process->is_stopping)
                 begin_replacing(process, KILL_AFTER_MS);
         process_update(process);
 }
@@ -305,7 +323,7 @@ static void start(ferry_process *process)
         int code;
 
         forget_session(process);
-        process->stage = STAGE_NONE;
+        process->is_stopping = false;
         process->is_deserted = process->is_replaced = process->is_recycled = process->is_stopped = false;
         process->answers = 0;
         code = process_start(process, &error);
@@ -351,7 +369,10 @@ static int wait_for_place(ferry_manager *manager)
         return manager->is_freed ? -ECANCELED : code;
 }
 
-static void stage_is_over(struct loop_timer *timer);
+static void linger_is_over(struct loop_timer *timer)
+{
+        hear_out(container_of(timer, ferry_process, linger));
+}
 
 static ferry_process *process_new(ferry_manager *manager)
 {
@@ -366,7 +387,7 @@ static ferry_process *process_new(ferry_manager *manager)
         for (int i = 0; i < 2; i++)
                 process->outputs[i].captured.endpoint = (struct endpoint){ .fd = -1, .io = -1 };
         process->end_task.fn = tell_end;
-        process->stage_timer.fn = stage_is_over;
+        process->linger.fn = linger_is_over;
         process->restart.fn = start_again;
         list_init(&process->link);
         list_init(&process->untold);
@@ -453,40 +474,6 @@ ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const arg
 
 /* Stopping --------------------------------------------------------------------------------------------- */
 
-static void next_stage(ferry_process *process)
-{
-        ferry_loop *loop = process->manager->loop;
-        int error;
-
-        if (process->state != PROCESS_RUNNING)
-                return;
-        if (process->has_child_left)
-                hear_out(process);
-        else if (process->stage == STAGE_GRACE) {
-                process->stage = STAGE_TERM;
-                child_signal(&process->child, SIGTERM);
-                /* A stopped process would not hear it. */
-                child_signal(&process->child, SIGCONT);
-                loop_timer_start(loop, &process->stage_timer,
-                                 loop_deadline(process->grace_ms > 0 ? process->grace_ms : KILL_AFTER_MS));
-        } else if (process->stage == STAGE_TERM) {
-                process->stage = STAGE_KILL;
-                error = child_signal(&process->child, SIGKILL);
-                if (error && !child_has_exited(&process->child)) {
-                        /* Nobody can wait for the end of one that has become somebody else. */
-                        child_ignore(&process->child);
-                        process->result = error;
-                        lose_child(process);
-                } else
-                        process->manager->killed++;
-        }
-}
-
-static void stage_is_over(struct loop_timer *timer)
-{
-        next_stage(container_of(timer, ferry_process, stage_timer));
-}
-
 void process_begin_stop(ferry_process *process, int grace_ms)
 {
         ferry_loop *loop = process->manager->loop;
@@ -502,15 +489,16 @@ void process_begin_stop(ferry_process *process, int grace_ms)
         if (process->state != PROCESS_RUNNING)
                 return;
         /* Whoever gives it less time is right. */
-        is_shorter = process->stage == STAGE_GRACE && (grace_ms < 0 ? !process->is_replaced || process->is_overdue :
-                                                       process->grace_ms >= 0 && process->grace_ms <= grace_ms);
+        is_shorter = process->is_stopping && process->child.stage <= CHILD_ASKED &&
+                     (grace_ms < 0 ? !process->is_replaced || process->is_overdue :
+                                     process->grace_ms >= 0 && process->grace_ms <= grace_ms);
         process->is_replaced = false;
         if (is_shorter) {
                 process_update(process);
                 return;
         }
-        if (process->stage > STAGE_GRACE || process->has_child_left) {
-                process->stage = process->stage ? process->stage : STAGE_GRACE;
+        if (process->child.stage > CHILD_ASKED || process->has_child_left) {
+                process->is_stopping = true;
                 process_update(process);
                 return;
         }
@@ -519,20 +507,16 @@ void process_begin_stop(ferry_process *process, int grace_ms)
                 term_ms = LATE_MS;
                 grace_ms = KILL_AFTER_MS;
         }
-        loop_timer_stop(loop, &process->stage_timer);
-        process->stage = STAGE_GRACE;
+        process->is_stopping = true;
         process->grace_ms = grace_ms;
         process_update(process);
         ferry_session_close(process->session);
-        if (grace_ms == 0)
-                next_stage(process);
-        else if (grace_ms > 0)
-                loop_timer_start(loop, &process->stage_timer, loop_deadline(term_ms));
+        child_stop(&process->child, nanoseconds(term_ms), nanoseconds(grace_ms));
 }
 
 static void replace(ferry_process *process, int after_ms)
 {
-        if (process->state != PROCESS_RUNNING || process->has_child_left || process->stage != STAGE_NONE)
+        if (process->state != PROCESS_RUNNING || process->has_child_left || process->is_stopping)
                 return;
         begin_replacing(process, after_ms);
         ferry_session_close(process->session);
@@ -639,7 +623,7 @@ void process_free(ferry_process *process)
         list_remove(&process->link);
         list_remove(&process->untold);
         list_remove(&process->ending);
-        loop_timer_stop(loop, &process->stage_timer);
+        loop_timer_stop(loop, &process->linger);
         loop_timer_stop(loop, &process->restart);
         if (process->end_task.link.next)
                 list_remove(&process->end_task.link);

@@ -14,8 +14,6 @@ enum process_state {
         PROCESS_ENDED,
 };
 
-enum process_stage { STAGE_NONE, STAGE_GRACE, STAGE_TERM, STAGE_KILL };
-
 /* What it was made of, for the next time. */
 struct process_spec {
         ferry_child_fn *fn;             /* NULL: argv */
@@ -47,8 +45,8 @@ struct ferry_process {
                 ferry_process *process;
         } outputs[2];                   /* of fd 1 and 2 */
         struct loop_task end_task;      /* its end is told */
-        struct loop_timer stage_timer;
-        enum process_stage stage;
+        struct loop_timer linger;       /* it has ended, and its session has not yet */
+        bool is_stopping;
         int grace_ms;
         struct loop_timer restart;
         int restart_ms;
@@ -119,7 +117,7 @@ int process_copy_spec(ferry_process *process, const char *const argv[], const fe
 void process_free_spec(ferry_process *process);
 
 /* process.c */
-void process_ended(struct child *child);
+extern const struct child_owner process_child_owner;
 void process_begin_stop(ferry_process *process, int grace_ms);
 /* It has let a deadline pass: end it, and start it again. */
 void process_replace(ferry_process *process);

@@ -428,12 +428,12 @@ int process_start(ferry_process *process, struct error *error)
                 if (!code)
                         code = child_make_environment(&ends.environment, process->number);
                 if (!code)
-                        code = child_fork(&process->child, loop, process_ended);
+                        code = child_fork(&process->child, loop, &process_child_owner);
                 if (!code)
                         be_child(process, &ends, parent);
                 code = code > 0 ? 0 : code;
         } else if (!code)
-                code = child_start(&process->child, loop, &ends.child, process_ended);
+                code = child_start(&process->child, loop, &ends.child, &process_child_owner);
         if (code)
                 error_set(error, code, "%s cannot be started%s%s: %s", spec->argv ? spec->argv[0] : "a child",
                           spec->options.directory ? " in " : "", spec->options.directory ? spec->options.directory : "",

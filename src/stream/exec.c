@@ -15,23 +15,17 @@
 #include <string.h>
 
 enum {
-        STAGE_DEFAULT_NS = 1000000000,
         GRACES_MAX = 10,
 };
-
-enum stage { STAGE_NONE, STAGE_GRACE, STAGE_TERM, STAGE_KILL, STAGE_LAST_WORDS };
 
 struct exec_stream {
         struct stream stream;
         struct child child;
         struct captured errors; /* its stderr */
-        struct loop_timer stage_timer;
-        enum stage stage;
-        int64_t stage_ns;
+        struct loop_timer last_lines;   /* its stderr is handed over, then closing is done */
         int graces;             /* that are left for a child that waits for us to read its stderr */
         bool is_output_over;    /* its stdout was read to the end */
         bool has_outlived_output; /* and the time that it had then to exit has passed */
-        bool is_terminated;     /* TERM was sent */
 };
 
 static struct exec_stream *exec_of(struct stream *stream)
@@ -113,8 +107,6 @@ static bool describe_stop(const struct stream *stream, char *text, size_t size)
         return signal > 0;
 }
 
-static void next_stage(struct exec_stream *exec);
-
 /* It has exited, or cannot be ended. */
 static void is_closed(struct exec_stream *exec)
 {
@@ -123,16 +115,20 @@ static void is_closed(struct exec_stream *exec)
         int code;
 
         /* A handler of a line may wait for the end: then it comes within that. */
-        exec->stage = STAGE_LAST_WORDS;
-        loop_timer_start(stream->loop, &exec->stage_timer, loop_deadline(0));
+        loop_timer_start(stream->loop, &exec->last_lines, loop_deadline(0));
         captured_drain(&exec->errors);
         if (stream->is_freed || stream->is_released)
                 return;
-        loop_timer_stop(stream->loop, &exec->stage_timer);
+        loop_timer_stop(stream->loop, &exec->last_lines);
         child_describe(&exec->child, status, sizeof status);
         captured_describe(&exec->errors, words, sizeof words);
-        code = exec->child.has_ended ? result_of(&exec->child, exec->is_terminated) : 0;
+        code = exec->child.has_ended ? result_of(&exec->child, exec->child.stage >= CHILD_TERMINATED) : 0;
         stream_closed(stream, code, "the child %s while it was being closed%s", status, words);
+}
+
+static void last_lines_are_read(struct loop_timer *timer)
+{
+        is_closed(container_of(timer, struct exec_stream, last_lines));
 }
 
 static void child_ended(struct child *child)
@@ -140,17 +136,6 @@ static void child_ended(struct child *child)
         struct exec_stream *exec = container_of(child, struct exec_stream, child);
         struct stream *stream = &exec->stream;
 
-        /* Its process group may outlive it, and hold its output open; it keeps its number as long as the child is
-         * not reaped. */
-        if (exec->stage == STAGE_TERM && !exec->is_output_over) {
-                child_ignore(child);
-                return;
-        }
-        /* Who is left of the group has not heard TERM, and cannot be found any more once the child is reaped. */
-        if (exec->stage == STAGE_TERM && child_has_exited(child))
-                child_signal(child, SIGKILL);
-        if (!child_reap(child))
-                return;
         if (stream->is_closing)
                 is_closed(exec);
         else if (stream->is_input_ended[0])
@@ -158,6 +143,29 @@ static void child_ended(struct child *child)
         else if (stream_drain(stream))
                 loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
 }
+
+static void child_lost(struct child *child, int error)
+{
+        (void)error;
+        is_closed(container_of(child, struct exec_stream, child));
+}
+
+static bool child_is_waiting(struct child *child)
+{
+        struct exec_stream *exec = container_of(child, struct exec_stream, child);
+
+        return exec->graces > 0 && captured_is_behind(&exec->errors) && exec->graces-- > 0;
+}
+
+/* Its process group may outlive it, and hold its output open. */
+static bool child_is_read(const struct child *child)
+{
+        return !container_of(child, const struct exec_stream, child)->is_output_over;
+}
+
+static const struct child_owner child_owner = {
+        .ended = child_ended, .lost = child_lost, .is_waiting = child_is_waiting, .is_read = child_is_read,
+};
 
 /* While it is being closed its stdout is read and ignored, so that it does not block on it. */
 static void discard(struct loop_source *source, uint32_t events)
@@ -172,38 +180,7 @@ static void discard(struct loop_source *source, uint32_t events)
                 return;
         loop_source_set(source, 0);
         exec->is_output_over = true;
-        if (exec->stage == STAGE_TERM)
-                child_ended(&exec->child);
-}
-
-static void next_stage(struct exec_stream *exec)
-{
-        ferry_loop *loop = exec->stream.loop;
-
-        if (exec->stage == STAGE_GRACE && exec->graces > 0 && captured_is_behind(&exec->errors)) {
-                exec->graces--;
-                loop_timer_start(loop, &exec->stage_timer, sys_now() + exec->stage_ns);
-        } else if (exec->stage == STAGE_GRACE) {
-                exec->stage = STAGE_TERM;
-                exec->is_terminated = true;
-                child_signal(&exec->child, SIGTERM);
-                /* A stopped process would not hear it. */
-                child_signal(&exec->child, SIGCONT);
-                loop_timer_start(loop, &exec->stage_timer, sys_now() + exec->stage_ns);
-        } else if (exec->stage == STAGE_TERM) {
-                exec->stage = STAGE_KILL;
-                /* Who runs as somebody else may not be ours to end; it is not waited for. */
-                if (child_signal(&exec->child, SIGKILL) < 0)
-                        is_closed(exec);
-                else
-                        child_ended(&exec->child);
-        } else if (exec->stage == STAGE_LAST_WORDS)
-                is_closed(exec);
-}
-
-static void stage_is_over(struct loop_timer *timer)
-{
-        next_stage(container_of(timer, struct exec_stream, stage_timer));
+        child_output_ended(&exec->child);
 }
 
 static bool close_child(struct stream *stream, int64_t grace_ns)
@@ -212,18 +189,11 @@ static bool close_child(struct stream *stream, int64_t grace_ns)
 
         if (exec->child.has_ended)
                 return false;
-        exec->stage = STAGE_GRACE;
-        exec->stage_ns = grace_ns > 0 && grace_ns < INT64_MAX ? grace_ns : STAGE_DEFAULT_NS;
-        if (exec->has_outlived_output)
-                grace_ns = 0;
-        exec->graces = grace_ns > 0 ? GRACES_MAX : 0;
+        exec->graces = grace_ns > 0 && !exec->has_outlived_output ? GRACES_MAX : 0;
         stream->in_sources[0].fn = discard;
         if (!exec->is_output_over)
                 loop_source_set(&stream->in_sources[0], EPOLLIN);
-        if (grace_ns == 0)
-                next_stage(exec);
-        else if (grace_ns != INT64_MAX)
-                loop_timer_start(stream->loop, &exec->stage_timer, sys_now() + grace_ns);
+        child_stop(&exec->child, exec->has_outlived_output ? 0 : grace_ns, grace_ns);
         return true;
 }
 
@@ -231,7 +201,7 @@ static void free_child(struct stream *stream, bool is_foreign)
 {
         struct exec_stream *exec = exec_of(stream);
 
-        loop_timer_stop(stream->loop, &exec->stage_timer);
+        loop_timer_stop(stream->loop, &exec->last_lines);
         captured_close(&exec->errors, is_foreign);
         child_deinit(&exec->child);
 }
@@ -307,7 +277,7 @@ static int start(struct exec_stream *exec, const char *command, const ferry_sess
                 spec.fds[0] = pipes[0][0];
                 spec.fds[1] = pipes[1][1];
                 spec.fds[2] = pipes[2][1];
-                error = child_start(&exec->child, exec->stream.loop, &spec, child_ended);
+                error = child_start(&exec->child, exec->stream.loop, &spec, &child_owner);
         }
         close_all(pipes);
         return error;
@@ -326,7 +296,7 @@ int stream_open_exec(const struct stream_place *place, const char *text,
                 return error_set(error, -ENOMEM, "no memory for a child");
         stream_init(&exec->stream, &exec_kind, place);
         captured_init(&exec->errors, place->loop, true, take_line, is_gone);
-        exec->stage_timer.fn = stage_is_over;
+        exec->last_lines.fn = last_lines_are_read;
         failure = start(exec, text, options);
         if (failure) {
                 error_set(error, failure, "%s cannot be started%s%s: %s",
