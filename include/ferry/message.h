@@ -1,8 +1,13 @@
-/* Messages: what comes in. A message has a type (in stream-ipc a class) and a body, which is decoded when it is
- * first looked at. Sending takes no object: ferry_session_notify() and the like are given type and body.
+/**
+ * @file
+ * Messages from a peer: a kind, a type and a body.
  *
- * A const message is lent: to a handler, until it returns. ferry_message_ref() keeps it. A request that is
- * kept may be answered at any later time; one that is let go without an answer tells its sender so. */
+ * In the dialect stream-ipc the type is the name of a class. The body is decoded when it is first used. Sending requires no
+ * message object: ferry_session_notify() and similar functions take a type and a body.
+ *
+ * A const message is borrowed: a handler may use it until it returns. ferry_message_ref() keeps it. A request that was kept may
+ * be answered at any later time. A request that is released without an answer is answered with an error.
+ */
 #ifndef FERRY_MESSAGE_H
 #define FERRY_MESSAGE_H
 
@@ -10,69 +15,166 @@
 
 FERRY_BEGIN
 
-/* The message that php-stream-ipc brings along. On the wire its root is the one that the peer uses. */
+/** The message class that php-stream-ipc defines. On the wire its root namespace is the one that the peer uses. */
 #define FERRY_LOG_MESSAGE "StreamIpc\\Message\\LogMessage"
 
-/* What a message is. Handlers are registered for a set of these. */
+/** The kinds of messages. Handlers are registered for a set of kinds. */
 enum ferry_kind {
-        FERRY_KIND_NOTIFICATION = 1 << 0,
-        FERRY_KIND_REQUEST      = 1 << 1,       /* waits for ferry_message_reply() */
-        FERRY_KIND_MESSAGE      = FERRY_KIND_NOTIFICATION | FERRY_KIND_REQUEST,
-        FERRY_KIND_RESPONSE     = 1 << 2,       /* only from calls */
-        FERRY_KIND_ERROR        = 1 << 3,       /* an error reply; a frame that does not decode */
-        FERRY_KIND_JUNK         = 1 << 4,       /* bytes between frames; its type is "stdout" or "stderr" */
-        FERRY_KIND_CANCELLED    = 1 << 5,       /* nobody waits any more for this request, kept here */
-        FERRY_KIND_OPENED       = 1 << 6,       /* the session is up; in a service: a client has come */
-        FERRY_KIND_CLOSED       = 1 << 7,       /* the session has ended; the text says why */
+        FERRY_KIND_NOTIFICATION = 1 << 0,       /**< expects no answer */
+        FERRY_KIND_REQUEST      = 1 << 1,       /**< expects an answer by ferry_message_reply() */
+        FERRY_KIND_MESSAGE      = FERRY_KIND_NOTIFICATION | FERRY_KIND_REQUEST, /**< both of them */
+        FERRY_KIND_RESPONSE     = 1 << 2,       /**< a reply; only calls have it */
+        FERRY_KIND_ERROR        = 1 << 3,       /**< an error reply, or a frame that cannot be decoded */
+        FERRY_KIND_JUNK         = 1 << 4,       /**< bytes between frames; the type is `stdout` or `stderr` */
+        FERRY_KIND_CANCELLED    = 1 << 5,       /**< the peer has cancelled a request that was kept here */
+        FERRY_KIND_OPENED       = 1 << 6,       /**< the session is open; in a service: a client has connected */
+        FERRY_KIND_CLOSED       = 1 << 7,       /**< the session has ended; the text says why */
 };
 
-/* Called for a message. Returns 0: the next handler may see it too; 1: it may not. A request is settled by
- * the first handler that replies, or keeps it and returns 1, or returns a negative errno, which makes an
- * error reply; if none does, that is an error reply, too. */
+/**
+ * A handler for messages.
+ *
+ * A request is settled by the first handler that replies, keeps it and returns 1, or returns a negative errno, which sends an
+ * error reply. If no handler does, an error reply is sent, too.
+ *
+ * @param session   the session that received the message
+ * @param message   the message; borrowed until the handler returns; ferry_message_ref() keeps it
+ * @param userdata  as given to ferry_session_on() or ferry_service_on()
+ * @return 0 to let the next handler see the message; 1 to end here; a negative errno to answer a request with an error
+ */
 typedef int ferry_message_fn(ferry_session *session, const ferry_message *message, void *userdata);
 
-/* What it is, and of which type; a message that has none has the type "". */
+/**
+ * Returns the kind of a message.
+ *
+ * @param message  the message; NULL is allowed
+ * @return its kind; 0 for NULL, and in another thread
+ */
 enum ferry_kind ferry_message_kind(const ferry_message *message);
+
+/**
+ * Returns the type of a message.
+ *
+ * @param message  the message; NULL is allowed
+ * @return the type, valid as long as the message; "" if it has none
+ */
 const char *ferry_message_type(const ferry_message *message);
 
-/* The body; it lives as long as the message, longer if it is held. NULL if its bytes do not decode. */
+/**
+ * Returns the body of a message.
+ *
+ * @param message  the message; NULL is allowed
+ * @return the body, valid as long as the message; ferry_value_ref() keeps it longer. NULL if its bytes cannot be decoded
+ */
 const ferry_value *ferry_message_body(const ferry_message *message);
 
-/* What the body has under that key, or as that property. */
+/**
+ * Returns an item of the body by its key, or a property by its name, as ferry_value_get().
+ *
+ * @param message  the message; NULL is allowed
+ * @param key      the key or name
+ * @return the item, valid as long as the message; NULL if there is none
+ */
 const ferry_value *ferry_message_get(const ferry_message *message, const char *key);
 
-/* The message in words: the body if it is a string, or the string "message" in it, or the text of an
- * error; or "". */
+/**
+ * Returns the text of a message.
+ *
+ * The text is the body if that is a string, or else the string "message" in it, or else the text of an error.
+ *
+ * @param message  the message; NULL is allowed
+ * @return the text, valid as long as the message; "" if there is none
+ */
 const char *ferry_message_text(const ferry_message *message);
 
-/* The id of a request or a reply, as text; or "". */
+/**
+ * Returns the id of a request or a reply, as text.
+ *
+ * @param message  the message; NULL is allowed
+ * @return the id, valid as long as the message; "" if there is none
+ */
 const char *ferry_message_id(const ferry_message *message);
 
-/* The session that it came by; NULL if that is gone. */
+/**
+ * Returns the session that received a message.
+ *
+ * @param message  the message; NULL is allowed
+ * @return the session; NULL if it is gone
+ */
 ferry_session *ferry_message_session(const ferry_message *message);
 
-/* Answer a request, once: with a type (NULL: its own) and a body, by template; or with an error, whose
- * text is plain printf. 0; -EALREADY, -ECANCELED if nobody waits any more, -EINVAL, -EMSGSIZE, or why the
- * session ended. */
+/**
+ * Answers a request.
+ *
+ * The answer is queued, also if the queue is full.
+ *
+ * @param request  the request
+ * @param type     the type of the answer; copied; NULL selects the type of the request
+ * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
+ * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
+ * @retval -EINVAL     the message is not a request, the template is malformed, or the type or body is not valid in this dialect
+ * @retval -EMSGSIZE   the answer exceeds a limit of this side or of the peer; another answer may be sent
+ * @retval -EILSEQ     the codec cannot write a part of the body
+ * @retval -EDOM       the codec cannot write a number of the body
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
+ */
 int ferry_message_reply(const ferry_message *request, const char *type, const char *format, ...)
         FERRY_PRINTF(3, 4);
+
+/**
+ * Answers a request with an error.
+ *
+ * In a dialect without error replies the session ends instead.
+ *
+ * @param request  the request
+ * @param format   the text, by a format of printf(3); cut after 4,095 bytes
+ * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
+ * @retval -EINVAL     the message is not a request
+ * @retval -EMSGSIZE   the peer takes not even an empty error
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
+ */
 int ferry_message_fail(const ferry_message *request, const char *format, ...) FERRY_PRINTF(2, 3);
 
 /**
- * Refuses a request that was not acted on, because this side is about to end.
+ * Refuses a request that was not executed, because this side is about to end.
  *
- * In the dialect ferry the call of the peer ends as *not executed*, and a pool gives the request to another worker and
- * this one no more requests. In the dialect stream-ipc this is ferry_message_fail(); in innmind and pcntl, which have no
- * such answer, nothing is sent.
+ * In the dialect ferry the call of the peer ends as *not executed*; a pool gives the request to another worker, and gives this
+ * worker no more requests. In the dialect stream-ipc this is ferry_message_fail(). The dialects innmind and pcntl have no such
+ * answer, so nothing is sent.
  *
  * @param request  the request
- * @param format   the reason, plain printf
- * @return 0, or a negative errno
- * @retval -EALREADY  the request has its answer
- * @retval -ECANCELED the peer does not wait any more
- * @retval -EINVAL    the message is not a request
- * @retval -ENOTCONN  the session has ended
- * @retval -ENOMEM    request is NULL, or memory is out
+ * @param format   the reason, by a format of printf(3); cut after 4,095 bytes
+ * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
+ * @retval -EINVAL     the message is not a request
+ * @retval -EMSGSIZE   the peer takes not even an empty refusal
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
  */
 int ferry_message_refuse(const ferry_message *request, const char *format, ...) FERRY_PRINTF(2, 3);
 
@@ -80,36 +182,90 @@ int ferry_message_refuse(const ferry_message *request, const char *format, ...) 
  * Answers a request, as ferry_message_reply(), with a body that is a value.
  *
  * @param request  the request
- * @param type     the type of the answer; NULL is the request's own
- * @param body     borrowed until the call returns
- * @return 0, or a negative errno as of ferry_message_reply()
- * @retval -EINVAL  the body is NULL, or the type or body is not valid in this dialect
+ * @param type     the type of the answer; copied; NULL selects the type of the request
+ * @param body     the body; borrowed until the call returns
+ * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
+ * @retval -EINVAL     the message is not a request, the body is NULL, or the type or body is not valid in this dialect
+ * @retval -EMSGSIZE   the answer exceeds a limit of this side or of the peer; another answer may be sent
+ * @retval -EILSEQ     the codec cannot write a part of the body
+ * @retval -EDOM       the codec cannot write a number of the body
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
  */
 int ferry_message_reply_value(const ferry_message *request, const char *type, const ferry_value *body);
 
 /**
- * Answers a request with an error, as ferry_message_fail(), whose text is taken as it is.
+ * Answers a request with an error, as ferry_message_fail(), with a text that is used as it is.
  *
  * @param request  the request
  * @param text     the text; NULL is ""
- * @return 0, or a negative errno as of ferry_message_fail()
+ * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
+ * @retval -EINVAL     the message is not a request
+ * @retval -EMSGSIZE   the peer takes not even an empty error
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
  */
 int ferry_message_fail_text(const ferry_message *request, const char *text);
 
 /**
- * Refuses a request, as ferry_message_refuse(), with a text that is taken as it is.
+ * Refuses a request, as ferry_message_refuse(), with a text that is used as it is.
  *
  * @param request  the request
  * @param text     the text; NULL is ""
- * @return 0, or a negative errno as of ferry_message_refuse()
+ * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
+ * @retval -EINVAL     the message is not a request
+ * @retval -EMSGSIZE   the peer takes not even an empty refusal
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
  */
 int ferry_message_refuse_text(const ferry_message *request, const char *text);
 
-/* Whether somebody still waits for the answer. */
+/**
+ * Returns whether the peer still waits for the answer to a request.
+ *
+ * @param request  the request; NULL is allowed
+ * @return true if an answer would be sent
+ */
 bool ferry_message_is_wanted(const ferry_message *request);
 
-/* Keep a message; let it go. Both take NULL; unref returns NULL. */
+/**
+ * Keeps a message beyond the return of its handler.
+ *
+ * @param message  the message; NULL is allowed
+ * @return the message, which the caller releases with ferry_message_unref(); NULL for NULL
+ */
 ferry_message *ferry_message_ref(const ferry_message *message);
+
+/**
+ * Releases a message. A request without an answer is answered with an error.
+ *
+ * @param message  the message; NULL is allowed
+ * @return NULL
+ */
 ferry_message *ferry_message_unref(ferry_message *message);
 
 FERRY_DEFINE_AUTO(ferry_message, ferry_message_unref)

@@ -1,5 +1,10 @@
-/* Sessions: a conversation over one stream, in which either side may notify and request at any time.
- * Calls: requests of ours, any number of which may be in flight. */
+/**
+ * @file
+ * Sessions and calls.
+ *
+ * A session is a conversation over one stream, in which either side may send notifications and requests at any time. A call is
+ * a request of this side. Any number of calls may be in flight.
+ */
 #ifndef FERRY_SESSION_H
 #define FERRY_SESSION_H
 
@@ -10,99 +15,189 @@
 
 FERRY_BEGIN
 
+/** The dialects: how messages look on the wire. */
 enum ferry_dialect {
-        FERRY_DIALECT_AUTO       = 0,           /* ferry or stream-ipc, as the peer begins; else ferry */
-        FERRY_DIALECT_FERRY      = 1 << 0,
-        FERRY_DIALECT_STREAM_IPC = 1 << 1,      /* riki137/php-stream-ipc */
-        FERRY_DIALECT_INNMIND    = 1 << 2,      /* innmind/ipc */
-        FERRY_DIALECT_PCNTL      = 1 << 3,      /* sweikenb/pcntl */
+        FERRY_DIALECT_AUTO       = 0,           /**< ferry or stream-ipc, as the peer begins; ferry if this side sends first */
+        FERRY_DIALECT_FERRY      = 1 << 0,      /**< ferry's own */
+        FERRY_DIALECT_STREAM_IPC = 1 << 1,      /**< riki137/php-stream-ipc */
+        FERRY_DIALECT_INNMIND    = 1 << 2,      /**< innmind/ipc */
+        FERRY_DIALECT_PCNTL      = 1 << 3,      /**< sweikenb/pcntl */
 };
 
+/** Special timeouts. */
 enum {
-        FERRY_TIMEOUT_DEFAULT = -2,             /* for requests: the session's request_timeout_ms */
+        FERRY_TIMEOUT_DEFAULT = -2,             /**< for requests: the session's `request_timeout_ms` */
 };
 
-/* Whether to talk to this peer. Asked about each that is neither our own user nor root. */
+/**
+ * Decides whether a peer may connect. Called for each peer whose user is neither the program's own nor root.
+ *
+ * @param session   the session
+ * @param peer      the peer's credentials; valid until the callback returns
+ * @param userdata  `allow_userdata` of the options
+ * @return true if the peer may connect
+ */
 typedef bool ferry_allow_fn(ferry_session *session, const ferry_peer *peer, void *userdata);
 
-/* Make the id of a request: up to @size - 1 bytes and a zero. 0, or a negative errno with which the call
- * ends. */
+/**
+ * Makes the id of a request (stream-ipc).
+ *
+ * @param session   the session
+ * @param id        where to write the id, with a terminating zero
+ * @param size      size of @p id in bytes
+ * @param userdata  `make_id_userdata` of the options
+ * @return 0; or a negative errno, with which the call ends
+ */
 typedef int ferry_id_fn(ferry_session *session, char *id, size_t size, void *userdata);
 
-/* A stream of the program's own. read and write move what they can, without the session that they move it
- * for, and return how much that was, 0 at the end, -EAGAIN if nothing moves now, or another negative errno;
- * poll(2) tells by fd when to try again. It must outlive its session, which calls close at the end. None of the three may
- * free the loop, which would wait for them to return. */
+/**
+ * A stream of the program's own.
+ *
+ * The stream must outlive its session, which calls `close` at the end. poll(2) of `fd` says when a call can be repeated. The
+ * functions must not use the session that they move bytes for, and must not free the loop, which would wait for them to return.
+ */
 struct ferry_stream {
-        size_t size;
-        int fd;
+        size_t size;            /**< sizeof(ferry_stream); 0 means this version's */
+        int fd;                 /**< the descriptor to wait for; the program's own */
+        /** Reads up to size bytes. Returns their number, 0 at the end, -EAGAIN if there are none now, or another negative errno. */
         ssize_t (*read)(const ferry_stream *stream, void *buffer, size_t size);
+        /** Writes up to size bytes. Returns their number, -EAGAIN if there is no room now, or another negative errno. */
         ssize_t (*write)(const ferry_stream *stream, const void *bytes, size_t size);
+        /** Called once, at the end of the session; NULL is allowed. */
         void (*close)(const ferry_stream *stream);
-        void *userdata;
+        void *userdata;         /**< for the stream's own use */
 };
 
-/* What is zero is as the options of the loop have it, or else as it stands in parentheses. -1 ms is for
- * ever. */
+/**
+ * How a session is opened.
+ *
+ * Zero inherits the option of the loop (ferry_loop_options); if that is zero too, the default in parentheses applies. In a time,
+ * -1 means forever. Pointers must stay valid until the call returns, unless the field says otherwise.
+ */
 struct ferry_session_options {
-        size_t size;
-        unsigned dialect;               /* (FERRY_DIALECT_AUTO) */
-        const ferry_codec *codec;       /* (ferry: msgpack; stream-ipc: php; msgpack is not for that) */
-        const char *root;               /* stream-ipc: the namespace of its own classes ("StreamIpc") */
-        ferry_id_fn *make_id;           /* stream-ipc: ids for requests ("PID.COUNTER") */
-        void *make_id_userdata;
-        ferry_allow_fn *allow;          /* who may be there, besides our own user and root (nobody). By tcp nobody is
-                                         * known, so anybody may, and this is not asked */
-        void *allow_userdata;
-        int request_timeout_ms;         /* where FERRY_TIMEOUT_DEFAULT is given (30,000) */
-        int wait_ms;                    /* for somebody to listen (not at all; for one who is busy, or by tcp neither
-                                         * answers nor refuses, 5,000) */
-        int close_timeout_ms;           /* for closing; as long again until a child is killed (1,000) */
-        int heartbeat_ms;               /* see whether a silent peer still lives, if that wants it, too, and after the longer of
-                                         * both times (never). innmind: say after so long a silence that we live (never; but
-                                         * while a client waits for an answer, 1,000; -1: not then either) */
-        size_t frame_max;               /* bytes of a message (16 MiB; innmind and pcntl send 128 KiB at most) */
-        size_t queue_max;               /* bytes that wait to be sent (16 MiB) */
-        const char *const *argv;        /* exec: run this, up to a NULL, instead of a command line. It is looked
-                                         * for in the PATH that it will have; a script needs its #! */
-        const char *const *env;         /* exec: with these NAME=VALUE, up to a NULL, besides ours */
-        const char *directory;          /* exec: in there (ours) */
-        const int *fds;                 /* no address: to read, to write, to read too, up to -1; taken over
-                                         * unless the session cannot be opened */
-        const ferry_stream *stream;     /* no address: use this */
-        const char *name_directory;     /* a NAME: its socket stands in there (as ferry_address_resolve() tells) */
-        bool is_in_foreground;          /* exec: the child stays in our process group, so that it may read from the terminal while
-                                         * that is in the foreground (no: it leads a group of its own, which is signalled as a
-                                         * whole). Then only the child itself is signalled */
-        bool is_unguarded;              /* stdio: leave fd 0 and 1 as they are (no) */
-        int answer_timeout_ms;          /* how long the session waits for each answer of ours once the input of the peer has ended
-                                         * (as long as close_timeout_ms) */
+        size_t size;                    /**< sizeof(ferry_session_options); 0 means this version's */
+        unsigned dialect;               /**< an enum ferry_dialect (FERRY_DIALECT_AUTO) */
+        const ferry_codec *codec;       /**< the codec of bodies; must outlive the session (ferry: msgpack; stream-ipc: php, and
+                                         * msgpack is refused) */
+        const char *root;               /**< stream-ipc: the namespace of its own classes ("StreamIpc") */
+        ferry_id_fn *make_id;           /**< stream-ipc: makes the ids of requests ("PID.COUNTER") */
+        void *make_id_userdata;         /**< for `make_id` */
+        ferry_allow_fn *allow;          /**< decides which other users may be the peer, besides the program's own user and root
+                                         * (none). TCP peers cannot be identified, so it is not called for them */
+        void *allow_userdata;           /**< for `allow` */
+        int request_timeout_ms;         /**< the timeout of requests with FERRY_TIMEOUT_DEFAULT, in ms (30,000) */
+        int wait_ms;                    /**< how long to wait for a process that listens, in ms (no wait; 5,000 for a listener that
+                                         * is busy, or that by tcp neither accepts nor refuses) */
+        int close_timeout_ms;           /**< how long closing may take, in ms; the same time again passes before a child is killed
+                                         * (1,000) */
+        int heartbeat_ms;               /**< ping a silent peer after this time, in ms. Both sides must enable heartbeats; the longer
+                                         * interval applies (never). innmind: the interval at which a silent side reports that it is
+                                         * alive (1,000 while a client waits for an answer, otherwise never; -1: never) */
+        size_t frame_max;               /**< bytes of a message (16 MiB; innmind and pcntl send at most 128 KiB) */
+        size_t queue_max;               /**< bytes that may be queued for sending (16 MiB) */
+        const char *const *argv;        /**< exec: the command and its arguments, up to a NULL, instead of a command line. It is
+                                         * looked for in the PATH that it will have. A script requires its #! line */
+        const char *const *env;         /**< exec: NAME=VALUE, up to a NULL, in addition to the program's environment */
+        const char *directory;          /**< exec: the working directory (the program's) */
+        const int *fds;                 /**< for an address of NULL: descriptors to read, to write, and to read too, up to -1. The
+                                         * session takes them over, unless it cannot be opened */
+        const ferry_stream *stream;     /**< for an address of NULL: a stream of the program; must outlive the session */
+        const char *name_directory;     /**< NAME: the directory of its socket (see ferry_address_resolve()) */
+        bool is_in_foreground;          /**< exec: the child stays in the program's process group, so that it may read from the
+                                         * terminal while that group is in the foreground; only the child itself is signalled (no:
+                                         * the child leads a group of its own, which is signalled as a whole) */
+        bool is_unguarded;              /**< stdio: leave descriptors 0 and 1 as they are (no) */
+        int answer_timeout_ms;          /**< how long the session waits for each answer of the program after the peer's input has
+                                         * ended, in ms (as long as `close_timeout_ms`) */
 };
 
-/* Open a session, which belongs to the loop. This does not wait; what is sent before it is up goes out
- * then. Where @address is NULL, the options say what to use. */
+/**
+ * Opens a session, which belongs to the loop.
+ *
+ * The call does not wait: messages that are sent before the session is open are queued. A session that cannot be opened has
+ * failed: ferry_session_status() returns its errno, and ferry_session_error() a sentence.
+ *
+ * @param loop     the loop
+ * @param address  the address, see address.h; copied; NULL uses `fds` or `stream` of the options
+ * @param options  NULL selects all defaults
+ * @return the session; NULL if the loop is NULL or belongs to another thread, if there is no memory, or if `allow` has freed the
+ * session
+ */
 ferry_session *ferry_session_open(ferry_loop *loop, const char *address,
                                   const ferry_session_options *options);
 
-/* End a session in order, in the background: what is queued is sent, the peer is told, a child has time to
- * end. Calls in flight end now, with -ECANCELED; nothing more comes in but what a child of exec: writes to its stderr,
- * as FERRY_KIND_JUNK, and FERRY_KIND_CLOSED once the child has exited. 0, or why it has failed: before, or because what is queued can
- * never be sent. A child that fails while it is being closed makes the session fail with -ECONNRESET: see
- * ferry_session_status() after FERRY_KIND_CLOSED, or what ferry_loop_run() returns. */
+/**
+ * Ends a session in order, in the background.
+ *
+ * Queued messages are sent, the peer is notified, and a child gets time to exit. Calls in flight end now, with -ECANCELED. No
+ * more messages are received, except for the lines that a child of `exec:` writes to its stderr (FERRY_KIND_JUNK) and
+ * FERRY_KIND_CLOSED, which comes after a child has exited.
+ *
+ * A child that fails while it is being closed makes the session fail with -ECONNRESET: ferry_session_status() returns that after
+ * FERRY_KIND_CLOSED, and ferry_loop_run() returns it if it was not reported.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @return 0; or a negative errno: that with which the session has failed, or one of these
+ * @retval -ENOMEM  the session is NULL
+ * @retval -EPIPE   the peer reads no more, and queued messages cannot be sent
+ * @retval -EPERM   the session belongs to another thread
+ * @retval -ECHILD  the session belongs to the parent of this process
+ */
 int ferry_session_close(ferry_session *session);
 
-/* Close a session and forget it before the loop does. Takes NULL and returns it. */
+/**
+ * Closes a session and forgets it: the program must not use it any more, and its handlers are not called any more.
+ *
+ * Without this call the session is freed with its loop.
+ *
+ * @param session  the session; NULL is allowed
+ * @return NULL
+ */
 ferry_session *ferry_session_free(ferry_session *session);
 
-/* Send a message that wants no answer, with a body by template. Where the dialect wants an object and the
- * body is a string, that becomes the property "message". 0 if it was taken; -ENOBUFS (while that is so,
- * flush and try again), -EMSGSIZE, -EINVAL, or why the session ended. Whoever does not look is told by the
- * next ferry_session_flush(). */
+/**
+ * Sends a notification: a message that expects no answer.
+ *
+ * The message is queued and, if the queue was empty, written before the call returns. The call never blocks. Where the dialect
+ * requires an object and the body is a string, the string becomes the property "message".
+ *
+ * If the result is ignored, the next ferry_session_flush() returns the first error.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @param type     the message type; copied. ferry: UTF-8, up to 65,535 bytes; stream-ipc: the name of a class; innmind: a media
+ *                 type
+ * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
+ * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @retval -ENOBUFS    too much is queued (`queue_max`; for clients of a service also `bytes_max`): flush and try again
+ * @retval -EMSGSIZE   the message exceeds a limit of this side (`frame_max`) or of the peer
+ * @retval -EINVAL     the template is malformed, or the type or body is not valid in this dialect
+ * @retval -EILSEQ     the codec cannot write a part of the body
+ * @retval -EDOM       the codec cannot write a number of the body
+ * @retval -ENOTCONN   the session has ended in order
+ * @retval -ECANCELED  the session is closed here
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the session is NULL, or there is no memory
+ * @retval -EPERM      the session belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
+ */
 int ferry_session_notify(ferry_session *session, const char *type, const char *format, ...)
         FERRY_PRINTF(3, 4);
 
-/* Send a message that wants an answer, within @timeout_ms. The call is the caller's, to await and let go,
- * or to give to ferry_call_then(). */
+/**
+ * Sends a request: a message that expects an answer.
+ *
+ * A request that cannot be sent is a call that has failed: ferry_call_status() returns its errno.
+ *
+ * @param session     the session; NULL is allowed, and the call has failed
+ * @param timeout_ms  how long to wait for the answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: the session's
+ *                    `request_timeout_ms`
+ * @param type        the message type, as for ferry_session_notify(); copied
+ * @param format      a template for the body, see value.h; NULL is null; arguments are borrowed until the function returns
+ * @return the call, which the caller owns: await it, free it, or hand it over by ferry_call_then(). NULL only if there is no memory
+ */
 ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 
@@ -110,10 +205,23 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
  * Sends a notification, as ferry_session_notify(), with a body that is a value.
  *
  * @param session  the session; NULL has failed with -ENOMEM
- * @param type     the message type, as of ferry_session_notify()
- * @param body     borrowed until the call returns
- * @return 0, or a negative errno as of ferry_session_notify()
- * @retval -EINVAL  the body is NULL, or the type or body is not valid in this dialect
+ * @param type     the message type, as for ferry_session_notify(); copied
+ * @param body     the body; borrowed until the call returns
+ * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @retval -ENOBUFS    too much is queued (`queue_max`; for clients of a service also `bytes_max`): flush and try again
+ * @retval -EMSGSIZE   the message exceeds a limit of this side (`frame_max`) or of the peer
+ * @retval -EINVAL     the template is malformed, or the type or body is NULL or not valid in this dialect
+ * @retval -EILSEQ     the codec cannot write a part of the body
+ * @retval -EDOM       the codec cannot write a number of the body
+ * @retval -ENOTCONN   the session has ended in order
+ * @retval -ECANCELED  the session is closed here
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the session is NULL, or there is no memory
+ * @retval -EPERM      the session belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
  */
 int ferry_session_notify_value(ferry_session *session, const char *type, const ferry_value *body);
 
@@ -121,82 +229,267 @@ int ferry_session_notify_value(ferry_session *session, const char *type, const f
  * Sends a request, as ferry_session_request(), with a body that is a value.
  *
  * @param session     the session; NULL is allowed, and the call has failed
- * @param timeout_ms  how long to wait for the answer; -1 forever, FERRY_TIMEOUT_DEFAULT the session's
- * @param type        the message type, as of ferry_session_request()
- * @param body        borrowed until the function returns; NULL fails the call with -EINVAL
+ * @param timeout_ms  how long to wait for the answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: the session's
+ *                    `request_timeout_ms`
+ * @param type        the message type, as for ferry_session_notify(); copied
+ * @param body        the body; borrowed until the function returns; NULL makes the call fail with -EINVAL
  * @return the call, which the caller owns; NULL only if there is no memory
  */
 ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, const char *type, const ferry_value *body);
 
-/* Run the loop until the peer has all that was sent (stream-ipc: until the kernel has). 0;
- * -ETIMEDOUT; what the first notify since the last flush returned that was not taken; or why the session
- * ended. */
+/**
+ * Runs the loop until the peer has received everything that was sent (stream-ipc: until the kernel has).
+ *
+ * @param session     the session; NULL has failed with -ENOMEM
+ * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
+ * @return 0; or a negative errno: the first error of ferry_session_notify() since the last flush, that with which the session has
+ * failed, or one of these
+ * @retval -ETIMEDOUT  the peer has not received everything within the time
+ * @retval -ENOBUFS    a notification was not accepted, since too much was queued
+ * @retval -EMSGSIZE   a notification exceeded a limit of this side or of the peer
+ * @retval -EINVAL     the timeout is below -1; or as for ferry_session_notify()
+ * @retval -EILSEQ     the codec could not write a part of a notification
+ * @retval -EDOM       the codec could not write a number of a notification
+ * @retval -ENOTCONN   the session has ended in order
+ * @retval -ECANCELED  the session is closed or was freed here
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    waiting within waiting, 32 levels deep
+ * @retval -ENOMEM     the session is NULL, or there is no memory
+ * @retval -EPERM      the session belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
+ */
 int ferry_session_flush(ferry_session *session, int timeout_ms);
 
-/* Run the loop until there is a message to fetch, and lend it until this is called again. NULL after
- * @timeout_ms, or when the session has ended and none is left. To be fetched are notifications for which
- * there is no handler (1,024 may wait; then the oldest are dropped, and counted), and all messages of
- * kinds whose handler is NULL (none is dropped; the peer waits). */
+/**
+ * Runs the loop until there is a message to fetch, and lends that message.
+ *
+ * Notifications without a handler can be fetched; at most 1,024 of them are queued, then the oldest is dropped and counted
+ * (`dropped` in ferry_session_info()). All messages of the kinds whose handler is NULL can be fetched, too; none of them is
+ * dropped, and the peer waits.
+ *
+ * @param session     the session; NULL is allowed
+ * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait; less: NULL, and ferry_session_error() says so
+ * @return the message, borrowed until the next call for this session; NULL if the time is over, or the session has ended and no
+ * message is left
+ */
 const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms);
 
-/* Call @fn for messages of these kinds, after the handlers that are there already (NULL: keep them for
- * ferry_session_next()); call it no longer. If memory is out, the session fails. */
+/**
+ * Adds a handler for messages, behind those that are there already.
+ *
+ * If there is no memory, the session fails with -ENOMEM.
+ *
+ * @param session   the session; NULL is allowed
+ * @param kinds     a set of enum ferry_kind
+ * @param fn        the handler; NULL queues these messages for ferry_session_next()
+ * @param userdata  for the handler
+ */
 void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata);
+
+/**
+ * Removes the handlers that were added with this function and this userdata.
+ *
+ * @param session   the session; NULL is allowed
+ * @param fn        the handler
+ * @param userdata  its userdata
+ */
 void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userdata);
 
-/* 1 while it lives, 0 once it has ended in order, a negative errno if it failed; a sentence on that. An end of the peer that left
- * notifications or requests of ours in the queue is -ECONNRESET, and the sentence counts the bytes. While a child is being
- * closed 0 is not final. */
+/**
+ * Returns the state of a session.
+ *
+ * If the peer ends while notifications or requests of this side are still queued, the session fails with -ECONNRESET, and the
+ * sentence says how many bytes were not sent. While a child is being closed, 0 is not final.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @return 1 while the session is alive, 0 after it has ended in order, or the negative errno it has failed with: an errno of its
+ * stream, or one of these
+ * @retval -EINVAL        the address or an option is wrong
+ * @retval -E2BIG         the options have a field that this version does not know
+ * @retval -ENAMETOOLONG  the path is too long for a socket
+ * @retval -ENOENT        the file, the socket or the command does not exist
+ * @retval -ECONNREFUSED  no process listens at the address
+ * @retval -EACCES        the peer is another user and not allowed, or the file, the directory or the command must not be used
+ * @retval -ENXIO         no process reads the FIFO
+ * @retval -EBUSY         stdio: another session uses stdin and stdout
+ * @retval -EBADF         a given descriptor is not open
+ * @retval -ENOTSUP       the file at that path is of another kind
+ * @retval -ETIMEDOUT     the peer did not connect, greet, read, answer a ping or close within its time
+ * @retval -ECONNRESET    the peer has disconnected before the session had ended, or the child has failed
+ * @retval -EBADMSG       the peer sent bytes that are not of its dialect
+ * @retval -EMSGSIZE      the peer sent a message that exceeds a limit
+ * @retval -EPROTO        a request has failed, and the dialect can report that only by closing
+ * @retval -EPIPE         the peer reads no more, and not all was sent
+ * @retval -ENOSPC        file: the disk is full
+ * @retval -EIO           the stream has failed
+ * @retval -ECANCELED     the loop is being freed
+ * @retval -EMFILE        no descriptor is left
+ * @retval -ENFILE        no descriptor is left in the whole system
+ * @retval -EAGAIN        no process can be started
+ * @retval -ENOMEM        the session is NULL, or there is no memory
+ * @retval -EPERM         the session belongs to another thread
+ * @retval -ECHILD        the session belongs to the parent of this process, or the child's exit status is unknown
+ */
 int ferry_session_status(const ferry_session *session);
+
+/**
+ * Returns a sentence about why a session has ended, or about the last notification that was not accepted.
+ *
+ * @param session  the session; NULL is allowed
+ * @return the sentence, never NULL; valid until the next one
+ */
 const char *ferry_session_error(const ferry_session *session);
 
-/* Where it leads; who is there. */
+/**
+ * Returns the address of a session. It may be called in any thread.
+ *
+ * @param session  the session; NULL is allowed
+ * @return the address, valid as long as the session; "" if it has none
+ */
 const char *ferry_session_address(const ferry_session *session);
+
+/**
+ * Returns the credentials of the peer.
+ *
+ * @param session  the session; NULL is allowed
+ * @return its process, user and group; pid -1 if nothing is known
+ */
 ferry_peer ferry_session_peer(const ferry_session *session);
 
-/* All that is known of it, as a map that the caller owns: address, dialect, codec, stream, pid, uid, gid,
- * and the counters: messages sent and received (with the dialect's own, such as a hello), bytes queued, requests in_flight,
- * messages dropped, bytes of junk. The codec is null unless the options name one. */
+/**
+ * Returns everything that is known of a session.
+ *
+ * The map has the members address, dialect, codec (null unless the options name one), stream, pid, uid and gid, and these counters:
+ * messages sent and received (including the dialect's own, such as a hello), bytes queued, requests in_flight, messages dropped,
+ * bytes of junk.
+ *
+ * @param session  the session; NULL is allowed
+ * @return a map, which the caller owns; NULL if there is no memory or no session
+ */
 ferry_value *ferry_session_info(const ferry_session *session);
 
-/* The loop that it lives in. */
+/**
+ * Returns the loop of a session. It may be called in any thread.
+ *
+ * @param session  the session; NULL is allowed
+ * @return the loop; NULL for NULL
+ */
 ferry_loop *ferry_session_loop(const ferry_session *session);
 
-/* A pointer that the program keeps with the session: what belongs to this one client. */
+/**
+ * Stores a pointer of the program with a session: data about this one client.
+ *
+ * @param session   the session; NULL is allowed
+ * @param userdata  the pointer; the session does not use or free it
+ */
 void ferry_session_set_userdata(ferry_session *session, void *userdata);
+
+/**
+ * Returns the pointer that ferry_session_set_userdata() has stored.
+ *
+ * @param session  the session; NULL is allowed
+ * @return the pointer; NULL if there is none
+ */
 void *ferry_session_userdata(const ferry_session *session);
 
+/** Whether the peer has executed a request. */
 enum ferry_outcome {
-        FERRY_OUTCOME_PENDING,
-        FERRY_OUTCOME_REPLIED,
-        FERRY_OUTCOME_NOT_EXECUTED,     /* the peer has surely not acted on it: it may be sent again */
-        FERRY_OUTCOME_UNKNOWN,
+        FERRY_OUTCOME_PENDING,          /**< the call is in flight */
+        FERRY_OUTCOME_REPLIED,          /**< there is a reply, or an error reply */
+        FERRY_OUTCOME_NOT_EXECUTED,     /**< the peer has not executed the request: it can safely be sent again */
+        FERRY_OUTCOME_UNKNOWN,          /**< the peer may have executed the request */
 };
 
-/* Called once for a call that has ended; @reply is NULL unless its status is 0. */
+/**
+ * Called once for a call that has ended.
+ *
+ * @param call      the call; valid until the callback returns
+ * @param reply     the reply; borrowed until the callback returns; NULL unless the call's status is 0
+ * @param userdata  as given to ferry_call_then()
+ */
 typedef void ferry_call_fn(ferry_call *call, const ferry_message *reply, void *userdata);
 
-/* Run the loop until the call has ended. Returns the reply, which lives as long as the call; or NULL, and
- * then status and error say why. Waiting may happen within waiting; 32 levels deep the call ends with
- * -EDEADLK. */
+/**
+ * Runs the loop until a call has ended.
+ *
+ * A wait may happen within another wait. At 32 levels the call ends with -EDEADLK.
+ *
+ * @param call  the call; NULL is allowed
+ * @return the reply, valid as long as the call; NULL if there is none: ferry_call_status() and ferry_call_error() say why
+ */
 const ferry_message *ferry_call_await(ferry_call *call);
 
-/* Give the call away: the loop calls @fn at its end and then frees it. Until then it may be freed to
- * cancel it; @fn is not called in that case, nor for what is asked while the loop is being freed. @fn may be NULL: the
- * call ends, and is freed, without a word. */
+/**
+ * Hands a call over to the loop, which calls a function at the end of the call and then frees the call.
+ *
+ * Until then the call may be freed, which cancels it; the function is not called in that case. Neither is it called for requests
+ * that are made while the loop is being freed: a callback that retries on every failure would keep the loop alive forever.
+ *
+ * @param call      the call; NULL is allowed, and has failed: the function is called at once
+ * @param fn        the callback; NULL: the call is only freed at its end
+ * @param userdata  for the callback
+ */
 void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata);
 
-/* 1 while it is in flight, 0 if there is a reply, -EREMOTEIO if that is an error (its text is the
- * sentence), -ETIMEDOUT, -ECANCELED, or why it could not be sent or the session ended; a sentence on that. */
+/**
+ * Returns the state of a call.
+ *
+ * @param call  the call; NULL has failed with -ENOMEM
+ * @return 1 while the call is in flight, 0 if there is a reply; or a negative errno: that with which the session has failed, or
+ * one of these
+ * @retval -EREMOTEIO   the peer replied with an error, whose text is the sentence of ferry_call_error()
+ * @retval -ETIMEDOUT   there was no answer within the time, or no worker was free
+ * @retval -ENOBUFS     too much is queued (`queue_max`, `bytes_max`)
+ * @retval -EMSGSIZE   the message exceeds a limit of this side (`frame_max`) or of the peer
+ * @retval -EINVAL     the template is malformed, the type or body is not valid in this dialect, or the timeout is below -1
+ * @retval -EILSEQ     the codec cannot write a part of the body
+ * @retval -EDOM       the codec cannot write a number of the body
+ * @retval -ENOTCONN   the session has ended in order
+ * @retval -ECANCELED  the call was freed, or the session or manager is closed here
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EOPNOTSUPP the stream of the session can only be read
+ * @retval -EDEADLK    waiting within waiting, 32 levels deep
+ * @retval -ENOMEM     the call or the session is NULL, or there is no memory
+ * @retval -EPERM      the call or its session belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
+ */
 int ferry_call_status(const ferry_call *call);
+
+/**
+ * Returns a sentence about why a call has failed.
+ *
+ * @param call  the call; NULL is allowed
+ * @return the sentence, never NULL; valid as long as the call
+ */
 const char *ferry_call_error(const ferry_call *call);
 
-/* Whether the peer has acted on it, as far as that can be known; what came back, also if it is an error. */
+/**
+ * Returns whether the peer has executed a request, as far as that can be known.
+ *
+ * @param call  the call; NULL is allowed
+ * @return the outcome; FERRY_OUTCOME_NOT_EXECUTED for NULL, FERRY_OUTCOME_UNKNOWN in another thread
+ */
 enum ferry_outcome ferry_call_outcome(const ferry_call *call);
+
+/**
+ * Returns the reply to a call, also if it is an error reply.
+ *
+ * @param call  the call; NULL is allowed
+ * @return the reply, valid as long as the call; NULL if there is none
+ */
 const ferry_message *ferry_call_reply(const ferry_call *call);
 
-/* Let a call go; if it is in flight that cancels it, and the peer is told where the dialect can. Takes
- * NULL and returns it. */
+/**
+ * Frees a call. A call in flight is cancelled, and the peer is notified if the dialect can do that.
+ *
+ * In a dialect without ids the session ends then, since a late answer could not be told from the next one.
+ *
+ * @param call  the call; NULL is allowed
+ * @return NULL
+ */
 ferry_call *ferry_call_free(ferry_call *call);
 
 FERRY_DEFINE_AUTO(ferry_call, ferry_call_free)
