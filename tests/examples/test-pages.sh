@@ -51,10 +51,12 @@ compile() { # NAME.c
 
 # page FILE PROGRAMS RUNS: at least so many there must be
 page() {
-        local file need name=$1 page=$tests/../$1
+        local file need name=$1 page=$tests/../$1 programs blocks
 
         cut_page "$page"
-        for file in *.c; do
+        shopt -s nullglob
+        programs=(*.c) blocks=(*.run)
+        for file in "${programs[@]}"; do
                 need=$(< "$file.package")
                 if has "$need"; then
                         compile "$file" &
@@ -71,7 +73,7 @@ page() {
         printf '<?php require "%s";\n' "$tests/examples/php-stream-ipc.php" > vendor/autoload.php
         find . -maxdepth 1 -name '*.sh' -exec chmod +x {} +
         export FERRY_DIR=$PWD/names
-        for file in *.run; do
+        for file in "${blocks[@]}"; do
                 need=$(< "${file%.run}.need")
                 if ! has "$need"; then
                         skipped "$name: block $file, as $need is not installed"
@@ -86,14 +88,15 @@ page() {
                 [[ $status == 0 ]] || show
                 nothing_left "$name: $(head -1 "$file")"
         done
-        check "$name: the programs are found" test "$(ls -- *.c | wc -l)" -ge "$2"
-        check "$name: what is run is found" test "$(ls -- *.run | wc -l)" -ge "$3"
+        check "$name: the programs are found" test ${#programs[@]} -ge "$2"
+        check "$name: what is run is found" test ${#blocks[@]} -ge "$3"
 }
 
 readme() { page README.md 4 4; }
 tutorial() { page docs/tutorial.md 6 8; }
 howto() { page docs/howto.md 7 6; }
 channels() { page docs/channels.md 2 3; }
+protocol() { page docs/protocol.md 0 1; }
 
-aside readme tutorial howto channels
+aside readme tutorial howto channels protocol
 finish
