@@ -5,6 +5,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* For a codec that gives no reason of its own. */
+static void explain_kind(ferry_sink *sink, const ferry_value *value)
+{
+        static const char *const names[] = {
+                [FERRY_VALUE_NULL] = "null", [FERRY_VALUE_BOOL] = "this bool", [FERRY_VALUE_INT] = "this integer",
+                [FERRY_VALUE_DOUBLE] = "this double", [FERRY_VALUE_STRING] = "this string", [FERRY_VALUE_LIST] = "this list",
+                [FERRY_VALUE_MAP] = "this map", [FERRY_VALUE_OBJECT] = "this object",
+        };
+        size_t kind = (size_t)ferry_value_kind(value);
+        const char *name = kind < sizeof names / sizeof *names ? names[kind] : NULL;
+
+        if (sink->error == -EDOM)
+                snprintf(sink->reason, sizeof sink->reason, "%s has no way to write INF or NAN", sink->name);
+        else if (sink->error == -EILSEQ)
+                snprintf(sink->reason, sizeof sink->reason, "%s has no way to write %s", sink->name, name ? name : "this value");
+}
+
 int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit,
                  char *reason)
 {
@@ -16,6 +33,8 @@ int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buff
                 sink_fail(&sink, error, "%s", codec->encode ? "" : "the codec has no encode");
         if (sink.error)
                 buffer->end = buffer->begin + before;
+        if (reason && !*sink.reason)
+                explain_kind(&sink, value);
         if (reason)
                 memcpy(reason, sink.reason, sizeof sink.reason);
         return sink.error;

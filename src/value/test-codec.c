@@ -707,6 +707,11 @@ START_TEST(errors_are_explained)
         FERRY_AUTO(ferry_value) value = ferry_value_pack("{a: [A{}]}");
         ck_assert_int_eq(ferry_codec_explain_encode(ferry_codec_json(), value, text, sizeof text), -EILSEQ);
         ck_assert_str_eq(text, "json has no way to write the class of an object (json-objects has one) at .a[0]");
+        ck_assert_int_eq(ferry_codec_explain_encode(ferry_codec_plain(), value, text, sizeof text), -EILSEQ);
+        ck_assert_str_eq(text, "plain has no way to write this map");
+        FERRY_AUTO(ferry_value) infinity = ferry_value_pack("%f", (double)INFINITY);
+        ck_assert_int_eq(ferry_codec_explain_encode(ferry_codec_plain(), infinity, text, sizeof text), -EDOM);
+        ck_assert_str_eq(text, "plain has no way to write INF or NAN");
         ck_assert_int_eq(ferry_codec_explain_encode(ferry_codec_php(), value, text, sizeof text), 0);
         ck_assert_str_eq(text, "");
 }
