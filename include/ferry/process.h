@@ -1,6 +1,10 @@
-/* Processes: children that run a function or a command, each with a session to it. A manager has a set of
- * them: it waits for all, lets so many run at a time (a queue), gives requests to whoever is free (a
- * pool). */
+/**
+ * @file
+ * Processes: children that run a function or a command, each with a session to it.
+ *
+ * A manager has a set of children. It waits for all of them, limits how many run at a time (a queue), or gives each request to the
+ * child that is free first (a pool).
+ */
 #ifndef FERRY_PROCESS_H
 #define FERRY_PROCESS_H
 
@@ -8,120 +12,238 @@
 
 FERRY_BEGIN
 
-/* What a forked child does. It has a loop of its own, in which only @parent lives; all that its parent had in
- * the manager's loop is closed there, without anybody noticing; what else the program has open, it has, too. Signal
- * handlers are its parent's, as after fork(2). What it returns is its exit status, 0 to 255; a negative errno makes
- * that 1, and so does what its parent does not take of its messages within close_timeout_ms, which it says on stderr. */
+/**
+ * The function of a forked child.
+ *
+ * The child has a loop of its own, in which only @p parent lives. Everything that the parent had in the manager's loop is closed
+ * in the child, without any effect on peers. Other things that the program has open are open in the child, too. Signal handlers are
+ * the parent's, as after fork(2).
+ *
+ * The child exits with status 1 if the function returns a negative errno, or if the parent does not accept the child's queued
+ * messages within `close_timeout_ms`, which the child reports on stderr.
+ *
+ * @param parent    the session to the parent; valid until the function returns
+ * @param userdata  as given to ferry_process_fork()
+ * @return the exit status, 0 to 255; or a negative errno, for status 1
+ */
 typedef int ferry_child_fn(ferry_session *parent, void *userdata);
 
+/** What can happen to a child. Handlers are registered for a set of these. */
 enum ferry_process_event {
-        FERRY_PROCESS_STARTED = 1 << 0,
-        FERRY_PROCESS_ENDED   = 1 << 1,
-        FERRY_PROCESS_DIED    = 1 << 2,         /* and will be started again, as is_restarted says */
-        FERRY_PROCESS_STOPPED = 1 << 3,         /* by a signal such as SIGTTIN, while it has a request of
-                                                 * ferry_manager_request(), which is looked at twice a second */
+        FERRY_PROCESS_STARTED = 1 << 0,         /**< it was started */
+        FERRY_PROCESS_ENDED   = 1 << 1,         /**< it has ended, and will not be started again */
+        FERRY_PROCESS_DIED    = 1 << 2,         /**< it has ended, and will be started again (`is_restarted`) */
+        FERRY_PROCESS_STOPPED = 1 << 3,         /**< it was stopped by a signal such as SIGTTIN, while it has a request of
+                                                 * ferry_manager_request(); this is checked twice a second */
 };
 
+/** Special results of processes. */
 enum {
-        FERRY_PROCESS_KILLED = 256,             /* as a result: plus the signal */
+        FERRY_PROCESS_KILLED = 256,             /**< plus a signal: the result of a child that this signal has killed */
 };
 
-/* Called for a child that has started, ended, died or was stopped; ferry_process_error() says how. Returns 0; anything else
- * stops ferry_manager_wait(), and is what that returns. */
+/**
+ * Called for a child that was started, has ended, has died or was stopped; ferry_process_error() says how.
+ *
+ * @param manager   the manager
+ * @param process   the child
+ * @param userdata  as given to ferry_manager_on() or ferry_manager_wait()
+ * @return 0; any other number makes ferry_manager_wait() return that number
+ */
 typedef int ferry_manager_fn(ferry_manager *manager, ferry_process *process, void *userdata);
 
-/* Called once for a process that has ended, with its result. */
+/**
+ * Called once for a process that has ended.
+ *
+ * @param process   the process; it is freed after the callback has returned
+ * @param result    its result, see ferry_process_result()
+ * @param userdata  as given to ferry_process_then()
+ */
 typedef void ferry_process_fn(ferry_process *process, int result, void *userdata);
 
-/* Called with what a child has written to its fd 1 or 2. */
+/**
+ * Called with the bytes that a child has written to its stdout or stderr.
+ *
+ * @param process   the child
+ * @param fd        1 for stdout, 2 for stderr
+ * @param bytes     the bytes; borrowed until the callback returns
+ * @param size      in bytes
+ * @param userdata  `output_userdata` of the options
+ */
 typedef void ferry_output_fn(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata);
 
-/* What is zero is as it stands in parentheses. What the texts and lists point to is copied. */
+/** How a manager is made. Zero selects the default in parentheses. Strings and lists are copied. */
 typedef struct ferry_manager_options {
-        size_t size;
-        unsigned running_max;           /* so many children at a time (no limit): who starts one more waits for the
-                                         * end of another, and runs the loop meanwhile. Not for pools: of workers that
-                                         * stay none ends */
-        bool is_killing;                /* when it or its loop is freed, kill who is left instead of waiting for them,
-                                         * however long that takes (no) */
-        bool is_forwarding;             /* while waiting, pass signals on to the children (no): the thread that waits
-                                         * has them blocked, and all others must have, too; and so has what is forked
-                                         * there meanwhile by a manager of another loop */
-        const int *signals;             /* namely these, up to a 0 (TERM, INT, HUP, ALRM, USR1, USR2) */
-        const char *stdout_path;        /* append what they print to a file (it goes where ours goes) */
-        const char *stderr_path;
-        ferry_output_fn *output;        /* or call this with what has no path */
-        void *output_userdata;
-        const ferry_session_options *session; /* to them (the loop's); what they point to must live as long */
-        int queue_timeout_ms;           /* how long a ferry_manager_request() waits until a child begins to work on it, also
-                                         * where it comes back from one that did not execute it (as long as its own
-                                         * timeout, which begins when the child has it); -1: no limit */
+        size_t size;                    /**< sizeof(ferry_manager_options); 0 means this version's */
+        unsigned running_max;           /**< how many children may run at a time (no limit). Starting one more waits for the end of
+                                         * another, and runs the loop meanwhile. Do not use this with a pool: its workers never exit,
+                                         * so the call would block forever */
+        bool is_killing;                /**< when the manager or its loop is freed, kill the remaining children (no: wait for
+                                         * them, without a limit) */
+        bool is_forwarding;             /**< forward signals to the children while waiting (no). Until the wait ends, these signals
+                                         * are blocked in the waiting thread; the program must block them in all its other threads.
+                                         * Children that managers of other loops fork in this thread meanwhile have them blocked,
+                                         * too */
+        const int *signals;             /**< the signals to forward, up to a 0 (TERM, INT, HUP, ALRM, USR1, USR2) */
+        const char *stdout_path;        /**< append the stdout of children to this file (the program's stdout) */
+        const char *stderr_path;        /**< append the stderr of children to this file (the program's stderr) */
+        ferry_output_fn *output;        /**< called with output for which there is no path (none) */
+        void *output_userdata;          /**< for `output` */
+        const ferry_session_options *session; /**< the options of sessions to the children (the loop's). The struct is copied; its
+                                         * pointers must stay valid as long as the manager */
+        int queue_timeout_ms;           /**< how long a ferry_manager_request() waits until a child begins to work on it, in ms; -1:
+                                         * forever (as long as the request's own timeout, which begins when a child has it). It also
+                                         * limits the time after a child has returned the request without executing it */
 } ferry_manager_options;
 
-/* Each child finds its number in FERRY_WORKER, unless env says otherwise: the lowest that no other child of its manager has,
- * from 0. A child that is started again keeps its number. -EINVAL: an option for spawn with a function, or input or stdout_path
- * with is_on_stdio. */
+/**
+ * How a child is started. Zero selects the default in parentheses. Strings and lists are copied.
+ *
+ * Each child finds its number in the environment variable FERRY_WORKER, unless `env` sets it: the lowest number that no other child
+ * of its manager has, from 0. A child that is started again keeps its number.
+ *
+ * An option for ferry_process_spawn() is refused by ferry_process_fork() with -EINVAL; so are `input` and `stdout_path` with
+ * `is_on_stdio`.
+ */
 typedef struct ferry_process_options {
-        size_t size;
-        const char *const *env;         /* spawn: with these NAME=VALUE, up to a NULL, besides ours */
-        const char *directory;          /* in there (ours) */
-        const int *fds;                 /* spawn: descriptors it keeps besides 0, 1 and 2, up to -1 (none) */
-        const void *input;              /* what its stdin holds (it reads ours) */
-        size_t input_size;
-        bool is_on_stdio;               /* spawn: its session is its stdin and stdout (a socket apart, whose
-                                         * number is in its FERRY_FD) */
-        bool is_restarted;              /* spawn: start it again when it has died, after 10 ms, twice as long
-                                         * each time, 1 s at most, until it has answered something (no). Also where
-                                         * that fails for want of memory, descriptors or processes; not after INT or
-                                         * TERM were passed on. One that only closes its session has 1 s to end; one
-                                         * that lets the deadline of a ferry_manager_request() pass 0.2 s; then it is
-                                         * sent TERM, and after 1 s more KILL */
-        int death_signal;               /* that it is sent when our thread ends (none) */
-        const char *stdout_path;        /* this and the rest (as the manager's) */
-        const char *stderr_path;
-        ferry_output_fn *output;
-        void *output_userdata;
-        const ferry_session_options *session;
-        unsigned max_tasks;             /* with is_restarted: after so many answers to ferry_manager_request() the child is
-                                         * replaced by a new one (never): its session is closed between two requests, and
-                                         * it has 1 s to end; then it is sent TERM, and after 1 s more KILL */
-        size_t max_rss;                 /* with is_restarted: the same once it has more than so many bytes of memory
-                                         * resident, which is looked up in /proc after each answer (never) */
+        size_t size;                    /**< sizeof(ferry_process_options); 0 means this version's */
+        const char *const *env;         /**< spawn: NAME=VALUE, up to a NULL, in addition to the program's environment */
+        const char *directory;          /**< the working directory (the program's) */
+        const int *fds;                 /**< spawn: descriptors that the child keeps besides 0, 1 and 2, up to -1 (none) */
+        const void *input;              /**< the content of the child's stdin (the program's stdin) */
+        size_t input_size;              /**< size of `input` in bytes */
+        bool is_on_stdio;               /**< spawn: the session uses the child's stdin and stdout (no: a separate socket, whose
+                                         * number is in the child's FERRY_FD) */
+        bool is_restarted;              /**< spawn: start the child again after it has died (no). The delay is 10 ms, and doubles each
+                                         * time up to 1 s, until the child has answered a request. The child is also started again if
+                                         * that fails for lack of memory, descriptors or processes. It is not started again after INT
+                                         * or TERM were forwarded.
+                                         *
+                                         * A child that only closes its session has 1 s to exit; a child that lets the deadline of a
+                                         * ferry_manager_request() pass has 0.2 s. Then it is sent TERM, and after 1 s more KILL */
+        int death_signal;               /**< the signal that the child is sent when the thread that started it ends (none) */
+        const char *stdout_path;        /**< append the child's stdout to this file (as the manager's) */
+        const char *stderr_path;        /**< append the child's stderr to this file (as the manager's) */
+        ferry_output_fn *output;        /**< called with output for which there is no path (the manager's) */
+        void *output_userdata;          /**< for `output` */
+        const ferry_session_options *session; /**< the options of the session to the child (the manager's). The struct is copied;
+                                         * its pointers must stay valid as long as the process */
+        unsigned max_tasks;             /**< with `is_restarted`: replace the child after this number of answers to
+                                         * ferry_manager_request() (never). Its session is closed between two requests, and it has
+                                         * 1 s to exit; then it is sent TERM, and after 1 s more KILL */
+        size_t max_rss;                 /**< with `is_restarted`: replace the child in the same way once it has more than this number
+                                         * of bytes of memory resident, which is read from /proc after each answer (never) */
 } ferry_process_options;
 
-/* Make a manager, which belongs to the loop; end it, which waits for its children, or kills them, as the
- * options say. free takes NULL and returns it. */
+/**
+ * Makes a manager, which belongs to the loop.
+ *
+ * A manager whose options are wrong has failed: ferry_manager_wait() and all its processes and calls return that errno.
+ *
+ * @param loop     the loop
+ * @param options  NULL selects all defaults
+ * @return the manager; NULL if there is no memory, the loop is NULL or is being freed, or it belongs to another thread or process
+ */
 ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options);
+
+/**
+ * Ends a manager: waits for its children, or kills them (`is_killing`), and frees it with its processes.
+ *
+ * Without this call the manager is ended with its loop.
+ *
+ * @param manager  the manager; NULL is allowed
+ * @return NULL
+ */
 ferry_manager *ferry_manager_free(ferry_manager *manager);
 
-/* Call @fn (NULL: nothing) when a child has started, ended, died or was stopped, as @events say, after the handlers that are
- * there already. If memory is out, ferry_manager_wait() returns that. */
+/**
+ * Adds a handler for events of children, behind those that are there already.
+ *
+ * If there is no memory, ferry_manager_wait() returns -ENOMEM.
+ *
+ * @param manager   the manager; NULL is allowed
+ * @param events    a set of enum ferry_process_event
+ * @param fn        the handler; NULL does nothing
+ * @param userdata  for the handler
+ */
 void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata);
 
-/* Run the loop until all children have ended, and the callbacks of all requests to them are done. @fn, if not
- * NULL, is called for each that has ended since the last wait, in the order in which they did; for one that ends
- * meanwhile, before the handlers. 0; what a callback returned; the errno of a child that could not be started, or
- * of a timer or watch of the loop; or FERRY_PROCESS_KILLED + the last signal that was passed on, and not returned
- * yet. */
+/**
+ * Runs the loop until all children have ended, and the callbacks of all requests to them have returned.
+ *
+ * Do not use this with a pool: its workers never exit, so the call would block forever. ferry_manager_stop() ends them.
+ *
+ * @param manager   the manager; NULL has failed with -ENOMEM
+ * @param fn        called for each child that has ended since the last wait, in the order of their ends; for a child that ends
+ *                  meanwhile, before the handlers. NULL is allowed
+ * @param userdata  for the callback
+ * @return 0; the result of a callback, if that is not 0; FERRY_PROCESS_KILLED plus the last signal that was forwarded and not
+ * returned yet; or a negative errno: that of a child that could not be started (see ferry_process_result()), that of a timer or
+ * watch of the loop, or one of these. ferry_loop_error() has the sentence
+ * @retval -EINVAL     the options of the manager were wrong
+ * @retval -E2BIG      the options of the manager have a field that this version does not know
+ * @retval -EDEADLK    another call waits for these children already; or waiting within waiting, 32 levels deep
+ * @retval -ECANCELED  a callback has freed the manager or the loop
+ * @retval -EMFILE     no descriptor is left for forwarding signals
+ * @retval -ENFILE     no descriptor is left in the whole system
+ * @retval -ENOMEM     the manager is NULL, or there is no memory
+ * @retval -EPERM      the manager belongs to another thread
+ * @retval -ECHILD     the manager belongs to the parent of this process
+ */
 int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userdata);
 
-/* The same, and see to it: requests are finished, then the sessions are closed; whoever has not ended in @grace_ms
- * is sent SIGTERM, and after as long again (1 s, if it is 0) SIGKILL. -1: no signals, but to a child that has let the
- * deadline of a request pass: that is sent SIGTERM after 0.2 s, and SIGKILL after 1 s more. If a wait
- * is going on already, as in a callback, it goes on, and this returns 0 at once. If it is called again, the shorter
- * time counts. */
+/**
+ * Stops all children and waits for them.
+ *
+ * Pending requests finish first. Then the sessions are closed. A child that has not exited after @p grace_ms is sent SIGTERM, and
+ * after the same time again (1 s, if it is 0) SIGKILL.
+ *
+ * If another call waits for the children already, as in a callback, that call goes on waiting, and this one returns 0 at once. If
+ * the function is called again, the shorter time applies.
+ *
+ * @param manager   the manager; NULL has failed with -ENOMEM
+ * @param grace_ms  how long a child has to exit, in ms; -1: no signals are sent, except to a child that lets the deadline of a
+ *                  request pass: SIGTERM after 0.2 s, and SIGKILL after 1 s more
+ * @return as ferry_manager_wait()
+ * @retval -EINVAL     the grace is below -1, or the options of the manager were wrong
+ * @retval -E2BIG      the options of the manager have a field that this version does not know
+ * @retval -EDEADLK    waiting within waiting, 32 levels deep
+ * @retval -ECANCELED  a callback has freed the manager or the loop
+ * @retval -EMFILE     no descriptor is left for forwarding signals
+ * @retval -ENFILE     no descriptor is left in the whole system
+ * @retval -ENOMEM     the manager is NULL, or there is no memory
+ * @retval -EPERM      the manager belongs to another thread
+ * @retval -ECHILD     the manager belongs to the parent of this process
+ */
 int ferry_manager_stop(ferry_manager *manager, int grace_ms);
 
-/* Send all children a signal. */
+/**
+ * Sends a signal to all children.
+ *
+ * @param manager  the manager; NULL is allowed
+ * @param signal   the signal
+ */
 void ferry_manager_kill(ferry_manager *manager, int signal);
 
-/* Give a request to the child that is free first; it waits for that, also for one to be started, as long as
- * queue_timeout_ms says (@timeout_ms), but ends when the last that could take it has gone. From when a child has it, that
- * has @timeout_ms to answer. If the child dies meanwhile, the call ends with the reason, and with the outcome unknown. If
- * the child says that it has not executed the request, because it has closed its session before, or by
- * ferry_message_refuse(), another child gets it. A child that lets the deadline pass is restarted, if it is_restarted;
- * else it is given nothing more until it is seen to be done with that. What waits has the limit queue_max, above which
- * a request fails with -ENOBUFS. Otherwise as ferry_session_request(). */
+/**
+ * Gives a request to the child that is free first.
+ *
+ * The request waits for a free child, or for a child to be started, as long as `queue_timeout_ms` (@p timeout_ms) says. It ends
+ * when the last child that could take it has gone. Once a child has the request, it has @p timeout_ms to answer. Too many queued
+ * bytes (`queue_max`) make the call fail with -ENOBUFS.
+ *
+ * If the child dies meanwhile, the call ends with the reason, and with the outcome unknown. If the child reports that it has not
+ * executed the request, because it had closed its session before, or by ferry_message_refuse(), another child gets the request. A
+ * child that lets the deadline pass is restarted (`is_restarted`); otherwise it gets no more requests until it has finished that
+ * one.
+ *
+ * @param manager     the manager; NULL is allowed, and the call has failed
+ * @param timeout_ms  how long a child has to answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: `request_timeout_ms` of the session
+ *                    options
+ * @param type        the message type, as for ferry_session_notify(); copied
+ * @param format      a template for the body, see value.h; NULL is null; arguments are borrowed until the function returns
+ * @return the call, which the caller owns, as that of ferry_session_request(); NULL only if there is no memory
+ */
 ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
 
@@ -129,59 +251,215 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
  * Gives a request to the child that is free first, as ferry_manager_request(), with a body that is a value.
  *
  * @param manager     the manager; NULL is allowed, and the call has failed
- * @param timeout_ms  as of ferry_manager_request()
- * @param type        the message type
- * @param body        shared until the call has ended; NULL fails the call with -EINVAL
+ * @param timeout_ms  how long a child has to answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: `request_timeout_ms` of the session
+ *                    options
+ * @param type        the message type, as for ferry_session_notify(); copied
+ * @param body        the body; shared until the call has ended; NULL makes the call fail with -EINVAL
  * @return the call, which the caller owns; NULL only if there is no memory
  */
 ferry_call *ferry_manager_request_value(ferry_manager *manager, int timeout_ms, const char *type, const ferry_value *body);
 
-/* The child that came after @previous; NULL gives the first, and is given after the last. How many run; how many
- * may at a time (0: no limit); how many wait until they may; how many this manager has sent SIGKILL, as they did
- * not end otherwise. */
+/**
+ * Returns the children of a manager, one after the other.
+ *
+ * @param manager   the manager; NULL is allowed
+ * @param previous  the child before; NULL selects the first one
+ * @return the child that was made after @p previous; NULL after the last one
+ */
 ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous);
+
+/**
+ * Returns how many children run.
+ *
+ * @param manager  the manager; NULL is allowed
+ * @return the number of children that run
+ */
 unsigned ferry_manager_running(const ferry_manager *manager);
+
+/**
+ * Returns how many children may run at a time.
+ *
+ * @param manager  the manager; NULL is allowed
+ * @return `running_max` of the options; 0: no limit
+ */
 unsigned ferry_manager_running_max(const ferry_manager *manager);
+
+/**
+ * Returns how many calls of ferry_process_fork() and ferry_process_spawn() wait until they may start a child.
+ *
+ * @param manager  the manager; NULL is allowed
+ * @return the number of calls that wait
+ */
 unsigned ferry_manager_waiting(const ferry_manager *manager);
+
+/**
+ * Returns how many children the manager has sent SIGKILL, as they did not exit otherwise.
+ *
+ * @param manager  the manager; NULL is allowed
+ * @return the number of children
+ */
 unsigned ferry_manager_killed(const ferry_manager *manager);
 
-/* Run a function in a child, which ends by _exit when the function returns, with stdout, stderr and its session
- * flushed. While running_max others run, this waits until one has ended. The process belongs to the manager, which
- * keeps it when it has ended, too; a program that makes many frees them, or gives them to ferry_process_then(). */
+/**
+ * Runs a function in a child.
+ *
+ * When the function returns, the child flushes stdout, stderr and its session, and ends by _exit(2). If `running_max` children run,
+ * the call waits until one has ended.
+ *
+ * The process belongs to the manager, which keeps it after it has ended, too. A program that makes many processes frees them, or
+ * hands them over by ferry_process_then(). A process that could not be started has ended: ferry_process_result() returns its errno.
+ *
+ * @param manager   the manager
+ * @param fn        the function
+ * @param userdata  for the function
+ * @param options   NULL selects all defaults
+ * @return the process; NULL if the manager is NULL, belongs to another thread or process or was freed meanwhile, if a handler has
+ * freed the process, or if there is no memory
+ */
 ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, void *userdata,
                                   const ferry_process_options *options);
 
-/* Run a command, found by PATH, in a child that leads a process group of its own, and has no descriptor but those that
- * the options say. If it cannot be run, the process has ended, with the errno of exec. */
+/**
+ * Runs a command in a child.
+ *
+ * The command is found by PATH. The child leads a process group of its own, and has no descriptors except those that the options
+ * name. If `running_max` children run, the call waits until one has ended. A command that cannot be run is a process that has
+ * ended, with the errno of execve(2): ferry_process_result() returns it.
+ *
+ * @param manager  the manager
+ * @param argv     the command and its arguments, up to a NULL; copied
+ * @param options  NULL selects all defaults
+ * @return the process; NULL if the manager is NULL, belongs to another thread or process or was freed meanwhile, if a handler has
+ * freed the process, or if there is no memory
+ */
 ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const argv[],
                                    const ferry_process_options *options);
 
-/* Give the process away: the loop calls @fn (NULL: nothing) at its end, or soon if it has ended, and then frees it.
- * If it was given away already, this @fn takes the place of the other. */
+/**
+ * Hands a process over to the loop, which calls a function at the end of the process, or soon if it has ended, and then frees it.
+ *
+ * If the process was handed over already, this function replaces the other one.
+ *
+ * @param process   the process; NULL is allowed, and has failed: the function is called at once, with -ENOMEM
+ * @param fn        the callback; NULL: the process is only freed at its end
+ * @param userdata  for the callback
+ */
 void ferry_process_then(ferry_process *process, ferry_process_fn *fn, void *userdata);
 
-/* Forget a process; one that runs is stopped before, in the background. Takes NULL and returns it. */
+/**
+ * Forgets a process. A process that runs is stopped first, in the background.
+ *
+ * @param process  the process; NULL is allowed
+ * @return NULL
+ */
 ferry_process *ferry_process_free(ferry_process *process);
 
-/* The session to it; one that is restarted has another then. Its pid, -1 if it was never started. */
+/**
+ * Returns the session to a process. A process that was started again has a new session.
+ *
+ * @param process  the process; NULL is allowed
+ * @return the session; NULL if there is none
+ */
 ferry_session *ferry_process_session(const ferry_process *process);
+
+/**
+ * Returns the pid of a process.
+ *
+ * @param process  the process; NULL is allowed
+ * @return the pid; -1 if it was never started
+ */
 pid_t ferry_process_pid(const ferry_process *process);
 
-/* Its exit status, 0 to 255; FERRY_PROCESS_KILLED + the signal that killed it; -EINPROGRESS while it runs; -ECHILD
- * if its status is unknown, because SIGCHLD is ignored or another wait took it; -EPERM if it has become another user, and
- * cannot be killed; or the errno for which it was not started. A sentence on that, with its last lines of stderr, where those come to us: from one
- * that is_on_stdio, or has an output; of one that was started again, on its last end. */
+/**
+ * Returns how a process has ended.
+ *
+ * @param process  the process; NULL has failed with -ENOMEM
+ * @return its exit status, 0 to 255; FERRY_PROCESS_KILLED plus the signal that has killed it; or a negative errno: that of execve(2)
+ * or of a path, or one of these
+ * @retval -EINPROGRESS  the process runs
+ * @retval -ECHILD       its status is unknown, because SIGCHLD is ignored or another call has waited for it
+ * @retval -EPERM        the process belongs to another thread; or it runs as another user, and cannot be killed
+ * @retval -EINVAL       not started: an option of the process or its manager is wrong, or there is no command
+ * @retval -E2BIG        not started: the options have a field that this version does not know, or the arguments are too long
+ * @retval -ENOENT       not started: the command or the directory does not exist
+ * @retval -ENOTDIR      not started: the directory is not a directory
+ * @retval -EACCES       not started: the command or a file must not be used
+ * @retval -ENOEXEC      not started: the command is not a program
+ * @retval -EBADF        not started: a descriptor of `fds` is not open
+ * @retval -EAGAIN       not started: the limit of processes is reached
+ * @retval -EMFILE       not started: no descriptor is left
+ * @retval -ENFILE       not started: no descriptor is left in the whole system
+ * @retval -ENOSYS       not started: the kernel does not have pidfd_open(2)
+ * @retval -EDEADLK      not started: waiting within waiting, 32 levels deep
+ * @retval -ECANCELED    not started: the manager is being stopped or freed
+ * @retval -ENOMEM       the process is NULL, or was not started for lack of memory
+ */
 int ferry_process_result(const ferry_process *process);
+
+/**
+ * Returns a sentence about how a process has ended.
+ *
+ * The sentence has the last lines that the process wrote to stderr, if the program receives them: by `is_on_stdio` or `output`. For a
+ * process that was started again it is about its last end.
+ *
+ * @param process  the process; NULL is allowed
+ * @return the sentence, never NULL; valid until the next one
+ */
 const char *ferry_process_error(const ferry_process *process);
 
-/* Run the loop until it has ended, or for @timeout_ms; the same, and see to it, as ferry_manager_stop(). Both
- * return the result, or why they could not wait. Send it a signal: 0, or -ESRCH if it has ended, or has died and
- * was not started again yet. A timeout or grace below -1 is -EINVAL, which ferry_loop_error() explains. */
+/**
+ * Runs the loop until a process has ended.
+ *
+ * @param process     the process; NULL has failed with -ENOMEM
+ * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
+ * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_result(), or one of these.
+ * ferry_loop_error() has the sentence
+ * @retval -EINPROGRESS  the process still runs after the time
+ * @retval -EINVAL       the timeout is below -1
+ * @retval -EDEADLK      waiting within waiting, 32 levels deep
+ * @retval -ECANCELED    a callback has freed the process or the loop
+ * @retval -ENOMEM       the process is NULL
+ * @retval -EPERM        the process belongs to another thread
+ * @retval -ECHILD       the process belongs to the parent of this process, or its status is unknown
+ */
 int ferry_process_wait(ferry_process *process, int timeout_ms);
+
+/**
+ * Stops a process, as ferry_manager_stop(), and waits for it.
+ *
+ * @param process   the process; NULL has failed with -ENOMEM
+ * @param grace_ms  how long it has to exit, in ms; -1: no signals are sent
+ * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_result(), or one of these.
+ * ferry_loop_error() has the sentence
+ * @retval -EINVAL     the grace is below -1
+ * @retval -EDEADLK    waiting within waiting, 32 levels deep
+ * @retval -ECANCELED  a callback has freed the process or the loop
+ * @retval -ENOMEM     the process is NULL
+ * @retval -EPERM      the process belongs to another thread
+ * @retval -ECHILD     the process belongs to the parent of this process, or its status is unknown
+ */
 int ferry_process_stop(ferry_process *process, int grace_ms);
+
+/**
+ * Sends a signal to a process.
+ *
+ * @param process  the process; NULL has failed with -ENOMEM
+ * @param signal   the signal
+ * @return 0, or a negative errno
+ * @retval -ESRCH   the process has ended, or has died and was not started again yet
+ * @retval -EINVAL  there is no such signal
+ * @retval -EPERM   the process runs as another user, or belongs to another thread
+ * @retval -ENOMEM  the process is NULL
+ * @retval -ECHILD  the process belongs to the parent of this process
+ */
 int ferry_process_kill(ferry_process *process, int signal);
 
-/* The child at the other end of a session, or NULL. */
+/**
+ * Returns the child at the other end of a session.
+ *
+ * @param session  the session; NULL is allowed
+ * @return the process; NULL if the peer is not a child of a manager
+ */
 ferry_process *ferry_session_process(const ferry_session *session);
 
 FERRY_END

@@ -1,6 +1,10 @@
-/* Services: what listens, under a name or elsewhere. A service makes a session of each client, and gives
- * the messages of all of them to its handlers. A server that folds a carried value over its messages is
- * one handler, whose userdata points to that value: when the service has stopped, there it is. */
+/**
+ * @file
+ * Services: listen under a name or at another address.
+ *
+ * A service makes a session for each client, and gives the messages of all clients to its handlers. A server that carries a value
+ * from message to message has one handler whose userdata points to that value.
+ */
 #ifndef FERRY_SERVICE_H
 #define FERRY_SERVICE_H
 
@@ -8,57 +12,123 @@
 
 FERRY_BEGIN
 
-/* What is zero is as it stands in parentheses. -1 ms is for ever. */
+/**
+ * How a service is opened.
+ *
+ * Zero selects the default in parentheses. In a time, -1 means forever. Strings are copied.
+ */
 typedef struct ferry_service_options {
-        size_t size;
-        unsigned dialects;              /* a set (ferry and stream-ipc) */
-        const char *name_directory;     /* of the socket of a NAME (as ferry_address_resolve() tells) */
-        unsigned mode;                  /* of the socket file, up to 0777 (0600). A mode that lets other users connect does
-                                         * not let them talk: session->allow decides that. tcp: -EINVAL */
-        const char *group;              /* of the socket file, a name or a number (the process's). tcp: -EINVAL */
-        unsigned clients_max;           /* of each user (4,096). One that has never sent anything makes room,
-                                         * else the next one is refused. The user with most clients cannot take the last
-                                         * eighth of the descriptors that the process may have */
-        int idle_timeout_ms;            /* close after so long without a message (never) */
-        int close_timeout_ms;           /* for what closing takes (5,000) */
-        const ferry_session_options *session; /* of clients; allow says who may be one (the loop's). What they
-                                         * point to must live as long as the service */
-        bool is_public;                 /* tcp: at an address that other machines can reach (no) */
-        size_t bytes_max;               /* held for all clients together (256 MiB): what is queued for them, their requests that
-                                         * are not answered, what waits for ferry_session_next(), and what was read
-                                         * of messages that are not complete. Half of it is for all. Beyond that, users (and clients of a user) that
+        size_t size;                    /**< sizeof(ferry_service_options); 0 means this version's */
+        unsigned dialects;              /**< a set of enum ferry_dialect (ferry and stream-ipc) */
+        const char *name_directory;     /**< NAME: the directory of its socket (see ferry_address_resolve()) */
+        unsigned mode;                  /**< permission bits of the socket file, up to 0777 (0600). A mode that lets other users
+                                         * connect does not let them send: `session->allow` decides that. tcp: -EINVAL */
+        const char *group;              /**< the group of the socket file, a name or a number (the process's). tcp: -EINVAL */
+        unsigned clients_max;           /**< clients of each user (4,096). At the limit, a client that has never sent anything is
+                                         * disconnected; if there is none, the new client is refused. The user with most clients
+                                         * cannot take the last eighth of the descriptors that the process may have */
+        int idle_timeout_ms;            /**< close the service after this time without a message, in ms (never) */
+        int close_timeout_ms;           /**< how long closing may take, in ms (5,000) */
+        const ferry_session_options *session; /**< the options of client sessions; `allow` decides which users may be clients (the
+                                         * loop's). The struct is copied; its pointers must stay valid as long as the service */
+        bool is_public;                 /**< tcp: listen at an address that other machines can reach (refuse) */
+        size_t bytes_max;               /**< bytes held for all clients together (256 MiB): queued messages, requests that are not
+                                         * answered, messages that wait for ferry_session_next(), and the received parts of messages
+                                         * that are not complete.
+                                         *
+                                         * The first half is free for all clients. Beyond it, users (and clients of a user) that
                                          * hold more than an equal share of that half are not read until they hold less, and
-                                         * notifications and requests to them are refused (-ENOBUFS). Beyond the whole all are
-                                         * refused, and only clients that hold nothing are read. One client at a time may
-                                         * complete its message all the same; a client that does not go on with it within the
-                                         * session's close_timeout_ms while others wait is closed (-ETIMEDOUT). Replies are always taken */
+                                         * notifications and requests to them are refused (-ENOBUFS). Beyond the whole, all
+                                         * clients are refused, and only clients that hold nothing are read. One client at a time
+                                         * may still complete its message; a client that does not go on with it within
+                                         * the session's `close_timeout_ms` while others wait is closed (-ETIMEDOUT). Replies are
+                                         * always accepted */
 } ferry_service_options;
 
-/* Listen at a NAME, unix:PATH or tcp:HOST:PORT. The service belongs to the loop. If it cannot listen, status and
- * error say so at once: who has that name, which directory is not safe, what path is too long. If the socket file is removed
- * later, the service binds the path again, and its clients notice nothing; if it cannot, it fails with a sentence, and closes. Any process that
- * can reach a tcp port may connect, also one of another user; allow is not called for it. */
+/**
+ * Listens at an address. The service belongs to the loop.
+ *
+ * A service that cannot listen has failed: ferry_service_status() returns the errno at once, and ferry_service_error() says which
+ * process has that name, which directory is not safe, or which path is too long.
+ *
+ * If the socket file is removed later, the service binds the path again, and clients do not notice it. If it cannot, it fails with
+ * a sentence, and closes.
+ *
+ * Any process that can reach a tcp port may connect, also of another user: `allow` is not called for it.
+ *
+ * @param loop     the loop
+ * @param address  NAME, unix:PATH or tcp:HOST:PORT, see address.h; copied
+ * @param options  NULL selects all defaults
+ * @return the service; NULL if the loop is NULL or belongs to another thread, or there is no memory
+ */
 ferry_service *ferry_service_open(ferry_loop *loop, const char *address,
                                   const ferry_service_options *options);
 
-/* Stop in order, in the background: nobody new may come, requests in hand are finished, clients are told.
- * 0, or why it has failed before. */
+/**
+ * Stops a service in order, in the background.
+ *
+ * No client is accepted any more, requests that were read are answered, and the clients are notified.
+ *
+ * @param service  the service; NULL has failed with -ENOMEM
+ * @return 0; or the negative errno with which the service has failed, see ferry_service_status(), or one of these
+ * @retval -ENOMEM  the service is NULL
+ * @retval -EPERM   the service belongs to another thread
+ * @retval -ECHILD  the service belongs to the parent of this process
+ */
 int ferry_service_close(ferry_service *service);
 
-/* Close a service and forget it before the loop does. Takes NULL and returns it. */
+/**
+ * Closes a service and forgets it: the program must not use it any more, and its handlers are not called any more.
+ *
+ * Without this call the service is freed with its loop.
+ *
+ * @param service  the service; NULL is allowed
+ * @return NULL
+ */
 ferry_service *ferry_service_free(ferry_service *service);
 
-/* Call @fn for messages of these kinds from any client, after the handlers of its session; call it no
- * longer. The session it is given lives until the handlers for FERRY_KIND_CLOSED have returned. */
+/**
+ * Adds a handler for messages from any client, behind the handlers of the client's session.
+ *
+ * The session that the handler receives is valid until the handlers for FERRY_KIND_CLOSED have returned. If there is no memory,
+ * the service fails with -ENOMEM.
+ *
+ * @param service   the service; NULL is allowed
+ * @param kinds     a set of enum ferry_kind
+ * @param fn        the handler; NULL queues these messages for ferry_session_next()
+ * @param userdata  for the handler
+ */
 void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata);
+
+/**
+ * Removes the handlers that were added with this function and this userdata.
+ *
+ * @param service   the service; NULL is allowed
+ * @param fn        the handler
+ * @param userdata  its userdata
+ */
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata);
 
-/* Notify all clients whose dialect is known. Returns how many of them it was queued for, or a negative errno:
- * -ENOBUFS if it was queued for none, as each has too much queued (queue_max, bytes_max). A service of one
- * dialect knows it. Where it takes several, a client shows its own with what it sends first; and a client of this library that
- * only listens shows it when it has connected, from the first round of its loop on, if its options say
- * FERRY_DIALECT_FERRY, or the service's lock file says that ferry is spoken (NAME and unix:). A client of stream-ipc, or one of
- * tcp without a dialect in its options, is not reached before it has sent something. */
+/**
+ * Notifies all clients whose dialect is known.
+ *
+ * A service of one dialect knows the dialect of its clients. In a service of several dialects, a client shows its dialect with its
+ * first message. A client of this library that only listens shows it after it has connected, in the first round of its loop, if its
+ * options say FERRY_DIALECT_FERRY, or if the lock file of the service says that it speaks ferry (NAME and unix:). A client of
+ * stream-ipc, or a tcp client without a dialect in its options, is not reached before it has sent a message.
+ *
+ * @param service  the service; NULL has failed with -ENOMEM
+ * @param type     the message type, as for ferry_session_notify(); copied
+ * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
+ * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed, see
+ * ferry_service_status(), or one of these
+ * @retval -ENOBUFS    it was queued for no client, as all of them have too much queued (`queue_max`, `bytes_max`)
+ * @retval -EINVAL     the type is NULL, or the template is malformed
+ * @retval -EMSGSIZE   the body is nested more than 512 levels deep, or a string in it is longer than 4 GiB
+ * @retval -ENOMEM     the service is NULL, or there is no memory
+ * @retval -EPERM      the service belongs to another thread
+ * @retval -ECHILD     the service belongs to the parent of this process
+ */
 int ferry_service_notify(ferry_service *service, const char *type, const char *format, ...)
         FERRY_PRINTF(3, 4);
 
@@ -66,41 +136,121 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
  * Notifies all clients, as ferry_service_notify(), with a body that is a value.
  *
  * @param service  the service; NULL has failed with -ENOMEM
- * @param type     the message type
- * @param body     borrowed until the call returns
- * @return for how many clients it was queued, or a negative errno as of ferry_service_notify()
- * @retval -EINVAL  the type or the body is NULL
+ * @param type     the message type, as for ferry_session_notify(); copied
+ * @param body     the body; borrowed until the call returns
+ * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed, see
+ * ferry_service_status(), or one of these
+ * @retval -ENOBUFS    it was queued for no client, as all of them have too much queued (`queue_max`, `bytes_max`)
+ * @retval -EINVAL     the type or the body is NULL
+ * @retval -EMSGSIZE   the body is nested more than 512 levels deep
+ * @retval -ENOMEM     the service is NULL, or there is no memory
+ * @retval -EPERM      the service belongs to another thread
+ * @retval -ECHILD     the service belongs to the parent of this process
  */
 int ferry_service_notify_value(ferry_service *service, const char *type, const ferry_value *body);
 
-/* The client that came after @previous; NULL gives the first, and is given after the last. */
+/**
+ * Returns the clients of a service, one after the other.
+ *
+ * @param service   the service; NULL is allowed
+ * @param previous  the client before; NULL selects the first one
+ * @return the client that connected after @p previous; NULL after the last one
+ */
 ferry_session *ferry_service_client(const ferry_service *service, const ferry_session *previous);
 
-/* 1 while it listens, 0 once it has stopped in order, a negative errno if it failed; a sentence on that. */
+/**
+ * Returns the state of a service.
+ *
+ * @param service  the service; NULL has failed with -ENOMEM
+ * @return 1 while it listens, 0 after it was stopped in order, or the negative errno it has failed with
+ * @retval -EINVAL         the address or an option is wrong, or the group is not known
+ * @retval -E2BIG          the options have a field that this version does not know
+ * @retval -ENAMETOOLONG   the path is too long for a socket
+ * @retval -EADDRINUSE     another process listens there; the sentence names it
+ * @retval -EADDRNOTAVAIL  the host is another machine
+ * @retval -EACCES         the directory is not safe, the address is public, or the user may not bind there
+ * @retval -EPERM          the service belongs to another thread, or the user may not set that group
+ * @retval -ENOENT         the directory does not exist
+ * @retval -ENOTDIR        a part of the path is not a directory
+ * @retval -EEXIST         a file that is not a socket is in the way
+ * @retval -EROFS          the file system is read-only
+ * @retval -ENOSPC         the disk is full
+ * @retval -ECANCELED      the loop is being freed
+ * @retval -EMFILE         no descriptor is left
+ * @retval -ENFILE         no descriptor is left in the whole system
+ * @retval -ENOMEM         the service is NULL, or there is no memory
+ * @retval -ECHILD         the loop belongs to the parent of this process
+ */
 int ferry_service_status(const ferry_service *service);
+
+/**
+ * Returns a sentence about why a service has ended.
+ *
+ * @param service  the service; NULL is allowed
+ * @return the sentence, never NULL; valid until the next one
+ */
 const char *ferry_service_error(const ferry_service *service);
 
-/* Where it listens, in full, with the port that it got. */
+/**
+ * Returns the address of a service in full, with the port that was selected.
+ *
+ * @param service  the service; NULL is allowed
+ * @return the address, valid as long as the service; "" for NULL
+ */
 const char *ferry_service_address(const ferry_service *service);
 
-/* The service of which this session is a client, or NULL. */
+/**
+ * Returns the service of a client's session.
+ *
+ * @param session  the session; NULL is allowed
+ * @return the service; NULL if the session is not a client of a service
+ */
 ferry_service *ferry_session_service(const ferry_session *session);
 
-/* Run the loop until somebody listens at @address, a NAME or unix:PATH, in @dialect (which decides where a name is looked
- * for), without connecting, so nobody is disturbed: 1; 0 if it takes longer than @timeout_ms; a negative errno:
- * -EINVAL for what is neither, and for a timeout below -1, -EACCES if the directory is not safe, -ENAMETOOLONG, and if one
- * cannot look there. */
+/**
+ * Runs the loop until a service listens at an address.
+ *
+ * Does not connect, so the service is not disturbed.
+ *
+ * @param loop        the loop; NULL has failed with -ENOMEM
+ * @param address     NAME or unix:PATH
+ * @param dialect     an enum ferry_dialect, which determines where a name is looked for
+ * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
+ * @return 1 if a service listens; 0 if the time is over; or a negative errno
+ * @retval -EINVAL        the address is neither a NAME nor unix:PATH, there is no such dialect, or the timeout is below -1;
+ *                        ferry_loop_error() says so
+ * @retval -EACCES        the directory is not safe, or cannot be looked into
+ * @retval -ENAMETOOLONG  the path is too long for a socket
+ * @retval -EDEADLK       waiting within waiting, 32 levels deep
+ * @retval -ECANCELED     a callback has freed the loop
+ * @retval -EMFILE        no descriptor is left
+ * @retval -ENFILE        no descriptor is left in the whole system
+ * @retval -ENOMEM        the loop is NULL, or there is no memory
+ * @retval -EPERM         the loop belongs to another thread
+ * @retval -ECHILD        the loop belongs to the parent of this process
+ */
 int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, int timeout_ms);
 
-/* The services that live, as a list of maps that the caller owns, sorted by name; NULL if there is no memory or no
- * descriptor left, or the loop was freed meanwhile. They are looked for where named services have their sockets.
- *      name, address   the address in full
- *      pid             of its process; null if that does not say so: it is not ferry, or another user's
- *      uid             whose its socket is
- *      dialects        a list of names; empty if it does not say so
- *      since           when it began to listen, in seconds since 1970, or null
- *      busy            true if it did not answer at once. Only services that say that they speak ferry are asked, in at
- *                      most 0.2 s for all, in which the loop runs; their handlers are not told */
+/**
+ * Lists the services that are alive, sorted by name.
+ *
+ * Looks into the directories where named services have their sockets. Services that report that they speak ferry are asked whether
+ * they answer, for at most 0.2 s altogether, in which the loop runs; their handlers do not notice it. Each service is a map:
+ *
+ * member     | content
+ * ---------- | -------
+ * `name`     | the name
+ * `address`  | the address in full
+ * `pid`      | of its process; null if that is not reported: it is not a service of ferry, or belongs to another user
+ * `uid`      | the owner of its socket
+ * `dialects` | a list of names; empty if they are not reported
+ * `since`    | when it began to listen, in seconds since 1970; null if that is not reported
+ * `busy`     | true if it did not answer at once
+ *
+ * @param loop  the loop
+ * @return the list, which the caller owns; NULL if the loop is NULL, belongs to another thread or was freed meanwhile, or if there
+ * is no memory or no descriptor left
+ */
 ferry_value *ferry_service_list(ferry_loop *loop);
 
 FERRY_END
