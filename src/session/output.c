@@ -266,11 +266,9 @@ void session_refuse_all(ferry_session *session, const char *reason)
 
 void session_add_suspicion(const ferry_session *session, char *sentence, size_t room)
 {
-        const struct stream *stream = session->stream;
         size_t used = strlen(sentence);
 
-        if (!session->is_server && session->received == 0 && stream && stream->is_peer_known && sys_uid() != 0 &&
-            stream->peer.uid != sys_uid())
-                snprintf(sentence + used, room - used, " (it runs as user %u, and may not allow user %u)",
-                         (unsigned)stream->peer.uid, (unsigned)sys_uid());
+        if (!session->is_server && session->received == 0 && session->stranger)
+                snprintf(sentence + used, room - used, " (it runs as user %u, and may not allow this user)",
+                         (unsigned)session->stranger->uid);
 }

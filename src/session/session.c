@@ -228,8 +228,10 @@ void session_stream_closed(ferry_session *session, int code, const char *sentenc
 static bool is_allowed(ferry_session *session)
 {
         const ferry_peer *peer = &session->stream->peer;
+        uid_t own = sys_uid();
 
-        if (!session->stream->is_peer_known || peer->uid == sys_uid() || peer->uid == 0)
+        session->stranger = session->stream->is_peer_known && own != 0 && peer->uid != own ? peer : NULL;
+        if (!session->stream->is_peer_known || peer->uid == own || peer->uid == 0)
                 return true;
         return session->options.allow && session->options.allow(session, peer, session->options.allow_userdata);
 }

@@ -51,7 +51,7 @@ void listener_wake(struct listener *listener)
         listener->rest_ns = 0;
         /* Accepting is what may have closed the client that calls. */
         if (listener->old_fd >= 0)
-                loop_timer_start(listener->loop, &listener->rest, sys_now());
+                loop_timer_start(listener->loop, &listener->rest, 0);
         else
                 has_rested(&listener->rest);
 }

@@ -418,7 +418,7 @@ users_are_let_in_by_name() {
         done
         run setpriv --reuid=12346 --regid=12346 --clear-groups "$PWD/tool" call "unix:$PWD/door.sock" t hello
         ended 'another one is not' 3 ''
-        says 'another one is not' 'may not allow user 12346'
+        says 'another one is not' 'it runs as user 0, and may not allow this user'
         kill -TERM "$job"
         await "$job"
         nothing_left 'other users'
