@@ -1,5 +1,4 @@
-/* From messages to handlers, and to ferry_session_next(). Invariant: a request is never lost: it is answered, kept
- * by whoever said so, or answered with an error here. */
+/* Messages to their handlers: of the session, then of its owner. What a handler leaves is kept for ferry_session_next(). */
 #include "session/session.h"
 
 #include <errno.h>
@@ -7,66 +6,7 @@
 
 enum { NEXT_MAX = 1024 };
 
-static void bury(struct loop_grave *grave)
-{
-        struct handler *handler = container_of(grave, struct handler, grave);
-
-        list_remove(&handler->link);
-        sys_free(handler);
-}
-
-int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, void *userdata)
-{
-        struct handler *handler = sys_alloc_zeroed(sizeof *handler);
-
-        if (!handler)
-                return -ENOMEM;
-        handler->kinds = kinds;
-        handler->fn = fn;
-        handler->userdata = userdata;
-        list_append(handlers, &handler->link);
-        return 0;
-}
-
-/* It stays in its list until no callback runs, so whoever goes through the list need not care. */
-static void remove_handler(ferry_loop *loop, struct handler *handler)
-{
-        if (handler->is_gone)
-                return;
-        handler->is_gone = true;
-        loop_bury(loop, &handler->grave, bury);
-}
-
-/* cppcheck-suppress constParameter ; it is the pair that the program gave, not what it points to */
-void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata)
-{
-        list_for_each(handlers, link) {
-                struct handler *handler = container_of(link, struct handler, link);
-
-                if (handler->fn == fn && handler->userdata == userdata)
-                        remove_handler(loop, handler);
-        }
-}
-
-void handlers_remove_all(ferry_loop *loop, struct list *handlers)
-{
-        list_for_each(handlers, link)
-                remove_handler(loop, container_of(link, struct handler, link));
-}
-
-void handlers_free(struct list *handlers)
-{
-        list_for_each(handlers, link) {
-                struct handler *handler = container_of(link, struct handler, link);
-
-                list_remove(link);
-                /* One that is buried is freed there. */
-                if (!handler->is_gone)
-                        sys_free(handler);
-        }
-}
-
-/* next ------------------------------------------------------------------------------------------------ */
+/* Kept for next ------------------------------------------------------------------------------------------ */
 
 /* It is fetched, or dropped. */
 static void leave_next(ferry_session *session, ferry_message *message)
@@ -87,7 +27,7 @@ static void drop_oldest(ferry_session *session)
                 return;
         leave_next(session, message);
         session->dropped++;
-        ferry_message_unref(message);
+        message_release(message);
 }
 
 static void keep_for_next(ferry_session *session, ferry_message *message, bool is_wanted)
@@ -108,7 +48,7 @@ static void keep_for_next(ferry_session *session, ferry_message *message, bool i
         }
 }
 
-static ferry_message *take_next(ferry_session *session)
+ferry_message *session_take_next(ferry_session *session)
 {
         ferry_message *message = list_first(&session->next, ferry_message, queue_link);
 
@@ -123,70 +63,7 @@ static ferry_message *take_next(ferry_session *session)
         return message;
 }
 
-/* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */
-static void return_lent(ferry_session *session)
-{
-        ferry_message *lent = session->lent;
-
-        session->lent = NULL;
-        ferry_message_unref(lent);
-}
-
-void session_drop_next(ferry_session *session)
-{
-        ferry_message *message;
-
-        while ((message = take_next(session)))
-                ferry_message_unref(message);
-        return_lent(session);
-}
-
-static bool has_next(void *object)
-{
-        const ferry_session *session = object;
-
-        /* The last that comes is FERRY_KIND_CLOSED. */
-        return !list_is_empty(&session->next) || session->is_freed ||
-               (session->state == SESSION_ENDED && session->has_told_closed);
-}
-
-static const ferry_message *lend_next(ferry_session *session)
-{
-        /* One that was lent inside of the wait goes, too. */
-        return_lent(session);
-        if (session->is_freed)
-                return NULL;
-        session->lent = take_next(session);
-        if (!session->lent)
-                session_tell(session);
-        return session->lent;
-}
-
-const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms)
-{
-        const ferry_message *message = NULL;
-        ferry_loop *loop;
-
-        if (!session || loop_is_elsewhere(session->loop))
-                return NULL;
-        loop = session->loop;
-        loop_enter(loop);
-        return_lent(session);
-        if (timeout_ms < -1)
-                session_refuse_timeout(session, timeout_ms);
-        else {
-                if (!has_next(session))
-                        session_wait(session, timeout_ms, has_next, session);
-                message = lend_next(session);
-        }
-        /* The session may be gone behind this. */
-        loop_leave(loop);
-        return message;
-}
-
-/* Dispatch -------------------------------------------------------------------------------------------- */
-
-enum verdict { NOBODY, SEEN, TAKEN };
+/* Handlers ----------------------------------------------------------------------------------------------- */
 
 /* Offer a message to those handlers of one list that want one of @kinds, and none of @not. */
 static enum verdict offer_to(ferry_session *session, const struct list *handlers, ferry_message *message, unsigned kinds,
@@ -194,7 +71,7 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
 {
         enum ferry_kind kind = message->kind;
 
-        for (struct list *link = handlers->next; link != handlers && verdict != TAKEN; link = link->next) {
+        for (struct list *link = handlers->next; link != handlers && verdict != TAKEN && !message->failure; link = link->next) {
                 struct handler *handler = container_of(link, struct handler, link);
                 int result;
 
@@ -212,7 +89,7 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
                 result = handler->fn(session, message, handler->userdata);
                 verdict = result == 1 ? TAKEN : SEEN;
                 if (result < 0 && (kind & FERRY_KIND_REQUEST))
-                        message_fail(message, WIRE_ERROR, "the handler failed: %s", error_describe(result));
+                        message->failure = result;
         }
         return verdict;
 }
@@ -231,8 +108,7 @@ static enum verdict offer(ferry_session *session, ferry_message *message, unsign
         return verdict;
 }
 
-/* The message is used up. */
-void dispatch(ferry_session *session, ferry_message *message)
+enum verdict dispatch(ferry_session *session, ferry_message *message)
 {
         enum ferry_kind kind = message->kind;
         enum verdict verdict;
@@ -243,30 +119,22 @@ void dispatch(ferry_session *session, ferry_message *message)
                 verdict = offer(session, message, FERRY_KIND_NOTIFICATION, FERRY_KIND_REQUEST, verdict);
         } else
                 verdict = offer(session, message, kind, 0, NOBODY);
-        if (session->is_freed) {
-                ferry_message_unref(message);
-                return;
-        }
-        if (kind == FERRY_KIND_MESSAGE && verdict != TAKEN)
-                message_relax(message);
-        if (kind == FERRY_KIND_REQUEST && verdict != TAKEN)
-                message_fail(message, WIRE_ERROR, "nobody here answers the request %s", message->type);
-        else if ((kind & FERRY_KIND_NOTIFICATION) && verdict == NOBODY && session->state != SESSION_ENDED)
+        if (kind != FERRY_KIND_REQUEST && (kind & FERRY_KIND_NOTIFICATION) && verdict == NOBODY && !session->is_freed &&
+            session->state != SESSION_ENDED)
                 keep_for_next(session, message, false);
-        ferry_message_unref(message);
+        return verdict;
 }
 
 void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes, size_t size)
 {
         ferry_message *message = message_new_text(session, kind, type, bytes, size);
 
-        if (message)
+        if (message) {
                 dispatch(session, message);
-        else if (kind != FERRY_KIND_CLOSED)
+                message_release(message);
+        } else if (kind != FERRY_KIND_CLOSED)
                 session_finish(session, -ENOMEM, "no memory to tell what has come");
 }
-
-/* Registration ---------------------------------------------------------------------------------------- */
 
 void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata)
 {

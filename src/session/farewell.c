@@ -1,9 +1,7 @@
-/* The end of a session, as the other side hears it. What a close frame says about requests: those that were read and are not answered. All others of the peer that have no
+/* What a close frame says about requests: those that were read and are not answered. All others of the peer that have no
  * answer were not executed, because nothing is read behind a close. */
 #include "session/session.h"
-#include "util/text.h"
 
-#include <errno.h>
 #include <string.h>
 
 enum { ID_SIZE = 8 };
@@ -43,40 +41,4 @@ void farewell_read(ferry_session *session, const ferry_value *body)
                 if (node)
                         container_of(node, ferry_call, node)->is_unread = false;
         }
-}
-
-/* What cannot be said by an answer ------------------------------------------------------------------------ */
-
-#define unanswered_sentence "a request failed, which in the dialect %s can only be said by closing: %s"
-
-/* Behind the end of the input: the others are still answered, and the session ends with the reason. */
-static void note_unanswered(ferry_session *session, const char *reason)
-{
-        struct error error = { 0 };
-
-        error_set(&error, -EPROTO, unanswered_sentence, session->wire.dialect->name, reason);
-        if (session->end_code == 0) {
-                sys_free(session->end_sentence);
-                session->end_code = -EPROTO;
-                session->end_sentence = text_copy(error_text(&error));
-        }
-        dispatch_text(session, FERRY_KIND_ERROR, "", error_text(&error), strlen(error_text(&error)));
-        error_deinit(&error);
-}
-
-void session_close_unanswered(ferry_session *session, const char *reason)
-{
-        if (session->state == SESSION_DRAINING) {
-                note_unanswered(session, reason);
-                return;
-        }
-        if (session->state != SESSION_OPEN || session->is_leaving)
-                return;
-        error_replace(&session->error, -EPROTO, unanswered_sentence, session->wire.dialect->name, reason);
-        session->is_leaving = true;
-        dispatch_text(session, FERRY_KIND_ERROR, "", error_text(&session->error), strlen(error_text(&session->error)));
-        if (session->is_freed || session->state != SESSION_OPEN)
-                return;
-        ferry_session_close(session);
-        session->is_told = false;
 }

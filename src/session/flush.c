@@ -67,27 +67,6 @@ static bool is_flushed(void *object)
                 session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING);
 }
 
-int session_send_ping(ferry_session *session, uint64_t *ret_ping)
-{
-        char id[WIRE_ID_TEXT_MAX];
-        struct outgoing ping = { .kind = WIRE_PING, .id = id };
-        struct error error = { 0 };
-        int code;
-
-        *ret_ping = 0;
-        /* What only writes will never hear of it; what is still being opened will. */
-        if (!session->wire.dialect->has_ping || session->output_error ||
-            (session->stream && stream_is_only_written(session->stream)))
-                return 0;
-        write_u32(id, (uint32_t)(++session->ping >> 32));
-        write_u32(id + 4, (uint32_t)session->ping);
-        ping.id_size = 8;
-        code = session_send(session, &ping, true, NULL, &error);
-        error_deinit(&error);
-        *ret_ping = session->ping;
-        return code;
-}
-
 /* What flush found when it came back. */
 static int flush_result(ferry_session *session, int code)
 {

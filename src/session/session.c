@@ -1,21 +1,17 @@
 /* The life of a session. Invariants: a session that could not be opened is one that has ended; the first error
  * stays; calls in flight end before FERRY_KIND_CLOSED is told, once; the stream is closed in the background, and its
- * child waited for, also when the program has forgotten the session. */
+ * child waited for, also when the program has forgotten the session.
+ *
+ * Only this file changes the state of a session: what sends, settles a request or hears of an end calls it, and it follows from
+ * there whether the session closes, drains or ends. */
 #include "session/session.h"
-
-#include "util/options.h"
 #include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum {
-        REQUEST_TIMEOUT_DEFAULT_MS = 30000,
-        CLOSE_TIMEOUT_DEFAULT_MS = 1000,
-        QUEUE_DEFAULT_MAX = 16 << 20,
-};
+enum { KEEP_QUEUE = 1 << 16 };  /* an empty queue keeps no more memory than this */
 
 static const struct session_owner no_owner = { 0 };
 
@@ -30,12 +26,19 @@ void *session_owner_object(const ferry_session *session, const struct session_ow
         return session->owner == owner ? session->owner_object : NULL;
 }
 
-void session_tell(const ferry_session *session)
-{
-        ferry_session *told = (ferry_session *)(uintptr_t)session;
+/* What follows from the state ---------------------------------------------------------------------------- */
 
-        told->is_told = true;
-        loop_failure_told(&told->failure);
+/* What may be sent now: where there are no ids, the second request waits until the first is answered. */
+static enum outbox_gate gate(const ferry_session *session)
+{
+        if (!session->is_greeted)
+                return session->is_server ? OUTBOX_GREETING : OUTBOX_SHUT;
+        return session->wire.dialect->has_ids ? OUTBOX_OPEN : OUTBOX_TURNS;
+}
+
+size_t session_sendable(const ferry_session *session)
+{
+        return outbox_sendable(&session->out, gate(session));
 }
 
 /* Whether anything may still happen with it. */
@@ -96,40 +99,23 @@ int session_status_for_sending(const ferry_session *session, struct error *error
         return 0;
 }
 
+bool session_takes_requests(const ferry_session *session)
+{
+        return session->state == SESSION_OPEN && !session->is_freed && !session->is_refusing && !session->output_error &&
+               !loop_is_foreign(session->loop) && stream_has_output(session->stream);
+}
+
+/* Ending ------------------------------------------------------------------------------------------------- */
+
 static int grace_ms(const ferry_session *session)
 {
         return session->error.code || session->is_overdue || session->is_abandoned ? 0 : session->close_timeout_ms;
 }
 
 /* Its stream is closed to the end, or it never had one. */
-static bool is_stream_gone(const ferry_session *session)
+bool session_is_stream_gone(const ferry_session *session)
 {
         return !session->stream || session->is_stream_closed;
-}
-
-/* FERRY_KIND_CLOSED, once, from a round of the loop. */
-static void tell_closed(struct loop_task *task)
-{
-        ferry_session *session = container_of(task, ferry_session, work);
-        const char *sentence = error_text(&session->error);
-
-        /* How a child exits is part of it. */
-        if (session->has_told_closed || (session->stream && stream_hears_child(session->stream)))
-                return;
-        session->has_told_closed = true;
-        /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
-        if (session->error.code && !session->owner->expects_failures)
-                error_replace(&session->loop->error, session->error.code, "%s", sentence);
-        if (!session->is_probe)
-                dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
-        /* Neither a call nor a handler knows: run must say it. */
-        if (!session->is_freed && session->error.code && !session->is_told && !session->owner->expects_failures &&
-            !session->has_process_ended)
-                loop_failure_add(session->loop, &session->failure, &session->error);
-        if (!session->is_freed && session->owner->ended)
-                session->owner->ended(session);
-        if (!session->is_freed && session->is_forgotten && is_stream_gone(session))
-                session_free(session);
 }
 
 static void finish(ferry_session *session, int grace)
@@ -139,7 +125,6 @@ static void finish(ferry_session *session, int grace)
         loop_timer_stop(session->loop, &session->heartbeat);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
         /* Nothing more is handled but the end, after the callbacks of the calls that it has ended. */
-        session->work.fn = tell_closed;
         if (session->work.link.next)
                 list_remove(&session->work.link);
         loop_task_start(session->loop, &session->work);
@@ -155,6 +140,40 @@ static bool may_leave(const ferry_session *session)
         return (session->state == SESSION_OPENING || session->state == SESSION_OPEN) && session->stream &&
                session->stream->is_open && session->wire.dialect->has_start && !session->is_stream_closed &&
                !session->output_error && !session->is_input_over && !loop_is_foreign(session->loop);
+}
+
+int session_send_last(ferry_session *session, enum wire_kind kind)
+{
+        struct outgoing last = { .kind = kind };
+        struct error error = { 0 };
+        int code;
+
+        outbox_cut(&session->out);
+        code = session->wire.dialect->write(&session->wire, &session->out.bytes, &last, &error);
+        error_deinit(&error);
+        if (session->is_server && !session->is_greeted)
+                outbox_end_greeting(&session->out);
+        return code;
+}
+
+/* Up to the last message of ours; answers behind it are those that the other side did not wait for. */
+int session_note_unsent(const ferry_session *session, bool has_reason, char *sentence, size_t room)
+{
+        size_t lost = outbox_count_unsent(&session->out, !has_reason), used = strlen(sentence);
+
+        if (lost == 0)
+                return 0;
+        snprintf(sentence + used, room - used, ": %zu bytes of messages and requests to it were not sent", lost);
+        return -ECONNRESET;
+}
+
+void session_add_suspicion(const ferry_session *session, char *sentence, size_t room)
+{
+        size_t used = strlen(sentence);
+
+        if (!session->is_server && session->received == 0 && session->stranger)
+                snprintf(sentence + used, room - used, " (it runs as user %u, and may not allow this user)",
+                         (unsigned)session->stranger->uid);
 }
 
 /* It has failed. The end is the same as if it were closed here, but for what is told about it. */
@@ -208,303 +227,20 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
         finish(session, grace_ms(session));
 }
 
-void session_stream_closed(ferry_session *session, int code, const char *sentence)
+/* A peer that goes in order may leave answers behind; a disk that is full, or what else fails, may not. */
+void session_note_lost_output(ferry_session *session)
 {
-        session->is_stream_closed = true;
-        if (code && !session->error.code) {
-                error_replace(&session->error, code, "%s", sentence);
-                session->is_told = session->is_forgotten;
-        }
-        if (session->state == SESSION_ENDED && !session->has_told_closed && !session->is_freed)
-                loop_task_start(session->loop, &session->work);
-        session_update(session);
-        if (session->is_forgotten && session->has_told_closed && !session->is_freed)
-                session_free(session);
-}
+        struct error error = { 0 };
+        bool is_lost = outbox_size(&session->out) > 0 || session->unanswered > 0;
 
-/* Opening --------------------------------------------------------------------------------------------- */
-
-/* Is this peer one to talk to? */
-static bool is_allowed(ferry_session *session)
-{
-        const ferry_peer *peer = &session->stream->peer;
-        uid_t own = sys_uid();
-
-        session->stranger = session->stream->is_peer_known && own != 0 && peer->uid != own ? peer : NULL;
-        if (!session->stream->is_peer_known || peer->uid == own || peer->uid == 0)
-                return true;
-        return session->options.allow && session->options.allow(session, peer, session->options.allow_userdata);
-}
-
-void session_opened(ferry_session *session)
-{
-        char text[64];
-
-        if (!is_allowed(session)) {
-                snprintf(text, sizeof text, "user %u is not allowed here", (unsigned)session->stream->peer.uid);
-                if (session->is_server)
-                        session_refuse_all(session, text);
-                session_finish(session, -EACCES, "the other side runs as user %u, which is not allowed here",
-                               (unsigned)session->stream->peer.uid);
+        if (session->end_code || !session->output_error || !is_lost || session->output_error == -EPIPE ||
+            session->output_error == -ECONNRESET)
                 return;
-        }
-        /* It may have been closed here meanwhile: then only what is queued goes out. */
-        if (session->state == SESSION_OPENING)
-                session->state = SESSION_OPEN;
-        if (session->wire.dialect->has_whole_frames)
-                session->wire.send_max = stream_make_room(session->stream, session->wire.send_max);
-        loop_task_start(session->loop, &session->work);
-        session_update(session);
-}
-
-/* What is zero here is as the loop has it. */
-static void inherit(ferry_session_options *options, const ferry_session_options *defaults)
-{
-#define INHERIT(field) options->field = options->field ? options->field : defaults->field
-        INHERIT(dialect);
-        INHERIT(codec);
-        INHERIT(root);
-        if (!options->make_id) {
-                options->make_id = defaults->make_id;
-                options->make_id_userdata = defaults->make_id_userdata;
-        }
-        if (!options->allow) {
-                options->allow = defaults->allow;
-                options->allow_userdata = defaults->allow_userdata;
-        }
-        INHERIT(request_timeout_ms);
-        INHERIT(wait_ms);
-        INHERIT(close_timeout_ms);
-        INHERIT(answer_timeout_ms);
-        INHERIT(heartbeat_ms);
-        INHERIT(frame_max);
-        INHERIT(queue_max);
-        INHERIT(argv);
-        INHERIT(env);
-        INHERIT(directory);
-        INHERIT(name_directory);
-        INHERIT(fds);
-        INHERIT(stream);
-        INHERIT(is_unguarded);
-        INHERIT(is_in_foreground);
-#undef INHERIT
-        if (!options->request_timeout_ms)
-                options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;
-}
-
-/* What a session has of what the program gave, and of the loop's; 0, or a negative errno with a sentence. */
-static int check_options(const ferry_loop *loop, ferry_session_options *target, const ferry_session_options *options,
-                         struct wire *wire, struct error *error)
-{
-        if (options_copy_session(target, options, error) == 0 && loop->options_error.code)
-                error_set(error, loop->options_error.code, "%s", error_text(&loop->options_error));
-        inherit(target, &loop->session);
-        wire_init(wire, target, error);
-        return error->code;
-}
-
-int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error)
-{
-        ferry_session_options all;
-        struct wire wire;
-
-        return check_options(loop, &all, options, &wire, error);
-}
-
-int session_default_timeout(const ferry_loop *loop)
-{
-        return loop->session.request_timeout_ms ? loop->session.request_timeout_ms : REQUEST_TIMEOUT_DEFAULT_MS;
-}
-
-size_t session_default_queue_max(const ferry_loop *loop)
-{
-        return loop->session.queue_max ? loop->session.queue_max : QUEUE_DEFAULT_MAX;
-}
-
-static void close_member(struct loop_member *member)
-{
-        ferry_session_close(container_of(member, ferry_session, member));
-}
-
-static void free_member(struct loop_member *member)
-{
-        session_free(container_of(member, ferry_session, member));
-}
-
-/* NULL if memory is out. Options that a session cannot have are an error, with which the caller ends it. */
-static ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address,
-                                  struct error *error)
-{
-        ferry_session *session = sys_alloc_zeroed(sizeof *session);
-
-        if (!session)
-                return NULL;
-        session->address = text_copy(address);
-        if (!session->address) {
-                sys_free(session);
-                return NULL;
-        }
-        session->loop = loop;
-        session->owner = &no_owner;
-        check_options(loop, &session->options, options, &session->wire, error);
-        session->work.fn = session_work;
-        session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
-                                                                        CLOSE_TIMEOUT_DEFAULT_MS;
-        session->stuck_at = UINT64_MAX;
-        session->queue_max = session->options.queue_max ? session->options.queue_max : QUEUE_DEFAULT_MAX;
-        session->is_debugged = secure_getenv("FERRY_DEBUG") != NULL;
-        session->member.close = close_member;
-        session->member.free = free_member;
-        list_append(&loop->members, &session->member.link);
-        outbox_init(&session->out);
-        list_init(&session->calls);
-        list_init(&session->messages);
-        list_init(&session->next);
-        list_init(&session->unasked);
-        list_init(&session->handlers);
-        map_init(&session->calls_by_id);
-        map_init(&session->requests_by_id);
-        session->close_timer.fn = session_close_is_late;
-        heartbeat_init(session);
-        return session;
-}
-
-void session_begin(ferry_session *session)
-{
-        struct error error = { 0 };
-
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                frame_reader_init(&session->readers[i], session->wire.dialect->framing, session->stream->kind->has_junk,
-                                  wire_read_max(&session->wire), wire_can_begin);
-        if (session_send_greeting(session, &error) < 0)
-                session_finish(session, error.code, "%s", error_text(&error));
+        session->end_code = stream_explain_failed_write(session->output_error, &error);
+        sys_free(session->end_sentence);
+        session->end_sentence = text_copy(error_text(&error));
         error_deinit(&error);
-        if (session->stream->is_open && session->state == SESSION_OPENING)
-                session_opened(session);
-        if (session->state == SESSION_OPEN)
-                session_flush_now(session);
-        if (!session->is_freed)
-                session_update(session);
 }
-
-void session_greeted(ferry_session *session)
-{
-        session->is_greeted = true;
-        heartbeat_update(session);
-        loop_task_start(session->loop, &session->work);
-        session_flush_now(session);
-}
-
-ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const ferry_session_options *options)
-{
-        struct error error = { 0 };
-        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
-        ferry_session *session;
-        int code;
-
-        if (!loop || loop_is_elsewhere(loop))
-                return NULL;
-        session = session_new(loop, options, address ? address : "", &error);
-        if (!session)
-                return NULL;
-        place.object = session;
-        loop_enter(loop);
-        if (loop_is_foreign(loop))
-                code = error_replace(&error, -ECHILD, "the loop belongs to the parent of this process");
-        else if (loop->is_ending)
-                code = error_replace(&error, -ECANCELED, "the loop is being freed");
-        else
-                code = error.code;
-        if (!code)
-                code = stream_open(&place, address, &session->options, &session->stream, &error);
-        if (!code)
-                session_begin(session);
-        else
-                session_finish(session, code, "%s", error_text(&error));
-        error_deinit(&error);
-        /* Who was asked whether the peer may be there may have let go of it. */
-        if (session->is_freed)
-                session = NULL;
-        loop_leave(loop);
-        return session;
-}
-
-ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const ferry_session_options *options,
-                                    const char *address, const ferry_peer *peer, const struct session_owner *owner, void *object)
-{
-        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
-        struct error error = { 0 };
-        ferry_session *session = session_new(loop, options, address, &error);
-        int code = session ? error.code : -ENOMEM;
-
-        place.object = session;
-        if (!code)
-                code = stream_open_relative(&place, fds, peer, owner != NULL, &session->stream, &error);
-        if (code) {
-                sys_close(fds[0]);
-                if (fds[1] != fds[0])
-                        sys_close(fds[1]);
-        }
-        if (session) {
-                session_set_owner(session, owner, object);
-                loop_enter(loop);
-                if (code)
-                        session_finish(session, code, "%s", error_text(&error));
-                else
-                        session_begin(session);
-                loop_leave(loop);
-        }
-        error_deinit(&error);
-        return session;
-}
-
-ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address)
-{
-        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
-        struct error error = { 0 };
-        ferry_session *session = session_new(loop, options, address, &error);
-        int code = error.code;
-
-        if (!session) {
-                sys_close(fd);
-                return NULL;
-        }
-        place.object = session;
-        session->is_server = true;
-        if (!code)
-                code = stream_accept(&place, fd, &session->stream);
-        error_deinit(&error);
-        if (code) {
-                sys_close(fd);
-                session_free(session);
-                return NULL;
-        }
-        return session;
-}
-
-ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect)
-{
-        const ferry_session_options options = { .size = sizeof options, .dialect = dialect };
-        ferry_session *probe = session_accept(loop, fd, &options, "");
-        uint64_t ping;
-
-        if (!probe)
-                return NULL;
-        session_tell(probe);
-        probe->is_server = false;
-        probe->is_probe = true;
-        session_begin(probe);
-        if (!session_has_answered(probe))
-                session_send_ping(probe, &ping);
-        return probe;
-}
-
-bool session_has_answered(const ferry_session *probe)
-{
-        return probe->is_freed || probe->state == SESSION_ENDED || probe->pong > 0;
-}
-
-/* Closing --------------------------------------------------------------------------------------------- */
 
 /* Once all is sent, or the time is over. */
 static void finish_closing(ferry_session *session)
@@ -558,21 +294,6 @@ void session_close_is_late(struct loop_timer *timer)
                 session_finish(session, 0, "the other side has closed the session");
 }
 
-/* A peer that goes in order may leave answers behind; a disk that is full, or what else fails, may not. */
-void session_note_lost_output(ferry_session *session)
-{
-        struct error error = { 0 };
-        bool is_lost = outbox_size(&session->out) > 0 || session->unanswered > 0;
-
-        if (session->end_code || !session->output_error || !is_lost || session->output_error == -EPIPE ||
-            session->output_error == -ECONNRESET)
-                return;
-        session->end_code = stream_explain_failed_write(session->output_error, &error);
-        sys_free(session->end_sentence);
-        session->end_sentence = text_copy(error_text(&error));
-        error_deinit(&error);
-}
-
 void session_check_closing(ferry_session *session)
 {
         /* Who has answered that it knows reads no more: what is left is not waited for. */
@@ -591,199 +312,246 @@ void session_check_closing(ferry_session *session)
         }
 }
 
-/* Both sides have said, or say now, that they go. */
-void session_answer_close(ferry_session *session)
-{
-        char sentence[128] = "the other side has closed the session";
-        int code;
+/* Sending ------------------------------------------------------------------------------------------------ */
 
-        if (!session->is_greeted && !session->is_server) {
-                /* Nothing can be said to it. */
-                session->is_input_over = true;
-                session_finish(session, -ECONNRESET, "%s before it has begun", sentence);
-                return;
-        }
-        if (session->state == SESSION_OPEN)
-                calls_end(session, -ECONNRESET, sentence);
-        /* What stands behind the frame that is being sent is not sent any more. */
-        code = session->state == SESSION_OPEN ? session_note_unsent(session, false, sentence, sizeof sentence) : 0;
-        if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
-                session_finish(session, -ENOMEM, "no memory to answer that the session is closed");
-                return;
-        }
-        session->has_close_answer = true;
-        if (session->state == SESSION_OPEN) {
-                /* Its end may have been read already, while a handler waited. */
-                sys_free(session->end_sentence);
-                session->end_sentence = text_copy(sentence);
-                session->end_code = code;
-                session->is_input_over = true;
-                session->state = SESSION_DRAINING;
-                session_start_draining_timer(session);
-        }
-        session_flush_now(session);
+static bool may_write(const ferry_session *session)
+{
+        return !session->is_writing && session->state != SESSION_ENDED && session->stream && session->stream->is_open &&
+               !session->output_error && !session->is_stream_closed;
 }
 
-static void say_goodbye(ferry_session *session)
+/* Write a piece; whether to go on. */
+static bool write_piece(ferry_session *session, size_t size)
 {
-        struct outgoing goodbye = { .kind = WIRE_CLOSE, .codec = ferry_codec_msgpack() };
-        ferry_value *body;
-        struct error error = { 0 };
-        const struct wire *wire = &session->wire;
+        ssize_t put;
 
-        /* To one who has not spoken yet nothing was said either. And where nothing comes back, as in a file, another
-         * may write behind us. */
-        if (wire->dialect->has_start && session->state == SESSION_OPENING && session->sent == 0) {
-                /* Nobody has been disturbed yet. */
-                outbox_drop(&session->out);
-                return;
+        if (session->wire.dialect->has_whole_frames && session->out.frame_left == 0 && !stream_has_room(session->stream, size))
+                return false;
+        /* A program's own stream may do what it likes meanwhile, but not with these bytes. */
+        session->is_writing = true;
+        put = stream_write(session->stream, buffer_bytes(&session->out.bytes), size);
+        session->is_writing = false;
+        if (session->is_freed)
+                return false;
+        if (put < 0) {
+                session->output_error = put != -ECHILD ? (int)put : 0;
+                return false;
         }
-        if (wire->dialect->has_close && (session->sent > 0 || session->has_hello || wire->is_dialect_fixed) &&
-            (stream_has_input(session->stream) || wire->dialect->has_start) &&
-            session_status_for_sending(session, &error) == 0) {
-                body = wire->dialect->has_cancel ? farewell_new(session) : NULL;
-                goodbye.body = body;
-                session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
-                /* It may list more than the other side takes. */
-                goodbye.body = NULL;
-                if (!session->has_said_goodbye && body)
-                        session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
-                ferry_value_unref(body);
-        }
-        error_deinit(&error);
+        outbox_taken(&session->out, session->wire.dialect, size, (size_t)put);
+        return (size_t)put == size;
 }
 
-static int begin_closing(ferry_session *session)
+void session_flush_now(ferry_session *session)
 {
-        struct error lost = { 0 };
-        int timeout_ms;
+        size_t size;
 
-        if (session->state == SESSION_ENDED) {
-                session_tell(session);
-                return session->error.code;
-        }
-        /* It has failed, and only waits for the other side to know. */
-        if (session->is_leaving && session->state == SESSION_CLOSING) {
-                session_tell(session);
-                return session->error.code;
-        }
-        /* Refusing what waits settles requests, and who is told of that may close it, too. */
-        if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
-                return 0;
-        session->is_refusing = true;
-        timeout_ms = (session->is_overdue || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
-                             0 : session->close_timeout_ms;
-        session_refuse_rest(session);
-        /* A child that has not answered yet may never come to notice that nobody listens. What is queued is sent all
-         * the same. */
-        session->is_abandoned = !list_is_empty(&session->calls);
-        calls_end(session, -ECANCELED, "the session is closed here");
-        /* What was taken, and will never leave, is not passed over. */
-        if (session->output_error && outbox_size(&session->out) > 0)
-                stream_explain_failed_write(session->output_error, &lost);
-        if (session->state == SESSION_OPEN && lost.code)
-                session_finish(session, lost.code, "%s, and not all was sent", error_text(&lost));
-        else if (session->state == SESSION_OPEN || (session->state == SESSION_OPENING && session->wire.dialect->has_start))
-                say_goodbye(session);
-        error_deinit(&lost);
-        if (session->state == SESSION_ENDED) {
-                session_tell(session);
-                return session->error.code;
-        }
-        session->state = SESSION_CLOSING;
-        if (session->output_error || !stream_has_output(session->stream))
-                outbox_drop(&session->out);
-        loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
+        while (may_write(session) && (size = outbox_next(&session->out, gate(session), session->wire.dialect)) > 0 && write_piece(session, size))
+                ;
+        if (session->is_freed)
+                return;
+        buffer_shrink(&session->out.bytes, KEEP_QUEUE);
         session_update(session);
         session_check_closing(session);
-        return 0;
 }
 
-int ferry_session_close(ferry_session *session)
+int session_send_greeting(ferry_session *session, struct error *error)
 {
-        ferry_loop *loop;
+        struct outgoing greeting = { .kind = session->is_server ? WIRE_START : WIRE_START_OK };
         int code;
 
-        if (!session)
-                return -ENOMEM;
-        loop = session->loop;
-        code = loop_refuse(loop);
-        if (code)
-                return code;
-        loop_enter(loop);
-        code = begin_closing(session);
-        loop_leave(loop);
+        session->is_greeted = !session->wire.dialect->has_start;
+        if (session->is_greeted)
+                return 0;
+        code = session->wire.dialect->write(&session->wire, &session->out.bytes, &greeting, error);
+        outbox_end_greeting(&session->out);
         return code;
 }
 
-static void bury(struct loop_grave *grave)
+int session_send_hello(ferry_session *session, struct error *error)
 {
-        ferry_session *session = container_of(grave, ferry_session, grave);
+        struct outgoing hello = { .kind = WIRE_HELLO, .codec = ferry_codec_msgpack() };
+        ferry_value *body;
+        int code;
 
-        handlers_free(&session->handlers);
-        error_deinit(&session->error);
-        error_deinit(&session->notify_sentence);
-        /* A codec of the program may still be reading what it was lent. */
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                frame_reader_deinit(&session->readers[i]);
-        sys_free(session->address);
-        sys_free(session->end_sentence);
-        sys_free(session);
+        if (session->has_hello || !session->wire.dialect->has_hello)
+                return 0;
+        body = stream_is_one_way(session->stream) ?
+                       ferry_value_pack("{frame_max: %zu, features: ['one-way']}", session->wire.frame_max) :
+               session->options.heartbeat_ms > 0 ?
+                       ferry_value_pack("{frame_max: %zu, features: [], heartbeat_ms: %d}", session->wire.frame_max,
+                                        session->options.heartbeat_ms) :
+                       ferry_value_pack("{frame_max: %zu, features: []}", session->wire.frame_max);
+        hello.body = body;
+        code = body ? session->wire.dialect->write(&session->wire, &session->out.bytes, &hello, error) :
+                      error_set(error, -ENOMEM, "no memory for a message");
+        ferry_value_unref(body);
+        session->has_hello = code == 0;
+        return code;
 }
 
-void session_free(ferry_session *session)
+/* A codec of the program may send, free or wait meanwhile, so its frame is put together apart: it stands behind what was sent
+ * in between. */
+static int write_apart(ferry_session *session, const struct outgoing *outgoing, struct buffer *frame, struct error *error)
 {
-        bool is_foreign = loop_is_foreign(session->loop);
+        int code = session->wire.dialect->write(&session->wire, frame, outgoing, error);
 
-        if (session->is_freed)
-                return;
-        calls_end(session, is_foreign ? -ECHILD : -ECANCELED, "the session is gone");
-        session_tell(session);
-        session_drop_next(session);
-        list_for_each(&session->messages, link)
-                message_forget_session(container_of(link, ferry_message, link));
-        session->is_freed = true;
-        if (session->is_live)
-                session->loop->live--;
-        if (session->owner->freed)
-                session->owner->freed(session);
-        session_set_owner(session, NULL, NULL);
-        list_remove(&session->member.link);
-        if (session->work.link.next)
-                list_remove(&session->work.link);
-        loop_timer_stop(session->loop, &session->close_timer);
-        loop_timer_stop(session->loop, &session->heartbeat);
-        if (session->stream)
-                stream_free(session->stream);
-        outbox_deinit(&session->out);
-        map_deinit(&session->calls_by_id);
-        map_deinit(&session->requests_by_id);
-        loop_bury(session->loop, &session->grave, bury);
+        if (!code && session->is_freed)
+                code = error_set(error, -ECANCELED, "the session was let go while its codec wrote a message");
+        if (!code)
+                code = session_status_for_sending(session, error);
+        if (code)
+                buffer_deinit(frame);
+        return code;
 }
 
-ferry_session *ferry_session_free(ferry_session *session)
+static bool has_own_codec(const ferry_session *session, const struct outgoing *outgoing)
 {
-        ferry_loop *loop;
+        const ferry_codec *codec = outgoing->codec ? outgoing->codec : session->wire.codec;
 
-        if (!session || loop_is_elsewhere(session->loop) || session->is_freed || session->is_forgotten)
-                return NULL;
-        loop = session->loop;
-        session->is_forgotten = true;
-        if (loop_is_foreign(session->loop)) {
-                session_free(session);
-                return NULL;
+        return outgoing->body && codec && !codec_native(codec);
+}
+
+int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
+                 struct error *error)
+{
+        bool had_hello, is_apart = has_own_codec(session, outgoing);
+        struct buffer frame = { 0 };
+        size_t before, begin;
+        int code = session_status_for_sending(session, error);
+
+        if (!code && session->is_writing)
+                code = error_set(error, -EDEADLK, "a stream cannot send by the session that it is writing for");
+        if (!code && is_apart)
+                code = write_apart(session, outgoing, &frame, error);
+        if (code)
+                return code;
+        had_hello = session->has_hello;
+        before = outbox_size(&session->out);
+        code = session_send_hello(session, error);
+        begin = outbox_size(&session->out);
+        if (!code && is_apart)
+                code = buffer_append(&session->out.bytes, buffer_bytes(&frame), buffer_size(&frame));
+        else if (!code)
+                code = session->wire.dialect->write(&session->wire, &session->out.bytes, outgoing, error);
+        if (is_apart)
+                buffer_deinit(&frame);
+        if (!code && !is_reply && before > 0 && outbox_queued(&session->out) > session->queue_max)
+                code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then go on", before);
+        if (!code && !is_reply && session->owner->takes &&
+            !session->owner->takes(session, outbox_size(&session->out) - before))
+                code = error_set(error, -ENOBUFS, "what is held for all clients of the service is at its limit (bytes_max)");
+        if (code) {
+                outbox_undo(&session->out, before);
+                session->has_hello = had_hello;
+                return code;
         }
-        loop_enter(loop);
-        handlers_remove_all(loop, &session->handlers);
-        ferry_session_close(session);
-        session_tell(session);
-        if (session->state == SESSION_ENDED && session->has_told_closed && is_stream_gone(session))
-                session_free(session);
-        loop_leave(loop);
-        return NULL;
+        if (is_reply)
+                outbox_jump_queue(&session->out, gate(session), begin);
+        if (call)
+                outbox_add_request(&session->out, &call->frame, begin);
+        else if (!is_reply)
+                outbox_add_message(&session->out);
+        session->sent++;
+        if (session->is_debugged)
+                debug_message(session, ">", outgoing->kind == WIRE_NOTIFICATION ? "notification" :
+                                            outgoing->kind == WIRE_REQUEST      ? "request" :
+                                            outgoing->kind == WIRE_RESPONSE     ? "response" :
+                                                                                  "control",
+                              outgoing->type, outgoing->body);
+        /* What waits already goes first, when the stream says so. */
+        if (before == 0 || !session->wire.dialect->has_ids)
+                session_flush_now(session);
+        else
+                session_update(session);
+        return 0;
 }
 
-/* The program's own calls ------------------------------------------------------------------------------ */
+int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
+                          struct error *error, const char *format, va_list arguments)
+{
+        struct brief brief;
+        int code;
+
+        if (!outgoing->type)
+                return error_set(error, -EINVAL, "a message needs a type");
+        brief_init(&brief, outgoing->codec ? outgoing->codec : session->wire.codec);
+        outgoing->body = brief_build(&brief, format, arguments, error);
+        code = outgoing->body ? session_send(session, outgoing, is_reply, call, error) : error->code;
+        brief_deinit(&brief);
+        return code;
+}
+
+int session_send_ping(ferry_session *session, uint64_t *ret_ping)
+{
+        char id[WIRE_ID_TEXT_MAX];
+        struct outgoing ping = { .kind = WIRE_PING, .id = id };
+        struct error error = { 0 };
+        int code;
+
+        *ret_ping = 0;
+        /* What only writes will never hear of it; what is still being opened will. */
+        if (!session->wire.dialect->has_ping || session->output_error ||
+            (session->stream && stream_is_only_written(session->stream)))
+                return 0;
+        write_u32(id, (uint32_t)(++session->ping >> 32));
+        write_u32(id + 4, (uint32_t)session->ping);
+        ping.id_size = 8;
+        code = session_send(session, &ping, true, NULL, &error);
+        error_deinit(&error);
+        *ret_ping = session->ping;
+        return code;
+}
+
+/* Requests of the other side ----------------------------------------------------------------------------- */
+
+/* Its input is over, and it stays for the next answer, or ends. */
+static void keep_draining(ferry_session *session)
+{
+        if (session->is_freed || loop_is_foreign(session->loop))
+                return;
+        session_start_draining_timer(session);
+        loop_task_start(session->loop, &session->work);
+}
+
+/* It costs its session nothing now. */
+void message_relax(ferry_message *request)
+{
+        if (!request->is_counted)
+                return;
+        request->is_counted = false;
+        if (!request->session)
+                return;
+        request->session->unanswered--;
+        request->session->held -= request->cost;
+        request->cost = 0;
+        session_update(request->session);
+        if (request->session->owner->settled)
+                request->session->owner->settled(request->session);
+        if (request->session->state == SESSION_DRAINING)
+                keep_draining(request->session);
+}
+
+/* It is answered, or nobody waits any more. */
+void message_settle(ferry_message *request)
+{
+        if (!request->is_unanswered)
+                return;
+        request->is_unanswered = false;
+        if (request->session && request->node.key)
+                map_remove(&request->session->requests_by_id, &request->node);
+        message_relax(request);
+}
+
+void message_forget_session(ferry_message *message)
+{
+        message_settle(message);
+        list_remove(&message->link);
+        list_remove(&message->queue_link);
+        list_remove(&message->unasked_link);
+        message->session = NULL;
+}
+
+/* The program's own calls -------------------------------------------------------------------------------- */
 
 int ferry_session_notify(ferry_session *session, const char *type, const char *format, ...)
 {

@@ -1,8 +1,11 @@
 /* What the files of this folder know of each other: sessions, their calls and messages.
  *
- * A message's way in: the stream says it can be read (io.c) → the frame reader → wire_read() → dispatch() to the
- * handlers, or to the call that waits. Its way out: session_send() → the dialect writes it into the queue → the
- * stream takes what it can. */
+ * A message's way in: the stream says that it can be read (input.c) → the frame reader → wire_read() → dispatch() to the
+ * handlers, or to the call that waits. Its way out: session_send() (session.c) → the dialect writes it into the outbox → the
+ * stream takes what it can.
+ *
+ * The files stand in layers, and none calls one above it: holes, outbox, message, call, handlers and debug hold what is known; session
+ * decides; above it dispatch, closing, heartbeat, input; and then what programs call: open, request, reply, next, flush. */
 #pragma once
 
 #include <ferry/session.h>
@@ -48,6 +51,7 @@ struct ferry_message {
         bool is_unanswered;             /* a request, and the peer waits */
         bool is_counted;                /* as such, among what its session has in hand */
         bool was_seen;                  /* by a handler, which may have acted on it */
+        int failure;                    /* a negative errno that a handler returned for a request; 0 */
         size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
 };
 
@@ -223,7 +227,14 @@ ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect);
 bool session_has_answered(const ferry_session *probe);  /* or has ended */
 void session_finish(ferry_session *session, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
-void session_tell(const ferry_session *session);
+/* A call, a handler or the program knows of its failure. */
+static inline void session_tell(const ferry_session *session)
+{
+        ferry_session *told = (ferry_session *)(uintptr_t)session;
+
+        told->is_told = true;
+        loop_failure_told(&told->failure);
+}
 int session_send_ping(ferry_session *session, uint64_t *ret_ping);
 int session_status_for_sending(const ferry_session *session, struct error *error);
 /* Whether a request could be sent by it now, but for what is wrong with the request. */
@@ -231,14 +242,12 @@ bool session_takes_requests(const ferry_session *session);
 void session_update(ferry_session *session);
 void session_free(ferry_session *session);
 void session_opened(ferry_session *session);            /* the stream is up */
-/* It is closed to the end; 0, or how a child has failed meanwhile. */
-void session_stream_closed(ferry_session *session, int code, const char *sentence);
+/* Its stream is closed to the end, or it never had one. */
+bool session_is_stream_gone(const ferry_session *session);
 /* Whether output was lost, when the input has ended in order: then that is the reason. */
 void session_note_lost_output(ferry_session *session);
 void session_start_draining_timer(ferry_session *session);
 void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
-void session_greeted(ferry_session *session);           /* the other side has begun as it should */
-void session_answer_close(ferry_session *session);      /* it goes, and waits to hear that we know */
 void session_close_is_late(struct loop_timer *timer);
 /* A request failed, in a dialect that has no errors: the connection is closed, and the session has this reason. */
 void session_close_unanswered(ferry_session *session, const char *reason);
@@ -248,7 +257,6 @@ int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *o
 /* -EINVAL, which ferry_session_error() explains. */
 int session_refuse_timeout(ferry_session *session, int timeout_ms);
 
-/* io.c: bytes in; output.c: bytes out */
 extern const struct stream_owner session_stream_owner;
 /* Whether a message was received, or the session has gone meanwhile: what has come, and was not read yet, is handled first. */
 bool session_has_spoken(ferry_session *session);
@@ -259,9 +267,6 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
                           struct error *error, const char *format, va_list arguments);
 /* What this side takes, unless the other side was told, or the dialect has no hello. */
 int session_send_hello(ferry_session *session, struct error *error);
-/* A client shows its service which dialect it speaks, if it knows that the service speaks it: so notifications for all
- * clients reach it, too, before it has sent anything. */
-void session_announce(ferry_session *session);
 /* Say what a conversation begins with, where it does. */
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
@@ -289,13 +294,29 @@ void heartbeat_init(ferry_session *session);
 void heartbeat_update(ferry_session *session);
 
 /* dispatch.c */
-void dispatch(ferry_session *session, ferry_message *message);
+enum verdict { NOBODY, SEEN, TAKEN };
+
+/* Offer a message to the handlers; a notification that none of them has seen is kept for next. That a handler has failed is
+ * noted in the message. */
+enum verdict dispatch(ferry_session *session, ferry_message *message);
+/* The first of those that are kept for next, for the caller; or NULL. */
+ferry_message *session_take_next(ferry_session *session);
 void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes, size_t size);
 int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, void *userdata);
 void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata);
 void handlers_remove_all(ferry_loop *loop, struct list *handlers);
 void handlers_free(struct list *handlers);
+/* closing.c */
 void session_drop_next(ferry_session *session);
+/* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */
+void session_return_lent(ferry_session *session);
+/* A side that waits for an answer to this is told that there will be none. */
+void session_refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason);
+/* 0, or why a request can have no answer now. */
+int message_check_answerable(const ferry_message *request, struct error *error);
+struct outgoing message_answer(const ferry_message *request, enum wire_kind kind, const char *type);
+int message_vfail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
+        __attribute__((__format__(__printf__, 3, 0)));
 
 /* farewell.c */
 /* The body of a close frame, for the caller; NULL if memory is out: then the peer does not know what became of its requests. */
@@ -308,6 +329,10 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
                            const struct incoming *incoming);
 ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes,
                                 size_t size);
+/* Let go of one that is no request without an answer. */
+void message_release(ferry_message *message);
+void message_destroy(ferry_message *message);
+bool message_is_elsewhere(const ferry_message *message);
 void message_fail(ferry_message *request, enum wire_kind kind, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
 void message_settle(ferry_message *request);
@@ -316,7 +341,17 @@ void message_relax(ferry_message *request);
 /* The session goes. */
 void message_forget_session(ferry_message *message);
 
-/* call.c */
+/* call.c: what a call is; after all that may have ended one, or taken it from its session, comes session_update(). */
+ferry_call *call_new(void (*is_late)(struct loop_timer *timer));
+void call_destroy(ferry_call *call);
+void call_tell(ferry_call *call);
+/* Whether any of its bytes may have reached the peer; if not, they are taken back. */
+enum ferry_outcome call_withdraw(ferry_call *call);
+/* Append the type, if it is short, between two pieces of a sentence. */
+void call_append_type(char *text, size_t size, const char *before, const ferry_call *call, const char *behind);
+void call_leave_queue(ferry_call *call);
+int call_keep_message(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error);
+int call_join_queue(ferry_call *call, struct call_queue *queue);
 /* A call that stands in @queue until call_start() gives it to a session; NULL if memory is out. What is wrong with it ends it
  * there; -ENOBUFS if the queue is full. */
 ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wait_ms, int timeout_ms, const char *type,

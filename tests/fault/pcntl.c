@@ -168,8 +168,42 @@ static void answering(void)
         close_line(&line);
 }
 
+static int keep(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        ferry_message **kept = userdata;
+
+        (void)session;
+        *kept = ferry_message_ref(message);
+        return 1;
+}
+
+/* A request that fails when the other side can only read. */
+static void failing_behind_the_end(void)
+{
+        ferry_message *request = NULL;
+        struct line line;
+        int code;
+
+        open_line(&line);
+        ferry_session_on(line.session, FERRY_KIND_REQUEST, keep, &request);
+        say(&line, MODEL("a", "i:5;"));
+        shutdown(line.fd, SHUT_WR);
+        talk_run(line.loop, 10);
+        fault_want(request);
+        if (request)
+                fault_answer(FAULT_SEND, "fail", ferry_message_fail(request, "no"), 0, NULL);
+        code = ferry_loop_run(line.loop, 100);
+        if (code != -EPROTO)
+                fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(line.loop));
+        fault_want(ferry_session_status(line.session) == -EPROTO);
+        fault_check(ferry_session_status(line.session) != 1 || fault_error() || fault_is_memory());
+        ferry_message_unref(request);
+        close_line(&line);
+}
+
 const struct scenario pcntl_scenarios[] = {
         { .name = "pcntl-hearing", .run = hearing },
         { .name = "pcntl-answering", .run = answering },
+        { .name = "pcntl-failing", .run = failing_behind_the_end, .is_whole = true },
         { .name = NULL },
 };

@@ -68,16 +68,7 @@ cycle_exceptions='
 process/manager.c
 process/pool.c
 process/process.c
-process/spawn.c
-session/call.c
-session/dispatch.c
-session/farewell.c
-session/flush.c
-session/heartbeat.c
-session/io.c
-session/message.c
-session/output.c
-session/session.c'
+process/spawn.c'
 # Both lists have lines "NAME [NUMBER]". What stands in the first alone breaks the rule, what stands in the second alone keeps
 # it by now, so that its line has to go: lists of exceptions only shrink.
 compare() { # FOUND EXCEPTIONS

@@ -30,33 +30,6 @@ static void tell_error(ferry_session *session, const char *sentence)
         dispatch_text(session, FERRY_KIND_ERROR, "", sentence, strlen(sentence));
 }
 
-/* Whoever waits for an answer to this is told that there will be none. */
-static void refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason)
-{
-        /* That of no request, if none can be read. */
-        char *id = sys_alloc_zeroed((in->id.size > 8 ? in->id.size : 8) + 1);
-        struct error error = { 0 };
-        struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id,
-                                   .is_leaving = session->is_refusing };
-        ferry_value *body = ferry_value_pack("'not taken: %s'", reason);
-        int sent;
-
-        answer.id_size = id ? raw_text_copy(&in->id, id) : 0;
-        answer.body = body;
-        sent = body && id ? session_send(session, &answer, true, NULL, &error) : -ENOMEM;
-        /* To a side that takes so little, only that it was refused. */
-        if (sent == -EMSGSIZE) {
-                answer.body = NULL;
-                error_deinit(&error);
-                sent = session_send(session, &answer, true, NULL, &error);
-        }
-        ferry_value_unref(body);
-        sys_free(id);
-        if (sent == -ENOMEM)
-                session_finish(session, sent, "no memory for an answer");
-        error_deinit(&error);
-}
-
 /* A frame that cannot be taken, of which kind and id may be known. */
 static void refuse_frame(ferry_session *session, const struct incoming *in, int code, const char *sentence,
                          enum wire_kind answer_kind)
@@ -72,6 +45,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
                 call = find_call(session, &in->id);
                 if (call) {
                         call_end(call, code, FERRY_OUTCOME_REPLIED, NULL, "the answer cannot be taken: %s", reason);
+                        session_update(session);
                         return;
                 }
                 break;
@@ -79,7 +53,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
         case WIRE_REQUEST:
                 /* A notification has the id 0 in the dialect that can say this of it. */
                 if (in->kind == WIRE_REQUEST || (answer_kind == WIRE_REFUSED && session->wire.dialect->has_cancel))
-                        refuse_message(session, in, answer_kind, reason);
+                        session_refuse_message(session, in, answer_kind, reason);
                 break;
         default:
                 break;
@@ -110,14 +84,31 @@ static ferry_call *find_answered(const ferry_session *session)
         return is_heard ? container_of(first, ferry_call, frame) : NULL;
 }
 
+/* To the handlers; a request that none of them takes is answered all the same. The message is used up. */
+static void deliver(ferry_session *session, ferry_message *message)
+{
+        enum ferry_kind kind = message->kind;
+        enum verdict verdict = dispatch(session, message);
+
+        if (!session->is_freed && message->failure)
+                message_fail(message, WIRE_ERROR, "the handler failed: %s", error_describe(message->failure));
+        if (!session->is_freed && kind == FERRY_KIND_MESSAGE && verdict != TAKEN)
+                message_relax(message);
+        if (!session->is_freed && kind == FERRY_KIND_REQUEST && verdict != TAKEN)
+                message_fail(message, WIRE_ERROR, "nobody here answers the request %s", message->type);
+        ferry_message_unref(message);
+}
+
 static void handle_reply(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
         ferry_call *call = in->kind == WIRE_MESSAGE ? find_answered(session) : find_call(session, &in->id);
         enum ferry_kind kind = in->kind == WIRE_RESPONSE || in->kind == WIRE_MESSAGE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR;
         ferry_message *reply;
 
-        if (call && in->is_leaving && call_comes_back(call))
+        if (call && in->is_leaving && call_comes_back(call)) {
+                session_update(session);
                 return;
+        }
         if (!call) {
                 bool is_general = in->kind == WIRE_REFUSED && in->id.size == 8 &&
                                   memcmp(in->id.bytes, (const char[8]){ 0 }, 8) == 0;
@@ -129,7 +120,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                         session->owner->answered(session);
                 reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, &general) : NULL;
                 if (reply) {
-                        dispatch(session, reply);
+                        deliver(session, reply);
                         return;
                 }
                 if (is_general)
@@ -142,6 +133,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                               ferry_message_body(reply));
         if (!reply) {
                 call_end(call, -ENOMEM, FERRY_OUTCOME_REPLIED, NULL, "no memory for the answer");
+                session_update(session);
                 return;
         }
         if (in->check.has_references && !ferry_message_body(reply))
@@ -153,6 +145,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 call_end(call, -EREMOTEIO,
                          in->kind == WIRE_REFUSED ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED, reply, "%s",
                          ferry_message_text(reply));
+        session_update(session);
         ferry_message_unref(reply);
         call_deliver(call);
 }
@@ -185,7 +178,7 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
                                             kind == FERRY_KIND_MESSAGE ? "message" :
                                                                          "notification",
                               ferry_message_type(message), ferry_message_body(message));
-        dispatch(session, message);
+        deliver(session, message);
 }
 
 /* A message that says neither that it answers nor that it wants an answer. */
@@ -232,7 +225,50 @@ static void handle_cancel(ferry_session *session, const struct incoming *in)
                 ferry_message_unref(request);
                 return;
         }
-        dispatch(session, request);
+        deliver(session, request);
+}
+
+/* Frames of the conversation ----------------------------------------------------------------------------- */
+
+static void greeted(ferry_session *session)
+{
+        session->is_greeted = true;
+        heartbeat_update(session);
+        loop_task_start(session->loop, &session->work);
+        session_flush_now(session);
+}
+
+/* Both sides have said, or say now, that they go. */
+static void answer_close(ferry_session *session)
+{
+        char sentence[128] = "the other side has closed the session";
+        int code;
+
+        if (!session->is_greeted && !session->is_server) {
+                /* Nothing can be said to it. */
+                session->is_input_over = true;
+                session_finish(session, -ECONNRESET, "%s before it has begun", sentence);
+                return;
+        }
+        if (session->state == SESSION_OPEN)
+                calls_end(session, -ECONNRESET, sentence);
+        /* What stands behind the frame that is being sent is not sent any more. */
+        code = session->state == SESSION_OPEN ? session_note_unsent(session, false, sentence, sizeof sentence) : 0;
+        if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
+                session_finish(session, -ENOMEM, "no memory to answer that the session is closed");
+                return;
+        }
+        session->has_close_answer = true;
+        if (session->state == SESSION_OPEN) {
+                /* Its end may have been read already, while a handler waited. */
+                sys_free(session->end_sentence);
+                session->end_sentence = text_copy(sentence);
+                session->end_code = code;
+                session->is_input_over = true;
+                session->state = SESSION_DRAINING;
+                session_start_draining_timer(session);
+        }
+        session_flush_now(session);
 }
 
 /* The body of a control frame; the caller's, or NULL. */
@@ -290,7 +326,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
         case WIRE_START:
         case WIRE_START_OK:
                 if (!session->is_greeted && session->is_server == (in->kind == WIRE_START_OK))
-                        session_greeted(session);
+                        greeted(session);
                 break;
         case WIRE_RECEIVED:
                 session->out.acknowledged += session->out.acknowledged < session->out.written;
@@ -301,7 +337,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 break;
         case WIRE_CLOSE:
                 if (session->wire.dialect->has_start) {
-                        session_answer_close(session);
+                        answer_close(session);
                         break;
                 }
                 session->state = SESSION_PEER_CLOSING;
@@ -317,6 +353,8 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
         error_deinit(&error);
         ferry_value_unref(body);
 }
+
+/* Frames ------------------------------------------------------------------------------------------------- */
 
 static void handle_incoming(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
@@ -393,6 +431,8 @@ static void handle(ferry_session *session, const struct frame *frame, int input)
                 break;
         }
 }
+
+/* The end of the input ----------------------------------------------------------------------------------- */
 
 /* Whether the other side should have said that it closes, and has not. If nothing was said there is no leave to take. */
 static bool is_close_missing(const ferry_session *session)
@@ -476,18 +516,82 @@ static bool may_handle(const ferry_session *session)
         return !session->is_freed && is_open && !loop_is_foreign(session->loop);
 }
 
+/* Rounds ------------------------------------------------------------------------------------------------- */
+
+/* Where the program has not chosen the dialect, the service must have said that it speaks ours. */
+static bool may_announce(ferry_session *session)
+{
+        char sentence[256];
+        int spoken;
+
+        if (session->has_hello || session->is_server || session->state != SESSION_OPEN ||
+            !session->wire.dialect->has_hello || !session->stream->kind->is_client)
+                return false;
+        if (session->wire.is_dialect_fixed)
+                return true;
+        spoken = stream_spoken(session->stream);
+        if (spoken < 0) {
+                snprintf(sentence, sizeof sentence, "the lock file of %s, which says what is spoken there, cannot be read: %s;"
+                         " until this side sends something, what all clients are notified of does not reach it",
+                         session->address, error_describe(spoken));
+                dispatch_text(session, FERRY_KIND_ERROR, "", sentence, strlen(sentence));
+        }
+        return spoken > 0 && ((unsigned)spoken & session->wire.dialect->number);
+}
+
+static void announce(ferry_session *session)
+{
+        struct error error = { 0 };
+
+        if (!may_announce(session))
+                return;
+        if (session_send_hello(session, &error) < 0)
+                session_finish(session, error.code, "%s", error_text(&error));
+        else
+                session_flush_now(session);
+        error_deinit(&error);
+}
+
+/* FERRY_KIND_CLOSED, once, from a round of the loop. */
+static void tell_closed(ferry_session *session)
+{
+        const char *sentence = error_text(&session->error);
+
+        /* How a child exits is part of it. */
+        if (session->has_told_closed || (session->stream && stream_hears_child(session->stream)))
+                return;
+        session->has_told_closed = true;
+        /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
+        if (session->error.code && !session->owner->expects_failures)
+                error_replace(&session->loop->error, session->error.code, "%s", sentence);
+        if (!session->is_probe)
+                dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
+        /* Neither a call nor a handler knows: run must say it. */
+        if (!session->is_freed && session->error.code && !session->is_told && !session->owner->expects_failures &&
+            !session->has_process_ended)
+                loop_failure_add(session->loop, &session->failure, &session->error);
+        if (!session->is_freed && session->owner->ended)
+                session->owner->ended(session);
+        if (!session->is_freed && session->is_forgotten && session_is_stream_gone(session))
+                session_free(session);
+}
+
 void session_work(struct loop_task *task)
 {
         ferry_session *session = container_of(task, ferry_session, work);
         struct frame frame;
         int left = FRAMES_PER_ROUND;
 
+        if (session->state == SESSION_ENDED) {
+                tell_closed(session);
+                return;
+        }
         if (session->state == SESSION_OPEN && session->is_greeted && !session->has_told_opened) {
                 session->has_told_opened = true;
                 if (!session->is_probe)
                         dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
                 if (!session->is_freed)
-                        session_announce(session);
+                        announce(session);
         }
         for (int i = 0; i < STREAM_INPUTS; i++) {
                 int result = 0;
@@ -560,44 +664,7 @@ bool session_has_caught_up(const ferry_session *session, uint64_t *mark)
         return !session->has_filled_room || session->taken >= *mark || !stream->wants_read;
 }
 
-/* Requests that were read, and of which nobody has seen anything. */
-static void refuse_unseen(ferry_session *session)
-{
-        struct incoming in;
-        struct frame frame;
-
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                while (session->state == SESSION_OPEN && frame_next(&session->readers[i], &frame) > 0) {
-                        if (frame.event != FRAME_JUNK) {
-                                wire_peek(&session->wire, frame.bytes, frame.size, &in);
-                                if (in.kind == WIRE_REQUEST)
-                                        refuse_message(session, &in, WIRE_REFUSED, "the session is being closed");
-                        }
-                        block_unref(frame.block);
-                }
-}
-
-void session_refuse_rest(ferry_session *session)
-{
-        struct error error = { 0 };
-        bool is_told = session->wire.dialect->has_errors && session_status_for_sending(session, &error) == 0;
-        ferry_message *message;
-
-        error_deinit(&error);
-        list_for_each(&session->next, link) {
-                message = container_of(link, ferry_message, queue_link);
-                if (!message->is_unanswered)
-                        continue;
-                message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
-                /* Who has been told that nobody has acted on it may send it again: so it is not fetched any more. */
-                if (is_told) {
-                        list_remove(link);
-                        ferry_message_unref(message);
-                }
-        }
-        if (is_told)
-                refuse_unseen(session);
-}
+/* The stream --------------------------------------------------------------------------------------------- */
 
 static void readable(struct stream *stream)
 {
@@ -641,6 +708,39 @@ static void writable(struct stream *stream)
         session_flush_now(stream->object);
 }
 
+/* Is this peer one to talk to? */
+static bool is_allowed(ferry_session *session)
+{
+        const ferry_peer *peer = &session->stream->peer;
+        uid_t own = sys_uid();
+
+        session->stranger = session->stream->is_peer_known && own != 0 && peer->uid != own ? peer : NULL;
+        if (!session->stream->is_peer_known || peer->uid == own || peer->uid == 0)
+                return true;
+        return session->options.allow && session->options.allow(session, peer, session->options.allow_userdata);
+}
+
+void session_opened(ferry_session *session)
+{
+        char reason[64];
+
+        if (!is_allowed(session)) {
+                snprintf(reason, sizeof reason, "user %u is not allowed here", (unsigned)session->stream->peer.uid);
+                if (session->is_server)
+                        session_refuse_all(session, reason);
+                session_finish(session, -EACCES, "the other side runs as user %u, which is not allowed here",
+                               (unsigned)session->stream->peer.uid);
+                return;
+        }
+        /* It may have been closed here meanwhile: then only what is queued goes out. */
+        if (session->state == SESSION_OPENING)
+                session->state = SESSION_OPEN;
+        if (session->wire.dialect->has_whole_frames)
+                session->wire.send_max = stream_make_room(session->stream, session->wire.send_max);
+        loop_task_start(session->loop, &session->work);
+        session_update(session);
+}
+
 static void opened(struct stream *stream)
 {
         ferry_session *session = stream->object;
@@ -679,7 +779,18 @@ static void ended(struct stream *stream, int code, const char *sentence)
 
 static void closed(struct stream *stream, int code, const char *sentence)
 {
-        session_stream_closed(stream->object, code, sentence);
+        ferry_session *session = stream->object;
+
+        session->is_stream_closed = true;
+        if (code && !session->error.code) {
+                error_replace(&session->error, code, "%s", sentence);
+                session->is_told = session->is_forgotten;
+        }
+        if (session->state == SESSION_ENDED && !session->has_told_closed && !session->is_freed)
+                loop_task_start(session->loop, &session->work);
+        session_update(session);
+        if (session->is_forgotten && session->has_told_closed && !session->is_freed)
+                session_free(session);
 }
 
 const struct stream_owner session_stream_owner = {

@@ -1,0 +1,433 @@
+/* Closing a session, and failing a request: where the dialect has no errors, a request that fails closes the session, and
+ * closing fails the requests that are not answered. Invariant: a request is answered exactly once, by whoever first does, or by
+ * an error when the last hold on it goes. */
+#include "session/session.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Failing requests --------------------------------------------------------------------------------------- */
+
+int message_check_answerable(const ferry_message *request, struct error *error)
+{
+        if (!request)
+                return -ENOMEM;
+        if (message_is_elsewhere(request))
+                return -EPERM;
+        if (request->kind == FERRY_KIND_CANCELLED)
+                return -ECANCELED;
+        if (!(request->kind & FERRY_KIND_REQUEST))
+                return -EINVAL;
+        if (!request->session)
+                return -ENOTCONN;
+        if (!request->is_unanswered)
+                return -EALREADY;
+        return session_status_for_sending(request->session, error);
+}
+
+struct outgoing message_answer(const ferry_message *request, enum wire_kind kind, const char *type)
+{
+        return (struct outgoing){
+                .kind = kind,
+                .id = request->id,
+                .id_size = request->id_size,
+                .type = type ? type : request->type,
+                /* A peer that asks in a codec of ours can read it; one of the program's own is the session's. */
+                .codec = request->codec && codec_native(request->codec) ? request->codec : NULL,
+        };
+}
+
+/* Each byte that is no part of UTF-8 becomes a question mark. */
+static void make_utf8(char *text)
+{
+        for (size_t left = strlen(text); left > 0;) {
+                size_t size = 1;
+
+                while (size < 4 && size < left && !utf8_is_valid(text, size))
+                        size++;
+                if (!utf8_is_valid(text, size)) {
+                        *text = '?';
+                        size = 1;
+                }
+                text += size;
+                left -= size;
+        }
+}
+
+__attribute__((__format__(__printf__, 3, 0)))
+int message_vfail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
+{
+        struct outgoing outgoing = message_answer(request, kind, NULL);
+        ferry_session *session = request->session;
+        struct error error = { 0 };
+        char text[4096];
+        ferry_value *body;
+        int code;
+
+        vsnprintf(text, sizeof text, format, arguments);
+        /* Where errors cannot be sent, the session ends; but a refusal is no failure. */
+        if (!session->wire.dialect->has_errors) {
+                message_settle(request);
+                if (kind == WIRE_ERROR)
+                        session_close_unanswered(session, text);
+                return 0;
+        }
+        if (kind == WIRE_REFUSED && !session->wire.dialect->has_cancel)
+                outgoing.kind = WIRE_ERROR;
+        /* A request is refused only by a side that is about to close. */
+        outgoing.is_leaving = outgoing.kind == WIRE_REFUSED;
+        /* What is no UTF-8, perhaps because it was cut, some codecs cannot write; but an answer there must be. */
+        make_utf8(text);
+        body = ferry_value_pack("%s", text);
+        outgoing.body = body;
+        code = body ? session_send(session, &outgoing, true, NULL, &error) : -ENOMEM;
+        ferry_value_unref(body);
+        /* To a side that takes so little, only that it failed. */
+        if (code == -EMSGSIZE) {
+                outgoing.body = NULL;
+                outgoing.type = NULL;
+                error_deinit(&error);
+                code = session_send(session, &outgoing, true, NULL, &error);
+        }
+        if (!code)
+                message_settle(request);
+        error_deinit(&error);
+        return code;
+}
+
+void message_fail(ferry_message *request, enum wire_kind kind, const char *format, ...)
+{
+        struct error error = { 0 };
+        va_list arguments;
+
+        if (message_check_answerable(request, &error) == 0) {
+                va_start(arguments, format);
+                /* Who asked must not wait for what will never come. */
+                if (message_vfail(request, kind, format, arguments) == -ENOMEM && request->session)
+                        session_finish(request->session, -ENOMEM, "no memory for an answer");
+                va_end(arguments);
+        }
+        /* Whatever has become of the answer: nobody will give another. */
+        message_settle(request);
+        error_deinit(&error);
+}
+
+ferry_message *ferry_message_unref(ferry_message *message)
+{
+        if (!message || message_is_elsewhere(message) || --message->references > 0)
+                return NULL;
+        if (message->is_unanswered && message->session) {
+                ferry_loop *loop = message->session->loop;
+
+                /* More than any callback can let go of. */
+                message->references = SIZE_MAX / 2;
+                loop_enter(loop);
+                if (message->session->wire.dialect->has_errors)
+                        message_fail(message, WIRE_ERROR, "the request was let go without an answer");
+                else
+                        message_settle(message);
+                loop_leave(loop);
+        }
+        message_destroy(message);
+        return NULL;
+}
+
+void session_refuse_all(ferry_session *session, const char *reason)
+{
+        static const char none[8];
+        struct outgoing refused = { .kind = WIRE_REFUSED, .id = none, .id_size = sizeof none };
+        const struct wire *wire = &session->wire;
+        struct error error = { 0 };
+        ferry_value *body = NULL;
+
+        if (wire->is_dialect_fixed && wire->dialect->has_cancel && session_status_for_sending(session, &error) == 0)
+                body = ferry_value_pack("%s", reason);
+        refused.body = body;
+        /* If there is no memory for that either, the other side sees only the end. */
+        if (body)
+                session_send(session, &refused, true, NULL, &error);
+        ferry_value_unref(body);
+        error_deinit(&error);
+}
+
+void session_refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason)
+{
+        /* That of no request, if none can be read. */
+        char *id = sys_alloc_zeroed((in->id.size > 8 ? in->id.size : 8) + 1);
+        struct error error = { 0 };
+        struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id,
+                                   .is_leaving = session->is_refusing };
+        ferry_value *body = ferry_value_pack("'not taken: %s'", reason);
+        int sent;
+
+        answer.id_size = id ? raw_text_copy(&in->id, id) : 0;
+        answer.body = body;
+        sent = body && id ? session_send(session, &answer, true, NULL, &error) : -ENOMEM;
+        /* To a side that takes so little, only that it was refused. */
+        if (sent == -EMSGSIZE) {
+                answer.body = NULL;
+                error_deinit(&error);
+                sent = session_send(session, &answer, true, NULL, &error);
+        }
+        ferry_value_unref(body);
+        sys_free(id);
+        if (sent == -ENOMEM)
+                session_finish(session, sent, "no memory for an answer");
+        error_deinit(&error);
+}
+
+/* Requests that were read, and of which nobody has seen anything. */
+static void refuse_unseen(ferry_session *session)
+{
+        struct incoming in;
+        struct frame frame;
+
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                while (session->state == SESSION_OPEN && frame_next(&session->readers[i], &frame) > 0) {
+                        if (frame.event != FRAME_JUNK) {
+                                wire_peek(&session->wire, frame.bytes, frame.size, &in);
+                                if (in.kind == WIRE_REQUEST)
+                                        session_refuse_message(session, &in, WIRE_REFUSED, "the session is being closed");
+                        }
+                        block_unref(frame.block);
+                }
+}
+
+void session_refuse_rest(ferry_session *session)
+{
+        struct error error = { 0 };
+        bool is_told = session->wire.dialect->has_errors && session_status_for_sending(session, &error) == 0;
+        ferry_message *message;
+
+        error_deinit(&error);
+        list_for_each(&session->next, link) {
+                message = container_of(link, ferry_message, queue_link);
+                if (!message->is_unanswered)
+                        continue;
+                message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
+                /* Who has been told that nobody has acted on it may send it again: so it is not fetched any more. */
+                if (is_told) {
+                        list_remove(link);
+                        ferry_message_unref(message);
+                }
+        }
+        if (is_told)
+                refuse_unseen(session);
+}
+
+/* Closing ------------------------------------------------------------------------------------------------ */
+
+static void say_goodbye(ferry_session *session)
+{
+        struct outgoing goodbye = { .kind = WIRE_CLOSE, .codec = ferry_codec_msgpack() };
+        ferry_value *body;
+        struct error error = { 0 };
+        const struct wire *wire = &session->wire;
+
+        /* To one who has not spoken yet nothing was said either. And where nothing comes back, as in a file, another
+         * may write behind us. */
+        if (wire->dialect->has_start && session->state == SESSION_OPENING && session->sent == 0) {
+                /* Nobody has been disturbed yet. */
+                outbox_drop(&session->out);
+                return;
+        }
+        if (wire->dialect->has_close && (session->sent > 0 || session->has_hello || wire->is_dialect_fixed) &&
+            (stream_has_input(session->stream) || wire->dialect->has_start) &&
+            session_status_for_sending(session, &error) == 0) {
+                body = wire->dialect->has_cancel ? farewell_new(session) : NULL;
+                goodbye.body = body;
+                session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
+                /* It may list more than the other side takes. */
+                goodbye.body = NULL;
+                if (!session->has_said_goodbye && body)
+                        session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
+                ferry_value_unref(body);
+        }
+        error_deinit(&error);
+}
+
+static int begin_closing(ferry_session *session)
+{
+        struct error lost = { 0 };
+        int timeout_ms;
+
+        if (session->state == SESSION_ENDED) {
+                session_tell(session);
+                return session->error.code;
+        }
+        /* It has failed, and only waits for the other side to know. */
+        if (session->is_leaving && session->state == SESSION_CLOSING) {
+                session_tell(session);
+                return session->error.code;
+        }
+        /* Refusing what waits settles requests, and who is told of that may close it, too. */
+        if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
+                return 0;
+        session->is_refusing = true;
+        timeout_ms = (session->is_overdue || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
+                             0 : session->close_timeout_ms;
+        session_refuse_rest(session);
+        /* A child that has not answered yet may never come to notice that nobody listens. What is queued is sent all
+         * the same. */
+        session->is_abandoned = !list_is_empty(&session->calls);
+        calls_end(session, -ECANCELED, "the session is closed here");
+        /* What was taken, and will never leave, is not passed over. */
+        if (session->output_error && outbox_size(&session->out) > 0)
+                stream_explain_failed_write(session->output_error, &lost);
+        if (session->state == SESSION_OPEN && lost.code)
+                session_finish(session, lost.code, "%s, and not all was sent", error_text(&lost));
+        else if (session->state == SESSION_OPEN || (session->state == SESSION_OPENING && session->wire.dialect->has_start))
+                say_goodbye(session);
+        error_deinit(&lost);
+        if (session->state == SESSION_ENDED) {
+                session_tell(session);
+                return session->error.code;
+        }
+        session->state = SESSION_CLOSING;
+        if (session->output_error || !stream_has_output(session->stream))
+                outbox_drop(&session->out);
+        loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
+        session_update(session);
+        session_check_closing(session);
+        return 0;
+}
+
+int ferry_session_close(ferry_session *session)
+{
+        ferry_loop *loop;
+        int code;
+
+        if (!session)
+                return -ENOMEM;
+        loop = session->loop;
+        code = loop_refuse(loop);
+        if (code)
+                return code;
+        loop_enter(loop);
+        code = begin_closing(session);
+        loop_leave(loop);
+        return code;
+}
+
+#define unanswered_sentence "a request failed, which in the dialect %s can only be said by closing: %s"
+
+/* Behind the end of the input: the others are still answered, and the session ends with the reason. */
+static void note_unanswered(ferry_session *session, const char *reason)
+{
+        struct error error = { 0 };
+
+        error_set(&error, -EPROTO, unanswered_sentence, session->wire.dialect->name, reason);
+        if (session->end_code == 0) {
+                sys_free(session->end_sentence);
+                session->end_code = -EPROTO;
+                session->end_sentence = text_copy(error_text(&error));
+        }
+        dispatch_text(session, FERRY_KIND_ERROR, "", error_text(&error), strlen(error_text(&error)));
+        error_deinit(&error);
+}
+
+void session_close_unanswered(ferry_session *session, const char *reason)
+{
+        if (session->state == SESSION_DRAINING) {
+                note_unanswered(session, reason);
+                return;
+        }
+        if (session->state != SESSION_OPEN || session->is_leaving)
+                return;
+        error_replace(&session->error, -EPROTO, unanswered_sentence, session->wire.dialect->name, reason);
+        session->is_leaving = true;
+        dispatch_text(session, FERRY_KIND_ERROR, "", error_text(&session->error), strlen(error_text(&session->error)));
+        if (session->is_freed || session->state != SESSION_OPEN)
+                return;
+        ferry_session_close(session);
+        session->is_told = false;
+}
+
+/* Freeing ------------------------------------------------------------------------------------------------ */
+
+/* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */
+void session_return_lent(ferry_session *session)
+{
+        ferry_message *lent = session->lent;
+
+        session->lent = NULL;
+        ferry_message_unref(lent);
+}
+
+void session_drop_next(ferry_session *session)
+{
+        ferry_message *message;
+
+        while ((message = session_take_next(session)))
+                ferry_message_unref(message);
+        session_return_lent(session);
+}
+
+static void bury(struct loop_grave *grave)
+{
+        ferry_session *session = container_of(grave, ferry_session, grave);
+
+        handlers_free(&session->handlers);
+        error_deinit(&session->error);
+        error_deinit(&session->notify_sentence);
+        /* A codec of the program may still be reading what it was lent. */
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                frame_reader_deinit(&session->readers[i]);
+        sys_free(session->address);
+        sys_free(session->end_sentence);
+        sys_free(session);
+}
+
+void session_free(ferry_session *session)
+{
+        bool is_foreign = loop_is_foreign(session->loop);
+
+        if (session->is_freed)
+                return;
+        calls_end(session, is_foreign ? -ECHILD : -ECANCELED, "the session is gone");
+        session_tell(session);
+        session_drop_next(session);
+        list_for_each(&session->messages, link)
+                message_forget_session(container_of(link, ferry_message, link));
+        session->is_freed = true;
+        if (session->is_live)
+                session->loop->live--;
+        if (session->owner->freed)
+                session->owner->freed(session);
+        session_set_owner(session, NULL, NULL);
+        list_remove(&session->member.link);
+        if (session->work.link.next)
+                list_remove(&session->work.link);
+        loop_timer_stop(session->loop, &session->close_timer);
+        loop_timer_stop(session->loop, &session->heartbeat);
+        if (session->stream)
+                stream_free(session->stream);
+        outbox_deinit(&session->out);
+        map_deinit(&session->calls_by_id);
+        map_deinit(&session->requests_by_id);
+        loop_bury(session->loop, &session->grave, bury);
+}
+
+ferry_session *ferry_session_free(ferry_session *session)
+{
+        ferry_loop *loop;
+
+        if (!session || loop_is_elsewhere(session->loop) || session->is_freed || session->is_forgotten)
+                return NULL;
+        loop = session->loop;
+        session->is_forgotten = true;
+        if (loop_is_foreign(session->loop)) {
+                session_free(session);
+                return NULL;
+        }
+        loop_enter(loop);
+        handlers_remove_all(loop, &session->handlers);
+        ferry_session_close(session);
+        session_tell(session);
+        if (session->state == SESSION_ENDED && session->has_told_closed && session_is_stream_gone(session))
+                session_free(session);
+        loop_leave(loop);
+        return NULL;
+}

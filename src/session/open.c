@@ -1,0 +1,252 @@
+/* Opening sessions: by address, to a child or a parent, of a client that has come, and to ask whether a service lives. */
+#include "session/session.h"
+#include "util/options.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+        REQUEST_TIMEOUT_DEFAULT_MS = 30000,
+        CLOSE_TIMEOUT_DEFAULT_MS = 1000,
+        QUEUE_DEFAULT_MAX = 16 << 20,
+};
+
+/* What is zero here is as the loop has it. */
+static void inherit(ferry_session_options *options, const ferry_session_options *defaults)
+{
+#define INHERIT(field) options->field = options->field ? options->field : defaults->field
+        INHERIT(dialect);
+        INHERIT(codec);
+        INHERIT(root);
+        if (!options->make_id) {
+                options->make_id = defaults->make_id;
+                options->make_id_userdata = defaults->make_id_userdata;
+        }
+        if (!options->allow) {
+                options->allow = defaults->allow;
+                options->allow_userdata = defaults->allow_userdata;
+        }
+        INHERIT(request_timeout_ms);
+        INHERIT(wait_ms);
+        INHERIT(close_timeout_ms);
+        INHERIT(answer_timeout_ms);
+        INHERIT(heartbeat_ms);
+        INHERIT(frame_max);
+        INHERIT(queue_max);
+        INHERIT(argv);
+        INHERIT(env);
+        INHERIT(directory);
+        INHERIT(name_directory);
+        INHERIT(fds);
+        INHERIT(stream);
+        INHERIT(is_unguarded);
+        INHERIT(is_in_foreground);
+#undef INHERIT
+        if (!options->request_timeout_ms)
+                options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;
+}
+
+/* What a session has of what the program gave, and of the loop's; 0, or a negative errno with a sentence. */
+static int check_options(const ferry_loop *loop, ferry_session_options *target, const ferry_session_options *options,
+                         struct wire *wire, struct error *error)
+{
+        if (options_copy_session(target, options, error) == 0 && loop->options_error.code)
+                error_set(error, loop->options_error.code, "%s", error_text(&loop->options_error));
+        inherit(target, &loop->session);
+        wire_init(wire, target, error);
+        return error->code;
+}
+
+int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error)
+{
+        ferry_session_options all;
+        struct wire wire;
+
+        return check_options(loop, &all, options, &wire, error);
+}
+
+int session_default_timeout(const ferry_loop *loop)
+{
+        return loop->session.request_timeout_ms ? loop->session.request_timeout_ms : REQUEST_TIMEOUT_DEFAULT_MS;
+}
+
+size_t session_default_queue_max(const ferry_loop *loop)
+{
+        return loop->session.queue_max ? loop->session.queue_max : QUEUE_DEFAULT_MAX;
+}
+
+static void close_member(struct loop_member *member)
+{
+        ferry_session_close(container_of(member, ferry_session, member));
+}
+
+static void free_member(struct loop_member *member)
+{
+        session_free(container_of(member, ferry_session, member));
+}
+
+/* NULL if memory is out. Options that a session cannot have are an error, with which the caller ends it. */
+static ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address,
+                                  struct error *error)
+{
+        ferry_session *session = sys_alloc_zeroed(sizeof *session);
+
+        if (!session)
+                return NULL;
+        session->address = text_copy(address);
+        if (!session->address) {
+                sys_free(session);
+                return NULL;
+        }
+        session->loop = loop;
+        session_set_owner(session, NULL, NULL);
+        check_options(loop, &session->options, options, &session->wire, error);
+        session->work.fn = session_work;
+        session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
+                                                                        CLOSE_TIMEOUT_DEFAULT_MS;
+        session->stuck_at = UINT64_MAX;
+        session->queue_max = session->options.queue_max ? session->options.queue_max : QUEUE_DEFAULT_MAX;
+        session->is_debugged = secure_getenv("FERRY_DEBUG") != NULL;
+        session->member.close = close_member;
+        session->member.free = free_member;
+        list_append(&loop->members, &session->member.link);
+        outbox_init(&session->out);
+        list_init(&session->calls);
+        list_init(&session->messages);
+        list_init(&session->next);
+        list_init(&session->unasked);
+        list_init(&session->handlers);
+        map_init(&session->calls_by_id);
+        map_init(&session->requests_by_id);
+        session->close_timer.fn = session_close_is_late;
+        heartbeat_init(session);
+        return session;
+}
+
+void session_begin(ferry_session *session)
+{
+        struct error error = { 0 };
+
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                frame_reader_init(&session->readers[i], session->wire.dialect->framing, session->stream->kind->has_junk,
+                                  wire_read_max(&session->wire), wire_can_begin);
+        if (session_send_greeting(session, &error) < 0)
+                session_finish(session, error.code, "%s", error_text(&error));
+        error_deinit(&error);
+        if (session->stream->is_open && session->state == SESSION_OPENING)
+                session_opened(session);
+        if (session->state == SESSION_OPEN)
+                session_flush_now(session);
+        if (!session->is_freed)
+                session_update(session);
+}
+
+ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const ferry_session_options *options)
+{
+        struct error error = { 0 };
+        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
+        ferry_session *session;
+        int code;
+
+        if (!loop || loop_is_elsewhere(loop))
+                return NULL;
+        session = session_new(loop, options, address ? address : "", &error);
+        if (!session)
+                return NULL;
+        place.object = session;
+        loop_enter(loop);
+        if (loop_is_foreign(loop))
+                code = error_replace(&error, -ECHILD, "the loop belongs to the parent of this process");
+        else if (loop->is_ending)
+                code = error_replace(&error, -ECANCELED, "the loop is being freed");
+        else
+                code = error.code;
+        if (!code)
+                code = stream_open(&place, address, &session->options, &session->stream, &error);
+        if (!code)
+                session_begin(session);
+        else
+                session_finish(session, code, "%s", error_text(&error));
+        error_deinit(&error);
+        /* Who was asked whether the peer may be there may have let go of it. */
+        if (session->is_freed)
+                session = NULL;
+        loop_leave(loop);
+        return session;
+}
+
+ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const ferry_session_options *options,
+                                    const char *address, const ferry_peer *peer, const struct session_owner *owner, void *object)
+{
+        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
+        struct error error = { 0 };
+        ferry_session *session = session_new(loop, options, address, &error);
+        int code = session ? error.code : -ENOMEM;
+
+        place.object = session;
+        if (!code)
+                code = stream_open_relative(&place, fds, peer, owner != NULL, &session->stream, &error);
+        if (code) {
+                sys_close(fds[0]);
+                if (fds[1] != fds[0])
+                        sys_close(fds[1]);
+        }
+        if (session) {
+                session_set_owner(session, owner, object);
+                loop_enter(loop);
+                if (code)
+                        session_finish(session, code, "%s", error_text(&error));
+                else
+                        session_begin(session);
+                loop_leave(loop);
+        }
+        error_deinit(&error);
+        return session;
+}
+
+ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address)
+{
+        struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
+        struct error error = { 0 };
+        ferry_session *session = session_new(loop, options, address, &error);
+        int code = error.code;
+
+        if (!session) {
+                sys_close(fd);
+                return NULL;
+        }
+        place.object = session;
+        session->is_server = true;
+        if (!code)
+                code = stream_accept(&place, fd, &session->stream);
+        error_deinit(&error);
+        if (code) {
+                sys_close(fd);
+                session_free(session);
+                return NULL;
+        }
+        return session;
+}
+
+ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect)
+{
+        const ferry_session_options options = { .size = sizeof options, .dialect = dialect };
+        ferry_session *probe = session_accept(loop, fd, &options, "");
+        uint64_t ping;
+
+        if (!probe)
+                return NULL;
+        session_tell(probe);
+        probe->is_server = false;
+        probe->is_probe = true;
+        session_begin(probe);
+        if (!session_has_answered(probe))
+                session_send_ping(probe, &ping);
+        return probe;
+}
+
+bool session_has_answered(const ferry_session *probe)
+{
+        return probe->is_freed || probe->state == SESSION_ENDED || probe->pong > 0;
+}
