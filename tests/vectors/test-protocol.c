@@ -1,6 +1,7 @@
 /* The examples of docs/protocol.md, byte for byte. A block ```hex LABEL is one frame: the library reads it as the table below
  * says, and writes the same bytes again. A block ```hex conversation LABEL is played against a session: what stands behind > is
  * sent to it, what stands behind < must come from it. In both, bytes stand in hex or as 'text', and ; begins a comment. */
+#include "channel/segment.h"
 #include "support/place.h"
 #include "support/suite.h"
 #include "wire/dialect.h"
@@ -320,6 +321,66 @@ START_TEST(a_frame_of_the_page_is_read_and_written)
                 check_pieces(example, bytes, size, piece);
 }
 
+/* Codecs and segments ---------------------------------------------------------------------------------- */
+
+static const struct {
+        const char *label;
+        const ferry_codec *(*codec)(void);
+        const char *text;       /* the value in the codec json-objects; NULL: that cannot write it */
+} values[] = {
+        { "codec php", ferry_codec_php, "{\"n\":7,\"tags\":[\"x\",true]}" },
+        { "codec php object", ferry_codec_php, "{\"__class\":\"Box\",\"key\":1,\"name\":null}" },
+        { "codec json", ferry_codec_json, "{\"n\":7,\"tags\":[\"x\",true]}" },
+        { "codec json-objects", ferry_codec_json_objects, "{\"__class\":\"Box\",\"key\":1,\"name\":null}" },
+        { "codec msgpack", ferry_codec_msgpack, "{\"n\":7,\"tags\":[\"x\",true]}" },
+        { "codec msgpack object", ferry_codec_msgpack, "{\"__class\":\"Box\",\"key\":1}" },
+        { "codec msgpack enum", ferry_codec_msgpack, NULL },
+        { "codec msgpack extension", ferry_codec_msgpack, NULL },
+};
+
+enum { VALUES = sizeof values / sizeof *values };
+
+static void check_encoded(const ferry_codec *codec, const ferry_value *value, const void *bytes, size_t size)
+{
+        struct buffer buffer = { 0 };
+        char reason[96] = "";
+
+        SUITE_CHECK(codec_encode(codec, value, &buffer, BYTES_MAX, reason) == 0, "the value is not written: %s", reason);
+        SUITE_CHECK(buffer_size(&buffer) == size && memcmp(buffer_bytes(&buffer), bytes, size) == 0, "other bytes are written: %.*s",
+                    (int)buffer_size(&buffer), (const char *)buffer_bytes(&buffer));
+        buffer_deinit(&buffer);
+}
+
+START_TEST(a_value_of_the_page_is_read_and_written)
+{
+        FERRY_AUTO(ferry_value) value = NULL;
+        unsigned char bytes[BYTES_MAX];
+        size_t size, offset;
+
+        read_page();
+        size = parse_block(find_block(values[_i].label, false)->text, bytes);
+        SUITE_CHECK(codec_decode(values[_i].codec(), bytes, size, &value, &offset) == 0, "%s is wrong at byte %zu", values[_i].label,
+                    offset);
+        check_encoded(values[_i].codec(), value, bytes, size);
+        if (values[_i].text)
+                check_encoded(ferry_codec_json_objects(), value, values[_i].text, strlen(values[_i].text));
+}
+
+START_TEST(the_segment_of_the_page_is_read_and_written)
+{
+        unsigned char bytes[BYTES_MAX], made[BYTES_MAX] = { 0 };
+        struct segment segment = { bytes, 0 }, copy = { made, 0 };
+        struct segment_chunk chunk = { 0 };
+
+        read_page();
+        segment.size = copy.size = parse_block(find_block("segment", false)->text, bytes);
+        SUITE_CHECK(segment_check(&segment, NULL) == 0, "it is not whole");
+        SUITE_CHECK(segment_find(&segment, 1, &chunk) == 0 && chunk.length == 4, "it has no value of 4 bytes under 1");
+        SUITE_CHECK(memcmp(bytes + chunk.offset + SEGMENT_CHUNK, "i:7;", 4) == 0, "it has another value");
+        SUITE_CHECK(segment_put(&copy, 1, "i:7;", 4) == 0, "the value is not put");
+        SUITE_CHECK(memcmp(made, bytes, segment.size) == 0, "other bytes are written");
+}
+
 /* Conversations ---------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -485,6 +546,9 @@ START_TEST(the_page_has_no_block_that_is_not_checked)
         read_page();
         for (size_t i = 0; i < EXAMPLES; i++)
                 find_block(examples[i].label, false);
+        for (size_t i = 0; i < VALUES; i++)
+                find_block(values[i].label, false);
+        find_block("segment", false);
         for (size_t i = 0; i < CONVERSATIONS; i++)
                 find_block(conversations[i].label, true);
         for (size_t i = 0; i < page.count; i++)
@@ -493,6 +557,8 @@ START_TEST(the_page_has_no_block_that_is_not_checked)
 
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_frame_of_the_page_is_read_and_written, EXAMPLES),
+        SUITE_LOOP(a_value_of_the_page_is_read_and_written, VALUES),
+        SUITE_TEST(the_segment_of_the_page_is_read_and_written),
         SUITE_LOOP(a_conversation_of_the_page_is_held, CONVERSATIONS),
         SUITE_TEST(the_page_has_no_block_that_is_not_checked),
 };
