@@ -78,6 +78,13 @@ class Writer:
     def add(self, text):
         self.text += text
 
+    def end_sentence(self, first):
+        """Make a sentence of the phrase that begins with a line."""
+        self.flush()
+        self.lines[first] = self.lines[first][0].upper() + self.lines[first][1:]
+        if not self.lines[-1].endswith(('.', '"')):
+            self.lines[-1] += '.'
+
     # What Doxygen has in a paragraph -------------------------------------------------------------------
 
     def inline(self, node):
@@ -127,6 +134,9 @@ class Writer:
         if text.endswith('()') or (name.startswith('ferry_') and f'{name}()' in text):
             self.references.add(name)
             self.add(f'\\fB{name}\\fP(3)')
+        elif re.fullmatch(r'[a-z]+\.h', text):
+            self.references.add(f'ferry_{text}')
+            self.add(f'\\fBferry_{text}\\fP(3)')
         else:
             self.add('\\fB' + quote(text) + '\\fP')
 
@@ -171,7 +181,7 @@ class Writer:
                 self.add((prose(heads[column]) + ': ' if heads and len(cells) > 2 else ''))
                 for para in cell.findall('para'):
                     self.inline(para)
-                    self.add('; ' if column < len(cells) - 1 else '')
+                    self.text = self.text.rstrip() + ('; ' if column < len(cells) - 1 else '')
         self.end_items()
 
     def blocks(self, node):
@@ -303,8 +313,11 @@ def parameters(writer, member):
     if not results and not values:
         writer.gap()
         writer.add('None.')
+    begin_of_text = len(writer.lines)
     for result in results:
         writer.blocks(result)
+    if results:
+        writer.end_sentence(begin_of_text)
     for names, text in values:
         writer.item('.B ' + quote(', '.join(names)))
         writer.blocks(text)
@@ -312,7 +325,7 @@ def parameters(writer, member):
     errors = [(names, text) for names, text in entries['retval'] if names[0].startswith('-E')]
     if not errors:
         writer.gap()
-        writer.add('None.')
+        writer.add('This function returns no errno.')
     for names, text in errors:
         writer.item('.B ' + quote(', '.join(names)))
         writer.blocks(text)

@@ -8,7 +8,7 @@
  *      unix:PATH               a stream socket in the file system
  *      tcp:HOST:PORT           HOST is an IPv4 address in numbers, an IPv6 address in brackets ([::1]), or localhost, which is
  *                              127.0.0.1 and then, for connecting, ::1. Other names are not looked up. PORT is 1 to 65535; for
- *                              listening, 0 selects a free port. Any user who can reach the port may connect, since TCP
+ *                              listening, 0 selects a free port. Any user that can reach the port may connect, since TCP
  *                              peers cannot be identified
  *      exec:COMMAND LINE       a command, run by /bin/sh -c; the session uses its stdin and stdout
  *      stdio:                  the program's stdin and stdout, guarded: a stray print goes to stderr
