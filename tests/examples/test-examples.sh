@@ -503,4 +503,13 @@ for file in "$build"/examples/*; do
                 fail "${file##*/}: there is no test of this example"
         fi
 done
+
+# What `make demo` runs, and makes no colours where its output is no terminal.
+demo() {
+        run bash "$tests/../tools/demo.sh" "$build"
+        is 'the status of the demo' "$status" 0
+        is 'the last line of the demo' "$(tail -1 out)" '{"a":[1,2]}'
+        check 'the demo prints an escape sequence into a file' test "$(grep -c $'\033' out)" = 0
+}
+aside demo
 finish

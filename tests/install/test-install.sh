@@ -92,5 +92,8 @@ nothing_to_remove() { remove_ferry | grep -q 'nothing to uninstall' || echo 'it 
 check 'uninstalling what is not installed says nothing' "$(nothing_to_remove)"
 check 'the record of what is installed has what was removed' "$(grep -F "$folder" "$record" 2>/dev/null)"
 
+relative_tree() { make -n -C "$source" install DESTDIR=relative 2>/dev/null | grep -qF "'$(realpath "$source")/relative'" || echo 'it is not below the working directory'; }
+check 'a relative DESTDIR is not that of the working directory' "$(relative_tree)"
+
 echo "install: $passed passed, $failed failed"
 [ $failed = 0 ]
