@@ -244,9 +244,16 @@ static int run_timers(ferry_loop *loop, int64_t looked)
 
 /* Work in memory -------------------------------------------------------------------------------------- */
 
+void loop_count_live(ferry_loop *loop, bool *counted, bool is_live)
+{
+        if (*counted != is_live)
+                loop->live += is_live ? 1 : (size_t)-1;
+        *counted = is_live;
+}
+
 void loop_task_start(ferry_loop *loop, struct loop_task *task)
 {
-        if (task->link.next && !list_is_empty(&task->link))
+        if (loop_task_is_started(task))
                 return;
         list_append(&loop->tasks, &task->link);
         if (loop->depth == 0)

@@ -134,8 +134,22 @@ void loop_timer_postpone(ferry_loop *loop, struct loop_timer *timer);
 /* A deadline in @timeout_ms; INT64_MAX for -1. */
 int64_t loop_deadline(int timeout_ms);
 
-/* Call the task in the next round. */
+/* Call the task in the next round. Starting a task that was started changes nothing. */
 void loop_task_start(ferry_loop *loop, struct loop_task *task);
+static inline bool loop_task_is_started(const struct loop_task *task)
+{
+        return task->link.next && !list_is_empty(&task->link);
+}
+
+/* Do not call it any more; it may never have been started. */
+static inline void loop_task_stop(struct loop_task *task)
+{
+        if (task->link.next)
+                list_remove(&task->link);
+}
+
+/* Count an object among the live ones, for which a loop runs, or no more; @counted is whether it is counted now. */
+void loop_count_live(ferry_loop *loop, bool *counted, bool is_live);
 
 /* In a forked child: close what its parent has in the loop, of which nobody there notices anything. The memory stays: the
  * child may have come from one of its callbacks. */

@@ -28,14 +28,12 @@ void process_update(ferry_process *process)
         bool is_serving = is_resting || (is_running && (!process->is_deserted || process->is_replaced));
         bool is_idle = is_running && pool_is_idle(process);
 
-        if (is_live != process->is_live) {
+        if (is_live != process->is_live)
                 manager->live += is_live ? 1 : (size_t)-1;
-                /* A loop that is run has something to wait for as long as one of them runs. */
-                manager->loop->live += is_live ? 1 : (size_t)-1;
-        }
+        /* A loop that is run has something to wait for as long as one of them runs. */
+        loop_count_live(manager->loop, &process->is_live, is_live);
         if (is_serving != process->is_serving)
                 manager->serving += is_serving ? 1 : (size_t)-1;
-        process->is_live = is_live;
         process->is_serving = is_serving;
         if (!is_idle)
                 list_remove(&process->idle);
@@ -182,7 +180,7 @@ static void take_leave(struct loop_task *task)
                 captured_drain(&process->outputs[i].captured);
         if (process->is_freed || task->fn != take_leave)
                 return;
-        list_remove(&task->link);
+        loop_task_stop(task);
         task->fn = tell_end;
         for (int i = 0; i < 2; i++)
                 captured_close(&process->outputs[i].captured, false);
@@ -625,8 +623,7 @@ void process_free(ferry_process *process)
         list_remove(&process->ending);
         loop_timer_stop(loop, &process->linger);
         loop_timer_stop(loop, &process->restart);
-        if (process->end_task.link.next)
-                list_remove(&process->end_task.link);
+        loop_task_stop(&process->end_task);
         for (int i = 0; i < 2; i++)
                 captured_close(&process->outputs[i].captured, is_foreign);
         forget_session(process);

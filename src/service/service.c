@@ -49,12 +49,7 @@ struct ferry_service {
 
 static void update(ferry_service *service)
 {
-        bool is_live = !service->has_ended;
-
-        if (is_live == service->is_live)
-                return;
-        service->is_live = is_live;
-        service->loop->live += is_live ? 1 : (size_t)-1;
+        loop_count_live(service->loop, &service->is_live, !service->has_ended);
 }
 
 static void stop_listening(ferry_service *service)

@@ -51,8 +51,7 @@ void call_destroy(ferry_call *call)
         leave_home(call);
         if (call->loop) {
                 loop_timer_stop(call->loop, &call->timer);
-                if (call->task.link.next)
-                        list_remove(&call->task.link);
+                loop_task_stop(&call->task);
                 list_remove(&call->holder.link);
                 loop_bury(call->loop, &call->grave, bury);
         } else
@@ -75,8 +74,7 @@ void call_deliver(ferry_call *call)
 {
         if (!call->fn)
                 return;
-        if (call->task.link.next)
-                list_remove(&call->task.link);
+        loop_task_stop(&call->task);
         call_back(&call->task);
 }
 
@@ -91,8 +89,7 @@ static void forget_loop(struct loop_holder *holder)
                 return;
         }
         loop_timer_stop(call->loop, &call->timer);
-        if (call->task.link.next)
-                list_remove(&call->task.link);
+        loop_task_stop(&call->task);
         list_remove(&call->holder.link);
         call->loop = NULL;
 }

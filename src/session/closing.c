@@ -392,14 +392,12 @@ void session_free(ferry_session *session)
         list_for_each(&session->messages, link)
                 message_forget_session(container_of(link, ferry_message, link));
         session->is_freed = true;
-        if (session->is_live)
-                session->loop->live--;
+        loop_count_live(session->loop, &session->is_live, false);
         if (session->owner->freed)
                 session->owner->freed(session);
         session_set_owner(session, NULL, NULL);
         list_remove(&session->member.link);
-        if (session->work.link.next)
-                list_remove(&session->work.link);
+        loop_task_stop(&session->work);
         loop_timer_stop(session->loop, &session->close_timer);
         loop_timer_stop(session->loop, &session->heartbeat);
         if (session->stream)

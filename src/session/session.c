@@ -74,10 +74,7 @@ void session_update(ferry_session *session)
                 stream_want_read(session->stream, is_reading || is_closing);
                 stream_want_write(session->stream, sendable > 0 && !session->output_error);
         }
-        if (is_live(session) == session->is_live)
-                return;
-        session->is_live = !session->is_live;
-        session->loop->live += session->is_live ? 1 : (size_t)-1;
+        loop_count_live(session->loop, &session->is_live, is_live(session));
 }
 
 int session_status_for_sending(const ferry_session *session, struct error *error)
@@ -125,8 +122,7 @@ static void finish(ferry_session *session, int grace)
         loop_timer_stop(session->loop, &session->heartbeat);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
         /* Nothing more is handled but the end, after the callbacks of the calls that it has ended. */
-        if (session->work.link.next)
-                list_remove(&session->work.link);
+        loop_task_stop(&session->work);
         loop_task_start(session->loop, &session->work);
         outbox_deinit(&session->out);
         if (session->stream)
