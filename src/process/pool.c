@@ -113,7 +113,7 @@ void pool_worker_answered(ferry_session *session)
 {
         ferry_process *process = process_of(session);
 
-        if (process->is_freed || !process->is_overdue || session->pong < process->ping)
+        if (process->is_freed || !process->is_overdue || !session_has_pong(session, process->ping))
                 return;
         process->is_overdue = false;
         process_update(process);
@@ -158,7 +158,7 @@ static void worker_is_free(ferry_call *call)
                 process->answers++;
                 if (process_is_used_up(process))
                         process_recycle(process);
-        } else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && process->session->state == SESSION_OPEN &&
+        } else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && session_is_open(process->session) &&
                  (call->status == -ETIMEDOUT || call->status == -ECANCELED)) {
                 loop_timer_start(process->manager->loop, &process->manager->look, sys_now());
                 if (process->spec.options.is_restarted)

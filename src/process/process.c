@@ -127,7 +127,7 @@ static void hear_out(ferry_process *process)
 
 static void begin_ending(ferry_process *process)
 {
-        process->is_heard_out = !process->session || process->session->has_told_closed;
+        process->is_heard_out = !process->session || session_has_reported_end(process->session);
         /* Not every program reads all that it was sent. */
         if (!process->is_heard_out)
                 loop_timer_start(process->manager->loop, &process->linger, loop_deadline(STREAM_LINGER_MS));
@@ -149,7 +149,7 @@ static void tell_end(struct loop_task *task)
                 be_over(process);
                 return;
         }
-        if (session && session->state != SESSION_ENDED && session->work.link.next && !list_is_empty(&session->work.link)) {
+        if (session && session_has_work(session)) {
                 loop_task_start(manager->loop, task);
                 return;
         }
@@ -191,9 +191,7 @@ static void take_leave(struct loop_task *task)
         error_replace(&process->error, process->result, "%s", sentence);
         /* It is told as the end of the process, whoever asks: a loop that runs goes on. */
         if (process->session)
-                process->session->has_process_ended = true;
-        if (process->session && process->session->stream)
-                stream_child_ended(process->session->stream, process->result == 0 ? 0 : -ECONNRESET, sentence);
+                session_child_ended(process->session, process->result == 0 ? 0 : -ECONNRESET, sentence);
         if (!process->is_freed)
                 begin_ending(process);
 }
@@ -240,7 +238,7 @@ static void forget_session(ferry_process *process)
                 return;
         process->session = NULL;
         session_set_owner(session, NULL, NULL);
-        if (loop_is_foreign(session->loop))
+        if (loop_is_foreign(process->manager->loop))
                 session_free(session);
         else
                 ferry_session_free(session);
@@ -704,5 +702,5 @@ const char *ferry_process_error(const ferry_process *process)
 
 ferry_process *ferry_session_process(const ferry_session *session)
 {
-        return session && !loop_is_elsewhere(session->loop) ? process_of(session) : NULL;
+        return session && !loop_is_elsewhere(session_loop(session)) ? process_of(session) : NULL;
 }

@@ -274,24 +274,14 @@ static void close_rest(const struct ends *ends)
         }
 }
 
-static bool is_all_sent(void *object)
-{
-        const ferry_session *session = object;
-
-        return session->is_freed || session->state == SESSION_ENDED || outbox_size(&session->out) == 0;
-}
-
 /* A parent that reads nothing may be one that waits for our end: it gets as much time as for a close. Then its word about us
  * must not be that all is well. */
-static int send_rest(ferry_loop *loop, ferry_session *session, int result)
+static int send_rest(ferry_session *session, int result)
 {
-        if (loop->is_freed || is_all_sent(session))
-                return result;
-        loop_wait(loop, loop_deadline(session->close_timeout_ms), is_all_sent, session, &session->grave);
-        if (loop->is_freed || is_all_sent(session))
+        if (session_send_rest(session))
                 return result;
         fprintf(stderr, "ferry: the parent has not taken all that was sent to it within %g s\n",
-                session->close_timeout_ms / 1000.0);
+                session_close_timeout(session) / 1000.0);
         return result ? result : 1;
 }
 
@@ -329,7 +319,7 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
                 /* The function may free it. */
                 loop_enter(loop);
                 session = session_open_process(loop, fds, &spec.session, "parent", &parent, NULL, NULL);
-                result = session ? send_rest(loop, session, spec.fn(session, spec.fn_userdata)) : -ENOMEM;
+                result = session ? send_rest(session, spec.fn(session, spec.fn_userdata)) : -ENOMEM;
                 ferry_loop_free(loop);
                 loop_leave(loop);
         } else

@@ -217,6 +217,23 @@ ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const fe
 void session_set_owner(ferry_session *session, const struct session_owner *owner, void *object);
 /* The object that has it, if it is of that kind; or NULL. */
 void *session_owner_object(const ferry_session *session, const struct session_owner *owner);
+/* owner.c */
+ferry_loop *session_loop(const ferry_session *session);
+bool session_is_open(const ferry_session *session);
+/* Whether FERRY_KIND_CLOSED was reported. */
+bool session_has_reported_end(const ferry_session *session);
+/* Whether frames that were read wait to be handled. */
+bool session_has_work(const ferry_session *session);
+/* Whether the answer to that ping of session_send_ping(), or to a later one, has come; 0: to any message. */
+bool session_has_pong(const ferry_session *session, uint64_t ping);
+/* The child at the other end has ended, with 0 or a negative errno and a sentence. The owner reports that as the end of the child, so
+ * the session need not be reported as a failure. */
+void session_child_ended(ferry_session *session, int code, const char *sentence);
+/* In ms, from its options. */
+int session_close_timeout(const ferry_session *session);
+/* Wait until all was sent, for as long as closing may take. The loop was entered. Whether nothing is left, because it was sent or the
+ * session has ended. */
+bool session_send_rest(ferry_session *session);
 ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address);
 /* A line that is no part of the conversation. */
 void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);

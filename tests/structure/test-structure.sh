@@ -124,9 +124,6 @@ members_of_sessions() {
 }
 # To be emptied, file by file.
 member_exceptions='
-process/pool.c
-process/process.c
-process/spawn.c
 service/crowd.c
 service/refusal.c
 service/service.c'

@@ -1,0 +1,53 @@
+/* What the owner of a session may ask of it, and tell it. */
+#include "session/session.h"
+
+ferry_loop *session_loop(const ferry_session *session)
+{
+        return session->loop;
+}
+
+bool session_is_open(const ferry_session *session)
+{
+        return session->state == SESSION_OPEN;
+}
+
+bool session_has_reported_end(const ferry_session *session)
+{
+        return session->has_told_closed;
+}
+
+bool session_has_work(const ferry_session *session)
+{
+        return session->state != SESSION_ENDED && loop_task_is_started(&session->work);
+}
+
+bool session_has_pong(const ferry_session *session, uint64_t ping)
+{
+        return session->pong >= ping;
+}
+
+void session_child_ended(ferry_session *session, int code, const char *sentence)
+{
+        session->has_process_ended = true;
+        if (session->stream)
+                stream_child_ended(session->stream, code, sentence);
+}
+
+int session_close_timeout(const ferry_session *session)
+{
+        return session->close_timeout_ms;
+}
+
+static bool has_sent_all(void *object)
+{
+        const ferry_session *session = object;
+
+        return session->is_freed || session->state == SESSION_ENDED || outbox_size(&session->out) == 0;
+}
+
+bool session_send_rest(ferry_session *session)
+{
+        if (!has_sent_all(session))
+                loop_wait(session->loop, loop_deadline(session->close_timeout_ms), has_sent_all, session, &session->grave);
+        return has_sent_all(session);
+}
