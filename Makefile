@@ -53,11 +53,11 @@ docs: build/build.ninja
 	@ninja -C build docs
 
 install: all
-	@$(MESON) configure build --prefix=$(PREFIX)
-	@MESON=$(MESON) tools/install.sh build '$(PREFIX)' '$(if $(DESTDIR),$(abspath $(DESTDIR)))'
+	@$(MESON) configure build --prefix='$(PREFIX)'
+	@MESON=$(MESON) tools/install.sh build '$(PREFIX)' '$(DESTDIR)'
 
 uninstall:
-	@tools/install.sh --remove build '$(PREFIX)' '$(if $(DESTDIR),$(abspath $(DESTDIR)))'
+	@tools/install.sh --remove build '$(PREFIX)' '$(DESTDIR)'
 
 clean:
 	rm -rf build build.log build-check build-bench build-fuzz build-trace

@@ -10,7 +10,7 @@ build=$2
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-tree=$folder/tree
+tree="$folder/a tree"
 prefix=/usr/local
 record=$build/installed
 
@@ -45,8 +45,8 @@ libraries=$(dirname "$(find "$tree" -name libferry.so.1)")
 by_pkg_config() {
         local flags
         flags=$(PKG_CONFIG_SYSROOT_DIR=$tree PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --cflags --libs ferry) || return 0
-        # shellcheck disable=SC2086 # one word for each flag
-        gcc -o "$folder/program" "$folder/program.c" $flags && LD_LIBRARY_PATH=$libraries "$folder/program" || echo 'it does not run'
+        # Its words are quoted.
+        eval "gcc -o '$folder/program' '$folder/program.c' $flags" && LD_LIBRARY_PATH=$libraries "$folder/program" || echo 'it does not run'
 }
 check 'a program is not built by pkg-config' "$(by_pkg_config 2>&1)"
 
