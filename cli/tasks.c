@@ -363,7 +363,7 @@ static void take_line(struct run *run)
         const char *line = lines_next(&run->lines, &size);
         bool is_value = run->options->is_value;
         struct task *task = calloc(1, sizeof *task);
-        char reason[192] = "no memory", wrong[160] = "there is no memory to read it";
+        char reason[192] = "no memory", wrong[160] = "no memory is left to read it";
 
         run->taken++;
         /* The text of a line that is too long is not known. */

@@ -31,7 +31,7 @@ static int say_missing(ferry_store *store)
         if (store->name.how == SYSV_KEY && sysv_queue.get(store->name.key, 0, 0) >= 0)
                 return error_set(&store->error, -ENOENT, "'%s' has no segment: its key is that of a message queue; use another key",
                                  store->address);
-        return error_set(&store->error, -ENOENT, store->name.how == SYSV_KEY ? "'%s' has no segment yet: put makes one" :
+        return error_set(&store->error, -ENOENT, store->name.how == SYSV_KEY ? "'%s' has no segment yet: put creates one" :
                          "'%s' does not exist", store->address);
 }
 
@@ -117,7 +117,8 @@ int store_create(ferry_store *store)
                 error_deinit(&store->error);
                 id = sysv_get(&sysv_segment, store->name.key, store->options.bytes, store->options.mode, &is_new);
                 if (id < 0)
-                        return error_set(&store->error, id, "cannot make a segment of %zu bytes for '%s': %s%s", store->options.bytes,
+                        return error_set(&store->error, id, "cannot create a segment of %zu bytes for '%s': %s%s",
+                                         store->options.bytes,
                                          store->address, error_describe(id), id == -EINVAL ?
                                          ": the system's limits are in /proc/sys/kernel/shmmax and shmall" : "");
                 code = attach(store, id);

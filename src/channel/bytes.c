@@ -59,7 +59,7 @@ static void opened(struct stream *stream)
         if (channel->kind == &channel_fifo)
                 channel->is_wide = fifo_is_wide(stream);
         if (stream->is_peer_known && !channel_is_allowed(channel, &stream->peer)) {
-                snprintf(text, sizeof text, "the peer runs as user %u, which is not allowed here", (unsigned)stream->peer.uid);
+                snprintf(text, sizeof text, "the peer runs as user %u, which allow does not admit", (unsigned)stream->peer.uid);
                 fail(bytes, -EACCES, text);
                 return;
         }
@@ -119,12 +119,13 @@ static ssize_t send_bytes(ferry_channel *channel, struct channel_io *io)
         ssize_t put;
 
         if (!stream)
-                return channel_error(channel, -EDESTADDRREQ, "%s listens: send on a channel that ferry_channel_accept() gives",
+                return channel_error(channel, -EDESTADDRREQ, "cannot send to '%s': it listens; send to a channel that"
+                                                             " ferry_channel_accept() returns",
                                      channel->address);
         if (channel->kind == &channel_fifo && channel->end == FERRY_RECEIVE)
                 return channel_error(channel, -EOPNOTSUPP, "%s: this is the end of a FIFO that receives", channel->address);
         if (bytes_of(channel)->has_shut_down)
-                return channel_error(channel, -EPIPE, "%s: this direction was ended here", channel->address);
+                return channel_error(channel, -EPIPE, "%s: this side has ended this direction", channel->address);
         put = io->size > 0 || !stream->is_open ? stream_write(stream, io->bytes, io->size) : 0;
         if (put > 0 || (put == 0 && io->size == 0 && stream->is_open))
                 return put;
@@ -133,7 +134,7 @@ static ssize_t send_bytes(ferry_channel *channel, struct channel_io *io)
                                        channel_error(channel, (int)put, "%s: sending failed: %s", channel->address,
                                                      error_describe((int)put));
         io->wait = CHANNEL_WAIT_OUTPUT;
-        io->lack = stream->is_open ? NULL : "the other end has not appeared";
+        io->lack = stream->is_open ? NULL : "the other end did not come";
         return -EAGAIN;
 }
 
@@ -150,8 +151,8 @@ static ssize_t receive_bytes(ferry_channel *channel, struct channel_io *io)
         ssize_t got;
 
         if (!stream)
-                return channel_error(channel, -EOPNOTSUPP, "%s listens: receive from a channel that ferry_channel_accept()"
-                                     " gives", channel->address);
+                return channel_error(channel, -EOPNOTSUPP, "cannot receive from '%s': it listens; receive from a channel that"
+                                                           " ferry_channel_accept() returns", channel->address);
         if (channel->phase == CHANNEL_ENDED)
                 return 0;
         if (channel->kind == &channel_fifo && channel->end == FERRY_SEND)
@@ -187,7 +188,7 @@ static int open_stream(struct bytes_channel *bytes, int code)
         if (code) {
                 stream_free(bytes->stream);
                 bytes->stream = NULL;
-                return channel_error(channel, code, "%s cannot be watched: %s", channel->address, error_describe(code));
+                return channel_error(channel, code, "cannot watch '%s': %s", channel->address, error_describe(code));
         }
         if (bytes->stream->is_open)
                 opened(bytes->stream);
@@ -255,7 +256,8 @@ static int open_fifo(ferry_channel *channel, const char *path)
 
         channel->record_max = SIZE_MAX;
         if (!*path || strchr(path, ','))
-                return channel_error(channel, -EINVAL, "fifo:%s is no address of a channel: write fifo:PATH, without a comma",
+                return channel_error(channel, -EINVAL, "'fifo:%s' is not an address of a channel: write fifo:PATH, without a"
+                                                       " comma",
                                      path);
         return open_stream(bytes, fifo_open(&place, &options, &bytes->stream, &channel->error));
 }
@@ -300,7 +302,8 @@ static int accept_client(ferry_channel *channel, struct channel_io *io, ferry_ch
         int fd = 0, code;
 
         if (!listener->is_listening)
-                return channel_error(channel, -EOPNOTSUPP, "%s is a connection, and accepts none", channel->address);
+                return channel_error(channel, -EOPNOTSUPP, "'%s' is a connection and accepts none: open a channel that listens",
+                                     channel->address);
         for (int i = 0; i < REFUSALS_PER_TRY; i++) {
                 fd = listener_accept(&listener->listener, &from.storage, &size);
                 if (fd < 0)
@@ -328,9 +331,10 @@ static int shut_down(ferry_channel *channel)
         int code;
 
         if (!stream)
-                return channel_error(channel, -EOPNOTSUPP, "%s listens, and has no direction", channel->address);
+                return channel_error(channel, -EOPNOTSUPP, "'%s' listens, and has no direction to end: end one of a connection",
+                                     channel->address);
         if (!stream->is_open)
-                return channel_error(channel, -ENOTCONN, "%s is not connected yet", channel->address);
+                return channel_error(channel, -ENOTCONN, "'%s' is not connected yet", channel->address);
         code = bytes->has_shut_down ? 0 : sys_shutdown(stream->output.io, SHUT_WR);
         if (code)
                 return channel_error(channel, code, "%s: the sending direction cannot be ended: %s", channel->address,
@@ -346,7 +350,7 @@ static int detach(ferry_channel *channel)
         int fd;
 
         if (!stream || !stream->is_open)
-                return channel_error(channel, stream ? -ENOTCONN : -EOPNOTSUPP, "%s is no connection", channel->address);
+                return channel_error(channel, stream ? -ENOTCONN : -EOPNOTSUPP, "'%s' is not a connection", channel->address);
         fd = sys_duplicate(stream->inputs[0].fd, 0);
         if (fd < 0)
                 return channel_error(channel, fd, "%s: its descriptor cannot be taken: %s", channel->address,
@@ -369,7 +373,7 @@ static int remove_fifo(ferry_channel *channel)
                 code = -EPERM;
         if (!code)
                 code = held_remove_at(path, stat.st_dev, stat.st_ino);
-        return code ? channel_error(channel, code, "%s cannot be removed: %s", channel->address, error_describe(code)) : 0;
+        return code ? channel_error(channel, code, "cannot remove '%s': %s", channel->address, error_describe(code)) : 0;
 }
 
 /* A stream that has nothing to wait for closes at once. */

@@ -95,11 +95,11 @@ bool channel_is_allowed(ferry_channel *channel, const ferry_peer *peer)
 int channel_check_owner(ferry_channel *channel, uid_t uid, unsigned mode)
 {
         if (uid != sys_uid() && uid != 0)
-                return channel_error(channel, -EACCES, "%s belongs to user %u, and is not used: choose another name, or let"
-                                     " that user remove it", channel->address, (unsigned)uid);
+                return channel_error(channel, -EACCES, "cannot use '%s': it belongs to user %u; choose another name, or let"
+                                                       " that user remove it", channel->address, (unsigned)uid);
         channel->is_wide = (mode & 077) != 0;
         if (channel->is_wide && channel->options.is_strict)
-                return channel_error(channel, -EACCES, "%s has the mode %04o, which lets other users in: change it to 0600",
+                return channel_error(channel, -EACCES, "cannot use '%s': its mode %04o lets other users in; change it to 0600",
                                      channel->address, mode & 0777);
         return 0;
 }
@@ -214,12 +214,12 @@ static int wait_for(struct wait *wait, const struct channel_io *io)
 /* Why nothing was moved. */
 static int describe_wait(ferry_channel *channel, const struct channel_io *io, int code)
 {
-        const char *lack = io->lack ? io->lack : io->is_sending ? "the receiver has made no room" : "nothing has come";
+        const char *lack = io->lack ? io->lack : io->is_sending ? "the receiver made no room" : "nothing was received";
 
         if (code == -ETIMEDOUT)
                 return channel_error(channel, code, "%s: %s within the time", channel->address, lack);
         if (code == -EDEADLK)
-                return channel_error(channel, code, "%s: waiting within waiting, %d levels deep", channel->address,
+                return channel_error(channel, code, "%s: waiting failed: %d waits are nested in callbacks", channel->address,
                                      LOOP_WAITS_MAX);
         return channel_error(channel, code, "%s: waiting failed: %s", channel->address, error_describe(code));
 }
@@ -259,7 +259,8 @@ static ssize_t transfer(ferry_channel *channel, channel_try_fn *try, struct chan
         ssize_t moved;
 
         if (timeout_ms < -1)
-                return channel_error(channel, -EINVAL, "%s: %d is no timeout: -1 is forever", channel->address, timeout_ms);
+                return channel_error(channel, -EINVAL, "%s: %d is not a timeout: write a time in ms, or -1 for forever",
+                                     channel->address, timeout_ms);
         loop_enter(loop);
         moved = try(channel, io);
         if (channel->phase == CHANNEL_FREED || loop->is_freed)
@@ -417,15 +418,16 @@ static int open_channel(ferry_channel *channel, const char *text, const ferry_ch
         if (channel->loop->is_ending)
                 return channel_error(channel, -ECANCELED, "the loop is being freed");
         if (!channel->kind)
-                return channel_error(channel, -EINVAL, "%s is no address of a channel: write udp:HOST:PORT, udg:PATH,"
-                                     " tcp:HOST:PORT, unix:PATH, fifo:PATH, msgq:PATH or mqueue:NAME", channel->address);
+                return channel_error(channel, -EINVAL, "'%s' is not an address of a channel: write udp:HOST:PORT, udg:PATH,"
+                                                       " tcp:HOST:PORT, unix:PATH, fifo:PATH, msgq:PATH or mqueue:NAME",
+                                                       channel->address);
         channel->is_prepared = true;
         code = channel->kind->open(channel, text);
         /* What the kernel lacks is not what a program can wait for. */
         if (code == -EAGAIN || code == -ENOBUFS)
-                return channel_error(channel, -ENOMEM, "%s cannot be opened: %s", channel->address, error_describe(code));
+                return channel_error(channel, -ENOMEM, "cannot open '%s': %s", channel->address, error_describe(code));
         if (code && code != channel->error.code)
-                code = channel_error(channel, code, "%s cannot be opened: %s", channel->address, error_describe(code));
+                code = channel_error(channel, code, "cannot open '%s': %s", channel->address, error_describe(code));
         return code;
 }
 
@@ -526,7 +528,7 @@ ssize_t ferry_channel_send_to(ferry_channel *channel, const char *address, const
         if (!channel->kind->find)
                 return unsupported(channel, "send to other addresses");
         if (channel_find_kind(address, &text) != channel->kind)
-                return channel_error(channel, -EINVAL, "%s is no address of the kind %s:", address ? address : "NULL",
+                return channel_error(channel, -EINVAL, "'%s' is not an address of the kind %s:", address ? address : "NULL",
                                      channel->kind->name);
         to.fd = -1;
         loop_enter(loop);
@@ -672,7 +674,7 @@ int ferry_channel_receive_value(ferry_channel *channel, long type, int timeout_m
         if (got >= 0 && ret_type)
                 *ret_type = io.type;
         if (got >= 0 && (code == -EAGAIN || code == -EBADMSG))
-                code = channel_error(channel, -EBADMSG, "%s: the record is no value in %s: it is wrong at byte %zu of %zu",
+                code = channel_error(channel, -EBADMSG, "%s: the record is not a value in %s: it is wrong at byte %zu of %zu",
                                      channel->address, channel->options.codec->name, offset, (size_t)got);
         else if (got >= 0 && code)
                 channel_error(channel, code, "%s: the value cannot be read: %s", channel->address, error_describe(code));
@@ -694,7 +696,7 @@ static ssize_t try_accept(ferry_channel *channel, struct channel_io *io)
 
 ferry_channel *ferry_channel_accept(ferry_channel *channel, int timeout_ms)
 {
-        struct accepting accepting = { .io = { .lack = "no client has come" } };
+        struct accepting accepting = { .io = { .lack = "no client has connected" } };
         ferry_channel *failed;
         int code;
 

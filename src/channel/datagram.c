@@ -217,15 +217,15 @@ static int locate(ferry_channel *channel, const char *path, struct sockaddr_un *
                 return fd;
         code = sys_stat_fd(fd, &stat);
         if (!code && !S_ISSOCK(stat.st_mode))
-                code = channel_error(channel, -ENOTSUP, "%s is there, and is no socket", path);
+                code = channel_error(channel, -ENOTSUP, "'%s' exists, and is not a socket", path);
         owner = (ferry_peer){ .pid = -1, .uid = stat.st_uid, .gid = stat.st_gid };
         channel->is_wide = !code && (stat.st_mode & 022);
         if (channel->is_wide && channel->options.is_strict)
-                code = channel_error(channel, -EACCES, "%s has the mode %04o, which lets other users in: change it to 0600",
+                code = channel_error(channel, -EACCES, "cannot use '%s': its mode %04o lets other users in; change it to 0600",
                                      path, stat.st_mode & 0777);
         if (!code && owner.uid != sys_uid() && owner.uid != 0 &&
             !(channel->options.allow && channel->options.allow(channel, &owner, channel->options.allow_userdata)))
-                code = channel_error(channel, -EACCES, "%s belongs to user %u, and is not sent to", path, (unsigned)owner.uid);
+                code = channel_error(channel, -EACCES, "cannot send to '%s': it belongs to user %u", path, (unsigned)owner.uid);
         /* By the program's callback. */
         if (channel->phase == CHANNEL_FREED)
                 code = -ECANCELED;
@@ -256,7 +256,7 @@ static int check_interface(ferry_channel *channel, const union address *there, c
 {
         if (!inet_is_multicast(&there->inet) || channel->options.interface)
                 return 0;
-        return channel_error(channel, -EINVAL, "%s is a multicast address: name the interface that it leaves by (--interface)",
+        return channel_error(channel, -EINVAL, "'%s' is a multicast address: name the interface for sending (--interface)",
                              address);
 }
 
@@ -269,24 +269,24 @@ static int describe(ferry_channel *channel, const char *address, int code)
                 return code;
         switch (code) {
         case -ECONNREFUSED:
-                return channel_error(channel, code, "no process is bound at %s: start the receiver, or wait longer for it",
+                return channel_error(channel, code, "no process is bound at '%s': start the receiver, or wait longer for it",
                                      address);
         case -ENOENT:
-                return channel_error(channel, code, "%s does not exist: start the receiver, or wait longer for it", address);
+                return channel_error(channel, code, "'%s' does not exist: start the receiver, or wait longer for it", address);
         case -EPROTOTYPE:
                 if (is_udp(channel))
                         return channel_error(channel, code, "%s: sending failed: %s", address, error_describe(code));
-                return channel_error(channel, -ENOTSUP, "%s is a socket of streams, not of datagrams: use unix:", address);
+                return channel_error(channel, -ENOTSUP, "'%s' is a socket of streams, not of datagrams: use unix:", address);
         case -EPERM:
-                return channel_error(channel, code, "%s is connected to another sender, and takes nothing from this one",
+                return channel_error(channel, code, "cannot send to '%s': the receiver is connected to another sender",
                                      address);
         case -EMSGSIZE:
                 return channel_error(channel, code, "%s: the record is larger than the kernel takes", address);
         case -EACCES:
                 if (is_udp(channel))
-                        return channel_error(channel, code, "%s is a broadcast address, which is refused without the option"
-                                             " is_broadcast (--broadcast)", address);
-                return channel_error(channel, code, "%s may not be sent to: its mode does not let this user in", address);
+                        return channel_error(channel, code, "'%s' is a broadcast address: to allow that, set is_broadcast"
+                                                            " (--broadcast)", address);
+                return channel_error(channel, code, "cannot send to '%s': its mode does not let this user in", address);
         default:
                 return channel_error(channel, code, "%s: sending failed: %s", address, error_describe(code));
         }
@@ -345,7 +345,8 @@ static ssize_t send_record(ferry_channel *channel, struct channel_io *io)
         /* The sentence of an earlier call may be of another destination. */
         error_deinit(&channel->error);
         if (!io->to && datagram->there_size == 0)
-                return channel_error(channel, -EDESTADDRREQ, "%s receives: answer a record, or name a destination",
+                return channel_error(channel, -EDESTADDRREQ, "cannot send to '%s': it receives; answer a record, or name a"
+                                                             " destination",
                                      channel->address);
         if (is_elsewhere)
                 put = sys_send_to(channel->source.fd, io->bytes, io->size,
@@ -362,7 +363,7 @@ static ssize_t send_record(ferry_channel *channel, struct channel_io *io)
                 put = code;
         io->wait = CHANNEL_WAIT_LATER;
         if (!is_elsewhere && !datagram->is_reached && channel_may_appear(channel, (int)put)) {
-                io->lack = "the receiver has not appeared";
+                io->lack = "the receiver did not come";
                 return -EAGAIN;
         }
         io->lack = NULL;
@@ -408,7 +409,8 @@ static int answer(ferry_channel *channel, struct channel_destination *ret_to)
         const char *text = sender(channel);
 
         if (!*text)
-                return channel_error(channel, -EDESTADDRREQ, "%s: there is no sender to answer to", channel->address);
+                return channel_error(channel, -EDESTADDRREQ, "%s: no record was received whose sender could be answered",
+                                     channel->address);
         memcpy(&ret_to->address, &datagram->from, datagram->from_size);
         ret_to->size = datagram->from_size;
         memcpy(ret_to->text, text, strlen(text) + 1);
@@ -461,7 +463,7 @@ static void was_removed(struct keeper *keeper)
         if (!code)
                 code = prepare_unix(datagram);
         if (code) {
-                channel_error(channel, code, "%s was removed, and cannot be bound again: %s", channel->address,
+                channel_error(channel, code, "'%s' was removed, and cannot be bound again: %s", channel->address,
                               error.code ? error_text(&error) : error_describe(code));
                 loop_failure_add(channel->loop, &channel->failure, &channel->error);
                 channel_set_phase(channel, CHANNEL_FAILED);
@@ -483,10 +485,10 @@ static int open_unix(ferry_channel *channel, const char *path)
         datagram->old_fd = -1;
         keeper_init(&datagram->keeper, channel->loop, &datagram->binding, was_removed);
         if (!is_abstract && size > sizeof datagram->there.path.sun_path)
-                return channel_error(channel, -ENAMETOOLONG, "the path is too long for a socket: %s", path);
+                return channel_error(channel, -ENAMETOOLONG, "the path is too long for a socket: '%s'", path);
         if (!*path || (*path == '@' && channel->end == FERRY_RECEIVE))
-                return channel_error(channel, -EINVAL, "%s cannot be bound: write udg:PATH; an abstract name protects from"
-                                     " no other user", channel->address);
+                return channel_error(channel, -EINVAL, "cannot bind '%s': an abstract name does not protect from other users;"
+                                                       " write udg:PATH", channel->address);
         if (channel->end == FERRY_RECEIVE)
                 code = binding_open(&datagram->binding, path, SOCK_DGRAM, channel->options.mode, NULL, &channel->error);
         else {
@@ -525,7 +527,7 @@ static int prepare_udp(struct datagram_channel *datagram)
                 return code;
         index = sys_interface(options->interface);
         if (index < 0)
-                return channel_error(&datagram->channel, index, "there is no network interface %s", options->interface);
+                return channel_error(&datagram->channel, index, "there is no network interface '%s'", options->interface);
         if (is_ipv4) {
                 const struct ip_mreqn request = { .imr_ifindex = index };
 
@@ -580,7 +582,8 @@ static int open_udp(ferry_channel *channel, const char *text)
         if (channel->end == FERRY_RECEIVE)
                 code = bind_udp(datagram);
         else if (inet_port(&datagram->there.inet) == 0)
-                code = channel_error(channel, -EINVAL, "%s is for receiving: name the port to send to", channel->address);
+                code = channel_error(channel, -EINVAL, "cannot send to '%s': port 0 is for receiving; name the port of the"
+                                                       " receiver", channel->address);
         else {
                 code = check_interface(channel, &datagram->there, channel->address);
                 if (code)
@@ -628,17 +631,17 @@ static int set_group(ferry_channel *channel, const char *group, const char *inte
         address.any.sa_family = strchr(host, ':') ? AF_INET6 : AF_INET;
         if (inet_pton(address.any.sa_family, host, address.any.sa_family == AF_INET ?
                       (void *)&address.inet.ipv4.sin_addr : (void *)&address.inet.ipv6.sin6_addr) != 1 || !inet_is_multicast(&address.inet))
-                return channel_error(channel, -EINVAL, "%s is no multicast address: write 224.0.0.0 to 239.255.255.255, or"
-                                     " ff00:: and up", host);
+                return channel_error(channel, -EINVAL, "'%s' is not a multicast address: write 224.0.0.0 to 239.255.255.255,"
+                                                       " or ff00:: and up", host);
         if (address.any.sa_family != datagram_of(channel)->there.any.sa_family)
-                return channel_error(channel, -EINVAL, "%s is a multicast group of the other family than %s", host,
+                return channel_error(channel, -EINVAL, "'%s' and '%s' are of different families, IPv4 and IPv6", host,
                                      channel->address);
         if (!interface || !*interface)
-                return channel_error(channel, -EINVAL, "%s is a multicast group: name the interface at which it is joined"
-                                     " (--interface)", host);
+                return channel_error(channel, -EINVAL, "'%s' is a multicast group: name the interface at which to join it"
+                                                       " (--interface)", host);
         index = sys_interface(interface);
         if (index < 0)
-                return channel_error(channel, index, "there is no network interface %s", interface);
+                return channel_error(channel, index, "there is no network interface '%s'", interface);
         if (address.any.sa_family == AF_INET) {
                 const struct ip_mreqn request = { .imr_multiaddr = address.inet.ipv4.sin_addr, .imr_ifindex = index };
 
@@ -651,7 +654,7 @@ static int set_group(ferry_channel *channel, const char *group, const char *inte
                 code = sys_set_socket_struct(fd, IPPROTO_IPV6, is_joining ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, &request,
                                              sizeof request);
         }
-        return code ? channel_error(channel, code, "the multicast group %s at %s cannot be %s: %s", host, interface,
+        return code ? channel_error(channel, code, "the multicast group '%s' at '%s' cannot be %s: %s", host, interface,
                                     is_joining ? "joined" : "left", error_describe(code)) : 0;
 }
 

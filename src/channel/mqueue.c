@@ -33,12 +33,12 @@ static ssize_t send_record(ferry_channel *channel, struct channel_io *io)
         int code = channel->source.fd < 0 ? open_queue(mqueue_of(channel)) : 0;
 
         if (channel->end == FERRY_RECEIVE)
-                return channel_error(channel, -EOPNOTSUPP, "%s was opened for receiving", channel->address);
+                return channel_error(channel, -EOPNOTSUPP, "'%s' was opened for receiving", channel->address);
         if (io->type < 0 || io->type > PRIORITY_MAX)
                 return channel_error(channel, -EINVAL, "%s: the priority %ld is not 0 to %d", channel->address, io->type,
                                      PRIORITY_MAX);
         io->wait = CHANNEL_WAIT_LATER;
-        io->lack = code ? "the queue has not appeared" : NULL;
+        io->lack = code ? "the queue was not created" : NULL;
         if (code)
                 return channel_may_appear(channel, code) ? -EAGAIN : code;
         code = channel_check_size(channel, io->size);
@@ -75,7 +75,7 @@ static ssize_t receive_record(ferry_channel *channel, struct channel_io *io)
         ssize_t got;
 
         if (channel->end == FERRY_SEND)
-                return channel_error(channel, -EOPNOTSUPP, "%s was opened for sending", channel->address);
+                return channel_error(channel, -EOPNOTSUPP, "'%s' was opened for sending", channel->address);
         if (io->type != 0)
                 return channel_error(channel, -EINVAL, "%s: a POSIX queue gives the highest priority first, so the type must"
                                      " be 0", channel->address);
@@ -107,24 +107,26 @@ static int describe(const struct mqueue_channel *mqueue, int code)
 
         switch (code) {
         case -ENOENT:
-                return channel_error(channel, code, "%s does not exist: start its receiver, or create it (is_creating, --create)",
+                return channel_error(channel, code, "'%s' does not exist: start its receiver, or create it (is_creating,"
+                                                    " --create)",
                                      channel->address);
         case -EACCES:
-                return channel_error(channel, code, "%s cannot be opened: it belongs to another user, or its mode does not let"
-                                     " this user in", channel->address);
+                return channel_error(channel, code, "cannot open '%s': it belongs to another user, or its mode does not let"
+                                                    " this user in", channel->address);
         case -EINVAL:
-                return channel_error(channel, code, "%s cannot be made: the system lets a queue have records of up to %ld"
-                                     " bytes, and %ld of them (/proc/sys/fs/mqueue)", channel->address,
+                return channel_error(channel, code, "cannot create '%s': the system allows records of up to %ld bytes, and %ld"
+                                                    " of them in a queue (/proc/sys/fs/mqueue)", channel->address,
                                      limit_read(LIMITS "msgsize_max"), limit_read(LIMITS "msg_max"));
         case -ENOSPC:
-                return channel_error(channel, code, "%s cannot be made: the system has its %ld queues already"
-                                     " (/proc/sys/fs/mqueue/queues_max): remove one (ferry ipcs)", channel->address,
+                return channel_error(channel, code, "cannot create '%s': the system has as many queues as it allows, %ld"
+                                                    " (/proc/sys/fs/mqueue/queues_max); remove one (ferry ipcs)",
+                                                    channel->address,
                                      limit_read(LIMITS "queues_max"));
         case -EMFILE:
-                return channel_error(channel, code, "%s cannot be opened: no descriptor is left, or the bytes of this user's"
-                                     " queues are over its limit (ulimit -q)", channel->address);
+                return channel_error(channel, code, "cannot open '%s': no descriptor is left, or the bytes of this user's"
+                                                    " queues exceed the limit (ulimit -q)", channel->address);
         default:
-                return channel_error(channel, code, "%s cannot be opened: %s", channel->address, error_describe(code));
+                return channel_error(channel, code, "cannot open '%s': %s", channel->address, error_describe(code));
         }
 }
 
@@ -212,8 +214,8 @@ static int open_mqueue(ferry_channel *channel, const char *text)
         int scheme = ferry_address_scheme(channel->address), code;
 
         if (scheme < 0)
-                return channel_error(channel, scheme, "mqueue:%s is no address: write mqueue:NAME, up to 254 bytes without a"
-                                     " slash", text);
+                return channel_error(channel, scheme, "'mqueue:%s' is not an address: write mqueue:NAME, up to 254 bytes"
+                                                      " without a slash", text);
         mqueue->name = channel->address + strlen("mqueue:");
         mqueue->name += *mqueue->name == '/';
         if (channel->options.record_max > INT32_MAX || channel->options.records_max > INT32_MAX)
@@ -243,7 +245,7 @@ static int limit(ferry_channel *channel, unsigned mode, size_t bytes_max)
                 return channel_error(channel, -EOPNOTSUPP, "%s: the capacity of a POSIX queue is fixed when it is made",
                                      channel->address);
         if (channel->source.fd < 0)
-                return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
+                return channel_error(channel, -ENOENT, "'%s' does not exist yet", channel->address);
         code = mode ? sys_chmod_fd(channel->source.fd, mode & 0777) : 0;
         if (mode && !code)
                 channel->is_wide = (mode & 077) != 0;
@@ -257,9 +259,9 @@ static int remove_queue(ferry_channel *channel)
 
         /* What stands under the name now was not checked. */
         if (channel->source.fd < 0)
-                return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
+                return channel_error(channel, -ENOENT, "'%s' does not exist yet", channel->address);
         code = sys_mqueue_unlink(mqueue_of(channel)->name);
-        return code ? channel_error(channel, code, "%s cannot be removed: %s", channel->address, error_describe(code)) : 0;
+        return code ? channel_error(channel, code, "cannot remove '%s': %s", channel->address, error_describe(code)) : 0;
 }
 
 static void describe_facts(const ferry_channel *channel, struct channel_facts *facts)

@@ -64,14 +64,14 @@ static int describe(struct msgq_channel *msgq, int code)
                 return code;
         switch (code) {
         case -ENOENT:
-                return channel_error(channel, code, "%s: there is no message queue under that key: start its receiver, or create"
-                                     " it (is_creating, --create)", channel->address);
+                return channel_error(channel, code, "%s: no message queue has that key: start its receiver, or create it"
+                                                    " (is_creating, --create)", channel->address);
         case -EACCES:
                 return channel_error(channel, code, "%s: the queue cannot be used: it belongs to another user, or its mode does"
                                      " not let this user in", channel->address);
         case -ENOSPC:
-                return channel_error(channel, code, "%s cannot be made: the system has all its queues already"
-                                     " (kernel.msgmni): remove one (ferry ipcs)", channel->address);
+                return channel_error(channel, code, "cannot create '%s': the system has as many queues as it allows"
+                                                    " (kernel.msgmni); remove one (ferry ipcs)", channel->address);
         case -EINVAL:
         case -EIDRM:
                 return channel_error(channel, -EIDRM, "%s: the queue was removed", channel->address);
@@ -208,7 +208,7 @@ static ssize_t send_record(ferry_channel *channel, struct channel_io *io)
         int code = msgq->id < 0 ? open_queue(msgq) : 0;
 
         io->wait = CHANNEL_WAIT_LATER;
-        io->lack = code ? "the queue has not appeared" : NULL;
+        io->lack = code ? "the queue was not created" : NULL;
         if (code)
                 return channel_may_appear(channel, code) ? -EAGAIN : code;
         if (io->type < 1)
@@ -272,7 +272,7 @@ static int limit(ferry_channel *channel, unsigned mode, size_t bytes_max)
         int code;
 
         if (msgq->id < 0)
-                return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
+                return channel_error(channel, -ENOENT, "'%s' does not exist yet", channel->address);
         error_deinit(&channel->error);
         code = set_limits(msgq, mode, bytes_max);
         if (!code)
@@ -286,7 +286,7 @@ static int remove_queue(ferry_channel *channel)
         int code;
 
         if (msgq->id < 0)
-                return channel_error(channel, -ENOENT, "%s does not exist yet", channel->address);
+                return channel_error(channel, -ENOENT, "'%s' does not exist yet", channel->address);
         code = sys_msg_control(msgq->id, IPC_RMID, NULL);
         error_deinit(&channel->error);
         if (code == -EPERM)

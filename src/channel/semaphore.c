@@ -71,7 +71,7 @@ static int check_set(struct semaphore *semaphore, struct error *error)
         code = sysv_check_owner(&state.sem_perm, what, semaphore->is_strict, &semaphore->is_wide, error);
         if (!code && state.sem_nsems != NUMBERS)
                 code = error_set(error, -EINVAL, "cannot use %s: its key is that of %lu semaphores, which PHP's sem_get() has"
-                                 " not made; use another key", what, (unsigned long)state.sem_nsems);
+                                                 " not created; use another key", what, (unsigned long)state.sem_nsems);
         return code;
 }
 
@@ -83,7 +83,7 @@ static int enter(struct semaphore *semaphore, int64_t deadline, struct error *er
 
         semaphore->id = sysv_get(&sysv_semaphores, semaphore->key, NUMBERS, semaphore->mode, &semaphore->is_new);
         if (semaphore->id < 0)
-                return error_set(error, semaphore->id, "cannot find or make the lock of '%s': %s", semaphore->address,
+                return error_set(error, semaphore->id, "cannot find or create the lock of '%s': %s", semaphore->address,
                                  error_describe(semaphore->id));
         code = check_set(semaphore, error);
         if (!code && semaphore->id == semaphore->lost) {

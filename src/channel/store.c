@@ -33,7 +33,8 @@ static int read_options(ferry_store *store, const ferry_store_options *options)
         if (code)
                 return code;
         if (store->options.mode & ~0777U)
-                return error_set(&store->error, -EINVAL, "the mode %o has more than permission bits", store->options.mode);
+                return error_set(&store->error, -EINVAL, "the mode %o has other bits than the permissions 0777",
+                                 store->options.mode);
         if (!store->options.bytes)
                 store->options.bytes = BYTES_DEFAULT;
         if (!store->options.mode)
@@ -49,13 +50,15 @@ static int read_address(ferry_store *store, struct sysv_key_file *ret_file)
         int code = 0;
 
         if (strncmp(store->address, SCHEME, strlen(SCHEME)) != 0)
-                return error_set(&store->error, -EINVAL, "'%s' is no address of a store: write shm:PATH or shm:KEY", store->address);
+                return error_set(&store->error, -EINVAL, "'%s' is not an address of a store: write shm:PATH or shm:KEY",
+                                 store->address);
         if (store->options.is_creating)
                 code = sysv_make_key_file(store->address, text, ret_file, &store->error);
         if (!code)
                 code = sysv_parse(store->address, text, &store->name, &store->error);
         if (!code && store->name.how == SYSV_PRIVATE)
-                code = error_set(&store->error, -EINVAL, "'%s' is no address of a store: only queues can be private", store->address);
+                code = error_set(&store->error, -EINVAL, "'%s' is not an address of a store: only queues can be private",
+                                 store->address);
         return code;
 }
 
@@ -165,7 +168,7 @@ const char *ferry_store_error(const ferry_store *store)
 /* Why the segment cannot be used for variables. */
 static int say_torn(ferry_store *store)
 {
-        struct segment_flaw flaw = { "another process has changed it meanwhile", 0 };
+        struct segment_flaw flaw = { "another process changed it meanwhile", 0 };
 
         segment_check(&store->segment, &flaw);
         if (segment_has_magic(&store->segment))
@@ -277,8 +280,9 @@ static int get_value(ferry_store *store, int64_t key, ferry_value **ret_value)
                 if (code == -ENOMEM)
                         say(store, code, key, 0);
                 else if (code)
-                        code = error_set(&store->error, -EBADMSG, "the value %lld of '%s' is not what PHP's serialize() writes,"
-                                         " at byte %zu of %zu", (long long)key, store->address, offset, size);
+                        code = error_set(&store->error, -EBADMSG, "the value %lld of '%s' is not in the format of PHP's"
+                                                                  " serialize() at byte %zu of %zu", (long long)key,
+                                                                  store->address, offset, size);
         }
         sys_free(bytes);
         return code;
@@ -366,7 +370,8 @@ static int update(ferry_store *store, int64_t key, ferry_store_update_fn *fn, vo
         error_deinit(&store->error);
         after = fn(before, userdata);
         code = after ? put_value(store, key, after) :
-                       error_set(&store->error, -ECANCELED, "the update of %lld in '%s' was given up", (long long)key, store->address);
+                       error_set(&store->error, -ECANCELED, "the update of %lld in '%s' was abandoned", (long long)key,
+                                 store->address);
         ferry_value_unref(before);
         ferry_value_unref(after);
         return code;
@@ -395,7 +400,8 @@ int ferry_store_lock(ferry_store *store, int timeout_ms)
         if (code)
                 return code;
         if (timeout_ms < -1)
-                return error_set(&store->error, -EINVAL, "%d is no timeout: -1 is forever", timeout_ms);
+                return error_set(&store->error, -EINVAL, "%d is not a timeout: write a time in ms, or -1 for forever",
+                                 timeout_ms);
         if (store->options.is_unlocked)
                 return error_set(&store->error, -EOPNOTSUPP, "'%s' was opened without a lock (is_unlocked)", store->address);
         return semaphore_lock(&store->lock, deadline, &store->error);

@@ -506,7 +506,7 @@ void child_describe(const struct child *child, char *text, size_t size)
         if (!child->has_ended)
                 snprintf(text, size, "still runs");
         else if (child->status < 0)
-                snprintf(text, size, "ended, but its status is unknown: SIGCHLD is ignored, or another wait took its status");
+                snprintf(text, size, "ended, but its status is unknown: SIGCHLD is ignored, or another wait has taken it");
         else if (child->is_killed)
                 snprintf(text, size, "was killed by SIG%s", sigabbrev_np(child->status) ? sigabbrev_np(child->status) : "?");
         else

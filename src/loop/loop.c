@@ -514,7 +514,7 @@ void loop_failure_told(struct loop_failure *failure)
 
 int loop_refuse_timeout(ferry_loop *loop, int timeout_ms)
 {
-        return error_replace(&loop->error, -EINVAL, "a timeout of %d ms: -1 is forever, and less is no time", timeout_ms);
+        return error_replace(&loop->error, -EINVAL, "%d is not a timeout: write a time in ms, or -1 for forever", timeout_ms);
 }
 
 int ferry_loop_run(ferry_loop *loop, int timeout_ms)
@@ -533,7 +533,8 @@ int ferry_loop_run(ferry_loop *loop, int timeout_ms)
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
         if (loop->waits == LOOP_WAITS_MAX)
-                return error_replace(&loop->error, -EDEADLK, "waiting within waiting, %d levels deep", LOOP_WAITS_MAX);
+                return error_replace(&loop->error, -EDEADLK, "waiting failed: %d waits are nested in callbacks",
+                                     LOOP_WAITS_MAX);
         deadline = loop_deadline(timeout_ms);
         running.outer = loop->running;
         /* cppcheck-suppress autoVariables ; taken out again below */
@@ -627,7 +628,7 @@ int ferry_loop_fd(ferry_loop *loop)
 
 const char *ferry_loop_error(const ferry_loop *loop)
 {
-        return !loop ? error_describe(-ENOMEM) : loop_is_elsewhere(loop) ? loop_elsewhere : error_text(&loop->error);
+        return !loop ? "the loop is NULL: no memory was left for it" : loop_is_elsewhere(loop) ? loop_elsewhere : error_text(&loop->error);
 }
 
 /* Beginning and end ----------------------------------------------------------------------------------- */

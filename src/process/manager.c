@@ -159,7 +159,7 @@ static int begin_forwarding(ferry_manager *manager)
                 return 0;
         code = sys_block_signals(signals, &manager->mask);
         if (code)
-                return error_replace(&manager->loop->error, code, "signals cannot be blocked: %s", error_describe(code));
+                return error_replace(&manager->loop->error, code, "cannot block signals: %s", error_describe(code));
         fd = sys_signalfd(signals);
         manager->signal_source = (struct loop_source){ .loop = manager->loop, .fd = fd, .fn = signal_comes };
         code = fd < 0 ? fd : loop_source_set(&manager->signal_source, EPOLLIN);
@@ -171,7 +171,7 @@ static int begin_forwarding(ferry_manager *manager)
                 sys_close(fd);
         manager->signal_source.fd = -1;
         sys_restore_signals(&manager->mask);
-        return error_replace(&manager->loop->error, code, "signals cannot be passed on: %s", error_describe(code));
+        return error_replace(&manager->loop->error, code, "cannot pass signals on: %s", error_describe(code));
 }
 
 static void end_forwarding(ferry_manager *manager)
@@ -260,7 +260,7 @@ int ferry_manager_wait(ferry_manager *manager, ferry_manager_fn *fn, void *userd
         if (code)
                 return code;
         if (manager->is_waited_for)
-                return error_replace(&loop->error, -EDEADLK, "somebody waits for these children already");
+                return error_replace(&loop->error, -EDEADLK, "another call waits for these children already");
         loop_enter(loop);
         code = wait_for_all(manager, fn, userdata);
         loop_leave(loop);

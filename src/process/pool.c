@@ -179,7 +179,7 @@ void pool_refuse(ferry_manager *manager)
 {
         while (!list_is_empty(&manager->queue.calls))
                 call_end(container_of(manager->queue.calls.next, ferry_call, link), -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL,
-                         "no child is left that could take the request%s%s", manager->start_error.code ? ": " : "",
+                         "no child is left to take the request%s%s", manager->start_error.code ? ": " : "",
                          manager->start_error.code ? error_text(&manager->start_error) : "");
 }
 

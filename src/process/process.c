@@ -187,7 +187,7 @@ static void take_leave(struct loop_task *task)
         if (process->child.has_ended)
                 describe_end(process, sentence, sizeof sentence);
         else
-                snprintf(sentence, sizeof sentence, "the child cannot be killed: %s", error_describe(process->result));
+                snprintf(sentence, sizeof sentence, "cannot kill the child: %s", error_describe(process->result));
         error_replace(&process->error, process->result, "%s", sentence);
         /* It is told as the end of the process, whoever asks: a loop that runs goes on. */
         if (process->session)
@@ -403,7 +403,7 @@ static int check_options(const struct process_spec *spec, const char *const argv
         if (spec->fn && (options->env || options->fds || options->is_on_stdio || options->is_restarted))
                 return error_set(error, -EINVAL, "env, fds, is_on_stdio and is_restarted are for a command, not for a function");
         if (options->death_signal < 0 || options->death_signal >= NSIG)
-                return error_set(error, -EINVAL, "%d is no signal that a child could be sent", options->death_signal);
+                return error_set(error, -EINVAL, "%d is not a signal that a child can receive", options->death_signal);
         if (options->is_on_stdio && (options->input || options->stdout_path))
                 return error_set(error, -EINVAL, "stdin and stdout of a child are its session, and cannot be input and "
                                  "stdout_path, too");
@@ -445,7 +445,7 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
                 if (!code)
                         start(process);
                 else {
-                        error_set(&error, code, "a child cannot be started: %s", error_describe(code));
+                        error_set(&error, code, "cannot start a child: %s", error_describe(code));
                         fail(process, code, error_text(&error));
                         error_deinit(&error);
                 }
@@ -552,7 +552,7 @@ static int wait_for(ferry_process *process, int timeout_ms)
         result = process->is_freed ? -ECANCELED : ferry_process_result(process);
         /* Whoever waits again and again must not do so for nothing. */
         if (code < 0 && code != -ETIMEDOUT && result == -EINPROGRESS)
-                result = error_replace(&loop->error, code, "a child cannot be waited for: %s", error_describe(code));
+                result = error_replace(&loop->error, code, "cannot wait for a child: %s", error_describe(code));
         loop_leave(loop);
         return result;
 }
@@ -696,7 +696,7 @@ int ferry_process_result(const ferry_process *process)
 
 const char *ferry_process_error(const ferry_process *process)
 {
-        return !process ? error_describe(-ENOMEM) : loop_is_elsewhere(process->manager->loop) ? loop_elsewhere :
+        return !process ? "the process is NULL: its manager is NULL or belongs to another thread, or no memory was left for it" : loop_is_elsewhere(process->manager->loop) ? loop_elsewhere :
                error_text(&process->error);
 }
 

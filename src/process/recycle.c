@@ -47,7 +47,7 @@ int process_check_recycling(const ferry_process_options *options, struct error *
         int64_t resident;
 
         if ((options->max_tasks || options->max_rss) && !options->is_restarted)
-                return error_set(error, -EINVAL, "max_tasks and max_rss need is_restarted: else no worker would be left");
+                return error_set(error, -EINVAL, "max_tasks and max_rss need is_restarted: otherwise no worker would be left");
         if (options->max_rss == 0)
                 return 0;
         if (options->max_rss > INT64_MAX)

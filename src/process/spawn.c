@@ -194,7 +194,7 @@ static int open_output(const ferry_process *process, struct ends *ends, int i, s
                 fd = add_theirs(ends, sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666));
                 code = fd < 0 ? fd : sys_set_flags(fd, O_APPEND);
                 if (code < 0)
-                        return error_set(error, code, "%s cannot be written: %s", path, error_describe(code));
+                        return error_set(error, code, "cannot write to '%s': %s", path, error_describe(code));
         } else if (is_captured(process, i))
                 fd = add_pipe(ends, false, &ends->outputs[i]);
         else
@@ -258,7 +258,7 @@ static int open_ends(ferry_process *process, struct ends *ends, struct error *er
                 code = open_input(process, ends);
         for (int i = 0; i < 2 && !code; i++)
                 code = open_output(process, ends, i, error);
-        return code ? error_set(error, code, "the descriptors of a child cannot be opened: %s", error_describe(code)) : 0;
+        return code ? error_set(error, code, "cannot open the descriptors of a child: %s", error_describe(code)) : 0;
 }
 
 /* The forked child ------------------------------------------------------------------------------------- */
@@ -437,7 +437,7 @@ int process_start(ferry_process *process, struct error *error)
         if (code) {
                 close_ours(&ends);
                 child_deinit(&process->child);
-                return error_set(error, code, "a child cannot be talked to: %s", error_describe(code));
+                return error_set(error, code, "cannot connect to a child: %s", error_describe(code));
         }
         process->pid = process->child.pid;
         process->state = PROCESS_RUNNING;

@@ -121,8 +121,8 @@ static void turn_is_long(struct loop_timer *timer)
         bool is_silent = crowds->turn->session->taken == crowds->turn_taken;
 
         if (!list_is_empty(&crowds->waiting) && (is_silent || ++crowds->turn_ticks >= TURN_TICKS_MAX))
-                session_finish(crowds->turn->session, -ETIMEDOUT, "it has begun a message and not completed it, while others waited for the"
-                               " memory (bytes_max)");
+                session_finish(crowds->turn->session, -ETIMEDOUT, "the client did not complete a message while others waited"
+                                                                  " for the memory (bytes_max)");
         else
                 start_turn_timer(crowds);
 }

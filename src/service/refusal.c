@@ -11,7 +11,7 @@ enum {
         REFUSAL_MS = 1000,      /* for it to speak */
 };
 
-static const char reason[] = "there are too many clients";
+static const char reason[] = "the service has as many clients as it may have (clients_max)";
 
 void refusal_tell(ferry_session *session)
 {

@@ -213,7 +213,7 @@ static bool client_spoke(ferry_session *session)
         wait_for_message(client_of(session)->service);
         /* No handler knows of it, so none may get its messages. */
         if (session->is_probe)
-                session_finish(session, -EPROTO, "a client that only asks whether the service answers has sent a message");
+                session_finish(session, -EPROTO, "a client that only tests whether the service answers has sent a message");
         return !session->is_probe;
 }
 
@@ -280,7 +280,8 @@ static void dismiss(struct client *client)
         crowd_leave(client);
         refusal_tell(client->session);
         /* If it has not ended by itself. */
-        session_finish(client->session, -ECONNREFUSED, "there are too many clients, and this one never spoke");
+        session_finish(client->session, -ECONNREFUSED, "the service has as many clients as it may have (clients_max), and this"
+                                                       " one never sent a message");
         /* A client that gets a reason has no time to answer it: its place is needed now. */
         session_finish(client->session, -ECONNREFUSED, "%s", "");
 }
@@ -377,7 +378,7 @@ static void place_is_lost(struct listener *listener, int code, const char *sente
 {
         ferry_service *service = listener->object;
 
-        error_set(&service->error, code, "%s was removed, and cannot be listened at again: %s", listener->address, sentence);
+        error_set(&service->error, code, "'%s' was removed, and cannot listen there again: %s", listener->address, sentence);
         loop_failure_add(service->loop, &service->failure, &service->error);
         begin_closing(service);
 }
@@ -520,8 +521,8 @@ static int listen_for_all(ferry_service *service, unsigned together, unsigned ap
 
         if (apart && (together || (apart & (apart - 1))) &&
             (ferry_address_scheme(service->address) != FERRY_SCHEME_NAME || service->options.name_directory))
-                return error_set(&service->error, -EINVAL, "%s can be listened at in one of these dialects: only a NAME "
-                                 "can have them all, and not in a name_directory", service->address);
+                return error_set(&service->error, -EINVAL, "cannot listen at '%s' in all these dialects: only a NAME can have"
+                                                           " them all, and not in a name_directory", service->address);
         if (together || !apart)
                 code = listen_for(service, together);
         for (unsigned dialect = 1; !code && dialect <= apart; dialect <<= 1)
@@ -538,11 +539,11 @@ static int check_options(ferry_service *service)
         if (service->error.code)
                 return service->error.code;
         if (options->mode & ~0777u)
-                return error_set(&service->error, -EINVAL, "the mode %04o is none of a socket: it has at most the bits 0777",
+                return error_set(&service->error, -EINVAL, "a socket cannot have the mode %04o: it has at most the bits 0777",
                                  options->mode);
         if ((options->mode || options->group) && ferry_address_scheme(service->address) == FERRY_SCHEME_TCP)
-                return error_set(&service->error, -EINVAL, "%s has no mode and no group: only sockets of NAME and unix:PATH"
-                                 " have them", service->address);
+                return error_set(&service->error, -EINVAL, "'%s' has no mode and no group: only sockets of NAME and unix:PATH"
+                                                           " have them", service->address);
         return 0;
 }
 
@@ -668,7 +669,7 @@ int ferry_service_status(const ferry_service *service)
 const char *ferry_service_error(const ferry_service *service)
 {
         if (!service)
-                return error_describe(-ENOMEM);
+                return "the service is NULL: its loop is NULL or belongs to another thread, or no memory was left for it";
         if (loop_is_elsewhere(service->loop))
                 return loop_elsewhere;
         loop_failure_told((struct loop_failure *)(uintptr_t)&service->failure);

@@ -125,7 +125,7 @@ ferry_message *ferry_message_unref(ferry_message *message)
                 message->references = SIZE_MAX / 2;
                 loop_enter(loop);
                 if (message->session->wire.dialect->has_errors)
-                        message_fail(message, WIRE_ERROR, "the request was let go without an answer");
+                        message_fail(message, WIRE_ERROR, "the request was freed without an answer");
                 else
                         message_settle(message);
                 loop_leave(loop);
@@ -272,7 +272,7 @@ static int begin_closing(ferry_session *session)
         /* A child that has not answered yet may never come to notice that nobody listens. What is queued is sent all
          * the same. */
         session->is_abandoned = !list_is_empty(&session->calls);
-        calls_end(session, -ECANCELED, "the session is closed here");
+        calls_end(session, -ECANCELED, "this side closed the session");
         /* What was taken, and will never leave, is not passed over. */
         if (session->output_error && outbox_size(&session->out) > 0)
                 stream_explain_failed_write(session->output_error, &lost);
@@ -311,7 +311,7 @@ int ferry_session_close(ferry_session *session)
         return code;
 }
 
-#define unanswered_sentence "a request failed, which in the dialect %s can only be said by closing: %s"
+#define unanswered_sentence "a request failed, which the dialect %s can report only by closing: %s"
 
 /* Behind the end of the input: the others are still answered, and the session ends with the reason. */
 static void note_unanswered(ferry_session *session, const char *reason)
@@ -386,7 +386,7 @@ void session_free(ferry_session *session)
 
         if (session->is_freed)
                 return;
-        calls_end(session, is_foreign ? -ECHILD : -ECANCELED, "the session is gone");
+        calls_end(session, is_foreign ? -ECHILD : -ECANCELED, "the session was freed");
         session_tell(session);
         session_drop_next(session);
         list_for_each(&session->messages, link)

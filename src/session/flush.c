@@ -43,7 +43,7 @@ int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *o
 
 int session_refuse_timeout(ferry_session *session, int timeout_ms)
 {
-        return error_replace(&session->notify_sentence, -EINVAL, "a timeout of %d ms: -1 is forever, and less is no time",
+        return error_replace(&session->notify_sentence, -EINVAL, "%d is not a timeout: write a time in ms, or -1 for forever",
                              timeout_ms);
 }
 

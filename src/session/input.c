@@ -44,7 +44,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
         case WIRE_REFUSED:
                 call = find_call(session, &in->id);
                 if (call) {
-                        call_end(call, code, FERRY_OUTCOME_REPLIED, NULL, "the answer cannot be taken: %s", reason);
+                        call_end(call, code, FERRY_OUTCOME_REPLIED, NULL, "cannot take the answer: %s", reason);
                         session_update(session);
                         return;
                 }
@@ -95,7 +95,7 @@ static void deliver(ferry_session *session, ferry_message *message)
         if (!session->is_freed && kind == FERRY_KIND_MESSAGE && verdict != TAKEN)
                 message_relax(message);
         if (!session->is_freed && kind == FERRY_KIND_REQUEST && verdict != TAKEN)
-                message_fail(message, WIRE_ERROR, "nobody here answers the request %s", message->type);
+                message_fail(message, WIRE_ERROR, "the receiver has no handler for the request '%s'", message->type);
         ferry_message_unref(message);
 }
 
@@ -138,7 +138,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
         }
         if (in->check.has_references && !ferry_message_body(reply))
                 call_end(call, -EBADMSG, FERRY_OUTCOME_REPLIED, NULL,
-                         "the answer cannot be taken: its references are wrong, or too many");
+                         "cannot take the answer: its references are wrong, or too many");
         else if (kind == FERRY_KIND_RESPONSE)
                 call_end(call, 0, FERRY_OUTCOME_REPLIED, reply, "%s", "");
         else
@@ -192,7 +192,7 @@ static void handle_any(ferry_session *session, const struct frame *frame, const 
         if (session->state != SESSION_OPEN || (!session->is_greeted && session->is_server))
                 return;
         if (!session->is_greeted) {
-                session_finish(session, -EBADMSG, "the other side has not begun as it should");
+                session_finish(session, -EBADMSG, "the other side has not begun as its dialect requires");
                 return;
         }
         /* First of all: whoever has sent it waits for this, and takes what comes before for it. */
@@ -247,7 +247,7 @@ static void answer_close(ferry_session *session)
         if (!session->is_greeted && !session->is_server) {
                 /* Nothing can be said to it. */
                 session->is_input_over = true;
-                session_finish(session, -ECONNRESET, "%s before it has begun", sentence);
+                session_finish(session, -ECONNRESET, "%s before its first message", sentence);
                 return;
         }
         if (session->state == SESSION_OPEN)
@@ -406,9 +406,11 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
         error_deinit(&error);
 }
 
-static const char *junk_source(int input)
+static const char *junk_source(const ferry_session *session, int input)
 {
-        return input == 0 ? "stdout" : "stderr";
+        const char *source = session->stream->kind->junk_source;
+
+        return input > 0 ? "stderr" : source ? source : "input";
 }
 
 /* One event of a reader. */
@@ -424,7 +426,7 @@ static void handle(ferry_session *session, const struct frame *frame, int input)
                 break;
         case FRAME_JUNK:
                 session->junk += frame->size;
-                dispatch_text(session, FERRY_KIND_JUNK, junk_source(input), frame->bytes, frame->size);
+                dispatch_text(session, FERRY_KIND_JUNK, junk_source(session, input), frame->bytes, frame->size);
                 break;
         case FRAME_TOO_LARGE:
                 handle_too_large(session, frame);
@@ -449,7 +451,7 @@ static bool is_close_missing(const ferry_session *session)
 /* The input has ended without a close. The end is reported once all that was read is answered. */
 static void end_in_disorder(ferry_session *session, bool is_cut)
 {
-        const char *end = session->end_sentence ? session->end_sentence : "the other side has gone";
+        const char *end = session->end_sentence ? session->end_sentence : "the other side is gone";
         char sentence[256];
 
         if (is_cut)
@@ -493,7 +495,7 @@ static void finish_input(ferry_session *session)
         if (session->is_freed || session->state == SESSION_ENDED)
                 return;
         if (session->end_code == 0 && !session->is_greeted && !session->is_server) {
-                session_finish(session, -ECONNRESET, "the other side has gone before it has begun");
+                session_finish(session, -ECONNRESET, "the other side ended before its first message");
                 return;
         }
         may_answer = session->end_code == 0 && may_drain(session);
@@ -531,8 +533,8 @@ static bool may_announce(ferry_session *session)
                 return true;
         spoken = stream_spoken(session->stream);
         if (spoken < 0) {
-                snprintf(sentence, sizeof sentence, "the lock file of %s, which says what is spoken there, cannot be read: %s;"
-                         " until this side sends something, what all clients are notified of does not reach it",
+                snprintf(sentence, sizeof sentence, "cannot read the lock file of '%s', which names its dialects: %s; until"
+                                                    " this side sends something, it misses notifications to all clients",
                          session->address, error_describe(spoken));
                 dispatch_text(session, FERRY_KIND_ERROR, "", sentence, strlen(sentence));
         }
@@ -607,7 +609,7 @@ void session_work(struct loop_task *task)
                 if (result < 0 && may_handle(session)) {
                         session->is_input_useless = true;
                         session_finish(session, result, result == -EBADMSG ?
-                                       "the other side sent what is no frame of its dialect" :
+                                       "the other side sent bytes that are not a frame of its dialect" :
                                        result == -EMSGSIZE ? "a message over the limit (frame_max)" :
                                        "no memory for a message");
                 }
@@ -728,7 +730,7 @@ void session_opened(ferry_session *session)
                 snprintf(reason, sizeof reason, "user %u is not allowed here", (unsigned)session->stream->peer.uid);
                 if (session->is_server)
                         session_refuse_all(session, reason);
-                session_finish(session, -EACCES, "the other side runs as user %u, which is not allowed here",
+                session_finish(session, -EACCES, "the other side runs as user %u, which allow does not admit",
                                (unsigned)session->stream->peer.uid);
                 return;
         }

@@ -55,11 +55,11 @@ static void is_late(struct loop_timer *timer)
         wire = &session->wire;
         session->is_overdue = true;
         if (session->state == SESSION_OPENING)
-                snprintf(hint, sizeof hint, "; nobody has taken the connection yet");
+                snprintf(hint, sizeof hint, "; the listener has not accepted the connection yet");
         else if (session->stream->kind->describe_stop && session->stream->kind->describe_stop(session->stream, stop, sizeof stop))
                 snprintf(hint, sizeof hint, "; the child %s", stop);
         else if (!session->is_greeted)
-                snprintf(hint, sizeof hint, "; the other side has not begun as a server in the dialect %s does",
+                snprintf(hint, sizeof hint, "; the other side has not begun as a server of the dialect %s begins",
                          wire->dialect->name);
         else if (wire->peer_dialect && wire->peer_dialect != call->dialect)
                 snprintf(hint, sizeof hint, "; the other side speaks the dialect %s", wire->peer_dialect->name);
@@ -85,15 +85,15 @@ static int make_id(ferry_call *call, struct error *error)
                 memset(call->id, 0, sizeof call->id);
                 code = session->options.make_id(session, call->id, sizeof call->id, session->options.make_id_userdata);
                 if (code < 0)
-                        return error_set(error, code, "no id could be made for the request: %s", error_describe(code));
+                        return error_set(error, code, "cannot create an id for the request: %s", error_describe(code));
                 if (call->status != 1)
-                        return error_set(error, call->status, "the session was closed while an id was made");
+                        return error_set(error, call->status, "the session was closed while its program created an id");
                 size = strnlen(call->id, sizeof call->id - 1);
         } else
                 size = session->wire.dialect->make_id(&session->wire, call->id);
         /* Ids by our own counter are new; a generator may repeat itself. */
         if (size == 0 || (session->options.make_id && map_find(&session->calls_by_id, call->id, size)))
-                return error_set(error, -EINVAL, "the id \"%s\" is empty, or another request uses it", call->id);
+                return error_set(error, -EINVAL, "the id '%s' is empty, or another request uses it", call->id);
         call->node.key = call->id;
         call->node.key_size = size;
         map_add(&session->calls_by_id, &call->node);
@@ -107,7 +107,7 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         int code = session_status_for_sending(session, error);
 
         if (!code && session->state == SESSION_DRAINING)
-                code = error_set(error, -ECONNRESET, "no answer can come any more: the other side sends nothing more");
+                code = error_set(error, -ECONNRESET, "no answer can come: the other side has ended its output");
         if (!code)
                 code = make_id(call, error);
         if (code)
@@ -126,7 +126,8 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
 
 static int check_timeout(const ferry_call *call, struct error *error)
 {
-        return call->timeout_ms >= -1 ? 0 : error_set(error, -EINVAL, "a timeout of %d ms: -1 is forever, and less is no time",
+        return call->timeout_ms >= -1 ? 0 : error_set(error, -EINVAL, "%d is not a timeout: write a time in ms, or -1 for"
+                                                                      " forever",
                                                       call->timeout_ms);
 }
 
@@ -160,7 +161,7 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
         if (!call)
                 return NULL;
         if (!session) {
-                call_end(call, -ENOMEM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "there is no session");
+                call_end(call, -ENOMEM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the session is NULL");
                 return call;
         }
         if (loop_is_elsewhere(session->loop)) {
@@ -226,9 +227,9 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
                 code = call_join_queue(call, queue);
         if (code == -ENOBUFS)
                 call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL,
-                         "the queue is full: wait for answers before you ask for more");
+                         "the queue is full: wait for answers before sending more requests");
         else if (code)
-                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the request cannot be sent: %s",
+                call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "cannot send the request: %s",
                          error.code ? error_text(&error) : error_describe(code));
         else
                 loop_timer_start(loop, &call->timer, call->wait_deadline);
@@ -282,7 +283,7 @@ const ferry_message *ferry_call_await(ferry_call *call)
         code = loop_wait(loop, INT64_MAX, has_ended, call, &call->grave);
         session = call->session;
         if (code == -EDEADLK)
-                call_end(call, code, abandon(call), NULL, "waiting within waiting, %d levels deep", LOOP_WAITS_MAX);
+                call_end(call, code, abandon(call), NULL, "waiting failed: %d waits are nested in callbacks", LOOP_WAITS_MAX);
         else if (code < 0)
                 call_end(call, code, FERRY_OUTCOME_UNKNOWN, NULL, "waiting failed: %s", error_describe(code));
         if (code < 0 && session)
@@ -330,7 +331,7 @@ int ferry_call_status(const ferry_call *call)
 
 const char *ferry_call_error(const ferry_call *call)
 {
-        return !call ? error_describe(-ENOMEM) : is_elsewhere(call) ? loop_elsewhere : error_text(&call->error);
+        return !call ? "the call is NULL: no memory was left for it" : is_elsewhere(call) ? loop_elsewhere : error_text(&call->error);
 }
 
 enum ferry_outcome ferry_call_outcome(const ferry_call *call)
@@ -359,8 +360,8 @@ ferry_call *ferry_call_free(ferry_call *call)
                 enum ferry_outcome outcome = abandon(call);
 
                 call->fn = NULL;
-                call_end(call, -ECANCELED, outcome, NULL, "the call was let go");
-                give_up(session, outcome, -ECANCELED, "a request was let go");
+                call_end(call, -ECANCELED, outcome, NULL, "the call was freed");
+                give_up(session, outcome, -ECANCELED, "a request was freed");
                 if (session)
                         session_update(session);
         }

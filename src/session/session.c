@@ -88,7 +88,7 @@ int session_status_for_sending(const ferry_session *session, struct error *error
         if (session->state == SESSION_CLOSING && session->error.code)
                 return error_set(error, session->error.code, "%s", error_text(&session->error));
         if (session->state == SESSION_CLOSING)
-                return error_set(error, -ECANCELED, "the session is closed here");
+                return error_set(error, -ECANCELED, "this side closed the session");
         if (session->output_error)
                 return stream_explain_failed_write(session->output_error, error);
         if (!stream_has_output(session->stream))
@@ -218,7 +218,7 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
                 leave(session);
                 return;
         }
-        error_replace(&session->error, code, "%s", is_ours && !code ? "closed here" : sentence);
+        error_replace(&session->error, code, "%s", is_ours && !code ? "this side closed the session" : sentence);
         session->is_told = is_ours && !is_lost;
         finish(session, grace_ms(session));
 }
@@ -245,8 +245,8 @@ static void finish_closing(ferry_session *session)
         int grace = session->is_overdue || session->is_abandoned || !is_complete ? 0 : session->close_timeout_ms;
 
         if (!session->is_leaving)
-                error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s", is_complete ? "closed here" :
-                              "closed here before all was sent");
+                error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s",
+                              is_complete ? "this side closed the session" : "this side closed the session before all was sent");
         finish(session, grace);
 }
 
@@ -278,14 +278,14 @@ void session_close_is_late(struct loop_timer *timer)
         if (session->state == SESSION_CLOSING)
                 finish_closing(session);
         else if (session->state == SESSION_DRAINING && session->unanswered > 0 && !stream_is_read(session->stream))
-                session_finish(session, -ECONNRESET, "the other side has gone before it was answered");
+                session_finish(session, -ECONNRESET, "the other side is gone, and was not answered");
         else if (session->state == SESSION_DRAINING && timer->deadline < session->answer_deadline)
                 await_answer(session);
         else if (session->state == SESSION_DRAINING && session->unanswered > 0)
                 session_finish(session, -ETIMEDOUT, "%zu requests were not answered within %g s after the other side had ended",
                                session->unanswered, answer_timeout(session) / 1000.0);
         else if (session->state == SESSION_DRAINING)
-                session_finish(session, -ECONNRESET, "the other side has stopped reading what it asked for");
+                session_finish(session, -ECONNRESET, "the other side has stopped reading the answers to its requests");
         else
                 session_finish(session, 0, "the other side has closed the session");
 }
@@ -392,7 +392,7 @@ static int write_apart(ferry_session *session, const struct outgoing *outgoing, 
         int code = session->wire.dialect->write(&session->wire, frame, outgoing, error);
 
         if (!code && session->is_freed)
-                code = error_set(error, -ECANCELED, "the session was let go while its codec wrote a message");
+                code = error_set(error, -ECANCELED, "the session was freed while its codec wrote a message");
         if (!code)
                 code = session_status_for_sending(session, error);
         if (code)
@@ -432,10 +432,11 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
         if (is_apart)
                 buffer_deinit(&frame);
         if (!code && !is_reply && before > 0 && outbox_queued(&session->out) > session->queue_max)
-                code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then go on", before);
+                code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then try again", before);
         if (!code && !is_reply && session->owner->takes &&
             !session->owner->takes(session, outbox_size(&session->out) - before))
-                code = error_set(error, -ENOBUFS, "what is held for all clients of the service is at its limit (bytes_max)");
+                code = error_set(error, -ENOBUFS, "the messages that the service holds for all its clients have reached their"
+                                                  " limit (bytes_max)");
         if (code) {
                 outbox_undo(&session->out, before);
                 session->has_hello = had_hello;
@@ -593,7 +594,7 @@ int ferry_session_status(const ferry_session *session)
 const char *ferry_session_error(const ferry_session *session)
 {
         if (!session)
-                return error_describe(-ENOMEM);
+                return "the session is NULL: its loop is NULL or belongs to another thread, or no memory was left for it";
         if (loop_is_elsewhere(session->loop))
                 return loop_elsewhere;
         if (session->error.code)

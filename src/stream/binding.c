@@ -47,14 +47,15 @@ static int clear_stale(const struct binding *binding, struct error *error)
                 return file == -ENOENT ? 0 : file;
         code = sys_stat_fd(file, &stat);
         if (!code && !S_ISSOCK(stat.st_mode))
-                code = error_set(error, -EADDRINUSE, "%s is there, and is no socket", path);
+                code = error_set(error, -EADDRINUSE, "'%s' exists, and is not a socket", path);
         else if (!code && stat.st_uid != sys_uid())
-                code = error_set(error, -EADDRINUSE, "%s is there, and belongs to user %u", path, (unsigned)stat.st_uid);
+                code = error_set(error, -EADDRINUSE, "cannot listen at '%s': it exists, and belongs to user %u", path,
+                                 (unsigned)stat.st_uid);
         if (!code)
                 code = try_connect(file, binding->type);
         sys_close(file);
         if (code == -EADDRINUSE)
-                return error_set(error, code, "%s is in use, by a program that is not ferry", path);
+                return error_set(error, code, "'%s' is in use by a program that is not ferry", path);
         if (code == -ECONNREFUSED)
                 code = held_remove(&binding->held, "", stat.st_dev, stat.st_ino);
         return code == -ENOENT ? 0 : code;
@@ -95,10 +96,11 @@ static int open_bound(struct binding *binding, struct error *error)
 
         if (code) {
                 remove_unseen(binding);
-                error_set(error, code, "the socket %s cannot be opened as soon as it was bound: %s", binding->address.sun_path,
+                error_set(error, code, "cannot open the socket '%s' right after it was bound: %s", binding->address.sun_path,
                           error_describe(code));
         } else if (!S_ISSOCK(stat.st_mode) || stat.st_uid != sys_uid() || stat.st_nlink != 1)
-                code = error_set(error, -EACCES, "the directory of %s is not safe: the socket was replaced as soon as it was bound",
+                code = error_set(error, -EACCES, "the directory of '%s' is not safe: the socket was replaced as soon as it was"
+                                                 " bound",
                                  binding->address.sun_path);
         if (code) {
                 if (file >= 0)
@@ -144,14 +146,14 @@ static int set_group(struct binding *binding, const char *name, struct error *er
 {
         int code = name ? find_group(name, &binding->group) : 0;
 
-        return code ? error_set(error, code == -ENOENT ? -EINVAL : code, "the group %s is not known", name) : 0;
+        return code ? error_set(error, code == -ENOENT ? -EINVAL : code, "there is no group '%s'", name) : 0;
 }
 
 static int open_directory(struct binding *binding, struct error *error)
 {
         int code = held_open(&binding->held, binding->address.sun_path);
 
-        return code ? error_set(error, code, "the directory of %s cannot be used: %s", binding->address.sun_path,
+        return code ? error_set(error, code, "cannot use the directory of '%s': %s", binding->address.sun_path,
                                 error_describe(code)) : 0;
 }
 

@@ -209,6 +209,7 @@ static void free_child(struct stream *stream, bool is_foreign)
 static const struct stream_kind exec_kind = {
         .name = "exec",
         .has_junk = true,
+        .junk_source = "stdout",
         .ends_in_order = true,
         .input_ended = input_ended,
         .child = child_of,
@@ -290,7 +291,7 @@ int stream_open_exec(const struct stream_place *place, const char *text,
         int failure;
 
         if (!*text && (!options->argv || !options->argv[0]))
-                return error_set(error, -EINVAL, "exec: names no command, and the options have no argv");
+                return error_set(error, -EINVAL, "exec: names no command: write exec:COMMAND, or set argv");
         exec = sys_alloc_zeroed(sizeof *exec);
         if (!exec)
                 return error_set(error, -ENOMEM, "no memory for a child");

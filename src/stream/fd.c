@@ -72,7 +72,7 @@ static void forget_child(struct stream *stream, bool is_foreign)
 }
 
 static const struct stream_kind child_pipes_kind = {
-        .name = "process", .has_junk = true, .ends_in_order = true, .input_ended = child_closed, .child = child_of,
+        .name = "process", .has_junk = true, .junk_source = "stdout", .ends_in_order = true, .input_ended = child_closed, .child = child_of,
         .end = end_with_child, .release = forget_child,
 };
 static const struct stream_kind child_socket_kind = {
@@ -94,14 +94,14 @@ int stream_open_relative(const struct stream_place *place, const int fds[2], con
         code = take(stream, all);
         if (code) {
                 sys_free(stream);
-                return error_set(error, code, "the descriptors of a process cannot be used: %s", error_describe(code));
+                return error_set(error, code, "cannot use the descriptors of a process: %s", error_describe(code));
         }
         stream->peer = *peer;
         code = stream_start(stream);
         if (code) {
                 stream->inputs[0].is_shared = stream->output.is_shared = true;  /* the caller keeps them */
                 stream_free(stream);
-                return error_set(error, code, "the descriptors of a process cannot be watched: %s", error_describe(code));
+                return error_set(error, code, "cannot watch the descriptors of a process: %s", error_describe(code));
         }
         *ret_stream = stream;
         return 0;
@@ -170,7 +170,7 @@ int stream_open_fds(const struct stream_place *place, const char *text,
 
         if (*text) {
                 if (parse_fds(text, fds) < 0)
-                        return error_set(error, -EINVAL, "fd:%s is no address: write fd:IN,OUT or fd:N", text);
+                        return error_set(error, -EINVAL, "'fd:%s' is not an address: write fd:IN,OUT or fd:N", text);
         } else {
                 for (int i = 0; i < 3 && options->fds && options->fds[i] != -1; i++)
                         fds[i] = options->fds[i];
@@ -186,7 +186,7 @@ int stream_open_fds(const struct stream_place *place, const char *text,
         failure = take(stream, fds);
         if (failure) {
                 sys_free(stream);
-                return error_set(error, failure, "descriptor %d or %d cannot be used: %s", fds[0], fds[1],
+                return error_set(error, failure, "cannot use descriptor %d or %d: %s", fds[0], fds[1],
                                  error_describe(failure));
         }
         is_socket = stream->inputs[0].way == ENDPOINT_SOCKET && stream->inputs[1].way == ENDPOINT_NONE;
@@ -242,7 +242,7 @@ int stream_open_program(const struct stream_place *place, const char *text,
         if (options_check_size("ferry_stream", sizeof *options->stream, options->stream, error))
                 return error->code;
         if (options->stream->fd < 0 || !options->stream->read || !options->stream->write)
-                return error_set(error, -EINVAL, "a stream of the program's own needs fd, read and write");
+                return error_set(error, -EINVAL, "a stream of the program needs fd, read and write");
         stream = sys_alloc_zeroed(sizeof *stream);
         if (!stream)
                 return error_set(error, -ENOMEM, "no memory for a stream");

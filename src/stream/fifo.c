@@ -41,15 +41,17 @@ static int check(struct fifo_stream *client, const struct fifo *fifo, const stru
         unsigned mode = stat->st_mode & 0777;
 
         if (!S_ISFIFO(stat->st_mode))
-                return error_set(error, -ENOTSUP, "%s is there, and is no FIFO", fifo->path);
+                return error_set(error, -ENOTSUP, "cannot use '%s': it exists, and is not a FIFO", fifo->path);
         if (stat->st_uid != sys_uid() && stat->st_uid != 0)
-                return error_set(error, -EACCES, "%s belongs to user %u, and is not used: choose another path", fifo->path,
+                return error_set(error, -EACCES, "cannot use '%s': it belongs to user %u; choose another path", fifo->path,
                                  (unsigned)stat->st_uid);
         if (stat->st_nlink > 1)
-                return error_set(error, -EACCES, "%s has another name, by which it may have come here: make a new FIFO",
+                return error_set(error, -EACCES, "cannot use '%s': the FIFO has another name, so another user may have linked"
+                                                 " it; create a new FIFO",
                                  fifo->path);
         if ((mode & 077) && client->options.is_strict)
-                return error_set(error, -EACCES, "%s has the mode %04o, which lets other users in: change it to 0600", fifo->path,
+                return error_set(error, -EACCES, "cannot use '%s': its mode %04o lets other users in; change it to 0600",
+                                 fifo->path,
                                  mode);
         client->is_wide = client->is_wide || (mode & 077) != 0;
         return 0;
@@ -171,11 +173,11 @@ static void describe(const struct fifo_stream *client, int code, struct error *e
         const char *path = is_out ? client->out.path : client->in.path;
 
         if (code == -ENXIO)
-                error_set(error, code, "no process reads the FIFO %s: start its reader, or wait longer for it", path);
+                error_set(error, code, "no process reads the FIFO '%s': start its reader, or wait longer for it", path);
         else if (code == -ENOENT)
-                error_set(error, code, "there is no FIFO %s: start its reader, or create it (is_creating, --create)", path);
+                error_set(error, code, "there is no FIFO '%s': start its reader, or create it (is_creating, --create)", path);
         else
-                error_set(error, code, "the FIFO %s cannot be opened: %s", path, error_describe(code));
+                error_set(error, code, "cannot open the FIFO '%s': %s", path, error_describe(code));
 }
 
 static void try_again(struct retry *retry)
@@ -265,10 +267,10 @@ int stream_open_fifo(const struct stream_place *place, const char *text, const f
         char in[PATH_MAX];
 
         if (!comma || strchr(comma + 1, ',') || (comma == text && !comma[1]))
-                return error_set(error, -EINVAL, "fifo:%s is no address of a session: write fifo:IN,OUT; for one FIFO without"
-                                 " a session there are channels (ferry send, ferry recv)", text);
+                return error_set(error, -EINVAL, "'fifo:%s' is not an address of a session: write fifo:IN,OUT; one FIFO is a"
+                                                 " channel (ferry send, ferry recv)", text);
         if ((size_t)(comma - text) >= sizeof in || strlen(comma + 1) >= PATH_MAX)
-                return error_set(error, -ENAMETOOLONG, "the path is too long: %s", text);
+                return error_set(error, -ENAMETOOLONG, "the path is too long: '%s'", text);
         snprintf(in, sizeof in, "%.*s", (int)(comma - text), text);
         fifos.in = *in ? in : NULL;
         fifos.out = comma[1] ? comma + 1 : NULL;

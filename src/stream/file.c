@@ -33,7 +33,7 @@ static const struct stream_kind file_kind = { .name = "file", .has_junk = true, 
 
 static int describe(const char *path, int code, struct error *error)
 {
-        return error_set(error, code, "%s cannot be opened as a file: %s", path, error_describe(code));
+        return error_set(error, code, "cannot open '%s' as a file: %s", path, error_describe(code));
 }
 
 /* What has no reader yet is a FIFO; a socket, or a device without a driver, never has one. */
@@ -95,7 +95,7 @@ static int open_both(struct file_stream *file, const char *in, size_t in_size, s
         int code = 0;
 
         if (in_size >= sizeof copy || (file->out && strlen(file->out) >= sizeof copy))
-                return error_set(error, -ENAMETOOLONG, "the path is too long: %s", in);
+                return error_set(error, -ENAMETOOLONG, "the path is too long: '%s'", in);
         memcpy(copy, in, in_size);
         copy[in_size] = '\0';
         if (in_size > 0)
@@ -119,7 +119,7 @@ int stream_open_file(const struct stream_place *place, const char *text,
 
         (void)options;
         if (in_size == 0 && !*out)
-                return error_set(error, -EINVAL, "file:%s names no file: write file:IN,OUT", text);
+                return error_set(error, -EINVAL, "'file:%s' names no file: write file:IN,OUT", text);
         file = sys_alloc_zeroed(sizeof *file);
         if (!file)
                 return error_set(error, -ENOMEM, "no memory for a stream");

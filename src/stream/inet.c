@@ -57,8 +57,16 @@ int inet_parse(const char *text, union inet_address addresses[INET_ADDRESSES_MAX
 
 int inet_refuse(const char *scheme, const char *text, struct error *error)
 {
-        return error_set(error, -EINVAL, "%s:%s is no address: write %s:HOST:PORT, HOST in numbers, as 127.0.0.1 or"
-                         " [::1], or localhost; other names are not looked up, which would block", scheme, text, scheme);
+        const char *colon = strrchr(text, ':');
+        in_port_t port;
+
+        if (!colon || (*text == '[' && text[strlen(text) - 1] == ']'))
+                return error_set(error, -EINVAL, "'%s:%s' has no port: write %s:HOST:PORT", scheme, text, scheme);
+        if (!parse_port(colon + 1, &port))
+                return error_set(error, -EINVAL, "'%s:%s': '%s' is not a port: write %s:HOST:PORT, PORT from 0 to 65535", scheme,
+                                 text, colon + 1, scheme);
+        return error_set(error, -EINVAL, "'%s:%s' is not an address: write %s:HOST:PORT, HOST in numbers, as 127.0.0.1 or [::1],"
+                         " or localhost; other names are not looked up, as that would block", scheme, text, scheme);
 }
 
 const char *inet_print(const char *scheme, const union inet_address *address, char text[INET_TEXT_MAX])
@@ -102,8 +110,8 @@ int inet_bind(const union inet_address *address, int type, bool is_public, const
         int fd, code;
 
         if (!is_public && !inet_is_loopback(address))
-                return error_set(error, -EACCES, "%s can be reached by other machines, which is refused without the"
-                                 " option is_public (--public)", text);
+                return error_set(error, -EACCES, "'%s' can be reached by other machines: to allow that, set is_public"
+                                                 " (--public)", text);
         fd = sys_socket(address->any.sa_family, type);
         if (fd < 0)
                 return fd;
@@ -116,8 +124,8 @@ int inet_bind(const union inet_address *address, int type, bool is_public, const
                 return fd;
         sys_close(fd);
         if (code == -EACCES)
-                error_set(error, code, "port %u is for privileged programs: those up to 1023 are, as a rule", port);
+                error_set(error, code, "port %u is for privileged programs: choose a port from 1024", port);
         if (code == -EADDRINUSE)
-                error_set(error, code, "port %u is in use: %s", port, text);
+                error_set(error, code, "cannot bind '%s': port %u is in use", text, port);
         return code;
 }

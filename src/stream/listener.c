@@ -196,7 +196,7 @@ static int listen_at_port(struct listener *listener, const char *address, bool i
         if (!code)
                 code = sys_listen(fd, LISTENER_BACKLOG);
         if (code == -EADDRINUSE)
-                error_set(error, code, "port %u is in use: %s", (unsigned)ntohs(inet_port(&addresses[0])), address);
+                error_set(error, code, "'%2$s': port %1$u is in use", (unsigned)ntohs(inet_port(&addresses[0])), address);
         if (!code)
                 code = sys_socket_name(fd, &got.any, sizeof got);
         return code ? code : name_address(listener, "", inet_print("tcp", &got, text), error);
@@ -223,11 +223,11 @@ int listener_open(struct listener *listener, const char *address, const struct l
         int scheme = ferry_address_scheme(address), code;
 
         if (scheme == -ENAMETOOLONG)
-                return error_set(error, scheme, "the path is too long for a socket: %s", address);
+                return error_set(error, scheme, "the path is too long for a socket: '%s'", address);
         if (scheme < 0 && strncmp(address, "tcp:", 4) == 0)
                 return inet_refuse("tcp", address + 4, error);
         if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX && scheme != FERRY_SCHEME_TCP)
-                return error_set(error, -EINVAL, "%s is nothing to listen at: write NAME, unix:PATH or tcp:HOST:PORT",
+                return error_set(error, -EINVAL, "cannot listen at '%s': write NAME, unix:PATH or tcp:HOST:PORT",
                                  address);
         if (scheme != FERRY_SCHEME_NAME)
                 snprintf(path, sizeof path, "%s", address + (scheme == FERRY_SCHEME_UNIX ? strlen("unix:") : 0));
@@ -242,7 +242,7 @@ int listener_open(struct listener *listener, const char *address, const struct l
         if (code == -ENOBUFS)
                 code = -ENOMEM;
         listener->source.fd = listener->binding.fd;
-        return code ? error_set(error, code, "%s cannot be listened at: %s", path, error_describe(code)) : 0;
+        return code ? error_set(error, code, "cannot listen at '%s': %s", path, error_describe(code)) : 0;
 }
 
 int listener_start(struct listener *listener, struct error *error)
@@ -251,7 +251,7 @@ int listener_start(struct listener *listener, struct error *error)
 
         if (!code && listener->binding.is_bound)
                 keeper_start(&listener->keeper);
-        return code ? error_set(error, code, "%s cannot be listened at: %s", listener->address, error_describe(code)) : 0;
+        return code ? error_set(error, code, "cannot listen at '%s': %s", listener->address, error_describe(code)) : 0;
 }
 
 void listener_keep(struct listener *listener, void (*renewed)(struct listener *listener))

@@ -81,7 +81,8 @@ static enum content look_inside(int lock, const struct stat *stat)
 
 static int refuse(const struct held *socket, struct error *error)
 {
-        return error_set(error, -EADDRINUSE, "%s%s is there, and is no lock: remove it, or choose another path", socket->path,
+        return error_set(error, -EADDRINUSE, "'%s%s' exists, and is not a lock: remove it, or choose another path",
+                         socket->path,
                          SUFFIX);
 }
 
@@ -97,13 +98,14 @@ static int open_lock(const struct held *socket, struct error *error)
         if (lock == -ELOOP || lock == -EISDIR || lock == -ENXIO)
                 return refuse(socket, error);
         if (lock < 0)
-                return error_set(error, lock, "%s%s, by which one service at a time has that socket, cannot be opened: %s",
+                return error_set(error, lock, "cannot open '%s%s', the lock of that socket: %s",
                                  socket->path, SUFFIX, error_describe(lock));
         code = sys_stat_fd(lock, &stat);
         if (code < 0)
-                error_set(error, code, "the lock %s%s cannot be looked at: %s", socket->path, SUFFIX, error_describe(code));
+                error_set(error, code, "cannot look at the lock '%s%s': %s", socket->path, SUFFIX, error_describe(code));
         else if (S_ISREG(stat.st_mode) && stat.st_uid != sys_uid())
-                code = error_set(error, -EACCES, "the lock %s%s belongs to user %u", socket->path, SUFFIX, (unsigned)stat.st_uid);
+                code = error_set(error, -EACCES, "cannot use the lock '%s%s': it belongs to user %u", socket->path, SUFFIX,
+                                 (unsigned)stat.st_uid);
         else if (look_inside(lock, &stat) == CONTENT_OTHER)
                 code = refuse(socket, error);
         if (code < 0)
@@ -142,8 +144,8 @@ static int describe_owner(int lock, const char *path, struct error *error)
         if (pid < 0 && size <= PID_LIMIT)
                 pid = (pid_t)size;
         if (pid < 0)
-                return error_set(error, -EADDRINUSE, "%s is in use, by a program that is not ferry", path);
-        return error_set(error, -EADDRINUSE, "%s is in use, by pid %d", path, (int)pid);
+                return error_set(error, -EADDRINUSE, "'%s' is in use by a program that is not ferry", path);
+        return error_set(error, -EADDRINUSE, "'%s' is in use by process %d", path, (int)pid);
 }
 
 /* The lock is held: only its first line stays. A lock that is killed in between stays a lock. */
@@ -185,7 +187,7 @@ int lock_take(const struct held *socket, struct error *error)
                 }
                 sys_close(lock);
                 if (code < 0)
-                        return error_set(error, code, "the lock %s%s cannot be taken: %s", socket->path, SUFFIX,
+                        return error_set(error, code, "cannot take the lock '%s%s': %s", socket->path, SUFFIX,
                                          error_describe(code));
         }
 }

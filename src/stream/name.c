@@ -83,12 +83,12 @@ static int make_own(const char *path, struct error *error)
         if (!code)
                 code = sys_stat_fd(held.directory, &stat);
         if (!code && stat.st_uid != sys_uid() && stat.st_uid != 0)
-                code = error_set(error, -EACCES, "the directory %s is not made: what it would stand in belongs to user %u; set"
-                                 " FERRY_DIR", path, (unsigned)stat.st_uid);
+                code = error_set(error, -EACCES, "cannot create the directory '%s': its parent belongs to user %u; set"
+                                                 " FERRY_DIR", path, (unsigned)stat.st_uid);
         if (!code)
                 code = sys_make_directory(held_path(&held, "", place), 0700);
         held_close(&held);
-        return code == -EEXIST ? 0 : code ? error_set(error, code, "the directory %s cannot be made: %s", path,
+        return code == -EEXIST ? 0 : code ? error_set(error, code, "cannot create the directory '%s': %s", path,
                                                       error_describe(code)) : 0;
 }
 
@@ -104,9 +104,10 @@ static int check_own(const char *path, bool is_new, struct error *error)
         if (code == -ENOENT && !is_new)
                 return code;
         if (code < 0)
-                return error_set(error, code, "the directory %s cannot be used: %s", path, error_describe(code));
+                return error_set(error, code, "cannot use the directory '%s': %s", path, error_describe(code));
         if (!is_own_directory(&stat))
-                return error_set(error, -EACCES, "%s is not safe: it must be a directory of ours, with the mode 0700", path);
+                return error_set(error, -EACCES, "'%s' is not safe: it must be a directory of this user, with the mode 0700",
+                                 path);
         return 0;
 }
 
@@ -120,11 +121,11 @@ static int check_safe(const char *path, struct error *error)
         if (fd >= 0)
                 sys_close(fd);
         if (code < 0)
-                return error_set(error, code, "the directory %s cannot be used: %s", path, error_describe(code));
+                return error_set(error, code, "cannot use the directory '%s': %s", path, error_describe(code));
         if (!S_ISDIR(stat.st_mode) || (stat.st_uid != sys_uid() && stat.st_uid != 0) ||
             ((stat.st_mode & 022) && !(stat.st_mode & S_ISVTX)))
-                return error_set(error, -EACCES, "%s is not safe: it must be a directory of ours or of root, which no other user"
-                                 " and no group may write (chmod go-w), or which is sticky", path);
+                return error_set(error, -EACCES, "'%s' is not safe: it must be a directory of this user or of root, which no"
+                                                 " other user and no group may write (chmod go-w), or which is sticky", path);
         return 0;
 }
 
@@ -134,9 +135,9 @@ static int make_shared(const char *path, struct error *error)
         int code = sys_make_directory(path, 0755);
 
         if (code < 0 && code != -EEXIST)
-                return error_set(error, code, "the directory %s cannot be made: %s", path, error_describe(code));
+                return error_set(error, code, "cannot create the directory '%s': %s", path, error_describe(code));
         if (sys_stat_path(path, &stat) == 0 && S_ISLNK(stat.st_mode))
-                return error_set(error, -EACCES, "%s is not safe: it is a symbolic link", path);
+                return error_set(error, -EACCES, "'%s' is not safe: it is a symbolic link", path);
         return check_safe(path, error);
 }
 
@@ -202,7 +203,7 @@ static int find_path(const struct name_place *place, char directory[PATH_MAX], c
 
         if (!code && (size_t)snprintf(path, size, "%s/%s.sock", directory, place->name) >= size)
                 code = -ENAMETOOLONG;
-        return code ? error_set(error, code, "the path is too long for a socket: %s/%s.sock", directory, place->name) : 0;
+        return code ? error_set(error, code, "the path is too long for a socket: '%s/%s.sock'", directory, place->name) : 0;
 }
 
 int name_path(const struct name_place *place, char *path, size_t size, struct error *error)

@@ -25,14 +25,14 @@ static const struct {
 static int refuse(int scheme, const char *address, const char *text, struct error *error)
 {
         if (scheme >= 0)
-                return error_set(error, -EINVAL, "%s is no address of a session: it is one of a %s", address,
+                return error_set(error, -EINVAL, "'%s' is not an address of a session: it is one of a %s", address,
                                  scheme == FERRY_SCHEME_SHM ? "store" : "channel");
         if (scheme == -ENAMETOOLONG)
-                return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: %s", text);
+                return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: '%s'", text);
         if (strncmp(address, "tcp:", 4) == 0)
                 return inet_refuse("tcp", text, error);
-        return error_set(error, -EINVAL, "%s is no address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND,"
-                                         " stdio:, file:IN,OUT, fifo:IN,OUT or fd:IN,OUT", address);
+        return error_set(error, -EINVAL, "'%s' is not an address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, stdio:,"
+                                         " file:IN,OUT, fifo:IN,OUT or fd:IN,OUT", address);
 }
 
 static int open_address(const struct stream_place *place, const char *address, const ferry_session_options *options,
@@ -55,7 +55,9 @@ static int open_any(const struct stream_place *place, const char *address, const
                 return stream_open_program(place, "", options, ret_stream, error);
         if (options->fds)
                 return stream_open_fds(place, "", options, ret_stream, error);
-        return error_set(error, -EINVAL, "there is no address, and the options name neither fds nor a stream");
+        if (options->argv)
+                return error_set(error, -EINVAL, "the address is NULL: argv needs the address exec:");
+        return error_set(error, -EINVAL, "the address is NULL, and the options set neither fds nor a stream");
 }
 
 int stream_open(const struct stream_place *place, const char *address, const ferry_session_options *options,
@@ -72,7 +74,7 @@ int stream_open(const struct stream_place *place, const char *address, const fer
                 code = stream_start(stream);
         if (code) {
                 stream_free(stream);
-                return error_set(error, code, "the descriptor cannot be watched: %s", error_describe(code));
+                return error_set(error, code, "cannot watch the descriptor: %s", error_describe(code));
         }
         *ret_stream = stream;
         return 0;

@@ -59,7 +59,7 @@ static void take_guard_away(struct stream *stream, bool is_foreign)
         }
 }
 
-static const struct stream_kind stdio_kind = { .name = "stdio", .has_junk = true, .ends_in_order = true,
+static const struct stream_kind stdio_kind = { .name = "stdio", .has_junk = true, .junk_source = "stdin", .ends_in_order = true,
                                                .release = take_guard_away };
 
 static int take(struct stream *stream)
@@ -108,7 +108,7 @@ int stream_open_stdio(const struct stream_place *place, const char *text,
         (void)text;
         if (is_guard(STDIN_FILENO))
                 return error_set(error, -EBUSY,
-                                 "stdin and stdout already serve a session, here or in the program that started this");
+                                 "stdin and stdout already serve a session, of this program or of the one that started it");
         stdio = sys_alloc_zeroed(sizeof *stdio);
         if (!stdio)
                 return error_set(error, -ENOMEM, "no memory for a stream");
@@ -116,7 +116,7 @@ int stream_open_stdio(const struct stream_place *place, const char *text,
         failure = take(&stdio->stream);
         if (failure) {
                 sys_free(stdio);
-                return error_set(error, failure, "stdin and stdout cannot be used: %s", error_describe(failure));
+                return error_set(error, failure, "cannot use stdin and stdout: %s", error_describe(failure));
         }
         if (!options->is_unguarded)
                 failure = save(stdio);
@@ -127,7 +127,7 @@ int stream_open_stdio(const struct stream_place *place, const char *text,
                 endpoint_deinit(&stdio->stream.inputs[0]);
                 endpoint_deinit(&stdio->stream.output);
                 sys_free(stdio);
-                return error_set(error, failure, "stdin and stdout cannot be guarded: %s", error_describe(failure));
+                return error_set(error, failure, "cannot redirect stdin and stdout: %s", error_describe(failure));
         }
         *ret_stream = &stdio->stream;
         return 0;

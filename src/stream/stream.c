@@ -45,7 +45,7 @@ static void update_or_end(struct stream *stream)
         int error = stream->is_freed ? 0 : update(stream);
 
         if (error < 0 && error != -ECHILD)
-                stream_end(stream, error, "the descriptor cannot be watched: %s", error_describe(error));
+                stream_end(stream, error, "cannot watch the descriptor: %s", error_describe(error));
 }
 
 void stream_end(struct stream *stream, int code, const char *format, ...)
@@ -457,7 +457,7 @@ void stream_close(struct stream *stream, int grace_ms)
         update(stream);
         if (!stream->kind->close ||
             !stream->kind->close(stream, grace_ms < 0 ? INT64_MAX : (int64_t)grace_ms * 1000000))
-                stream_closed(stream, 0, "closed here");
+                stream_closed(stream, 0, "this side closed the session");
 }
 
 static void bury(struct loop_grave *grave)

@@ -38,6 +38,7 @@ struct stream_place {
 struct stream_kind {
         const char *name;
         bool has_junk;          /* other code may write to it, too */
+        const char *junk_source;        /* the name of its first input in messages about junk; NULL: "input" */
         bool is_client;         /* it has connected to a service */
         bool ends_in_order;     /* no close is expected: it is a file, or a child whose status says how it has ended */
         /* Any of these may be NULL. The main input has ended: true if the end is to be told later. */

@@ -31,12 +31,12 @@ static void discard(struct loop_source *source, uint32_t events)
         for (int i = 0; i < DISCARDS_PER_ROUND && got > 0; i++)
                 got = endpoint_read(&stream->inputs[0], bytes, sizeof bytes);
         if (got <= 0 && got != -EAGAIN)
-                stream_closed(stream, 0, "closed here");
+                stream_closed(stream, 0, "this side closed the session");
 }
 
 static void discarded_enough(struct loop_timer *timer)
 {
-        stream_closed(container_of(timer, struct stream, linger), 0, "closed here");
+        stream_closed(container_of(timer, struct stream, linger), 0, "this side closed the session");
 }
 
 /* We have said that we write no more. */
@@ -216,10 +216,10 @@ static int describe(const struct tcp_stream *client, int code, struct error *err
 
         inet_print("tcp", &client->addresses[0], text);
         if (code == -ECONNREFUSED)
-                return error_set(error, code, "nobody listens at %s: %s", text, error_describe(code));
+                return error_set(error, code, "no process listens at '%s': %s", text, error_describe(code));
         if (code == -ETIMEDOUT)
-                return error_set(error, code, "nobody answers at %s: %s", text, error_describe(code));
-        return error_set(error, code, "%s cannot be connected to: %s", text, error_describe(code));
+                return error_set(error, code, "no answer from '%s': %s", text, error_describe(code));
+        return error_set(error, code, "cannot connect to '%s': %s", text, error_describe(code));
 }
 
 static void tell(struct tcp_stream *client, int code)
@@ -263,7 +263,7 @@ int stream_open_tcp(const struct stream_place *place, const char *text,
         if (count < 0)
                 return inet_refuse("tcp", text, error);
         if (is_for_listening(&addresses[0]))
-                return error_set(error, -EINVAL, "tcp:%s is for listening: nobody is there to connect to", text);
+                return error_set(error, -EINVAL, "cannot connect to 'tcp:%s': port 0 is for listening", text);
         client = sys_alloc_zeroed(sizeof *client);
         if (!client)
                 return error_set(error, -ENOMEM, "no memory for a stream");

@@ -61,8 +61,8 @@ static int check_dialect(const struct unix_stream *client, struct error *reason)
 
         if (wire_directory(client->place.dialect) || !owner)
                 return 0;
-        return error_set(reason, -EACCES, "%s is a socket of servers that only speak %s, and may end when they are spoken to"
-                         " otherwise: choose that dialect", path, owner);
+        return error_set(reason, -EACCES, "'%s' is a socket of servers that speak only %s, and may end when they get other"
+                                          " messages: choose that dialect", path, owner);
 }
 
 /* Those servers are also harmed by a client that goes again at once, so it does not connect before the owner is known. What is
@@ -82,7 +82,8 @@ static int locate(const struct unix_stream *client, struct sockaddr_un *address,
                 return file;
         code = sys_stat_fd(file, &stat);
         if (!code && stat.st_uid != sys_uid() && stat.st_uid != 0)
-                code = error_set(reason, -EACCES, "%s belongs to user %u, which is not allowed here", path, (unsigned)stat.st_uid);
+                code = error_set(reason, -EACCES, "'%s' belongs to user %u, which allow does not admit", path,
+                                 (unsigned)stat.st_uid);
         if (code) {
                 sys_close(file);
                 return code;
@@ -150,7 +151,7 @@ static bool try_later(struct unix_stream *client, int error)
 /* Unless there is a sentence already: why a name is not looked up. */
 static void describe(const struct unix_stream *client, int code, struct error *error)
 {
-        error_set(error, code, "nobody listens at %s: %s", client->address.sun_path, error_describe(code));
+        error_set(error, code, "no process listens at '%s': %s", client->address.sun_path, error_describe(code));
 }
 
 static void try_again(struct retry *retry)

@@ -109,7 +109,7 @@ int ferry_codec_explain_decode(const ferry_codec *codec, const void *bytes, size
         else
                 snprintf(text, text_size, "%s at byte %zu%s%s", code == -EAGAIN   ? "it ends too early," :
                                                                 code == -EMSGSIZE ? "it is over a limit" :
-                                                                code == -ENOMEM   ? "there is no memory to read it" :
+                                                                code == -ENOMEM   ? "no memory is left to read it" :
                                                                                     "it is wrong",
                          offset, check.reason ? ": " : "", check.reason ? check.reason : "");
         return code;

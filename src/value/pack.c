@@ -272,13 +272,17 @@ ferry_value *ferry_value_vpack(const char *format, va_list list)
 {
         ferry_builder builder;
         ferry_value *root;
+        int error;
 
         builder_init(&builder, arena_new(256));
         builder_add_template(&builder, format, list);
         root = builder_take(&builder);
+        error = builder.error;
         if (!root && builder.arena)
                 arena_unref(builder.arena);
         builder_deinit(&builder);
+        if (!root)
+                errno = -error;
         return root;
 }
 

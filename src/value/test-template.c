@@ -83,7 +83,9 @@ START_TEST(integers)
         PACKS("i:-7;", "%td", (ptrdiff_t)-7);
         PACKS("i:-32768;", "%hd", (short)SHRT_MIN);
         PACKS("i:65535;", "%hu", (unsigned short)USHRT_MAX);
+        errno = 0;
         ck_assert_ptr_null(ferry_value_pack("%lu", ULONG_MAX));
+        ck_assert_int_eq(errno, EINVAL);
         ck_assert_ptr_null(ferry_value_pack("[%zu]", (size_t)INT64_MAX + 1));
 }
 

@@ -108,7 +108,7 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
                 wire->frame_max = UINT32_MAX;
         wire->send_max = wire->frame_max;
         if (strlen(root) >= sizeof wire->root)
-                return error_set(error, -EINVAL, "the namespace is too long: %s", root);
+                return error_set(error, -EINVAL, "the namespace is too long: '%s'", root);
         memcpy(wire->root, root, strlen(root) + 1);
         wire->codec = options->codec;
         wire->is_codec_fixed = options->codec != NULL;
@@ -117,9 +117,11 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
         if (options->dialect == FERRY_DIALECT_AUTO)
                 return 0;
         if (options->dialect == FERRY_DIALECT_STREAM_IPC && options->codec == ferry_codec_msgpack())
-                return error_set(error, -EINVAL, "stream-ipc has no codec msgpack: php, json, or one of your own");
+                return error_set(error, -EINVAL, "the dialect stream-ipc has no codec msgpack: choose php, json or a codec of"
+                                                 " the program");
         if (!dialect_by_number(options->dialect))
-                return error_set(error, -EINVAL, "there is no dialect %u", options->dialect);
+                return error_set(error, -EINVAL, "dialect is %u: set one FERRY_DIALECT_ constant, or 0 to detect the dialect; only"
+                                 " a service takes several", options->dialect);
         set_dialect(wire, dialect_by_number(options->dialect));
         return 0;
 }
@@ -161,7 +163,7 @@ int wire_read(struct wire *wire, const char *payload, size_t size, struct incomi
         if (shown)
                 wire->peer_dialect = shown;
         else if (!wire->is_dialect_fixed && *text_mark_hint(payload, size))
-                return error_set(error, -EBADMSG, "a payload that no dialect has%s", text_mark_hint(payload, size));
+                return error_set(error, -EBADMSG, "a payload that belongs to no dialect%s", text_mark_hint(payload, size));
         code = dialect->read(wire, payload, size, ret, error);
         if (code == 0 && !wire->is_dialect_fixed)
                 set_dialect(wire, dialect);
@@ -187,10 +189,10 @@ bool wire_can_begin(const char *bytes, size_t size)
 int wire_over_limit(const struct wire *wire, struct error *error)
 {
         if (wire->peer_max < wire->send_max)
-                return error_set(error, -EMSGSIZE, "the message has more than the %zu bytes that the other side takes",
+                return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, the limit of the other side",
                                  wire->peer_max);
         if (wire->send_max < wire->frame_max)
-                return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, which %s peers cannot take",
+                return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, the limit of %s peers",
                                  wire->send_max, wire->dialect->name);
         return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, the limit (frame_max)",
                          wire->send_max);
@@ -213,5 +215,5 @@ int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin,
         buffer->end = buffer->begin + begin;
         if (code == -EMSGSIZE)
                 return wire_over_limit(wire, error);
-        return error_set(error, code, "the body cannot be written: %s", *reason ? reason : error_describe(code));
+        return error_set(error, code, "cannot write the body: %s", *reason ? reason : error_describe(code));
 }

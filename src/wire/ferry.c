@@ -86,7 +86,7 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         type_size = (size_t)(unsigned char)payload[4] << 8 | (unsigned char)payload[5];
         if (type_size > size - HEADER || !utf8_is_valid(payload + HEADER, type_size) ||
             memchr(payload + HEADER, '\0', type_size))
-                return error_set(error, -EBADMSG, "a message whose type is wrong");
+                return error_set(error, -EBADMSG, "a message whose type is empty or not UTF-8");
         ret->type = (struct raw_text){ .bytes = payload + HEADER, .size = type_size };
         ret->body_offset = HEADER + type_size;
         ret->body_size = size - ret->body_offset;

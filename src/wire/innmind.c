@@ -162,7 +162,7 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         if (ret->kind == WIRE_UNKNOWN || (unsigned char)payload[size - 1] != END)
                 return error_set(error, -EBADMSG, "a frame that is not of the dialect innmind");
         if (!is_media_type(ret->type.bytes, ret->type.size, false))
-                return error_set(error, -EBADMSG, "a message whose media type is none");
+                return error_set(error, -EBADMSG, "a message whose media type is malformed");
         ret->codec = &codec_bytes.codec;
         return codec_bytes.check(payload + ret->body_offset, ret->body_size, &ret->check);
 }
@@ -204,7 +204,7 @@ static int write_body(struct buffer *buffer, const struct outgoing *outgoing, si
                 return error->code;
         code = codec_encode(codec, body, buffer, limit, reason);
         if (code && code != -EMSGSIZE)
-                error_set(error, code, "the body cannot be written: %s", *reason ? reason : error_describe(code));
+                error_set(error, code, "cannot write the body: %s", *reason ? reason : error_describe(code));
         return code;
 }
 
@@ -276,7 +276,7 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
                 return 0;
         buffer->end = buffer->begin + before;
         return code == -EMSGSIZE ? wire_over_limit(wire, error) :
-                                   error_set(error, code, "the message cannot be written: %s", error_describe(code));
+                                   error_set(error, code, "cannot write the message: %s", error_describe(code));
 }
 
 const struct dialect dialect_innmind = {

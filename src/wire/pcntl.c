@@ -98,7 +98,7 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
                                                                  read_object(payload, size, ret);
         if (code)
                 return error_set(error, code == -EAGAIN ? -EBADMSG : code, "a payload that PHP's unserialize does not take");
-        return ret->type.bytes ? 0 : error_set(error, -EBADMSG, "a payload that is no message with a topic");
+        return ret->type.bytes ? 0 : error_set(error, -EBADMSG, "a payload that is not a message with a topic");
 }
 
 /* Writing ---------------------------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
                 return 0;
         buffer->end = buffer->begin + begin;
         return code == -EMSGSIZE ? wire_over_limit(wire, error) :
-                                   error_set(error, code, "the message cannot be written: %s",
+                                   error_set(error, code, "cannot write the message: %s",
                                              *reason ? reason : error_describe(code));
 }
 

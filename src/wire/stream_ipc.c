@@ -341,7 +341,7 @@ static int add_body(ferry_builder *builder, const struct wire *wire, const struc
         case FERRY_VALUE_OBJECT:
                 if (strcmp(ferry_value_class(body), type) != 0 && strcmp(ferry_value_class(body), outgoing->type) != 0 &&
                     !ends_with(type, LOG_MESSAGE) && !ends_with(type, ERROR_MESSAGE))
-                        return error_set(error, -EINVAL, "the body is an object of the class %s, the type says %s",
+                        return error_set(error, -EINVAL, "the body is an object of the class '%s', but the type is '%s'",
                                          ferry_value_class(body), type);
                 builder_add_value(builder, body);
                 return 0;
@@ -427,7 +427,7 @@ static int encode(struct wire *wire, struct buffer *buffer, const struct outgoin
                 return code;
         root = builder_take(builder);
         if (!root)
-                return error_set(error, builder->error, "the message cannot be built: %s",
+                return error_set(error, builder->error, "cannot build the message: %s",
                                  error_describe(builder->error));
         code = frame_begin(buffer, &begin);
         return wire_end_frame(wire, buffer, begin, codec, root, code, error);

@@ -109,7 +109,7 @@ START_TEST(a_record_is_answered_to_its_sender)
         first = open_end(&place, ferry_channel_address(receiver), FERRY_SEND);
         second = open_end(&place, ferry_channel_address(receiver), FERRY_SEND);
         ck_assert_str_eq(ferry_channel_sender(receiver), "");
-        require_error(receiver, ferry_channel_reply(receiver, "x", 1, 0), -EDESTADDRREQ, "no sender");
+        require_error(receiver, ferry_channel_reply(receiver, "x", 1, 0), -EDESTADDRREQ, "no record was received");
         for (int i = 0; i < 10; i++) {
                 ferry_channel *sender = i % 2 ? first : second;
 
@@ -126,7 +126,7 @@ START_TEST(a_record_is_answered_to_its_sender)
         }
         require_error(receiver, ferry_channel_send_to(receiver, NULL, "x", 1, 0), -EINVAL, "NULL");
         require_error(receiver, ferry_channel_send_to(receiver, "tcp:127.0.0.1:1", "x", 1, 0), -EINVAL, "tcp");
-        require_error(receiver, ferry_channel_send_to(receiver, _i == UDP ? udg : "udp:127.0.0.1:1", "x", 1, 0), -EINVAL, "no address");
+        require_error(receiver, ferry_channel_send_to(receiver, _i == UDP ? udg : "udp:127.0.0.1:1", "x", 1, 0), -EINVAL, "not an address");
         ck_assert_int_eq(ferry_channel_send_to(receiver, _i == UDP ? "udp:nowhere" : "udg:@", "x", 1, 0), -EINVAL);
         ck_assert_int_lt(ferry_channel_send_to(receiver, _i == UDP ? "udp:127.0.0.1:0" : "udg:", "x", 1, 0), 0);
         ferry_channel_free(receiver);
@@ -204,7 +204,7 @@ START_TEST(an_abstract_sender_is_answered_whatever_its_bytes)
         require_received(receiver, "x");
         close(fd);
         ck_assert_str_eq(ferry_channel_sender(receiver), "");
-        require_error(receiver, ferry_channel_reply(receiver, "x", 1, 0), -EDESTADDRREQ, "no sender");
+        require_error(receiver, ferry_channel_reply(receiver, "x", 1, 0), -EDESTADDRREQ, "no record was received");
         ferry_channel_free(receiver);
         close_place(&place);
 }
@@ -519,7 +519,7 @@ START_TEST(a_living_receiver_is_not_pushed_aside)
         ferry_channel_free(second);
         ferry_channel_free(receiver);
         pid = start_receiver(address);
-        snprintf(pid_text, sizeof pid_text, _i == UDG ? "pid %d" : "in use", (int)pid);
+        snprintf(pid_text, sizeof pid_text, _i == UDG ? "process %d" : "in use", (int)pid);
         require_failed(ferry_channel_open(place.loop, address, FERRY_RECEIVE, NULL), -EADDRINUSE, pid_text);
         kill_receiver(pid);
         ferry_channel_free(open_end(&place, address, FERRY_RECEIVE));
@@ -592,9 +592,9 @@ START_TEST(what_is_no_datagram_socket_is_refused)
         ferry_channel_free(listener);
         file = fopen(place.path, "w");
         fclose(file);
-        require_error(sender, ferry_channel_send(sender, "x", 1, 0), -ENOTSUP, "no socket");
-        require_error(sender, ferry_channel_send_to(sender, udg, "x", 1, 0), -ENOTSUP, "no socket");
-        require_failed(ferry_channel_open(place.loop, udg, FERRY_RECEIVE, NULL), -EADDRINUSE, "no socket");
+        require_error(sender, ferry_channel_send(sender, "x", 1, 0), -ENOTSUP, "not a socket");
+        require_error(sender, ferry_channel_send_to(sender, udg, "x", 1, 0), -ENOTSUP, "not a socket");
+        require_failed(ferry_channel_open(place.loop, udg, FERRY_RECEIVE, NULL), -EADDRINUSE, "not a socket");
         ck_assert_int_eq(unlink(place.path), 0);
         ferry_channel_free(sender);
         close_place(&place);

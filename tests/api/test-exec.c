@@ -421,16 +421,16 @@ static const struct {
         int code;
         const char *text;
 } failing[] = {
-        { "cat >/dev/null", 0, "closed here" },
+        { "cat >/dev/null", 0, "this side closed the session" },
         { "cat >/dev/null; echo it broke >&2; exit 3", -ECONNRESET,
           "the child exited with status 3 while it was being closed; its last words: it broke" },
         { "cat >/dev/null; kill -SEGV $$", -ECONNRESET, "was killed by SIGSEGV while it was being closed" },
         { "cat >/dev/null; kill -TERM $$", -ECONNRESET, "was killed by SIGTERM while it was being closed" },
         /* These are sent TERM, and then it depends. */
-        { "exec sleep 1000", 0, "closed here" },
-        { "trap 'exit 143' TERM; while :; do :; done", 0, "closed here" },
-        { "trap 'exit 0' TERM; while :; do :; done", 0, "closed here" },
-        { "trap '' TERM; while :; do :; done", 0, "closed here" },
+        { "exec sleep 1000", 0, "this side closed the session" },
+        { "trap 'exit 143' TERM; while :; do :; done", 0, "this side closed the session" },
+        { "trap 'exit 0' TERM; while :; do :; done", 0, "this side closed the session" },
+        { "trap '' TERM; while :; do :; done", 0, "this side closed the session" },
         { "trap 'echo not saved >&2; exit 5' TERM; echo up >&2; while :; do :; done", -ECONNRESET,
           "the child exited with status 5 while it was being closed; its last words: up" },
 };
@@ -660,7 +660,7 @@ START_TEST(with_sigchld_ignored_the_status_is_unknown)
         ck_assert_int_eq(ferry_loop_run(loop, -1), -ECHILD);
         ck_assert_int_eq(ferry_session_status(session), -ECHILD);
         ck_assert_str_eq(ferry_session_error(session), "the child ended, but its status is unknown: SIGCHLD is ignored, or "
-                                                       "another wait took its status");
+                                                       "another wait has taken it");
         ferry_loop_free(loop);
         signal(SIGCHLD, SIG_DFL);
 }

@@ -58,7 +58,7 @@ START_TEST(a_name_leads_to_its_service)
         require_echo(&names, address);
         second = ferry_service_open(names.loop, "some-Service_1", NULL);
         ck_assert_int_eq(ferry_service_status(second), -EADDRINUSE);
-        snprintf(address, sizeof address, "by pid %d", (int)getpid());
+        snprintf(address, sizeof address, "by process %d", (int)getpid());
         ck_assert_msg(strstr(ferry_service_error(second), address), "%s", ferry_service_error(second));
         close_empty(&names);
 }

@@ -624,7 +624,7 @@ START_TEST(a_wrong_request_says_what_is_wrong)
         ferry_call *call = ferry_manager_request(manager, 0, "t", "hello");
 
         ck_assert_int_eq(ferry_call_status(call), -EINVAL);
-        ck_assert_str_eq(ferry_call_error(call), "the request cannot be sent: the template is wrong at \"hello\" in \"hello\": "
+        ck_assert_str_eq(ferry_call_error(call), "cannot send the request: the template is wrong at \"hello\" in \"hello\": "
                          "a string stands in 'quotes', or is a %s");
         ferry_call_free(call);
         call = ferry_manager_request(manager, 0, NULL, "1");

@@ -255,13 +255,13 @@ START_TEST(options_that_go_with_nothing_are_refused)
                 { false, { .is_restarted = true }, -EINVAL, "for a command" },
                 { true, { .is_on_stdio = true, .input = "x", .input_size = 1 }, -EINVAL, "its session" },
                 { true, { .is_on_stdio = true, .stdout_path = "/dev/null" }, -EINVAL, "its session" },
-                { true, { .session = &mixed }, -EINVAL, "there is no dialect" },
-                { false, { .session = &mixed }, -EINVAL, "there is no dialect" },
+                { true, { .session = &mixed }, -EINVAL, "dialect is 9: set one" },
+                { false, { .session = &mixed }, -EINVAL, "dialect is 9: set one" },
                 /* Numbers that are nobody's could become those of ferry's own. */
                 { true, { .fds = (const int[]){ 0, 900, -1 } }, -EBADF, "Bad file descriptor" },
                 { true, { .fds = (const int[]){ 0, 1, 2, 1, 2, -1 } }, 0, "" },
-                { true, { .death_signal = 99 }, -EINVAL, "99 is no signal" },
-                { false, { .death_signal = -1 }, -EINVAL, "-1 is no signal" },
+                { true, { .death_signal = 99 }, -EINVAL, "99 is not a signal" },
+                { false, { .death_signal = -1 }, -EINVAL, "-1 is not a signal" },
         };
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);

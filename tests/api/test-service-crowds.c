@@ -112,7 +112,7 @@ START_TEST(the_one_that_has_been_silent_longest_goes)
         }
         ck_assert_int_eq(ends.closed, MORE);
         ck_assert_int_eq(ends.status, -ECONNREFUSED);
-        ck_assert_msg(strstr(ends.text, "too many clients"), "%s", ends.text);
+        ck_assert_msg(strstr(ends.text, "as many clients as it may have"), "%s", ends.text);
         for (int i = 0; i < MAX + MORE; i++)
                 close(fds[i]);
         close_place(&place);
@@ -147,7 +147,7 @@ START_TEST(a_request_for_which_there_is_no_room_is_refused)
         for (size_t i = 0; i < COUNT(calls); i++) {
                 ck_assert_ptr_null(ferry_call_await(calls[i]));
                 ck_assert_int_eq(ferry_call_status(calls[i]), -EREMOTEIO);
-                ck_assert_str_eq(ferry_call_error(calls[i]), "there are too many clients");
+                ck_assert_str_eq(ferry_call_error(calls[i]), "the service has as many clients as it may have (clients_max)");
                 if (dialects[_i].client == FERRY_DIALECT_FERRY)
                         ck_assert_int_eq(ferry_call_outcome(calls[i]), FERRY_OUTCOME_NOT_EXECUTED);
                 ferry_call_free(calls[i]);
@@ -187,7 +187,7 @@ START_TEST(who_finds_no_room_is_told)
         for (int i = 0; i < 2; i++) {
                 told = ferry_session_next(i == 0 ? silent : late, SAFETY_MS);
                 ck_assert_ptr_nonnull(told);
-                ck_assert_str_eq(ferry_message_text(told), "there are too many clients");
+                ck_assert_str_eq(ferry_message_text(told), "the service has as many clients as it may have (clients_max)");
         }
         while (ferry_session_status(silent) == 1 || ferry_session_status(late) == 1)
                 tick(&place);

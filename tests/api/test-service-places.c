@@ -181,7 +181,7 @@ START_TEST(what_stands_at_the_socket_stays)
         open_place(&place);
         snprintf(target, sizeof target, "%s/target", place.directory);
         fd = squat((enum squatter)_i, place.path, target);
-        expect_squatter(&place, place.path, -EADDRINUSE, reasons[_i] ? reasons[_i] : "no socket");
+        expect_squatter(&place, place.path, -EADDRINUSE, reasons[_i] ? reasons[_i] : "not a socket");
         /* Nobody was led there. */
         if (_i == LINK_TO_LISTENER)
                 ck_assert(accept4(fd, NULL, NULL, SOCK_CLOEXEC) < 0 && errno == EAGAIN);
@@ -206,7 +206,7 @@ START_TEST(what_stands_at_the_lock_stays)
         snprintf(target, sizeof target, "%s/target", place.directory);
         fd = squat((enum squatter)_i, lock, target);
         expect_squatter(&place, lock, _i == STRANGER_S_TEXT ? -EACCES : -EADDRINUSE,
-                        _i == STRANGER_S_TEXT ? "user 65534" : "no lock");
+                        _i == STRANGER_S_TEXT ? "user 65534" : "not a lock");
         if (fd >= 0)
                 close(fd);
         remove_squatter(lock, target);
@@ -237,7 +237,7 @@ START_TEST(a_lock_that_others_hold)
                         pause();
         }
         ck_assert_int_eq(read(fds[0], reason, 1), 1);
-        snprintf(reason, sizeof reason, "by pid %d", (int)pid);
+        snprintf(reason, sizeof reason, "by process %d", (int)pid);
         expect_squatter(&place, place.path, -EADDRINUSE, _i == 0 ? reason : "not ferry");
         kill(pid, SIGKILL);
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);

@@ -81,7 +81,7 @@ START_TEST(the_living_are_not_pushed_aside)
         for (int i = 0; i < 2; i++) {
                 second = ferry_service_open(i == 0 ? place.loop : other, place.address, NULL);
                 ck_assert_int_eq(ferry_service_status(second), -EADDRINUSE);
-                snprintf(text, sizeof text, "pid %d", (int)getpid());
+                snprintf(text, sizeof text, "process %d", (int)getpid());
                 ck_assert_msg(strstr(ferry_service_error(second), text) && strstr(ferry_service_error(second), place.path),
                               "%s", ferry_service_error(second));
                 ck_assert_int_eq(ferry_service_close(second), -EADDRINUSE);
@@ -125,7 +125,7 @@ START_TEST(a_file_is_not_replaced)
         close(open(place.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
         service = ferry_service_open(place.loop, place.address, NULL);
         ck_assert_int_eq(ferry_service_status(service), -EADDRINUSE);
-        ck_assert_msg(strstr(ferry_service_error(service), "no socket"), "%s", ferry_service_error(service));
+        ck_assert_msg(strstr(ferry_service_error(service), "not a socket"), "%s", ferry_service_error(service));
         ck_assert_int_eq(access(place.path, F_OK), 0);
         unlink(place.path);
         close_place(&place);

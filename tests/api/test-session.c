@@ -60,7 +60,7 @@ START_TEST(null_is_an_object_without_memory)
         ferry_session_on(NULL, FERRY_KIND_REQUEST, count, NULL);
         ferry_session_off(NULL, count, NULL);
         ck_assert_int_eq(ferry_session_status(NULL), -ENOMEM);
-        ck_assert_str_ne(ferry_session_error(NULL), "");
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(NULL), "its loop is NULL"));
         ck_assert_str_eq(ferry_session_address(NULL), "");
         ck_assert_int_eq(peer.pid, -1);
         ck_assert_ptr_null(ferry_session_info(NULL));
@@ -123,16 +123,16 @@ START_TEST(times_that_are_none_are_refused)
         call = ferry_session_request(session, -3, "t", "{}");
         ck_assert_int_eq(ferry_call_status(call), -EINVAL);
         ck_assert_int_eq(ferry_call_outcome(call), FERRY_OUTCOME_NOT_EXECUTED);
-        ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "a timeout of -3 ms"));
+        ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "-3 is not a timeout"));
         ferry_call_free(call);
         ck_assert_int_eq(ferry_session_flush(session, -2), -EINVAL);
-        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "a timeout of -2 ms"));
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "-2 is not a timeout"));
         ck_assert_ptr_null(ferry_session_next(session, -5));
-        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "a timeout of -5 ms"));
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "-5 is not a timeout"));
         ck_assert_int_eq(ferry_loop_run(loop, -2), -EINVAL);
-        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -2 ms"));
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "-2 is not a timeout"));
         ck_assert_int_eq(ferry_loop_tick(loop, -100), -EINVAL);
-        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "a timeout of -100 ms"));
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "-100 is not a timeout"));
         ck_assert_int_eq(ferry_session_status(session), 1);
         ferry_loop_free(loop);
         close(fds[1]);
@@ -145,23 +145,43 @@ static const struct {
         int code;
         const char *text;
 } unopened[] = {
-        { "non.sense", -EINVAL, "non.sense is no address" },
-        { "", -EINVAL, "no address" },
-        { NULL, -EINVAL, "no address" },
+        { "non.sense", -EINVAL, "'non.sense' is not an address" },
+        { "", -EINVAL, "'' is not an address" },
+        { NULL, -EINVAL, "the address is NULL" },
         { "unix:/nowhere/at/all", -ENOENT, "/nowhere/at/all" },
-        { "unix:", -EINVAL, "no address" },
+        { "unix:", -EINVAL, "'unix:' is not an address" },
         { "unix:"
           "/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789",
           -ENAMETOOLONG, "/0123456789" },
-        { "fd:x", -EINVAL, "fd:x is no address" },
-        { "fd:,", -EINVAL, "no address" },
-        { "fd:1,2,3", -EINVAL, "no address" },
+        { "fd:x", -EINVAL, "'fd:x' is not an address" },
+        { "fd:,", -EINVAL, "'fd:,' is not an address" },
+        { "fd:1,2,3", -EINVAL, "'fd:1,2,3' is not an address" },
         { "fd:9999", -EBADF, "9999" },
         { "exec:", -EINVAL, "names no command" },
         { "file:", -EINVAL, "names no file" },
         { "file:/nowhere/at/all", -ENOENT, "/nowhere/at/all" },
-        { "stdio:x", -EINVAL, "no address" },
+        { "stdio:x", -EINVAL, "'stdio:x' is not an address" },
 };
+
+START_TEST(an_error_of_the_options_names_the_option)
+{
+        static const char *const argv[] = { "cat", NULL };
+        static const struct {
+                ferry_session_options options;
+                const char *text;
+        } wrong[] = {
+                { { .argv = argv }, "argv needs the address exec:" },
+                { { .dialect = FERRY_DIALECT_FERRY | FERRY_DIALECT_INNMIND }, "set one FERRY_DIALECT_" },
+        };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, NULL, &wrong[_i].options);
+
+        ck_assert_int_eq(ferry_session_status(session), -EINVAL);
+        ck_assert_msg(strstr(ferry_session_error(session), wrong[_i].text), "%s", ferry_session_error(session));
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+}
+END_TEST
 
 START_TEST(what_failed_to_open_says_why_everywhere)
 {
@@ -441,7 +461,7 @@ START_TEST(both_ends_wait_within_each_other)
         call = ferry_session_request(two[0], SAFETY_MS, "t", "33");
         ck_assert_ptr_null(ferry_call_await(call));
         ck_assert_int_eq(ferry_call_status(call), -EREMOTEIO);
-        ck_assert_msg(strstr(ferry_call_error(call), "32 levels"), "%s", ferry_call_error(call));
+        ck_assert_msg(strstr(ferry_call_error(call), "32 waits"), "%s", ferry_call_error(call));
         ferry_call_free(call);
         ck_assert_int_eq(ferry_session_status(two[0]), 1);
         ferry_loop_free(loop);
@@ -591,6 +611,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_TEST(times_that_are_none_are_refused),
         SUITE_TEST(null_is_an_object_without_memory),
+        SUITE_LOOP(an_error_of_the_options_names_the_option, 2),
         SUITE_LOOP(what_failed_to_open_says_why_everywhere, sizeof unopened / sizeof *unopened),
         SUITE_TEST(run_tells_what_nobody_has_heard),
         SUITE_TEST(tick_tells_it_too),

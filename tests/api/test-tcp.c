@@ -137,6 +137,17 @@ static const struct {
           false },
 };
 
+START_TEST(a_wrong_port_is_named)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "tcp:127.0.0.1:99999", NULL);
+
+        ck_assert_str_eq(ferry_session_error(session),
+                         "'tcp:127.0.0.1:99999': '99999' is not a port: write tcp:HOST:PORT, PORT from 0 to 65535");
+        ferry_loop_free(loop);
+}
+END_TEST
+
 START_TEST(only_numbers_and_localhost_are_hosts)
 {
         const char *address = spellings[_i].address;
@@ -767,6 +778,7 @@ START_TEST(closing_takes_its_time_and_no_more)
 END_TEST
 
 static const struct suite_test tests[] = {
+        SUITE_TEST(a_wrong_port_is_named),
         SUITE_LOOP(only_numbers_and_localhost_are_hosts, sizeof spellings / sizeof *spellings),
         SUITE_LOOP(nobody_to_connect_to, sizeof nobodies / sizeof *nobodies),
         SUITE_LOOP(a_service_tells_its_port, sizeof hosts / sizeof *hosts),

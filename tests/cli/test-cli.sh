@@ -450,7 +450,7 @@ listeners() {
         check 'no lock is left' is_gone count.sock.lock
         run ferry call --wait 0 unix:count.sock t hello
         ended 'nobody is there any more' 3 ''
-        says 'nobody is there any more' 'nobody listens at count.sock'
+        says 'nobody is there any more' "no process listens at 'count.sock'"
 
         # In use.
         start ferry listen unix:used.sock --echo
@@ -458,7 +458,7 @@ listeners() {
         run ferry call --wait 20 unix:used.sock t hello
         run ferry listen unix:used.sock
         ended 'in use' 3 ''
-        says_exactly 'in use' "ferry: used.sock is in use, by pid $listener"$'\n'
+        says_exactly 'in use' "ferry: 'used.sock' is in use by process $listener"$'\n'
         within 'in use' 0 10000
         run ferry call unix:used.sock t hello
         ended 'who was there is still there' 0 hello
@@ -485,7 +485,7 @@ listeners() {
         ended 'a service is found by its name' 0 hello
         run ferry listen echo --echo
         ended 'a name is in use' 3 ''
-        says_exactly 'a name is in use' "ferry: $PWD/names/echo.sock is in use, by pid $listener"$'\n'
+        says_exactly 'a name is in use' "ferry: '$PWD/names/echo.sock' is in use by process $listener"$'\n'
         kill -KILL "$listener"
         await "$listener"
         run ferry call --wait 0.1 echo ping hello
@@ -800,7 +800,7 @@ files() {
         { echo junk; cat messages; } > junk-and-messages
         run ferry listen file:junk-and-messages
         ended 'messages of a file with junk' 0 $'hello\n{"a":1}\n'
-        says_exactly 'messages of a file with junk' $'junk on stdout: junk\n'
+        says_exactly 'messages of a file with junk' $'junk on input: junk\n'
         head -c -1 messages > cut
         run ferry listen file:cut
         ended 'a file that was cut' 3 $'hello\n'
@@ -950,7 +950,7 @@ convert() {
 waiting() {
         run ferry call --wait 0.5 unix:nobody.sock t hello
         ended 'nobody listens' 3 ''
-        says 'nobody listens' 'nobody listens at nobody.sock' 'No such file'
+        says 'nobody listens' "no process listens at 'nobody.sock'" 'No such file'
         within 'nobody listens' 500 5000
         run ferry notify --wait 0.1 unix:nobody.sock t hello
         ended 'nobody listens: notify' 3 ''
@@ -1060,13 +1060,13 @@ ports() {
         says 'nothing is known of the other side' '"stream":"tcp","pid":-1'
         run ferry listen "$address"
         ended 'a port in use' 3 ''
-        says_exactly 'a port in use' "ferry: port $port is in use: $address"$'\n'
+        says_exactly 'a port in use' "ferry: cannot bind '$address': port $port is in use"$'\n'
         kill -TERM "$listener"
         await "$listener"
         ended 'a listener at a port' 0 $'hello\nhello\ntold\nhello\n'
         run ferry call --wait 0 "$address" t hello
         ended 'nobody is at the port any more' 3 ''
-        says_exactly 'nobody is at the port any more' "ferry: nobody listens at $address: Connection refused"$'\n'
+        says_exactly 'nobody is at the port any more' "ferry: no process listens at '$address': Connection refused"$'\n'
 
         run ferry listen tcp:0.0.0.0:0
         ended 'others are kept out' 3 ''

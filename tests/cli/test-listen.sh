@@ -525,7 +525,7 @@ the_reason_of_a_client_s_failure_is_reported() {
         check 'it listens' soon is_there lost.sock
         run ferry call unix:lost.sock t hello
         run ferry send unix:lost.sock 'GET / HTTP/1.0'
-        check 'what was no frame' soon grep -q 'ferry: the session of process [0-9]* (user [0-9]*) has failed: .*no frame of its dialect' "err.${run_of[listener]}"
+        check 'what was no frame' soon grep -q 'ferry: the session of process [0-9]* (user [0-9]*) has failed: .*not a frame of its dialect' "err.${run_of[listener]}"
         kill -TERM "$listener"
         await "$listener"
         ended 'a listener that has lost a client' 0 -
@@ -536,13 +536,13 @@ the_reason_of_a_client_s_failure_is_reported() {
 a_failed_request_without_an_error_ends_the_session() {
         run ferry listen stdio: --dialect innmind --exec 'exit 7' < <(cat "$vectors"/innmind-connection-start.bin "$vectors"/innmind-generic-json.bin)
         ended 'innmind' 3 -
-        says 'innmind' 'a request failed, which in the dialect innmind can only be said by closing: the command exited with status 7'
+        says 'innmind' 'a request failed, which the dialect innmind can report only by closing: the command exited with status 7'
         run ferry listen stdio: --dialect innmind --exec 'sleep 0.05; exit 7' < <(cat "$vectors"/innmind-connection-start.bin "$vectors"/innmind-generic-json.bin)
         ended 'behind the end of the input' 3 -
-        says 'behind the end of the input' 'a request failed, which in the dialect innmind can only be said by closing: the command exited with status 7'
+        says 'behind the end of the input' 'a request failed, which the dialect innmind can report only by closing: the command exited with status 7'
         run ferry call --dialect pcntl 'exec:ferry listen stdio: --dialect pcntl --exec "exit 7"; echo "status $?" >&2; exit 0' task-name hello
         ended 'pcntl' 3 ''
-        says 'pcntl' 'a request failed, which in the dialect pcntl can only be said by closing: the command exited with status 7' 'status 3' \
+        says 'pcntl' 'a request failed, which the dialect pcntl can report only by closing: the command exited with status 7' 'status 3' \
                 "which in this dialect is all that a failed request 'task-name' can say"
         run ferry call --timeout 0.1 --dialect pcntl 'exec:cat >/dev/null' task-name hello
         ended 'a type that is not known' 124 ''

@@ -40,7 +40,7 @@ static enum raw_stream junk_stream(int i)
 START_TEST(junk_between_frames_is_told)
 {
         struct raw raw;
-        const char *source = junk_stream(_i) == RAW_SECOND ? "stderr" : "stdout";
+        const char *source = junk_stream(_i) == RAW_SECOND ? "stderr" : "input";
         const ferry_message *junk;
 
         open_for_next(&raw, junk_stream(_i), NULL);

@@ -171,8 +171,8 @@ START_TEST(failures_are_error_replies)
                 const char *text;
         } failing[] = { { "App\\Fail", "not this: x" },
                         { "App\\Errno", "Operation not permitted" },
-                        { "App\\Unknown", "nobody here answers the request App\\Unknown" },
-                        { "App\\LetGo", "let go without an answer" } };
+                        { "App\\Unknown", "the receiver has no handler for the request 'App\\Unknown'" },
+                        { "App\\LetGo", "freed without an answer" } };
         struct pair pair;
 
         pair_open(&pair, _i, NULL, NULL);

@@ -595,7 +595,7 @@ START_TEST(the_server_goes_before_it_has_begun)
         pair_call_end(call, -ECONNRESET, FERRY_OUTCOME_NOT_EXECUTED);
         /* What it has to say can never be said: that is not waited for. */
         ck_assert_int_eq(ferry_session_status(session), -ECONNRESET);
-        ck_assert_msg(strstr(ferry_session_error(session), "before it has begun"), "%s", ferry_session_error(session));
+        ck_assert_msg(strstr(ferry_session_error(session), "before its first message"), "%s", ferry_session_error(session));
         place_close(&place);
 }
 END_TEST

@@ -108,7 +108,7 @@ START_TEST(a_name_leads_to_its_service)
         ck_assert_int_eq(count, 2);
         second = ferry_service_open(names.loop, "name", &(ferry_service_options){ .dialects = FERRY_DIALECT_INNMIND });
         ck_assert_int_eq(ferry_service_status(second), -EADDRINUSE);
-        snprintf(address, sizeof address, "by pid %d", (int)getpid());
+        snprintf(address, sizeof address, "by process %d", (int)getpid());
         ck_assert_msg(strstr(ferry_service_error(second), address), "%s", ferry_service_error(second));
         /* Where ferry's own stand there is none. */
         ck_assert_int_eq(ferry_session_status(ferry_session_open(names.loop, "name", NULL)), -ENOENT);
@@ -265,7 +265,7 @@ START_TEST(one_path_is_for_one)
         service = ferry_service_open(names.loop, _i ? "name" : address, &(ferry_service_options){
                 .dialects = FERRY_DIALECT_FERRY | FERRY_DIALECT_INNMIND, .name_directory = _i ? names.own : NULL });
         ck_assert_msg(ferry_service_status(service) == -EINVAL, "%s", ferry_service_error(service));
-        ck_assert_ptr_nonnull(strstr(ferry_service_error(service), "one of these dialects"));
+        ck_assert_ptr_nonnull(strstr(ferry_service_error(service), "in all these dialects"));
         close_names(&names);
 }
 END_TEST

@@ -188,7 +188,7 @@ counter-server() {
         soon test -S "$sockets/server-name.sock"
         run "$build/examples/counter-server"
         ended 'a second counter-server' 1 ''
-        says 'a second counter-server' 'Unable to start the server: ' "by pid $server"
+        says 'a second counter-server' 'Unable to start the server: ' "by process $server"
         kill "$server"
         await "$server"
 }
@@ -199,7 +199,7 @@ ping-client() {
         places
         run "$build/examples/ping-client" now
         ended 'ping-client without a server' 1 ''
-        says 'ping-client without a server' 'no response from the server: nobody listens at '
+        says 'ping-client without a server' 'no response from the server: no process listens at '
         # One that was started too early waits.
         start "$build/examples/ping-client"
         client=$job
@@ -279,7 +279,7 @@ chat-client() {
         places
         run "$build/examples/chat-client"
         ended 'chat-client without a server' 1 ''
-        says 'chat-client without a server' 'chat-client: nobody listens at '
+        says 'chat-client without a server' 'chat-client: no process listens at '
 }
 
 fork-messages() {

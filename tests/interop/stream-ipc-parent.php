@@ -93,7 +93,7 @@ try {
         [$status, $errors, $rest] = $child->end();
         check('it ends when its stdin ends', $status, 0);
         check('and says nothing more', $rest, 0);
-        foreach (['just so you know', 'slowly', 'junk on stdout: Warning: something', 'request App\Messages\TaskMessage'] as $text) {
+        foreach (['just so you know', 'slowly', 'junk on stdin: Warning: something', 'request App\Messages\TaskMessage'] as $text) {
                 check("it has printed: $text", str_contains($errors, $text), true);
         }
 

@@ -47,7 +47,7 @@ parents() {
         parent answer 0 '{"n":42}' ferry call fd:3 --dialect pcntl --value question '{"n":6}'
         parent hear 0 '' ferry notify fd:3 --dialect pcntl news 'of ferry'
         parent break 3 '' ferry listen fd:3 --dialect pcntl
-        says 'break' 'no frame of its dialect'
+        says 'break' 'not a frame of its dialect'
 
         run "${php[@]}" "$here/pcntl-parent.php" read ferry listen fd:3 --dialect pcntl --json
         check 'read: a text' grep -qF '"type":"hello child","body":"first"' out
@@ -91,7 +91,7 @@ children() {
         nothing_left 'a PHP child that does not answer'
 
         talk next 'call false' 'call echo 1'
-        is 'a payload that is no message' "$(grep -c '^no answer: .*unserialize\|^no answer: .*no message' out)" 2
+        is 'a payload that is not a message' "$(grep -c '^no answer: .*unserialize\|^no answer: .*not a message' out)" 2
         talk next 'call half'
         check 'half a frame' grep -q '^no answer: .*in the middle of a message' out
         nothing_left 'half a frame'

@@ -93,7 +93,7 @@ child() {
 
         run "${call[@]}" "$log" ask
         ended "$codec: a child that asks" 0 -
-        check "$codec: a child that asks gets an answer" grep -q 'ErrorMessage: nobody here answers' out
+        check "$codec: a child that asks gets an answer" grep -q 'ErrorMessage: the receiver has no handler' out
 
         head -c 1048576 < <(while :; do printf '\0abcdefg'; done) > expected
         run "${call[@]}" "$log" 'large 1048576'

@@ -32,9 +32,9 @@ struct racer {
 
 static int owner_in(const char *sentence)
 {
-        const char *at = strstr(sentence, "by pid ");
+        const char *at = strstr(sentence, "by process ");
 
-        return at ? (int)strtol(at + strlen("by pid "), NULL, 10) : -1;
+        return at ? (int)strtol(at + strlen("by process "), NULL, 10) : -1;
 }
 
 /* For each byte that comes: let go of the name, if we have it, and want it again. */
