@@ -73,7 +73,7 @@ static int answer(struct listener *listener, ferry_session *client, const ferry_
                 return answer_with(request, NULL, ferry_message_body(request));
         if (options->exec)
                 return answer_by_command(request);
-        /* Where nobody need answer, nothing is said. */
+        /* Without a request that needs an answer, nothing is said. */
         if (!listener->reply && ferry_message_kind(request) == FERRY_KIND_MESSAGE)
                 return 0;
         if (!listener->reply)

@@ -94,8 +94,8 @@ int child_make_environment(struct child_environment *ret, int worker);
 /* In the child. */
 void child_use_environment(const struct child_environment *environment);
 
-/* Send a signal to it, and to its process group, unless it has been reaped: the group may be somebody else's then. 0, or a
- * negative errno: it may run as somebody whom we cannot tell anything. */
+/* Send a signal to it, and to its process group, unless it has been reaped: the group may be another process's then. 0, or a
+ * negative errno: it may run as a user whom we cannot signal. */
 int child_signal(struct child *child, int signal);
 
 /* The signal that has stopped it; 0: it runs, or has ended, or that cannot be seen. */
@@ -115,7 +115,7 @@ void child_stop(struct child *child, int64_t grace_ns, int64_t term_ns);
 void child_output_ended(struct child *child);
 
 /* Let go of it. One that runs is ended at once, and waited for; in a forked child, or if it cannot be told to end, it
- * becomes nobody's. */
+ * belongs to no process. */
 void child_deinit(struct child *child);
 
 /* "was stopped by SIGTTIN: …", as a phrase. */

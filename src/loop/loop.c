@@ -482,7 +482,7 @@ static int tell_failure(ferry_loop *loop, struct loop_failure *failure)
         return error_replace(&loop->error, failure->error->code, "%s", error_text(failure->error));
 }
 
-/* The first failure that nobody was told of: told now. 0 if there is none. */
+/* The first failure that was not reported: reported now. 0 if there is none. */
 static int tell_first_failure(ferry_loop *loop)
 {
         struct loop_failure *failure = list_first(&loop->failures, struct loop_failure, link);

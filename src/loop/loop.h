@@ -1,7 +1,7 @@
 /* The event loop: descriptors, deadlines and work in memory, behind one epoll descriptor.
  *
  * A round waits for what is next, then calls what has become ready: descriptors, tasks, timers that have run out.
- * Callbacks may do anything, also run rounds of their own or free the loop; so whoever has called one looks
+ * Callbacks may do anything, also run rounds of their own or free the loop; so the caller of one looks
  * whether it still exists. Memory is safe meanwhile: what is freed inside a callback is buried, and goes when the
  * outermost round returns. */
 #pragma once
@@ -55,7 +55,7 @@ struct loop_holder {
         void (*forget)(struct loop_holder *holder);
 };
 
-/* A failure that nobody was told of yet; run returns it. */
+/* A failure that was not reported yet; run returns it. */
 struct loop_failure {
         struct list link;
         const struct error *error;
@@ -151,7 +151,7 @@ static inline void loop_task_stop(struct loop_task *task)
 /* Count an object among the live ones, for which a loop runs, or no more; @counted is whether it is counted now. */
 void loop_count_live(ferry_loop *loop, bool *counted, bool is_live);
 
-/* In a forked child: close what its parent has in the loop, of which nobody there notices anything. The memory stays: the
+/* In a forked child: close what its parent has in the loop, unnoticed by the parent. The memory stays: the
  * child may have come from one of its callbacks. */
 void loop_abandon(ferry_loop *loop);
 

@@ -1,5 +1,5 @@
-/* When to try again. Invariant: nobody tries in vain again and again. As long as nothing is there, only a change in its
- * directory is a reason to try. Between a socket's coming and the moment at which somebody listens there is no change, so
+/* When to try again. Invariant: no attempt is repeated without a reason. As long as nothing is there, only a change in its
+ * directory is a reason to try. Between a socket's coming and the moment at which a process listens there is no change, so
  * after each it is tried a few times at growing distances; so is, more seldom, what is there and may come to life. Where
  * a directory cannot be watched there is nothing but trying. What is tried, this does not know. */
 #include "loop/retry.h"

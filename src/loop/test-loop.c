@@ -119,7 +119,7 @@ START_TEST(timers_change_each_other)
 }
 END_TEST
 
-/* Whoever polls our descriptor is not woken for a timer that was stopped. */
+/* A program that polls our descriptor is not woken for a timer that was stopped. */
 START_TEST(no_alarm_is_left_behind)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -210,7 +210,7 @@ START_TEST(a_deadline_is_waited_for_once)
         start(loop, &timer, 'a', 2500001);
         ck_assert_int_eq(ferry_loop_tick(loop, -1), 1);
         ck_assert_uint_eq(door_counts.calls[DOOR_epoll_wait], 1);
-        /* Rounded up: nobody wakes too early. */
+        /* Rounded up: no timer fires too early. */
         ck_assert_int_eq(door_counts.timeout_ms, 3);
         ck_assert_str_eq(events, "a");
         ferry_loop_tick(loop, 20);
@@ -523,7 +523,7 @@ static int watch_calls;
 static int make_at_call;
 static char made[64];
 
-/* Somebody makes both directories just when one of them, or the one above, is going to be watched. */
+/* Another process makes both directories just when one of them, or the one above, is going to be watched. */
 static int make_meanwhile(enum door_call call, bool is_child)
 {
         char path[80];

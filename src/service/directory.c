@@ -1,6 +1,6 @@
 /* The services that live. Invariants: what stands in a directory is believed of nothing: a service is there if its lock is
- * held, or the kernel knows who listens, not because there is a file; and whatever is there keeps nobody waiting. Only
- * who says that it speaks a dialect with pings is connected to, in ferry's own directories; whoever does not answer is
+ * held, or the kernel knows who listens, not because there is a file; and whatever is there makes no caller wait. Only
+ * who says that it speaks a dialect with pings is connected to, in ferry's own directories; a service that does not answer is
  * busy. */
 #include "stream/lock.h"
 #include "service/probe.h"

@@ -11,7 +11,7 @@ struct refusal {
 
 /* 0 or -ENOMEM. */
 int refusal_init(struct refusal *refusal);
-/* Whoever waits there goes at once. */
+/* Clients that wait there go at once. */
 void refusal_clear(struct refusal *refusal);
 void refusal_deinit(struct refusal *refusal);
 

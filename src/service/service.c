@@ -1,5 +1,5 @@
 /* Services. Invariants: a client that comes is a session of its own, and what it does costs the others nothing; one that
- * closes takes nobody new, finishes what is in hand, and ends. */
+ * closes takes no new client, finishes what is in hand, and ends. */
 #include "service/client.h"
 #include "service/crowd.h"
 #include "service/probe.h"
@@ -484,7 +484,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         return service;
 }
 
-/* What is said where: if nobody has chosen, all that can be told from what comes first. */
+/* What is said where: if no dialect was chosen, all that can be told from what comes first. */
 static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
 {
         const struct dialect *dialect;
@@ -514,7 +514,7 @@ static int listen_for(ferry_service *service, unsigned dialects)
         return code ? code : listener_start(listener, &service->error);
 }
 
-/* Those who know only one dialect look for its services where nobody else does. */
+/* Clients that know only one dialect look for its services in a directory of their own. */
 static int listen_for_all(ferry_service *service, unsigned together, unsigned apart)
 {
         int code = 0;

@@ -1,4 +1,4 @@
-/* Waiting until somebody listens. Invariant: nobody is ever connected to, since there are servers that take harm from a
+/* Waiting until a process listens. Invariant: no listener is ever connected to, since there are servers that take harm from a
  * client that only comes and goes. A service of ferry says by its lock that it listens; of others the kernel knows. */
 #include "loop/retry.h"
 #include "stream/bound.h"

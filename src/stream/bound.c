@@ -15,7 +15,7 @@
 #include <sys/sysmacros.h>
 
 enum {
-        /* States of sockets, which the kernel names after those of TCP, and shows to nobody. */
+        /* States of sockets, which the kernel names after those of TCP, and does not export. */
         STATE_CLOSE = 7,
         STATE_LISTEN = 10,
         ANSWER_MAX = 16384,     /* twice what the kernel puts into one */

@@ -11,7 +11,7 @@ struct bound {
         struct list link;
         struct stat stat;
         const char *path;
-        bool is_bound;          /* somebody has it, listening or not */
+        bool is_bound;          /* a process has it, listening or not */
         bool is_listening;
         bool is_datagram;       /* what is bound is a socket of datagrams */
 };

@@ -30,7 +30,7 @@ void captured_init(struct captured *captured, ferry_loop *loop, bool has_lines,
 /* Take over the end of a pipe. 0, or a negative errno, and then it is the caller's. */
 int captured_open(struct captured *captured, int fd);
 
-/* Read what is there now: somebody else may write for ever. May happen within itself, where what is handed over is waited
+/* Read what is there now: another process may write for ever. May happen within itself, where what is handed over is waited
  * for: that hands over the rest. */
 void captured_drain(struct captured *captured);
 

@@ -136,7 +136,7 @@ static ssize_t write_to_pipe(struct endpoint *endpoint, const void *bytes, size_
         return write_with_signal_blocked(endpoint->io, bytes, size);
 }
 
-/* Byte by byte: a write of more than there is room for would wait for whoever reads. */
+/* Byte by byte: a write of more than there is room for would wait for the reader. */
 static ssize_t write_to_terminal(int fd, const char *bytes, size_t size)
 {
         size_t put = 0;

@@ -26,7 +26,7 @@ struct endpoint {
         const ferry_stream *stream;
 };
 
-/* Take over a descriptor: find out what it is. 0, or a negative errno, and then it is not taken. @is_own: nobody
+/* Take over a descriptor: find out what it is. 0, or a negative errno, and then it is not taken. @is_own: no process
  * else has it, so it may be made non-blocking. */
 int endpoint_init(struct endpoint *endpoint, int fd, bool is_writing, bool is_own);
 void endpoint_init_program(struct endpoint *endpoint, const ferry_stream *stream);

@@ -64,7 +64,7 @@ static void end(struct stream *stream)
         char status[128], words[CAPTURED_WORDS_MAX];
         int code;
 
-        /* Whoever is told of that may wait for the end: then it comes within that. */
+        /* A callback that hears of that may wait for the end: then it comes within that. */
         loop_timer_start(stream->loop, &stream->linger, loop_deadline(0));
         captured_drain(&exec->errors);
         if (stream->is_freed || stream->has_ended)

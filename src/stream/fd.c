@@ -41,7 +41,7 @@ static int take(struct stream *stream, const int fds[3])
         return error;
 }
 
-/* Children that somebody else watches ------------------------------------------------------------------- */
+/* Children that another object watches ------------------------------------------------------------------ */
 
 static bool child_closed(struct stream *stream)
 {
@@ -109,7 +109,7 @@ int stream_open_relative(const struct stream_place *place, const int fds[2], con
 
 void stream_child_ended(struct stream *stream, int code, const char *sentence)
 {
-        /* Nobody will read how, nor let go of it. */
+        /* How it ends will not be read, nor will it be freed. */
         if (stream->is_released)
                 return;
         stream->child_code = code;

@@ -133,7 +133,7 @@ int lock_remove(int lock, const struct held *socket)
         return code ? code : held_remove(socket, SUFFIX, stat.st_dev, stat.st_ino);
 }
 
-/* Somebody has it: -EADDRINUSE, or 0 if that was over when we asked. */
+/* Another process has it: -EADDRINUSE, or 0 if that was over when we asked. */
 static int describe_owner(int lock, const char *path, struct error *error)
 {
         pid_t pid;

@@ -1,5 +1,5 @@
-/* The lock file beside a socket: whoever lives behind it, and since when. It goes with its owner, so nobody has to find
- * out whether that is still there; and asking takes nothing, so nobody who starts fails because somebody asks. */
+/* The lock file beside a socket: which process lives behind it, and since when. It goes with its owner, so none has to find
+ * out whether that is still there; and asking takes nothing, so no service fails to start because a process asks. */
 #pragma once
 
 #include "stream/held.h"

@@ -1,6 +1,6 @@
-/* Which directory the sockets of named services stand in. Invariant: a name is only looked up where nobody but its owner
- * could have put a socket: our own directory belongs to us and lets in nobody else, the one for all users belongs to
- * root. Whether somebody listens there is not known here. */
+/* Which directory the sockets of named services stand in. Invariant: a name is only looked up where only its owner
+ * could have put a socket: our own directory belongs to us and lets in no other, the one for all users belongs to
+ * root. Whether a process listens there is not known here. */
 #include "stream/name.h"
 
 #include "stream/held.h"

@@ -3,7 +3,7 @@
  * stream goes, after what was printed meanwhile has gone to where it belongs.
  *
  * That a guard stands is not remembered anywhere but where it stands: the /dev/null on fd 0 is opened with O_DSYNC,
- * which does nothing there and which nobody else would do. */
+ * which does nothing there and which nothing else would do. */
 #include "stream/open.h"
 
 #include <errno.h>

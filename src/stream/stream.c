@@ -65,7 +65,7 @@ void stream_end(struct stream *stream, int code, const char *format, ...)
         stream->owner->ended(stream, code, sentence);
 }
 
-/* What the second descriptor still has, but not for ever: somebody else may write there. */
+/* What the second descriptor still has, but not for ever: another process may write there. */
 static void read_second(struct stream *stream)
 {
         struct pollfd poll = { .fd = stream->inputs[1].fd, .events = POLLIN };
@@ -111,7 +111,7 @@ static void input_ended(struct stream *stream)
                 end_in_order(stream);
 }
 
-/* Whoever has closed its side because it ends is not done with that at once; how it ends is what explains the rest. */
+/* A peer that has closed its side because it ends is not done with that at once; how it ends is what explains the rest. */
 static bool child_is_exiting(const struct stream *stream)
 {
         pid_t child = stream->kind->child ? stream->kind->child(stream) : 0;
@@ -321,7 +321,7 @@ bool stream_drain(struct stream *stream)
         int count = stream_count_input(stream, 0);
         uint64_t all = stream->taken + (uint64_t)(count > 0 ? count : 1);
 
-        /* Somebody else may write there for ever. */
+        /* Another process may write there for ever. */
         while (!stream->is_freed && stream->taken < all && !stream->has_ended && !stream->is_input_ended[0] &&
                stream->wants_read && !loop_is_foreign(stream->loop)) {
                 struct pollfd poll = { .fd = stream->inputs[0].fd, .events = POLLIN };

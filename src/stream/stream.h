@@ -1,4 +1,4 @@
-/* Streams: what moves the bytes of a session. One struct for all kinds; nobody above asks which it is.
+/* Streams: what moves the bytes of a session. One struct for all kinds; no caller asks which it is.
  *
  * A stream is opened, tells that it is up, and then when it can be read or written. At the end of what can be read
  * it tells that it has ended, once, after all bytes were read, with a sentence about why. Closing it goes on in
@@ -82,7 +82,7 @@ struct stream {
         int input_error;        /* -ECONNRESET: the end of the input came by a broken connection */
         int output_error;
         uint64_t taken;         /* bytes that were read of the main input */
-        char *child_end;        /* of a child that somebody else watches: how it has ended, once it has … */
+        char *child_end;        /* of a child that another object watches: how it has ended, once it has … */
         int child_code;         /* … and whether that was in order */
         int room;               /* that a socket has for what is sent and not yet received; 0: unknown */
         ferry_peer peer;
@@ -96,7 +96,7 @@ int stream_open(const struct stream_place *place, const char *address, const fer
 /* Of a service: a client's socket, which is taken over. */
 int stream_accept(const struct stream_place *place, int fd, struct stream **ret_stream);
 
-/* Descriptors that lead to a child, or a socket to our parent, which are taken over. Whoever watches a child tells when it
+/* Descriptors that lead to a child, or a socket to our parent, which are taken over. The object that watches a child tells when it
  * has ended, and how: then, or soon after it has closed its side, the stream ends. */
 int stream_open_relative(const struct stream_place *place, const int fds[2], const ferry_peer *peer, bool is_child,
                          struct stream **ret_stream, struct error *error);

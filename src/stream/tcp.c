@@ -1,6 +1,6 @@
 /* Connecting by tcp. Connecting never blocks: the kernel is asked to, and tells when
  * it has come to something. Who is not there yet is tried again at growing distances until the time is over, since
- * nothing tells when somebody begins to listen. What hangs is given up after a time, too.
+ * nothing tells when a process begins to listen. What hangs is given up after a time, too.
  *
  * Invariant: a connection is closed only when what was written has arrived, or its time is over. A socket that is
  * closed while bytes stand in it unread, or still come, resets the connection, and what the other side has not taken
@@ -65,7 +65,7 @@ struct tcp_stream {
         struct loop_source source;      /* of a connection that has come to nothing yet; fd -1: there is none */
         struct loop_timer timer;        /* until that has taken too long; else until the next try */
         int64_t began;
-        int64_t wait_ns;                /* for somebody to listen */
+        int64_t wait_ns;                /* for a process to listen */
         int64_t pause_ns;
 };
 
@@ -95,7 +95,7 @@ static bool is_for_listening(const union inet_address *address)
                                                   IN6_IS_ADDR_UNSPECIFIED(&address->ipv6.sin6_addr));
 }
 
-/* A port that nobody listens at may become our own, by chance: then we are connected to ourselves. */
+/* A port at which no process listens may become our own, by chance: then we are connected to ourselves. */
 static int check_other_side(const struct tcp_stream *client)
 {
         const union inet_address *there = &client->addresses[client->at];

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 
 enum {
-        BUSY_WAIT_MS = 5000,            /* for somebody whose backlog is full */
+        BUSY_WAIT_MS = 5000,            /* for a listener whose backlog is full */
         LOCATED_BY_PATH = -4096,        /* no errno */
 };
 
@@ -29,7 +29,7 @@ struct unix_stream {
         char public[NAME_PUBLIC_MAX];
         struct retry retry;
         int64_t began;
-        int64_t wait_ns;                /* for somebody to listen */
+        int64_t wait_ns;                /* for a process to listen */
 };
 
 static void stop_retrying(struct stream *stream, bool is_foreign)

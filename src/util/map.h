@@ -1,4 +1,4 @@
-/* Maps whose keys are bytes chosen by strangers: the hash is keyed, so nobody can make keys that collide. */
+/* Maps whose keys are bytes chosen by strangers: the hash is keyed, so no peer can make keys that collide. */
 #pragma once
 
 #include <stddef.h>

@@ -121,7 +121,7 @@ int sys_open(const char *path, int flags, mode_t mode)
         return RESULT_UNINTERRUPTED(open(path, flags | O_CLOEXEC | O_NOCTTY, mode));
 }
 
-/* Linux frees the descriptor whatever close() says; calling it again could hit somebody else's. */
+/* Linux frees the descriptor whatever close() says; calling it again could hit that of another thread. */
 int sys_close(int fd)
 {
         return RESULT(close(fd));

@@ -49,9 +49,9 @@ int sys_chmod_fd(int fd, mode_t mode);
 int sys_chmod_path(const char *path, mode_t mode);
 /* Of what is open, also by O_PATH. */
 int sys_change_owner(int fd, uid_t uid, gid_t gid);
-/* Lock some bytes of a file; the lock belongs to the open file. -EAGAIN if somebody has one of them. */
+/* Lock some bytes of a file; the lock belongs to the open file. -EAGAIN if another process has one of them. */
 int sys_lock_file(int fd, off_t at, off_t size);
-/* How many bytes the lock of somebody else has that has the one at @at; 0: there is none. @ret_pid is -1 where a lock
+/* How many bytes the lock of another process has that has the one at @at; 0: there is none. @ret_pid is -1 where a lock
  * belongs to an open file. */
 off_t sys_is_locked(int fd, off_t at, pid_t *ret_pid);
 int sys_truncate(int fd, off_t size);
@@ -188,5 +188,5 @@ const char *sys_environment(const char *name);
 /* How many descriptors the process may have. */
 int sys_descriptor_limit(void);
 
-/* 16 bytes that nobody outside of the process can guess, always the same. */
+/* 16 bytes that no other process can guess, always the same. */
 const unsigned char *sys_secret(void);

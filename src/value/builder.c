@@ -204,7 +204,7 @@ void builder_add_node(ferry_builder *builder, const ferry_value *value)
         if (!node)
                 return;
         *node = *value;
-        /* Whoever holds it holds the tree in which it lies, and by that the one with what it points to. */
+        /* A reference to it holds the tree in which it lies, and by that the one with what it points to. */
         node->arena = builder->arena;
 }
 

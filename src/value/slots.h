@@ -31,7 +31,7 @@ void slots_deinit(struct slots *slots);
 /* Before anything is built: a reference to that number will come. */
 void slots_want(struct slots *slots, uint64_t number);
 
-/* A value begins at @offset: where it is kept, from 1; 0 with the builder's error set, or if nobody wants it. It
+/* A value begins at @offset: where it is kept, from 1; 0 with the builder's error set, or if it is not wanted. It
  * ends: the builder's last node is it. */
 size_t slots_begin(struct slots *slots, ferry_builder *builder, size_t offset);
 void slots_end(struct slots *slots, ferry_builder *builder, size_t slot, size_t offset);

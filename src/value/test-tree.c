@@ -139,7 +139,7 @@ START_TEST(get_goes_down_through_nothing)
         FERRY_AUTO(ferry_value) value = ferry_value_pack("{user: {age: 7}}");
 
         ck_assert_int_eq(ferry_value_int(ferry_value_get(ferry_value_get(value, "user"), "age"), -1), 7);
-        ck_assert_int_eq(ferry_value_int(ferry_value_get(ferry_value_get(value, "nobody"), "age"), -1), -1);
+        ck_assert_int_eq(ferry_value_int(ferry_value_get(ferry_value_get(value, "no key"), "age"), -1), -1);
 }
 
 static ferry_value *make_properties(enum ferry_visibility visibility, const char *in)
@@ -483,7 +483,7 @@ START_TEST(builder_steps)
         ck_assert_int_eq(value != NULL, scripts[_i].error == 0);
         ferry_value_unref(value);
 
-        /* A value that nobody wants is let go. */
+        /* A value that is not wanted is freed. */
         builder = ferry_builder_new();
         for (const char *letter = scripts[_i].steps; *letter; letter++)
                 step(builder, *letter);

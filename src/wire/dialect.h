@@ -1,4 +1,4 @@
-/* A dialect: how messages and replies stand in frames. Each is one struct, in a file of its own; nobody outside of
+/* A dialect: how messages and replies stand in frames. Each is one struct, in a file of its own; no file outside of
  * this folder names one. */
 #pragma once
 
@@ -15,7 +15,7 @@ enum wire_kind {
         WIRE_REQUEST,
         WIRE_RESPONSE,
         WIRE_ERROR,             /* a reply that is an error */
-        WIRE_REFUSED,           /* the same, and nobody has acted on the request */
+        WIRE_REFUSED,           /* the same, and no handler has seen the request */
         WIRE_CANCEL,
         WIRE_PING,
         WIRE_PONG,
