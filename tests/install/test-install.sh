@@ -41,12 +41,13 @@ int main(void)
 END
 libraries=$(dirname "$(find "$tree" -name libferry.so.1)")
 
-# The tree stands in DESTDIR, which pkg-config knows as the root of another system.
+# The tree stands in DESTDIR, which pkg-config knows as the root of another system; a space in its path is not quoted.
+ln -s "$tree" "$folder/root"
 by_pkg_config() {
         local flags
-        flags=$(PKG_CONFIG_SYSROOT_DIR=$tree PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --cflags --libs ferry) || return 0
-        # Its words are quoted.
-        eval "gcc -o '$folder/program' '$folder/program.c' $flags" && LD_LIBRARY_PATH=$libraries "$folder/program" || echo 'it does not run'
+        flags=$(PKG_CONFIG_SYSROOT_DIR=$folder/root PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --cflags --libs ferry) || return 0
+        # shellcheck disable=SC2086 # one word for each flag
+        gcc -o "$folder/program" "$folder/program.c" $flags && LD_LIBRARY_PATH=$libraries "$folder/program" || echo 'it does not run'
 }
 check 'a program is not built by pkg-config' "$(by_pkg_config 2>&1)"
 
@@ -92,8 +93,16 @@ nothing_to_remove() { remove_ferry | grep -q 'nothing to uninstall' || echo 'it 
 check 'uninstalling what is not installed says nothing' "$(nothing_to_remove)"
 check 'the record of what is installed has what was removed' "$(grep -F "$folder" "$record" 2>/dev/null)"
 
-relative_tree() { make -n -C "$source" install DESTDIR=relative 2>/dev/null | grep -qF "'$(realpath "$source")/relative'" || echo 'it is not below the working directory'; }
-check 'a relative DESTDIR is not that of the working directory' "$(relative_tree)"
+relative_tree() {
+        local script
+        script=$(realpath "$source")/tools/install.sh
+        cd "$folder" || return
+        FERRY_NO_REBUILD=1 "$script" "$build" $prefix relative >/dev/null 2>&1
+        [ -x "relative$prefix/bin/ferry" ] || echo 'it is not below the working directory'
+        "$script" --remove "$build" $prefix relative
+        [ ! -e relative ] || echo 'it stays'
+}
+check 'a relative DESTDIR is not that of the working directory' "$(relative_tree 2>&1)"
 
 echo "install: $passed passed, $failed failed"
 [ $failed = 0 ]
