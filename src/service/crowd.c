@@ -109,16 +109,16 @@ static void count_held(struct client *client, size_t held)
 
 static void start_turn_timer(struct crowds *crowds)
 {
-        int timeout_ms = crowds->turn->session->close_timeout_ms;
+        int timeout_ms = session_close_timeout(crowds->turn->session);
 
-        crowds->turn_taken = crowds->turn->session->taken;
-        loop_timer_start(crowds->turn->session->loop, &crowds->turn_timer, loop_deadline(timeout_ms < 0 ? TURN_MS : timeout_ms));
+        crowds->turn_taken = session_taken(crowds->turn->session);
+        loop_timer_start(session_loop(crowds->turn->session), &crowds->turn_timer, loop_deadline(timeout_ms < 0 ? TURN_MS : timeout_ms));
 }
 
 static void turn_is_long(struct loop_timer *timer)
 {
         struct crowds *crowds = container_of(timer, struct crowds, turn_timer);
-        bool is_silent = crowds->turn->session->taken == crowds->turn_taken;
+        bool is_silent = session_taken(crowds->turn->session) == crowds->turn_taken;
 
         if (!list_is_empty(&crowds->waiting) && (is_silent || ++crowds->turn_ticks >= TURN_TICKS_MAX))
                 session_finish(crowds->turn->session, -ETIMEDOUT, "the client did not complete a message while others waited"
@@ -134,7 +134,7 @@ static void pass_turn(struct client *client)
 
         if (crowds->turn != client)
                 return;
-        end_turn(crowds, client->session->loop);
+        end_turn(crowds, session_loop(client->session));
         for (size_t left = list_count(&crowds->waiting); left > 0 && !crowds->turn && !list_is_empty(&crowds->waiting); left--) {
                 struct client *next = list_first(&crowds->waiting, struct client, waiting_link);
 
@@ -150,7 +150,7 @@ static bool has_turn(struct client *client)
 {
         struct crowds *crowds = client->crowd->crowds;
 
-        if (!crowds->turn && client->counted_whole == 0 && client->session->state == SESSION_OPEN) {
+        if (!crowds->turn && client->counted_whole == 0 && session_is_open(client->session)) {
                 crowds->turn = client;
                 crowds->turn_ticks = 0;
                 start_turn_timer(crowds);
@@ -167,7 +167,7 @@ bool crowd_counts(struct client *client, size_t held, size_t unfinished)
         client->counted_whole = held;
         if (all != client->counted)
                 count_held(client, all);
-        if (all == held || held > 0 || client->session->state != SESSION_OPEN)
+        if (all == held || held > 0 || !session_is_open(client->session))
                 pass_turn(client);
         list_remove(&client->waiting_link);
         if (may_hold_more(client) || has_turn(client))

@@ -22,7 +22,7 @@ void refusal_remove(struct client *client)
 {
         if (!client->refusal)
                 return;
-        loop_timer_stop(client->session->loop, &client->refusal_timer);
+        loop_timer_stop(session_loop(client->session), &client->refusal_timer);
         list_remove(&client->link);
         client->refusal->count--;
         client->refusal = NULL;
@@ -33,7 +33,7 @@ static void time_is_over(struct loop_timer *timer)
 {
         ferry_session *session = container_of(timer, struct client, refusal_timer)->session;
 
-        if (session->state == SESSION_OPENING || session->state == SESSION_OPEN)
+        if (session_is_open(session))
                 ferry_session_close(session);
 }
 
@@ -48,7 +48,7 @@ static int refuse(ferry_session *session, const ferry_message *message, void *us
                 refusal_tell(session);
         /* It goes when what has come with this is refused, too. */
         if (client->refusal)
-                loop_timer_start(session->loop, &client->refusal_timer, sys_now());
+                loop_timer_start(session_loop(session), &client->refusal_timer, sys_now());
         return 1;
 }
 
@@ -84,9 +84,9 @@ void refusal_add(struct refusal *refusal, struct client *client)
         client->refusal = refusal;
         client->handlers = &refusal->handlers;
         client->refusal_timer.fn = time_is_over;
-        loop_timer_start(session->loop, &client->refusal_timer, loop_deadline(REFUSAL_MS));
+        loop_timer_start(session_loop(session), &client->refusal_timer, loop_deadline(REFUSAL_MS));
         session_begin(session);
         /* What it may be about to ask for is refused all the same. */
-        if (!session->is_freed && session->state == SESSION_OPEN)
+        if (!session_is_freed(session) && session_is_open(session))
                 refusal_tell(session);
 }

@@ -99,7 +99,7 @@ static struct client *visit_next(const ferry_service *service, const struct clie
 /* While the service closes: a client whose requests are answered is told, and closed. Closing settles requests, too. */
 static void close_if_done(struct client *client)
 {
-        if (client->phase != CLIENT_FINISHING || (client->session->unanswered > 0 && !client->service->is_late))
+        if (client->phase != CLIENT_FINISHING || (session_unanswered(client->session) > 0 && !client->service->is_late))
                 return;
         client->phase = CLIENT_CLOSED;
         ferry_session_close(client->session);
@@ -186,7 +186,7 @@ static void client_ended(ferry_session *session)
 {
         struct client *client = client_of(session);
 
-        session->is_forgotten = true;
+        session_let_go(session);
         if (client->phase == CLIENT_REFUSED)
                 refusal_remove(client);
         else
@@ -205,14 +205,14 @@ static void client_freed(ferry_session *session)
         refusal_remove(client);
         list_remove(&client->link);
         crowd_leave(client);
-        loop_bury(session->loop, &client->grave, bury_client);
+        loop_bury(session_loop(session), &client->grave, bury_client);
 }
 
 static bool client_spoke(ferry_session *session)
 {
         wait_for_message(client_of(session)->service);
         /* No handler knows of it, so none may get its messages. */
-        if (session->is_probe)
+        if (session_is_hidden(session))
                 session_finish(session, -EPROTO, "a client that only tests whether the service answers has sent a message");
         return !session->is_probe;
 }
@@ -342,11 +342,12 @@ static void add_client(ferry_service *service, const struct listener *listener, 
 
         if (!client)
                 return;
-        session->is_probe = is_probe;
+        if (is_probe)
+                session_hide(session);
         uid = ferry_session_peer(session).uid;
         /* For a probe no other client makes room. */
         is_welcome = is_probe ? has_room(service, uid, fd) : make_room(service, uid, fd);
-        if (session->is_freed)
+        if (session_is_freed(session))
                 return;
         if (service->is_closing || service->is_freed || (is_probe && !is_welcome) ||
             (is_welcome && crowd_join(&service->crowds, client) < 0)) {
@@ -627,7 +628,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         visit = ++service->visits;
         while ((client = visit_next(service, client, visit))) {
                 /* One that has not spoken yet has not shown in which dialect it wants to be told. */
-                if (outgoing.body && client->session->wire.is_dialect_fixed && !client->session->is_probe)
+                if (outgoing.body && session_has_dialect(client->session) && !session_is_hidden(client->session))
                         count += session_send(client->session, &outgoing, false, NULL, &error) == 0;
                 if (error.code == -ENOBUFS)
                         refused = error.code;
@@ -651,7 +652,7 @@ ferry_session *ferry_service_client(const ferry_service *service, const ferry_se
                 return NULL;
         do
                 client = client ? list_next(&service->clients, client, struct client, link) : first_client(service);
-        while (client && client->session->is_probe);
+        while (client && session_is_hidden(client->session));
         return client ? client->session : NULL;
 }
 
@@ -686,7 +687,7 @@ const char *ferry_service_address(const ferry_service *service)
 
 ferry_service *ferry_session_service(const ferry_session *session)
 {
-        const struct client *client = session && !loop_is_elsewhere(session->loop) ? client_of(session) : NULL;
+        const struct client *client = session && !loop_is_elsewhere(session_loop(session)) ? client_of(session) : NULL;
 
         return client ? client->service : NULL;
 }

@@ -1,6 +1,6 @@
 /* Requests of ours: what becomes of them, and those that wait for a session. Invariant: each call ends once, and says then
  * what is known of whether the peer has acted on it. Sending them: request.c. */
-#include "session/session.h"
+#include "session/private.h"
 #include "util/text.h"
 
 #include <errno.h>

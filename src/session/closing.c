@@ -1,7 +1,7 @@
 /* Closing a session, and failing a request: where the dialect has no errors, a request that fails closes the session, and
  * closing fails the requests that are not answered. Invariant: a request is answered exactly once, by whoever first does, or by
  * an error when the last hold on it goes. */
-#include "session/session.h"
+#include "session/private.h"
 #include "util/text.h"
 
 #include <errno.h>

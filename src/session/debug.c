@@ -1,5 +1,5 @@
 /* FERRY_DEBUG: each message, as a line on stderr. */
-#include "session/session.h"
+#include "session/private.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Messages to their handlers: of the session, then of its owner. What a handler leaves is kept for ferry_session_next(). */
-#include "session/session.h"
+#include "session/private.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* What a close frame says about requests: those that were read and are not answered. All others of the peer that have no
  * answer were not executed, because nothing is read behind a close. */
-#include "session/session.h"
+#include "session/private.h"
 
 #include <string.h>
 

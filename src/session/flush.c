@@ -1,5 +1,5 @@
 /* Waiting for a session: until something has come of it, or a deadline has passed; and until all is sent and taken. */
-#include "session/session.h"
+#include "session/private.h"
 
 #include <errno.h>
 

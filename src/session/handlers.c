@@ -1,6 +1,6 @@
 /* Lists of handlers. Invariant: one that is removed stays in its list until no callback runs, so a walk through the list may
  * go on. */
-#include "session/session.h"
+#include "session/private.h"
 
 #include <errno.h>
 

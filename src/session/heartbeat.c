@@ -4,7 +4,7 @@
  *
  * Where a ping is answered, a peer that was silent for a period is asked, and given up after another. Where heartbeats are
  * not answered, they are only sent: by who wants it, and by a client that waits for an answer. */
-#include "session/session.h"
+#include "session/private.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /* Bytes in. Invariants: reading goes on while writing waits, unless what is held for the peer is over its budget; frames are
  * handled in rounds of the loop, some at a time, so that no session keeps the others waiting. */
-#include "session/session.h"
+#include "session/private.h"
 #include "util/text.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Messages that have come in: what they are and say. Invariant: the bytes of a message are decoded at most once. What becomes
  * of requests is decided elsewhere: reply.c. */
-#include "session/session.h"
+#include "session/private.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Fetching messages instead of handling them. */
-#include "session/session.h"
+#include "session/private.h"
 
 static bool has_next(void *object)
 {

@@ -1,5 +1,5 @@
 /* Opening sessions: by address, to a child or a parent, of a client that has come, and to ask whether a service lives. */
-#include "session/session.h"
+#include "session/private.h"
 #include "util/options.h"
 #include "util/text.h"
 

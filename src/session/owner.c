@@ -1,5 +1,5 @@
 /* What the owner of a session may ask of it, and tell it. */
-#include "session/session.h"
+#include "session/private.h"
 
 ferry_loop *session_loop(const ferry_session *session)
 {
@@ -9,6 +9,11 @@ ferry_loop *session_loop(const ferry_session *session)
 bool session_is_open(const ferry_session *session)
 {
         return session->state == SESSION_OPEN;
+}
+
+bool session_is_freed(const ferry_session *session)
+{
+        return session->is_freed;
 }
 
 bool session_has_reported_end(const ferry_session *session)
@@ -24,6 +29,36 @@ bool session_has_work(const ferry_session *session)
 bool session_has_pong(const ferry_session *session, uint64_t ping)
 {
         return session->pong >= ping;
+}
+
+bool session_has_dialect(const ferry_session *session)
+{
+        return session->wire.is_dialect_fixed;
+}
+
+size_t session_unanswered(const ferry_session *session)
+{
+        return session->unanswered;
+}
+
+uint64_t session_taken(const ferry_session *session)
+{
+        return session->taken;
+}
+
+void session_hide(ferry_session *session)
+{
+        session->is_probe = true;
+}
+
+bool session_is_hidden(const ferry_session *session)
+{
+        return session->is_probe;
+}
+
+void session_let_go(ferry_session *session)
+{
+        session->is_forgotten = true;
 }
 
 void session_child_ended(ferry_session *session, int code, const char *sentence)

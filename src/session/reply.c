@@ -1,5 +1,5 @@
 /* Answering requests of the other side. */
-#include "session/session.h"
+#include "session/private.h"
 
 #include <errno.h>
 

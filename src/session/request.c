@@ -1,5 +1,5 @@
 /* Asking: requests of ours are sent, and end by their reply, their deadline, or by being let go. */
-#include "session/session.h"
+#include "session/private.h"
 #include "util/text.h"
 
 #include <errno.h>

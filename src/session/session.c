@@ -4,7 +4,7 @@
  *
  * Only this file changes the state of a session: what sends, settles a request or hears of an end calls it, and it follows from
  * there whether the session closes, drains or ends. */
-#include "session/session.h"
+#include "session/private.h"
 #include "util/text.h"
 
 #include <errno.h>

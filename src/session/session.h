@@ -1,11 +1,4 @@
-/* What the files of this folder know of each other: sessions, their calls and messages.
- *
- * A message's way in: the stream says that it can be read (input.c) → the frame reader → wire_read() → dispatch() to the
- * handlers, or to the call that waits. Its way out: session_send() (session.c) → the dialect writes it into the outbox → the
- * stream takes what it can.
- *
- * The files stand in layers, and none calls one above it: holes, outbox, message, call, handlers and debug hold what is known; session
- * decides; above it dispatch, closing, heartbeat, input; and then what programs call: open, request, reply, next, flush. */
+/* What other folders may do with sessions and calls. What only the files of this folder see stands in private.h. */
 #pragma once
 
 #include <ferry/session.h>
@@ -15,45 +8,6 @@
 #include "stream/stream.h"
 #include "util/map.h"
 #include "wire/dialect.h"
-
-struct handler {
-        struct list link;
-        struct loop_grave grave;
-        unsigned kinds;
-        ferry_message_fn *fn;           /* NULL: kept for next */
-        void *userdata;
-        bool is_gone;
-};
-
-struct ferry_message {
-        struct block block;             /* that it stands in, with its texts, and its bytes unless they are large */
-        size_t references;
-        ferry_session *session;         /* NULL if that is gone */
-        struct list link;               /* among the messages of the session */
-        struct list queue_link;         /* among those that wait for next */
-        struct list unasked_link;       /* the same, among notifications that have no handler */
-        struct map_node node;           /* of a request that is not answered: by its id */
-        enum ferry_kind kind;
-        const char *type;
-        const struct dialect *dialect;  /* in which it came */
-        const char *id;                 /* as it stands on the wire */
-        size_t id_size;
-        char *id_text;                  /* room for it as text, made when it is asked for */
-        const ferry_codec *codec;
-        struct block *payload;          /* where its bytes stand: its own block, or one of their own */
-        char *body_bytes;
-        size_t body_size;
-        struct check check;
-        const char *property;
-        bool is_decoded;
-        ferry_value *tree;
-        const ferry_value *body;
-        bool is_unanswered;             /* a request, and the peer waits */
-        bool is_counted;                /* as such, among what its session has in hand */
-        bool was_seen;                  /* by a handler, which may have acted on it */
-        int failure;                    /* a negative errno that a handler returned for a request; 0 */
-        size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
-};
 
 /* Requests that wait for a session. */
 struct call_queue {
@@ -103,15 +57,6 @@ struct ferry_call {
         void *owner;
 };
 
-enum session_state {
-        SESSION_OPENING,                /* the stream is not up */
-        SESSION_OPEN,
-        SESSION_DRAINING,               /* the peer sends no more; what it has asked for is still answered and sent */
-        SESSION_CLOSING,                /* we have closed it; what is queued is still sent */
-        SESSION_PEER_CLOSING,           /* the peer has said that it closes; its end of the stream comes */
-        SESSION_ENDED,
-};
-
 /* What a session tells the object that has it (a service, a process), and asks it. Each member may be NULL. */
 struct session_owner {
         void (*ended)(ferry_session *session);          /* FERRY_KIND_CLOSED was told */
@@ -128,247 +73,103 @@ struct session_owner {
         bool expects_failures;          /* that a session fails concerns nobody in particular: the loop need not report it */
 };
 
-struct ferry_session {
-        struct loop_member member;
-        struct loop_grave grave;
-        ferry_loop *loop;
-        const struct session_owner *owner;      /* never NULL: one without members stands for none */
-        void *owner_object;
-        enum session_state state;
-        bool is_forgotten;              /* the program has let go of it */
-        bool is_freed;
-        bool has_process_ended;         /* it tells why, and nobody else need */
-        bool is_told;                   /* of its failure: a call, a handler or the program */
-        bool is_input_over;
-        bool is_live;                   /* counts among what may still happen in the loop */
-        bool is_stream_closed;
-        bool is_overdue;                /* a call has timed out, and nothing was heard since */
-        bool is_abandoned;              /* it was closed with calls in flight */
-        bool is_refusing;               /* it is about to be closed */
-        bool is_behind;                 /* frames were read that could not be handled in one round */
-        bool has_filled_room;           /* the last read took all that it had room for: there may be more */
-        uint64_t taken;                 /* bytes that were read */
-        bool has_told_closed;           /* FERRY_KIND_CLOSED */
-        bool has_told_opened;
-        bool is_server;                 /* the other side has come to us */
-        bool is_greeted;                /* both sides have said how they begin, or have not to */
-        bool is_leaving;                /* it has failed, and the other side is still told that we go */
-        bool has_said_goodbye;          /* and waits for an answer, where there is one */
-        bool has_close_answer;          /* the other side knows that we go */
-        bool is_input_useless;          /* what still comes is thrown away */
-        bool is_probe;                  /* it only asks whether the other side lives: no handler is told of it */
-        char *address;
-        struct stream *stream;
-        struct wire wire;
-        struct error error;
-        struct loop_failure failure;
-        ferry_session_options options;
+/* Opening ---------------------------------------------------------------------------------------------- */
 
-        struct frame_reader readers[STREAM_INPUTS];
-        struct loop_task work;          /* frames wait to be handled, or the end to be told */
-        int end_code;
-        char *end_sentence;
-
-        struct outbox out;
-        size_t queue_max;
-        uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was taken */
-        bool has_hello;                 /* ours is sent */
-        const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
-        bool is_peer_one_way;           /* it only writes, and ends without a close */
-        int output_error;               /* of the write that failed; 0 */
-        bool is_writing;                /* the stream has what is queued in hand: it stays where it is */
-        int notify_error;               /* the first that was not taken since the last flush */
-        struct error notify_sentence;
-        uint64_t ping, pong;
-        struct loop_timer heartbeat;
-        int peer_heartbeat_ms;          /* that it would like; 0: none */
-        bool is_heard;                  /* anything, in this period */
-        bool is_asked;                  /* whether it lives, in the last one */
-
-        struct list calls;              /* in flight, in the order of their frames */
-        struct map calls_by_id;
-        struct list messages;
-        struct map requests_by_id;
-        size_t unanswered;              /* requests that are not answered … */
-        size_t held;                    /* … and their bytes */
-        struct list next;               /* messages for ferry_session_next() */
-        struct list unasked;            /* notifications among them that have no handler: the oldest goes first … */
-        size_t next_count;              /* … how many those are … */
-        size_t next_bytes;              /* … and their bytes */
-        ferry_message *lent;
-        struct list handlers;
-        struct loop_timer close_timer;
-        int close_timeout_ms;
-        int64_t answer_deadline;        /* in SESSION_DRAINING */
-        void *userdata;
-
-        uint64_t sent, received, dropped, junk;
-        bool is_debugged;
-};
-
-/* session.c */
 /* Whether a session can have these options: 0, or a negative errno with a sentence. */
 int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error);
+int session_default_timeout(const ferry_loop *loop);
+size_t session_default_queue_max(const ferry_loop *loop);
 /* To a child that its owner watches, or (without an owner) to our parent; the descriptors are taken over, also if it fails.
  * NULL only if memory is out. */
 ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const ferry_session_options *options,
                                     const char *address, const ferry_peer *peer, const struct session_owner *owner, void *object);
+/* To a client that has come; it begins with session_begin(). NULL if that fails; the descriptor is taken over in any case. */
+ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address);
+void session_begin(ferry_session *session);
+/* Ask whether a service answers at the other end of a socket, which is taken over, in a dialect with pings; to be let go of by
+ * session_free(). */
+ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect);
+bool session_has_answered(const ferry_session *probe);  /* or has ended */
+
+/* Its owner -------------------------------------------------------------------------------------------- */
+
 /* NULL: none. */
 void session_set_owner(ferry_session *session, const struct session_owner *owner, void *object);
 /* The object that has it, if it is of that kind; or NULL. */
 void *session_owner_object(const ferry_session *session, const struct session_owner *owner);
-/* owner.c */
+
 ferry_loop *session_loop(const ferry_session *session);
 bool session_is_open(const ferry_session *session);
+bool session_is_freed(const ferry_session *session);
 /* Whether FERRY_KIND_CLOSED was reported. */
 bool session_has_reported_end(const ferry_session *session);
 /* Whether frames that were read wait to be handled. */
 bool session_has_work(const ferry_session *session);
 /* Whether the answer to that ping of session_send_ping(), or to a later one, has come; 0: to any message. */
 bool session_has_pong(const ferry_session *session, uint64_t ping);
-/* The child at the other end has ended, with 0 or a negative errno and a sentence. The owner reports that as the end of the child, so
- * the session need not be reported as a failure. */
-void session_child_ended(ferry_session *session, int code, const char *sentence);
-/* In ms, from its options. */
-int session_close_timeout(const ferry_session *session);
-/* Wait until all was sent, for as long as closing may take. The loop was entered. Whether nothing is left, because it was sent or the
- * session has ended. */
-bool session_send_rest(ferry_session *session);
-ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_options *options, const char *address);
-/* A line that is no part of the conversation. */
-void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);
-void session_begin(ferry_session *session);             /* its stream is there */
-/* Ask whether anybody answers at the other end of a socket, which is taken over, in a dialect with pings; to be let go of
- * by session_free(). */
-ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect);
-bool session_has_answered(const ferry_session *probe);  /* or has ended */
-void session_finish(ferry_session *session, int code, const char *format, ...)
-        __attribute__((__format__(__printf__, 3, 4)));
-/* A call, a handler or the program knows of its failure. */
-static inline void session_tell(const ferry_session *session)
-{
-        ferry_session *told = (ferry_session *)(uintptr_t)session;
-
-        told->is_told = true;
-        loop_failure_told(&told->failure);
-}
-int session_send_ping(ferry_session *session, uint64_t *ret_ping);
-int session_status_for_sending(const ferry_session *session, struct error *error);
-/* Whether a request could be sent by it now, but for what is wrong with the request. */
-bool session_takes_requests(const ferry_session *session);
-void session_update(ferry_session *session);
-void session_free(ferry_session *session);
-void session_opened(ferry_session *session);            /* the stream is up */
-/* Its stream is closed to the end, or it never had one. */
-bool session_is_stream_gone(const ferry_session *session);
-/* Whether output was lost, when the input has ended in order: then that is the reason. */
-void session_note_lost_output(ferry_session *session);
-void session_start_draining_timer(ferry_session *session);
-void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
-void session_close_is_late(struct loop_timer *timer);
-/* A request failed, in a dialect that has no errors: the connection is closed, and the session has this reason. */
-void session_close_unanswered(ferry_session *session, const char *reason);
-/* flush.c: wait until @is_done says so, or until @timeout_ms have passed and what had come by then is handled. The results of
- * loop_wait(); the loop was entered. */
-int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object);
-/* -EINVAL, which ferry_session_error() explains. */
-int session_refuse_timeout(ferry_session *session, int timeout_ms);
-
-extern const struct stream_owner session_stream_owner;
 /* Whether a message was received, or the session has gone meanwhile: what has come, and was not read yet, is handled first. */
 bool session_has_spoken(ferry_session *session);
+/* Whether it is known which dialect the other side speaks. */
+bool session_has_dialect(const ferry_session *session);
+/* Whether a request could be sent by it now, but for what is wrong with the request. */
+bool session_takes_requests(const ferry_session *session);
+/* Requests of the other side that are not answered; and bytes that were read, in all. */
+size_t session_unanswered(const ferry_session *session);
+uint64_t session_taken(const ferry_session *session);
+/* In ms, from its options. */
+int session_close_timeout(const ferry_session *session);
+
+/* No handler is told of it: the other side only asks whether this one lives. */
+void session_hide(ferry_session *session);
+bool session_is_hidden(const ferry_session *session);
+/* A line that is no part of the conversation. */
+void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);
+/* The child at the other end has ended, with 0 or a negative errno and a sentence. The owner reports that as the end of the
+ * child, so the session need not be reported as a failure. */
+void session_child_ended(ferry_session *session, int code, const char *sentence);
+/* What its owner counts or allows has changed. */
+void session_update(ferry_session *session);
+
+/* Sending ---------------------------------------------------------------------------------------------- */
+
+/* @is_reply: to what the other side waits for, which goes before requests of ours; @call: of which it is the request, or NULL. */
 int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
                  struct error *error);
-/* The same with a body by template; the arguments are used up. */
-int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
-                          struct error *error, const char *format, va_list arguments);
-/* What this side takes, unless the other side was told, or the dialect has no hello. */
-int session_send_hello(ferry_session *session, struct error *error);
-/* Say what a conversation begins with, where it does. */
-int session_send_greeting(ferry_session *session, struct error *error);
-/* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
-int session_send_last(ferry_session *session, enum wire_kind kind);
+int session_send_ping(ferry_session *session, uint64_t *ret_ping);
+/* Fail a request as ferry_message_fail() does, or refuse it. */
+void message_fail(ferry_message *request, enum wire_kind kind, const char *format, ...)
+        __attribute__((__format__(__printf__, 3, 4)));
 /* Say that nothing of what the other side asks for is done, where the dialect has a way to say so. */
 void session_refuse_all(ferry_session *session, const char *reason);
-/* To a client of another user that has heard nothing: why that may be. */
-void session_add_suspicion(const ferry_session *session, char *sentence, size_t room);
-/* Whether notifications or requests of ours are queued, which now will never be sent: then -ECONNRESET, and how many bytes are
- * lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason, which
- * their calls are told. */
-int session_note_unsent(const ferry_session *session, bool has_reason, char *sentence, size_t room);
-/* Bytes at the front of the queue that may be sent now. */
-size_t session_sendable(const ferry_session *session);
-void session_work(struct loop_task *task);
-/* Whether all that had come when a deadline passed is handled. If not, the deadline is asked about again in the next round;
- * @mark, which begins as 0, keeps up to where that is in all that is read: what comes later does not count. */
-bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
-/* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
-void session_refuse_rest(ferry_session *session);
-void session_flush_now(ferry_session *session);
 
-/* heartbeat.c: begin, unless they are under way, where there is a reason by now. */
-void heartbeat_init(ferry_session *session);
-void heartbeat_update(ferry_session *session);
+/* Ending ----------------------------------------------------------------------------------------------- */
 
-/* dispatch.c */
-enum verdict { NOBODY, SEEN, TAKEN };
+/* Wait until @is_done says so, or until @timeout_ms have passed and what had come by then is handled. The results of
+ * loop_wait(); the loop was entered. */
+int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object);
+/* Wait until all was sent, for as long as closing may take. The loop was entered. Whether nothing is left, because it was sent
+ * or the session has ended. */
+bool session_send_rest(ferry_session *session);
+/* It ends, with 0 or a negative errno and a sentence; where the dialect has a way to say so, the other side hears of it. */
+void session_finish(ferry_session *session, int code, const char *format, ...)
+        __attribute__((__format__(__printf__, 3, 4)));
+/* It frees itself once it has ended. */
+void session_let_go(ferry_session *session);
+/* At once. */
+void session_free(ferry_session *session);
 
-/* Offer a message to the handlers; a notification that none of them has seen is kept for next. That a handler has failed is
- * noted in the message. */
-enum verdict dispatch(ferry_session *session, ferry_message *message);
-/* The first of those that are kept for next, for the caller; or NULL. */
-ferry_message *session_take_next(ferry_session *session);
-void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes, size_t size);
+/* Lists of handlers ------------------------------------------------------------------------------------- */
+
 int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, void *userdata);
 void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata);
 void handlers_remove_all(ferry_loop *loop, struct list *handlers);
 void handlers_free(struct list *handlers);
-/* closing.c */
-void session_drop_next(ferry_session *session);
-/* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */
-void session_return_lent(ferry_session *session);
-/* A side that waits for an answer to this is told that there will be none. */
-void session_refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason);
-/* 0, or why a request can have no answer now. */
-int message_check_answerable(const ferry_message *request, struct error *error);
-struct outgoing message_answer(const ferry_message *request, enum wire_kind kind, const char *type);
-int message_vfail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
-        __attribute__((__format__(__printf__, 3, 0)));
 
-/* farewell.c */
-/* The body of a close frame, for the caller; NULL if memory is out: then the peer does not know what became of its requests. */
-ferry_value *farewell_new(const ferry_session *session);
-/* The peer has closed the session: mark the calls that it says it has not read. */
-void farewell_read(ferry_session *session, const ferry_value *body);
+/* Calls that wait for a session ------------------------------------------------------------------------- */
 
-/* message.c */
-ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
-                           const struct incoming *incoming);
-ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes,
-                                size_t size);
-/* Let go of one that is no request without an answer. */
-void message_release(ferry_message *message);
-void message_destroy(ferry_message *message);
-bool message_is_elsewhere(const ferry_message *message);
-void message_fail(ferry_message *request, enum wire_kind kind, const char *format, ...)
-        __attribute__((__format__(__printf__, 3, 4)));
-void message_settle(ferry_message *request);
-/* It need not be answered, but may be: nobody waits for that here. */
-void message_relax(ferry_message *request);
-/* The session goes. */
-void message_forget_session(ferry_message *message);
-
-/* call.c: what a call is; after all that may have ended one, or taken it from its session, comes session_update(). */
-ferry_call *call_new(void (*is_late)(struct loop_timer *timer));
-void call_destroy(ferry_call *call);
-void call_tell(ferry_call *call);
-/* Whether any of its bytes may have reached the peer; if not, they are taken back. */
-enum ferry_outcome call_withdraw(ferry_call *call);
-/* Append the type, if it is short, between two pieces of a sentence. */
-void call_append_type(char *text, size_t size, const char *before, const ferry_call *call, const char *behind);
-void call_leave_queue(ferry_call *call);
-int call_keep_message(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error);
-int call_join_queue(ferry_call *call, struct call_queue *queue);
+void call_queue_init(struct call_queue *queue);
+/* It goes; nothing waits in it any more. */
+void call_queue_deinit(struct call_queue *queue);
 /* A call that stands in @queue until call_start() gives it to a session; NULL if memory is out. What is wrong with it ends it
  * there; -ENOBUFS if the queue is full. */
 ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wait_ms, int timeout_ms, const char *type,
@@ -376,18 +177,5 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
 void call_start(ferry_call *call, ferry_session *session);
 /* Its session has not executed it, and takes no more: it is the first in the queue again. */
 void call_wait_again(ferry_call *call);
-/* Whether its owner has let it wait again, instead of its end. */
-bool call_comes_back(ferry_call *call);
-void call_queue_init(struct call_queue *queue);
-/* It goes; nothing waits in it any more. */
-void call_queue_deinit(struct call_queue *queue);
-int session_default_timeout(const ferry_loop *loop);
-size_t session_default_queue_max(const ferry_loop *loop);
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
         __attribute__((__format__(__printf__, 5, 6)));
-void call_deliver(ferry_call *call);
-void calls_end(ferry_session *session, int status, const char *sentence);
-
-/* debug.c */
-void debug_message(const ferry_session *session, const char *direction, const char *kind, const char *type,
-                   const ferry_value *body);

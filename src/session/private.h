@@ -1,0 +1,259 @@
+/* What the files of this folder know of each other: sessions, their calls and messages.
+ *
+ * A message's way in: the stream says that it can be read (input.c) → the frame reader → wire_read() → dispatch() to the
+ * handlers, or to the call that waits. Its way out: session_send() (session.c) → the dialect writes it into the outbox → the
+ * stream takes what it can.
+ *
+ * The files stand in layers, and none calls one above it: holes, outbox, message, call, handlers and debug hold what is known; session
+ * decides; above it dispatch, closing, heartbeat, input; and then what programs call: open, request, reply, next, flush. */
+#pragma once
+
+#include "session/session.h"
+#include "stream/stream.h"
+
+struct handler {
+        struct list link;
+        struct loop_grave grave;
+        unsigned kinds;
+        ferry_message_fn *fn;           /* NULL: kept for next */
+        void *userdata;
+        bool is_gone;
+};
+
+struct ferry_message {
+        struct block block;             /* that it stands in, with its texts, and its bytes unless they are large */
+        size_t references;
+        ferry_session *session;         /* NULL if that is gone */
+        struct list link;               /* among the messages of the session */
+        struct list queue_link;         /* among those that wait for next */
+        struct list unasked_link;       /* the same, among notifications that have no handler */
+        struct map_node node;           /* of a request that is not answered: by its id */
+        enum ferry_kind kind;
+        const char *type;
+        const struct dialect *dialect;  /* in which it came */
+        const char *id;                 /* as it stands on the wire */
+        size_t id_size;
+        char *id_text;                  /* room for it as text, made when it is asked for */
+        const ferry_codec *codec;
+        struct block *payload;          /* where its bytes stand: its own block, or one of their own */
+        char *body_bytes;
+        size_t body_size;
+        struct check check;
+        const char *property;
+        bool is_decoded;
+        ferry_value *tree;
+        const ferry_value *body;
+        bool is_unanswered;             /* a request, and the peer waits */
+        bool is_counted;                /* as such, among what its session has in hand */
+        bool was_seen;                  /* by a handler, which may have acted on it */
+        int failure;                    /* a negative errno that a handler returned for a request; 0 */
+        size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
+};
+
+enum session_state {
+        SESSION_OPENING,                /* the stream is not up */
+        SESSION_OPEN,
+        SESSION_DRAINING,               /* the peer sends no more; what it has asked for is still answered and sent */
+        SESSION_CLOSING,                /* we have closed it; what is queued is still sent */
+        SESSION_PEER_CLOSING,           /* the peer has said that it closes; its end of the stream comes */
+        SESSION_ENDED,
+};
+
+struct ferry_session {
+        struct loop_member member;
+        struct loop_grave grave;
+        ferry_loop *loop;
+        const struct session_owner *owner;      /* never NULL: one without members stands for none */
+        void *owner_object;
+        enum session_state state;
+        bool is_forgotten;              /* the program has let go of it */
+        bool is_freed;
+        bool has_process_ended;         /* it tells why, and nobody else need */
+        bool is_told;                   /* of its failure: a call, a handler or the program */
+        bool is_input_over;
+        bool is_live;                   /* counts among what may still happen in the loop */
+        bool is_stream_closed;
+        bool is_overdue;                /* a call has timed out, and nothing was heard since */
+        bool is_abandoned;              /* it was closed with calls in flight */
+        bool is_refusing;               /* it is about to be closed */
+        bool is_behind;                 /* frames were read that could not be handled in one round */
+        bool has_filled_room;           /* the last read took all that it had room for: there may be more */
+        uint64_t taken;                 /* bytes that were read */
+        bool has_told_closed;           /* FERRY_KIND_CLOSED */
+        bool has_told_opened;
+        bool is_server;                 /* the other side has come to us */
+        bool is_greeted;                /* both sides have said how they begin, or have not to */
+        bool is_leaving;                /* it has failed, and the other side is still told that we go */
+        bool has_said_goodbye;          /* and waits for an answer, where there is one */
+        bool has_close_answer;          /* the other side knows that we go */
+        bool is_input_useless;          /* what still comes is thrown away */
+        bool is_probe;                  /* it only asks whether the other side lives: no handler is told of it */
+        char *address;
+        struct stream *stream;
+        struct wire wire;
+        struct error error;
+        struct loop_failure failure;
+        ferry_session_options options;
+
+        struct frame_reader readers[STREAM_INPUTS];
+        struct loop_task work;          /* frames wait to be handled, or the end to be told */
+        int end_code;
+        char *end_sentence;
+
+        struct outbox out;
+        size_t queue_max;
+        uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was taken */
+        bool has_hello;                 /* ours is sent */
+        const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
+        bool is_peer_one_way;           /* it only writes, and ends without a close */
+        int output_error;               /* of the write that failed; 0 */
+        bool is_writing;                /* the stream has what is queued in hand: it stays where it is */
+        int notify_error;               /* the first that was not taken since the last flush */
+        struct error notify_sentence;
+        uint64_t ping, pong;
+        struct loop_timer heartbeat;
+        int peer_heartbeat_ms;          /* that it would like; 0: none */
+        bool is_heard;                  /* anything, in this period */
+        bool is_asked;                  /* whether it lives, in the last one */
+
+        struct list calls;              /* in flight, in the order of their frames */
+        struct map calls_by_id;
+        struct list messages;
+        struct map requests_by_id;
+        size_t unanswered;              /* requests that are not answered … */
+        size_t held;                    /* … and their bytes */
+        struct list next;               /* messages for ferry_session_next() */
+        struct list unasked;            /* notifications among them that have no handler: the oldest goes first … */
+        size_t next_count;              /* … how many those are … */
+        size_t next_bytes;              /* … and their bytes */
+        ferry_message *lent;
+        struct list handlers;
+        struct loop_timer close_timer;
+        int close_timeout_ms;
+        int64_t answer_deadline;        /* in SESSION_DRAINING */
+        void *userdata;
+
+        uint64_t sent, received, dropped, junk;
+        bool is_debugged;
+};
+
+/* A call, a handler or the program knows of its failure. */
+static inline void session_tell(const ferry_session *session)
+{
+        ferry_session *told = (ferry_session *)(uintptr_t)session;
+
+        told->is_told = true;
+        loop_failure_told(&told->failure);
+}
+
+
+/* message.c */
+ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
+                           const struct incoming *incoming);
+ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes,
+                                size_t size);
+/* Let go of one that is no request without an answer. */
+void message_release(ferry_message *message);
+void message_destroy(ferry_message *message);
+bool message_is_elsewhere(const ferry_message *message);
+
+/* call.c */
+ferry_call *call_new(void (*is_late)(struct loop_timer *timer));
+void call_destroy(ferry_call *call);
+void call_tell(ferry_call *call);
+/* Whether any of its bytes may have reached the peer; if not, they are taken back. */
+enum ferry_outcome call_withdraw(ferry_call *call);
+/* Append the type, if it is short, between two pieces of a sentence. */
+void call_append_type(char *text, size_t size, const char *before, const ferry_call *call, const char *behind);
+void call_leave_queue(ferry_call *call);
+int call_keep_message(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error);
+int call_join_queue(ferry_call *call, struct call_queue *queue);
+/* Whether its owner has let it wait again, instead of its end. */
+bool call_comes_back(ferry_call *call);
+void call_deliver(ferry_call *call);
+void calls_end(ferry_session *session, int status, const char *sentence);
+
+/* session.c */
+int session_status_for_sending(const ferry_session *session, struct error *error);
+/* Whether output was lost, when the input has ended in order: then that is the reason. */
+void session_note_lost_output(ferry_session *session);
+void session_start_draining_timer(ferry_session *session);
+void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
+void session_close_is_late(struct loop_timer *timer);
+/* The same with a body by template; the arguments are used up. */
+int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
+                          struct error *error, const char *format, va_list arguments);
+/* What this side takes, unless the other side was told, or the dialect has no hello. */
+int session_send_hello(ferry_session *session, struct error *error);
+/* Say what a conversation begins with, where it does. */
+int session_send_greeting(ferry_session *session, struct error *error);
+/* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
+int session_send_last(ferry_session *session, enum wire_kind kind);
+/* To a client of another user that has heard nothing: why that may be. */
+void session_add_suspicion(const ferry_session *session, char *sentence, size_t room);
+/* Whether notifications or requests of ours are queued, which now will never be sent: then -ECONNRESET, and how many bytes are
+ * lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason, which
+ * their calls are told. */
+int session_note_unsent(const ferry_session *session, bool has_reason, char *sentence, size_t room);
+/* Bytes at the front of the queue that may be sent now. */
+size_t session_sendable(const ferry_session *session);
+void session_flush_now(ferry_session *session);
+void message_settle(ferry_message *request);
+/* It need not be answered, but may be: nobody waits for that here. */
+void message_relax(ferry_message *request);
+/* The session goes. */
+void message_forget_session(ferry_message *message);
+
+/* dispatch.c */
+enum verdict { NOBODY, SEEN, TAKEN };
+
+/* Offer a message to the handlers; a notification that none of them has seen is kept for next. That a handler has failed is
+ * noted in the message. */
+enum verdict dispatch(ferry_session *session, ferry_message *message);
+/* The first of those that are kept for next, for the caller; or NULL. */
+ferry_message *session_take_next(ferry_session *session);
+void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes, size_t size);
+
+/* closing.c */
+/* A request failed, in a dialect that has no errors: the connection is closed, and the session has this reason. */
+void session_close_unanswered(ferry_session *session, const char *reason);
+/* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
+void session_refuse_rest(ferry_session *session);
+void session_drop_next(ferry_session *session);
+/* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */
+void session_return_lent(ferry_session *session);
+/* A side that waits for an answer to this is told that there will be none. */
+void session_refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason);
+/* 0, or why a request can have no answer now. */
+int message_check_answerable(const ferry_message *request, struct error *error);
+struct outgoing message_answer(const ferry_message *request, enum wire_kind kind, const char *type);
+int message_vfail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
+        __attribute__((__format__(__printf__, 3, 0)));
+
+/* farewell.c */
+/* The body of a close frame, for the caller; NULL if memory is out: then the peer does not know what became of its requests. */
+ferry_value *farewell_new(const ferry_session *session);
+/* The peer has closed the session: mark the calls that it says it has not read. */
+void farewell_read(ferry_session *session, const ferry_value *body);
+
+/* heartbeat.c */
+void heartbeat_init(ferry_session *session);
+void heartbeat_update(ferry_session *session);
+
+/* input.c */
+void session_opened(ferry_session *session);            /* the stream is up */
+/* Its stream is closed to the end, or it never had one. */
+bool session_is_stream_gone(const ferry_session *session);
+extern const struct stream_owner session_stream_owner;
+void session_work(struct loop_task *task);
+/* Whether all that had come when a deadline passed is handled. If not, the deadline is asked about again in the next round;
+ * @mark, which begins as 0, keeps up to where that is in all that is read: what comes later does not count. */
+bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
+
+/* flush.c */
+/* -EINVAL, which ferry_session_error() explains. */
+int session_refuse_timeout(ferry_session *session, int timeout_ms);
+
+/* debug.c */
+void debug_message(const ferry_session *session, const char *direction, const char *kind, const char *type,
+                   const ferry_value *body);
