@@ -214,7 +214,7 @@ static bool client_spoke(ferry_session *session)
         /* No handler knows of it, so none may get its messages. */
         if (session_is_hidden(session))
                 session_finish(session, -EPROTO, "a client that only tests whether the service answers has sent a message");
-        return !session->is_probe;
+        return !session_is_hidden(session);
 }
 
 static void client_settled(ferry_session *session)
