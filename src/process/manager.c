@@ -1,7 +1,7 @@
 /* A set of processes: who waits for them, who is told of them, and how they end together. Invariants: only own children are
  * waited for; each end is told once to who waits, in the order in which they came; nothing is polled. Signals are passed on
  * only while somebody waits and has asked for that, and the mask of the thread is the same afterwards. */
-#include "process/process.h"
+#include "process/manager.h"
 
 #include "util/options.h"
 #include "util/text.h"
@@ -10,62 +10,9 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
-struct manager_handler {
-        struct list link;
-        unsigned events;
-        ferry_manager_fn *fn;
-        void *userdata;
-};
-
-/* Telling ---------------------------------------------------------------------------------------------- */
-
-/* The first that does not return 0 stops the waiting. */
-static void note(ferry_manager *manager, int verdict)
-{
-        if (verdict != 0 && manager->verdict == 0)
-                manager->verdict = verdict;
-}
-
-void manager_tell(ferry_process *process, enum ferry_process_event event)
-{
-        ferry_manager *manager = process->manager;
-
-        if (event == FERRY_PROCESS_ENDED) {
-                if (manager->wait_fn && manager->verdict == 0)
-                        note(manager, manager->wait_fn(manager, process, manager->wait_userdata));
-                else if ((!manager->is_waited_for || manager->verdict != 0) && !process->is_freed)
-                        list_append(&manager->untold, &process->untold);
-        }
-        for (struct list *link = manager->handlers.next; link != &manager->handlers; link = link->next) {
-                const struct manager_handler *handler = container_of(link, struct manager_handler, link);
-
-                if (process->is_freed || manager->is_freed)
-                        return;
-                if (handler->events & event)
-                        note(manager, handler->fn(manager, process, handler->userdata));
-        }
-}
-
-void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn *fn, void *userdata)
-{
-        struct manager_handler *handler;
-
-        if (!manager || !fn || loop_is_elsewhere(manager->loop))
-                return;
-        handler = sys_alloc_zeroed(sizeof *handler);
-        if (!handler) {
-                error_set(&manager->start_error, -ENOMEM, "no memory for a handler");
-                return;
-        }
-        handler->events = events;
-        handler->fn = fn;
-        handler->userdata = userdata;
-        list_append(&manager->handlers, &handler->link);
-}
-
 /* Numbers ---------------------------------------------------------------------------------------------- */
 
-int manager_take_number(ferry_manager *manager)
+static int take_number(ferry_manager *manager)
 {
         size_t count = manager->number_count, more = count ? count * 2 : 8;
         char *unused = count ? memchr(manager->numbers, 0, count) : NULL;
@@ -84,11 +31,11 @@ int manager_take_number(ferry_manager *manager)
         return (int)(unused - manager->numbers);
 }
 
-void manager_give_number_back(ferry_process *process)
+static void give_number_back(struct worker *worker)
 {
-        if (process->number >= 0)
-                process->manager->numbers[process->number] = 0;
-        process->number = -1;
+        if (worker->process.number >= 0)
+                worker->manager->numbers[worker->process.number] = 0;
+        worker->process.number = -1;
 }
 
 /* Signals ---------------------------------------------------------------------------------------------- */
@@ -97,20 +44,13 @@ void ferry_manager_kill(ferry_manager *manager, int signal)
 {
         if (!manager || loop_is_elsewhere(manager->loop))
                 return;
-        list_for_each(&manager->processes, link)
-                ferry_process_kill(container_of(link, ferry_process, link), signal);
+        list_for_each(&manager->workers, link)
+                ferry_process_kill(&container_of(link, struct worker, link)->process, signal);
 }
 
-bool manager_is_told_to_end(const ferry_manager *manager)
+static bool is_told_to_end(const ferry_manager *manager)
 {
         return manager->signal == SIGINT || manager->signal == SIGTERM;
-}
-
-const sigset_t *manager_mask_before(const ferry_loop *loop)
-{
-        const ferry_manager *outermost = list_first(&loop->forwarders, ferry_manager, forwarder);
-
-        return outermost ? &outermost->mask : NULL;
 }
 
 static const int *signals_of(const ferry_manager *manager)
@@ -130,11 +70,14 @@ static void pass_on(ferry_manager *manager, int signal)
                 return;
         manager->signal = signal;
         ferry_manager_kill(manager, signal);
-        if (!manager_is_told_to_end(manager))
+        if (!is_told_to_end(manager))
                 return;
-        list_for_each(&manager->processes, link)
-                if (container_of(link, ferry_process, link)->state == PROCESS_RESTING)
-                        process_begin_stop(container_of(link, ferry_process, link), 0);
+        list_for_each(&manager->workers, link) {
+                ferry_process *process = &container_of(link, struct worker, link)->process;
+
+                if (process->phase == PROCESS_RESTING)
+                        process_stop(process, 0);
+        }
 }
 
 /* It comes to one of those who wait for it; others may wait around that one. */
@@ -185,6 +128,226 @@ static void end_forwarding(ferry_manager *manager)
         sys_restore_signals(&manager->mask);
 }
 
+/* What processes report ------------------------------------------------------------------------------- */
+
+/* Ends are reported in the order in which they happened. */
+static void report_next(ferry_manager *manager)
+{
+        struct worker *worker = list_first(&manager->ending, struct worker, ending);
+
+        if (worker && worker->process.step == STEP_REPORT)
+                process_report(&worker->process);
+}
+
+static void worker_changed(ferry_process *process, enum process_phase before)
+{
+        struct worker *worker = worker_of(process);
+        ferry_manager *manager = worker->manager;
+        bool is_freed = process_is_freed(process);
+
+        if (before != process->phase && process->phase == PROCESS_RUNNING)
+                pool_worker_started(worker);
+        if (before != process->phase && process->phase == PROCESS_EXITED) {
+                list_append(&manager->ending, &worker->ending);
+                if (process->child.has_ended && process->child.stage == CHILD_KILLED)
+                        manager->killed++;
+        }
+        if (is_freed || process->phase == PROCESS_ENDED)
+                give_number_back(worker);
+        if (is_freed) {
+                list_remove(&worker->link);
+                list_remove(&worker->unreported);
+        }
+        if (is_freed || process->phase != PROCESS_EXITED)
+                list_remove(&worker->ending);
+        if (!loop_is_foreign(manager->loop))
+                report_next(manager);
+        pool_update(worker);
+        if (before != process->phase && process->phase == PROCESS_ENDED && manager->serving == 0)
+                pool_refuse(manager);
+}
+
+static void worker_happened(ferry_process *process, enum ferry_process_event event)
+{
+        struct worker *worker = worker_of(process);
+
+        manager_report(worker, event);
+        if (event == FERRY_PROCESS_STARTED && !process_is_freed(process))
+                pool_feed(worker->manager);
+}
+
+static void worker_failed(ferry_process *process, int code, const char *sentence)
+{
+        error_set(&worker_of(process)->manager->start_error, code, "%s", sentence);
+}
+
+static void worker_disconnected(ferry_process *process)
+{
+        ferry_manager *manager = worker_of(process)->manager;
+
+        pool_worker_disconnected(worker_of(process));
+        if (manager->serving == 0)
+                pool_refuse(manager);
+}
+
+static void worker_answered(ferry_process *process)
+{
+        pool_worker_answered(worker_of(process));
+}
+
+static void worker_is_ready(ferry_process *process)
+{
+        report_next(worker_of(process)->manager);
+}
+
+static bool worker_may_restart(const ferry_process *process)
+{
+        const ferry_manager *manager = worker_of(process)->manager;
+
+        return !manager->is_stopping && !is_told_to_end(manager);
+}
+
+static bool worker_is_stuck(const ferry_process *process)
+{
+        return pool_worker_is_stuck(worker_of(process));
+}
+
+static const sigset_t *mask_before(const ferry_process *process)
+{
+        const ferry_manager *outermost = list_first(&process->loop->forwarders, ferry_manager, forwarder);
+
+        return outermost ? &outermost->mask : NULL;
+}
+
+static void free_worker(ferry_process *process)
+{
+        sys_free(worker_of(process));
+}
+
+static const struct process_owner process_owner = {
+        .changed = worker_changed,
+        .happened = worker_happened,
+        .failed = worker_failed,
+        .disconnected = worker_disconnected,
+        .answered = worker_answered,
+        .ready = worker_is_ready,
+        .may_restart = worker_may_restart,
+        .is_stuck = worker_is_stuck,
+        .mask_before = mask_before,
+        .free = free_worker,
+};
+
+/* Processes -------------------------------------------------------------------------------------------- */
+
+static struct worker *worker_new(ferry_manager *manager)
+{
+        struct worker *worker = sys_alloc_zeroed(sizeof *worker);
+
+        if (!worker)
+                return NULL;
+        process_init(&worker->process, manager->loop, &process_owner);
+        worker->manager = manager;
+        list_init(&worker->unreported);
+        list_init(&worker->ending);
+        list_init(&worker->idle);
+        list_append(&manager->workers, &worker->link);
+        return worker;
+}
+
+static bool may_start(void *object)
+{
+        const ferry_manager *manager = object;
+
+        return manager->is_freed || manager->is_stopping || manager->live < manager->options.running_max;
+}
+
+/* While as many run as may, wait. */
+static int wait_for_place(ferry_manager *manager)
+{
+        int code;
+
+        if (!manager->options.running_max || may_start(manager))
+                return 0;
+        manager->waiting++;
+        code = loop_wait(manager->loop, INT64_MAX, may_start, manager, &manager->grave);
+        manager->waiting--;
+        return manager->is_freed ? -ECANCELED : code;
+}
+
+static int prepare(struct worker *worker, const char *const argv[], const ferry_process_options *options, struct error *error)
+{
+        const ferry_manager *manager = worker->manager;
+        const struct process_defaults defaults = {
+                .session = &manager->session,
+                .paths = { manager->paths[0], manager->paths[1] },
+                .output = manager->options.output,
+                .output_userdata = manager->options.output_userdata,
+        };
+        int code = manager->options_error.code;
+
+        if (code)
+                return error_set(error, code, "%s", error_text(&manager->options_error));
+        code = process_copy_spec(&worker->process, argv, options, &defaults, error);
+        if (!code)
+                code = process_check_spec(&worker->process, error);
+        if (code)
+                return code;
+        worker->process.number = take_number(worker->manager);
+        return worker->process.number < 0 ? worker->process.number : 0;
+}
+
+static ferry_process *create(ferry_manager *manager, const char *const argv[], ferry_child_fn *fn, void *userdata,
+                             const ferry_process_options *options)
+{
+        struct error error = { 0 };
+        ferry_process *process = NULL;
+        struct worker *worker;
+        ferry_loop *loop;
+        int code;
+
+        if (!manager)
+                return NULL;
+        loop = manager->loop;
+        if (loop_refuse(loop))
+                return NULL;
+        loop_enter(loop);
+        code = wait_for_place(manager);
+        /* A callback that starts a process whenever another ends would never let them end. */
+        if (!code && (manager->is_stopping || loop->is_ending))
+                code = -ECANCELED;
+        worker = manager->is_freed ? NULL : worker_new(manager);
+        if (worker) {
+                process = &worker->process;
+                process->spec.fn = fn;
+                process->spec.fn_userdata = userdata;
+                if (!code)
+                        code = prepare(worker, argv, options, &error);
+                if (!code)
+                        process_start(process);
+                else {
+                        error_set(&error, code, "a child cannot be started: %s", error_describe(code));
+                        process_fail(process, code, error_text(&error));
+                        error_deinit(&error);
+                }
+        }
+        /* A handler may have freed it. */
+        if (process && process->holder >= HOLDER_NONE)
+                process = NULL;
+        loop_leave(loop);
+        return process;
+}
+
+ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, void *userdata,
+                                  const ferry_process_options *options)
+{
+        return create(manager, NULL, fn, userdata, options);
+}
+
+ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const argv[], const ferry_process_options *options)
+{
+        return create(manager, argv ? argv : (const char *const[]){ NULL }, NULL, NULL, options);
+}
+
 /* Waiting ---------------------------------------------------------------------------------------------- */
 
 static bool is_done(void *object)
@@ -193,18 +356,18 @@ static bool is_done(void *object)
 
         return manager->is_freed || manager->verdict != 0 || loop_has_own_failure(manager->loop) ||
                (manager->live == 0 && !pool_is_busy(manager) && manager->queue.telling == 0 &&
-                list_is_empty(&manager->untold));
+                list_is_empty(&manager->unreported));
 }
 
 /* Those that have ended while nobody waited. */
-static void tell_untold(ferry_manager *manager, ferry_manager_fn *fn, void *userdata)
+static void report_unreported(ferry_manager *manager, ferry_manager_fn *fn, void *userdata)
 {
-        while (!list_is_empty(&manager->untold) && manager->verdict == 0 && !manager->is_freed) {
-                ferry_process *process = container_of(manager->untold.next, ferry_process, untold);
+        while (!list_is_empty(&manager->unreported) && manager->verdict == 0 && !manager->is_freed) {
+                struct worker *worker = container_of(manager->unreported.next, struct worker, unreported);
 
-                list_remove(&process->untold);
+                list_remove(&worker->unreported);
                 if (fn)
-                        note(manager, fn(manager, process, userdata));
+                        manager_note(manager, fn(manager, &worker->process, userdata));
         }
 }
 
@@ -222,7 +385,7 @@ static int wait_for_all(ferry_manager *manager, ferry_manager_fn *fn, void *user
         manager->wait_fn = fn;
         manager->wait_userdata = userdata;
         manager->is_waited_for = true;
-        tell_untold(manager, fn, userdata);
+        report_unreported(manager, fn, userdata);
         code = loop_wait(manager->loop, INT64_MAX, is_done, manager, &manager->grave);
         manager->wait_fn = NULL;
         manager->is_waited_for = false;
@@ -297,8 +460,8 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
                 manager->is_stopping = true;
                 if (manager->serving == 0)
                         pool_refuse(manager);
-                list_for_each(&manager->processes, link)
-                        process_begin_stop(container_of(link, ferry_process, link), grace_ms);
+                list_for_each(&manager->workers, link)
+                        process_stop(&container_of(link, struct worker, link)->process, grace_ms);
                 /* Who waits already does so until all have ended, and none is started until then. */
                 code = manager->is_waited_for ? 0 : wait_for_all(manager, NULL, NULL);
         }
@@ -314,8 +477,7 @@ static void bury(struct loop_grave *grave)
 {
         ferry_manager *manager = container_of(grave, ferry_manager, grave);
 
-        list_for_each(&manager->handlers, link)
-                sys_free(container_of(link, struct manager_handler, link));
+        manager_free_handlers(manager);
         error_deinit(&manager->start_error);
         error_deinit(&manager->options_error);
         sys_free(manager->paths[0]);
@@ -331,15 +493,16 @@ static void close_member(struct loop_member *member)
         ferry_manager *manager = container_of(member, ferry_manager, member);
 
         manager->is_stopping = true;
-        list_for_each(&manager->processes, link) {
-                ferry_process *process = container_of(link, ferry_process, link);
+        list_for_each(&manager->workers, link) {
+                struct worker *worker = container_of(link, struct worker, link);
+                ferry_process *process = &worker->process;
 
-                if (process->state == PROCESS_RESTING)
-                        process_begin_stop(process, 0);
+                if (process->phase == PROCESS_RESTING)
+                        process_stop(process, 0);
                 else if (manager->options.is_killing && ferry_process_kill(process, SIGKILL) == 0)
                         manager->killed++;
-                else if (process->is_overdue)
-                        process_begin_stop(process, -1);
+                else if (pool_worker_is_stuck(worker))
+                        process_stop(process, -1);
                 else
                         ferry_session_close(process->session);
         }
@@ -353,8 +516,8 @@ static void free_member(struct loop_member *member)
         if (manager->is_freed)
                 return;
         pool_refuse(manager);
-        while (!list_is_empty(&manager->processes))
-                process_free(container_of(manager->processes.next, ferry_process, link));
+        while (!list_is_empty(&manager->workers))
+                process_free(&container_of(manager->workers.next, struct worker, link)->process);
         call_queue_deinit(&manager->queue);
         loop_timer_stop(manager->loop, &manager->look);
         manager->is_freed = true;
@@ -428,11 +591,9 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
                 return NULL;
         manager->loop = loop;
         list_init(&manager->handlers);
-        list_init(&manager->processes);
-        list_init(&manager->untold);
+        list_init(&manager->workers);
+        list_init(&manager->unreported);
         list_init(&manager->ending);
-        call_queue_init(&manager->queue);
-        list_init(&manager->idle);
         pool_init(manager);
         list_init(&manager->forwarder);
         manager->signal_source.fd = -1;
@@ -450,15 +611,18 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
 
 ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous)
 {
+        struct worker *worker;
+
         if (!manager || loop_is_elsewhere(manager->loop))
                 return NULL;
-        return previous ? list_next(&manager->processes, previous, ferry_process, link) :
-                          list_first(&manager->processes, ferry_process, link);
+        worker = previous ? list_next(&manager->workers, worker_of(previous), struct worker, link) :
+                            list_first(&manager->workers, struct worker, link);
+        return worker ? &worker->process : NULL;
 }
 
 unsigned ferry_manager_running(const ferry_manager *manager)
 {
-        return manager && !loop_is_elsewhere(manager->loop) ? manager->running : 0;
+        return manager && !loop_is_elsewhere(manager->loop) ? (unsigned)manager->running : 0;
 }
 
 unsigned ferry_manager_running_max(const ferry_manager *manager)

@@ -1,26 +1,115 @@
 /* Requests for the worker that is free first. Invariants: a worker has one at a time; a request is given to another worker only
  * if the first one has not executed it, and ends once, by its answer, its deadline, or the end of the worker that has it; none
  * waits for workers of which none is left. */
-#include "process/process.h"
+#include "process/manager.h"
 
 #include <errno.h>
 #include <stdarg.h>
 
-static void worker_is_free(ferry_call *call);
-static bool worker_gives_back(ferry_call *call);
-
 enum { LOOK_MS = 500 };
+
+/* Workers ---------------------------------------------------------------------------------------------- */
+
+static bool is_disconnected(const struct worker *worker)
+{
+        return worker->state == WORKER_DISCONNECTED || worker->state == WORKER_LOST;
+}
+
+bool pool_worker_is_stuck(const struct worker *worker)
+{
+        return worker->state == WORKER_SUSPECT || worker->state == WORKER_LOST;
+}
+
+/* Why a worker takes no request. */
+enum refusal {
+        REFUSAL_NONE,
+        REFUSAL_NOT_RUNNING,
+        REFUSAL_BUSY,
+        REFUSAL_SUSPECT,
+        REFUSAL_DISCONNECTED,
+        REFUSAL_SESSION,                /* it closes, or has failed, and that was not reported yet */
+};
+
+static enum refusal refusal_of(const struct worker *worker)
+{
+        const ferry_process *process = &worker->process;
+
+        if (process_is_freed(process) || process->phase != PROCESS_RUNNING)
+                return REFUSAL_NOT_RUNNING;
+        if (worker->state == WORKER_BUSY)
+                return REFUSAL_BUSY;
+        if (worker->state == WORKER_SUSPECT)
+                return REFUSAL_SUSPECT;
+        if (is_disconnected(worker))
+                return REFUSAL_DISCONNECTED;
+        return process->session && session_takes_requests(process->session) ? REFUSAL_NONE : REFUSAL_SESSION;
+}
+
+/* Whether it can take a request, or will when it has ended what it does, or was started again. */
+static bool is_serving(const struct worker *worker)
+{
+        const ferry_process *process = &worker->process;
+        bool comes_back = process->reason == REASON_REPLACED || process->reason == REASON_RECYCLED;
+
+        if (process_is_freed(process))
+                return false;
+        return process->phase == PROCESS_RESTING || (process_is_active(process) && (!is_disconnected(worker) || comes_back));
+}
+
+static void count(size_t *counter, bool *counted, bool is)
+{
+        if (is != *counted)
+                *counter += is ? 1 : (size_t)-1;
+        *counted = is;
+}
+
+void pool_update(struct worker *worker)
+{
+        ferry_manager *manager = worker->manager;
+        const ferry_process *process = &worker->process;
+        bool is_freed = process_is_freed(process), is_running = !is_freed && process_is_active(process), was_live = worker->is_live;
+
+        /* A loop that is run has something to wait for as long as one of them runs. */
+        loop_count_live(manager->loop, &worker->is_live,
+                        !is_freed && (is_running || process->phase == PROCESS_RESTING || process->is_calling));
+        count(&manager->live, &was_live, worker->is_live);
+        count(&manager->running, &worker->is_running, is_running);
+        count(&manager->serving, &worker->is_serving, is_serving(worker));
+        if (refusal_of(worker) != REFUSAL_NONE)
+                list_remove(&worker->idle);
+        else if (list_is_empty(&worker->idle))
+                list_append(&manager->idle, &worker->idle);
+}
+
+void pool_worker_started(struct worker *worker)
+{
+        worker->state = WORKER_IDLE;
+        worker->answers = 0;
+        worker->is_stop_reported = false;
+}
+
+void pool_worker_disconnected(struct worker *worker)
+{
+        worker->state = pool_worker_is_stuck(worker) ? WORKER_LOST : WORKER_DISCONNECTED;
+        pool_update(worker);
+}
+
+static void suspect(struct worker *worker)
+{
+        worker->state = is_disconnected(worker) ? WORKER_LOST : WORKER_SUSPECT;
+}
 
 /* A worker that a signal has stopped is silent until it is continued: SIGTTIN and SIGTTOU, if it uses the terminal. Returns
  * whether that is news. */
-static bool look_at(ferry_process *process)
+static bool look_at(struct worker *worker)
 {
-        int signal = process->call || process->is_overdue ? child_stop_signal(&process->child) : 0;
-        bool was_stopped = process->is_stopped;
+        ferry_process *process = &worker->process;
+        bool has_work = worker->state == WORKER_BUSY || pool_worker_is_stuck(worker), was_reported = worker->is_stop_reported;
+        int signal = has_work ? child_stop_signal(&process->child) : 0;
         char phrase[128];
 
-        process->is_stopped = signal > 0;
-        if (!process->is_stopped || was_stopped)
+        worker->is_stop_reported = signal > 0;
+        if (!worker->is_stop_reported || was_reported)
                 return false;
         child_describe_stop(signal, phrase, sizeof phrase);
         error_replace(&process->error, 0, "the child %s", phrase);
@@ -32,16 +121,16 @@ static void look(struct loop_timer *timer)
 {
         ferry_manager *manager = container_of(timer, ferry_manager, look);
         ferry_loop *loop = manager->loop;
-        struct list *link = manager->processes.next;
+        struct list *link = manager->workers.next;
 
         loop_enter(loop);
-        while (!manager->is_freed && link != &manager->processes) {
-                ferry_process *process = container_of(link, ferry_process, link);
-                bool is_news = look_at(process);
+        while (!manager->is_freed && link != &manager->workers) {
+                struct worker *worker = container_of(link, struct worker, link);
+                bool is_news = look_at(worker);
 
                 if (is_news)
-                        manager_tell(process, FERRY_PROCESS_STOPPED);
-                link = is_news ? manager->processes.next : link->next;
+                        manager_report(worker, FERRY_PROCESS_STOPPED);
+                link = is_news ? manager->workers.next : link->next;
         }
         if (!manager->is_freed && manager->busy > 0)
                 loop_timer_start(loop, timer, loop_deadline(LOOK_MS));
@@ -50,92 +139,43 @@ static void look(struct loop_timer *timer)
 
 void pool_init(ferry_manager *manager)
 {
+        list_init(&manager->idle);
+        call_queue_init(&manager->queue);
         manager->look.fn = look;
 }
 
-bool pool_is_idle(const ferry_process *process)
-{
-        return process->state == PROCESS_RUNNING && !process->has_child_left && !process->is_stopping &&
-               !process->call && !process->is_overdue && process->session && session_takes_requests(process->session);
-}
+/* Requests --------------------------------------------------------------------------------------------- */
 
-static ferry_process *find_free(const ferry_manager *manager)
+static struct worker *find_idle(const ferry_manager *manager)
 {
         list_for_each(&manager->idle, link) {
-                ferry_process *process = container_of(link, ferry_process, idle);
+                struct worker *worker = container_of(link, struct worker, idle);
 
-                /* Its session may have come to an end that nobody was told of yet. */
-                if (pool_is_idle(process))
-                        return process;
-                list_remove(&process->idle);
+                /* Its session may have come to an end that was not reported yet. */
+                if (refusal_of(worker) == REFUSAL_NONE)
+                        return worker;
+                list_remove(&worker->idle);
         }
         return NULL;
 }
 
-static void give(ferry_process *process, ferry_call *call)
+static void release(struct worker *worker)
 {
-        process->call = call;
-        process->manager->busy++;
-        if (!process->manager->look.is_running)
-                loop_timer_start(process->manager->loop, &process->manager->look, loop_deadline(LOOK_MS));
-        process_update(process);
-        call->ended = worker_is_free;
-        call->came_back = worker_gives_back;
-        call->owner = process;
-        call_start(call, process->session);
-}
-
-void pool_feed(ferry_manager *manager)
-{
-        /* One that cannot be sent ends at once, and leads here again. */
-        if (manager->is_feeding || loop_is_foreign(manager->loop))
-                return;
-        manager->is_feeding = true;
-        while (!list_is_empty(&manager->queue.calls) && !manager->is_freed) {
-                ferry_process *process = find_free(manager);
-
-                if (!process)
-                        break;
-                give(process, container_of(manager->queue.calls.next, ferry_call, link));
-        }
-        manager->is_feeding = false;
-}
-
-/* It has been told that nobody waits any more; when it has heard that, or answers, it takes the next. */
-static void wait_for_sign(ferry_process *process)
-{
-        process->is_overdue = true;
-        if (session_send_ping(process->session, &process->ping) < 0)
-                process->is_overdue = false;
-}
-
-void pool_worker_answered(ferry_session *session)
-{
-        ferry_process *process = process_of(session);
-
-        if (process->is_freed || !process->is_overdue || !session_has_pong(session, process->ping))
-                return;
-        process->is_overdue = false;
-        process_update(process);
-        pool_feed(process->manager);
-}
-
-static void release(ferry_process *process)
-{
-        process->call = NULL;
-        process->manager->busy--;
+        if (worker->state == WORKER_BUSY)
+                worker->state = WORKER_IDLE;
+        worker->manager->busy--;
 }
 
 /* It was not executed: its worker has closed the session, or is about to. */
 static bool worker_gives_back(ferry_call *call)
 {
-        ferry_process *process = call->owner;
-        ferry_manager *manager = process->manager;
+        struct worker *worker = call->owner;
+        ferry_manager *manager = worker->manager;
 
         if (manager->is_stopping || manager->is_freed)
                 return false;
-        release(process);
-        process_lose_session(process);
+        release(worker);
+        process_disconnect(&worker->process);
         call_wait_again(call);
         if (manager->serving == 0)
                 pool_refuse(manager);
@@ -143,31 +183,81 @@ static bool worker_gives_back(ferry_call *call)
         return true;
 }
 
+/* It was told that its request is cancelled. When it has read that, or answers, it takes the next. */
+static void wait_for_sign(struct worker *worker)
+{
+        if (session_send_ping(worker->process.session, &worker->ping) == 0)
+                suspect(worker);
+}
+
+void pool_worker_answered(struct worker *worker)
+{
+        if (worker->state != WORKER_SUSPECT || !session_has_pong(worker->process.session, worker->ping))
+                return;
+        worker->state = WORKER_IDLE;
+        pool_update(worker);
+        pool_feed(worker->manager);
+}
+
 /* A worker that has answered is well; one that has let a deadline pass may still be at work, and is replaced where that can be
  * done. */
 static void worker_is_free(ferry_call *call)
 {
-        ferry_process *process = call->owner;
+        struct worker *worker = call->owner;
+        ferry_process *process = &worker->process;
+        ferry_manager *manager = worker->manager;
 
         call->owner = NULL;
         call->ended = NULL;
         call->came_back = NULL;
-        release(process);
+        release(worker);
         if (call->outcome == FERRY_OUTCOME_REPLIED) {
-                process->restart_ms = 0;
-                process->answers++;
-                if (process_is_used_up(process))
+                process_reset_pause(process);
+                worker->answers++;
+                if (!manager->is_stopping && process_is_used_up(process, worker->answers))
                         process_recycle(process);
         } else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && session_is_open(process->session) &&
-                 (call->status == -ETIMEDOUT || call->status == -ECANCELED)) {
-                loop_timer_start(process->manager->loop, &process->manager->look, sys_now());
-                if (process->spec.options.is_restarted)
+                   (call->status == -ETIMEDOUT || call->status == -ECANCELED)) {
+                loop_timer_start(manager->loop, &manager->look, sys_now());
+                if (process->spec.options.is_restarted) {
+                        suspect(worker);
                         process_replace(process);
-                else
-                        wait_for_sign(process);
+                } else
+                        wait_for_sign(worker);
         }
-        process_update(process);
-        pool_feed(process->manager);
+        pool_update(worker);
+        pool_feed(manager);
+}
+
+static void give(struct worker *worker, ferry_call *call)
+{
+        ferry_manager *manager = worker->manager;
+
+        worker->state = WORKER_BUSY;
+        manager->busy++;
+        if (!manager->look.is_running)
+                loop_timer_start(manager->loop, &manager->look, loop_deadline(LOOK_MS));
+        pool_update(worker);
+        call->ended = worker_is_free;
+        call->came_back = worker_gives_back;
+        call->owner = worker;
+        call_start(call, worker->process.session);
+}
+
+void pool_feed(ferry_manager *manager)
+{
+        /* A request that cannot be sent ends at once, and leads here again. */
+        if (manager->is_feeding || loop_is_foreign(manager->loop))
+                return;
+        manager->is_feeding = true;
+        while (!list_is_empty(&manager->queue.calls) && !manager->is_freed) {
+                struct worker *worker = find_idle(manager);
+
+                if (!worker)
+                        break;
+                give(worker, container_of(manager->queue.calls.next, ferry_call, link));
+        }
+        manager->is_feeding = false;
 }
 
 bool pool_is_busy(const ferry_manager *manager)

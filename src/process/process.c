@@ -1,5 +1,17 @@
-/* The life of a process. Invariants: its end is learnt from the kernel, never from the end of what it writes; it is told once,
- * after what it has still sent; whoever talks to it is told why it ended. */
+/* The life of a process. Invariants: its end is learnt from the kernel, never from the end of what it writes; it is reported once,
+ * after what it has still sent; its calls and its session end with the reason of its end.
+ *
+ *      STARTING ──→ RUNNING ──→ STOPPING
+ *         │         ↑  │           │
+ *         │         │  ↓           ↓
+ *         │         │  EXITED ←────┘
+ *         │         │  │    │
+ *         │     RESTING ←   │
+ *         ↓         ↓       ↓
+ *         └──────→ ENDED ←──┘
+ *
+ * EXITED goes in steps: the last output is read, then the end of the session is awaited, then it is reported in its turn. A
+ * process that rests ends if it is stopped, or cannot be started again. */
 #include "process/process.h"
 
 #include <errno.h>
@@ -8,42 +20,28 @@
 #include <string.h>
 
 enum {
-        RESTART_FIRST_MS = 10,
-        RESTART_MAX_MS = 1000,
-        KILL_AFTER_MS = 1000,   /* of one that was given no time */
-        LATE_MS = 200,          /* for one that let a deadline pass to end what it has started */
+        PAUSE_FIRST_MS = 10,
+        PAUSE_MAX_MS = 1000,
+        KILL_AFTER_MS = 1000,   /* of a process that was given no time */
+        LATE_MS = 200,          /* for a process that let a deadline pass to end what it has started */
 };
 
-bool process_has_ended(const ferry_process *process)
+static void set_phase(ferry_process *process, enum process_phase phase)
 {
-        return process->state == PROCESS_ENDED;
+        enum process_phase before = process->phase;
+
+        process->phase = phase;
+        process->owner->changed(process, before);
 }
 
-void process_update(ferry_process *process)
+static void report_change(ferry_process *process)
 {
-        ferry_manager *manager = process->manager;
-        bool is_resting = !process->is_freed && process->state == PROCESS_RESTING;
-        bool is_running = !process->is_freed && process->state == PROCESS_RUNNING;
-        bool is_live = is_running || is_resting || (!process->is_freed && process->is_telling);
-        bool is_serving = is_resting || (is_running && (!process->is_deserted || process->is_replaced));
-        bool is_idle = is_running && pool_is_idle(process);
-
-        if (is_live != process->is_live)
-                manager->live += is_live ? 1 : (size_t)-1;
-        /* A loop that is run has something to wait for as long as one of them runs. */
-        loop_count_live(manager->loop, &process->is_live, is_live);
-        if (is_serving != process->is_serving)
-                manager->serving += is_serving ? 1 : (size_t)-1;
-        process->is_serving = is_serving;
-        if (!is_idle)
-                list_remove(&process->idle);
-        else if (list_is_empty(&process->idle))
-                list_append(&manager->idle, &process->idle);
+        process->owner->changed(process, process->phase);
 }
 
 /* Its end ---------------------------------------------------------------------------------------------- */
 
-/* How it has ended, in words, with its last ones; and as a result. */
+/* How it has ended, as a sentence with the last words of its stderr, and as a result. */
 static void describe_end(ferry_process *process, char *text, size_t size)
 {
         const struct child *child = &process->child;
@@ -60,172 +58,147 @@ static void describe_end(ferry_process *process, char *text, size_t size)
 
 static void rest(ferry_process *process)
 {
-        process->state = PROCESS_RESTING;
-        if (!process->is_recycled)
-                process->restart_ms = process->restart_ms ? process->restart_ms * 2 : RESTART_FIRST_MS;
-        if (process->restart_ms > RESTART_MAX_MS)
-                process->restart_ms = RESTART_MAX_MS;
-        loop_timer_start(process->manager->loop, &process->restart, loop_deadline(process->restart_ms));
-        process_update(process);
+        if (process->reason != REASON_RECYCLED)
+                process->pause_ms = process->pause_ms ? process->pause_ms * 2 : PAUSE_FIRST_MS;
+        if (process->pause_ms > PAUSE_MAX_MS)
+                process->pause_ms = PAUSE_MAX_MS;
+        loop_timer_start(process->loop, &process->timer, loop_deadline(process->pause_ms));
+        set_phase(process, PROCESS_RESTING);
 }
 
-static void deliver(ferry_process *process)
+static void call_back(ferry_process *process)
 {
         ferry_process_fn *fn = process->fn;
 
         process->fn = NULL;
-        process->is_telling = false;
-        process->is_forgotten = process->is_forgotten || process->is_given;
-        process_update(process);
+        process->is_calling = false;
+        if (process->holder == HOLDER_LOOP)
+                process->holder = HOLDER_NONE;
+        report_change(process);
         if (fn)
                 fn(process, process->result, process->userdata);
-        if (process->is_forgotten)
+        if (process->holder == HOLDER_NONE)
                 process_free(process);
 }
 
-/* It is over, or cannot even begin. */
-static void be_over(ferry_process *process)
+static void end(ferry_process *process)
 {
-        ferry_manager *manager = process->manager;
-
-        process->state = PROCESS_ENDED;
-        manager_give_number_back(process);
-        loop_enter(manager->loop);
-        process_update(process);
-        if (manager->serving == 0)
-                pool_refuse(manager);
-        manager_tell(process, FERRY_PROCESS_ENDED);
-        if (!process->is_freed)
-                deliver(process);
-        loop_leave(manager->loop);
+        loop_enter(process->loop);
+        set_phase(process, PROCESS_ENDED);
+        process->owner->happened(process, FERRY_PROCESS_ENDED);
+        if (!process_is_freed(process))
+                call_back(process);
+        loop_leave(process->loop);
 }
 
-static bool may_start_again(const ferry_process *process)
+static bool may_restart(const ferry_process *process)
 {
-        const ferry_manager *manager = process->manager;
-
-        return process->spec.options.is_restarted && !manager->is_stopping && !manager_is_told_to_end(manager) &&
-               !process->is_forgotten && (!process->is_stopping || process->is_replaced);
+        return process->spec.options.is_restarted && process->reason != REASON_STOPPED && process->holder < HOLDER_NONE &&
+               process->owner->may_restart(process);
 }
 
-/* Ends are told in their order. */
-static void tell_next(ferry_manager *manager)
+static void be_ready(ferry_process *process)
 {
-        ferry_process *process = list_first(&manager->ending, ferry_process, ending);
-
-        if (process && process->is_heard_out)
-                loop_task_start(manager->loop, &process->end_task);
+        process->step = STEP_REPORT;
+        loop_timer_stop(process->loop, &process->timer);
+        process->owner->ready(process);
 }
 
-/* The end of a process is told behind that of its session, and of the calls to it. */
-static void hear_out(ferry_process *process)
+/* The end of a process is reported behind that of its session, and of the calls to it. Not every program reads all that it was
+ * sent, so this is not awaited for ever. */
+static void await_session(ferry_process *process)
 {
-        process->is_heard_out = true;
-        loop_timer_stop(process->manager->loop, &process->linger);
-        tell_next(process->manager);
+        if (!process->session || session_has_reported_end(process->session))
+                be_ready(process);
+        else
+                loop_timer_start(process->loop, &process->timer, loop_deadline(STREAM_LINGER_MS));
 }
 
-static void begin_ending(ferry_process *process)
+/* A callback may wait for the end: then this goes on within that wait, and is done when it returns here. */
+static void drain_output(ferry_process *process)
 {
-        process->is_heard_out = !process->session || session_has_reported_end(process->session);
-        /* Not every program reads all that it was sent. */
-        if (!process->is_heard_out)
-                loop_timer_start(process->manager->loop, &process->linger, loop_deadline(STREAM_LINGER_MS));
-        tell_next(process->manager);
-}
-
-/* What it has sent before it ended is handled first, if anybody handles it. */
-static void tell_end(struct loop_task *task)
-{
-        ferry_process *process = container_of(task, ferry_process, end_task);
-        ferry_manager *manager = process->manager;
-        ferry_session *session = process->session;
-
-        if (process->state == PROCESS_ENDED) {
-                deliver(process);
-                return;
-        }
-        if (process->state == PROCESS_RESTING) {
-                be_over(process);
-                return;
-        }
-        if (session && session_has_work(session)) {
-                loop_task_start(manager->loop, task);
-                return;
-        }
-        process->has_child_left = false;
-        list_remove(&process->ending);
-        tell_next(manager);
-        manager->running--;
-        child_deinit(&process->child);
-        if (!may_start_again(process)) {
-                be_over(process);
-                return;
-        }
-        rest(process);
-        loop_enter(manager->loop);
-        manager_tell(process, FERRY_PROCESS_DIED);
-        loop_leave(manager->loop);
-}
-
-/* What it has still written is handed over. A callback may wait for its end: then this goes on within that, and is done when
- * it comes back here. */
-static void take_leave(struct loop_task *task)
-{
-        ferry_process *process = container_of(task, ferry_process, end_task);
         char sentence[CAPTURED_WORDS_MAX + 128];
 
-        loop_task_start(process->manager->loop, task);
-        for (int i = 0; i < 2 && !process->is_freed; i++)
+        loop_task_start(process->loop, &process->task);
+        for (int i = 0; i < 2 && !process_is_freed(process); i++)
                 captured_drain(&process->outputs[i].captured);
-        if (process->is_freed || task->fn != take_leave)
+        if (process_is_freed(process) || process->phase != PROCESS_EXITED || process->step != STEP_OUTPUT)
                 return;
-        loop_task_stop(task);
-        task->fn = tell_end;
+        loop_task_stop(&process->task);
+        process->step = STEP_MESSAGES;
         for (int i = 0; i < 2; i++)
                 captured_close(&process->outputs[i].captured, false);
         if (process->child.has_ended)
                 describe_end(process, sentence, sizeof sentence);
         else
-                snprintf(sentence, sizeof sentence, "cannot kill the child: %s", error_describe(process->result));
+                snprintf(sentence, sizeof sentence, "the child cannot be killed: %s", error_describe(process->result));
         error_replace(&process->error, process->result, "%s", sentence);
-        /* It is told as the end of the process, whoever asks: a loop that runs goes on. */
+        /* It is reported as the end of the process: a loop that runs goes on. */
         if (process->session)
                 session_child_ended(process->session, process->result == 0 ? 0 : -ECONNRESET, sentence);
-        if (!process->is_freed)
-                begin_ending(process);
+        if (!process_is_freed(process) && process->phase == PROCESS_EXITED && process->step == STEP_MESSAGES)
+                await_session(process);
 }
 
-/* There is no child any more, or none of ours. */
-static void lose_child(ferry_process *process)
+/* What it has sent before it ended is handled first, if that is handled at all. */
+static void leave_exited(ferry_process *process)
 {
-        process->has_child_left = true;
-        process->is_heard_out = false;
-        list_append(&process->manager->ending, &process->ending);
-        process_update(process);
-        process->end_task.fn = take_leave;
-        loop_task_start(process->manager->loop, &process->end_task);
+        if (process->session && session_has_work(process->session)) {
+                loop_task_start(process->loop, &process->task);
+                return;
+        }
+        child_deinit(&process->child);
+        if (!may_restart(process)) {
+                end(process);
+                return;
+        }
+        rest(process);
+        loop_enter(process->loop);
+        process->owner->happened(process, FERRY_PROCESS_DIED);
+        loop_leave(process->loop);
+}
+
+static void take_next_step(struct loop_task *task)
+{
+        ferry_process *process = container_of(task, ferry_process, task);
+
+        if (process->phase == PROCESS_ENDED)
+                call_back(process);
+        else if (process->phase == PROCESS_RESTING)
+                end(process);
+        else if (process->step == STEP_OUTPUT)
+                drain_output(process);
+        else
+                leave_exited(process);
+}
+
+void process_report(ferry_process *process)
+{
+        loop_task_start(process->loop, &process->task);
+}
+
+static void begin_exited(ferry_process *process)
+{
+        process->step = STEP_OUTPUT;
+        set_phase(process, PROCESS_EXITED);
+        loop_task_start(process->loop, &process->task);
 }
 
 static void child_ended(struct child *child)
 {
-        ferry_process *process = container_of(child, ferry_process, child);
-
-        if (child->stage == CHILD_KILLED)
-                process->manager->killed++;
-        lose_child(process);
+        begin_exited(container_of(child, ferry_process, child));
 }
 
-/* Nobody can wait for the end of a child that has become another user's. */
+/* The end of a child that has become another user's cannot be awaited. */
 static void child_lost(struct child *child, int error)
 {
         ferry_process *process = container_of(child, ferry_process, child);
 
         process->result = error;
-        lose_child(process);
+        begin_exited(process);
 }
 
-const struct child_owner process_child_owner = { .ended = child_ended, .lost = child_lost };
+static const struct child_owner child_owner = { .ended = child_ended, .lost = child_lost };
 
 /* Beginning -------------------------------------------------------------------------------------------- */
 
@@ -238,21 +211,21 @@ static void forget_session(ferry_process *process)
                 return;
         process->session = NULL;
         session_set_owner(session, NULL, NULL);
-        if (loop_is_foreign(process->manager->loop))
+        if (loop_is_foreign(process->loop))
                 session_free(session);
         else
                 ferry_session_free(session);
 }
 
-static void fail(ferry_process *process, int code, const char *sentence)
+void process_fail(ferry_process *process, int code, const char *sentence)
 {
         process->result = code;
         error_replace(&process->error, code, "%s", sentence);
-        error_set(&process->manager->start_error, code, "%s", sentence);
-        be_over(process);
+        process->owner->failed(process, code, sentence);
+        end(process);
 }
 
-/* There may be more of it later: memory, descriptors, processes; or whoever writes the program has done so. */
+/* There may be more of it later: memory, descriptors, processes; or the program is being written. */
 static bool is_shortage(int code)
 {
         return code == -EAGAIN || code == -ENOMEM || code == -EMFILE || code == -ENFILE || code == -ENOBUFS ||
@@ -264,141 +237,110 @@ static int64_t nanoseconds(int ms)
         return ms < 0 ? INT64_MAX : (int64_t)ms * 1000000;
 }
 
-static void begin_replacing(ferry_process *process, int after_ms)
+/* It has @after_ms to end by itself. */
+static void begin_replacing(ferry_process *process, enum process_reason reason, int after_ms)
 {
-        process->is_replaced = true;
-        process->is_stopping = true;
+        process->reason = reason;
         process->grace_ms = KILL_AFTER_MS;
+        set_phase(process, PROCESS_STOPPING);
         child_stop(&process->child, nanoseconds(after_ms), nanoseconds(KILL_AFTER_MS));
 }
 
-/* A child that is started again has its time to end, and is replaced. */
-void process_lose_session(ferry_process *process)
+void process_disconnect(ferry_process *process)
 {
-        if (process->is_freed || process->state != PROCESS_RUNNING || process->has_child_left)
+        if (process_is_freed(process) || (process->phase != PROCESS_RUNNING && process->phase != PROCESS_STOPPING))
                 return;
-        process->is_deserted = true;
-        if (process->spec.options.is_restarted && !process->is_stopping)
-                begin_replacing(process, KILL_AFTER_MS);
-        process_update(process);
+        if (process->spec.options.is_restarted && process->phase == PROCESS_RUNNING)
+                begin_replacing(process, REASON_REPLACED, KILL_AFTER_MS);
+        process->owner->disconnected(process);
+}
+
+static const struct session_owner session_owner;
+
+static ferry_process *process_of(const ferry_session *session)
+{
+        return session_owner_object(session, &session_owner);
 }
 
 static void session_ended(ferry_session *session)
 {
         ferry_process *process = process_of(session);
 
-        if (process->is_freed || process->state != PROCESS_RUNNING)
-                return;
-        if (process->has_child_left) {
-                hear_out(process);
-                return;
-        }
-        process_lose_session(process);
-        if (process->manager->serving == 0)
-                pool_refuse(process->manager);
+        if (process->phase == PROCESS_EXITED && process->step == STEP_MESSAGES)
+                be_ready(process);
+        else
+                process_disconnect(process);
+}
+
+static void session_answered(ferry_session *session)
+{
+        ferry_process *process = process_of(session);
+
+        process->owner->answered(process);
 }
 
 static void session_freed(ferry_session *session)
 {
-        process_of(session)->session = NULL;
+        ferry_process *process = process_of(session);
+
+        process->session = NULL;
 }
 
-const struct session_owner process_session_owner = {
-        .ended = session_ended, .answered = pool_worker_answered, .freed = session_freed,
+static const struct session_owner session_owner = {
+        .ended = session_ended, .answered = session_answered, .freed = session_freed,
 };
 
-ferry_process *process_of(const ferry_session *session)
-{
-        return session_owner_object(session, &process_session_owner);
-}
-
-static void start(ferry_process *process)
+void process_start(ferry_process *process)
 {
         struct error error = { 0 };
-        bool is_first = process->pid < 0;
+        bool is_first = process->phase == PROCESS_STARTING;
         int code;
 
         forget_session(process);
-        process->is_stopping = false;
-        process->is_deserted = process->is_replaced = process->is_recycled = process->is_stopped = false;
-        process->answers = 0;
-        code = process_start(process, &error);
+        process->reason = REASON_NONE;
+        code = process_spawn(process, &child_owner, &session_owner, &error);
         if (!code) {
-                process->manager->running++;
                 process->result = -EINPROGRESS;
-                process->is_overdue = false;
-                process_update(process);
-                manager_tell(process, FERRY_PROCESS_STARTED);
-                if (!process->is_freed)
-                        pool_feed(process->manager);
-        } else if (!is_first && is_shortage(code) && may_start_again(process)) {
+                set_phase(process, PROCESS_RUNNING);
+                process->owner->happened(process, FERRY_PROCESS_STARTED);
+        } else if (!is_first && is_shortage(code) && may_restart(process)) {
                 process->result = code;
                 error_replace(&process->error, code, "%s", error_text(&error));
                 rest(process);
         } else
-                fail(process, code, error_text(&error));
+                process_fail(process, code, error_text(&error));
         error_deinit(&error);
 }
 
-static void start_again(struct loop_timer *timer)
+static void time_is_over(struct loop_timer *timer)
 {
-        start(container_of(timer, ferry_process, restart));
+        ferry_process *process = container_of(timer, ferry_process, timer);
+
+        if (process->phase == PROCESS_RESTING)
+                process_start(process);
+        else
+                be_ready(process);
 }
 
-static bool may_start(void *object)
+void process_init(ferry_process *process, ferry_loop *loop, const struct process_owner *owner)
 {
-        const ferry_manager *manager = object;
-
-        return manager->is_freed || manager->is_stopping || manager->live < manager->options.running_max;
-}
-
-/* While as many run as may, wait. */
-static int wait_for_place(ferry_manager *manager)
-{
-        int code;
-
-        if (!manager->options.running_max || may_start(manager))
-                return 0;
-        manager->waiting++;
-        code = loop_wait(manager->loop, INT64_MAX, may_start, manager, &manager->grave);
-        manager->waiting--;
-        return manager->is_freed ? -ECANCELED : code;
-}
-
-static void linger_is_over(struct loop_timer *timer)
-{
-        hear_out(container_of(timer, ferry_process, linger));
-}
-
-static ferry_process *process_new(ferry_manager *manager)
-{
-        ferry_process *process = sys_alloc_zeroed(sizeof *process);
-
-        if (!process)
-                return NULL;
-        process->manager = manager;
+        process->loop = loop;
+        process->owner = owner;
         process->pid = process->number = -1;
         process->result = -EINPROGRESS;
         process->child.pidfd = -1;
         for (int i = 0; i < 2; i++)
                 process->outputs[i].captured.endpoint = (struct endpoint){ .fd = -1, .io = -1 };
-        process->end_task.fn = tell_end;
-        process->linger.fn = linger_is_over;
-        process->restart.fn = start_again;
-        list_init(&process->link);
-        list_init(&process->untold);
-        list_init(&process->ending);
-        list_init(&process->idle);
-        list_append(&manager->processes, &process->link);
-        return process;
+        process->task.fn = take_next_step;
+        process->timer.fn = time_is_over;
 }
 
-/* What cannot be done for this child is refused, rather than passed over. 0, or -EINVAL. */
-static int check_options(const struct process_spec *spec, const char *const argv[], struct error *error)
+int process_check_spec(const ferry_process *process, struct error *error)
 {
+        const struct process_spec *spec = &process->spec;
         const ferry_process_options *options = &spec->options;
 
-        if (argv ? !argv[0] : !spec->fn)
+        if (spec->argv ? !spec->argv[0] : !spec->fn)
                 return -EINVAL;
         if (spec->fn && (options->env || options->fds || options->is_on_stdio || options->is_restarted))
                 return error_set(error, -EINVAL, "env, fds, is_on_stdio and is_restarted are for a command, not for a function");
@@ -410,136 +352,74 @@ static int check_options(const struct process_spec *spec, const char *const argv
         return process_check_recycling(options, error);
 }
 
-static ferry_process *create(ferry_manager *manager, const char *const argv[], ferry_child_fn *fn, void *userdata,
-                             const ferry_process_options *options)
-{
-        struct error error = { 0 };
-        ferry_process *process;
-        ferry_loop *loop;
-        int code;
-
-        if (!manager)
-                return NULL;
-        loop = manager->loop;
-        if (loop_refuse(loop))
-                return NULL;
-        loop_enter(loop);
-        code = wait_for_place(manager);
-        /* Who starts another whenever one ends would never let them end. */
-        if (!code && (manager->is_stopping || loop->is_ending))
-                code = -ECANCELED;
-        process = manager->is_freed ? NULL : process_new(manager);
-        if (process) {
-                process->spec.fn = fn;
-                process->spec.fn_userdata = userdata;
-                if (!code && manager->options_error.code)
-                        code = error_set(&error, manager->options_error.code, "%s", error_text(&manager->options_error));
-                if (!code)
-                        code = process_copy_spec(process, argv, options, &error);
-                if (!code)
-                        code = check_options(&process->spec, argv, &error);
-                if (!code) {
-                        process->number = manager_take_number(manager);
-                        code = process->number < 0 ? process->number : 0;
-                }
-                if (!code)
-                        start(process);
-                else {
-                        error_set(&error, code, "cannot start a child: %s", error_describe(code));
-                        fail(process, code, error_text(&error));
-                        error_deinit(&error);
-                }
-        }
-        /* Who was told of it has let go of it. */
-        if (process && (process->is_freed || process->is_forgotten))
-                process = NULL;
-        loop_leave(loop);
-        return process;
-}
-
-ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, void *userdata,
-                                  const ferry_process_options *options)
-{
-        return create(manager, NULL, fn, userdata, options);
-}
-
-ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const argv[], const ferry_process_options *options)
-{
-        return create(manager, argv ? argv : (const char *const[]){ NULL }, NULL, NULL, options);
-}
-
 /* Stopping --------------------------------------------------------------------------------------------- */
 
-void process_begin_stop(ferry_process *process, int grace_ms)
+void process_stop(ferry_process *process, int grace_ms)
 {
-        ferry_loop *loop = process->manager->loop;
+        bool is_stuck = process->owner->is_stuck(process), is_shorter;
         int term_ms = grace_ms;
-        bool is_shorter;
 
-        if (process->state == PROCESS_RESTING) {
-                /* Not now: who is told of it may let go of others, over which somebody goes here. */
-                loop_timer_stop(loop, &process->restart);
-                loop_task_start(loop, &process->end_task);
+        if (process->phase == PROCESS_RESTING) {
+                /* Not now: a handler that hears of it may free other processes, and the caller may stand at one of them. */
+                loop_timer_stop(process->loop, &process->timer);
+                loop_task_start(process->loop, &process->task);
                 return;
         }
-        if (process->state != PROCESS_RUNNING)
+        if (!process_is_active(process))
                 return;
-        /* Whoever gives it less time is right. */
-        is_shorter = process->is_stopping && process->child.stage <= CHILD_ASKED &&
-                     (grace_ms < 0 ? !process->is_replaced || process->is_overdue :
+        /* The shortest time counts. */
+        is_shorter = process->phase == PROCESS_STOPPING &&
+                     (grace_ms < 0 ? process->reason == REASON_STOPPED || is_stuck :
                                      process->grace_ms >= 0 && process->grace_ms <= grace_ms);
-        process->is_replaced = false;
-        if (is_shorter) {
-                process_update(process);
+        process->reason = REASON_STOPPED;
+        if (is_shorter || process->child.stage > CHILD_ASKED || process->phase == PROCESS_EXITED) {
+                report_change(process);
                 return;
         }
-        if (process->child.stage > CHILD_ASKED || process->has_child_left) {
-                process->is_stopping = true;
-                process_update(process);
-                return;
-        }
-        /* A child that let its deadline pass may never end by itself. */
-        if (grace_ms < 0 && process->is_overdue) {
+        if (grace_ms < 0 && is_stuck) {
                 term_ms = LATE_MS;
                 grace_ms = KILL_AFTER_MS;
         }
-        process->is_stopping = true;
         process->grace_ms = grace_ms;
-        process_update(process);
+        set_phase(process, PROCESS_STOPPING);
         ferry_session_close(process->session);
         child_stop(&process->child, nanoseconds(term_ms), nanoseconds(grace_ms));
 }
 
-static void replace(ferry_process *process, int after_ms)
-{
-        if (process->state != PROCESS_RUNNING || process->has_child_left || process->is_stopping)
-                return;
-        begin_replacing(process, after_ms);
-        ferry_session_close(process->session);
-}
-
 void process_replace(ferry_process *process)
 {
-        process->is_overdue = true;
-        replace(process, LATE_MS);
+        if (process_is_freed(process) || process->phase != PROCESS_RUNNING)
+                return;
+        begin_replacing(process, REASON_REPLACED, LATE_MS);
+        ferry_session_close(process->session);
 }
 
 void process_recycle(ferry_process *process)
 {
-        process->is_recycled = true;
-        replace(process, KILL_AFTER_MS);
+        if (process_is_freed(process))
+                return;
+        if (process->phase == PROCESS_RUNNING) {
+                begin_replacing(process, REASON_RECYCLED, KILL_AFTER_MS);
+                ferry_session_close(process->session);
+        } else if (process->reason != REASON_STOPPED)
+                process->reason = REASON_RECYCLED;
+}
+
+void process_reset_pause(ferry_process *process)
+{
+        process->pause_ms = 0;
 }
 
 static bool is_over(void *object)
 {
         const ferry_process *process = object;
 
-        return process->is_freed || process_has_ended(process);
+        return process_is_freed(process) || process->phase == PROCESS_ENDED;
 }
 
 static int wait_for(ferry_process *process, int timeout_ms)
 {
-        ferry_loop *loop = process->manager->loop;
+        ferry_loop *loop = process->loop;
         int code, result;
 
         code = loop_refuse(loop);
@@ -549,8 +429,8 @@ static int wait_for(ferry_process *process, int timeout_ms)
                 return loop_refuse_timeout(loop, timeout_ms);
         loop_enter(loop);
         code = loop_wait(loop, loop_deadline(timeout_ms), is_over, process, &process->grave);
-        result = process->is_freed ? -ECANCELED : ferry_process_result(process);
-        /* Whoever waits again and again must not do so for nothing. */
+        result = process_is_freed(process) ? -ECANCELED : ferry_process_result(process);
+        /* A caller that waits again and again must not do so for nothing. */
         if (code < 0 && code != -ETIMEDOUT && result == -EINPROGRESS)
                 result = error_replace(&loop->error, code, "cannot wait for a child: %s", error_describe(code));
         loop_leave(loop);
@@ -569,15 +449,15 @@ int ferry_process_stop(ferry_process *process, int grace_ms)
 
         if (!process)
                 return -ENOMEM;
-        code = loop_refuse(process->manager->loop);
+        code = loop_refuse(process->loop);
         if (code)
                 return code;
         if (grace_ms < -1)
-                return loop_refuse_timeout(process->manager->loop, grace_ms);
-        loop = process->manager->loop;
+                return loop_refuse_timeout(process->loop, grace_ms);
+        loop = process->loop;
         loop_enter(loop);
-        process_begin_stop(process, grace_ms);
-        code = process->is_freed ? -ECANCELED : wait_for(process, -1);
+        process_stop(process, grace_ms);
+        code = process_is_freed(process) ? -ECANCELED : wait_for(process, -1);
         loop_leave(loop);
         return code;
 }
@@ -588,10 +468,10 @@ int ferry_process_kill(ferry_process *process, int signal)
 
         if (!process)
                 return -ENOMEM;
-        code = loop_refuse(process->manager->loop);
+        code = loop_refuse(process->loop);
         if (code)
                 return code;
-        if (process->state != PROCESS_RUNNING || process->has_child_left)
+        if (process->phase != PROCESS_RUNNING && process->phase != PROCESS_STOPPING)
                 return -ESRCH;
         return child_signal(&process->child, signal);
 }
@@ -604,33 +484,24 @@ static void bury(struct loop_grave *grave)
 
         process_free_spec(process);
         error_deinit(&process->error);
-        sys_free(process);
+        process->owner->free(process);
 }
 
 void process_free(ferry_process *process)
 {
-        ferry_loop *loop = process->manager->loop;
+        ferry_loop *loop = process->loop;
         bool is_foreign = loop_is_foreign(loop);
 
-        if (process->is_freed)
+        if (process_is_freed(process))
                 return;
-        process->is_freed = true;
-        manager_give_number_back(process);
-        list_remove(&process->link);
-        list_remove(&process->untold);
-        list_remove(&process->ending);
-        loop_timer_stop(loop, &process->linger);
-        loop_timer_stop(loop, &process->restart);
-        loop_task_stop(&process->end_task);
+        process->holder = HOLDER_FREED;
+        loop_timer_stop(loop, &process->timer);
+        loop_task_stop(&process->task);
         for (int i = 0; i < 2; i++)
                 captured_close(&process->outputs[i].captured, is_foreign);
         forget_session(process);
-        if (process->state == PROCESS_RUNNING)
-                process->manager->running--;
         child_deinit(&process->child);
-        process_update(process);
-        if (!is_foreign)
-                tell_next(process->manager);
+        report_change(process);
         loop_bury(loop, &process->grave, bury);
 }
 
@@ -638,17 +509,17 @@ ferry_process *ferry_process_free(ferry_process *process)
 {
         ferry_loop *loop;
 
-        if (!process || loop_is_elsewhere(process->manager->loop) || process->is_freed || process->is_forgotten)
+        if (!process || loop_is_elsewhere(process->loop) || process->holder >= HOLDER_NONE)
                 return NULL;
-        if (loop_is_foreign(process->manager->loop) || process_has_ended(process)) {
+        if (loop_is_foreign(process->loop) || process->phase == PROCESS_ENDED) {
                 process_free(process);
                 return NULL;
         }
-        process->is_forgotten = true;
+        process->holder = HOLDER_NONE;
         process->fn = NULL;
-        loop = process->manager->loop;
+        loop = process->loop;
         loop_enter(loop);
-        process_begin_stop(process, KILL_AFTER_MS);
+        process_stop(process, KILL_AFTER_MS);
         loop_leave(loop);
         return NULL;
 }
@@ -660,43 +531,43 @@ void ferry_process_then(ferry_process *process, ferry_process_fn *fn, void *user
                         fn(NULL, -ENOMEM, userdata);
                 return;
         }
-        if (loop_refuse(process->manager->loop) || process->is_forgotten)
+        if (loop_refuse(process->loop) || process->holder >= HOLDER_NONE)
                 return;
-        /* One that starts another whenever one fails would never let the loop go. */
-        if (process_has_ended(process) && process->manager->loop->is_ending) {
+        /* A callback that starts a process on every failure would keep the loop alive for ever. */
+        if (process->phase == PROCESS_ENDED && process->loop->is_ending) {
                 ferry_process_free(process);
                 return;
         }
-        process->is_given = true;
+        process->holder = HOLDER_LOOP;
         process->fn = fn;
         process->userdata = userdata;
-        if (!process_has_ended(process))
+        if (process->phase != PROCESS_ENDED)
                 return;
-        process->is_telling = true;
-        process_update(process);
-        loop_task_start(process->manager->loop, &process->end_task);
+        process->is_calling = true;
+        report_change(process);
+        loop_task_start(process->loop, &process->task);
 }
 
 /* Questions -------------------------------------------------------------------------------------------- */
 
 ferry_session *ferry_process_session(const ferry_process *process)
 {
-        return process && !loop_is_elsewhere(process->manager->loop) ? process->session : NULL;
+        return process && !loop_is_elsewhere(process->loop) ? process->session : NULL;
 }
 
 pid_t ferry_process_pid(const ferry_process *process)
 {
-        return process && !loop_is_elsewhere(process->manager->loop) ? process->pid : -1;
+        return process && !loop_is_elsewhere(process->loop) ? process->pid : -1;
 }
 
 int ferry_process_result(const ferry_process *process)
 {
-        return !process ? -ENOMEM : loop_is_elsewhere(process->manager->loop) ? -EPERM : process->state == PROCESS_RESTING ? -EINPROGRESS : process->result;
+        return !process ? -ENOMEM : loop_is_elsewhere(process->loop) ? -EPERM : process->phase == PROCESS_RESTING ? -EINPROGRESS : process->result;
 }
 
 const char *ferry_process_error(const ferry_process *process)
 {
-        return !process ? "the process is NULL: its manager is NULL or belongs to another thread, or no memory was left for it" : loop_is_elsewhere(process->manager->loop) ? loop_elsewhere :
+        return !process ? "the process is NULL: its manager is NULL or belongs to another thread, or no memory was left for it" : loop_is_elsewhere(process->loop) ? loop_elsewhere :
                error_text(&process->error);
 }
 

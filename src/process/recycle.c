@@ -31,13 +31,13 @@ static int64_t read_resident(pid_t pid)
         return at ? strtoll(at + sizeof field - 1, NULL, 10) * 1024 : 0;
 }
 
-bool process_is_used_up(const ferry_process *process)
+bool process_is_used_up(const ferry_process *process, unsigned answers)
 {
         const ferry_process_options *options = &process->spec.options;
 
-        if (!options->is_restarted || process->manager->is_stopping)
+        if (!options->is_restarted)
                 return false;
-        if (options->max_tasks > 0 && process->answers >= options->max_tasks)
+        if (options->max_tasks > 0 && answers >= options->max_tasks)
                 return true;
         return options->max_rss > 0 && read_resident(process->pid) > (int64_t)options->max_rss;
 }

@@ -67,7 +67,7 @@ static bool copy_text(const char **text)
 }
 
 int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *given,
-                      struct error *error)
+                      const struct process_defaults *defaults, struct error *error)
 {
         static const struct options_kind kind = { .name = "ferry_process_options", .size = sizeof *given };
         struct process_spec *spec = &process->spec;
@@ -91,8 +91,14 @@ int process_copy_spec(ferry_process *process, const char *const argv[], const fe
                         memcpy((void *)(uintptr_t)options->input, all.input, all.input_size);
                 is_complete = is_complete && options->input;
         }
-        options_copy_session(&spec->session, all.session ? all.session : &process->manager->session, error);
+        options_copy_session(&spec->session, all.session ? all.session : defaults->session, error);
         options->session = NULL;
+        spec->paths[0] = options->stdout_path || all.output ? options->stdout_path : defaults->paths[0];
+        spec->paths[1] = options->stderr_path || all.output ? options->stderr_path : defaults->paths[1];
+        if (!all.output) {
+                options->output = defaults->output;
+                options->output_userdata = defaults->output_userdata;
+        }
         return is_complete ? error->code : -ENOMEM;
 }
 
@@ -167,24 +173,15 @@ static int open_session(const ferry_process *process, struct ends *ends)
         return channel < 0 ? channel : 0;
 }
 
-/* A child's own choice, or else that of its manager. */
-static const char *output_path(const ferry_process *process, int i)
-{
-        const ferry_process_options *own = &process->spec.options;
-        const char *path = i == 0 ? own->stdout_path : own->stderr_path;
-
-        return path || own->output ? path : process->manager->paths[i];
-}
-
 static bool is_captured(const ferry_process *process, int i)
 {
-        return process->spec.options.output || process->manager->options.output ||
+        return process->spec.options.output ||
                (i == 1 && process->spec.argv && process->spec.options.is_on_stdio);
 }
 
 static int open_output(const ferry_process *process, struct ends *ends, int i, struct error *error)
 {
-        const char *path = output_path(process, i);
+        const char *path = process->spec.paths[i];
         int fd = 0, code;
 
         if (i == 0 && ends->child.fds[1] >= 0)
@@ -287,16 +284,16 @@ static int send_rest(ferry_session *session, int result)
 
 static _Noreturn void be_child(const ferry_process *process, struct ends *ends, pid_t parent_pid)
 {
-        const ferry_manager *manager = process->manager;
         const struct process_spec spec = process->spec;
         ferry_peer parent = { .pid = parent_pid, .uid = sys_uid(), .gid = sys_gid() };
+        const sigset_t *mask = process->owner->mask_before(process);
         ferry_session *session;
         ferry_loop *loop;
         int fds[2], moved[3], result;
 
-        if (manager_mask_before(manager->loop))
-                sys_restore_signals(manager_mask_before(manager->loop));
-        loop_abandon(manager->loop);
+        if (mask)
+                sys_restore_signals(mask);
+        loop_abandon(process->loop);
         fds[0] = fds[1] = ends->child.channel;
         close_ours(ends);
         result = child_place_descriptors(ends->child.fds, moved);
@@ -314,7 +311,7 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
                 result = child_set_death_signal(spec.options.death_signal, parent_pid);
         child_use_environment(&ends->environment);
         close_rest(ends);
-        loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &manager->loop->session });
+        loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &process->loop->session });
         if (loop) {
                 /* The function may free it. */
                 loop_enter(loop);
@@ -333,21 +330,18 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
 
 static bool process_is_gone(const struct captured *captured)
 {
-        return container_of(captured, struct output, captured)->process->is_freed;
+        return container_of(captured, struct output, captured)->process->holder == HOLDER_FREED;
 }
 
 static void take_output(struct captured *captured, const char *bytes, size_t size)
 {
         struct output *output = container_of(captured, struct output, captured);
         ferry_process *process = output->process;
-        const ferry_process_options *own = &process->spec.options;
-        const ferry_manager_options *all = &process->manager->options;
+        const ferry_process_options *options = &process->spec.options;
         int fd = output == &process->outputs[0] ? 1 : 2;
 
-        if (own->output)
-                own->output(process, fd, bytes, size, own->output_userdata);
-        else if (all->output)
-                all->output(process, fd, bytes, size, all->output_userdata);
+        if (options->output)
+                options->output(process, fd, bytes, size, options->output_userdata);
         else if (process->session)
                 session_add_text(process->session, "stderr", bytes, size);
 }
@@ -355,14 +349,14 @@ static void take_output(struct captured *captured, const char *bytes, size_t siz
 /* What is ours of an end is the process's from now on. */
 static int capture(ferry_process *process, struct ends *ends)
 {
-        bool is_raw = process->spec.options.output || process->manager->options.output;
+        bool is_raw = process->spec.options.output;
 
         for (int i = 0; i < 2; i++) {
                 struct output *output = &process->outputs[i];
                 int error;
 
                 output->process = process;
-                captured_init(&output->captured, process->manager->loop, !is_raw, take_output, process_is_gone);
+                captured_init(&output->captured, process->loop, !is_raw, take_output, process_is_gone);
                 if (ends->outputs[i] < 0)
                         continue;
                 error = captured_open(&output->captured, ends->outputs[i]);
@@ -378,25 +372,26 @@ static int capture(ferry_process *process, struct ends *ends)
         return 0;
 }
 
-static int open_process_session(ferry_process *process, struct ends *ends)
+static int open_process_session(ferry_process *process, struct ends *ends, const struct session_owner *owner)
 {
         ferry_peer peer = { .pid = process->child.pid, .uid = sys_uid(), .gid = sys_gid() };
         char address[32];
 
         snprintf(address, sizeof address, "process:%d", (int)process->child.pid);
         ends->our_count = 0;
-        process->session = session_open_process(process->manager->loop, ends->session, &process->spec.session, address, &peer,
-                                                &process_session_owner, process);
+        process->session = session_open_process(process->loop, ends->session, &process->spec.session, address, &peer,
+                                                owner, process);
         if (!process->session)
                 return -ENOMEM;
         return 0;
 }
 
-int process_start(ferry_process *process, struct error *error)
+int process_spawn(ferry_process *process, const struct child_owner *child_owner, const struct session_owner *session_owner,
+                  struct error *error)
 {
         struct ends ends = { .outputs = { -1, -1 }, .child = { .fds = { -1, -1, -1 } } };
         const struct process_spec *spec = &process->spec;
-        ferry_loop *loop = process->manager->loop;
+        ferry_loop *loop = process->loop;
         pid_t parent = sys_pid();
         int code = session_check_options(loop, &spec->session, error);
 
@@ -418,12 +413,12 @@ int process_start(ferry_process *process, struct error *error)
                 if (!code)
                         code = child_make_environment(&ends.environment, process->number);
                 if (!code)
-                        code = child_fork(&process->child, loop, &process_child_owner);
+                        code = child_fork(&process->child, loop, child_owner);
                 if (!code)
                         be_child(process, &ends, parent);
                 code = code > 0 ? 0 : code;
         } else if (!code)
-                code = child_start(&process->child, loop, &ends.child, &process_child_owner);
+                code = child_start(&process->child, loop, &ends.child, child_owner);
         if (code)
                 error_set(error, code, "%s cannot be started%s%s: %s", spec->argv ? spec->argv[0] : "a child",
                           spec->options.directory ? " in " : "", spec->options.directory ? spec->options.directory : "",
@@ -433,13 +428,12 @@ int process_start(ferry_process *process, struct error *error)
         if (!code)
                 code = capture(process, &ends);
         if (!code)
-                code = open_process_session(process, &ends);
+                code = open_process_session(process, &ends, session_owner);
         if (code) {
                 close_ours(&ends);
                 child_deinit(&process->child);
                 return error_set(error, code, "cannot connect to a child: %s", error_describe(code));
         }
         process->pid = process->child.pid;
-        process->state = PROCESS_RUNNING;
         return 0;
 }
