@@ -255,16 +255,9 @@ void process_disconnect(ferry_process *process)
         process->owner->disconnected(process);
 }
 
-static const struct session_owner session_owner;
-
-static ferry_process *process_of(const ferry_session *session)
+static void session_ended(void *object)
 {
-        return session_owner_object(session, &session_owner);
-}
-
-static void session_ended(ferry_session *session)
-{
-        ferry_process *process = process_of(session);
+        ferry_process *process = object;
 
         if (process->phase == PROCESS_EXITED && process->step == STEP_MESSAGES)
                 be_ready(process);
@@ -272,16 +265,16 @@ static void session_ended(ferry_session *session)
                 process_disconnect(process);
 }
 
-static void session_answered(ferry_session *session)
+static void session_answered(void *object)
 {
-        ferry_process *process = process_of(session);
+        ferry_process *process = object;
 
         process->owner->answered(process);
 }
 
-static void session_freed(ferry_session *session)
+static void session_freed(void *object)
 {
-        ferry_process *process = process_of(session);
+        ferry_process *process = object;
 
         process->session = NULL;
 }
@@ -289,6 +282,11 @@ static void session_freed(ferry_session *session)
 static const struct session_owner session_owner = {
         .ended = session_ended, .answered = session_answered, .freed = session_freed,
 };
+
+static ferry_process *process_of(const ferry_session *session)
+{
+        return session_owner_object(session, &session_owner);
+}
 
 void process_start(ferry_process *process)
 {

@@ -182,11 +182,11 @@ static void client_is_gone(struct client *client)
                 finish(service);
 }
 
-static void client_ended(ferry_session *session)
+static void client_ended(void *object)
 {
-        struct client *client = client_of(session);
+        struct client *client = object;
 
-        session_let_go(session);
+        session_let_go(client->session);
         if (client->phase == CLIENT_REFUSED)
                 refusal_remove(client);
         else
@@ -198,43 +198,47 @@ static void bury_client(struct loop_grave *grave)
         sys_free(container_of(grave, struct client, grave));
 }
 
-static void client_freed(ferry_session *session)
+static void client_freed(void *object)
 {
-        struct client *client = client_of(session);
+        struct client *client = object;
 
         refusal_remove(client);
         list_remove(&client->link);
         crowd_leave(client);
-        loop_bury(session_loop(session), &client->grave, bury_client);
+        loop_bury(session_loop(client->session), &client->grave, bury_client);
 }
 
-static bool client_spoke(ferry_session *session)
+static bool client_spoke(void *object)
 {
-        wait_for_message(client_of(session)->service);
+        struct client *client = object;
+
+        wait_for_message(client->service);
         /* No handler knows of it, so none may get its messages. */
-        if (session_is_hidden(session))
-                session_finish(session, -EPROTO, "a client that only tests whether the service answers has sent a message");
-        return !session_is_hidden(session);
+        if (client->is_probe)
+                session_finish(client->session, -EPROTO, "a client that only tests whether the service answers has sent a message");
+        return !client->is_probe;
 }
 
-static void client_settled(ferry_session *session)
+static void client_settled(void *object)
 {
-        close_if_done(client_of(session));
+        close_if_done(object);
 }
 
-static bool client_counts(ferry_session *session, size_t held, size_t unfinished)
+static bool client_counts(void *object, size_t held, size_t unfinished)
 {
-        return crowd_counts(client_of(session), held, unfinished);
+        return crowd_counts(object, held, unfinished);
 }
 
-static bool client_takes(const ferry_session *session, size_t size)
+static bool client_takes(const void *object, size_t size)
 {
-        return crowd_takes(client_of(session), size);
+        return crowd_takes(object, size);
 }
 
-static const struct list *client_handlers(const ferry_session *session)
+static const struct list *client_handlers(const void *object)
 {
-        return client_of(session)->handlers;
+        const struct client *client = object;
+
+        return client->handlers;
 }
 
 static const struct session_owner client_owner = {
@@ -342,6 +346,7 @@ static void add_client(ferry_service *service, const struct listener *listener, 
 
         if (!client)
                 return;
+        client->is_probe = is_probe;
         if (is_probe)
                 session_hide(session);
         uid = ferry_session_peer(session).uid;
@@ -628,7 +633,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         visit = ++service->visits;
         while ((client = visit_next(service, client, visit))) {
                 /* One that has not spoken yet has not shown in which dialect it wants to be told. */
-                if (outgoing.body && session_has_dialect(client->session) && !session_is_hidden(client->session))
+                if (outgoing.body && session_has_dialect(client->session) && !client->is_probe)
                         count += session_send(client->session, &outgoing, false, NULL, &error) == 0;
                 if (error.code == -ENOBUFS)
                         refused = error.code;
@@ -652,7 +657,7 @@ ferry_session *ferry_service_client(const ferry_service *service, const ferry_se
                 return NULL;
         do
                 client = client ? list_next(&service->clients, client, struct client, link) : first_client(service);
-        while (client && session_is_hidden(client->session));
+        while (client && client->is_probe);
         return client ? client->session : NULL;
 }
 

@@ -394,7 +394,7 @@ void session_free(ferry_session *session)
         session->is_freed = true;
         loop_count_live(session->loop, &session->is_live, false);
         if (session->owner->freed)
-                session->owner->freed(session);
+                session->owner->freed(session->owner_object);
         session_set_owner(session, NULL, NULL);
         list_remove(&session->member.link);
         loop_task_stop(&session->work);

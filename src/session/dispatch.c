@@ -102,7 +102,7 @@ static enum verdict offer(ferry_session *session, ferry_message *message, unsign
 
         verdict = offer_to(session, &session->handlers, message, kinds, not, verdict);
         /* These hear of the end of a session of whose beginning they have heard. */
-        others = !session->is_freed && session->owner->handlers ? session->owner->handlers(session) : NULL;
+        others = !session->is_freed && session->owner->handlers ? session->owner->handlers(session->owner_object) : NULL;
         if (others && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
                 verdict = offer_to(session, others, message, kinds, not, verdict);
         return verdict;

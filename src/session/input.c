@@ -117,7 +117,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 general.id = (struct raw_text){ 0 };
                 session->dropped += !is_general;
                 if (!is_general && session->owner->answered)
-                        session->owner->answered(session);
+                        session->owner->answered(session->owner_object);
                 reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, &general) : NULL;
                 if (reply) {
                         deliver(session, reply);
@@ -321,7 +321,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
         case WIRE_PONG:
                 session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
                 if (session->owner->answered)
-                        session->owner->answered(session);
+                        session->owner->answered(session->owner_object);
                 break;
         case WIRE_START:
         case WIRE_START_OK:
@@ -359,7 +359,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
 static void handle_incoming(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
         if ((in->kind == WIRE_NOTIFICATION || in->kind == WIRE_REQUEST || in->kind == WIRE_MESSAGE) &&
-            session->owner->spoke && !session->owner->spoke(session))
+            session->owner->spoke && !session->owner->spoke(session->owner_object))
                 return;
         switch (in->kind) {
         case WIRE_NOTIFICATION:
@@ -573,7 +573,7 @@ static void tell_closed(ferry_session *session)
             !session->has_process_ended)
                 loop_failure_add(session->loop, &session->failure, &session->error);
         if (!session->is_freed && session->owner->ended)
-                session->owner->ended(session);
+                session->owner->ended(session->owner_object);
         if (!session->is_freed && session->is_forgotten && session_is_stream_gone(session))
                 session_free(session);
 }

@@ -51,11 +51,6 @@ void session_hide(ferry_session *session)
         session->is_probe = true;
 }
 
-bool session_is_hidden(const ferry_session *session)
-{
-        return session->is_probe;
-}
-
 void session_let_go(ferry_session *session)
 {
         session->is_forgotten = true;

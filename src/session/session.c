@@ -67,7 +67,7 @@ void session_update(ferry_session *session)
         if (session->is_freed || loop_is_foreign(session->loop))
                 return;
         if (session->owner->counts &&
-            !session->owner->counts(session, session->held + session->next_bytes + outbox_size(&session->out),
+            !session->owner->counts(session->owner_object, session->held + session->next_bytes + outbox_size(&session->out),
                                      frame_held(&session->readers[0])))
                 is_reading = false;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
@@ -434,7 +434,7 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
         if (!code && !is_reply && before > 0 && outbox_queued(&session->out) > session->queue_max)
                 code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then try again", before);
         if (!code && !is_reply && session->owner->takes &&
-            !session->owner->takes(session, outbox_size(&session->out) - before))
+            !session->owner->takes(session->owner_object, outbox_size(&session->out) - before))
                 code = error_set(error, -ENOBUFS, "the messages that the service holds for all its clients have reached their"
                                                   " limit (bytes_max)");
         if (code) {
@@ -523,7 +523,7 @@ void message_relax(ferry_message *request)
         request->cost = 0;
         session_update(request->session);
         if (request->session->owner->settled)
-                request->session->owner->settled(request->session);
+                request->session->owner->settled(request->session->owner_object);
         if (request->session->state == SESSION_DRAINING)
                 keep_draining(request->session);
 }

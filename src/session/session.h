@@ -57,19 +57,20 @@ struct ferry_call {
         void *owner;
 };
 
-/* What a session tells the object that has it (a service, a process), and asks it. Each member may be NULL. */
+/* What a session tells the object that has it (a service, a process), and asks it. Each member may be NULL; it gets the object
+ * of session_set_owner(). */
 struct session_owner {
-        void (*ended)(ferry_session *session);          /* FERRY_KIND_CLOSED was told */
-        void (*answered)(ferry_session *session);       /* an answer that no call waits for, or to a ping, has come */
-        bool (*spoke)(ferry_session *session);          /* a message has come: whether it is handled */
-        void (*settled)(ferry_session *session);        /* a request was answered, or need not be any more */
-        void (*freed)(ferry_session *session);          /* it goes, and calls its owner no more */
+        void (*ended)(void *object);                    /* FERRY_KIND_CLOSED was told */
+        void (*answered)(void *object);                 /* an answer that no call waits for, or to a ping, has come */
+        bool (*spoke)(void *object);                    /* a message has come: whether it is handled */
+        void (*settled)(void *object);                  /* a request was answered, or need not be any more */
+        void (*freed)(void *object);                    /* it goes, and calls its owner no more */
         /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. */
-        bool (*counts)(ferry_session *session, size_t held, size_t unfinished);
+        bool (*counts)(void *object, size_t held, size_t unfinished);
         /* Whether so much more may be queued for it. */
-        bool (*takes)(const ferry_session *session, size_t size);
+        bool (*takes)(const void *object, size_t size);
         /* Those that get its messages behind its own; NULL: none. */
-        const struct list *(*handlers)(const ferry_session *session);
+        const struct list *(*handlers)(const void *object);
         bool expects_failures;          /* that a session fails concerns nobody in particular: the loop need not report it */
 };
 
@@ -121,7 +122,6 @@ int session_close_timeout(const ferry_session *session);
 
 /* No handler is told of it: the other side only asks whether this one lives. */
 void session_hide(ferry_session *session);
-bool session_is_hidden(const ferry_session *session);
 /* A line that is no part of the conversation. */
 void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);
 /* The child at the other end has ended, with 0 or a negative errno and a sentence. The owner reports that as the end of the
