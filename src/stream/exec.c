@@ -42,7 +42,7 @@ static void take_line(struct captured *captured, const char *bytes, size_t size)
 
 static bool is_gone(const struct captured *captured)
 {
-        return container_of(captured, struct exec_stream, errors)->stream.is_freed;
+        return container_of(captured, struct exec_stream, errors)->stream.phase == STREAM_FREED;
 }
 
 /* The end --------------------------------------------------------------------------------------------- */
@@ -67,7 +67,7 @@ static void end(struct stream *stream)
         /* A callback that hears of that may wait for the end: then it comes within that. */
         loop_timer_start(stream->loop, &stream->linger, loop_deadline(0));
         captured_drain(&exec->errors);
-        if (stream->is_freed || stream->has_ended)
+        if (stream->phase >= STREAM_ENDED)
                 return;
         child_describe(&exec->child, status, sizeof status);
         captured_describe(&exec->errors, words, sizeof words);
@@ -117,7 +117,7 @@ static void is_closed(struct exec_stream *exec)
         /* A handler of a line may wait for the end: then it comes within that. */
         loop_timer_start(stream->loop, &exec->last_lines, loop_deadline(0));
         captured_drain(&exec->errors);
-        if (stream->is_freed || stream->is_released)
+        if (stream->phase >= STREAM_CLOSED)
                 return;
         loop_timer_stop(stream->loop, &exec->last_lines);
         child_describe(&exec->child, status, sizeof status);
@@ -136,7 +136,7 @@ static void child_ended(struct child *child)
         struct exec_stream *exec = container_of(child, struct exec_stream, child);
         struct stream *stream = &exec->stream;
 
-        if (stream->is_closing)
+        if (stream->phase == STREAM_CLOSING)
                 is_closed(exec);
         else if (stream->is_input_ended[0])
                 end(stream);

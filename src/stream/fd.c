@@ -110,11 +110,11 @@ int stream_open_relative(const struct stream_place *place, const int fds[2], con
 void stream_child_ended(struct stream *stream, int code, const char *sentence)
 {
         /* How it ends will not be read, nor will it be freed. */
-        if (stream->is_released)
+        if (stream->phase >= STREAM_CLOSED)
                 return;
         stream->child_code = code;
         stream->child_end = text_copy(sentence);
-        if (stream->is_closing || stream->has_ended || stream->is_freed)
+        if (stream->phase >= STREAM_ENDED)
                 return;
         /* What it has sent is all there; what others may hold open is not waited for. */
         if (stream->is_input_ended[0] || stream_drain(stream))

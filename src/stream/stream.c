@@ -1,6 +1,10 @@
 /* What all streams share: their place in the loop, reading, writing, ending. Invariants: a stream that has told
  * its end tells nothing more but that it has closed; what can be read is read before the end is told, whatever
- * has happened to the other direction. */
+ * has happened to the other direction.
+ *
+ *      ALIVE → ENDED → CLOSING → CLOSED → FREED
+ *
+ * A stream may be closed before it has ended, and freed at any time. */
 #include "stream/stream.h"
 
 #include <errno.h>
@@ -13,6 +17,12 @@ enum {
         LAST_READS = 64,
         SENTENCE_MAX = 2048,    /* with the last words of a child */
 };
+
+static void advance(struct stream *stream, enum stream_phase phase)
+{
+        if (stream->phase < phase)
+                stream->phase = phase;
+}
 
 static bool is_out_shared(const struct stream *stream)
 {
@@ -42,7 +52,7 @@ static int update(struct stream *stream)
 
 static void update_or_end(struct stream *stream)
 {
-        int error = stream->is_freed ? 0 : update(stream);
+        int error = stream->phase == STREAM_FREED ? 0 : update(stream);
 
         if (error < 0 && error != -ECHILD)
                 stream_end(stream, error, "cannot watch the descriptor: %s", error_describe(error));
@@ -53,12 +63,12 @@ void stream_end(struct stream *stream, int code, const char *format, ...)
         char sentence[SENTENCE_MAX];
         va_list arguments;
 
-        if (stream->has_ended || stream->is_freed)
+        if (stream->phase >= STREAM_ENDED)
                 return;
         va_start(arguments, format);
         vsnprintf(sentence, sizeof sentence, format, arguments);
         va_end(arguments);
-        stream->has_ended = true;
+        advance(stream, STREAM_ENDED);
         stream->is_input_ended[0] = stream->is_input_ended[1] = true;
         loop_timer_stop(stream->loop, &stream->linger);
         update(stream);
@@ -71,7 +81,7 @@ static void read_second(struct stream *stream)
         struct pollfd poll = { .fd = stream->inputs[1].fd, .events = POLLIN };
 
         for (int i = 0; i < LAST_READS && stream->inputs[1].way != ENDPOINT_NONE; i++) {
-                if (stream->is_freed || stream->has_ended || stream->is_input_ended[1] || !stream->wants_read ||
+                if (stream->phase >= STREAM_ENDED || stream->is_input_ended[1] || !stream->wants_read ||
                     sys_poll(&poll, 1, 0) <= 0)
                         return;
                 stream->owner->readable(stream);
@@ -90,7 +100,7 @@ static void end_in_order(struct stream *stream)
         struct error error = { 0 };
 
         read_second(stream);
-        if (stream->is_freed || stream->has_ended)
+        if (stream->phase >= STREAM_ENDED)
                 return;
         if (stream->kind->end)
                 stream->kind->end(stream);
@@ -153,7 +163,7 @@ static void in_is_ready(struct stream *stream, uint32_t events)
 
         if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) && stream->wants_read)
                 stream->owner->readable(stream);
-        if (can_write && !stream->is_freed && !stream->is_closing)
+        if (can_write && stream->phase < STREAM_CLOSING)
                 stream->owner->writable(stream);
 }
 
@@ -311,7 +321,7 @@ int stream_count_input(const struct stream *stream, int input)
 {
         const struct endpoint *endpoint = &stream->inputs[input];
 
-        if (stream->is_freed || endpoint->way == ENDPOINT_NONE || stream->is_input_ended[input])
+        if (stream->phase == STREAM_FREED || endpoint->way == ENDPOINT_NONE || stream->is_input_ended[input])
                 return 0;
         return endpoint->way == ENDPOINT_PROGRAM ? -EOPNOTSUPP : sys_count_input(endpoint->fd);
 }
@@ -322,7 +332,7 @@ bool stream_drain(struct stream *stream)
         uint64_t all = stream->taken + (uint64_t)(count > 0 ? count : 1);
 
         /* Another process may write there for ever. */
-        while (!stream->is_freed && stream->taken < all && !stream->has_ended && !stream->is_input_ended[0] &&
+        while (stream->phase < STREAM_ENDED && stream->taken < all && !stream->is_input_ended[0] &&
                stream->wants_read && !loop_is_foreign(stream->loop)) {
                 struct pollfd poll = { .fd = stream->inputs[0].fd, .events = POLLIN };
 
@@ -330,12 +340,12 @@ bool stream_drain(struct stream *stream)
                         break;
                 stream->owner->readable(stream);
         }
-        return !stream->is_freed && !stream->has_ended;
+        return stream->phase < STREAM_ENDED;
 }
 
 void stream_want_read(struct stream *stream, bool wants)
 {
-        if (stream->wants_read == wants || stream->has_ended)
+        if (stream->wants_read == wants || stream->phase >= STREAM_ENDED)
                 return;
         stream->wants_read = wants;
         if (wants && stream->is_linger_put_off)
@@ -346,7 +356,7 @@ void stream_want_read(struct stream *stream, bool wants)
 
 void stream_want_write(struct stream *stream, bool wants)
 {
-        if (stream->wants_write == wants || stream->is_closing)
+        if (stream->wants_write == wants || stream->phase >= STREAM_CLOSING)
                 return;
         stream->wants_write = wants;
         update_or_end(stream);
@@ -354,7 +364,7 @@ void stream_want_write(struct stream *stream, bool wants)
 
 bool stream_has_input(const struct stream *stream)
 {
-        return stream->inputs[0].way != ENDPOINT_NONE && !stream->is_input_ended[0] && !stream->has_ended;
+        return stream->inputs[0].way != ENDPOINT_NONE && !stream->is_input_ended[0] && stream->phase < STREAM_ENDED;
 }
 
 bool stream_expects_close(const struct stream *stream)
@@ -382,7 +392,7 @@ bool stream_is_one_way(const struct stream *stream)
 
 bool stream_hears_child(const struct stream *stream)
 {
-        return stream->is_closing && !stream->is_released && stream->kind->child;
+        return stream->phase == STREAM_CLOSING && stream->kind->child;
 }
 
 bool stream_is_only_written(const struct stream *stream)
@@ -392,7 +402,7 @@ bool stream_is_only_written(const struct stream *stream)
 
 bool stream_is_ending(const struct stream *stream)
 {
-        return stream->is_input_ended[0] && !stream->has_ended;
+        return stream->is_input_ended[0] && stream->phase < STREAM_ENDED;
 }
 
 bool stream_has_output(const struct stream *stream)
@@ -413,13 +423,13 @@ void stream_close_output(struct stream *stream)
 }
 
 /* Let go of all descriptors. */
-static void release(struct stream *stream)
+static void release(struct stream *stream, enum stream_phase phase)
 {
-        bool is_foreign = loop_is_foreign(stream->loop);
+        bool is_foreign = loop_is_foreign(stream->loop), is_released = stream->phase >= STREAM_CLOSED;
 
-        if (stream->is_released)
+        advance(stream, phase);
+        if (is_released)
                 return;
-        stream->is_released = true;
         loop_timer_stop(stream->loop, &stream->linger);
         if (!is_foreign) {
                 for (int i = 0; i < STREAM_INPUTS; i++)
@@ -441,16 +451,15 @@ void stream_closed(struct stream *stream, int code, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(sentence, sizeof sentence, format, arguments);
         va_end(arguments);
-        release(stream);
+        release(stream, STREAM_CLOSED);
         stream->owner->closed(stream, code, sentence);
 }
 
 void stream_close(struct stream *stream, int grace_ms)
 {
-        if (stream->is_closing)
+        if (stream->phase >= STREAM_CLOSING)
                 return;
-        stream->is_closing = true;
-        stream->has_ended = true;
+        advance(stream, STREAM_CLOSING);
         loop_timer_stop(stream->loop, &stream->linger);
         stream->wants_read = false;
         stream_close_output(stream);
@@ -467,9 +476,8 @@ static void bury(struct loop_grave *grave)
 
 void stream_free(struct stream *stream)
 {
-        if (stream->is_freed)
+        if (stream->phase == STREAM_FREED)
                 return;
-        stream->is_freed = true;
-        release(stream);
+        release(stream, STREAM_FREED);
         loop_bury(stream->loop, &stream->grave, bury);
 }

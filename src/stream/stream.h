@@ -57,6 +57,15 @@ struct stream_kind {
         void (*release)(struct stream *stream, bool is_foreign);
 };
 
+/* Only stream.c changes it, and only forward. */
+enum stream_phase {
+        STREAM_ALIVE,           /* being opened, or open */
+        STREAM_ENDED,           /* its end was told */
+        STREAM_CLOSING,
+        STREAM_CLOSED,          /* it has no descriptors any more */
+        STREAM_FREED,
+};
+
 struct stream {
         const struct stream_kind *kind;
         const struct stream_owner *owner;
@@ -68,17 +77,14 @@ struct stream {
         struct loop_source out_source;          /* unless it is the same descriptor as the first input's */
         struct loop_timer linger;               /* runs out: end now */
         struct loop_grave grave;
+        enum stream_phase phase;
         bool is_input_ended[STREAM_INPUTS];
         bool wants_read;
         bool wants_write;
-        bool is_open;
-        bool has_ended;
-        bool is_closing;
+        bool is_open;           /* it has been opened; stays */
         bool is_linger_put_off;
         bool is_only_written;   /* it has no input, nor will have */
         bool is_peer_known;
-        bool is_released;
-        bool is_freed;
         int input_error;        /* -ECONNRESET: the end of the input came by a broken connection */
         int output_error;
         uint64_t taken;         /* bytes that were read of the main input */
