@@ -95,7 +95,7 @@ int child_make_environment(struct child_environment *ret, int worker);
 void child_use_environment(const struct child_environment *environment);
 
 /* Send a signal to it, and to its process group, unless it has been reaped: the group may be another process's then. 0, or a
- * negative errno: it may run as a user whom we cannot signal. */
+ * negative errno: it may run as another user, and then not be signalled. */
 int child_signal(struct child *child, int signal);
 
 /* The signal that has stopped it; 0: it runs, or has ended, or that cannot be seen. */

@@ -1,6 +1,6 @@
-/* A set of processes: who waits for them, who is told of them, and how they end together. Invariants: only own children are
- * waited for; each end is told once to who waits, in the order in which they came; nothing is polled. Signals are passed on
- * only while somebody waits and has asked for that, and the mask of the thread is the same afterwards. */
+/* A set of processes: it owns them, waits for them, passes signals on to them, and ends them together. Invariants: only own
+ * children are waited for; a wait reports each end once, in the order in which they happened; nothing is polled. Signals are
+ * passed on only while a wait runs whose options ask for it, and the mask of the thread is the same afterwards. */
 #include "process/manager.h"
 
 #include "util/options.h"
@@ -80,7 +80,7 @@ static void pass_on(ferry_manager *manager, int signal)
         }
 }
 
-/* It comes to one of those who wait for it; others may wait around that one. */
+/* It comes to one of the managers that wait for it; others may wait around that one. */
 static void signal_comes(struct loop_source *source, uint32_t events)
 {
         const ferry_loop *loop = source->loop;
@@ -359,7 +359,7 @@ static bool is_done(void *object)
                 list_is_empty(&manager->unreported));
 }
 
-/* Those that have ended while nobody waited. */
+/* Those that have ended while no wait ran. */
 static void report_unreported(ferry_manager *manager, ferry_manager_fn *fn, void *userdata)
 {
         while (!list_is_empty(&manager->unreported) && manager->verdict == 0 && !manager->is_freed) {
@@ -462,7 +462,7 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
                         pool_refuse(manager);
                 list_for_each(&manager->workers, link)
                         process_stop(&container_of(link, struct worker, link)->process, grace_ms);
-                /* Who waits already does so until all have ended, and none is started until then. */
+                /* A wait that runs lasts until all have ended, and none is started until then. */
                 code = manager->is_waited_for ? 0 : wait_for_all(manager, NULL, NULL);
         }
         if (is_ours)
@@ -487,7 +487,7 @@ static void bury(struct loop_grave *grave)
         sys_free(manager);
 }
 
-/* The loop ends: nobody is started any more, and who is left is waited for, or killed. */
+/* The loop ends: no process is started any more, and those that are left are awaited, or killed. */
 static void close_member(struct loop_member *member)
 {
         ferry_manager *manager = container_of(member, ferry_manager, member);

@@ -56,7 +56,7 @@ static bool is_serving(const struct worker *worker)
         return process->phase == PROCESS_RESTING || (process_is_active(process) && (!is_disconnected(worker) || comes_back));
 }
 
-static void count(size_t *counter, bool *counted, bool is)
+static void tally(size_t *counter, bool *counted, bool is)
 {
         if (is != *counted)
                 *counter += is ? 1 : (size_t)-1;
@@ -72,9 +72,9 @@ void pool_update(struct worker *worker)
         /* A loop that is run has something to wait for as long as one of them runs. */
         loop_count_live(manager->loop, &worker->is_live,
                         !is_freed && (is_running || process->phase == PROCESS_RESTING || process->is_calling));
-        count(&manager->live, &was_live, worker->is_live);
-        count(&manager->running, &worker->is_running, is_running);
-        count(&manager->serving, &worker->is_serving, is_serving(worker));
+        tally(&manager->live, &was_live, worker->is_live);
+        tally(&manager->running, &worker->is_running, is_running);
+        tally(&manager->serving, &worker->is_serving, is_serving(worker));
         if (refusal_of(worker) != REFUSAL_NONE)
                 list_remove(&worker->idle);
         else if (list_is_empty(&worker->idle))

@@ -54,7 +54,7 @@ struct process_owner {
         /* Its end may be reported: process_report() does that when it is its turn. */
         void (*ready)(ferry_process *process);
         bool (*may_restart)(const ferry_process *process);
-        /* Whether it may never end by itself, because it works on what nobody waits for any more. */
+        /* Whether it may never end by itself, because it works on a request that was given up. */
         bool (*is_stuck)(const ferry_process *process);
         /* The signal mask of this thread from before a wait has blocked signals to pass them on; NULL: there is no such wait. */
         const sigset_t *(*mask_before)(const ferry_process *process);

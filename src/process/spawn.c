@@ -187,7 +187,7 @@ static int open_output(const ferry_process *process, struct ends *ends, int i, s
         if (i == 0 && ends->child.fds[1] >= 0)
                 return 0;
         if (path) {
-                /* Nobody may read a FIFO: that is told, and not waited for. */
+                /* If a FIFO has no reader, that is an error instead of a wait. */
                 fd = add_theirs(ends, sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666));
                 code = fd < 0 ? fd : sys_set_flags(fd, O_APPEND);
                 if (code < 0)
@@ -200,7 +200,7 @@ static int open_output(const ferry_process *process, struct ends *ends, int i, s
         return fd < 0 ? fd : 0;
 }
 
-/* Its stdin holds what it was given: in memory, so that nobody need write it while it runs. */
+/* Its stdin holds what it was given: in memory, so that nothing needs to be written while it runs. */
 static int open_input(const ferry_process *process, struct ends *ends)
 {
         const ferry_process_options *options = &process->spec.options;
@@ -225,7 +225,7 @@ static int open_input(const ferry_process *process, struct ends *ends)
         return sys_rewind(fd);
 }
 
-/* A number that is nobody's could become that of what is opened for the child here. */
+/* A number without a descriptor could become that of a descriptor that is opened for the child here. */
 static int check_kept(const struct process_spec *spec)
 {
         int code = 0;
@@ -361,7 +361,7 @@ static int capture(ferry_process *process, struct ends *ends)
                         continue;
                 error = captured_open(&output->captured, ends->outputs[i]);
                 if (error) {
-                        /* The other one is closed here, this by who has opened it. */
+                        /* The other one is closed here, this one by the caller, which has opened it. */
                         captured_close(&process->outputs[0].captured, false);
                         return error;
                 }

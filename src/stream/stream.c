@@ -151,7 +151,7 @@ int stream_read_peer(struct stream *stream)
         /* By tcp: so the kernel says that it does not know. */
         if (peer.uid == (uid_t)-1)
                 return 0;
-        /* The pid is 0 for who lives in another namespace; the user holds there, too. */
+        /* The pid is 0 for a process of another namespace; the user holds there, too. */
         stream->peer = (ferry_peer){ .pid = peer.pid, .uid = peer.uid, .gid = peer.gid };
         stream->is_peer_known = true;
         return 0;

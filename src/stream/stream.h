@@ -28,7 +28,7 @@ struct stream_owner {
         void (*closed)(struct stream *stream, int code, const char *sentence);
 };
 
-/* Where a stream lives, and whom it tells. */
+/* Where a stream lives, and the owner that it reports to. */
 struct stream_place {
         ferry_loop *loop;
         const struct stream_owner *owner;
@@ -167,7 +167,7 @@ bool stream_come_up(struct stream *stream, int *code);
 void stream_fail(struct stream *stream, int code, struct error *error);
 void stream_end(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
-int stream_read_peer(struct stream *stream);    /* who is there, if that is known: 0 or a negative errno */
+int stream_read_peer(struct stream *stream);    /* the credentials of the other side, if they are known: 0 or a negative errno */
 /* Closing is done; 0, or how a child has failed meanwhile. */
 void stream_closed(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
