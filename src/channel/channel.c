@@ -596,11 +596,19 @@ ssize_t ferry_channel_receive_typed(ferry_channel *channel, long type, long *ret
 
 /* Values ---------------------------------------------------------------------------------------------- */
 
+/* A codec of the program may free the channel or its loop; what is left of them stays until the loop is left. */
+static bool is_gone(const ferry_channel *channel)
+{
+        return channel->phase == CHANNEL_FREED || channel->loop->is_freed;
+}
+
 static int encode(ferry_channel *channel, struct buffer *buffer, const ferry_value *value)
 {
         char reason[96] = "";
         int code = codec_encode(channel->options.codec, value, buffer, channel->record_max, reason);
 
+        if (is_gone(channel))
+                return -ECANCELED;
         if (code == -EMSGSIZE)
                 return channel_error(channel, code, "%s: the value takes more than the limit of %zu bytes", channel->address,
                                      channel->record_max);
@@ -627,6 +635,7 @@ int ferry_channel_send_value(ferry_channel *channel, long type, int timeout_ms, 
         struct buffer buffer = { 0 };
         struct channel_io io = { 0 };
         int code = check(channel);
+        ferry_loop *loop;
         va_list arguments;
         ssize_t put;
 
@@ -636,6 +645,8 @@ int ferry_channel_send_value(ferry_channel *channel, long type, int timeout_ms, 
                 return unsupported(channel, "send values, which need records");
         if (type != 0 && channel->kind->first_type < 0)
                 return unsupported(channel, "send types");
+        loop = channel->loop;
+        loop_enter(loop);
         va_start(arguments, format);
         code = encode_template(channel, &buffer, format, arguments);
         va_end(arguments);
@@ -643,6 +654,7 @@ int ferry_channel_send_value(ferry_channel *channel, long type, int timeout_ms, 
                                   .type = type ? type : channel->kind->first_type };
         put = code ? code : send_io(channel, &io, timeout_ms);
         buffer_deinit(&buffer);
+        loop_leave(loop);
         return put < 0 ? (int)put : 0;
 }
 
@@ -656,6 +668,7 @@ int ferry_channel_receive_value(ferry_channel *channel, long type, int timeout_m
         struct channel_io io = { .type = type };
         int code = check(channel);
         size_t offset = 0;
+        ferry_loop *loop;
         ssize_t got;
 
         *ret_value = NULL;
@@ -669,8 +682,15 @@ int ferry_channel_receive_value(ferry_channel *channel, long type, int timeout_m
         io.buffer = sys_alloc(io.size + 1);
         if (!io.buffer)
                 return channel_error(channel, -ENOMEM, "%s: no memory for a record", channel->address);
+        loop = channel->loop;
+        loop_enter(loop);
         got = receive_io(channel, &io, timeout_ms);
         code = got < 0 ? (int)got : codec_decode(channel->options.codec, io.buffer, (size_t)got, ret_value, &offset);
+        if (got >= 0 && is_gone(channel)) {
+                *ret_value = ferry_value_unref(*ret_value);
+                code = -ECANCELED;
+                got = code;
+        }
         if (got >= 0 && ret_type)
                 *ret_type = io.type;
         if (got >= 0 && (code == -EAGAIN || code == -EBADMSG))
@@ -678,6 +698,7 @@ int ferry_channel_receive_value(ferry_channel *channel, long type, int timeout_m
                                      channel->address, channel->options.codec->name, offset, (size_t)got);
         else if (got >= 0 && code)
                 channel_error(channel, code, "%s: the value cannot be read: %s", channel->address, error_describe(code));
+        loop_leave(loop);
         sys_free(io.buffer);
         return code;
 }

@@ -17,6 +17,7 @@ static struct {
         ferry_session *sessions[2];
         ferry_message *request;
         ferry_call *call;
+        ferry_channel *channel;
         int result;
 } scene;
 
@@ -42,6 +43,11 @@ static void let_go(void)
 static void send_more(void)
 {
         scene.result = ferry_session_notify(scene.sessions[0], "inner", "1");
+}
+
+static void free_channel(void)
+{
+        scene.channel = ferry_channel_free(scene.channel);
 }
 
 static void free_call(void)
@@ -78,6 +84,15 @@ static int decode(const ferry_codec *codec, const void *bytes, size_t size, ferr
 }
 
 static const ferry_codec codec = { .size = sizeof codec, .name = "own", .number = 200, .encode = encode, .decode = decode };
+
+static int decode_last(const ferry_codec *own, const void *bytes, size_t size, ferry_builder *builder)
+{
+        strike();
+        return decode(own, bytes, size, builder);
+}
+
+/* The same, for what strikes while it reads. */
+static const ferry_codec reader = { .size = sizeof reader, .name = "own", .number = 200, .encode = encode, .decode = decode_last };
 
 static int keep_request(ferry_session *session, const ferry_message *message, void *userdata)
 {
@@ -231,6 +246,45 @@ START_TEST(a_call_may_be_let_go_while_it_is_cancelled)
 }
 END_TEST
 
+START_TEST(a_codec_may_free_its_channel)
+{
+        void (*strikes[])(void) = { free_channel, free_loop };
+        ferry_value *value;
+        struct place place;
+        char address[128];
+
+        open_place(&place);
+        snprintf(address, sizeof address, "udg:%s/channel", place.directory);
+        for (int i = 0; i < 2; i++) {
+                ferry_channel *receiver = ferry_channel_open(place.loop, address, FERRY_RECEIVE,
+                                                             &(ferry_channel_options){ .codec = &codec });
+
+                scene.loop = ferry_loop_new(NULL);
+                scene.channel = ferry_channel_open(scene.loop, address, FERRY_SEND, &(ferry_channel_options){ .codec = &codec });
+                ck_assert_int_eq(ferry_channel_status(scene.channel), 1);
+                scene.strike = strikes[i];
+                ck_assert_int_eq(ferry_channel_send_value(scene.channel, 0, SAFETY_MS, "{x: 1}"), -ECANCELED);
+                ck_assert_ptr_null(scene.strike);
+                scene.loop = ferry_loop_free(scene.loop);
+                ferry_channel_free(receiver);
+                while (ferry_loop_tick(place.loop, 0) > 0)
+                        ;
+
+                scene.loop = ferry_loop_new(NULL);
+                scene.channel = ferry_channel_open(scene.loop, address, FERRY_RECEIVE, &(ferry_channel_options){ .codec = &reader });
+                receiver = ferry_channel_open(place.loop, address, FERRY_SEND, &(ferry_channel_options){ .codec = &codec });
+                ck_assert_int_eq(ferry_channel_send_value(receiver, 0, SAFETY_MS, "{x: 1}"), 0);
+                scene.strike = strikes[i];
+                ck_assert_int_eq(ferry_channel_receive_value(scene.channel, 0, SAFETY_MS, NULL, &value), -ECANCELED);
+                ck_assert_ptr_null(value);
+                ck_assert_ptr_null(scene.strike);
+                scene.loop = ferry_loop_free(scene.loop);
+                ferry_channel_free(receiver);
+        }
+        close_place(&place);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(a_codec_may_free_the_loop_while_it_writes),
         SUITE_TEST(a_codec_may_let_go_of_the_request_that_it_answers),
@@ -238,6 +292,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_codec_may_free_the_loop_while_all_clients_are_notified),
         SUITE_TEST(a_handler_may_free_the_loop_while_a_request_is_failed),
         SUITE_TEST(a_call_may_be_let_go_while_it_is_cancelled),
+        SUITE_TEST(a_codec_may_free_its_channel),
 };
 
 SUITE_MAIN("outside", tests)
