@@ -176,12 +176,15 @@ struct peer {
         bool is_child;                  /* the command of exec: */
         int child;                      /* a pidfd of it, or -1 */
         bool is_in_foreground;          /* it shares our process group, and the terminal */
+        bool is_echo;                   /* our request came back as one */
 };
 
 int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count);
 /* Returns @status, or that of a child that has failed after its answer. */
 int peer_close(struct peer *peer, int status);
 extern const char *const peer_options[];
+/* Complain that a command sends requests back, or sends nothing, so that it does not seem to know any dialect. */
+void peer_explain_command(bool is_echo);
 
 /* output.c: the only file that writes to stdout and stderr. False: stdout takes no more; that was complained about. A wait for
  * a reader ends by a signal, or, where the signal only asks for an end, 1 s later. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,6 +15,30 @@ static int show_aside(ferry_session *session, const ferry_message *message, void
         (void)session;
         print_aside(message, userdata);
         return 0;
+}
+
+/* A command such as cat sends the request back, and then what it was answered. */
+static int notice_echo(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct peer *peer = userdata;
+
+        (void)session;
+        peer->is_echo = peer->is_echo || (strcmp(ferry_message_type(message), peer->type) == 0 &&
+                                          ferry_value_equal(ferry_message_body(message), peer->body));
+        return 0;
+}
+
+static bool is_mute(const ferry_session *session)
+{
+        FERRY_AUTO(ferry_value) info = ferry_session_info(session);
+
+        return ferry_value_int(ferry_value_get(info, "received"), -1) == 0;
+}
+
+void peer_explain_command(bool is_echo)
+{
+        complain("COMMAND %s: it must answer requests in a dialect of ferry (man ferry)",
+                 is_echo ? "sends back what it reads" : "has sent no message");
 }
 
 /* An interrupted command gives its child no grace: the process group that the child leads is signalled at once. A child in our own
@@ -64,6 +89,8 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         peer->session = ferry_session_open(peer->loop, arguments[0], &session);
         if (peer->is_child && ferry_session_peer(peer->session).pid > 0)
                 peer->child = (int)syscall(SYS_pidfd_open, ferry_session_peer(peer->session).pid, 0);
+        if (peer->is_child)
+                ferry_session_on(peer->session, FERRY_KIND_REQUEST, notice_echo, peer);
         ferry_session_on(peer->session, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, show_aside,
                          (void *)(uintptr_t)options);
         return 0;
@@ -79,6 +106,9 @@ static int close_child(const struct peer *peer, int status)
         while (ferry_session_next(peer->session, -1))
                 ;
         error = ferry_session_status(peer->session);
+        if (status != EXIT_DONE && !signals_received() &&
+            (peer->is_echo || (status == EXIT_CONNECTION && error == 0 && is_mute(peer->session))))
+                peer_explain_command(peer->is_echo);
         if (error >= 0 || signals_received() || (status != EXIT_DONE && status != EXIT_ANSWERED_ERROR))
                 return status;
         complain("%s", ferry_session_error(peer->session));

@@ -127,6 +127,15 @@ static int lose(ferry_session *worker, const ferry_message *message, void *userd
         return 0;
 }
 
+static int notice_echo(ferry_session *worker, const ferry_message *message, void *userdata)
+{
+        struct run *run = userdata;
+
+        (void)worker;
+        run->is_echo = run->is_echo || strcmp(ferry_message_type(message), run->type) == 0;
+        return 0;
+}
+
 static int count_start(ferry_manager *manager, ferry_process *process, void *userdata)
 {
         struct run *run = userdata;
@@ -136,6 +145,7 @@ static int count_start(ferry_manager *manager, ferry_process *process, void *use
         if (++run->started > run->workers)
                 run->restarts++;
         ferry_session_on(worker, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, progress_show_aside, run);
+        ferry_session_on(worker, FERRY_KIND_REQUEST, notice_echo, run);
         ferry_session_on(worker, FERRY_KIND_CLOSED, lose, run);
         return 0;
 }
@@ -234,6 +244,8 @@ static int run_all(struct run *run, char **command)
         status = joblog_finish(run);
         if (run->status == EXIT_DONE)
                 run->status = status;
+        if (run->is_echo && run->done == 0 && !run->signal)
+                peer_explain_command(true);
         progress_summarize(run);
         if (ferry_manager_killed(run->manager))
                 complain("%u workers had to be killed", ferry_manager_killed(run->manager));

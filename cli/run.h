@@ -96,6 +96,7 @@ struct run {
         bool is_reading, is_writing;    /* stdin and stdout are watched */
         bool is_on_terminal;
         bool is_progress_shown;
+        bool is_echo;                   /* a worker has sent a task back */
         struct timespec began;
         double drawn, seconds;          /* since then: when the bar was drawn, and the end of the tasks */
 };

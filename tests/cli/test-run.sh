@@ -52,6 +52,12 @@ promises() {
         ended 'no such program' 3 ''
         says_exactly 'no such program' $'ferry: /no/such/program cannot be started: No such file or directory\n'
         nothing_left 'no such program'
+        run ferry run --workers 1 -- cat <<< x
+        ended 'a command that knows no dialect' 1 ''
+        says 'a command that knows no dialect' 'COMMAND sends back what it reads: it must answer requests in a dialect of ferry'
+        run ferry call exec:cat t hello
+        ended 'call to a command that knows no dialect' 1 ''
+        says 'call to a command that knows no dialect' 'COMMAND sends back what it reads'
 }
 
 # A command that crashes does not take all tasks along.
