@@ -1,4 +1,4 @@
-/* A client of a service, as the service knows it: who its user is, what is counted for it, and what becomes of it. It lives as
+/* A client of a service, as the service knows it: its user, what is counted for it, and what becomes of it. It lives as
  * long as its session. */
 #pragma once
 

@@ -10,7 +10,7 @@ struct crowd {
         uid_t uid;
         unsigned count;
         size_t held;            /* bytes */
-        struct list silent;     /* those that have not been seen to send a whole frame; who came first is in front */
+        struct list silent;     /* those that have not been seen to send a whole frame; the first to come is in front */
 };
 
 struct crowds {

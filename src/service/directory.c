@@ -1,6 +1,6 @@
 /* The services that live. Invariants: what stands in a directory is believed of nothing: a service is there if its lock is
- * held, or the kernel knows who listens, not because there is a file; and whatever is there makes no caller wait. Only
- * who says that it speaks a dialect with pings is connected to, in ferry's own directories; a service that does not answer is
+ * held, or the kernel knows a listener, not because there is a file; and whatever is there makes no caller wait. Only
+ * a service that says that it speaks a dialect with pings is connected to, in ferry's own directories; a service that does not answer is
  * busy. */
 #include "stream/lock.h"
 #include "service/probe.h"
@@ -19,7 +19,7 @@
 #include <sys/un.h>
 
 enum {
-        FILES_MAX = 4096,       /* sockets of one directory that are looked at; who fills one hurts those in it only */
+        FILES_MAX = 4096,       /* sockets of one directory that are looked at; filling one hurts those in it only */
         ANSWER_MS = 200,
 };
 
@@ -129,7 +129,7 @@ static int read_directory(struct list *files, struct list *unknown, const char *
         return code < 0 ? code : 0;
 }
 
-/* All that might be services; then only those who live. */
+/* All that might be services; then only those that live. */
 static int find(struct list *files)
 {
         struct list unknown = LIST_INIT(unknown);
@@ -178,7 +178,7 @@ static bool are_all_answered(void *object)
         return true;
 }
 
-/* Whose queue is full is busy; who is not there any more was about to end. */
+/* A service whose queue is full is busy; one that is not there any more was about to end. */
 static int ask_one(ferry_loop *loop, struct service_file *file)
 {
         unsigned dialect = file->is_ours && file->has_record ? dialect_to_ask_in(file->record.dialects) : 0;
@@ -194,7 +194,7 @@ static int ask_one(ferry_loop *loop, struct service_file *file)
         return 0;
 }
 
-/* Those who do not answer in time are busy, too. */
+/* Those that do not answer in time are busy, too. */
 static int ask(ferry_loop *loop, struct list *files)
 {
         int code = 0;

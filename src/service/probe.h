@@ -1,4 +1,4 @@
-/* Who only asks whether a service answers is known by the name of its socket, from the moment at which it comes: so no
+/* A client that only asks whether a service answers is known by the name of its socket, from the moment at which it comes: so no
  * handler is told of it, however fast or slow either side is. */
 #pragma once
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-        REFUSED_MAX = 64,       /* who came first goes without a word then */
+        REFUSED_MAX = 64,       /* the first to come goes without a word then */
         REFUSAL_MS = 1000,      /* for it to speak */
 };
 

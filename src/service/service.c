@@ -16,7 +16,7 @@ enum {
         LISTENERS_MAX = 4,              /* one for the dialects that share a socket, one for each of the others */
         CLIENTS_DEFAULT_MAX = 4096,
         BYTES_DEFAULT_MAX = 256 << 20,
-        RESERVED_PART = 8,      /* of the descriptors, for users who are not the one with most clients */
+        RESERVED_PART = 8,      /* of the descriptors, for users other than the one with most clients */
         CLOSE_TIMEOUT_DEFAULT_MS = 5000,
 };
 
@@ -269,7 +269,7 @@ static struct client *client_new(ferry_service *service, ferry_session *session)
         return client;
 }
 
-/* Whether a user may have one more client, for which there is that descriptor. The last ones are kept for users who have fewer
+/* Whether a user may have one more client, for which there is that descriptor. The last ones are kept for users that have fewer
  * clients than another one. */
 static bool has_room(const ferry_service *service, uid_t uid, int fd)
 {
@@ -310,7 +310,7 @@ static bool make_room(ferry_service *service, uid_t uid, int fd)
         }
 }
 
-/* No descriptor is left: of the user who has most clients, the one that has been silent longest goes. */
+/* No descriptor is left: of the user with most clients, the one that has been silent longest goes. */
 static void free_descriptor(struct listener *listener)
 {
         ferry_service *service = listener->object;
@@ -375,7 +375,7 @@ static bool client_comes(struct listener *listener, int fd, const struct sockadd
         ferry_service *service = listener->object;
 
         add_client(service, listener, fd, probe_is_one(client, size));
-        /* A handler, or who was asked whether the client may come, may have closed the service. */
+        /* A handler, or the callback that allows peers, may have closed the service. */
         return !service->is_closing && !service->is_freed;
 }
 

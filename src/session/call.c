@@ -21,7 +21,7 @@ static void bury(struct loop_grave *grave)
         sys_free(call);
 }
 
-/* Its callback comes in the next round; who waits for a queue waits for that. */
+/* Its callback comes in the next round; waiting for a queue waits for that. */
 void call_tell(ferry_call *call)
 {
         loop_task_start(call->loop, &call->task);
@@ -173,7 +173,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                 enum ferry_outcome outcome = FERRY_OUTCOME_UNKNOWN;
                 char hint[160] = "";
 
-                /* What waits would still be sent if we are the ones who close; else a frame that was not taken whole
+                /* What waits would still be sent if this side closes; else a frame that was not taken whole
                  * cannot have been acted on. */
                 if (is_open)
                         outcome = call_withdraw(call);

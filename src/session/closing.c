@@ -1,6 +1,6 @@
 /* Closing a session, and failing a request: where the dialect has no errors, a request that fails closes the session, and
- * closing fails the requests that are not answered. Invariant: a request is answered exactly once, by whoever first does, or by
- * an error when the last hold on it goes. */
+ * closing fails the requests that are not answered. Invariant: a request is answered exactly once: by the first
+ * answer, or by an error when the last hold on it goes. */
 #include "session/private.h"
 #include "util/text.h"
 
@@ -104,12 +104,12 @@ void message_fail(ferry_message *request, enum wire_kind kind, const char *forma
 
         if (message_check_answerable(request, &error) == 0) {
                 va_start(arguments, format);
-                /* Who asked must not wait for what will never come. */
+                /* The other side must not wait for what will never come. */
                 if (message_vfail(request, kind, format, arguments) == -ENOMEM && request->session)
                         session_finish(request->session, -ENOMEM, "no memory for an answer");
                 va_end(arguments);
         }
-        /* Whatever has become of the answer: nobody will give another. */
+        /* Whatever has become of the answer: there is no other. */
         message_settle(request);
         error_deinit(&error);
 }
@@ -178,7 +178,7 @@ void session_refuse_message(ferry_session *session, const struct incoming *in, e
         error_deinit(&error);
 }
 
-/* Requests that were read, and of which nobody has seen anything. */
+/* Requests that were read, and that no handler has seen. */
 static void refuse_unseen(ferry_session *session)
 {
         struct incoming in;
@@ -207,7 +207,7 @@ void session_refuse_rest(ferry_session *session)
                 if (!message->is_unanswered)
                         continue;
                 message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
-                /* Who has been told that nobody has acted on it may send it again: so it is not fetched any more. */
+                /* A peer that was told that the request was not executed may send it again, so it is not fetched any more. */
                 if (is_told) {
                         list_remove(link);
                         ferry_message_unref(message);
@@ -226,10 +226,10 @@ static void say_goodbye(ferry_session *session)
         struct error error = { 0 };
         const struct wire *wire = &session->wire;
 
-        /* To one who has not spoken yet nothing was said either. And where nothing comes back, as in a file, another
+        /* To a side that has not spoken yet nothing was said either. And where nothing comes back, as in a file, another
          * may write behind us. */
         if (wire->dialect->has_start && session->state == SESSION_OPENING && session->sent == 0) {
-                /* Nobody has been disturbed yet. */
+                /* The other side has heard nothing yet. */
                 outbox_drop(&session->out);
                 return;
         }
@@ -262,14 +262,14 @@ static int begin_closing(ferry_session *session)
                 session_tell(session);
                 return session->error.code;
         }
-        /* Refusing what waits settles requests, and who is told of that may close it, too. */
+        /* Refusing what waits settles requests, and an owner that is told of that may close the session, too. */
         if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
                 return 0;
         session->is_refusing = true;
         timeout_ms = (session->is_overdue || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
                              0 : session->close_timeout_ms;
         session_refuse_rest(session);
-        /* A child that has not answered yet may never come to notice that nobody listens. What is queued is sent all
+        /* A child that has not answered yet may never notice that its answer is not read. What is queued is sent all
          * the same. */
         session->is_abandoned = !list_is_empty(&session->calls);
         calls_end(session, -ECANCELED, "this side closed the session");

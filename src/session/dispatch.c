@@ -113,13 +113,13 @@ enum verdict dispatch(ferry_session *session, ferry_message *message)
         enum ferry_kind kind = message->kind;
         enum verdict verdict;
 
-        /* What may be a request is offered to those first who could answer it. */
+        /* What may be a request is offered first to handlers that could answer it. */
         if (kind == FERRY_KIND_MESSAGE) {
-                verdict = offer(session, message, FERRY_KIND_REQUEST, 0, NOBODY);
+                verdict = offer(session, message, FERRY_KIND_REQUEST, 0, UNSEEN);
                 verdict = offer(session, message, FERRY_KIND_NOTIFICATION, FERRY_KIND_REQUEST, verdict);
         } else
-                verdict = offer(session, message, kind, 0, NOBODY);
-        if (kind != FERRY_KIND_REQUEST && (kind & FERRY_KIND_NOTIFICATION) && verdict == NOBODY && !session->is_freed &&
+                verdict = offer(session, message, kind, 0, UNSEEN);
+        if (kind != FERRY_KIND_REQUEST && (kind & FERRY_KIND_NOTIFICATION) && verdict == UNSEEN && !session->is_freed &&
             session->state != SESSION_ENDED)
                 keep_for_next(session, message, false);
         return verdict;

@@ -25,7 +25,7 @@ int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, vo
         return 0;
 }
 
-/* It stays in its list until no callback runs, so whoever goes through the list need not care. */
+/* It stays in its list until no callback runs, so that a walk through the list may go on. */
 static void remove_handler(ferry_loop *loop, struct handler *handler)
 {
         if (handler->is_gone)

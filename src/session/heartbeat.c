@@ -1,9 +1,9 @@
-/* Heartbeats: whether a silent peer still lives. Invariants: nobody is asked, and nothing wakes up, unless both sides have
+/* Heartbeats: whether a silent peer still lives. Invariants: no peer is asked, and nothing wakes up, unless both sides have
  * agreed on it, or the program has asked for it; no clock is looked at for what comes in; a peer that we do not read because
  * it has sent too much is not taken for dead.
  *
  * Where a ping is answered, a peer that was silent for a period is asked, and given up after another. Where heartbeats are
- * not answered, they are only sent: by who wants it, and by a client that waits for an answer. */
+ * not answered, they are only sent: by a side that wants it, and by a client that waits for an answer. */
 #include "session/private.h"
 
 #include <errno.h>

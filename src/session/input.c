@@ -158,7 +158,7 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
         ferry_message *message = message_new(session, kind, frame, in);
 
         if (!message && kind == FERRY_KIND_MESSAGE) {
-                /* It is acknowledged, and there is no way to say that nobody will answer. */
+                /* It is acknowledged, and there is no way to say that no answer will come. */
                 session_finish(session, -ENOMEM, "no memory for a message");
                 return;
         }
@@ -195,7 +195,7 @@ static void handle_any(ferry_session *session, const struct frame *frame, const 
                 session_finish(session, -EBADMSG, "the other side has not begun as its dialect requires");
                 return;
         }
-        /* First of all: whoever has sent it waits for this, and takes what comes before for it. */
+        /* First of all: its sender waits for this, and would take anything else for it. */
         if (session->is_server && session->wire.dialect->has_received)
                 code = session_send(session, &received, true, NULL, &error);
         error_deinit(&error);
@@ -693,7 +693,7 @@ static void readable(struct stream *stream)
                         session->taken += (uint64_t)got;
                         session->is_heard = true;
                 }
-                /* What comes while we close is nobody's. */
+                /* What comes while the session closes is thrown away. */
                 if ((session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING) &&
                     (!session->wire.dialect->has_start || session->is_input_useless)) {
                         frame_reader_deinit(reader);

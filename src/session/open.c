@@ -169,7 +169,7 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
         else
                 session_finish(session, code, "%s", error_text(&error));
         error_deinit(&error);
-        /* Who was asked whether the peer may be there may have let go of it. */
+        /* The callback that allows peers may have let go of it. */
         if (session->is_freed)
                 session = NULL;
         loop_leave(loop);

@@ -68,7 +68,7 @@ struct ferry_session {
         enum session_state state;
         bool is_forgotten;              /* the program has let go of it */
         bool is_freed;
-        bool has_process_ended;         /* it tells why, and nobody else need */
+        bool has_process_ended;         /* which reports why, so that the session need not */
         bool is_told;                   /* of its failure: a call, a handler or the program */
         bool is_input_over;
         bool is_live;                   /* counts among what may still happen in the loop */
@@ -199,13 +199,13 @@ int session_note_unsent(const ferry_session *session, bool has_reason, char *sen
 size_t session_sendable(const ferry_session *session);
 void session_flush_now(ferry_session *session);
 void message_settle(ferry_message *request);
-/* It need not be answered, but may be: nobody waits for that here. */
+/* It need not be answered, but may be: no side waits for that. */
 void message_relax(ferry_message *request);
 /* The session goes. */
 void message_forget_session(ferry_message *message);
 
 /* dispatch.c */
-enum verdict { NOBODY, SEEN, TAKEN };
+enum verdict { UNSEEN, SEEN, TAKEN };
 
 /* Offer a message to the handlers; a notification that none of them has seen is kept for next. That a handler has failed is
  * noted in the message. */
@@ -217,7 +217,7 @@ void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *typ
 /* closing.c */
 /* A request failed, in a dialect that has no errors: the connection is closed, and the session has this reason. */
 void session_close_unanswered(ferry_session *session, const char *reason);
-/* Whoever waits for an answer to what was read, but not handled, is told that it will not be. */
+/* A side that waits for an answer to what was read, but not handled, is told that there will be none. */
 void session_refuse_rest(ferry_session *session);
 void session_drop_next(ferry_session *session);
 /* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */

@@ -292,7 +292,7 @@ void session_close_is_late(struct loop_timer *timer)
 
 void session_check_closing(ferry_session *session)
 {
-        /* Who has answered that it knows reads no more: what is left is not waited for. */
+        /* A side that has answered the close reads no more: what is left is not waited for. */
         bool is_done = outbox_size(&session->out) == 0 ||
                        (session->state == SESSION_CLOSING && session->has_close_answer && session->out.frame_left == 0);
         bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->output_error ||
@@ -528,7 +528,7 @@ void message_relax(ferry_message *request)
                 keep_draining(request->session);
 }
 
-/* It is answered, or nobody waits any more. */
+/* It is answered, or the other side waits no more. */
 void message_settle(ferry_message *request)
 {
         if (!request->is_unanswered)

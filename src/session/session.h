@@ -71,7 +71,7 @@ struct session_owner {
         bool (*takes)(const void *object, size_t size);
         /* Those that get its messages behind its own; NULL: none. */
         const struct list *(*handlers)(const void *object);
-        bool expects_failures;          /* that a session fails concerns nobody in particular: the loop need not report it */
+        bool expects_failures;          /* the loop need not report that a session has failed */
 };
 
 /* Opening ---------------------------------------------------------------------------------------------- */
