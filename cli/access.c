@@ -63,7 +63,7 @@ int access_check(const char *address, const struct cli_options *options)
         const char *name = options->mode ? "--mode" : options->group ? "--group" : options->allowed_count ? "--allow" : NULL;
 
         if (name && !has_socket)
-                complain("%s is for unix:PATH and NAME: %s has no socket file", name, address);
+                complain("%s is for unix:PATH and NAME: '%s' has no socket file", name, address);
         else if (options->allowed_count && !is_reachable(address, options))
                 complain("--allow is for unix:PATH: the directory of a NAME lets in no other user");
         else if (options->allowed_count && options->mode && !(options->mode & 022))

@@ -93,9 +93,9 @@ int answer_with(const ferry_message *request, const char *type, const ferry_valu
 
         if (error == 0 || is_unwanted(error))
                 return 1;
-        complain("the answer to a request of type '%s' cannot be sent: %s", ferry_message_type(request),
+        complain("cannot send the answer to a request of type '%s': %s", ferry_message_type(request),
                  describe_sending(error));
-        second = ferry_message_fail(request, "the answer cannot be sent: %s", describe_sending(error));
+        second = ferry_message_fail(request, "cannot send the answer: %s", describe_sending(error));
         /* Letting it go ends it, or its session. */
         return second && !is_unwanted(second) ? second : 1;
 }
@@ -115,7 +115,7 @@ static void answer_by_error(const ferry_message *request, const char *format, ..
         va_end(arguments);
         free(text);
         if (error && !is_unwanted(error))
-                complain("the error for a request of type '%s' cannot be sent: %s", ferry_message_type(request),
+                complain("cannot send the error for a request of type '%s': %s", ferry_message_type(request),
                          describe_sending(error));
 }
 
@@ -154,7 +154,7 @@ static void reply(const struct answer *answer, const struct command_result *resu
                 answer_with(answer->request, is_text && speaks(ferry_message_session(answer->request), "stream-ipc") ?
                                                      FERRY_LOG_MESSAGE : NULL, body);
         else if (answers.options->is_value)
-                answer_by_error(answer->request, "the output of the command is no JSON: %s", reason);
+                answer_by_error(answer->request, "the output of the command is not JSON: %s", reason);
         else
                 answer_by_error(answer->request, "no memory for the output of the command");
         ferry_value_unref(body);
@@ -268,7 +268,7 @@ static void start_waiting(void)
                         continue;
                 }
                 if (error)
-                        answer_by_error(answer->request, "the command cannot be started: %s", strerror(-error));
+                        answer_by_error(answer->request, "cannot start the command: %s", strerror(-error));
                 answer_free(answer);
         }
         if (answers.waiting.first && count_running() < answers.workers && !answers.is_looking) {

@@ -107,7 +107,7 @@ ferry_value *value_read(const char *name, const char *text, bool is_value, int *
                 value = string(text, size);
         else if (ferry_codec_decode(ferry_codec_json(), text, size, &value, NULL) < 0) {
                 ferry_codec_explain_decode(ferry_codec_json(), text, size, reason, sizeof reason);
-                complain("%s is no JSON: %s", name, reason);
+                complain("%s is not JSON: %s", name, reason);
         }
         if (!value && !is_value)
                 complain("%s is too large", name);

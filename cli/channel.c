@@ -62,9 +62,10 @@ static int check_options(const struct cli_channel *channel, enum ferry_channel_e
                 { scheme == FERRY_SCHEME_FIFO && options->count > 1,
                   "--count is not for fifo: bytes are printed until the last writer has closed it" },
                 { end == FERRY_SEND && strcmp(channel->address, "msgq:private") == 0,
-                  "no other process knows a new queue: receive there first, with -v, which tells its msgq:#ID" },
-                { options->is_creating && is_identifier(channel), "--create: no queue can be made with that identifier" },
-                { options->mode && is_identifier(channel), "--mode: a queue that has an identifier is there already" },
+                  "a new private queue has no receiver: receive there first, with -v, which prints its msgq:#ID" },
+                { options->is_creating && is_identifier(channel), "--create: a queue cannot be created with a chosen"
+                                                                  " identifier: write msgq:PATH or msgq:KEY" },
+                { options->mode && is_identifier(channel), "--mode: a queue that is named by its identifier exists already" },
                 { end == FERRY_RECEIVE && is_multicast(channel) && !options->group,
                   "a multicast address needs --group ADDRESS --interface NAME" },
                 { options->group && !options->interface, "--group needs --interface NAME" },

@@ -18,7 +18,7 @@ static int decode(const struct cli_options *options, const char *bytes, size_t s
         if (error == 0)
                 return EXIT_DONE;
         ferry_codec_explain_decode(options->from, bytes, size, reason, sizeof reason);
-        complain("the input is no %s: %s", options->from->name, reason);
+        complain("the input is not %s: %s", options->from->name, reason);
         return EXIT_REFUSED;
 }
 
@@ -31,7 +31,7 @@ static int encode(const struct cli_options *options, const ferry_value *value)
 
         if (error < 0) {
                 ferry_codec_explain_encode(options->to, value, reason, sizeof reason);
-                complain("the value cannot be written as %s: %s", options->to->name, reason);
+                complain("cannot write the value as %s: %s", options->to->name, reason);
                 return EXIT_REFUSED;
         }
         if (print_bytes(bytes, size) && output_is_terminal())

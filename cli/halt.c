@@ -9,8 +9,8 @@ enum { PERCENT_LEAST = 3 };
 
 static bool refuse(const char *text)
 {
-        complain("--halt: '%s' is not never, or now or soon with ,fail=N, ,success=N or ,done=N behind it; N is a number from 1, or"
-                 " with %% a percentage", text);
+        complain("--halt: '%s' is not never, or now or soon followed by ,fail=N, ,success=N or ,done=N; N is a number from 1,"
+                 " or with %% a percentage", text);
         return false;
 }
 

@@ -130,7 +130,8 @@ static bool add_past(struct joblog *log, const struct past *past)
 
 static int refuse(const struct joblog *log)
 {
-        complain("%s is not a log of ferry run: it does not begin with the names of the columns; it is left as it is", log->path);
+        complain("'%s' is not a log of ferry run: it does not begin with the names of the columns; it is left as it is",
+                 log->path);
         return EXIT_REFUSED;
 }
 
@@ -147,7 +148,7 @@ static int read_lines(struct joblog *log, FILE *file, off_t *ret_whole)
                         break;
                 *ret_whole += (off_t)size;
                 if (size == 0 || line[size - 1] != '\n' || !read_line(line, &past)) {
-                        complain("%s: line %ld is not one of a log of ferry run: mend or remove it", log->path, number);
+                        complain("'%s': line %ld is not a line of a log of ferry run: repair or remove it", log->path, number);
                         return EXIT_REFUSED;
                 }
                 if (!add_past(log, &past))
@@ -175,7 +176,7 @@ static int read_file(struct joblog *log, bool is_resuming, off_t *ret_whole)
                 status = is_resuming ? read_lines(log, file, ret_whole) : EXIT_DONE;
         }
         if (!file || (status == EXIT_DONE && ferror(file))) {
-                complain("cannot read %s: %s", log->path, strerror(errno));
+                complain("cannot read '%s': %s", log->path, strerror(errno));
                 status = EXIT_CONNECTION;
         }
         if (file)
@@ -205,7 +206,7 @@ enum joblog_known joblog_find(struct joblog *log, long number, const char *label
 static void fail(struct joblog *log, int error)
 {
         log->is_failed = true;
-        complain("cannot write to %s: %s; it does not have all tasks that have ended", log->path, strerror(error));
+        complain("cannot write to '%s': %s; it does not have all tasks that have ended", log->path, strerror(error));
 }
 
 /* One write, but for what is taken in pieces: by a pipe, or by a disk that is full then, as the next write says. */
@@ -238,17 +239,17 @@ static int open_file(struct joblog *log)
         /* Without O_NONBLOCK a FIFO without a reader would be waited for. */
         log->fd = open(log->path, (is_special ? O_WRONLY : O_RDWR | O_CREAT) | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
         if (log->fd < 0 || fstat(log->fd, &status) < 0) {
-                complain("cannot open %s for the log: %s", log->path,
+                complain("cannot open the log '%s': %s", log->path,
                          errno == ENXIO && S_ISFIFO(status.st_mode) ? "no process reads from it" : strerror(errno));
                 return exit_status_of(-errno);
         }
         log->is_regular = S_ISREG(status.st_mode);
         if (!log->is_regular && !S_ISCHR(status.st_mode) && !S_ISFIFO(status.st_mode)) {
-                complain("%s is not a file that can have a log", log->path);
+                complain("'%s' cannot be a log: write the path of a file or a pipe", log->path);
                 return EXIT_REFUSED;
         }
         if (log->is_regular && flock(log->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-                complain("%s is the log of another ferry run, which has not ended", log->path);
+                complain("'%s' is the log of another ferry run, which has not ended", log->path);
                 return EXIT_REFUSED;
         }
         return EXIT_DONE;
@@ -260,7 +261,7 @@ static int prepare(struct joblog *log, bool is_resuming)
         int status = open_file(log);
 
         if (status == EXIT_DONE && is_resuming && !log->is_regular) {
-                complain("%s is not a plain file: a run cannot be resumed from it", log->path);
+                complain("cannot resume from '%s': it is not a plain file", log->path);
                 return EXIT_REFUSED;
         }
         if (status == EXIT_DONE && log->is_regular)
@@ -269,7 +270,7 @@ static int prepare(struct joblog *log, bool is_resuming)
                 return status;
         log->size = is_resuming ? whole : 0;
         if (log->is_regular && ftruncate(log->fd, log->size) < 0) {
-                complain("cannot write to %s: %s", log->path, strerror(errno));
+                complain("cannot write to '%s': %s", log->path, strerror(errno));
                 return EXIT_CONNECTION;
         }
         return log->size > 0 || write_line(log, HEADER, strlen(HEADER)) ? EXIT_DONE : EXIT_CONNECTION;

@@ -33,7 +33,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
 
         (void)arguments, (void)count;
         if (!services) {
-                complain("the services cannot be listed: no memory or no descriptors are left");
+                complain("cannot list the services: no memory or no descriptors are left");
                 return EXIT_CONNECTION;
         }
         if (options->is_json)

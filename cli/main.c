@@ -143,10 +143,10 @@ static void complain_use(const char *address, int scheme, unsigned uses, enum ad
                          scheme == FERRY_SCHEME_NAME ? "a service" : "a session";
 
         if (wanted == USE_WAIT)
-                complain("%s is %s that cannot be waited for: ferry wait takes NAME, unix:, tcp:, udp:, udg:, fifo:PATH,"
-                         " msgq: and mqueue:", address, is);
+                complain("cannot wait for '%s', %s: ferry wait takes NAME, unix:, tcp:, udp:, udg:, fifo:PATH, msgq: and"
+                         " mqueue:", address, is);
         else
-                complain("%s is %s, not %s: use ferry %s", address, is,
+                complain("'%s' is %s, not %s: use ferry %s", address, is,
                          wanted == USE_SESSION ? "a session" : wanted == USE_CHANNEL ? "a channel" : "a store",
                          uses & USE_STORE ? "store" : !(uses & USE_CHANNEL) ? "call, notify or listen" :
                          scheme == FERRY_SCHEME_FIFO ? "send or recv, or write fifo:IN,OUT" : "send or recv");
@@ -172,13 +172,14 @@ static void complain_malformed(const char *address, int scheme, enum address_use
         bool is_queue = strncmp(address, "mqueue:", 7) == 0;
 
         if (scheme == -ENAMETOOLONG)
-                complain("%s is too long for a %s: up to %s bytes", address, is_queue ? "queue" : "socket",
+                complain("'%s' is too long for a %s: at most %s bytes", address, is_queue ? "queue" : "socket",
                          is_queue ? "254" : "107");
         else if (strncmp(address, "tcp:", 4) == 0 || strncmp(address, "udp:", 4) == 0)
-                complain("%s is not an address: write %.4sHOST:PORT, HOST in numbers, as 127.0.0.1 or [::1], or localhost",
+                complain("'%s' is not an address: write %.4sHOST:PORT, HOST in numbers, as 127.0.0.1 or [::1], or localhost;"
+                         " PORT from 0 to 65535",
                          address, address);
         else
-                complain("%s is not an address: write %s", address,
+                complain("'%s' is not an address: write %s", address,
                          wanted == USE_SESSION ? "NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, stdio:, file:IN,OUT,"
                                                  " fifo:IN,OUT or fd:IN,OUT" :
                          wanted == USE_CHANNEL ? "udp:HOST:PORT, udg:PATH, tcp:HOST:PORT, unix:PATH, fifo:PATH, msgq:PATH,"
@@ -308,7 +309,7 @@ static int print_help(void)
         print_formatted("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, stdio:, file:IN,OUT,\n"
                         "fifo:IN,OUT or fd:IN,OUT. For send and recv it is a channel: udp:HOST:PORT, udg:PATH, tcp:HOST:PORT,\n"
                         "unix:PATH, fifo:PATH, msgq:PATH, msgq:KEY or mqueue:NAME; for store it is shm:PATH or shm:KEY.\n"
-                        "ferry COMMAND --help tells the options of a command; man ferry tells all.\n");
+                        "ferry COMMAND --help lists the options of a command; man ferry describes all.\n");
         return EXIT_DONE;
 }
 
@@ -320,7 +321,7 @@ static const ferry_codec *find_codec(const char *name, bool has_plain)
         for (size_t i = 0; i < sizeof all / sizeof *all - !has_plain; i++)
                 if (strcmp(all[i]->name, name) == 0)
                         return all[i];
-        complain("there is no codec %s%s", name, has_plain ? ": msgpack, php, json, json-objects or plain" :
+        complain("there is no codec '%s'%s", name, has_plain ? ": msgpack, php, json, json-objects or plain" :
                                                                   " here: msgpack, php, json or json-objects");
         return NULL;
 }
@@ -343,7 +344,7 @@ static bool read_dialects(const char *names, unsigned *ret)
                 while (i < sizeof all / sizeof *all && (strlen(all[i].name) != size || memcmp(all[i].name, at, size) != 0))
                         i++;
                 if (i == sizeof all / sizeof *all) {
-                        complain("there is no dialect %.*s: auto, ferry, stream-ipc, innmind or pcntl", (int)size, at);
+                        complain("there is no dialect '%.*s': write auto, ferry, stream-ipc, innmind or pcntl", (int)size, at);
                         return false;
                 }
                 *ret |= all[i].dialect;
@@ -566,7 +567,7 @@ static int read_options(const struct cli_command *command, struct cli_options *o
                         char short_option[] = { '-', (char)optopt, '\0' };
 
                         /* Of several letters in one argument only optopt tells which it was. */
-                        complain(letter == '?' ? "there is no option %s" : "%s needs an argument",
+                        complain(letter == '?' ? "there is no option '%s'" : "%s needs an argument",
                                  letter == '?' && optopt > 0 && optopt < 0x80 && argv[optind - 1][1] != '-' ?
                                          short_option : argv[optind - 1]);
                         return show_usage(command);
@@ -592,7 +593,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
                 if (argc - optind < command->least)
                         complain("%s needs %s", command->name, command->arguments);
                 else
-                        complain("%s is too much", argv[optind + command->most]);
+                        complain("unexpected argument '%s'", argv[optind + command->most]);
                 return show_usage(command);
         }
         status = unused_check(command->name, &options, argv + optind, argc - optind);
@@ -614,8 +615,8 @@ static const struct cli_command *find_command(const char *name)
         for (size_t i = 0; i < COMMANDS; i++)
                 if (strcmp(commands[i]->name, name) == 0)
                         return commands[i];
-        complain(*name ? "there is no command %s; ferry --help tells which there are" :
-                         "a command is missing; ferry --help tells which there are", name);
+        complain(*name ? "there is no command '%s': ferry --help lists the commands" :
+                         "a command is missing: ferry --help lists the commands", name);
         return NULL;
 }
 
@@ -627,7 +628,7 @@ static int help(const char *name, int argc, char **argv)
         if (argc < 3)
                 return print_help();
         if (argc > 3 || strcmp(name, "help") != 0) {
-                complain("%s is too much: write ferry help COMMAND, or ferry COMMAND --help", argv[argc - 1]);
+                complain("unexpected argument '%s': write ferry help COMMAND, or ferry COMMAND --help", argv[argc - 1]);
                 return EXIT_USAGE;
         }
         command = find_command(argv[2]);
@@ -637,7 +638,7 @@ static int help(const char *name, int argc, char **argv)
 static int print_version(int argc, char **argv)
 {
         if (argc > 2) {
-                complain("%s is too much: --version stands alone", argv[2]);
+                complain("unexpected argument '%s': --version takes none", argv[2]);
                 return EXIT_USAGE;
         }
         print_formatted("ferry %s\n", ferry_version());

@@ -14,7 +14,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
         error = ferry_session_flush(peer.session, options->timeout_ms);
         status = exit_status_of(error);
         if (status == EXIT_TIMEOUT)
-                complain("the other side has not taken the message in time");
+                complain("the other side did not take the message in time");
         else if (error < 0 && !signals_received())
                 complain("%s", ferry_session_error(peer.session));
         return peer_close(&peer, status);

@@ -338,7 +338,7 @@ static bool is_skipped(struct run *run, const struct task *task)
                 break;
         case JOBLOG_CHANGED:
                 progress_clear(run);
-                complain("task %ld is not the one that %s has with this number: resume with the same input", task->number,
+                complain("task %ld is not the one that '%s' has with this number: resume with the same input", task->number,
                          run->options->joblog);
                 run_finish(run, EXIT_REFUSED);
                 return true;
@@ -385,7 +385,7 @@ static void take_line(struct run *run)
         if (!line)
                 snprintf(reason, sizeof reason, "the line has more than %zu bytes", run->lines.max);
         else if (is_value)
-                snprintf(reason, sizeof reason, "the line is no JSON: %s", wrong);
+                snprintf(reason, sizeof reason, "the line is not JSON: %s", wrong);
         if (!task->body) {
                 refuse(task, reason);
                 return;
@@ -417,7 +417,7 @@ void tasks_list(struct run *run)
                 free(task.label);
         }
         if (count > LISTED_MAX)
-                complain("%ld more tasks were read, and were not done", count - LISTED_MAX);
+                complain("%ld more tasks were read and not done", count - LISTED_MAX);
         if (!run->lines.is_over)
                 complain("the rest of stdin was not read");
 }

@@ -29,14 +29,14 @@ static void complain_timeout(const char *address, int timeout_ms)
         case FERRY_SCHEME_FIFO:
         case FERRY_SCHEME_MSGQ:
         case FERRY_SCHEME_MQUEUE:
-                complain("%s does not exist yet, after %g s", address, timeout_ms / 1000.0);
+                complain("'%s' does not exist yet, after %g s", address, timeout_ms / 1000.0);
                 break;
         case FERRY_SCHEME_UDP:
         case FERRY_SCHEME_UDG:
-                complain("no socket is bound at %s yet, after %g s", address, timeout_ms / 1000.0);
+                complain("no socket is bound at '%s' yet, after %g s", address, timeout_ms / 1000.0);
                 break;
         default:
-                complain("no process listens at %s yet, after %g s", address, timeout_ms / 1000.0);
+                complain("no process listens at '%s' yet, after %g s", address, timeout_ms / 1000.0);
         }
 }
 
@@ -45,11 +45,11 @@ static void complain_failure(const char *address, int error, int timeout_ms)
         if (error == -ETIMEDOUT)
                 complain_timeout(address, timeout_ms);
         else if (error == -EACCES)
-                complain("%s cannot be waited for: its directory is not safe, or cannot be read", address);
+                complain("cannot wait for '%s': its directory is not safe, or cannot be read", address);
         else if (error == -EADDRNOTAVAIL)
-                complain("%s cannot be waited for: it is at another machine", address);
+                complain("cannot wait for '%s': it is on another machine", address);
         else
-                complain("%s cannot be waited for: %s", address, strerror(-error));
+                complain("cannot wait for '%s': %s", address, strerror(-error));
 }
 
 static int run(const struct cli_options *options, char **arguments, int count)

@@ -143,7 +143,7 @@ usage() {
         run ferry call "unix:$(printf %0200d 0)" t
         says 'a path that is too long' 'too long'
         run ferry call -vx unix:x t
-        says 'the letter that is wrong is named' 'no option -x'
+        says 'the letter that is wrong is named' "no option '-x'"
         run ferry call unix:x t --timeout
         says 'what needs an argument is named' '--timeout needs an argument'
         run ferry listen unix:x --echo --reply x
@@ -897,7 +897,7 @@ convert() {
         says 'a byte order mark' 'a byte order mark (EF BB BF)'
         run ferry notify --value "file:,out.bin" t - < marked
         ended 'a byte order mark in BODY' 4 ''
-        says 'a byte order mark in BODY' 'BODY is no JSON: it is wrong at byte 0: a byte order mark'
+        says 'a byte order mark in BODY' 'BODY is not JSON: it is wrong at byte 0: a byte order mark'
         run ferry convert --from json --to json <<< ' { "a" : [ 1.0 , "\u00fc" ] } '
         ended 'convert makes JSON short' 0 '{"a":[1,"ü"]}'
         # In msgpack a newline is a number.
@@ -1180,7 +1180,7 @@ finding() {
         before=$(cpu_ms)
         run ferry wait echo --timeout 0.3
         ended 'what a killed service has left is waited for' 124 ''
-        says_exactly 'what a killed service has left is waited for' $'ferry: no process listens at echo yet, after 0.3 s\n'
+        says_exactly 'what a killed service has left is waited for' $'ferry: no process listens at \'echo\' yet, after 0.3 s\n'
         within 'what a killed service has left is waited for' 300 10000
         check 'waiting burns no processor time' test $(($(cpu_ms) - before)) -lt 200
         chmod 755 names

@@ -42,14 +42,14 @@ a_reply_that_does_not_fit_is_an_error_reply() {
         start ferry listen unix:large.sock --exec 'head -c 16777216 /dev/zero' --count 1
         run ferry call --wait 20 unix:large.sock large
         ended 'a reply that does not fit' 1 ''
-        says 'a reply that does not fit' 'the answer cannot be sent: it is larger than a message may be'
+        says 'a reply that does not fit' 'cannot send the answer: it is larger than a message may be'
         await "$job"
-        says 'its listener' "ferry: the answer to a request of type 'large' cannot be sent: it is larger than a message may be"
+        says 'its listener' "ferry: cannot send the answer to a request of type 'large': it is larger than a message may be"
         start ferry listen unix:large.sock --reply x --count 1 --dialect stream-ipc --value --reply 5
         run ferry call --wait 20 unix:large.sock --dialect stream-ipc 'App\Ask' x
         ended 'a reply that is no object' 1 ''
         await "$job"
-        says 'its listener' 'cannot be sent'
+        says 'its listener' 'cannot send'
 }
 
 # Each says how many run while it does; each waits until it has been told to go on.
@@ -122,10 +122,10 @@ an_output_may_be_a_value() {
         ended 'JSON' 0 $'{"kind":"response","type":"t","id":"1","body":{"a":[1,null]}}\n'
         run ferry call 'exec:ferry listen stdio: --value --exec "echo \"{\\\"a\\\": tru}\""' t
         ended 'bad JSON' 1 ''
-        says_exactly 'bad JSON' $'ferry: the output of the command is no JSON: it is wrong at byte 9\n'
+        says_exactly 'bad JSON' $'ferry: the output of the command is not JSON: it is wrong at byte 9\n'
         run ferry call 'exec:ferry listen stdio: --value --exec true' t
         ended 'no JSON at all' 1 ''
-        says 'no JSON at all' 'no JSON: it ends too early, at byte 0'
+        says 'no JSON at all' 'not JSON: it ends too early, at byte 0'
         run ferry call 'exec:ferry listen stdio: --value --exec "printf \"\\\\357\\\\273\\\\277{}\""' t
         says 'a byte order mark' 'a byte order mark (EF BB BF)'
         run ferry call 'exec:ferry listen stdio: --value --exec "echo x; exit 1"' t

@@ -233,7 +233,7 @@ diagnostics_are_escaped() {
         run ferry call "exec:ferry listen stdio:" "t$escapes" x
         says 'an address' 'ferry: '
         run ferry "$escapes"
-        says_exactly 'a command' "ferry: there is no command $shown; ferry --help tells which there are"$'\n'
+        says_exactly 'a command' "ferry: there is no command '$shown': ferry --help lists the commands"$'\n'
         TEXT=$escapes run ferry call 'exec:printf "%s\n" "$TEXT"; exec ferry listen stdio: --echo' t x
         says 'junk' "junk on stdout: $shown"
         TEXT=$escapes run ferry call 'exec:printf "%s\n" "$TEXT" >&2; exec ferry listen stdio: --echo' t x

@@ -83,7 +83,7 @@ crashes() {
         ended 'a crash loop and many tries' 3 ''
         says 'a crash loop and many tries' '16 have died, and the last one exited with status 3; its last words: alas'
         is 'a crash loop and many tries: the list' "$(grep -c 'was not done: ' err)" 10
-        says 'a crash loop and many tries: the rest' 'ferry: 20 more tasks were read, and were not done'
+        says 'a crash loop and many tries: the rest' 'ferry: 20 more tasks were read and not done'
         run ferry run --resume --workers 2 --joblog jobs -- "${echoes[@]}" < tasks
         is 'what was not done can be resumed' "$(sort -n out)" "$(seq 1 30)"
         # Without any task, too.
@@ -162,7 +162,7 @@ values() {
                         [[ $ordered ]] || { sort -n out > sorted && mv sorted out; }
                         ended "values $tasks, $workers workers $ordered" $((failed > 0)) "$expected"
                         summary "values $tasks" "$(wc -l < out) done, $failed failed, 0 restarts"
-                        is "values $tasks: each has its reason" "$(grep -cE 'the line is no JSON: it (is wrong at|ends too early, at) byte' err)" "$failed"
+                        is "values $tasks: each has its reason" "$(grep -cE 'the line is not JSON: it (is wrong at|ends too early, at) byte' err)" "$failed"
                 done
         done
         nothing_left "values $tasks"
@@ -184,7 +184,7 @@ json_values() {
         values '{"b": [1, 2.5, null]}\n' $'{"b":[1,2.5,null]}\n' 0
         values '[1]2\n3\n' $'3\n' 1
         run ferry run --value --workers 2 -- "${echoes[@]}" <<< $'1\n{"a":\n3'
-        says 'the number of the line' 'ferry: task 2: the line is no JSON: it ends too early, at byte 5'
+        says 'the number of the line' 'ferry: task 2: the line is not JSON: it ends too early, at byte 5'
 
         # More of them than are read at once.
         { printf 'bad\n%.0s' {1..30000}; echo 7; } > tasks
@@ -408,7 +408,7 @@ joblog() {
         printf '%s\n1\t:\n' "$columns" > other
         run ferry run --workers 1 --resume --joblog other -- "${echoes[@]}" <<< 1
         ended 'a log with another line' 4 ''
-        says 'a log with another line' 'line 2 is not one of a log'
+        says 'a log with another line' 'line 2 is not a line of a log'
         mkfifo fifo
         for file in / /no/such/folder/log fifo; do
                 run ferry run --workers 1 --joblog $file -- "${echoes[@]}" <<< 1
@@ -423,20 +423,20 @@ joblog() {
                 ended "$option without a log" 2 ''
         done
         run ferry run --workers 1 --joblog jobs -- ferry run --workers 1 --resume --joblog jobs -- "${echoes[@]}" <<< 1
-        says 'a log that is used' 'jobs is the log of another ferry run'
+        says 'a log that is used' "'jobs' is the log of another ferry run"
         nothing_left 'a log that is used'
 
         # A full disk is not passed over.
         if [[ -e /dev/full ]]; then
                 run ferry run --workers 1 --joblog /dev/full -- "${echoes[@]}" <<< 1
                 ended 'a log on a full disk' 3 ''
-                says 'a log on a full disk' 'ferry: cannot write to /dev/full: No space left on device'
+                says 'a log on a full disk' "ferry: cannot write to '/dev/full': No space left on device"
         fi
         seq 1 100 > tasks
         mark
         (trap '' XFSZ; ulimit -f 1; exec ferry run --ordered --workers 2 --joblog full -- "${echoes[@]}" < tasks 2>&1 > >(cat > out)) | cat > err
         is 'a disk that becomes full' "${PIPESTATUS[0]}" 3
-        says 'a disk that becomes full' 'ferry: cannot write to full: File too large'
+        says 'a disk that becomes full' "ferry: cannot write to 'full': File too large"
         is 'a disk that becomes full: whole lines' "$(tail -c 1 full | od -An -c)" "$(echo | od -An -c)"
         nothing_left 'a disk that becomes full'
         run ferry run --ordered --resume --workers 2 --joblog full -- "${echoes[@]}" < tasks
@@ -502,7 +502,7 @@ resume() {
         ended 'else they are left out' 0 $'3\n'
         run ferry run --workers 2 --joblog failed --resume -- "${echoes[@]}" <<< $'1\n2\nx'
         ended 'another input' 4 ''
-        says 'another input' 'ferry: task 3 is not the one that failed has with this number'
+        says 'another input' "ferry: task 3 is not the one that 'failed' has with this number"
 }
 
 halt() {
