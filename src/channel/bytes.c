@@ -209,7 +209,7 @@ static void socket_lost(struct listener *listener, int code, const char *sentenc
 {
         char text[512];
 
-        snprintf(text, sizeof text, "it was removed, and cannot be bound again: %s", sentence);
+        snprintf(text, sizeof text, "the socket was removed, and cannot be bound again: %s", sentence);
         fail(bytes_of(listener->object), code, text);
 }
 
@@ -283,7 +283,7 @@ static int adopt(struct bytes_channel *listener, int fd, const union inet_addres
         if (code) {
                 sys_close(fd);
                 ferry_channel_free(client);
-                return channel_error(channel, code, "%s: a client cannot be taken: %s", channel->address, error_describe(code));
+                return channel_error(channel, code, "%s: cannot accept a client: %s", channel->address, error_describe(code));
         }
         client->peer = bytes_of(client)->stream->peer;
         client->source.fd = fd;
@@ -319,7 +319,7 @@ static int accept_client(ferry_channel *channel, struct channel_io *io, ferry_ch
         }
         io->wait = CHANNEL_WAIT_INPUT;
         return fd >= 0 || fd == -EAGAIN ? -EAGAIN :
-               channel_error(channel, fd, "%s: a client cannot be taken: %s", channel->address, error_describe(fd));
+               channel_error(channel, fd, "%s: cannot accept a client: %s", channel->address, error_describe(fd));
 }
 
 /* Ending ---------------------------------------------------------------------------------------------- */
@@ -337,7 +337,7 @@ static int shut_down(ferry_channel *channel)
                 return channel_error(channel, -ENOTCONN, "'%s' is not connected yet", channel->address);
         code = bytes->has_shut_down ? 0 : sys_shutdown(stream->output.io, SHUT_WR);
         if (code)
-                return channel_error(channel, code, "%s: the sending direction cannot be ended: %s", channel->address,
+                return channel_error(channel, code, "%s: cannot end the sending direction: %s", channel->address,
                                      error_describe(code));
         bytes->has_shut_down = true;
         return 0;
@@ -353,7 +353,7 @@ static int detach(ferry_channel *channel)
                 return channel_error(channel, stream ? -ENOTCONN : -EOPNOTSUPP, "'%s' is not a connection", channel->address);
         fd = sys_duplicate(stream->inputs[0].fd, 0);
         if (fd < 0)
-                return channel_error(channel, fd, "%s: its descriptor cannot be taken: %s", channel->address,
+                return channel_error(channel, fd, "%s: cannot take its descriptor: %s", channel->address,
                                      error_describe(fd));
         bytes->stream = NULL;
         stream_free(stream);

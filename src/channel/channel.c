@@ -612,7 +612,7 @@ static int encode(ferry_channel *channel, struct buffer *buffer, const ferry_val
         if (code == -EMSGSIZE)
                 return channel_error(channel, code, "%s: the value takes more than the limit of %zu bytes", channel->address,
                                      channel->record_max);
-        return code ? channel_error(channel, code, "%s: the value cannot be written in %s: %s", channel->address,
+        return code ? channel_error(channel, code, "%s: cannot write the value in %s: %s", channel->address,
                                     channel->options.codec->name, *reason ? reason : error_describe(code)) : 0;
 }
 
@@ -697,7 +697,7 @@ int ferry_channel_receive_value(ferry_channel *channel, long type, int timeout_m
                 code = channel_error(channel, -EBADMSG, "%s: the record is not a value in %s: it is wrong at byte %zu of %zu",
                                      channel->address, channel->options.codec->name, offset, (size_t)got);
         else if (got >= 0 && code)
-                channel_error(channel, code, "%s: the value cannot be read: %s", channel->address, error_describe(code));
+                channel_error(channel, code, "%s: cannot read the value: %s", channel->address, error_describe(code));
         loop_leave(loop);
         sys_free(io.buffer);
         return code;

@@ -249,7 +249,7 @@ static int limit(ferry_channel *channel, unsigned mode, size_t bytes_max)
         code = mode ? sys_chmod_fd(channel->source.fd, mode & 0777) : 0;
         if (mode && !code)
                 channel->is_wide = (mode & 077) != 0;
-        return code ? channel_error(channel, code, "%s: its mode cannot be changed: %s", channel->address, error_describe(code)) :
+        return code ? channel_error(channel, code, "%s: cannot change its mode: %s", channel->address, error_describe(code)) :
                       0;
 }
 

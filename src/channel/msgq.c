@@ -67,8 +67,8 @@ static int describe(struct msgq_channel *msgq, int code)
                 return channel_error(channel, code, "%s: no message queue has that key: start its receiver, or create it"
                                                     " (is_creating, --create)", channel->address);
         case -EACCES:
-                return channel_error(channel, code, "%s: the queue cannot be used: it belongs to another user, or its mode does"
-                                     " not let this user in", channel->address);
+                return channel_error(channel, code, "%s: cannot use the queue: it belongs to another user, or its mode does"
+                                                    " not let this user in", channel->address);
         case -ENOSPC:
                 return channel_error(channel, code, "cannot create '%s': the system has as many queues as it allows"
                                                     " (kernel.msgmni); remove one (ferry ipcs)", channel->address);

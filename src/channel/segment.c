@@ -65,7 +65,7 @@ static int read_layout(const struct segment *segment, struct segment_layout *ret
                 return code;
         for (size_t at = ret_layout->start; at < ret_layout->end; at += chunk.next)
                 if (!chunk_read(segment, at, ret_layout->end, &chunk))
-                        return find_flaw(flaw, at, "a variable is not whole");
+                        return find_flaw(flaw, at, "a variable is incomplete");
         return 1;
 }
 

@@ -172,7 +172,8 @@ static int say_torn(ferry_store *store)
 
         segment_check(&store->segment, &flaw);
         if (segment_has_magic(&store->segment))
-                return error_set(&store->error, -EBADMSG, "the segment of '%s' is torn at byte %zu: %s; repair keeps what is whole",
+                return error_set(&store->error, -EBADMSG, "the segment of '%s' is torn at byte %zu: %s; repair it to keep the"
+                                                          " complete values",
                                  store->address, flaw.offset, flaw.reason);
         return error_set(&store->error, -EBADMSG, "the segment of '%s' holds raw bytes, no variables: read and write them as such",
                          store->address);

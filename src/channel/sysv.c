@@ -98,7 +98,7 @@ int sysv_parse(const char *address, const char *text, struct sysv_name *ret_name
         if (integer < INT32_MIN || integer > UINT32_MAX)
                 return error_set(error, -EINVAL, "'%s' names no object: a key has 32 bits", address);
         if (integer == IPC_PRIVATE)
-                return error_set(error, -EINVAL, "'%s' names no object: the key 0 is that of all private ones", address);
+                return error_set(error, -EINVAL, "'%s' names no object: the key 0 means a private object", address);
         ret_name->key = (key_t)(uint32_t)integer;
         return 0;
 }

@@ -6,8 +6,8 @@
 
 static _Thread_local const char this_thread;
 
-const char loop_elsewhere[] = "this belongs to another thread: a loop, and all that lives in it, is used by the thread that waits in"
-                              " it";
+const char loop_elsewhere[] = "the object belongs to another thread: use a loop, and all that lives in it, in the thread that"
+                              " waits in it";
 
 bool loop_is_elsewhere(const ferry_loop *loop)
 {

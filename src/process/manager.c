@@ -325,7 +325,7 @@ static ferry_process *create(ferry_manager *manager, const char *const argv[], f
                 if (!code)
                         process_start(process);
                 else {
-                        error_set(&error, code, "a child cannot be started: %s", error_describe(code));
+                        error_set(&error, code, "cannot start a child: %s", error_describe(code));
                         process_fail(process, code, error_text(&error));
                         error_deinit(&error);
                 }

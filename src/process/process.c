@@ -131,7 +131,7 @@ static void drain_output(ferry_process *process)
         if (process->child.has_ended)
                 describe_end(process, sentence, sizeof sentence);
         else
-                snprintf(sentence, sizeof sentence, "the child cannot be killed: %s", error_describe(process->result));
+                snprintf(sentence, sizeof sentence, "cannot kill the child: %s", error_describe(process->result));
         error_replace(&process->error, process->result, "%s", sentence);
         /* It is reported as the end of the process: a loop that runs goes on. */
         if (process->session)

@@ -53,6 +53,6 @@ int process_check_recycling(const ferry_process_options *options, struct error *
         if (options->max_rss > INT64_MAX)
                 return error_set(error, -EINVAL, "max_rss: %zu bytes are more than a process can have", options->max_rss);
         resident = read_resident(sys_pid());
-        return resident < 0 ? error_set(error, (int)resident, "max_rss needs /proc, which cannot be read: %s",
+        return resident < 0 ? error_set(error, (int)resident, "max_rss needs /proc: cannot read it: %s",
                                         error_describe((int)resident)) : 0;
 }

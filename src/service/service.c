@@ -573,7 +573,8 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
         else if (loop->is_ending)
                 error_set(&service->error, -ECANCELED, "the loop is being freed");
         else if (apart < 0)
-                error_set(&service->error, -EINVAL, "there is no dialect in the set %u", service->options.dialects);
+                error_set(&service->error, -EINVAL, "dialects is %u: set FERRY_DIALECT_ constants, or 0 for those that can be"
+                                                    " detected", service->options.dialects);
         else if (check_options(service) == 0 && session_check_options(loop, &clients, &service->error) == 0)
                 listen_for_all(service, together, (unsigned)apart);
         service->has_ended = service->error.code != 0;

@@ -133,7 +133,7 @@ void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *typ
                 dispatch(session, message);
                 message_release(message);
         } else if (kind != FERRY_KIND_CLOSED)
-                session_finish(session, -ENOMEM, "no memory to tell what has come");
+                session_finish(session, -ENOMEM, "no memory to report what was received");
 }
 
 void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata)

@@ -727,7 +727,7 @@ void session_opened(ferry_session *session)
         char reason[64];
 
         if (!is_allowed(session)) {
-                snprintf(reason, sizeof reason, "user %u is not allowed here", (unsigned)session->stream->peer.uid);
+                snprintf(reason, sizeof reason, "user %u may not use this service", (unsigned)session->stream->peer.uid);
                 if (session->is_server)
                         session_refuse_all(session, reason);
                 session_finish(session, -EACCES, "the other side runs as user %u, which allow does not admit",

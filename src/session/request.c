@@ -30,7 +30,7 @@ static void give_up(ferry_session *session, enum ferry_outcome outcome, int code
         if (outcome != FERRY_OUTCOME_UNKNOWN || !session || session->wire.dialect->has_ids)
                 return;
         session_tell(session);
-        session_finish(session, code, "%s, and its answer could not be told from the next", what);
+        session_finish(session, code, "%s, and its answer would be taken for that of the next request", what);
         session_tell(session);
 }
 

@@ -592,7 +592,7 @@ START_TEST(a_stranger_is_told_that_he_is_not_allowed)
         stranger = open_as(&place, STRANGER, NULL);
         ferry_session_on(stranger, FERRY_KIND_ERROR, note_text, text);
         require_failure(stranger, -ECONNRESET);
-        ck_assert_msg(strstr(text, "is not allowed here") != NULL, "%s", text);
+        ck_assert_msg(strstr(text, "may not use this service") != NULL, "%s", text);
         close_place(&place);
 }
 END_TEST

@@ -247,7 +247,7 @@ START_TEST(a_timeout_ends_the_session)
         pair_call_end(second, -ETIMEDOUT, FERRY_OUTCOME_NOT_EXECUTED);
         ck_assert_int_eq(ferry_session_notify(session, "text/plain", "'x'"), -ETIMEDOUT);
         ck_assert_int_eq(ferry_session_status(session), -ETIMEDOUT);
-        ck_assert_msg(strstr(ferry_session_error(session), "its answer could not be told from the next"), "%s",
+        ck_assert_msg(strstr(ferry_session_error(session), "its answer would be taken for that of the next request"), "%s",
                       ferry_session_error(session));
         peer_expect_goodbye(peer);
         ck_assert_int_eq(ferry_session_close(session), -ETIMEDOUT);
