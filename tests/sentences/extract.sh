@@ -7,8 +7,8 @@ set -u
 export LC_ALL=C
 awk '
 function finish() {
-        # Two words with a space between, and no assembler.
-        if (text ~ /[A-Za-z][A-Za-z][^A-Za-z]* ([^A-Za-z]*|.* )[A-Za-z][A-Za-z]/ && text !~ /\\n\\t$/) print text
+        # Two words with a space between; no assembler.
+        if (text ~ /[A-Za-z][A-Za-z][^A-Za-z]* ([^A-Za-z]*|.* )[A-Za-z][A-Za-z]/ && text !~ /%%rax/) print text
         text = ""
 }
 FNR == 1 { finish(); in_comment = 0 }

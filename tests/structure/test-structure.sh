@@ -185,6 +185,8 @@ check 'a call of the tool is not made to fail: add it to tests/fault/tool.c and 
         "$(comm -23 <(tool_calls) <(tool_wraps | LC_ALL=C sort))"
 check 'tests/meson.build wraps what the tool does not call' "$(comm -13 <(tool_calls) <(tool_wraps | LC_ALL=C sort))"
 
+check 'a sentence is not in its list: read it, then run tests/sentences/compare.sh --write .' "$(bash "$source/tests/sentences/compare.sh" "$source")"
+
 # Tests that a page names can be run by that name.
 named_tests() {
         grep -oE '`[a-z0-9]+(_[a-z0-9]+){2,}`' "$source/docs/testing.md" | tr -d '\`' | sort -u | while read -r name; do
