@@ -137,12 +137,23 @@ run() { # NAME MESON-TEST-OPTION…
 # sanitizers the scripts, which part_sanitizers runs.
 part_check() {
         local name
-        build gcc gcc "$gcc_options" && start gcc ${FERRY_LONG:---no-suite long}
+        build gcc gcc "$gcc_options" && : >build-check/gcc/pairs && start gcc ${FERRY_LONG:---no-suite long}
         build clang-threads clang "$thread_options" tests/test-threads tests/child && start clang-threads threads
         build clang-sanitizers clang "$sanitizer_options" sanitized && start clang-sanitizers --no-suite scripts
         for name in gcc clang-threads clang-sanitizers; do
                 [ -z "${running[$name]:-}" ] || finish "$name"
         done
+        compare_pairs
+}
+
+# The tests have noted each errno that a public function returned to them: is it documented?
+compare_pairs() {
+        local log=build-check/pairs.log
+        [ -s build-check/gcc/pairs ] || return 0
+        python3 tests/docs/pairs.py build-check/gcc/pairs include/ferry/*.h >$log
+        count $log $?
+        cat $log
+        rm -f build-check/gcc/pairs
 }
 
 part_static() {

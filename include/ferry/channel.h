@@ -528,6 +528,9 @@ int ferry_channel_remove(ferry_channel *channel);
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
  * @return 0, or a negative errno
  * @retval -ETIMEDOUT      there was no other end within the time
+ * @retval -ENOENT         a directory of the path does not exist
+ * @retval -EIDRM          the queue was removed meanwhile
+ * @retval -EADDRINUSE     the system cannot look at the port now
  * @retval -EINVAL         the text is not the address of a channel, or the timeout is below -1; ferry_loop_error() says so
  * @retval -ENAMETOOLONG   the path is too long
  * @retval -EACCES         the path cannot be looked at

@@ -78,6 +78,47 @@
  * `-ECHILD`     | the object belongs to the parent of this process
  * `-EPERM`      | the object belongs to another thread
  * `-ENOMEM`     | there is no memory, or the object is NULL
+ *
+ * # Errnos of the system
+ *
+ * A function that opens or uses a file, a socket, a queue, a segment or a command returns the errno of the system call that has
+ * failed, and the sentence names the object. Besides those in its description these are:
+ *
+ * errno             | meaning
+ * ----------------- | -------
+ * `-EADDRNOTAVAIL`  | the address is not one of this machine
+ * `-EAFNOSUPPORT`   | the system does not have this kind of address
+ * `-EAGAIN`         | the system's limit of processes, or another limit, is reached
+ * `-EBADF`          | the descriptor is not open, or not for this direction
+ * `-EBUSY`          | the object is in use
+ * `-EDQUOT`         | the user's quota of the disk is reached
+ * `-EEXIST`         | the object was made by another process at the same time
+ * `-EFBIG`          | the file would be too large
+ * `-EIO`            | the device has failed
+ * `-EISDIR`         | the path is a directory
+ * `-ELIBBAD`        | the command's interpreter is damaged
+ * `-ELOOP`          | the path has too many symbolic links
+ * `-EMFILE`         | the process has no descriptor left
+ * `-EMLINK`         | the file has too many links
+ * `-ENAMETOOLONG`   | the path is too long
+ * `-ENETUNREACH`    | the network cannot be reached
+ * `-ENFILE`         | the system has no descriptor left
+ * `-ENODEV`         | the device does not exist
+ * `-ENOEXEC`        | the command is not a program
+ * `-ENOLCK`         | the file cannot be locked
+ * `-ENOPROTOOPT`    | the socket does not have this option
+ * `-ENOSPC`         | the disk is full, or a limit of the system is reached
+ * `-ENOTCONN`       | the socket is not connected
+ * `-ENOTDIR`        | a part of the path is not a directory
+ * `-ENXIO`          | the device does not exist, or no process reads the FIFO
+ * `-EOVERFLOW`      | the file is too large for this process
+ * `-EPERM`          | the system does not permit this
+ * `-EPIPE`          | the other end of the pipe or socket is closed
+ * `-EPROTO`         | the protocol has failed
+ * `-EPROTOTYPE`     | the socket at the path is of another type
+ * `-ERANGE`         | a value of a semaphore is out of range
+ * `-EROFS`          | the file system is read-only
+ * `-ETXTBSY`        | the command is being written
  */
 #ifndef FERRY_H
 #define FERRY_H

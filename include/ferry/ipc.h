@@ -34,8 +34,8 @@ FERRY_BEGIN
  *
  * @param ret_list  where to put the list, which the caller owns; NULL on failure
  * @return 0, or a negative errno
- * @retval -ENOTSUP  the list is complete except for POSIX queues, which can be listed only if a mqueue file system is mounted
- *                   at /dev/mqueue
+ * @retval -ENOTSUP  the list is complete except for POSIX queues, which can be listed only if a mqueue file system is mounted at
+ *                   /dev/mqueue
  * @retval -ENOMEM   there is no memory
  * @retval -EMFILE   no descriptor is left
  * @retval -ENFILE   no descriptor is left in the whole system
@@ -56,6 +56,8 @@ int ferry_ipc_list(ferry_value **ret_list);
  * @retval -EPERM    the object belongs to another user
  * @retval -EBUSY    its owner is alive, or a lock (sem:) has users
  * @retval -ENOTSUP  the file at that path is of another kind
+ * @retval -EACCES   a directory of the path cannot be searched
+ * @retval -ENOMEM   there is no memory
  */
 int ferry_ipc_remove(const char *address);
 

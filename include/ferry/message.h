@@ -112,7 +112,8 @@ ferry_session *ferry_message_session(const ferry_message *message);
  * @param request  the request
  * @param type     the type of the answer; copied; NULL selects the type of the request
  * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
- * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
  * @retval -EALREADY   the request is already answered
  * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
  * @retval -EINVAL     the message is not a request, the template is malformed, or the type or body is not valid in this dialect
@@ -138,7 +139,8 @@ int ferry_message_reply(const ferry_message *request, const char *type, const ch
  *
  * @param request  the request
  * @param format   the text, by a format of printf(3); cut after 4,095 bytes
- * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
  * @retval -EALREADY   the request is already answered
  * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
  * @retval -EINVAL     the message is not a request
@@ -163,7 +165,8 @@ int ferry_message_fail(const ferry_message *request, const char *format, ...) FE
  *
  * @param request  the request
  * @param format   the reason, by a format of printf(3); cut after 4,095 bytes
- * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
  * @retval -EALREADY   the request is already answered
  * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
  * @retval -EINVAL     the message is not a request
@@ -185,7 +188,8 @@ int ferry_message_refuse(const ferry_message *request, const char *format, ...) 
  * @param request  the request
  * @param type     the type of the answer; copied; NULL selects the type of the request
  * @param body     the body; borrowed until the call returns
- * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
  * @retval -EALREADY   the request is already answered
  * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
  * @retval -EINVAL     the message is not a request, the body is NULL, or the type or body is not valid in this dialect
@@ -208,7 +212,8 @@ int ferry_message_reply_value(const ferry_message *request, const char *type, co
  *
  * @param request  the request
  * @param text     the text; NULL is ""
- * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
  * @retval -EALREADY   the request is already answered
  * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
  * @retval -EINVAL     the message is not a request
@@ -229,7 +234,8 @@ int ferry_message_fail_text(const ferry_message *request, const char *text);
  *
  * @param request  the request
  * @param text     the text; NULL is ""
- * @return 0, or a negative errno: that with which the session has failed, or one of these
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
  * @retval -EALREADY   the request is already answered
  * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
  * @retval -EINVAL     the message is not a request

@@ -382,7 +382,8 @@ pid_t ferry_process_pid(const ferry_process *process);
  * @retval -EINVAL       not started: an option of the process or its manager is wrong, or there is no command
  * @retval -E2BIG        not started: the options have a field that this version does not know, or the arguments are too long
  * @retval -ENOENT       not started: the command or the directory does not exist
- * @retval -ENOTDIR      not started: the directory is not a directory
+ * @retval -ENOTDIR      not started: the directory, or a part of a path, is not a directory
+ * @retval -ENXIO        not started: no process reads the FIFO at `stdout_path` or `stderr_path`
  * @retval -EACCES       not started: the command or a file must not be used
  * @retval -ENOEXEC      not started: the command is not a program
  * @retval -EBADF        not started: a descriptor of `fds` is not open

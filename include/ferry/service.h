@@ -122,12 +122,12 @@ void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userd
  * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
  * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed, see
  * ferry_service_status(), or one of these
- * @retval -ENOBUFS    it was queued for no client, as all of them have too much queued (`queue_max`, `bytes_max`)
- * @retval -EINVAL     the type is NULL, or the template is malformed
- * @retval -EMSGSIZE   the body is nested more than 512 levels deep, or a string in it is longer than 4 GiB
- * @retval -ENOMEM     the service is NULL, or there is no memory
- * @retval -EPERM      the service belongs to another thread
- * @retval -ECHILD     the service belongs to the parent of this process
+ * @retval -ENOBUFS   it was queued for no client, as all of them have too much queued (`queue_max`, `bytes_max`)
+ * @retval -EINVAL    the type is NULL, or the template is malformed
+ * @retval -EMSGSIZE  the body is nested more than 512 levels deep, or a string in it is longer than 4 GiB
+ * @retval -ENOMEM    the service is NULL, or there is no memory
+ * @retval -EPERM     the service belongs to another thread
+ * @retval -ECHILD    the service belongs to the parent of this process
  */
 int ferry_service_notify(ferry_service *service, const char *type, const char *format, ...)
         FERRY_PRINTF(3, 4);
@@ -140,12 +140,12 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
  * @param body     the body; borrowed until the call returns
  * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed, see
  * ferry_service_status(), or one of these
- * @retval -ENOBUFS    it was queued for no client, as all of them have too much queued (`queue_max`, `bytes_max`)
- * @retval -EINVAL     the type or the body is NULL
- * @retval -EMSGSIZE   the body is nested more than 512 levels deep
- * @retval -ENOMEM     the service is NULL, or there is no memory
- * @retval -EPERM      the service belongs to another thread
- * @retval -ECHILD     the service belongs to the parent of this process
+ * @retval -ENOBUFS   it was queued for no client, as all of them have too much queued (`queue_max`, `bytes_max`)
+ * @retval -EINVAL    the type or the body is NULL
+ * @retval -EMSGSIZE  the body is nested more than 512 levels deep
+ * @retval -ENOMEM    the service is NULL, or there is no memory
+ * @retval -EPERM     the service belongs to another thread
+ * @retval -ECHILD    the service belongs to the parent of this process
  */
 int ferry_service_notify_value(ferry_service *service, const char *type, const ferry_value *body);
 
@@ -173,6 +173,9 @@ ferry_session *ferry_service_client(const ferry_service *service, const ferry_se
  * @retval -ENOENT         the directory does not exist
  * @retval -ENOTDIR        a part of the path is not a directory
  * @retval -EEXIST         a file that is not a socket is in the way
+ * @retval -ENOTSUP        the file in the way is not a socket of this kind, or the file system has no sockets
+ * @retval -EAFNOSUPPORT   the system has no IPv6
+ * @retval -ENOLCK         the lock file cannot be locked
  * @retval -EROFS          the file system is read-only
  * @retval -ENOSPC         the disk is full
  * @retval -ECANCELED      the loop is being freed

@@ -137,7 +137,8 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address,
  * FERRY_KIND_CLOSED, and ferry_loop_run() returns it if it was not reported.
  *
  * @param session  the session; NULL has failed with -ENOMEM
- * @return 0; or a negative errno: that with which the session has failed, or one of these
+ * @return 0; or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
  * @retval -ENOMEM  the session is NULL
  * @retval -EPIPE   the peer reads no more, and queued messages cannot be sent
  * @retval -EPERM   the session belongs to another thread
@@ -167,21 +168,22 @@ ferry_session *ferry_session_free(ferry_session *session);
  * @param type     the message type; copied. ferry: UTF-8, up to 65,535 bytes; stream-ipc: the name of a class; innmind: a media
  *                 type
  * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
- * @return 0, or a negative errno: that with which the session has failed, or one of these
- * @retval -ENOBUFS    too much is queued (`queue_max`; for clients of a service also `bytes_max`): flush and try again
- * @retval -EMSGSIZE   the message exceeds a limit of this side (`frame_max`) or of the peer
- * @retval -EINVAL     the template is malformed, or the type or body is not valid in this dialect
- * @retval -EILSEQ     the codec cannot write a part of the body
- * @retval -EDOM       the codec cannot write a number of the body
- * @retval -ENOTCONN   the session has ended in order
- * @retval -ECANCELED  the session is closed here
- * @retval -ECONNRESET the peer has disconnected
- * @retval -EPIPE      the peer reads no more
- * @retval -EOPNOTSUPP the stream of the session can only be read
- * @retval -EDEADLK    a stream of the program has called this while it was writing
- * @retval -ENOMEM     the session is NULL, or there is no memory
- * @retval -EPERM      the session belongs to another thread
- * @retval -ECHILD     the session belongs to the parent of this process
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
+ * @retval -ENOBUFS     too much is queued (`queue_max`; for clients of a service also `bytes_max`): flush and try again
+ * @retval -EMSGSIZE    the message exceeds a limit of this side (`frame_max`) or of the peer
+ * @retval -EINVAL      the template is malformed, or the type or body is not valid in this dialect
+ * @retval -EILSEQ      the codec cannot write a part of the body
+ * @retval -EDOM        the codec cannot write a number of the body
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the session is closed here
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EOPNOTSUPP  the stream of the session can only be read
+ * @retval -EDEADLK     a stream of the program has called this while it was writing
+ * @retval -ENOMEM      the session is NULL, or there is no memory
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
  */
 int ferry_session_notify(ferry_session *session, const char *type, const char *format, ...)
         FERRY_PRINTF(3, 4);
@@ -207,21 +209,22 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
  * @param session  the session; NULL has failed with -ENOMEM
  * @param type     the message type, as for ferry_session_notify(); copied
  * @param body     the body; borrowed until the call returns
- * @return 0, or a negative errno: that with which the session has failed, or one of these
- * @retval -ENOBUFS    too much is queued (`queue_max`; for clients of a service also `bytes_max`): flush and try again
- * @retval -EMSGSIZE   the message exceeds a limit of this side (`frame_max`) or of the peer
- * @retval -EINVAL     the template is malformed, or the type or body is NULL or not valid in this dialect
- * @retval -EILSEQ     the codec cannot write a part of the body
- * @retval -EDOM       the codec cannot write a number of the body
- * @retval -ENOTCONN   the session has ended in order
- * @retval -ECANCELED  the session is closed here
- * @retval -ECONNRESET the peer has disconnected
- * @retval -EPIPE      the peer reads no more
- * @retval -EOPNOTSUPP the stream of the session can only be read
- * @retval -EDEADLK    a stream of the program has called this while it was writing
- * @retval -ENOMEM     the session is NULL, or there is no memory
- * @retval -EPERM      the session belongs to another thread
- * @retval -ECHILD     the session belongs to the parent of this process
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
+ * @retval -ENOBUFS     too much is queued (`queue_max`; for clients of a service also `bytes_max`): flush and try again
+ * @retval -EMSGSIZE    the message exceeds a limit of this side (`frame_max`) or of the peer
+ * @retval -EINVAL      the template is malformed, or the type or body is NULL or not valid in this dialect
+ * @retval -EILSEQ      the codec cannot write a part of the body
+ * @retval -EDOM        the codec cannot write a number of the body
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the session is closed here
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EOPNOTSUPP  the stream of the session can only be read
+ * @retval -EDEADLK     a stream of the program has called this while it was writing
+ * @retval -ENOMEM      the session is NULL, or there is no memory
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
  */
 int ferry_session_notify_value(ferry_session *session, const char *type, const ferry_value *body);
 
@@ -243,22 +246,22 @@ ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, 
  * @param session     the session; NULL has failed with -ENOMEM
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
  * @return 0; or a negative errno: the first error of ferry_session_notify() since the last flush, that with which the session has
- * failed, or one of these
- * @retval -ETIMEDOUT  the peer has not received everything within the time
- * @retval -ENOBUFS    a notification was not accepted, since too much was queued
- * @retval -EMSGSIZE   a notification exceeded a limit of this side or of the peer
- * @retval -EINVAL     the timeout is below -1; or as for ferry_session_notify()
- * @retval -EILSEQ     the codec could not write a part of a notification
- * @retval -EDOM       the codec could not write a number of a notification
- * @retval -ENOTCONN   the session has ended in order
- * @retval -ECANCELED  the session is closed or was freed here
- * @retval -ECONNRESET the peer has disconnected
- * @retval -EPIPE      the peer reads no more
- * @retval -EOPNOTSUPP the stream of the session can only be read
- * @retval -EDEADLK    waiting within waiting, 32 levels deep
- * @retval -ENOMEM     the session is NULL, or there is no memory
- * @retval -EPERM      the session belongs to another thread
- * @retval -ECHILD     the session belongs to the parent of this process
+ * failed, see ferry_session_status(), or one of these
+ * @retval -ETIMEDOUT   the peer has not received everything within the time
+ * @retval -ENOBUFS     a notification was not accepted, since too much was queued
+ * @retval -EMSGSIZE    a notification exceeded a limit of this side or of the peer
+ * @retval -EINVAL      the timeout is below -1; or as for ferry_session_notify()
+ * @retval -EILSEQ      the codec could not write a part of a notification
+ * @retval -EDOM        the codec could not write a number of a notification
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the session is closed or was freed here
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EOPNOTSUPP  the stream of the session can only be read
+ * @retval -EDEADLK     waiting within waiting, 32 levels deep
+ * @retval -ENOMEM      the session is NULL, or there is no memory
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
  */
 int ferry_session_flush(ferry_session *session, int timeout_ms);
 
@@ -310,6 +313,7 @@ void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userd
  * @retval -E2BIG         the options have a field that this version does not know
  * @retval -ENAMETOOLONG  the path is too long for a socket
  * @retval -ENOENT        the file, the socket or the command does not exist
+ * @retval -ENOTDIR       a part of the path is not a directory
  * @retval -ECONNREFUSED  no process listens at the address
  * @retval -EACCES        the peer is another user and not allowed, or the file, the directory or the command must not be used
  * @retval -ENXIO         no process reads the FIFO
@@ -437,24 +441,24 @@ void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata);
  * Returns the state of a call.
  *
  * @param call  the call; NULL has failed with -ENOMEM
- * @return 1 while the call is in flight, 0 if there is a reply; or a negative errno: that with which the session has failed, or
- * one of these
+ * @return 1 while the call is in flight, 0 if there is a reply; or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these
  * @retval -EREMOTEIO   the peer replied with an error, whose text is the sentence of ferry_call_error()
  * @retval -ETIMEDOUT   there was no answer within the time, or no worker was free
  * @retval -ENOBUFS     too much is queued (`queue_max`, `bytes_max`)
- * @retval -EMSGSIZE   the message exceeds a limit of this side (`frame_max`) or of the peer
- * @retval -EINVAL     the template is malformed, the type or body is not valid in this dialect, or the timeout is below -1
- * @retval -EILSEQ     the codec cannot write a part of the body
- * @retval -EDOM       the codec cannot write a number of the body
- * @retval -ENOTCONN   the session has ended in order
- * @retval -ECANCELED  the call was freed, or the session or manager is closed here
- * @retval -ECONNRESET the peer has disconnected
- * @retval -EPIPE      the peer reads no more
- * @retval -EOPNOTSUPP the stream of the session can only be read
- * @retval -EDEADLK    waiting within waiting, 32 levels deep
- * @retval -ENOMEM     the call or the session is NULL, or there is no memory
- * @retval -EPERM      the call or its session belongs to another thread
- * @retval -ECHILD     the session belongs to the parent of this process
+ * @retval -EMSGSIZE    the message exceeds a limit of this side (`frame_max`) or of the peer
+ * @retval -EINVAL      the template is malformed, the type or body is not valid in this dialect, or the timeout is below -1
+ * @retval -EILSEQ      the codec cannot write a part of the body
+ * @retval -EDOM        the codec cannot write a number of the body
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the call was freed, or the session or manager is closed here
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EOPNOTSUPP  the stream of the session can only be read
+ * @retval -EDEADLK     waiting within waiting, 32 levels deep
+ * @retval -ENOMEM      the call or the session is NULL, or there is no memory
+ * @retval -EPERM       the call or its session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
  */
 int ferry_call_status(const ferry_call *call);
 

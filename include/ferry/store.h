@@ -91,8 +91,8 @@ ferry_store *ferry_store_free(ferry_store *store);
  * @param key     any integer
  * @param format  a template for the value, see value.h; arguments are borrowed until the call returns
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
- * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of
- *                     segments or semaphores is reached
+ * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of segments
+ *                     or semaphores is reached
  * @retval -EBADMSG    the segment is torn, or holds raw bytes
  * @retval -EINVAL     the template is malformed; the store could not be opened for this reason; or the semaphores under its key
  *                     are not those of sem_get()
@@ -113,8 +113,8 @@ int ferry_store_put(ferry_store *store, int64_t key, const char *format, ...) FE
  * @param key    any integer
  * @param value  the value; borrowed until the call returns
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
- * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of
- *                     segments or semaphores is reached
+ * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of segments
+ *                     or semaphores is reached
  * @retval -EBADMSG    the segment is torn, or holds raw bytes
  * @retval -EINVAL     the value is NULL; the store could not be opened for this reason; or the semaphores under its key are not
  *                     those of sem_get()
@@ -212,8 +212,8 @@ int ferry_store_list(ferry_store *store, ferry_value **ret_list);
  * @param userdata  for @p fn
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ECANCELED  @p fn has returned NULL
- * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of
- *                     segments or semaphores is reached
+ * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of segments
+ *                     or semaphores is reached
  * @retval -EBADMSG    the segment is torn or holds raw bytes, or PHP's serialize() has not written the value
  * @retval -EINVAL     the store could not be opened for this reason, or the semaphores under its key are not those of sem_get()
  * @retval -EMSGSIZE   the value is nested more than 512 levels deep, or too large
@@ -359,13 +359,15 @@ ferry_value *ferry_store_info(ferry_store *store);
  *
  * @param store  the store; NULL has failed with -ENOMEM
  * @return 1 if it can be used, or the negative errno with which it could not be opened: an error of stat(2), or one of these
- * @retval -EINVAL  the address is not that of a store, an option is wrong, the system refuses the size, or `#ID` is a segment
- *                  without a key, which has no lock, unless `is_unlocked`
- * @retval -E2BIG   the options have a field that this version does not know
- * @retval -ENOENT  the key file does not exist
- * @retval -EACCES  the segment belongs to another user, or its mode is too wide for `is_strict`
- * @retval -ENOSPC  the system's limit of segments or semaphores is reached
- * @retval -ENOMEM  the store is NULL, or there is no memory
+ * @retval -EINVAL     the address is not that of a store, an option is wrong, the system refuses the size, or `#ID` is a segment
+ *                     without a key, which has no lock, unless `is_unlocked`
+ * @retval -E2BIG      the options have a field that this version does not know
+ * @retval -ENOENT     the key file does not exist
+ * @retval -ETIMEDOUT  `is_creating`: another process holds the lock
+ * @retval -ENOTDIR    a part of its path is not a directory
+ * @retval -EACCES     the segment belongs to another user, or its mode is too wide for `is_strict`
+ * @retval -ENOSPC     the system's limit of segments or semaphores is reached
+ * @retval -ENOMEM     the store is NULL, or there is no memory
  */
 int ferry_store_status(const ferry_store *store);
 
