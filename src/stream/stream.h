@@ -60,7 +60,7 @@ struct stream_kind {
 /* Only stream.c changes it, and only forward. */
 enum stream_phase {
         STREAM_ALIVE,           /* being opened, or open */
-        STREAM_ENDED,           /* its end was told */
+        STREAM_ENDED,           /* its end was reported */
         STREAM_CLOSING,
         STREAM_CLOSED,          /* it has no descriptors any more */
         STREAM_FREED,
