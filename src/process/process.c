@@ -166,9 +166,9 @@ static void take_next_step(struct loop_task *task)
                 call_back(process);
         else if (process->phase == PROCESS_RESTING)
                 end(process);
-        else if (process->step == STEP_OUTPUT)
+        else if (process->phase == PROCESS_EXITED && process->step == STEP_OUTPUT)
                 drain_output(process);
-        else
+        else if (process->phase == PROCESS_EXITED)
                 leave_exited(process);
 }
 
