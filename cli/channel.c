@@ -8,7 +8,7 @@
 #include <limits.h>
 #include <string.h>
 
-/* Whether records that are sent there come only to those who have joined a group. */
+/* Whether records that are sent there come only to members of a group. */
 static bool is_multicast(const struct cli_channel *channel)
 {
         const char *host = channel->address + strlen("udp:");

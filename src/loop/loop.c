@@ -55,7 +55,7 @@ static bool has_work(const ferry_loop *loop)
         return !list_is_empty(&loop->files) || has_tasks(loop);
 }
 
-/* Tell those who poll our descriptor what they cannot see: work in memory, and the next deadline. */
+/* Signal to a program that polls our descriptor what it cannot see: work in memory, and the next deadline. */
 static void show(ferry_loop *loop)
 {
         int64_t deadline = loop->timers ? loop->timers->deadline : 0;
@@ -395,7 +395,7 @@ static int run_sources(ferry_loop *loop, int timeout_ms, int *count)
                 const struct epoll_event *event = &batch.events[batch.next++];
                 struct loop_source *source = event->data.ptr;
 
-                /* The loop's own descriptors have none; they only wake who polls, and must not wake us again. */
+                /* The loop's own descriptors have none; they only wake a program that polls, and must not wake us again. */
                 if (!source) {
                         hide(loop);
                         continue;
@@ -785,7 +785,7 @@ static void forget(struct program_entry *entry)
         loop_bury(loop, &entry->grave, free_entry);
 }
 
-/* What goes wrong here has nowhere else to be told: run returns it, or who waits for children. */
+/* What goes wrong here has nowhere else to be reported: run returns it, or a call that waits for children. */
 static void fail(ferry_loop *loop, int code, const char *what)
 {
         error_replace(&loop->own_error, code, "%s: %s", what, error_describe(code));

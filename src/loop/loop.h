@@ -77,7 +77,7 @@ struct ferry_loop {
         struct list files;
         struct list members;
         struct list holders;
-        struct list forwarders; /* who waits in it and passes signals on, the outermost first */
+        struct list forwarders; /* calls that wait in it and pass signals on, the outermost first */
         struct list program;    /* its timers and descriptors */
         struct list graves;
         struct list failures;
@@ -173,7 +173,7 @@ int loop_refuse_timeout(ferry_loop *loop, int timeout_ms);
 void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error);
 void loop_failure_told(struct loop_failure *failure);
 
-/* Those of the program's own timers and descriptors, for who does not wait by run: whether there is one, and tell it. 0 if
+/* Those of the program's own timers and descriptors, for a program that does not wait by run: whether there is one, and tell it. 0 if
  * there is none. */
 bool loop_has_own_failure(const ferry_loop *loop);
 int loop_tell_own_failure(ferry_loop *loop);

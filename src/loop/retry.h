@@ -13,7 +13,7 @@ enum retry_hope {
 struct retry {
         struct loop_timer timer;
         struct watch watch;
-        const char *paths[2];   /* the holder's, who may change what they say before each try; the second may be NULL, and
+        const char *paths[2];   /* the holder's, which may change them before each try; the second may be NULL, and
                                  * both, where nothing reports a change */
         void (*fn)(struct retry *retry);
         int64_t changed;        /* when something changed there, or might have */

@@ -1,6 +1,6 @@
 /* The loop from inside: timers run in the order of their deadlines, whatever is started, moved and stopped meanwhile; a
  * source that is removed is not called, although it has been reported; files that epoll refuses are work in memory; a
- * round inside a task goes on with the tasks that are left; and who waits makes no other system call than the one that
+ * round inside a task goes on with the tasks that are left; and a call that waits makes no other system call than the one that
  * waits, once. */
 #include "loop/loop.h"
 #include "loop/watch.h"
@@ -437,7 +437,7 @@ static void wait_inside(struct loop_task *task)
         waits_inside = door_counts.calls[DOOR_epoll_wait] - before;
 }
 
-/* Who waits inside of a task has nothing to do, whatever the rounds outside are in the middle of. */
+/* A call that waits inside of a task has nothing to do, whatever the rounds outside are in the middle of. */
 START_TEST(waiting_inside_of_a_task_does_not_spin)
 {
         ferry_loop *loop = ferry_loop_new(NULL);

@@ -1,4 +1,4 @@
-/* Sockets that stand in the file system: whether anybody is behind them, without connecting. */
+/* Sockets that stand in the file system: whether a process is behind them, without connecting. */
 #pragma once
 
 #include "util/list.h"

@@ -1,4 +1,4 @@
-/* Reads what a child writes besides the conversation. Invariants: it is read whether or not anybody wants it; no more of it
+/* Reads what a child writes besides the conversation. Invariants: it is read whether or not it is wanted; no more of it
  * is kept than a line and the last words. */
 #include "stream/captured.h"
 

@@ -17,7 +17,7 @@ union inet_address {
         struct sockaddr_in6 ipv6;
 };
 
-/* HOST:PORT. Returns how many addresses that has: two for localhost, of which the second is only for who connects; or
+/* HOST:PORT. Returns how many addresses that has: two for localhost, of which the second is only for clients; or
  * -EINVAL. */
 int inet_parse(const char *text, union inet_address addresses[INET_ADDRESSES_MAX]);
 

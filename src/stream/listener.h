@@ -25,7 +25,7 @@ typedef void listener_lost_fn(struct listener *listener, int code, const char *s
 
 struct listener {
         ferry_loop *loop;
-        unsigned dialects;      /* of those who come here; 0: as the service's sessions have it */
+        unsigned dialects;      /* of clients that come here; 0: as the service's sessions have it */
         unsigned spoken;        /* what others may take that for: a set of dialects, as the lock file says it */
         char *address;          /* in full; NULL: it never listened */
         struct binding binding; /* of tcp it is only the descriptor */
@@ -61,7 +61,7 @@ int listener_accept(struct listener *listener, struct sockaddr_storage *ret_clie
 /* Listen no more; what it has in the file system goes. */
 void listener_close(struct listener *listener);
 
-/* Something was let go of: a listener that had no descriptor left for who wants to come looks again. */
+/* Something was let go of: a listener that had no descriptor left for a client looks again. */
 void listener_wake(struct listener *listener);
 
 void listener_deinit(struct listener *listener);

@@ -204,7 +204,7 @@ void lock_publish(int lock, unsigned dialects)
         snprintf(text + used, sizeof text - used, "\n");
         if (write_text(lock, text) == 0)
                 sys_lock_file(lock, LISTENS_AT, 1);
-        /* Who waits for us watches the directory, in which neither listening nor a lock changes anything. */
+        /* A client that waits for us watches the directory, in which neither listening nor a lock changes anything. */
         sys_chmod_fd(lock, MODE);
 }
 

@@ -1,5 +1,5 @@
 /* Connecting by tcp. Connecting never blocks: the kernel is asked to, and tells when
- * it has come to something. Who is not there yet is tried again at growing distances until the time is over, since
+ * it has come to something. A listener that is not there yet is tried again at growing distances until the time is over, since
  * nothing tells when a process begins to listen. What hangs is given up after a time, too.
  *
  * Invariant: a connection is closed only when what was written has arrived, or its time is over. A socket that is
@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-        HANG_MS = 5000,                 /* for who neither answers nor refuses */
+        HANG_MS = 5000,                 /* for a host that neither answers nor refuses */
         RETRY_FIRST_NS = 1000000,
         RETRY_MAX_NS = 500000000,
         DISCARDS_PER_ROUND = 16,

@@ -1,4 +1,4 @@
-/* Connecting to a unix socket. Connecting never blocks; who is not there yet is waited for until the time is over, so
+/* Connecting to a unix socket. Connecting never blocks; a listener that is not there yet is waited for until the time is over, so
  * "absent" and "refused" end alike, with the errno of the last try. When it is tried again, retry.c says. */
 #include "loop/retry.h"
 #include "stream/lock.h"

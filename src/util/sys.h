@@ -182,7 +182,7 @@ gid_t sys_gid(void);
 /* -ENOENT if there is none of that name. */
 int sys_find_group(const char *name, gid_t *ret_gid);
 
-/* NULL if there is none, or if this program has more rights than who started it. */
+/* NULL if there is none, or if this program has more rights than the user that started it. */
 const char *sys_environment(const char *name);
 
 /* How many descriptors the process may have. */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* What a byte order mark in front of bytes is for their reader, who cannot see it; else "". */
+/* What a byte order mark in front of bytes is for their reader, where it is invisible; else "". */
 static inline const char *text_mark_hint(const char *bytes, size_t size)
 {
         return size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? " (it begins with a byte order mark: send it without)" : "";

@@ -24,7 +24,7 @@ enum wire_kind {
         WIRE_MESSAGE,
         WIRE_RECEIVED,          /* acknowledges one of those */
         WIRE_START,             /* what a server says first … */
-        WIRE_START_OK,          /* … and who has come, before anything else */
+        WIRE_START_OK,          /* … and the client that has come, before anything else */
         WIRE_CLOSE_OK,          /* the answer to WIRE_CLOSE */
         WIRE_HEARTBEAT,         /* is not answered */
         WIRE_UNKNOWN,           /* to be ignored */
@@ -93,7 +93,7 @@ struct dialect {
         bool has_received;              /* a server acknowledges each message before anything else */
         bool has_whole_frames;          /* the other side reads a frame at once: it must be written at once */
         size_t send_max;                /* bytes of a frame that the other side can take; 0: what we take ourselves */
-        const char *directory;          /* under that for temporary files: where those who know only this dialect look for
+        const char *directory;          /* under that for temporary files: where programs that know only this dialect look for
                                          * services; NULL: there are none */
         /* Whether a payload may begin so, as far as these bytes tell. NULL: a dialect that has to be named. */
         bool (*can_begin)(const char *bytes, size_t size);

@@ -10,7 +10,7 @@ enum {
         VERSION = 1,
         HEADER = 16,
         ID_SIZE = 8,
-        KIND_OPTIONAL = 0x80,   /* who does not know the kind may ignore the frame */
+        KIND_OPTIONAL = 0x80,   /* a peer that does not know the kind may ignore the frame */
         FLAG_LEAVING = 0x01,    /* of refused */
         CONTROL_NODES_MAX = 256,        /* values in the body of a hello or a close, which is decoded when it comes */
 };
