@@ -251,6 +251,11 @@ void loop_count_live(ferry_loop *loop, bool *counted, bool is_live)
         *counted = is_live;
 }
 
+bool loop_task_is_started(const struct loop_task *task)
+{
+        return task->link.next && !list_is_empty(&task->link);
+}
+
 void loop_task_start(ferry_loop *loop, struct loop_task *task)
 {
         if (loop_task_is_started(task))

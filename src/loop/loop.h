@@ -102,14 +102,11 @@ struct ferry_loop {
 
 enum { LOOP_WAITS_MAX = 32 };
 
-/* Whether this is a forked child of the process whose loop it is: then nothing may be done with it but closing
+/* thread.c: whether this is a forked child of the process whose loop it is: then nothing may be done with it but closing
  * descriptors. */
-static inline bool loop_is_foreign(const ferry_loop *loop)
-{
-        return *loop->alive == 0;
-}
+bool loop_is_foreign(const ferry_loop *loop);
 
-/* thread.c: whether it belongs to another thread; then nothing else of it, or of what lives in it, may be read. The sentence
+/* Whether it belongs to another thread; then nothing else of it, or of what lives in it, may be read. The sentence
  * says so. */
 bool loop_is_elsewhere(const ferry_loop *loop);
 extern const char loop_elsewhere[];
@@ -136,10 +133,7 @@ int64_t loop_deadline(int timeout_ms);
 
 /* Call the task in the next round. Starting a task that was started changes nothing. */
 void loop_task_start(ferry_loop *loop, struct loop_task *task);
-static inline bool loop_task_is_started(const struct loop_task *task)
-{
-        return task->link.next && !list_is_empty(&task->link);
-}
+bool loop_task_is_started(const struct loop_task *task);
 
 /* Do not call it any more; it may never have been started. */
 static inline void loop_task_stop(struct loop_task *task)

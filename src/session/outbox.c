@@ -13,6 +13,16 @@ void outbox_deinit(struct outbox *outbox)
         holes_deinit(&outbox->holes);
 }
 
+size_t outbox_size(const struct outbox *outbox)
+{
+        return buffer_size(&outbox->bytes);
+}
+
+size_t outbox_queued(const struct outbox *outbox)
+{
+        return outbox_size(outbox) - (size_t)outbox->holes.size;
+}
+
 /* Sending --------------------------------------------------------------------------------------------- */
 
 /* Up to where the queue may be sent. */

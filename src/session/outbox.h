@@ -42,15 +42,8 @@ void outbox_init(struct outbox *outbox);
 void outbox_deinit(struct outbox *outbox);
 
 /* Bytes in the queue, with the holes; and without. */
-static inline size_t outbox_size(const struct outbox *outbox)
-{
-        return buffer_size(&outbox->bytes);
-}
-
-static inline size_t outbox_queued(const struct outbox *outbox)
-{
-        return outbox_size(outbox) - (size_t)outbox->holes.size;
-}
+size_t outbox_size(const struct outbox *outbox);
+size_t outbox_queued(const struct outbox *outbox);
 
 /* Bytes at the front that may be sent now. */
 size_t outbox_sendable(const struct outbox *outbox, enum outbox_gate gate);

@@ -4,6 +4,7 @@
 
 #include "util/block.h"
 #include "util/buffer.h"
+#include "util/bytes.h"
 
 enum {
         FRAME_HEADER = 8,               /* of framing_magic */
@@ -72,21 +73,3 @@ size_t frame_held(const struct frame_reader *reader);
 /* Begin a frame of framing_magic in a buffer, and end it once its payload stands behind. 0 or -ENOMEM. */
 int frame_begin(struct buffer *buffer, size_t *ret_begin);
 void frame_end(struct buffer *buffer, size_t begin);
-
-static inline uint32_t read_u32(const void *bytes)
-{
-        const unsigned char *at = bytes;
-
-        /* gcc-analyzer: a buffer that has a size has bytes */
-        return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static inline void write_u32(void *bytes, uint32_t number)
-{
-        unsigned char *at = bytes;
-
-        at[0] = (unsigned char)(number >> 24);
-        at[1] = (unsigned char)(number >> 16);
-        at[2] = (unsigned char)(number >> 8);
-        at[3] = (unsigned char)number;
-}
