@@ -59,10 +59,13 @@ changed() { # FILE SED-COMMAND
                 echo 'pages are left behind'
         fi
 }
+# Each makes the reference once more, so only one is among those of every day.
 check 'a parameter without a sentence' "$(changed loop.h '/@param delay_ms/d')"
-check 'a result without a sentence' "$(changed ferry.h '/@return/d')"
-check 'a field without a sentence' "$(changed base.h 's|/\*\*< the process; .*||')"
-check 'a parameter that does not exist' "$(changed loop.h 's/@param delay_ms/@param delay/')"
+if [ -n "${FERRY_LONG:-}" ]; then
+        check 'a result without a sentence' "$(changed ferry.h '/@return/d')"
+        check 'a field without a sentence' "$(changed base.h 's|/\*\*< the process; .*||')"
+        check 'a parameter that does not exist' "$(changed loop.h 's/@param delay_ms/@param delay/')"
+fi
 
 # Stand-ins for a noun.
 check 'a header has a sentence whose subject is no noun' \

@@ -26,9 +26,9 @@
 enum {
         NTH_MAX = 50,           /* of each call that are refused */
         NTH_MAX_SLOW = 8,       /* the same where a run is slow */
-        STRIDE = 6,
-        STRIDE_SLOW = 20,       /* where a run takes many milliseconds, as it does when it starts a child */
-        STRIDE_ASAN = 6,        /* times that, where each run takes several times as long */
+        STRIDE = 10,
+        STRIDE_SLOW = 30,       /* where a run takes many milliseconds, as it does when it starts a child */
+        STRIDE_ASAN = 10,       /* times that, where each run takes several times as long */
         BATCHES = 4,            /* in which the faults of a scenario are run, each in a process of its own */
         WORKERS = 8,            /* processes that share the batches: they wait more than they work */
         CALLS_MAX = 200000,     /* in one run; more are an endless loop */

@@ -680,7 +680,7 @@ const struct scenario session_scenarios[] = {
         { .name = "large", .run = large, .is_uncut = true },
         { .name = "too-large", .run = too_large, .is_uncut = true },
         { .name = "broken", .run = broken },
-        { .name = "peer-goes", .run = peer_goes },
+        { .name = "peer-goes", .run = peer_goes, .is_whole = true },
         { .name = "answered-after-the-end", .run = answered_after_the_end },
         { .name = "peer-goes-quietly", .run = peer_goes_quietly, .is_whole = true },
         { .name = "many-calls", .run = many_calls, .is_uncut = true },

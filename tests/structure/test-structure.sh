@@ -33,11 +33,10 @@ check 'a folder of src has no place in the order' "$(unknown_layers)"
 
 # Lines "USER OWNER SYMBOL", each file spelled FOLDER/FILE.c.
 uses() {
-        local object name
-        for object in "$build"/src/libferry.a.p/*.o; do
-                name=$(basename "$object" .o)
-                nm "$object" | awk -v file="${name/_//}" 'NF == 2 && $1 == "U" { print file, "uses", $2 } NF == 3 && $2 ~ /[A-TV-Z]/ { print file, "has", $3 }'
-        done | awk '
+        nm -A "$build"/src/libferry.a.p/*.o | awk '
+        { sub(/^.*\//, ""); file = $1; sub(/\.o:.*$/, "", file); sub(/_/, "/", file); sub(/^[^:]*:/, "") }
+        NF == 2 && $1 == "U" { print file, "uses", $2 }
+        NF == 3 && $2 ~ /[A-TV-Z]/ { print file, "has", $3 }' | awk '
         $2 == "has" { owner[$3] = $1; next }
         { users[++n] = $1; symbols[n] = $3 }
         END { for (i = 1; i <= n; i++) if (symbols[i] in owner) print users[i], owner[symbols[i]], symbols[i] }'
@@ -152,9 +151,8 @@ doors() {
         local object allowed
         export LC_ALL=C
         allowed="(__)?f?($(tr -d ' \n' <<<"$others"))(_chk)?|$compilers"
-        for object in "$build"/src/libferry.a.p/*.o; do
-                [[ $object == *util_sys.c.o ]] || nm -u "$object" | awk -v name="$(basename "$object" .c.o)" '{ print $2, name }'
-        done | grep -vE "^($allowed) " | sort |
+        nm -Au "$build"/src/libferry.a.p/*.o | grep -v 'util_sys\.c\.o:' |
+                awk '{ sub(/^.*\//, ""); name = $1; sub(/\.c\.o:.*$/, "", name); print $NF, name }' | grep -vE "^($allowed) " | sort |
                 join -v 1 - <(nm --defined-only "$build"/src/libferry.a.p/*.o | awk 'NF == 3 { print $3 }' | sort -u)
 }
 check 'something goes round the door to the system' "$(doors)"
