@@ -29,7 +29,8 @@ enum {
         STRIDE = 10,
         STRIDE_SLOW = 30,       /* where a run takes many milliseconds, as it does when it starts a child */
         STRIDE_ASAN = 10,       /* times that, where each run takes several times as long */
-        BATCHES = 4,            /* in which the faults of a scenario are run, each in a process of its own */
+        BATCHES = SUITE_HAS_ASAN ? 1 : 4,       /* of the faults of a scenario, each in a process of its own: at whose end
+                                                 * AddressSanitizer takes long to look for leaks */
         WORKERS = 8,            /* processes that share the batches: they wait more than they work */
         CALLS_MAX = 200000,     /* in one run; more are an endless loop */
         ALARM_S = 20,
