@@ -100,11 +100,11 @@ struct ferry_session {
         int end_code;
         char *end_sentence;
 
+        const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
         struct outbox out;
         size_t queue_max;
         uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was taken */
         bool has_hello;                 /* ours is sent */
-        const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
         bool is_peer_one_way;           /* it only writes, and ends without a close */
         int output_error;               /* of the write that failed; 0 */
         bool is_writing;                /* the stream has what is queued in hand: it stays where it is */

@@ -150,7 +150,7 @@ WRAP_READ(size_t, fread, (void *memory, size_t size, size_t count, FILE *stream)
 WRAP_READ(char *, fgets, (char *line, int size, FILE *stream), (line, size, stream), stream)
 WRAP_READ(ssize_t, getline, (char **line, size_t *capacity, FILE *stream), (line, capacity, stream), stream)
 
-int __wrap___isoc99_fscanf(FILE *stream, const char *format, ...);
+int __wrap___isoc99_fscanf(FILE *stream, const char *format, ...) __attribute__((__format__(__scanf__, 2, 3)));
 int __wrap___isoc99_fscanf(FILE *stream, const char *format, ...)
 {
         va_list arguments;
