@@ -285,6 +285,7 @@ while read -r name limit least limit_long; do
                 limit=$limit_long
                 ;;
         ci)
+                [ "$limit" -gt 0 ] || continue
                 left=$((end - SECONDS))
                 if [ $left -lt "$least" ]; then
                         left_out+=" $name"
