@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static void close_unanswered(ferry_session *session, const char *reason);
+
 /* Failing requests --------------------------------------------------------------------------------------- */
 
 int message_check_answerable(const ferry_message *request, struct error *error)
@@ -71,7 +73,7 @@ int message_vfail(ferry_message *request, enum wire_kind kind, const char *forma
         if (!session->wire.dialect->has_errors) {
                 message_settle(request);
                 if (kind == WIRE_ERROR)
-                        session_close_unanswered(session, text);
+                        close_unanswered(session, text);
                 return 0;
         }
         if (kind == WIRE_REFUSED && !session->wire.dialect->has_cancel)
@@ -195,7 +197,8 @@ static void refuse_unseen(ferry_session *session)
                 }
 }
 
-void session_refuse_rest(ferry_session *session)
+/* A side that waits for an answer to what was read, but not handled, is told that there will be none. */
+static void refuse_rest(ferry_session *session)
 {
         struct error error = { 0 };
         bool is_told = session->wire.dialect->has_errors && session_status_for_sending(session, &error) == 0;
@@ -268,7 +271,7 @@ static int begin_closing(ferry_session *session)
         session->is_refusing = true;
         timeout_ms = (session->is_overdue || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
                              0 : session->close_timeout_ms;
-        session_refuse_rest(session);
+        refuse_rest(session);
         /* A child that has not answered yet may never notice that its answer is not read. What is queued is sent all
          * the same. */
         session->is_abandoned = !list_is_empty(&session->calls);
@@ -328,7 +331,8 @@ static void note_unanswered(ferry_session *session, const char *reason)
         error_deinit(&error);
 }
 
-void session_close_unanswered(ferry_session *session, const char *reason)
+/* A request failed, in a dialect that has no errors: the connection is closed, and the session has this reason. */
+static void close_unanswered(ferry_session *session, const char *reason)
 {
         if (session->state == SESSION_DRAINING) {
                 note_unanswered(session, reason);
@@ -356,7 +360,7 @@ void session_return_lent(ferry_session *session)
         ferry_message_unref(lent);
 }
 
-void session_drop_next(ferry_session *session)
+static void drop_next(ferry_session *session)
 {
         ferry_message *message;
 
@@ -388,7 +392,7 @@ void session_free(ferry_session *session)
                 return;
         calls_end(session, is_foreign ? -ECHILD : -ECANCELED, "the session was freed");
         session_tell(session);
-        session_drop_next(session);
+        drop_next(session);
         list_for_each(&session->messages, link)
                 message_forget_session(container_of(link, ferry_message, link));
         session->is_freed = true;

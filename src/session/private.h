@@ -4,8 +4,9 @@
  * handlers, or to the call that waits. Its way out: session_send() (session.c) → the dialect writes it into the outbox → the
  * stream takes what it can.
  *
- * The files stand in layers, and none calls one above it: holes, outbox, message, call, handlers and debug hold what is known; session
- * decides; above it dispatch, closing, heartbeat, input; and then what programs call: open, request, reply, next, flush. */
+ * The files stand in layers, and none calls one above it: holes, outbox, message, call, handlers and debug hold what is
+ * known; session and owner decide; above them dispatch, closing, heartbeat, input; and then what programs call: open, request,
+ * reply, next, flush. */
 #pragma once
 
 #include "session/session.h"
@@ -146,7 +147,6 @@ static inline void session_tell(const ferry_session *session)
         loop_failure_told(&told->failure);
 }
 
-
 /* message.c */
 ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
                            const struct incoming *incoming);
@@ -174,6 +174,8 @@ void call_deliver(ferry_call *call);
 void calls_end(ferry_session *session, int status, const char *sentence);
 
 /* session.c */
+/* Its stream is closed to the end, or it never had one. */
+bool session_is_stream_gone(const ferry_session *session);
 int session_status_for_sending(const ferry_session *session, struct error *error);
 /* Whether output was lost, when the input has ended in order: then that is the reason. */
 void session_note_lost_output(ferry_session *session);
@@ -189,14 +191,10 @@ int session_send_hello(ferry_session *session, struct error *error);
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
 int session_send_last(ferry_session *session, enum wire_kind kind);
-/* To a client of another user that has heard nothing: why that may be. */
-void session_add_suspicion(const ferry_session *session, char *sentence, size_t room);
 /* Whether notifications or requests of ours are queued, which now will never be sent: then -ECONNRESET, and how many bytes are
  * lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason, which
  * their calls are told. */
 int session_note_unsent(const ferry_session *session, bool has_reason, char *sentence, size_t room);
-/* Bytes at the front of the queue that may be sent now. */
-size_t session_sendable(const ferry_session *session);
 void session_flush_now(ferry_session *session);
 void message_settle(ferry_message *request);
 /* It need not be answered, but may be: no side waits for that. */
@@ -215,11 +213,6 @@ ferry_message *session_take_next(ferry_session *session);
 void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes, size_t size);
 
 /* closing.c */
-/* A request failed, in a dialect that has no errors: the connection is closed, and the session has this reason. */
-void session_close_unanswered(ferry_session *session, const char *reason);
-/* A side that waits for an answer to what was read, but not handled, is told that there will be none. */
-void session_refuse_rest(ferry_session *session);
-void session_drop_next(ferry_session *session);
 /* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */
 void session_return_lent(ferry_session *session);
 /* A side that waits for an answer to this is told that there will be none. */
@@ -242,8 +235,6 @@ void heartbeat_update(ferry_session *session);
 
 /* input.c */
 void session_opened(ferry_session *session);            /* the stream is up */
-/* Its stream is closed to the end, or it never had one. */
-bool session_is_stream_gone(const ferry_session *session);
 extern const struct stream_owner session_stream_owner;
 void session_work(struct loop_task *task);
 /* Whether all that had come when a deadline passed is handled. If not, the deadline is asked about again in the next round;

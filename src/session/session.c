@@ -2,8 +2,8 @@
  * stays; calls in flight end before FERRY_KIND_CLOSED is told, once; the stream is closed in the background, and its
  * child waited for, also when the program has forgotten the session.
  *
- * Only this file changes the state of a session: what sends, settles a request or hears of an end calls it, and it follows from
- * there whether the session closes, drains or ends. */
+ * What sends, settles a request or ends the input comes here, and here it is decided whether the session ends. That it opens,
+ * drains or begins to close is set where the reason is seen: input.c, closing.c. */
 #include "session/private.h"
 #include "util/text.h"
 
@@ -36,7 +36,8 @@ static enum outbox_gate gate(const ferry_session *session)
         return session->wire.dialect->has_ids ? OUTBOX_OPEN : OUTBOX_TURNS;
 }
 
-size_t session_sendable(const ferry_session *session)
+/* Bytes at the front of the queue that may be sent now. */
+static size_t count_sendable(const ferry_session *session)
 {
         return outbox_sendable(&session->out, gate(session));
 }
@@ -58,7 +59,7 @@ static bool is_live(const ferry_session *session)
 /* Bring up to date what follows from the state: what the stream should tell, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
-        size_t sendable = session_sendable(session);
+        size_t sendable = count_sendable(session);
         /* What can never be sent does not wait for anything. */
         size_t held = session->held + (session->output_error ? 0 : sendable);
         bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
@@ -109,7 +110,6 @@ static int grace_ms(const ferry_session *session)
         return session->error.code || session->is_overdue || session->is_abandoned ? 0 : session->close_timeout_ms;
 }
 
-/* Its stream is closed to the end, or it never had one. */
 bool session_is_stream_gone(const ferry_session *session)
 {
         return !session->stream || session->is_stream_closed;
@@ -163,7 +163,8 @@ int session_note_unsent(const ferry_session *session, bool has_reason, char *sen
         return -ECONNRESET;
 }
 
-void session_add_suspicion(const ferry_session *session, char *sentence, size_t room)
+/* To a client of another user that has heard nothing: why that may be. */
+static void add_suspicion(const ferry_session *session, char *sentence, size_t room)
 {
         size_t used = strlen(sentence);
 
@@ -212,7 +213,7 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
         if (is_lost)
                 code = -ECONNRESET;
         if (code == -ECONNRESET)
-                session_add_suspicion(session, sentence, sizeof sentence);
+                add_suspicion(session, sentence, sizeof sentence);
         if (code && may_leave(session)) {
                 error_replace(&session->error, code, "%s", sentence);
                 leave(session);
