@@ -1,6 +1,8 @@
 /* Encoding and decoding with any codec: a built-in one or one of the program. */
 #include "value/codec.h"
 
+#include "util/options.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,15 +42,23 @@ int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buff
         return sink.error;
 }
 
+/* Whether functions may be called that a struct of the program names: 0; or a negative errno, with a sentence. */
+static int check_size(const ferry_codec *codec, struct error *error)
+{
+        return codec ? options_check_size("ferry_codec", sizeof *codec, codec, error) : error_set(error, -EINVAL, "the codec is NULL");
+}
+
 int ferry_codec_encode(const ferry_codec *codec, const ferry_value *value, void **ret_bytes, size_t *ret_size)
 {
         struct buffer buffer = { 0 };
-        int error;
+        struct error wrong = { 0 };
+        int error = check_size(codec, &wrong);
 
+        error_deinit(&wrong);
         *ret_bytes = NULL;
         *ret_size = 0;
-        if (!codec || !value)
-                return -EINVAL;
+        if (error || !value)
+                return error ? error : -EINVAL;
         error = codec_encode(codec, value, &buffer, UINT32_MAX, NULL);
         if (!error)
                 error = buffer_append(&buffer, "", 1);
@@ -84,9 +94,12 @@ int ferry_codec_decode(const ferry_codec *codec, const void *bytes, size_t size,
 {
         size_t offset = 0;
         ferry_value *value = NULL;
-        int error = !codec || (!bytes && size > 0) ? -EINVAL :
-                                                     codec_decode(codec, bytes ? bytes : "", size, &value, &offset);
+        struct error wrong = { 0 };
+        int error = check_size(codec, &wrong);
 
+        error_deinit(&wrong);
+        if (!error)
+                error = !bytes && size > 0 ? -EINVAL : codec_decode(codec, bytes ? bytes : "", size, &value, &offset);
         *ret_value = value;
         if (error && ret_offset)
                 *ret_offset = offset;
@@ -98,6 +111,7 @@ int ferry_codec_explain_decode(const ferry_codec *codec, const void *bytes, size
         const struct native_codec *native = codec ? codec_native(codec) : NULL;
         ferry_value *value;
         struct check check = { 0 };
+        struct error wrong = { 0 };
         size_t offset = 0;
         int code = ferry_codec_decode(codec, bytes, size, &value, &offset);
 
@@ -106,23 +120,30 @@ int ferry_codec_explain_decode(const ferry_codec *codec, const void *bytes, size
                 native->check(bytes ? bytes : "", size, &check);
         if (code == 0)
                 snprintf(text, text_size, "%s", "");
+        else if (check_size(codec, &wrong) < 0)
+                snprintf(text, text_size, "%s", error_text(&wrong));
         else
                 snprintf(text, text_size, "%s at byte %zu%s%s", code == -EAGAIN   ? "it ends too early," :
                                                                 code == -EMSGSIZE ? "it is over a limit" :
                                                                 code == -ENOMEM   ? "no memory is left to read it" :
                                                                                     "it is wrong",
                          offset, check.reason ? ": " : "", check.reason ? check.reason : "");
+        error_deinit(&wrong);
         return code;
 }
 
 int ferry_codec_explain_encode(const ferry_codec *codec, const ferry_value *value, char *text, size_t text_size)
 {
         struct buffer buffer = { 0 };
+        struct error wrong = { 0 };
         char reason[96] = "";
-        int code = codec && value ? codec_encode(codec, value, &buffer, UINT32_MAX, reason) : -EINVAL;
+        int code = check_size(codec, &wrong);
 
+        if (!code)
+                code = value ? codec_encode(codec, value, &buffer, UINT32_MAX, reason) : -EINVAL;
         buffer_deinit(&buffer);
-        snprintf(text, text_size, "%s", code == 0 ? "" : *reason ? reason : error_describe(code));
+        snprintf(text, text_size, "%s", code == 0 ? "" : *reason ? reason : wrong.code ? error_text(&wrong) : error_describe(code));
+        error_deinit(&wrong);
         return code;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -198,12 +199,13 @@ static void try_stream(ferry_loop *loop, const void *options, struct result *res
         close(fds[1]);
 }
 
-#define STRUCT(type, try) { #type, sizeof(type), try }
+#define STRUCT(type, try) { #type, sizeof(type), try, false }
 
 static const struct option_struct {
         const char *name;
         size_t size;
         void (*try)(ferry_loop *loop, const void *options, struct result *result);
+        bool is_written;        /* try() fills in fields, so all of them must be there */
 } structs[] = {
         STRUCT(ferry_loop_options, try_loop),
         STRUCT(ferry_session_options, try_loop_session),
@@ -216,8 +218,8 @@ static const struct option_struct {
         STRUCT(ferry_manager_options, try_manager),
         STRUCT(ferry_channel_options, try_channel),
         STRUCT(ferry_store_options, try_store),
-        STRUCT(ferry_codec, try_codec),
-        STRUCT(ferry_stream, try_stream),
+        { "ferry_codec", sizeof(ferry_codec), try_codec, true },
+        { "ferry_stream", sizeof(ferry_stream), try_stream, true },
 };
 
 enum { STRUCTS = sizeof structs / sizeof *structs, BEYOND = 64, ROOM = 8192 };
@@ -269,6 +271,64 @@ START_TEST(a_field_of_a_newer_version_is_refused_unless_it_is_zero)
                 require(kind, options, round < 2 ? -E2BIG : 0, "newer");
         }
         free(options);
+}
+END_TEST
+
+/* Each struct is as long as its size says, and ends at a page that cannot be read. Bytes behind the fields of this version
+ * are not zero. */
+START_TEST(no_size_lets_bytes_behind_the_struct_count)
+{
+        const struct option_struct *kind = &structs[_i];
+        char *room = mmap(NULL, 2 * ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        ck_assert_ptr_ne(room, MAP_FAILED);
+        ck_assert_int_eq(mprotect(room + ROOM, ROOM, PROT_NONE), 0);
+        for (size_t size = 0; size <= kind->size + BEYOND; size++) {
+                size_t bytes = size == 0 || (size < kind->size && kind->is_written) ? kind->size : size;
+                char *options = room + ROOM - (bytes + sizeof size - 1) / sizeof size * sizeof size;
+
+                memset(room, 0xa5, ROOM);
+                memset(options, 0, bytes < kind->size ? bytes : kind->size);
+                memcpy(options, &size, sizeof size);
+                require(kind, options, size == 0 || size == kind->size                     ? 0 :
+                                       size < kind->size || size % sizeof(size_t) != 0 ? -EINVAL :
+                                                                                         -E2BIG, "size");
+        }
+        munmap(room, 2 * ROOM);
+}
+END_TEST
+
+static int add_null(const ferry_codec *codec, const void *bytes, size_t size, ferry_builder *builder)
+{
+        (void)codec, (void)bytes, (void)size;
+        ferry_builder_add(builder, "null");
+        return 0;
+}
+
+START_TEST(a_codec_of_a_wrong_size_is_not_called)
+{
+        ferry_codec codec = { .encode = encode, .decode = add_null };
+        ferry_value *null = ferry_value_pack("null"), *value;
+        const size_t sizes[] = { 1, sizeof codec - 1, sizeof codec + 1, SIZE_MAX, 0, sizeof codec };
+        char text[256];
+        void *bytes;
+        size_t size;
+
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                int code = i < 4 ? -EINVAL : 0;
+
+                codec.size = sizes[i];
+                ck_assert_int_eq(ferry_codec_encode(&codec, null, &bytes, &size), code);
+                ck_assert(code == 0 || !bytes);
+                free(bytes);
+                ck_assert_int_eq(ferry_codec_decode(&codec, "x", 1, &value, NULL), code);
+                ferry_value_unref(value);
+                ck_assert_int_eq(ferry_codec_explain_encode(&codec, null, text, sizeof text), code);
+                ck_assert_msg(code == 0 || strstr(text, "sizeof(ferry_codec)"), "'%s' names no size", text);
+                ck_assert_int_eq(ferry_codec_explain_decode(&codec, "x", 1, text, sizeof text), code);
+                ck_assert_msg(code == 0 || strstr(text, "sizeof(ferry_codec)"), "'%s' names no size", text);
+        }
+        ferry_value_unref(null);
 }
 END_TEST
 
@@ -345,6 +405,8 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_size_that_no_version_has_is_refused, STRUCTS),
         SUITE_LOOP(a_field_of_a_newer_version_is_refused_unless_it_is_zero, STRUCTS),
+        SUITE_LOOP(no_size_lets_bytes_behind_the_struct_count, STRUCTS),
+        SUITE_TEST(a_codec_of_a_wrong_size_is_not_called),
         SUITE_LOOP(a_size_of_zero_is_the_struct_of_this_version, STRUCTS),
         SUITE_LOOP(a_time_out_of_range_is_refused, sizeof times / sizeof *times),
         SUITE_TEST(a_default_timeout_in_options_is_the_default),
