@@ -4,9 +4,9 @@
  * stands in its place. Until the first writer comes a read returns nothing, which endpoint.c tells apart from the end. */
 #include "stream/fifo.h"
 
-#include "loop/retry.h"
 #include "stream/held.h"
 #include "stream/open.h"
+#include "stream/retried.h"
 #include "util/text.h"
 
 #include <errno.h>
@@ -24,13 +24,12 @@ struct fifo {
 };
 
 struct fifo_stream {
-        struct stream stream;
+        struct retried retried;
         struct fifo in;
         struct fifo out;
         struct endpoint input;          /* put aside until both are open */
         struct endpoint output;
         struct fifo_options options;
-        struct retry retry;
         int64_t deadline;       /* until which a process may begin to read */
         bool is_wide;
 };
@@ -145,8 +144,9 @@ static int open_endpoint(struct fifo_stream *client, struct fifo *fifo, struct e
 }
 
 /* The side that reads opens first: then two peers find each other, whichever comes first. */
-static int try(struct fifo_stream *client, struct error *error)
+static int try(struct retried *retried, struct error *error)
 {
+        struct fifo_stream *client = container_of(retried, struct fifo_stream, retried);
         const struct endpoint none = { .fd = -1, .io = -1 };
         int code = open_endpoint(client, &client->in, &client->input, false, error);
 
@@ -154,21 +154,23 @@ static int try(struct fifo_stream *client, struct error *error)
                 code = open_endpoint(client, &client->out, &client->output, true, error);
         if (code)
                 return code;
-        client->stream.inputs[0] = client->input;
-        client->stream.output = client->output;
+        retried->stream.inputs[0] = client->input;
+        retried->stream.output = client->output;
         client->input = client->output = none;
         return 0;
 }
 
-static bool try_later(struct fifo_stream *client, int code)
+static bool try_later(struct retried *retried, int code)
 {
+        const struct fifo_stream *client = container_of(retried, const struct fifo_stream, retried);
         enum retry_hope hope = code == -ENXIO ? RETRY_SOON : RETRY_CHANGE;
 
-        return (code == -ENXIO || code == -ENOENT) && retry_later(&client->retry, hope, client->deadline);
+        return (code == -ENXIO || code == -ENOENT) && retry_later(&retried->retry, hope, client->deadline);
 }
 
-static void describe(const struct fifo_stream *client, int code, struct error *error)
+static void describe(const struct retried *retried, int code, struct error *error)
 {
+        const struct fifo_stream *client = container_of(retried, const struct fifo_stream, retried);
         bool is_out = client->in.path == NULL || client->input.way != ENDPOINT_NONE;
         const char *path = is_out ? client->out.path : client->in.path;
 
@@ -178,23 +180,6 @@ static void describe(const struct fifo_stream *client, int code, struct error *e
                 error_set(error, code, "there is no FIFO '%s': start its reader, or create it (is_creating, --create)", path);
         else
                 error_set(error, code, "cannot open the FIFO '%s': %s", path, error_describe(code));
-}
-
-static void try_again(struct retry *retry)
-{
-        struct fifo_stream *client = container_of(retry, struct fifo_stream, retry);
-        struct error error = { 0 };
-        int code = try(client, &error);
-
-        if (code && try_later(client, code)) {
-                error_deinit(&error);
-                return;
-        }
-        retry_stop(retry);
-        if (stream_come_up(&client->stream, &code))
-                return;
-        describe(client, code, &error);
-        stream_fail(&client->stream, code, &error);
 }
 
 static void remove_made(struct fifo *fifo, bool is_foreign)
@@ -208,20 +193,23 @@ static void remove_made(struct fifo *fifo, bool is_foreign)
 
 static void release(struct stream *stream, bool is_foreign)
 {
-        struct fifo_stream *client = container_of(stream, struct fifo_stream, stream);
+        struct fifo_stream *client = container_of(stream, struct fifo_stream, retried.stream);
 
-        retry_stop(&client->retry);
+        retry_stop(&client->retried.retry);
         endpoint_deinit(&client->input);
         endpoint_deinit(&client->output);
         remove_made(&client->in, is_foreign);
         remove_made(&client->out, is_foreign);
 }
 
-static const struct stream_kind fifo_kind = { .name = "fifo", .has_junk = true, .release = release };
+static const struct retried_kind fifo_kind = {
+        .stream = { .name = "fifo", .has_junk = true, .release = release },
+        .try = try, .try_later = try_later, .describe = describe,
+};
 
 bool fifo_is_wide(const struct stream *stream)
 {
-        return container_of(stream, const struct fifo_stream, stream)->is_wide;
+        return container_of(stream, const struct fifo_stream, retried.stream)->is_wide;
 }
 
 static int copy_paths(struct fifo_stream *client, const struct fifo_options *options)
@@ -239,23 +227,21 @@ int fifo_open(const struct stream_place *place, const struct fifo_options *optio
 
         if (!client)
                 return error_set(error, -ENOMEM, "no memory for a stream");
-        stream_init(&client->stream, &fifo_kind, place);
-        client->input = client->output = client->stream.output;
+        retried_init(&client->retried, &fifo_kind, place, NULL);
+        client->input = client->output = client->retried.stream.output;
         client->in.held = client->out.held = HELD_NONE;
         client->options = *options;
-        client->stream.is_only_written = !options->in;
+        client->retried.stream.is_only_written = !options->in;
         client->deadline = loop_deadline(options->wait_ms);
         code = copy_paths(client, options);
-        retry_init(&client->retry, place->loop, client->out.path ? client->out.path : client->in.path, NULL, try_again);
-        if (!code)
-                code = try(client, error);
-        if (code && !try_later(client, code)) {
-                describe(client, code, error);
-                release(&client->stream, false);
+        client->retried.retry.paths[0] = client->out.path ? client->out.path : client->in.path;
+        code = code ? error_set(error, code, "no memory for a stream") : retried_open(&client->retried, error);
+        if (code) {
+                release(&client->retried.stream, false);
                 sys_free(client);
                 return code;
         }
-        *ret_stream = &client->stream;
+        *ret_stream = &client->retried.stream;
         return 0;
 }
 

@@ -1,9 +1,9 @@
 /* Connecting to a unix socket. Connecting never blocks; a listener that is not there yet is waited for until the time is over, so
  * "absent" and "refused" end alike, with the errno of the last try. When it is tried again, retry.c says. */
-#include "loop/retry.h"
 #include "stream/lock.h"
 #include "stream/name.h"
 #include "stream/open.h"
+#include "stream/retried.h"
 #include "util/text.h"
 #include "wire/dialect.h"
 
@@ -21,38 +21,35 @@ enum {
 };
 
 struct unix_stream {
-        struct stream stream;
+        struct retried retried;
         struct sockaddr_un address;
         char name[NAME_MAX_SIZE + 1];   /* of a service, which is looked up at each try; or empty */
         struct name_place place;        /* where that is done; the directory is a copy */
         bool may_ask;                   /* the program says who may be there */
         char public[NAME_PUBLIC_MAX];
-        struct retry retry;
         int64_t began;
         int64_t wait_ns;                /* for a process to listen */
 };
 
 static void stop_retrying(struct stream *stream, bool is_foreign)
 {
-        struct unix_stream *client = container_of(stream, struct unix_stream, stream);
+        struct unix_stream *client = container_of(stream, struct unix_stream, retried.stream);
 
         (void)is_foreign;
         sys_free((char *)(uintptr_t)client->place.directory);
         client->place.directory = NULL;
-        retry_stop(&client->retry);
+        retry_stop(&client->retried.retry);
 }
 
 /* As the lock file beside the socket says it; it is believed only if it belongs to the user who listens there. */
 static int spoken(const struct stream *stream)
 {
-        const struct unix_stream *client = container_of(stream, const struct unix_stream, stream);
+        const struct unix_stream *client = container_of(stream, const struct unix_stream, retried.stream);
         struct lock_record record;
         int code = stream->is_peer_known ? lock_read(client->address.sun_path, stream->peer.uid, &record) : 0;
 
         return code > 0 ? (int)record.dialects : code;
 }
-
-static const struct stream_kind unix_kind = { .name = "unix", .is_client = true, .spoken = spoken, .release = stop_retrying };
 
 /* Some servers are harmed by a client that does not speak as they do. */
 static int check_dialect(const struct unix_stream *client, struct error *reason)
@@ -106,8 +103,10 @@ static int connect_to(const struct unix_stream *client, int fd, struct error *re
 }
 
 /* 0, or why not. */
-static int try(struct unix_stream *client, struct error *reason)
+static int try(struct retried *retried, struct error *reason)
 {
+        struct unix_stream *client = container_of(retried, struct unix_stream, retried);
+        struct stream *stream = &retried->stream;
         int fd, error = 0;
 
         if (*client->name)
@@ -121,55 +120,46 @@ static int try(struct unix_stream *client, struct error *reason)
                 return fd;
         error = connect_to(client, fd, reason);
         if (!error)
-                error = endpoint_init(&client->stream.inputs[0], fd, false, false);
+                error = endpoint_init(&stream->inputs[0], fd, false, false);
         if (error) {
                 sys_close(fd);
                 return error;
         }
-        error = stream_read_peer(&client->stream);
+        error = stream_read_peer(stream);
         if (error) {
-                endpoint_deinit(&client->stream.inputs[0]);
+                endpoint_deinit(&stream->inputs[0]);
                 return error;
         }
-        client->stream.output = client->stream.inputs[0];
-        client->stream.output.is_shared = true;
+        stream->output = stream->inputs[0];
+        stream->output.is_shared = true;
         return 0;
 }
 
 /* Whether it will be tried again. */
-static bool try_later(struct unix_stream *client, int error)
+static bool try_later(struct retried *retried, int error)
 {
+        const struct unix_stream *client = container_of(retried, const struct unix_stream, retried);
         enum retry_hope hope = error == -EAGAIN ? RETRY_SOON : error == -ENOENT ? RETRY_CHANGE : RETRY_SELDOM;
         int64_t wait = error == -EAGAIN ? (int64_t)BUSY_WAIT_MS * 1000000 :
                        error == -ENOENT || error == -ECONNREFUSED ? client->wait_ns : 0;
 
         if (error == -EAGAIN && client->wait_ns > wait)
                 wait = client->wait_ns;
-        return retry_later(&client->retry, hope, wait == INT64_MAX ? wait : client->began + wait);
+        return retry_later(&retried->retry, hope, wait == INT64_MAX ? wait : client->began + wait);
 }
 
 /* Unless there is a sentence already: why a name is not looked up. */
-static void describe(const struct unix_stream *client, int code, struct error *error)
+static void describe(const struct retried *retried, int code, struct error *error)
 {
+        const struct unix_stream *client = container_of(retried, const struct unix_stream, retried);
+
         error_set(error, code, "no process listens at '%s': %s", client->address.sun_path, error_describe(code));
 }
 
-static void try_again(struct retry *retry)
-{
-        struct unix_stream *client = container_of(retry, struct unix_stream, retry);
-        struct error error = { 0 };
-        int code = try(client, &error);
-
-        if (code && try_later(client, code)) {
-                error_deinit(&error);
-                return;
-        }
-        retry_stop(retry);
-        if (stream_come_up(&client->stream, &code))
-                return;
-        describe(client, code, &error);
-        stream_fail(&client->stream, code, &error);
-}
+static const struct retried_kind unix_kind = {
+        .stream = { .name = "unix", .is_client = true, .spoken = spoken, .release = stop_retrying },
+        .try = try, .try_later = try_later, .describe = describe,
+};
 
 int stream_open_unix(const struct stream_place *place, const char *address,
                      const ferry_session_options *options, struct stream **ret_stream, struct error *error)
@@ -180,15 +170,14 @@ int stream_open_unix(const struct stream_place *place, const char *address,
 
         if (!client)
                 return error_set(error, -ENOMEM, "no memory for a stream");
-        stream_init(&client->stream, &unix_kind, place);
-        retry_init(&client->retry, place->loop, client->address.sun_path, NULL, try_again);
+        retried_init(&client->retried, &unix_kind, place, client->address.sun_path);
         client->address.sun_family = AF_UNIX;
         client->place.dialect = options->dialect;
         client->may_ask = options->allow != NULL;
         if (ferry_address_scheme(address) == FERRY_SCHEME_NAME) {
                 memcpy(client->name, address, strlen(address) + 1);
                 client->place.name = client->name;
-                client->retry.paths[1] = name_public(client->name, client->public);
+                client->retried.retry.paths[1] = name_public(client->name, client->public);
                 if (options->name_directory && !(client->place.directory = text_copy(options->name_directory))) {
                         sys_free(client);
                         return error_set(error, -ENOMEM, "no memory for a stream");
@@ -197,13 +186,12 @@ int stream_open_unix(const struct stream_place *place, const char *address,
                 memcpy(client->address.sun_path, path, strlen(path) + 1);
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
         client->began = sys_now();
-        code = try(client, error);
-        if (code && !try_later(client, code)) {
-                describe(client, code, error);
+        code = retried_open(&client->retried, error);
+        if (code) {
                 sys_free((char *)(uintptr_t)client->place.directory);
                 sys_free(client);
                 return code;
         }
-        *ret_stream = &client->stream;
+        *ret_stream = &client->retried.stream;
         return 0;
 }
