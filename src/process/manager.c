@@ -355,7 +355,7 @@ static bool is_done(void *object)
         const ferry_manager *manager = object;
 
         return manager->is_freed || manager->verdict != 0 || loop_has_own_failure(manager->loop) ||
-               (manager->live == 0 && !pool_is_busy(manager) && manager->queue.telling == 0 &&
+               (manager->live == 0 && !pool_is_busy(manager) && !call_queue_is_reporting(manager->queue) &&
                 list_is_empty(&manager->unreported));
 }
 
@@ -478,6 +478,7 @@ static void bury(struct loop_grave *grave)
         ferry_manager *manager = container_of(grave, ferry_manager, grave);
 
         manager_free_handlers(manager);
+        call_queue_free(manager->queue);
         error_deinit(&manager->start_error);
         error_deinit(&manager->options_error);
         sys_free(manager->paths[0]);
@@ -518,7 +519,6 @@ static void free_member(struct loop_member *member)
         pool_refuse(manager);
         while (!list_is_empty(&manager->workers))
                 process_free(&container_of(manager->workers.next, struct worker, link)->process);
-        call_queue_deinit(&manager->queue);
         loop_timer_stop(manager->loop, &manager->look);
         manager->is_freed = true;
         if (loop_is_foreign(manager->loop) && manager->signal_source.fd >= 0) {
@@ -534,7 +534,7 @@ static bool is_over(void *object)
 {
         const ferry_manager *manager = object;
 
-        return manager->is_freed || (manager->live == 0 && manager->queue.telling == 0);
+        return manager->is_freed || (manager->live == 0 && !call_queue_is_reporting(manager->queue));
 }
 
 ferry_manager *ferry_manager_free(ferry_manager *manager)
@@ -566,8 +566,8 @@ static int copy_options(ferry_manager *manager, const ferry_manager_options *giv
 
         if (options_copy(&kind, options, given, &manager->options_error) == 0)
                 options_copy_session(&manager->session, options->session, &manager->options_error);
-        manager->queue.max = manager->session.queue_max ? manager->session.queue_max :
-                                                          session_default_queue_max(manager->loop);
+        call_queue_set_max(manager->queue, manager->session.queue_max ? manager->session.queue_max :
+                                                                        session_default_queue_max(manager->loop));
         if (options->stdout_path && !(manager->paths[0] = text_copy(options->stdout_path)))
                 return -ENOMEM;
         if (options->stderr_path && !(manager->paths[1] = text_copy(options->stderr_path)))
@@ -594,12 +594,11 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->workers);
         list_init(&manager->unreported);
         list_init(&manager->ending);
-        pool_init(manager);
         list_init(&manager->forwarder);
         manager->signal_source.fd = -1;
         manager->member.close = close_member;
         manager->member.free = free_member;
-        if (copy_options(manager, options) < 0) {
+        if (pool_init(manager) < 0 || copy_options(manager, options) < 0) {
                 bury(&manager->grave);
                 return NULL;
         }

@@ -52,7 +52,7 @@ struct ferry_manager {
         size_t busy;                    /* those that work on one */
         struct loop_timer look;         /* while there are: whether one of them was stopped */
         struct list idle;               /* those that wait for a request, the first has waited longest */
-        struct call_queue queue;        /* requests that no worker has taken yet */
+        struct call_queue *queue;       /* requests that no worker has taken yet */
         bool is_feeding;
         struct error start_error;       /* of the first child that could not be started since the last wait */
         ferry_manager_fn *wait_fn;      /* of the wait */
@@ -80,7 +80,8 @@ void manager_note(ferry_manager *manager, int verdict);
 void manager_free_handlers(ferry_manager *manager);
 
 /* pool.c */
-void pool_init(ferry_manager *manager);
+/* 0 or -ENOMEM. */
+int pool_init(ferry_manager *manager);
 /* Give the requests that wait to workers that are idle. */
 void pool_feed(ferry_manager *manager);
 /* Requests that wait will be given to no worker. */

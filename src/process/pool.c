@@ -137,11 +137,12 @@ static void look(struct loop_timer *timer)
         loop_leave(loop);
 }
 
-void pool_init(ferry_manager *manager)
+int pool_init(ferry_manager *manager)
 {
         list_init(&manager->idle);
-        call_queue_init(&manager->queue);
         manager->look.fn = look;
+        manager->queue = call_queue_new();
+        return manager->queue ? 0 : -ENOMEM;
 }
 
 /* Requests --------------------------------------------------------------------------------------------- */
@@ -167,9 +168,9 @@ static void release(struct worker *worker)
 }
 
 /* It was not executed: its worker has closed the session, or is about to. */
-static bool worker_gives_back(ferry_call *call)
+static bool worker_gives_back(void *object, ferry_call *call)
 {
-        struct worker *worker = call->owner;
+        struct worker *worker = object;
         ferry_manager *manager = worker->manager;
 
         if (manager->is_stopping || manager->is_freed)
@@ -201,23 +202,22 @@ void pool_worker_answered(struct worker *worker)
 
 /* A worker that has answered is well; one that has let a deadline pass may still be at work, and is replaced where that can be
  * done. */
-static void worker_is_free(ferry_call *call)
+static void worker_is_free(void *object, ferry_call *call)
 {
-        struct worker *worker = call->owner;
+        struct worker *worker = object;
         ferry_process *process = &worker->process;
         ferry_manager *manager = worker->manager;
+        enum ferry_outcome outcome = ferry_call_outcome(call);
+        int status = ferry_call_status(call);
 
-        call->owner = NULL;
-        call->ended = NULL;
-        call->came_back = NULL;
         release(worker);
-        if (call->outcome == FERRY_OUTCOME_REPLIED) {
+        if (outcome == FERRY_OUTCOME_REPLIED) {
                 process_reset_pause(process);
                 worker->answers++;
                 if (!manager->is_stopping && process_is_used_up(process, worker->answers))
                         process_recycle(process);
-        } else if (call->outcome == FERRY_OUTCOME_UNKNOWN && process->session && session_is_open(process->session) &&
-                   (call->status == -ETIMEDOUT || call->status == -ECANCELED)) {
+        } else if (outcome == FERRY_OUTCOME_UNKNOWN && process->session && session_is_open(process->session) &&
+                   (status == -ETIMEDOUT || status == -ECANCELED)) {
                 loop_timer_start(manager->loop, &manager->look, sys_now());
                 if (process->spec.options.is_restarted) {
                         suspect(worker);
@@ -229,6 +229,8 @@ static void worker_is_free(ferry_call *call)
         pool_feed(manager);
 }
 
+static const struct call_owner call_owner = { .ended = worker_is_free, .returned = worker_gives_back };
+
 static void give(struct worker *worker, ferry_call *call)
 {
         ferry_manager *manager = worker->manager;
@@ -238,37 +240,34 @@ static void give(struct worker *worker, ferry_call *call)
         if (!manager->look.is_running)
                 loop_timer_start(manager->loop, &manager->look, loop_deadline(LOOK_MS));
         pool_update(worker);
-        call->ended = worker_is_free;
-        call->came_back = worker_gives_back;
-        call->owner = worker;
-        call_start(call, worker->process.session);
+        call_start(call, worker->process.session, &call_owner, worker);
 }
 
 void pool_feed(ferry_manager *manager)
 {
+        struct worker *worker;
+        ferry_call *call;
+
         /* A request that cannot be sent ends at once, and leads here again. */
         if (manager->is_feeding || loop_is_foreign(manager->loop))
                 return;
         manager->is_feeding = true;
-        while (!list_is_empty(&manager->queue.calls) && !manager->is_freed) {
-                struct worker *worker = find_idle(manager);
-
-                if (!worker)
-                        break;
-                give(worker, container_of(manager->queue.calls.next, ferry_call, link));
-        }
+        while (!manager->is_freed && (call = call_queue_first(manager->queue)) && (worker = find_idle(manager)))
+                give(worker, call);
         manager->is_feeding = false;
 }
 
 bool pool_is_busy(const ferry_manager *manager)
 {
-        return manager->busy > 0 || !list_is_empty(&manager->queue.calls);
+        return manager->busy > 0 || call_queue_first(manager->queue);
 }
 
 void pool_refuse(ferry_manager *manager)
 {
-        while (!list_is_empty(&manager->queue.calls))
-                call_end(container_of(manager->queue.calls.next, ferry_call, link), -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL,
+        ferry_call *call;
+
+        while ((call = call_queue_first(manager->queue)))
+                call_end(call, -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL,
                          "no child is left to take the request%s%s", manager->start_error.code ? ": " : "",
                          manager->start_error.code ? error_text(&manager->start_error) : "");
 }
@@ -289,7 +288,7 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
         loop = manager->loop;
         if (loop_is_elsewhere(loop)) {
                 va_start(arguments, format);
-                call = call_new_waiting(loop, &manager->queue, timeout_ms, timeout_ms, type, format, arguments);
+                call = call_new_waiting(loop, manager->queue, timeout_ms, timeout_ms, type, format, arguments);
                 va_end(arguments);
                 return call;
         }
@@ -298,12 +297,12 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
                 timeout_ms = manager->session.request_timeout_ms ? manager->session.request_timeout_ms :
                                                                    session_default_timeout(loop);
         va_start(arguments, format);
-        call = call_new_waiting(loop, &manager->queue, wait_ms(manager, timeout_ms), timeout_ms, type, format, arguments);
+        call = call_new_waiting(loop, manager->queue, wait_ms(manager, timeout_ms), timeout_ms, type, format, arguments);
         va_end(arguments);
-        if (call && call->status == 1 && manager->options_error.code)
+        if (call && manager->options_error.code)
                 call_end(call, manager->options_error.code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s",
                          error_text(&manager->options_error));
-        if (call && call->status == 1 && manager->is_stopping)
+        if (call && manager->is_stopping)
                 call_end(call, -ECANCELED, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the children are being stopped");
         pool_feed(manager);
         loop_leave(loop);

@@ -118,6 +118,7 @@ static void leave_session(ferry_call *call)
 
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
 {
+        const struct call_owner *owner = call->owner;
         va_list arguments;
 
         if (call->status != 1)
@@ -135,8 +136,10 @@ void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_me
                 if (call->fn)
                         call_tell(call);
         }
-        if (call->ended)
-                call->ended(call);
+        if (owner) {
+                call->owner = NULL;
+                owner->ended(call->owner_object, call);
+        }
 }
 
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */
@@ -259,21 +262,45 @@ int call_join_queue(ferry_call *call, struct call_queue *queue)
         return 0;
 }
 
-void call_queue_init(struct call_queue *queue)
+struct call_queue *call_queue_new(void)
 {
+        struct call_queue *queue = sys_alloc_zeroed(sizeof *queue);
+
+        if (!queue)
+                return NULL;
         list_init(&queue->calls);
         list_init(&queue->made);
+        return queue;
 }
 
-void call_queue_deinit(struct call_queue *queue)
+void call_queue_set_max(struct call_queue *queue, size_t max)
 {
+        queue->max = max;
+}
+
+void call_queue_free(struct call_queue *queue)
+{
+        if (!queue)
+                return;
         list_for_each(&queue->made, link)
                 leave_home(container_of(link, ferry_call, made_link));
+        sys_free(queue);
+}
+
+ferry_call *call_queue_first(const struct call_queue *queue)
+{
+        return list_first(&queue->calls, ferry_call, link);
+}
+
+bool call_queue_is_reporting(const struct call_queue *queue)
+{
+        return queue->telling > 0;
 }
 
 bool call_comes_back(ferry_call *call)
 {
-        return call->status == 1 && call->came_back && call->home && !loop_is_foreign(call->loop) && call->came_back(call);
+        return call->status == 1 && call->owner && call->home && !loop_is_foreign(call->loop) &&
+               call->owner->returned(call->owner_object, call);
 }
 
 void call_wait_again(ferry_call *call)
@@ -281,8 +308,6 @@ void call_wait_again(ferry_call *call)
         leave_session(call);
         call->deadline_mark = 0;
         call->is_unread = false;
-        call->ended = NULL;
-        call->came_back = NULL;
         call->owner = NULL;
         /* However full that is: it had its place there. */
         call->queue = call->home;

@@ -12,6 +12,51 @@
 #include "session/session.h"
 #include "stream/stream.h"
 
+struct call_queue {
+        struct list calls;
+        struct list made;       /* all that were made for it, also those that have a session, or have ended */
+        size_t telling;         /* how many of these have ended, and are reported in the next round */
+        size_t size;            /* of what they will send, roughly */
+        size_t max;
+};
+
+struct ferry_call {
+        struct list link;               /* among the calls of the session, while in flight, or of the queue */
+        struct map_node node;
+        struct loop_timer timer;
+        uint64_t deadline_mark;         /* see session_has_caught_up() */
+        struct loop_task task;          /* calls the callback */
+        struct loop_grave grave;
+        ferry_loop *loop;               /* NULL once that cannot be reached any more */
+        ferry_session *session;         /* NULL once it has ended */
+        struct loop_holder holder;
+        char id[WIRE_ID_TEXT_MAX];
+        struct outbox_frame frame;
+        const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
+        int timeout_ms;
+        char *type;                     /* of one that was made for a queue, or where the dialect has no errors; or NULL */
+        int status;
+        struct error error;
+        ferry_message *reply;
+        enum ferry_outcome outcome;
+        ferry_call_fn *fn;
+        void *userdata;
+        bool is_freed;
+        bool is_unread;                 /* the peer has said so when it closed the session */
+        /* Of one that was made for a queue, as long as that is there. */
+        struct call_queue *home;
+        struct list made_link;
+        bool is_telling;
+        /* Of one that waits for a session: what it will send. */
+        struct call_queue *queue;
+        ferry_value *waiting_body;
+        size_t waiting_size;
+        int64_t wait_deadline;                  /* until when it waits, also once it has come back */
+        int wait_ms;
+        const struct call_owner *owner;         /* that gave it to a session, or NULL */
+        void *owner_object;
+};
+
 struct handler {
         struct list link;
         struct loop_grave grave;

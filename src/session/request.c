@@ -237,13 +237,15 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
         return call;
 }
 
-void call_start(ferry_call *call, ferry_session *session)
+void call_start(ferry_call *call, ferry_session *session, const struct call_owner *owner, void *object)
 {
         struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = call->type, .body = call->waiting_body };
         struct error error = { 0 };
         int code;
 
         call_leave_queue(call);
+        call->owner = owner;
+        call->owner_object = object;
         call->session = session;
         list_append(&session->calls, &call->link);
         code = join_session(call, &outgoing, &error);

@@ -9,54 +9,6 @@
 #include "util/map.h"
 #include "wire/dialect.h"
 
-/* Requests that wait for a session. */
-struct call_queue {
-        struct list calls;
-        struct list made;       /* all that were made for it, also those that have a session, or have ended */
-        size_t telling;         /* how many of these have ended, and are told so in the next round */
-        size_t size;            /* of what they will send, roughly */
-        size_t max;
-};
-
-struct ferry_call {
-        struct list link;               /* among the calls of the session, while in flight, or of the queue */
-        struct map_node node;
-        struct loop_timer timer;
-        uint64_t deadline_mark;         /* see session_has_caught_up() */
-        struct loop_task task;          /* calls the callback */
-        struct loop_grave grave;
-        ferry_loop *loop;               /* NULL once that cannot be reached any more */
-        ferry_session *session;         /* NULL once it has ended */
-        struct loop_holder holder;
-        char id[WIRE_ID_TEXT_MAX];
-        struct outbox_frame frame;
-        const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
-        int timeout_ms;
-        char *type;                     /* of one that was made for a queue, or where the dialect has no errors; or NULL */
-        int status;
-        struct error error;
-        ferry_message *reply;
-        enum ferry_outcome outcome;
-        ferry_call_fn *fn;
-        void *userdata;
-        bool is_freed;
-        bool is_unread;                 /* the peer has said so when it closed the session */
-        /* Of one that was made for a queue, as long as that is there. */
-        struct call_queue *home;
-        struct list made_link;
-        bool is_telling;
-        /* Of one that waits for a session: what it will send. */
-        struct call_queue *queue;
-        ferry_value *waiting_body;
-        size_t waiting_size;
-        int64_t wait_deadline;                  /* until when it waits, also once it has come back */
-        int wait_ms;
-        void (*ended)(ferry_call *call);        /* called where it ends, for the owner that gave it to a session; or NULL */
-        bool (*came_back)(ferry_call *call);    /* called where it was not executed and its session takes no more: whether
-                                                 * the owner has let it wait again; or NULL */
-        void *owner;
-};
-
 /* What a session tells the object that has it (a service, a process), and asks it. Each member may be NULL; it gets the object
  * of session_set_owner(). */
 struct session_owner {
@@ -167,15 +119,36 @@ void handlers_free(struct list *handlers);
 
 /* Calls that wait for a session ------------------------------------------------------------------------- */
 
-void call_queue_init(struct call_queue *queue);
-/* It goes; nothing waits in it any more. */
-void call_queue_deinit(struct call_queue *queue);
+/* Calls that wait until their owner gives them to a session. It also knows those that it has given away, as long as they are there. */
+struct call_queue;
+
+/* What a call reports to the owner that gave it to a session. */
+struct call_owner {
+        /* It has ended, and does not know the owner any more. */
+        void (*ended)(void *object, ferry_call *call);
+        /* It was not executed, and its session takes no more requests. Whether the owner has let it wait again, by
+         * call_wait_again(); else it ends. */
+        bool (*returned)(void *object, ferry_call *call);
+};
+
+/* NULL if memory is out. */
+struct call_queue *call_queue_new(void);
+/* Bytes of requests that may wait in it; one that waits alone may be larger. */
+void call_queue_set_max(struct call_queue *queue, size_t max);
+/* NULL is allowed. Nothing waits in it any more. */
+void call_queue_free(struct call_queue *queue);
+/* The call that has waited longest, or NULL. */
+ferry_call *call_queue_first(const struct call_queue *queue);
+/* Whether the callback of a call that was made for the queue is due in the next round. */
+bool call_queue_is_reporting(const struct call_queue *queue);
+
 /* A call that stands in @queue until call_start() gives it to a session; NULL if memory is out. What is wrong with it ends it
  * there; -ENOBUFS if the queue is full. */
 ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wait_ms, int timeout_ms, const char *type,
                              const char *format, va_list arguments);
-void call_start(ferry_call *call, ferry_session *session);
-/* Its session has not executed it, and takes no more: it is the first in the queue again. */
+void call_start(ferry_call *call, ferry_session *session, const struct call_owner *owner, void *object);
+/* It is the first in its queue again. */
 void call_wait_again(ferry_call *call);
+/* Does nothing if it has ended. */
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
         __attribute__((__format__(__printf__, 5, 6)));
