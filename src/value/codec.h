@@ -7,6 +7,7 @@
 #include "util/buffer.h"
 #include "util/error.h"
 #include "value/builder.h"
+#include "value/digits.h"
 
 enum { OUTLINE_ITEMS = 3 };
 
@@ -88,7 +89,6 @@ void sink_fail(ferry_sink *sink, int error, const char *format, ...) __attribute
  * than the limit still allows; what is taken may not. */
 char *sink_reserve(ferry_sink *sink, size_t size);
 void sink_take(ferry_sink *sink, const char *end);
-char *put_integer(char *at, int64_t integer);
 
 /* Encode a value behind what is in the buffer, up to @limit bytes in all. On an error the buffer is as before,
  * and @reason (NULL or 96 bytes) a phrase about it, or "". */

@@ -55,19 +55,3 @@ void ferry_sink_write(ferry_sink *sink, const void *bytes, size_t size)
         memcpy(room, bytes, size);
         sink_take(sink, room + size);
 }
-
-char *put_integer(char *at, int64_t integer)
-{
-        uint64_t magnitude = integer < 0 ? 0 - (uint64_t)integer : (uint64_t)integer;
-        char digits[20];
-        int count = 0;
-
-        if (integer < 0)
-                *at++ = '-';
-        do
-                digits[count++] = (char)('0' + magnitude % 10);
-        while (magnitude /= 10);
-        while (count > 0)
-                *at++ = digits[--count];
-        return at;
-}

@@ -1,6 +1,7 @@
 /* Doubles as text: the shortest that reads back the same, whatever the locale. */
 #include "support/suite.h"
 #include "value/number.h"
+#include "value/powers.h"
 
 #include <ferry/codec.h>
 
@@ -174,6 +175,103 @@ START_TEST(texts_are_read_exactly)
         }
 }
 
+/* Of all lengths, and those that lie in the middle between two doubles, cut off at any digit. */
+START_TEST(texts_are_read_as_the_c_library_reads_them)
+{
+        uint64_t state = 362436069 + (uint64_t)_i, bits;
+        char text[128];
+        double number;
+
+        for (int i = 0; i < 20000; i++) {
+                int digits = (int)(next_random(&state) % 40), size = 0;
+
+                bits = next_random(&state);
+                memcpy(&number, &bits, sizeof number);
+                if (i % 2 && isfinite(number))
+                        size = snprintf(text, sizeof text, "%.*Le", digits, ((long double)number + nextafter(number, 0)) / 2);
+                else {
+                        for (int j = 0; j <= digits; j++) {
+                                text[size++] = (char)('0' + next_random(&state) % 10);
+                                if (j == digits / 3 && j < digits)
+                                        text[size++] = '.';
+                        }
+                        size += snprintf(text + size, sizeof text - (size_t)size, "e%d", (int)(next_random(&state) % 700) - 370);
+                }
+                ck_assert_msg(is_same(number_parse(text, (size_t)size), strtod(text, NULL)), "%s", text);
+        }
+}
+
+/* An integer of as many bits as it needs, for the table. */
+struct large {
+        uint32_t words[40];
+};
+
+static void multiply_add(struct large *large, uint32_t factor, uint32_t addend)
+{
+        uint64_t carry = addend;
+
+        for (int i = 0; i < COUNT(large->words); i++, carry >>= 32) {
+                carry += (uint64_t)large->words[i] * factor;
+                large->words[i] = (uint32_t)carry;
+        }
+}
+
+static int bits_of(const struct large *large)
+{
+        for (int i = COUNT(large->words); i-- > 0;)
+                if (large->words[i])
+                        return i * 32 + 32 - __builtin_clz(large->words[i]);
+        return 0;
+}
+
+static bool bit_of(const struct large *large, int bit)
+{
+        return bit >= 0 && large->words[bit / 32] >> bit % 32 & 1;
+}
+
+static bool power_bit(const struct power *power, int bit)
+{
+        return (bit < 64 ? power->low >> bit : power->high >> (bit - 64)) & 1;
+}
+
+START_TEST(powers_of_the_table_are_cut_off_and_no_more)
+{
+        struct large five = { { 1 } };
+
+        for (int exponent = 0; exponent <= POWER_MOST; exponent++, multiply_add(&five, 5, 0)) {
+                int size = bits_of(&five);
+
+                for (int bit = 0; bit < 128; bit++)
+                        ck_assert(power_bit(power_of_ten(exponent), bit) == bit_of(&five, size - 128 + bit));
+                ck_assert_int_eq(power_scale(exponent), exponent + size - 128);
+                ck_assert((exponent <= POWER_EXACT_MOST) == (size <= 128));
+        }
+        /* What stands for the reciprocal, times the power, is a power of two, or less than one power below it. */
+        five = (struct large){ { 1 } };
+        for (int exponent = 0; exponent >= POWER_LEAST; exponent--, multiply_add(&five, 5, 0)) {
+                const struct power *power = power_of_ten(exponent);
+                struct large product = five, sum;
+                uint64_t carry = 0;
+
+                if (exponent == 0)
+                        continue;
+                memset(&product, 0, sizeof product);
+                for (int bit = 127; bit >= 0; bit--) {
+                        multiply_add(&product, 2, 0);
+                        for (int i = 0; power_bit(power, bit) && i < COUNT(product.words); i++, carry >>= 32) {
+                                carry += (uint64_t)product.words[i] + five.words[i];
+                                product.words[i] = (uint32_t)carry;
+                        }
+                }
+                for (int i = 0; i < COUNT(product.words); i++, carry >>= 32) {
+                        carry += (uint64_t)product.words[i] + five.words[i];
+                        sum.words[i] = (uint32_t)carry;
+                }
+                ck_assert_int_eq(bits_of(&sum), bits_of(&product) + 1);
+                ck_assert_int_eq(power_scale(exponent), exponent - bits_of(&product));
+        }
+}
+
 START_TEST(codecs_keep_every_bit)
 {
         const ferry_codec *codecs[] = { ferry_codec_php(), ferry_codec_json(), ferry_codec_msgpack() };
@@ -234,6 +332,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(powers_of_ten),
         SUITE_LOOP(random_bits, 4),
         SUITE_TEST(texts_are_read_exactly),
+        SUITE_LOOP(texts_are_read_as_the_c_library_reads_them, 4),
+        SUITE_TEST(powers_of_the_table_are_cut_off_and_no_more),
         SUITE_LOOP(codecs_keep_every_bit, 3),
         SUITE_TEST(the_locale_changes_nothing),
 };
