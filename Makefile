@@ -4,7 +4,7 @@ MESON ?= meson
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all docs demo check check-long bench fuzz fuzz-coverage install uninstall clean help
+.PHONY: all docs demo check check-long bench bench-peers fuzz fuzz-coverage install uninstall clean help
 
 all: build/build.ninja
 	@ninja -C build
@@ -38,10 +38,16 @@ fuzz-coverage:
 	@tools/need.sh build check fuzz
 	@tools/fuzz.sh --coverage
 
-# Patterns of rows stand in quotes that the shell sees: make bench ROWS="'channel-*'"
+# Patterns stand in quotes that the shell sees: make bench ROWS="'channel-*'"
 bench: build-bench/build.ninja
-	@ninja -C build-bench bench/bench
-	@build-bench/bench/bench $(ROWS)
+	@ninja --quiet -C build-bench bench
+	@mkdir -p build
+	@build-bench/bench/bench --json build/bench.json $(ROWS)
+
+# What is installed later is found only by a new setup.
+bench-peers:
+	@tools/need.sh build bench
+	@rm -rf build-bench
 
 build-bench/build.ninja:
 	@tools/need.sh --only-tell build
@@ -68,7 +74,8 @@ help:
 	@echo 'make check       install what is missing, and run the tests: gcc, and clang with ASan and UBSan'
 	@echo 'make check-long  the same with larger numbers, valgrind, a bare Debian, many times over; docs/testing.md'
 	@echo 'make fuzz        run the fuzz targets for MINUTES=10 (tests/fuzz/README.md)'
-	@echo 'make bench       measure against what the kernel alone costs; some rows: ROWS="lone mib" (bench/README.md)'
+	@echo 'make bench       measure against floors and other libraries; some work: ROWS="lone connect" (docs/benchmarks.md)'
+	@echo 'make bench-peers install those libraries'
 	@echo 'make docs        make the reference: build/docs/html, and man pages in build/docs/man'
 	@echo 'make install     install to $$PREFIX (/usr/local), below $$DESTDIR'
 	@echo 'make uninstall   remove what make install has installed, with the same PREFIX and DESTDIR'

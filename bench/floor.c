@@ -1,18 +1,44 @@
-#include "floor.h"
+/* Floors: what sockets and pipes cost without a library. Plain code, which moves as many bytes as a frame of ferry has. */
+#include "driver.h"
 
+#include <arpa/inet.h>
 #include <err.h>
-#include <sched.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SINK_BUFFER = 1 << 18 };
+enum {
+        ALL_OF_A_PIPE = 1 << WORK_ROUND_TRIP | 1 << WORK_IN_FLIGHT | 1 << WORK_ONE_WAY | 1 << WORK_LONE,
+        ALL_OF_A_SOCKET = ALL_OF_A_PIPE | 1 << WORK_FAN_IN | 1 << WORK_CONNECT,
+        SINK_ROOM = 1 << 18,
+        EVENTS = 64,
+};
 
-static void send_all(int fd, const char *bytes, size_t size)
+enum kind { UNIX, BURST, PIPES, TCP };
+
+static const struct subject subjects[] = {
+        [UNIX] = { "floor-unix", "floor-unix", ALL_OF_A_SOCKET | 1 << WORK_SPAWN, false, false, 0 },
+        /* All requests of a batch are written, then all answers are read. */
+        [BURST] = { "floor-burst", "floor-unix", 1 << WORK_IN_FLIGHT, false, false, 0 },
+        [PIPES] = { "floor-pipes", "floor-pipes", ALL_OF_A_PIPE, true, false, 0 },
+        [TCP] = { "floor-tcp", "floor-tcp", ALL_OF_A_SOCKET, false, false, 0 },
+        { 0 },
+};
+
+static enum kind kind(void)
+{
+        return (enum kind)(job.subject - subjects);
+}
+
+static void write_all(int fd, const char *bytes, size_t size)
 {
         while (size > 0) {
                 ssize_t put = write(fd, bytes, size);
@@ -24,157 +50,323 @@ static void send_all(int fd, const char *bytes, size_t size)
         }
 }
 
-/* Whether all came; false at the end. */
-static int read_all(int fd, char *bytes, size_t size)
+/* False at the end of the input. */
+static bool read_all(int fd, char *bytes, size_t size)
 {
         while (size > 0) {
                 ssize_t got = read(fd, bytes, size);
 
                 if (got <= 0)
-                        return 0;
+                        return false;
                 bytes += got;
                 size -= (size_t)got;
         }
-        return 1;
+        return true;
 }
 
-static void echo(int fd, char *bytes, size_t size, atomic_int *cpu)
+static char *allocate(size_t size)
 {
-        while (read_all(fd, bytes, size)) {
-                atomic_store_explicit(cpu, sched_getcpu(), memory_order_relaxed);
-                send_all(fd, bytes, size);
+        char *memory = malloc(size);
+
+        if (!memory)
+                err(1, "malloc");
+        memset(memory, 0, size);
+        return memory;
+}
+
+/* Addresses ---------------------------------------------------------------------------------------------- */
+
+static int make_socket(struct sockaddr_storage *address, socklen_t *ret_size)
+{
+        bool is_tcp = kind() == TCP;
+        int fd = socket(is_tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+        memset(address, 0, sizeof *address);
+        if (is_tcp) {
+                struct sockaddr_in *inet = (struct sockaddr_in *)address;
+
+                inet->sin_family = AF_INET;
+                inet->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+                *ret_size = sizeof *inet;
+                if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+                        err(1, "floor: TCP_NODELAY");
+        } else {
+                struct sockaddr_un *local = (struct sockaddr_un *)address;
+
+                local->sun_family = AF_UNIX;
+                strncpy(local->sun_path, driver_path("socket"), sizeof local->sun_path - 1);
+                *ret_size = sizeof *local;
         }
+        if (fd < 0)
+                err(1, "floor: socket");
+        return fd;
 }
 
-static void sink(int fd, char *bytes, size_t size, atomic_int *cpu)
+static int listen_there(void)
 {
-        size_t left = size;
+        struct sockaddr_storage address;
+        socklen_t size;
+        int fd = make_socket(&address, &size);
+
+        if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, SOMAXCONN) < 0 ||
+            getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+                err(1, "floor: cannot listen");
+        if (kind() == TCP)
+                driver_write_port(ntohs(((struct sockaddr_in *)&address)->sin_port));
+        driver_ready();
+        return fd;
+}
+
+static int accept_client(int listener)
+{
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), on = 1;
+
+        if (fd < 0 || (kind() == TCP && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0))
+                err(1, "floor: accept");
+        return fd;
+}
+
+static int connect_there(void)
+{
+        struct sockaddr_storage address;
+        socklen_t size;
+        int fd = make_socket(&address, &size);
+
+        if (kind() == TCP)
+                ((struct sockaddr_in *)&address)->sin_port = htons((uint16_t)driver_read_port());
+        if (connect(fd, (struct sockaddr *)&address, size) < 0)
+                err(1, "floor: connect");
+        return fd;
+}
+
+/* Servers ------------------------------------------------------------------------------------------------ */
+
+static bool echo_once(int in, int out, char *frame)
+{
+        size_t size = driver_frame_size();
+        const char *answer;
+
+        if (!read_all(in, frame, size))
+                return false;
+        driver_take(frame, size, &answer);
+        write_all(out, answer, size);
+        return true;
+}
+
+static void echo(int in, int out)
+{
+        char *frame = allocate(driver_frame_size());
+
+        while (echo_once(in, out, frame))
+                ;
+        free(frame);
+}
+
+/* What is there is read at once, and the answers are written at once. */
+static void echo_bursts(int fd)
+{
+        size_t frame = driver_frame_size(), room = SINK_ROOM, have = 0;
+        char *bytes = allocate(room);
+        const char *answer;
         ssize_t got;
 
-        while ((got = read(fd, bytes, SINK_BUFFER)) > 0) {
-                atomic_store_explicit(cpu, sched_getcpu(), memory_order_relaxed);
-                if ((size_t)got > left)
-                        errx(1, "floor: more bytes than were announced");
-                left -= (size_t)got;
-                if (left > 0)
-                        continue;
-                send_all(fd, "", 1);
-                left = size;
+        while ((got = read(fd, bytes + have, room - have)) > 0) {
+                size_t whole;
+
+                have += (size_t)got;
+                whole = have - have % frame;
+                for (size_t i = 0; i < whole; i += frame)
+                        driver_take(bytes + i, frame, &answer);
+                write_all(fd, bytes, whole);
+                memmove(bytes, bytes + whole, have - whole);
+                have -= whole;
         }
+        free(bytes);
 }
 
-struct floor_peer floor_start(enum floor_work work, size_t size, atomic_int *cpu)
+/* Takes frames, and answers a single 'r' between them. */
+static void sink(int in, int out)
 {
-        int fds[2];
-        char *bytes;
-        pid_t pid;
+        size_t frame = driver_frame_size(), room = frame > SINK_ROOM ? frame : SINK_ROOM, have = 0;
+        char *bytes = allocate(room);
+        const char *answer;
+        ssize_t got;
 
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-                err(1, "socketpair");
-        pid = fork();
-        if (pid < 0)
-                err(1, "fork");
-        if (pid > 0) {
-                close(fds[1]);
-                return (struct floor_peer){ .pid = pid, .fd = fds[0], .count = 1, .fds = { fds[0] } };
+        while ((got = read(in, bytes + have, room - have)) > 0) {
+                size_t at = 0;
+
+                have += (size_t)got;
+                while (at < have) {
+                        size_t size = bytes[at] == 'r' ? 1 : frame;
+
+                        if (have - at < size)
+                                break;
+                        if (driver_take(bytes + at, size, &answer) > 0)
+                                write_all(out, answer, DRIVER_PADDING);
+                        at += size;
+                }
+                memmove(bytes, bytes + at, have - at);
+                have -= at;
         }
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(fds[0]);
-        bytes = malloc(size > SINK_BUFFER ? size : SINK_BUFFER);
-        if (!bytes)
-                err(1, "malloc");
-        if (work == FLOOR_ECHO)
-                echo(fds[1], bytes, size, cpu);
-        else
-                sink(fds[1], bytes, size, cpu);
-        _exit(0);
+        free(bytes);
 }
 
-/* Until one client goes. */
-static void echo_many(const int *fds, int count, char *bytes, size_t size, atomic_int *cpu)
+static void add(int epoll, int fd)
 {
-        struct epoll_event events[FLOOR_CLIENTS_MAX];
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){ .events = EPOLLIN, .data.fd = fd }) < 0)
+                err(1, "floor: epoll_ctl");
+}
+
+static void serve_many(int listener)
+{
+        struct epoll_event events[EVENTS];
+        char *frame = allocate(driver_frame_size());
         int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-        for (int i = 0; i < count; i++)
-                if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &(struct epoll_event){
-                                .events = EPOLLIN, .data.fd = fds[i] }) < 0)
-                        err(1, "floor: epoll");
+        add(epoll, listener);
         for (;;) {
-                int ready = epoll_wait(epoll, events, FLOOR_CLIENTS_MAX, -1);
+                int count = epoll_wait(epoll, events, EVENTS, -1);
 
-                atomic_store_explicit(cpu, sched_getcpu(), memory_order_relaxed);
-                for (int i = 0; i < ready; i++) {
-                        if (!read_all(events[i].data.fd, bytes, size))
-                                return;
-                        send_all(events[i].data.fd, bytes, size);
+                for (int i = 0; i < count; i++) {
+                        int fd = events[i].data.fd;
+
+                        if (fd == listener)
+                                add(epoll, accept_client(listener));
+                        else if (!echo_once(fd, fd, frame))
+                                close(fd);
                 }
         }
 }
 
-struct floor_peer floor_start_many(int count, size_t size, atomic_int *cpu)
+static bool is_one_way(void)
 {
-        struct floor_peer peer = { .count = count };
-        int theirs[FLOOR_CLIENTS_MAX];
-        char *bytes = malloc(size);
+        return job.work->kind == WORK_ONE_WAY || job.work->kind == WORK_LONE;
+}
 
-        for (int i = 0; i < count; i++) {
-                int fds[2];
+static int pipe_to_server[2], pipe_to_client[2];
 
-                if (!bytes || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-                        err(1, "socketpair");
-                peer.fds[i] = fds[0];
-                theirs[i] = fds[1];
+static void serve(const struct job *unused)
+{
+        int in = pipe_to_server[0], out = pipe_to_client[1];
+
+        (void)unused;
+        if (job.work->kind == WORK_SPAWN)
+                in = out = STDIN_FILENO;
+        else if (kind() != PIPES) {
+                int listener = listen_there();
+
+                if (job.work->kind == WORK_FAN_IN || job.work->kind == WORK_CONNECT)
+                        serve_many(listener);
+                in = out = accept_client(listener);
+        } else {
+                close(pipe_to_server[1]);
+                close(pipe_to_client[0]);
+                driver_ready();
         }
-        peer.fd = peer.fds[0];
-        peer.pid = fork();
-        if (peer.pid < 0)
-                err(1, "fork");
-        if (peer.pid == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
-                for (int i = 0; i < count; i++)
-                        close(peer.fds[i]);
-                echo_many(theirs, count, bytes, size, cpu);
-                _exit(0);
-        }
-        for (int i = 0; i < count; i++)
-                close(theirs[i]);
-        free(bytes);
-        return peer;
+        if (kind() == BURST)
+                echo_bursts(in);
+        else if (is_one_way())
+                sink(in, out);
+        else
+                echo(in, out);
 }
 
-void floor_stop(struct floor_peer *peer)
+/* Client ------------------------------------------------------------------------------------------------- */
+
+static struct client {
+        int in, out;
+        pid_t pid;
+} clients[WORK_CLIENTS_MAX];
+
+static char *answer_room;
+
+static void open_pipes(struct client *client)
 {
-        for (int i = 0; i < peer->count; i++)
-                close(peer->fds[i]);
-        waitpid(peer->pid, NULL, 0);
+        if (pipe2(pipe_to_server, O_CLOEXEC) < 0 || pipe2(pipe_to_client, O_CLOEXEC) < 0)
+                err(1, "floor: pipe");
+        client->pid = driver_fork();
+        close(pipe_to_server[0]);
+        close(pipe_to_client[1]);
+        client->in = pipe_to_client[0];
+        client->out = pipe_to_server[1];
 }
 
-void floor_round_trip(const struct floor_peer *peer, char *bytes, size_t size)
+static void spawn_server(struct client *client)
 {
-        send_all(peer->fd, bytes, size);
-        if (!read_all(peer->fd, bytes, size))
-                errx(1, "floor: the peer has gone");
+        const char *const argv[] = { job.program, "serve", job.subject->name, job.work->name, job.folder, NULL };
+        posix_spawn_file_actions_t actions;
+        int fds[2], error;
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+                err(1, "floor: socketpair");
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_adddup2(&actions, fds[1], STDIN_FILENO);
+        error = posix_spawn(&client->pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+        if (error != 0)
+                errx(1, "floor: cannot start %s: %s", argv[0], strerror(error));
+        posix_spawn_file_actions_destroy(&actions);
+        close(fds[1]);
+        client->in = client->out = fds[0];
 }
 
-void floor_round_trips_of_all(const struct floor_peer *peer, char *bytes, size_t size)
+static void open_client(int number)
 {
-        for (int i = 0; i < peer->count; i++)
-                send_all(peer->fds[i], bytes, size);
-        for (int i = 0; i < peer->count; i++)
-                if (!read_all(peer->fds[i], bytes, size))
-                        errx(1, "floor: the peer has gone");
+        struct client *client = &clients[number];
+
+        if (!answer_room)
+                answer_room = allocate(driver_frame_size());
+        if (job.work->kind == WORK_SPAWN)
+                spawn_server(client);
+        else if (kind() == PIPES)
+                open_pipes(client);
+        else
+                client->in = client->out = connect_there();
 }
 
-void floor_send(const struct floor_peer *peer, const char *bytes, size_t size)
+static void close_client(int number)
 {
-        send_all(peer->fd, bytes, size);
+        struct client *client = &clients[number];
+
+        close(client->in);
+        if (client->out != client->in)
+                close(client->out);
+        if (client->pid > 0)
+                waitpid(client->pid, NULL, 0);
 }
 
-void floor_wait(const struct floor_peer *peer)
+/* Of one way there is only the report, which has no frame. */
+static void read_answer(int client)
 {
-        char answer;
+        size_t size = is_one_way() ? DRIVER_PADDING : driver_frame_size();
 
-        if (!read_all(peer->fd, &answer, 1))
-                errx(1, "floor: the peer has gone");
+        if (!read_all(clients[client].in, answer_room, size))
+                errx(1, "floor: the server has gone");
+        driver_check(answer_room, size);
 }
+
+static bool is_in_pairs(void)
+{
+        return job.work->kind == WORK_IN_FLIGHT && kind() != BURST;
+}
+
+static void request(int client, const char *body, size_t size)
+{
+        write_all(clients[client].out, body, is_one_way() ? size : driver_frame_size());
+        if (is_in_pairs())
+                read_answer(client);
+}
+
+static void await(int client)
+{
+        if (!is_in_pairs())
+                read_answer(client);
+}
+
+static void notify(const char *body, size_t size)
+{
+        (void)size;
+        write_all(clients[0].out, body, driver_frame_size());
+}
+
+const struct driver driver = { .subjects = subjects, .serve = serve, .open = open_client, .close = close_client,
+                               .request = request, .await = await, .notify = notify };

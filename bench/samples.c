@@ -54,3 +54,12 @@ void print_side(struct side *side)
 
         printf("  %9.3f %9.3f %9.3f", p50 / 1e3, p99 / 1e3, side->samples[0] / 1e3);
 }
+
+struct spread spread_of(double *values, size_t count)
+{
+        if (count == 0)
+                return (struct spread){ 0 };
+        qsort(values, count, sizeof *values, compare);
+        return (struct spread){ .median = values[count / 2], .low = values[count / 4],
+                                .high = values[count - 1 - count / 4], .blocks = count };
+}

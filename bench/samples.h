@@ -23,3 +23,12 @@ void *allocate(size_t size);
 
 /* Three columns: p50, p99 and the minimum, in microseconds. */
 void print_side(struct side *side);
+
+/* The median over blocks of a run, and the quartiles; blocks 0: nothing was measured. */
+struct spread {
+        double median, low, high;
+        size_t blocks;
+};
+
+/* Sorts @values. */
+struct spread spread_of(double *values, size_t count);

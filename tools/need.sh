@@ -2,7 +2,7 @@
 # See that the tools for building (and checking) are there; install what is missing by apt, saying what.
 # Nothing is asked of the network when nothing is missing.
 #
-#   need.sh [--only-tell] build|docs|check|check-long|fuzz …
+#   need.sh [--only-tell] build|docs|check|check-long|bench|fuzz …
 set -eu
 
 only_tell=
@@ -75,6 +75,21 @@ for what in "$@"; do
                 need clang-tidy clang-tidy --version
                 need valgrind valgrind --version
                 need debootstrap sh -c 'PATH=$PATH:/usr/sbin; command -v debootstrap'
+                ;;
+        bench)
+                need libnng-dev test -e /usr/include/nng/nng.h
+                need libnanomsg-dev pkg-config --exists nanomsg
+                need libzmq3-dev pkg-config --exists libzmq
+                need libqb-dev pkg-config --exists libqb
+                need libsystemd-dev pkg-config --exists libsystemd
+                need libjansson-dev pkg-config --exists jansson
+                need libmsgpack-dev pkg-config --exists msgpack
+                need php8.2-cli php --version
+                need php-igbinary sh -c 'php -m | grep -qx igbinary'
+                need php-msgpack sh -c 'php -m | grep -qx msgpack'
+                need parallel sh -c 'command -v parallel'
+                need valgrind valgrind --version
+                need python3 python3 --version
                 ;;
         fuzz)
                 need libclang-rt-14-dev clang_fuzzes

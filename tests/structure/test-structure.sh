@@ -129,7 +129,7 @@ dialects() {
 check 'a dialect is named outside of src/wire' "$(dialects)"
 
 private() {
-        grep -nHE '#include "(util|value|wire|loop|stream|channel|session|service|process)/' "$source"/{cli,examples,bench}/*.[ch]
+        grep -nHE '#include "(util|value|wire|loop|stream|channel|session|service|process)/' "$source"/{cli,examples,bench,bench/peers}/*.[ch]
 }
 check 'a private header is seen from outside' "$(private)"
 

@@ -1,0 +1,194 @@
+/* ferry itself. */
+#include "driver.h"
+
+#include <err.h>
+#include <errno.h>
+#include <ferry/ferry.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+        ALL_OF_A_CHILD = 1 << WORK_ROUND_TRIP | 1 << WORK_IN_FLIGHT | 1 << WORK_ONE_WAY | 1 << WORK_LONE,
+        ALL_OF_A_SERVICE = ALL_OF_A_CHILD | 1 << WORK_FAN_IN | 1 << WORK_CONNECT | 1 << WORK_IDLE,
+        FRAME_MAX = 32 << 20,
+        BATCH_MAX = 32,
+        WAIT_MS = 5000,
+};
+
+enum kind { UNIX, PIPES, TCP };
+
+/* A stream that is added, such as a ring, is one more line here and one more case in make_address(). */
+static const struct subject subjects[] = {
+        [UNIX] = { "ferry-unix", "floor-unix", ALL_OF_A_SERVICE | 1 << WORK_SPAWN, false, false, 0 },
+        [PIPES] = { "ferry-pipes", "floor-pipes", ALL_OF_A_CHILD, true, false, 0 },
+        [TCP] = { "ferry-tcp", "floor-tcp", ALL_OF_A_SERVICE, false, false, 0 },
+        { 0 },
+};
+
+static enum kind kind(void)
+{
+        return (enum kind)(job.subject - subjects);
+}
+
+static ferry_loop *loop;
+
+static void make_address(char *address, size_t size, unsigned port)
+{
+        if (kind() == TCP)
+                snprintf(address, size, "tcp:127.0.0.1:%u", port);
+        else
+                snprintf(address, size, "unix:%s", driver_path("socket"));
+}
+
+static void make_loop(void)
+{
+        static const ferry_session_options sessions = {
+                .dialect = FERRY_DIALECT_FERRY, .wait_ms = WAIT_MS, .frame_max = FRAME_MAX, .queue_max = 2 * FRAME_MAX };
+
+        loop = ferry_loop_new(&(ferry_loop_options){ .session = &sessions });
+}
+
+/* Server -------------------------------------------------------------------------------------------------- */
+
+static int take(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        size_t size;
+        const char *body = ferry_value_bytes(ferry_message_body(message), &size), *answer;
+
+        (void)session, (void)userdata;
+        size = driver_take(body, body ? size : 0, &answer);
+        if (size == 0)
+                return 1;
+        if (answer == body)
+                return ferry_message_reply(message, NULL, "%p", ferry_arg(ferry_message_body(message)));
+        return ferry_message_reply(message, NULL, "%.*s", (int)size, answer);
+}
+
+static void serve_parent(const char *address)
+{
+        ferry_session *parent = ferry_session_open(loop, address, NULL);
+
+        ferry_session_on(parent, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION, take, NULL);
+}
+
+static void serve(const struct job *unused)
+{
+        char address[300];
+        ferry_service *service;
+
+        (void)unused;
+        make_loop();
+        if (job.work->kind == WORK_SPAWN) {
+                snprintf(address, sizeof address, "fd:%s", getenv("FERRY_FD") ? getenv("FERRY_FD") : "");
+                serve_parent(address);
+        } else if (kind() == PIPES)
+                serve_parent("stdio:");
+        else {
+                make_address(address, sizeof address, 0);
+                service = ferry_service_open(loop, address, NULL);
+                ferry_service_on(service, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION, take, NULL);
+                if (ferry_service_status(service) < 0)
+                        errx(1, "ferry: %s", ferry_service_error(service));
+                if (kind() == TCP)
+                        driver_write_port((unsigned)atoi(strrchr(ferry_service_address(service), ':') + 1));
+                driver_ready();
+        }
+        if (ferry_loop_run(loop, -1) < 0)
+                errx(1, "ferry: server: %s", ferry_loop_error(loop));
+}
+
+/* Client -------------------------------------------------------------------------------------------------- */
+
+static ferry_manager *manager;
+static ferry_session *sessions[WORK_CLIENTS_MAX];
+static ferry_process *process;
+
+/* Calls in flight, in the order of their requests: of one client many, or of many clients one each. */
+static ferry_call *calls[WORK_CLIENTS_MAX];
+static size_t requested, awaited;
+
+static void spawn_server(void)
+{
+        const char *const argv[] = { job.program, "serve", job.subject->name, job.work->name, job.folder, NULL };
+        const int fds[] = { driver_shared_fd(), -1 };
+
+        if (!manager)
+                manager = ferry_manager_new(loop, NULL);
+        process = ferry_process_spawn(manager, argv, &(ferry_process_options){ .fds = fds });
+        sessions[0] = ferry_process_session(process);
+}
+
+static void open_client(int client)
+{
+        const char *const argv[] = { job.program, "serve", job.subject->name, job.work->name, job.folder, NULL };
+        char address[300];
+
+        if (!loop)
+                make_loop();
+        if (job.work->kind == WORK_SPAWN) {
+                spawn_server();
+                return;
+        }
+        if (kind() == PIPES) {
+                sessions[client] = ferry_session_open(loop, "exec:", &(ferry_session_options){ .argv = argv });
+                return;
+        }
+        make_address(address, sizeof address, kind() == TCP ? driver_read_port() : 0);
+        sessions[client] = ferry_session_open(loop, address, NULL);
+}
+
+static void close_client(int client)
+{
+        if (job.work->kind == WORK_SPAWN) {
+                ferry_session_close(sessions[0]);
+                if (ferry_process_wait(process, -1) != 0)
+                        errx(1, "ferry: %s", ferry_process_error(process));
+                process = ferry_process_free(process);
+                return;
+        }
+        sessions[client] = ferry_session_free(sessions[client]);
+}
+
+static void request(int client, const char *body, size_t size)
+{
+        calls[requested++ % WORK_CLIENTS_MAX] = ferry_session_request(sessions[client], FERRY_TIMEOUT_DEFAULT, DRIVER_TYPE,
+                                                                      "%.*s", (int)size, body);
+}
+
+static void await(int client)
+{
+        ferry_call *call = calls[awaited++ % WORK_CLIENTS_MAX];
+        const ferry_message *reply = ferry_call_await(call);
+        const char *body;
+        size_t size;
+
+        (void)client;
+        if (!reply)
+                errx(1, "ferry: %s", ferry_call_error(call));
+        body = ferry_value_bytes(ferry_message_body(reply), &size);
+        driver_check(body, body ? size : 0);
+        ferry_call_free(call);
+}
+
+static void flush(void)
+{
+        if (ferry_session_flush(sessions[0], -1) < 0)
+                errx(1, "ferry: %s", ferry_session_error(sessions[0]));
+}
+
+/* What the queue does not take now, it takes after a flush, which reports the refusal, too. */
+static void notify(const char *body, size_t size)
+{
+        int code = ferry_session_notify(sessions[0], DRIVER_TYPE, "%.*s", (int)size, body);
+
+        while (code == -ENOBUFS) {
+                ferry_session_flush(sessions[0], -1);
+                code = ferry_session_notify(sessions[0], DRIVER_TYPE, "%.*s", (int)size, body);
+        }
+        if (code < 0)
+                errx(1, "ferry: %s", ferry_session_error(sessions[0]));
+}
+
+const struct driver driver = { .subjects = subjects, .serve = serve, .open = open_client, .close = close_client,
+                               .request = request, .await = await, .notify = notify, .flush = flush };
