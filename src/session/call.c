@@ -149,7 +149,7 @@ enum ferry_outcome call_withdraw(ferry_call *call)
 
         if (!session || call->frame.begin == call->frame.end)
                 return FERRY_OUTCOME_NOT_EXECUTED;
-        if (session->is_writing || call->frame.begin < session->out.begin)
+        if (session->out.is_lent || call->frame.begin < session->out.begin)
                 return FERRY_OUTCOME_UNKNOWN;
         outbox_withdraw(&session->out, &call->frame);
         return FERRY_OUTCOME_NOT_EXECUTED;
@@ -169,7 +169,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
         bool has_hint = status == -ECONNRESET && !session->wire.dialect->has_errors;
         bool is_open = session->state == SESSION_OPEN || session->state == SESSION_OPENING;
 
-        if (is_open && !session->is_writing)
+        if (is_open && !session->out.is_lent)
                 outbox_withdraw_all(&session->out);
         while (!list_is_empty(&session->calls)) {
                 ferry_call *call = container_of(session->calls.next, ferry_call, link);

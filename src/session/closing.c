@@ -236,7 +236,7 @@ static void say_goodbye(ferry_session *session)
                 outbox_drop(&session->out);
                 return;
         }
-        if (wire->dialect->has_close && (session->sent > 0 || session->has_hello || wire->is_dialect_fixed) &&
+        if (wire->dialect->has_close && (session->sent > 0 || session->wire.has_said_hello || wire->is_dialect_fixed) &&
             (stream_has_input(session->stream) || wire->dialect->has_start) &&
             session_status_for_sending(session, &error) == 0) {
                 body = wire->dialect->has_cancel ? farewell_new(session) : NULL;
@@ -274,7 +274,8 @@ static int begin_closing(ferry_session *session)
         refuse_rest(session);
         /* A child that has not answered yet may never notice that its answer is not read. What is queued is sent all
          * the same. */
-        session->is_abandoned = !list_is_empty(&session->calls);
+        if (!list_is_empty(&session->calls))
+                session->grace_ms = 0;
         calls_end(session, -ECANCELED, "this side closed the session");
         /* What was taken, and will never leave, is not passed over. */
         if (session->output_error && outbox_size(&session->out) > 0)
@@ -403,7 +404,7 @@ void session_free(ferry_session *session)
         list_remove(&session->member.link);
         loop_task_stop(&session->work);
         loop_timer_stop(session->loop, &session->close_timer);
-        loop_timer_stop(session->loop, &session->heartbeat);
+        loop_timer_stop(session->loop, &session->heartbeat.timer);
         if (session->stream)
                 stream_free(session->stream);
         outbox_deinit(&session->out);

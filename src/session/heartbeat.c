@@ -14,9 +14,9 @@ enum { WAITING_PERIOD_MS = 1000 };
 static int period_ms(const ferry_session *session)
 {
         const struct dialect *dialect = session->wire.dialect;
-        int ours = session->options.heartbeat_ms, theirs = session->peer_heartbeat_ms;
+        int ours = session->options.heartbeat_ms, theirs = session->heartbeat.peer_ms;
 
-        if (session->state != SESSION_OPEN || !session->is_greeted)
+        if (session->state != SESSION_OPEN || !session_is_greeted(session))
                 return 0;
         if (!dialect->has_heartbeat)
                 return ours <= 0 || theirs <= 0 ? 0 : ours > theirs ? ours : theirs;
@@ -29,9 +29,9 @@ static void start(ferry_session *session)
 {
         int period = period_ms(session);
 
-        session->is_heard = false;
+        session->heartbeat.taken = session->taken;
         if (period > 0)
-                loop_timer_start(session->loop, &session->heartbeat, loop_deadline(period));
+                loop_timer_start(session->loop, &session->heartbeat.timer, loop_deadline(period));
 }
 
 static void beat(ferry_session *session, bool is_answered)
@@ -49,19 +49,19 @@ static void beat(ferry_session *session, bool is_answered)
 
 static void is_due(struct loop_timer *timer)
 {
-        ferry_session *session = container_of(timer, ferry_session, heartbeat);
+        ferry_session *session = container_of(timer, ferry_session, heartbeat.timer);
         bool is_answered = !session->wire.dialect->has_heartbeat;
-        bool is_heard = session->is_heard || !session->stream->wants_read;
+        bool is_heard = session->taken != session->heartbeat.taken || !session->stream->wants_read;
         int period = period_ms(session);
 
         if (period == 0)
                 return;
-        if (!is_heard && session->is_asked && is_answered) {
+        if (!is_heard && session->heartbeat.is_asked && is_answered) {
                 session_finish(session, -ETIMEDOUT, "the other side has been silent for %g s, in spite of heartbeats",
                                period * 2 / 1000.0);
                 return;
         }
-        session->is_asked = !is_heard;
+        session->heartbeat.is_asked = !is_heard;
         if (!is_heard)
                 beat(session, is_answered);
         if (!session->is_freed)
@@ -70,13 +70,13 @@ static void is_due(struct loop_timer *timer)
 
 void heartbeat_init(ferry_session *session)
 {
-        session->heartbeat.fn = is_due;
+        session->heartbeat.timer.fn = is_due;
 }
 
 void heartbeat_update(ferry_session *session)
 {
-        if (!session->heartbeat.is_running) {
-                session->is_asked = false;
+        if (!session->heartbeat.timer.is_running) {
+                session->heartbeat.is_asked = false;
                 start(session);
         }
 }

@@ -189,9 +189,9 @@ static void handle_any(ferry_session *session, const struct frame *frame, const 
         int code = 0;
 
         /* Before it is greeted a server hears nothing, and from a server nothing comes before its greeting. */
-        if (session->state != SESSION_OPEN || (!session->is_greeted && session->is_server))
+        if (session->state != SESSION_OPEN || (!session_is_greeted(session) && session->is_server))
                 return;
-        if (!session->is_greeted) {
+        if (!session_is_greeted(session)) {
                 session_finish(session, -EBADMSG, "the other side has not begun as its dialect requires");
                 return;
         }
@@ -232,7 +232,7 @@ static void handle_cancel(ferry_session *session, const struct incoming *in)
 
 static void greeted(ferry_session *session)
 {
-        session->is_greeted = true;
+        session_open_gate(session);
         heartbeat_update(session);
         loop_task_start(session->loop, &session->work);
         session_flush_now(session);
@@ -244,7 +244,7 @@ static void answer_close(ferry_session *session)
         char sentence[128] = "the other side has closed the session";
         int code;
 
-        if (!session->is_greeted && !session->is_server) {
+        if (!session_is_greeted(session) && !session->is_server) {
                 /* Nothing can be said to it. */
                 session->is_input_over = true;
                 session_finish(session, -ECONNRESET, "%s before its first message", sentence);
@@ -302,12 +302,12 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
 
         switch (in->kind) {
         case WIRE_HELLO:
-                session->is_peer_one_way = has_feature(body, "one-way");
+                session->wire.is_peer_one_way = has_feature(body, "one-way");
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)
                         session->wire.peer_max = (size_t)limit;
                 limit = ferry_value_int(ferry_value_get(body, "heartbeat_ms"), 0);
-                session->peer_heartbeat_ms = limit > INT_MAX ? INT_MAX : limit > 0 ? (int)limit : 0;
+                session->heartbeat.peer_ms = limit > INT_MAX ? INT_MAX : limit > 0 ? (int)limit : 0;
                 if (session_status_for_sending(session, &error) == 0) {
                         session_send_hello(session, &error);
                         session_flush_now(session);
@@ -325,7 +325,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 break;
         case WIRE_START:
         case WIRE_START_OK:
-                if (!session->is_greeted && session->is_server == (in->kind == WIRE_START_OK))
+                if (!session_is_greeted(session) && session->is_server == (in->kind == WIRE_START_OK))
                         greeted(session);
                 break;
         case WIRE_RECEIVED:
@@ -444,8 +444,8 @@ static bool is_close_missing(const ferry_session *session)
         /* A server that begins conversations (innmind) closes them when it stops; its clients may just go. */
         if (dialect->has_start && session->is_server)
                 return false;
-        return session->state == SESSION_OPEN && dialect->has_close && !session->is_peer_one_way &&
-               (dialect->has_start || session->received > 0 || session->sent > 0 || session->has_hello) && stream_expects_close(session->stream);
+        return session->state == SESSION_OPEN && dialect->has_close && !session->wire.is_peer_one_way &&
+               (dialect->has_start || session->received > 0 || session->sent > 0 || session->wire.has_said_hello) && stream_expects_close(session->stream);
 }
 
 /* The input has ended without a close. The end is reported once all that was read is answered. */
@@ -494,7 +494,7 @@ static void finish_input(ferry_session *session)
         }
         if (session->is_freed || session->state == SESSION_ENDED)
                 return;
-        if (session->end_code == 0 && !session->is_greeted && !session->is_server) {
+        if (session->end_code == 0 && !session_is_greeted(session) && !session->is_server) {
                 session_finish(session, -ECONNRESET, "the other side ended before its first message");
                 return;
         }
@@ -526,7 +526,7 @@ static bool may_announce(ferry_session *session)
         char sentence[256];
         int spoken;
 
-        if (session->has_hello || session->is_server || session->state != SESSION_OPEN ||
+        if (session->wire.has_said_hello || session->is_server || session->state != SESSION_OPEN ||
             !session->wire.dialect->has_hello || !session->stream->kind->is_client)
                 return false;
         if (session->wire.is_dialect_fixed)
@@ -588,7 +588,7 @@ void session_work(struct loop_task *task)
                 tell_closed(session);
                 return;
         }
-        if (session->state == SESSION_OPEN && session->is_greeted && !session->has_told_opened) {
+        if (!session->has_told_opened && session->state == SESSION_OPEN && session_is_greeted(session)) {
                 session->has_told_opened = true;
                 if (!session->is_probe)
                         dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
@@ -691,7 +691,6 @@ static void readable(struct stream *stream)
                 if (got > 0) {
                         frame_commit(reader, (size_t)got);
                         session->taken += (uint64_t)got;
-                        session->is_heard = true;
                 }
                 /* What comes while the session closes is thrown away. */
                 if ((session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING) &&

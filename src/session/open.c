@@ -105,6 +105,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         session->work.fn = session_work;
         session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
                                                                         CLOSE_TIMEOUT_DEFAULT_MS;
+        session->grace_ms = session->close_timeout_ms;
         session->stuck_at = UINT64_MAX;
         session->queue_max = session->options.queue_max ? session->options.queue_max : QUEUE_DEFAULT_MAX;
         session->is_debugged = secure_getenv("FERRY_DEBUG") != NULL;

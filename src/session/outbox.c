@@ -26,11 +26,11 @@ size_t outbox_queued(const struct outbox *outbox)
 /* Sending --------------------------------------------------------------------------------------------- */
 
 /* Up to where the queue may be sent. */
-static uint64_t limit(const struct outbox *outbox, enum outbox_gate gate)
+static uint64_t limit(const struct outbox *outbox)
 {
         const struct list *second = outbox->requests.next->next;
 
-        switch (gate) {
+        switch (outbox->gate) {
         case OUTBOX_SHUT:
                 return 0;
         case OUTBOX_GREETING:
@@ -44,17 +44,22 @@ static uint64_t limit(const struct outbox *outbox, enum outbox_gate gate)
         return UINT64_MAX;
 }
 
-size_t outbox_sendable(const struct outbox *outbox, enum outbox_gate gate)
+void outbox_set_gate(struct outbox *outbox, enum outbox_gate gate)
 {
-        uint64_t end = limit(outbox, gate);
+        outbox->gate = gate;
+}
+
+size_t outbox_sendable(const struct outbox *outbox)
+{
+        uint64_t end = limit(outbox);
         size_t size = outbox_size(outbox);
 
         return end <= outbox->begin ? 0 : end - outbox->begin < size ? (size_t)(end - outbox->begin) : size;
 }
 
-size_t outbox_next(const struct outbox *outbox, enum outbox_gate gate, const struct dialect *dialect)
+size_t outbox_next(const struct outbox *outbox, const struct dialect *dialect)
 {
-        size_t size = outbox_sendable(outbox, gate), header = 0;
+        size_t size = outbox_sendable(outbox), header = 0;
         uint64_t payload = 0;
 
         if (outbox->holes.count > 0 && outbox->holes.at[0].begin - outbox->begin < size)
@@ -179,18 +184,18 @@ static void close_holes(struct outbox *outbox)
         holes_clear(holes);
 }
 
-void outbox_jump_queue(struct outbox *outbox, enum outbox_gate gate, size_t offset)
+void outbox_jump_queue(struct outbox *outbox, size_t offset)
 {
         size_t size = outbox_size(outbox) - offset;
         uint64_t end;
 
-        if (gate == OUTBOX_OPEN || gate == OUTBOX_SHUT)
+        if (outbox->gate == OUTBOX_OPEN || outbox->gate == OUTBOX_SHUT)
                 return;
         close_holes(outbox);
         offset = outbox_size(outbox) - size;
-        end = limit(outbox, gate);
+        end = limit(outbox);
         /* Until the other side has begun, only this can be said to it. */
-        if (gate == OUTBOX_GREETING)
+        if (outbox->gate == OUTBOX_GREETING)
                 outbox->greeting_end += size;
         if (end >= outbox->begin + offset)
                 return;

@@ -28,6 +28,8 @@ enum outbox_gate {
 
 struct outbox {
         struct buffer bytes;            /* what the stream has not taken yet */
+        enum outbox_gate gate;          /* shut at first; only outbox_set_gate() changes it */
+        bool is_lent;                   /* the stream has the bytes in hand: they stay where they are */
         uint64_t begin;                 /* where that begins */
         struct holes holes;
         struct list requests;           /* struct outbox_frame */
@@ -45,11 +47,13 @@ void outbox_deinit(struct outbox *outbox);
 size_t outbox_size(const struct outbox *outbox);
 size_t outbox_queued(const struct outbox *outbox);
 
+void outbox_set_gate(struct outbox *outbox, enum outbox_gate gate);
+
 /* Bytes at the front that may be sent now. */
-size_t outbox_sendable(const struct outbox *outbox, enum outbox_gate gate);
+size_t outbox_sendable(const struct outbox *outbox);
 
 /* How many of these are to be written next: all up to a hole, or one frame where the dialect wants frames whole. */
-size_t outbox_next(const struct outbox *outbox, enum outbox_gate gate, const struct dialect *dialect);
+size_t outbox_next(const struct outbox *outbox, const struct dialect *dialect);
 
 /* The stream has taken @put of the @size bytes at the front. */
 void outbox_taken(struct outbox *outbox, const struct dialect *dialect, size_t size, size_t put);
@@ -67,7 +71,7 @@ size_t outbox_count_unsent(const struct outbox *outbox, bool has_requests);
 void outbox_add_request(struct outbox *outbox, struct outbox_frame *frame, size_t offset);
 
 /* The last bytes, from @offset on, answer the other side: they go before requests that wait for it. */
-void outbox_jump_queue(struct outbox *outbox, enum outbox_gate gate, size_t offset);
+void outbox_jump_queue(struct outbox *outbox, size_t offset);
 
 /* Take the frame of a request, of which nothing has left, out of the queue; and those of all such requests at once, after which
  * these are not among the requests. */

@@ -105,6 +105,13 @@ enum session_state {
         SESSION_ENDED,
 };
 
+struct heartbeat {
+        struct loop_timer timer;
+        int peer_ms;                    /* the period that the peer would like; 0: none */
+        uint64_t taken;                 /* bytes that had been read when the period began: what is more was heard in it */
+        bool is_asked;                  /* in the last period: whether it lives */
+};
+
 struct ferry_session {
         struct loop_member member;
         struct loop_grave grave;
@@ -120,7 +127,6 @@ struct ferry_session {
         bool is_live;                   /* counts among what may still happen in the loop */
         bool is_stream_closed;
         bool is_overdue;                /* a call has timed out, and nothing was heard since */
-        bool is_abandoned;              /* it was closed with calls in flight */
         bool is_refusing;               /* it is about to be closed */
         bool is_behind;                 /* frames were read that could not be handled in one round */
         bool has_filled_room;           /* the last read took all that it had room for: there may be more */
@@ -128,7 +134,6 @@ struct ferry_session {
         bool has_told_closed;           /* FERRY_KIND_CLOSED */
         bool has_told_opened;
         bool is_server;                 /* the other side has come to us */
-        bool is_greeted;                /* both sides have said how they begin, or have not to */
         bool is_leaving;                /* it has failed, and the other side is still told that we go */
         bool has_said_goodbye;          /* and waits for an answer, where there is one */
         bool has_close_answer;          /* the other side knows that we go */
@@ -150,17 +155,11 @@ struct ferry_session {
         struct outbox out;
         size_t queue_max;
         uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was taken */
-        bool has_hello;                 /* ours is sent */
-        bool is_peer_one_way;           /* it only writes, and ends without a close */
         int output_error;               /* of the write that failed; 0 */
-        bool is_writing;                /* the stream has what is queued in hand: it stays where it is */
         int notify_error;               /* the first that was not taken since the last flush */
         struct error notify_sentence;
         uint64_t ping, pong;
-        struct loop_timer heartbeat;
-        int peer_heartbeat_ms;          /* that it would like; 0: none */
-        bool is_heard;                  /* anything, in this period */
-        bool is_asked;                  /* whether it lives, in the last one */
+        struct heartbeat heartbeat;
 
         struct list calls;              /* in flight, in the order of their frames */
         struct map calls_by_id;
@@ -176,6 +175,7 @@ struct ferry_session {
         struct list handlers;
         struct loop_timer close_timer;
         int close_timeout_ms;
+        int grace_ms;                   /* for a child to end by itself: the same, or 0 if the session was closed with calls in flight */
         int64_t answer_deadline;        /* in SESSION_DRAINING */
         void *userdata;
 
@@ -232,6 +232,9 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
                           struct error *error, const char *format, va_list arguments);
 /* What this side takes, unless the other side was told, or the dialect has no hello. */
 int session_send_hello(ferry_session *session, struct error *error);
+/* Both sides have said how they begin, or have not to. */
+bool session_is_greeted(const ferry_session *session);
+void session_open_gate(ferry_session *session);
 /* Say what a conversation begins with, where it does. */
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */

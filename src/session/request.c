@@ -58,7 +58,7 @@ static void is_late(struct loop_timer *timer)
                 snprintf(hint, sizeof hint, "; the listener has not accepted the connection yet");
         else if (session->stream->kind->describe_stop && session->stream->kind->describe_stop(session->stream, stop, sizeof stop))
                 snprintf(hint, sizeof hint, "; the child %s", stop);
-        else if (!session->is_greeted)
+        else if (!session_is_greeted(session))
                 snprintf(hint, sizeof hint, "; the other side has not begun as a server of the dialect %s begins",
                          wire->dialect->name);
         else if (wire->peer_dialect && wire->peer_dialect != call->dialect)

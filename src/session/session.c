@@ -28,20 +28,6 @@ void *session_owner_object(const ferry_session *session, const struct session_ow
 
 /* What follows from the state ---------------------------------------------------------------------------- */
 
-/* What may be sent now: where there are no ids, the second request waits until the first is answered. */
-static enum outbox_gate gate(const ferry_session *session)
-{
-        if (!session->is_greeted)
-                return session->is_server ? OUTBOX_GREETING : OUTBOX_SHUT;
-        return session->wire.dialect->has_ids ? OUTBOX_OPEN : OUTBOX_TURNS;
-}
-
-/* Bytes at the front of the queue that may be sent now. */
-static size_t count_sendable(const ferry_session *session)
-{
-        return outbox_sendable(&session->out, gate(session));
-}
-
 /* Whether anything may still happen with it. */
 static bool is_live(const ferry_session *session)
 {
@@ -59,7 +45,7 @@ static bool is_live(const ferry_session *session)
 /* Bring up to date what follows from the state: what the stream should tell, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
-        size_t sendable = count_sendable(session);
+        size_t sendable = outbox_sendable(&session->out);
         /* What can never be sent does not wait for anything. */
         size_t held = session->held + (session->output_error ? 0 : sendable);
         bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
@@ -107,7 +93,7 @@ bool session_takes_requests(const ferry_session *session)
 
 static int grace_ms(const ferry_session *session)
 {
-        return session->error.code || session->is_overdue || session->is_abandoned ? 0 : session->close_timeout_ms;
+        return session->error.code || session->is_overdue ? 0 : session->grace_ms;
 }
 
 bool session_is_stream_gone(const ferry_session *session)
@@ -119,7 +105,7 @@ static void finish(ferry_session *session, int grace)
 {
         session->state = SESSION_ENDED;
         loop_timer_stop(session->loop, &session->close_timer);
-        loop_timer_stop(session->loop, &session->heartbeat);
+        loop_timer_stop(session->loop, &session->heartbeat.timer);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
         /* Nothing more is handled but the end, after the callbacks of the calls that it has ended. */
         loop_task_stop(&session->work);
@@ -147,7 +133,7 @@ int session_send_last(ferry_session *session, enum wire_kind kind)
         outbox_cut(&session->out);
         code = session->wire.dialect->write(&session->wire, &session->out.bytes, &last, &error);
         error_deinit(&error);
-        if (session->is_server && !session->is_greeted)
+        if (session->out.gate == OUTBOX_GREETING)
                 outbox_end_greeting(&session->out);
         return code;
 }
@@ -243,7 +229,7 @@ void session_note_lost_output(ferry_session *session)
 static void finish_closing(ferry_session *session)
 {
         bool is_complete = outbox_size(&session->out) == 0;
-        int grace = session->is_overdue || session->is_abandoned || !is_complete ? 0 : session->close_timeout_ms;
+        int grace = session->is_overdue || !is_complete ? 0 : session->grace_ms;
 
         if (!session->is_leaving)
                 error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s",
@@ -313,7 +299,7 @@ void session_check_closing(ferry_session *session)
 
 static bool may_write(const ferry_session *session)
 {
-        return !session->is_writing && session->state != SESSION_ENDED && session->stream && session->stream->is_open &&
+        return !session->out.is_lent && session->state != SESSION_ENDED && session->stream && session->stream->is_open &&
                !session->output_error && !session->is_stream_closed;
 }
 
@@ -325,9 +311,9 @@ static bool write_piece(ferry_session *session, size_t size)
         if (session->wire.dialect->has_whole_frames && session->out.frame_left == 0 && !stream_has_room(session->stream, size))
                 return false;
         /* A program's own stream may do what it likes meanwhile, but not with these bytes. */
-        session->is_writing = true;
+        session->out.is_lent = true;
         put = stream_write(session->stream, buffer_bytes(&session->out.bytes), size);
-        session->is_writing = false;
+        session->out.is_lent = false;
         if (session->is_freed)
                 return false;
         if (put < 0) {
@@ -342,7 +328,7 @@ void session_flush_now(ferry_session *session)
 {
         size_t size;
 
-        while (may_write(session) && (size = outbox_next(&session->out, gate(session), session->wire.dialect)) > 0 && write_piece(session, size))
+        while (may_write(session) && (size = outbox_next(&session->out, session->wire.dialect)) > 0 && write_piece(session, size))
                 ;
         if (session->is_freed)
                 return;
@@ -351,14 +337,28 @@ void session_flush_now(ferry_session *session)
         session_check_closing(session);
 }
 
+bool session_is_greeted(const ferry_session *session)
+{
+        return session->out.gate == OUTBOX_OPEN || session->out.gate == OUTBOX_TURNS;
+}
+
+/* Where there are no ids, the second request waits until the first is answered. A dialect without ids has
+ * to be named, so what the peer shows changes nothing here. */
+void session_open_gate(ferry_session *session)
+{
+        outbox_set_gate(&session->out, session->wire.dialect->has_ids ? OUTBOX_OPEN : OUTBOX_TURNS);
+}
+
 int session_send_greeting(ferry_session *session, struct error *error)
 {
         struct outgoing greeting = { .kind = session->is_server ? WIRE_START : WIRE_START_OK };
         int code;
 
-        session->is_greeted = !session->wire.dialect->has_start;
-        if (session->is_greeted)
+        if (!session->wire.dialect->has_start) {
+                session_open_gate(session);
                 return 0;
+        }
+        outbox_set_gate(&session->out, session->is_server ? OUTBOX_GREETING : OUTBOX_SHUT);
         code = session->wire.dialect->write(&session->wire, &session->out.bytes, &greeting, error);
         outbox_end_greeting(&session->out);
         return code;
@@ -370,7 +370,7 @@ int session_send_hello(ferry_session *session, struct error *error)
         ferry_value *body;
         int code;
 
-        if (session->has_hello || !session->wire.dialect->has_hello)
+        if (session->wire.has_said_hello || !session->wire.dialect->has_hello)
                 return 0;
         body = stream_is_one_way(session->stream) ?
                        ferry_value_pack("{frame_max: %zu, features: ['one-way']}", session->wire.frame_max) :
@@ -382,7 +382,7 @@ int session_send_hello(ferry_session *session, struct error *error)
         code = body ? session->wire.dialect->write(&session->wire, &session->out.bytes, &hello, error) :
                       error_set(error, -ENOMEM, "no memory for a message");
         ferry_value_unref(body);
-        session->has_hello = code == 0;
+        session->wire.has_said_hello = code == 0;
         return code;
 }
 
@@ -416,13 +416,13 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
         size_t before, begin;
         int code = session_status_for_sending(session, error);
 
-        if (!code && session->is_writing)
+        if (!code && session->out.is_lent)
                 code = error_set(error, -EDEADLK, "a stream cannot send by the session that it is writing for");
         if (!code && is_apart)
                 code = write_apart(session, outgoing, &frame, error);
         if (code)
                 return code;
-        had_hello = session->has_hello;
+        had_hello = session->wire.has_said_hello;
         before = outbox_size(&session->out);
         code = session_send_hello(session, error);
         begin = outbox_size(&session->out);
@@ -440,11 +440,11 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
                                                   " limit (bytes_max)");
         if (code) {
                 outbox_undo(&session->out, before);
-                session->has_hello = had_hello;
+                session->wire.has_said_hello = had_hello;
                 return code;
         }
         if (is_reply)
-                outbox_jump_queue(&session->out, gate(session), begin);
+                outbox_jump_queue(&session->out, begin);
         if (call)
                 outbox_add_request(&session->out, &call->frame, begin);
         else if (!is_reply)

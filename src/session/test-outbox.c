@@ -18,7 +18,6 @@ struct model_frame {
 
 struct model {
         struct outbox outbox;
-        enum outbox_gate gate;
         struct model_frame frames[FRAMES_MAX];
         size_t count;
         struct outbox_frame *flying[FRAMES_MAX];        /* requests that are not answered */
@@ -75,8 +74,8 @@ static void add_answer(struct model *model)
 {
         size_t size = 1 + pick(SIZE_MOST), offset = begin_frame(model, size), at = model->count;
 
-        outbox_jump_queue(&model->outbox, model->gate, offset);
-        if (model->gate == OUTBOX_TURNS && model->flying_count > 1)
+        outbox_jump_queue(&model->outbox, offset);
+        if (model->outbox.gate == OUTBOX_TURNS && model->flying_count > 1)
                 at = place_of(model, model->flying[1]);
         insert(model, at, size, NULL);
 }
@@ -128,7 +127,7 @@ static void withdraw_all(struct model *model)
 /* Bytes that the model may send: up to the second request in flight. */
 static size_t sendable(const struct model *model)
 {
-        size_t end = model->gate == OUTBOX_TURNS && model->flying_count > 1 ? place_of(model, model->flying[1]) : model->count, size = 0;
+        size_t end = model->outbox.gate == OUTBOX_TURNS && model->flying_count > 1 ? place_of(model, model->flying[1]) : model->count, size = 0;
 
         for (size_t i = 0; i < end; i++)
                 size += model->frames[i].left;
@@ -137,7 +136,7 @@ static size_t sendable(const struct model *model)
 
 static void take(struct model *model, const struct dialect *dialect)
 {
-        size_t size = outbox_next(&model->outbox, model->gate, dialect), put = size ? 1 + pick(size) : 0;
+        size_t size = outbox_next(&model->outbox, dialect), put = size ? 1 + pick(size) : 0;
         const unsigned char *bytes = buffer_bytes(&model->outbox.bytes);
 
         SUITE_CHECK((size > 0) == (sendable(model) > 0) && size <= sendable(model), "%zu bytes are next, of %zu", size, sendable(model));
@@ -183,10 +182,11 @@ static void step(struct model *model, const struct dialect *dialect)
 START_TEST(what_leaves_is_what_was_queued)
 {
         const struct dialect dialect = { .has_ids = _i == 0 };
-        struct model model = { .gate = _i == 0 ? OUTBOX_OPEN : OUTBOX_TURNS };
+        struct model model = { 0 };
 
         srandom(1);
         outbox_init(&model.outbox);
+        outbox_set_gate(&model.outbox, _i == 0 ? OUTBOX_OPEN : OUTBOX_TURNS);
         for (size_t i = 0; i < suite_scale(500000); i++) {
                 size_t left = 0;
 
@@ -205,9 +205,10 @@ END_TEST
 
 START_TEST(what_was_put_there_in_vain_is_gone)
 {
-        struct model model = { .gate = OUTBOX_OPEN };
+        struct model model = { 0 };
 
         outbox_init(&model.outbox);
+        outbox_set_gate(&model.outbox, OUTBOX_OPEN);
         add(&model, false);
         begin_frame(&model, 5);
         outbox_undo(&model.outbox, model.frames[0].size);
@@ -221,14 +222,17 @@ END_TEST
 /* Before the other side has begun only what is said first may leave, and that stays when all else is cut. */
 START_TEST(a_greeting_leaves_first_and_stays)
 {
-        struct model model = { .gate = OUTBOX_GREETING };
+        struct model model = { 0 };
 
         outbox_init(&model.outbox);
+        outbox_set_gate(&model.outbox, OUTBOX_GREETING);
         add(&model, false);
         outbox_end_greeting(&model.outbox);
         add(&model, false);
-        ck_assert_uint_eq(outbox_sendable(&model.outbox, OUTBOX_GREETING), model.frames[0].size);
-        ck_assert_uint_eq(outbox_sendable(&model.outbox, OUTBOX_SHUT), 0);
+        ck_assert_uint_eq(outbox_sendable(&model.outbox), model.frames[0].size);
+        outbox_set_gate(&model.outbox, OUTBOX_SHUT);
+        ck_assert_uint_eq(outbox_sendable(&model.outbox), 0);
+        outbox_set_gate(&model.outbox, OUTBOX_GREETING);
         outbox_cut(&model.outbox);
         ck_assert_uint_eq(outbox_size(&model.outbox), model.frames[0].size);
         outbox_deinit(&model.outbox);

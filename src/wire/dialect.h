@@ -48,6 +48,8 @@ struct wire {
         size_t frame_max;               /* that we take */
         size_t send_max;                /* that we send */
         size_t peer_max;                /* of the peer, once it has said so; else SIZE_MAX */
+        bool has_said_hello;            /* this side, where the dialect has hellos */
+        bool is_peer_one_way;           /* its hello says that it only writes: it ends without a close */
         uint64_t counter;               /* of our requests */
         const struct dialect *peer_dialect;     /* that it has spoken, whatever we do */
 };
