@@ -62,17 +62,16 @@ void run_give_up(struct run *run, int status)
         ferry_manager_stop(run->manager, HURRY_MS);
 }
 
-void run_check_workers(struct run *run, const char *reason)
+void run_check_workers(struct run *run, const char *ending, const char *reason)
 {
-        static const char child[] = "the child ";
         long most = run->workers * WORKER_TRIES_MAX > TRIES_MAX ? run->workers * WORKER_TRIES_MAX : TRIES_MAX;
 
         if (run->phase != RUN_WORKING || run->answers > 0 || (is_all_given(run) && run->in_hand == 0) || (run->lost < most && run->deaths < most))
                 return;
         progress_clear(run);
-        if (strncmp(reason, child, sizeof child - 1) == 0)
+        if (*ending)
                 complain("giving up: the workers are in a crash loop: none has ever answered, %ld have died, and the last one %s",
-                         run->lost > run->deaths ? run->lost : run->deaths, reason + sizeof child - 1);
+                         run->lost > run->deaths ? run->lost : run->deaths, ending);
         else
                 complain("giving up: no worker has ever answered, in %ld tries: %s", run->lost, reason);
         run_give_up(run, EXIT_CONNECTION);
@@ -101,7 +100,7 @@ static int interrupt(ferry_loop *loop, void *userdata)
         /* A worker that has died is not started again. */
         for (process = ferry_manager_child(run->manager, NULL); process; process = next) {
                 next = ferry_manager_child(run->manager, process);
-                if (ferry_process_result(process) != -EINPROGRESS)
+                if (ferry_process_status(process) != 1)
                         ferry_process_free(process);
         }
         ferry_loop_after(loop, FINISH_MAX_MS, give_up, run);
@@ -156,8 +155,8 @@ static int count_death(ferry_manager *manager, ferry_process *process, void *use
 
         (void)manager;
         /* A worker may end in order while there is nothing to do. */
-        run->deaths += ferry_process_result(process) != 0 || run->in_hand > 0;
-        run_check_workers(run, ferry_process_error(process));
+        run->deaths += ferry_process_exit_status(process) != 0 || run->in_hand > 0;
+        run_check_workers(run, ferry_process_ending(process), ferry_process_error(process));
         return 0;
 }
 
@@ -186,7 +185,7 @@ static int start_workers(struct run *run, char **command)
                 ferry_process *process =
                         ferry_process_spawn(run->manager, (const char *const *)(uintptr_t)command, &worker);
 
-                if (ferry_process_result(process) != -EINPROGRESS) {
+                if (ferry_process_status(process) != 1) {
                         complain("%s", ferry_process_error(process));
                         return EXIT_CONNECTION;
                 }

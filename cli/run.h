@@ -106,7 +106,7 @@ void run_finish(struct run *run, int status);
 void run_end_if_done(struct run *run);
 void run_give_up(struct run *run, int status);
 /* Give up if no worker has answered yet, and that is so for long enough. @reason: why the last one did not. */
-void run_check_workers(struct run *run, const char *reason);
+void run_check_workers(struct run *run, const char *ending, const char *reason);
 
 /* tasks.c: take as many tasks as there are workers, and give them away; read on where that is needed. */
 void tasks_feed(struct run *run);

@@ -67,34 +67,14 @@ static void begin_clock(struct task *task)
         task->began = task->ended = seconds_now(CLOCK_MONOTONIC);
 }
 
-static void report(struct run *run, long number, const char *reason)
+static void report(struct run *run, long number, const char *ending, const char *reason)
 {
-        static const char child[] = "the child ";
-        bool is_of_worker = strncmp(reason, child, sizeof child - 1) == 0;
-
         run->failed++;
         progress_clear(run);
-        if (is_of_worker)
-                complain("task %ld: its worker %s", number, reason + sizeof child - 1);
+        if (*ending)
+                complain("task %ld: its worker %s", number, ending);
         else
                 complain("task %ld: %s", number, reason);
-}
-
-/* The worker that a task has killed has ended with that sentence. */
-static void find_end(struct run *run, const char *reason, struct joblog_entry *entry)
-{
-        for (ferry_process *process = ferry_manager_child(run->manager, NULL); process;
-             process = ferry_manager_child(run->manager, process)) {
-                int result = ferry_process_result(process);
-
-                if (result <= 0 || strcmp(ferry_process_error(process), reason) != 0)
-                        continue;
-                if (result > FERRY_PROCESS_KILLED)
-                        *entry = (struct joblog_entry){ .exit_value = 0, .signal = result - FERRY_PROCESS_KILLED };
-                else
-                        entry->exit_value = result;
-                return;
-        }
 }
 
 static void log_task(struct task *task, struct joblog_entry entry)
@@ -110,11 +90,15 @@ static void log_task(struct task *task, struct joblog_entry entry)
 static void log_failure(struct task *task, const ferry_call *call)
 {
         struct joblog_entry entry = { .exit_value = exit_status_of(ferry_call_status(call)) };
+        int exit_status = ferry_call_exit_status(call);
 
         if (!task->run->joblog)
                 return;
-        if (entry.exit_value == EXIT_CONNECTION)
-                find_end(task->run, ferry_call_error(call), &entry);
+        /* Of the worker that the task has ended. One that exits with 0 has not done it. */
+        if (exit_status > FERRY_PROCESS_KILLED)
+                entry = (struct joblog_entry){ .exit_value = 0, .signal = exit_status - FERRY_PROCESS_KILLED };
+        else if (exit_status > 0)
+                entry.exit_value = exit_status;
         entry.outcome = ferry_call_outcome(call) == FERRY_OUTCOME_REPLIED      ? "failed" :
                         ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED ? "not executed" :
                                                                                  "unknown";
@@ -263,7 +247,7 @@ static void end_by_call(struct task *task, const ferry_call *call, const ferry_m
         end_task(task, answer);
         if (answer)
                 return;
-        report(run, task->number, reply ? "no memory for its answer" : ferry_call_error(call));
+        report(run, task->number, reply ? "" : ferry_call_ending(call), reply ? "no memory for its answer" : ferry_call_error(call));
         log_failure(task, call);
 }
 
@@ -286,7 +270,7 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
                 run_give_up(run, EXIT_CONNECTION);
         } else
                 end_by_call(task, call, reply);
-        run_check_workers(run, ferry_call_error(call));
+        run_check_workers(run, ferry_call_ending(call), ferry_call_error(call));
         print_over(run);
         halt_check(run);
         tasks_feed(run);
@@ -351,7 +335,7 @@ static bool is_skipped(struct run *run, const struct task *task)
 
 static void refuse(struct task *task, const char *reason)
 {
-        report(task->run, task->number, reason);
+        report(task->run, task->number, "", reason);
         log_task(task, (struct joblog_entry){ .exit_value = EXIT_REFUSED, .outcome = "not executed" });
         halt_check(task->run);
         free_task(task);
@@ -372,7 +356,7 @@ static void take_line(struct run *run)
         if (task)
                 *task = (struct task){ .run = run, .number = run->taken, .sent = size, .label = make_label(line, size) };
         if (!task || !task->label) {
-                report(run, run->taken, reason);
+                report(run, run->taken, "", reason);
                 free(task);
                 return;
         }

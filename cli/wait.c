@@ -15,12 +15,11 @@ static int interrupt(ferry_loop *loop, void *userdata)
 /* 0, -ETIMEDOUT, or another negative errno. */
 static int wait_for(ferry_loop *loop, const char *address, const struct cli_options *options)
 {
-        int scheme = ferry_address_scheme(address), code;
+        int scheme = ferry_address_scheme(address);
 
         if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX)
                 return ferry_channel_wait(loop, address, options->timeout_ms);
-        code = ferry_service_wait(loop, address, session_options(options).dialect, options->timeout_ms);
-        return code == 0 ? -ETIMEDOUT : code > 0 ? 0 : code;
+        return ferry_service_wait(loop, address, session_options(options).dialect, options->timeout_ms);
 }
 
 static void complain_timeout(const char *address, int timeout_ms)

@@ -526,12 +526,12 @@ int ferry_channel_remove(ferry_channel *channel);
  * @param loop        the loop; NULL has failed with -ENOMEM
  * @param address     the address of a channel
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
- * @return 0, or a negative errno
- * @retval -ETIMEDOUT      there was no other end within the time
+ * @return 0, or a negative errno; ferry_loop_error() has the sentence
+ * @retval -ETIMEDOUT      there is no other end after the time
  * @retval -ENOENT         a directory of the path does not exist
  * @retval -EIDRM          the queue was removed meanwhile
  * @retval -EADDRINUSE     the system cannot look at the port now
- * @retval -EINVAL         the text is not the address of a channel, or the timeout is below -1; ferry_loop_error() says so
+ * @retval -EINVAL         the text is not the address of a channel, or the timeout is below -1
  * @retval -ENAMETOOLONG   the path is too long
  * @retval -EACCES         the path cannot be looked at
  * @retval -EADDRNOTAVAIL  the host is another machine, of which this cannot be known

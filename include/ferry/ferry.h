@@ -44,6 +44,10 @@
  * A parameter timeout_ms is in milliseconds, as with poll(2): 0 does not wait, -1 waits forever. Other negative numbers are
  * refused with -EINVAL. A function that waits runs the loop, so handlers are called meanwhile.
  *
+ * A function that waits for something, and does not get it within the time, returns -ETIMEDOUT. ferry_loop_run() and
+ * ferry_loop_tick() give the loop time and wait for nothing in particular, so the end of the time is not a failure there. An object
+ * that waits for the other end in the background (`wait_ms`) fails with the reason of its last try, such as -ECONNREFUSED.
+ *
  * # Callbacks
  *
  * A callback receives the object, the event, and its userdata. It may call any function: wait, or free the object that called it.

@@ -39,7 +39,7 @@ enum ferry_process_event {
 
 /** Special results of processes. */
 enum {
-        FERRY_PROCESS_KILLED = 256,             /**< plus a signal: the result of a child that this signal has killed */
+        FERRY_PROCESS_KILLED = 256,             /**< plus a signal: the exit status of a child that this signal has killed */
 };
 
 /**
@@ -56,7 +56,7 @@ typedef int ferry_manager_fn(ferry_manager *manager, ferry_process *process, voi
  * Called once for a process that has ended.
  *
  * @param process   the process; it is freed after the callback has returned
- * @param result    its result, see ferry_process_result()
+ * @param result    its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno, see ferry_process_status()
  * @param userdata  as given to ferry_process_then()
  */
 typedef void ferry_process_fn(ferry_process *process, int result, void *userdata);
@@ -178,7 +178,7 @@ void ferry_manager_on(ferry_manager *manager, unsigned events, ferry_manager_fn 
  *                  meanwhile, before the handlers. NULL is allowed
  * @param userdata  for the callback
  * @return 0; the result of a callback, if that is not 0; FERRY_PROCESS_KILLED plus the last signal that was forwarded and not
- * returned yet; or a negative errno: that of a child that could not be started (see ferry_process_result()), that of a timer or
+ * returned yet; or a negative errno: that of a child that could not be started (see ferry_process_status()), that of a timer or
  * watch of the loop, or one of these. ferry_loop_error() has the sentence
  * @retval -EINVAL     the options of the manager were wrong
  * @retval -E2BIG      the options of the manager have a field that this version does not know
@@ -307,7 +307,7 @@ unsigned ferry_manager_killed(const ferry_manager *manager);
  * the call waits until one has ended.
  *
  * The process belongs to the manager, which keeps it after it has ended, too. A program that makes many processes frees them, or
- * hands them over by ferry_process_then(). A process that could not be started has ended: ferry_process_result() returns its errno.
+ * hands them over by ferry_process_then(). A process that could not be started has failed: ferry_process_status() returns its errno.
  *
  * @param manager   the manager
  * @param fn        the function
@@ -324,7 +324,7 @@ ferry_process *ferry_process_fork(ferry_manager *manager, ferry_child_fn *fn, vo
  *
  * The command is found by PATH. The child leads a process group of its own, and has no descriptors except those that the options
  * name. If `running_max` children run, the call waits until one has ended. A command that cannot be run is a process that has
- * ended, with the errno of execve(2): ferry_process_result() returns it.
+ * failed, with the errno of execve(2): ferry_process_status() returns it.
  *
  * @param manager  the manager
  * @param argv     the command and its arguments, up to a NULL; copied
@@ -371,13 +371,12 @@ ferry_session *ferry_process_session(const ferry_process *process);
 pid_t ferry_process_pid(const ferry_process *process);
 
 /**
- * Returns how a process has ended.
+ * Returns the state of a process: whether it runs, and why it could not be started.
  *
  * @param process  the process; NULL has failed with -ENOMEM
- * @return its exit status, 0 to 255; FERRY_PROCESS_KILLED plus the signal that has killed it; or a negative errno: that of execve(2)
- * or of a path, or one of these
- * @retval -EINPROGRESS  the process runs
- * @retval -ECHILD       its status is unknown, because SIGCHLD is ignored or another call has waited for it
+ * @return 1 while it runs or will be started again; 0 after it has ended, with any exit status (ferry_process_exit_status()); or a
+ * negative errno: that of execve(2) or of a path, or one of these
+ * @retval -ECHILD       its exit status is unknown, because SIGCHLD is ignored or another call has waited for it
  * @retval -EPERM        the process belongs to another thread; or it runs as another user, and cannot be killed
  * @retval -EINVAL       not started: an option of the process or its manager is wrong, or there is no command
  * @retval -E2BIG        not started: the options have a field that this version does not know, or the arguments are too long
@@ -395,7 +394,30 @@ pid_t ferry_process_pid(const ferry_process *process);
  * @retval -ECANCELED    not started: the manager is being stopped or freed
  * @retval -ENOMEM       the process is NULL, or was not started for lack of memory
  */
-int ferry_process_result(const ferry_process *process);
+int ferry_process_status(const ferry_process *process);
+
+/**
+ * Returns the exit status of a process. For a process that will be started again, it is that of its last child.
+ *
+ * @param process  the process; NULL has failed with -ENOMEM
+ * @return its exit status, 0 to 255; FERRY_PROCESS_KILLED plus the signal that has killed it; or a negative errno
+ * @retval -EINPROGRESS  the process runs
+ * @retval -ECHILD       there is none: the process was never started, or its exit status is unknown; ferry_process_status() says why
+ * @retval -EPERM        the process belongs to another thread
+ * @retval -ENOMEM       the process is NULL
+ */
+int ferry_process_exit_status(const ferry_process *process);
+
+/**
+ * Returns how a process has ended, as a phrase without a subject, for a sentence of the program.
+ *
+ * Such as "exited with status 3; its last words: 'no such file'", "was killed by SIGSEGV" or "was stopped by SIGTTIN". It is the part of
+ * ferry_process_error() behind "the child".
+ *
+ * @param process  the process; NULL is allowed
+ * @return the phrase, valid until the next one; "" for a process that was never started or no child of which has ended, and for NULL
+ */
+const char *ferry_process_ending(const ferry_process *process);
 
 /**
  * Returns a sentence about how a process has ended.
@@ -413,15 +435,15 @@ const char *ferry_process_error(const ferry_process *process);
  *
  * @param process     the process; NULL has failed with -ENOMEM
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
- * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_result(), or one of these.
+ * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_status(), or one of these.
  * ferry_loop_error() has the sentence
- * @retval -EINPROGRESS  the process still runs after the time
- * @retval -EINVAL       the timeout is below -1
- * @retval -EDEADLK      waiting within waiting, 32 levels deep
- * @retval -ECANCELED    a callback has freed the process or the loop
- * @retval -ENOMEM       the process is NULL
- * @retval -EPERM        the process belongs to another thread
- * @retval -ECHILD       the process belongs to the parent of this process, or its status is unknown
+ * @retval -ETIMEDOUT  the process has not ended within the time
+ * @retval -EINVAL     the timeout is below -1
+ * @retval -EDEADLK    waiting within waiting, 32 levels deep
+ * @retval -ECANCELED  a callback has freed the process or the loop
+ * @retval -ENOMEM     the process is NULL
+ * @retval -EPERM      the process belongs to another thread
+ * @retval -ECHILD     the process belongs to the parent of this process, or its status is unknown
  */
 int ferry_process_wait(ferry_process *process, int timeout_ms);
 
@@ -430,7 +452,7 @@ int ferry_process_wait(ferry_process *process, int timeout_ms);
  *
  * @param process   the process; NULL has failed with -ENOMEM
  * @param grace_ms  how long it has to exit, in ms; -1: no signals are sent
- * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_result(), or one of these.
+ * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_status(), or one of these.
  * ferry_loop_error() has the sentence
  * @retval -EINVAL     the grace is below -1
  * @retval -EDEADLK    waiting within waiting, 32 levels deep

@@ -219,9 +219,9 @@ ferry_service *ferry_session_service(const ferry_session *session);
  * @param address     NAME or unix:PATH
  * @param dialect     an enum ferry_dialect, which determines where a name is looked for
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
- * @return 1 if a service listens; 0 if the time is over; or a negative errno
- * @retval -EINVAL        the address is neither a NAME nor unix:PATH, there is no such dialect, or the timeout is below -1;
- *                        ferry_loop_error() says so
+ * @return 0, or a negative errno; ferry_loop_error() has the sentence
+ * @retval -ETIMEDOUT     no service listens after the time
+ * @retval -EINVAL        the address is neither a NAME nor unix:PATH, there is no such dialect, or the timeout is below -1
  * @retval -EACCES        the directory is not safe, or cannot be looked into
  * @retval -ENAMETOOLONG  the path is too long for a socket
  * @retval -EDEADLK       waiting within waiting, 32 levels deep

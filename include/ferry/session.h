@@ -471,6 +471,29 @@ int ferry_call_status(const ferry_call *call);
 const char *ferry_call_error(const ferry_call *call);
 
 /**
+ * Returns the exit status of the child of a manager whose end has ended a call.
+ *
+ * @param call  the call; NULL has failed with -ENOMEM
+ * @return the exit status, 0 to 255; FERRY_PROCESS_KILLED plus the signal that has killed the child; or a negative errno
+ * @retval -EINPROGRESS  the call is in flight
+ * @retval -ECHILD       there is none: the call has not ended by the end of a child, or the exit status of the child is unknown
+ * @retval -EPERM        the call belongs to another thread
+ * @retval -ENOMEM       the call is NULL
+ */
+int ferry_call_exit_status(const ferry_call *call);
+
+/**
+ * Returns what a child did that has ended a call, as a phrase without a subject, for a sentence of the program.
+ *
+ * Such as "exited with status 3", "was killed by SIGKILL" or "has closed the connection". It is the part of ferry_call_error() behind
+ * "the child".
+ *
+ * @param call  the call; NULL is allowed
+ * @return the phrase, valid as long as the call; "" if no child has ended the call, and for NULL
+ */
+const char *ferry_call_ending(const ferry_call *call);
+
+/**
  * Returns whether the peer has executed a request, as far as that can be known.
  *
  * @param call  the call; NULL is allowed

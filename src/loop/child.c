@@ -362,6 +362,15 @@ int child_stop_signal(const struct child *child)
         return signal > 0 ? signal : 0;
 }
 
+const char child_subject[] = "the child ";
+
+const char *child_phrase(const char *sentence)
+{
+        size_t size = sizeof child_subject - 1;
+
+        return strncmp(sentence, child_subject, size) == 0 ? sentence + size : "";
+}
+
 void child_describe_stop(int signal, char *text, size_t size)
 {
         const char *name = sigabbrev_np(signal);

@@ -118,6 +118,11 @@ void child_output_ended(struct child *child);
  * belongs to no process. */
 void child_deinit(struct child *child);
 
+/* "the child ": each sentence about what a child has done is that and a phrase. */
+extern const char child_subject[];
+/* The phrase of such a sentence; "" if it is not one. */
+const char *child_phrase(const char *sentence);
+
 /* "was stopped by SIGTTIN: …", as a phrase. */
 void child_describe_stop(int signal, char *text, size_t size);
 

@@ -88,6 +88,7 @@ static void look_again(struct retry *retry)
         struct retry_look *look = container_of(retry, struct retry_look, retry);
         enum retry_hope hope = RETRY_CHANGE;
 
+        error_deinit(&look->error);
         look->code = look->look(look, &hope);
         if (look->code == 0)
                 retry_later(retry, hope, INT64_MAX);
@@ -108,7 +109,7 @@ void retry_look_init(struct retry_look *look, ferry_loop *loop, const char *path
         retry_init(&look->retry, loop, path, other_path, look_again);
 }
 
-int retry_look_wait(struct retry_look *look, int timeout_ms)
+int retry_look_wait(struct retry_look *look, const char *address, int timeout_ms)
 {
         ferry_loop *loop = look->retry.watch.source.loop;
         enum retry_hope hope = RETRY_CHANGE;
@@ -121,6 +122,14 @@ int retry_look_wait(struct retry_look *look, int timeout_ms)
                 retry_later(&look->retry, hope, INT64_MAX);
         code = loop_wait(loop, loop_deadline(timeout_ms), is_known, look, NULL);
         retry_stop(&look->retry);
+        if (!code && look->code < 0)
+                code = look->code;
+        if (code == -ETIMEDOUT)
+                error_replace(&loop->error, code, "there is no other end at '%s' after %g s", address, timeout_ms / 1000.0);
+        else if (code)
+                error_replace(&loop->error, code, "cannot wait for '%s': %s", address,
+                              look->error.code ? error_text(&look->error) : error_describe(code));
+        error_deinit(&look->error);
         loop_leave(loop);
-        return code ? code : look->code < 0 ? look->code : 0;
+        return code;
 }

@@ -36,10 +36,11 @@ struct retry_look {
         /* 1: it is there; 0: not yet, and what there is to hope for; or a negative errno. */
         int (*look)(struct retry_look *look, enum retry_hope *ret_hope);
         int code;               /* of the last look */
+        struct error error;     /* why that has failed, if it says more than the errno */
 };
 
 void retry_look_init(struct retry_look *look, ferry_loop *loop, const char *path, const char *other_path,
                      int (*fn)(struct retry_look *look, enum retry_hope *ret_hope));
 
-/* 0, -ETIMEDOUT, or another negative errno, of the look or of waiting. */
-int retry_look_wait(struct retry_look *look, int timeout_ms);
+/* 0, -ETIMEDOUT, or another negative errno, of the look or of waiting; the loop has the sentence, which names the address. */
+int retry_look_wait(struct retry_look *look, const char *address, int timeout_ms);

@@ -41,17 +41,30 @@ static void report_change(ferry_process *process)
 
 /* Its end ---------------------------------------------------------------------------------------------- */
 
-/* How it has ended, as a sentence with the last words of its stderr, and as a result. */
+/* What the program is told of the end: its exit status, or why there is none. */
+static int result_of(const ferry_process *process)
+{
+        return process->failure ? process->failure : process->exit_status;
+}
+
+/* Whether the end is known, and the process will not be started again. */
+static bool has_result(const ferry_process *process)
+{
+        return process->phase == PROCESS_ENDED || (process->phase == PROCESS_EXITED && process->step != STEP_OUTPUT);
+}
+
+/* How it has ended, as a sentence with the last words of its stderr, and as an exit status. */
 static void describe_end(ferry_process *process, char *text, size_t size)
 {
         const struct child *child = &process->child;
         char words[CAPTURED_WORDS_MAX] = "";
         int length;
 
-        process->result = child->status < 0 ? -ECHILD : child->is_killed ? FERRY_PROCESS_KILLED + child->status : child->status;
-        length = snprintf(text, size, "the child ");
+        process->failure = child->status < 0 ? -ECHILD : 0;
+        process->exit_status = child->status < 0 ? -1 : child->is_killed ? FERRY_PROCESS_KILLED + child->status : child->status;
+        length = snprintf(text, size, "%s", child_subject);
         child_describe(child, text + length, size - (size_t)length);
-        if (process->result != 0)
+        if (process->exit_status != 0)
                 captured_describe(&process->outputs[1].captured, words, sizeof words);
         snprintf(text + strlen(text), size - strlen(text), "%s", words);
 }
@@ -76,7 +89,7 @@ static void call_back(ferry_process *process)
                 process->holder = HOLDER_NONE;
         report_change(process);
         if (fn)
-                fn(process, process->result, process->userdata);
+                fn(process, result_of(process), process->userdata);
         if (process->holder == HOLDER_NONE)
                 process_free(process);
 }
@@ -131,11 +144,11 @@ static void drain_output(ferry_process *process)
         if (process->child.has_ended)
                 describe_end(process, sentence, sizeof sentence);
         else
-                snprintf(sentence, sizeof sentence, "cannot kill the child: %s", error_describe(process->result));
-        error_replace(&process->error, process->result, "%s", sentence);
+                snprintf(sentence, sizeof sentence, "cannot kill the child: %s", error_describe(process->failure));
+        error_replace(&process->error, process->failure, "%s", sentence);
         /* It is reported as the end of the process: a loop that runs goes on. */
         if (process->session)
-                session_child_ended(process->session, process->result == 0 ? 0 : -ECONNRESET, sentence);
+                session_child_ended(process->session, result_of(process) == 0 ? 0 : -ECONNRESET, process->exit_status, sentence);
         if (!process_is_freed(process) && process->phase == PROCESS_EXITED && process->step == STEP_MESSAGES)
                 await_session(process);
 }
@@ -194,7 +207,7 @@ static void child_lost(struct child *child, int error)
 {
         ferry_process *process = container_of(child, ferry_process, child);
 
-        process->result = error;
+        process->failure = error;
         begin_exited(process);
 }
 
@@ -219,7 +232,7 @@ static void forget_session(ferry_process *process)
 
 void process_fail(ferry_process *process, int code, const char *sentence)
 {
-        process->result = code;
+        process->failure = code;
         error_replace(&process->error, code, "%s", sentence);
         process->owner->failed(process, code, sentence);
         end(process);
@@ -298,11 +311,12 @@ void process_start(ferry_process *process)
         process->reason = REASON_NONE;
         code = process_spawn(process, &child_owner, &session_owner, &error);
         if (!code) {
-                process->result = -EINPROGRESS;
+                process->failure = 0;
+                process->exit_status = -1;
                 set_phase(process, PROCESS_RUNNING);
                 process->owner->happened(process, FERRY_PROCESS_STARTED);
         } else if (!is_first && is_shortage(code) && may_restart(process)) {
-                process->result = code;
+                process->failure = code;
                 error_replace(&process->error, code, "%s", error_text(&error));
                 rest(process);
         } else
@@ -325,7 +339,7 @@ void process_init(ferry_process *process, ferry_loop *loop, const struct process
         process->loop = loop;
         process->owner = owner;
         process->pid = process->number = -1;
-        process->result = -EINPROGRESS;
+        process->exit_status = -1;
         process->child.pidfd = -1;
         for (int i = 0; i < 2; i++)
                 process->outputs[i].captured.endpoint = (struct endpoint){ .fd = -1, .io = -1 };
@@ -427,9 +441,13 @@ static int wait_for(ferry_process *process, int timeout_ms)
                 return loop_refuse_timeout(loop, timeout_ms);
         loop_enter(loop);
         code = loop_wait(loop, loop_deadline(timeout_ms), is_over, process, &process->grave);
-        result = process_is_freed(process) ? -ECANCELED : ferry_process_result(process);
-        /* A caller that waits again and again must not do so for nothing. */
-        if (code < 0 && code != -ETIMEDOUT && result == -EINPROGRESS)
+        if (process_is_freed(process))
+                result = -ECANCELED;
+        else if (has_result(process))
+                result = result_of(process);
+        else if (code == -ETIMEDOUT)
+                result = error_replace(&loop->error, code, "the child has not ended within %g s", timeout_ms / 1000.0);
+        else
                 result = error_replace(&loop->error, code, "cannot wait for a child: %s", error_describe(code));
         loop_leave(loop);
         return result;
@@ -558,9 +576,29 @@ pid_t ferry_process_pid(const ferry_process *process)
         return process && !loop_is_elsewhere(process->loop) ? process->pid : -1;
 }
 
-int ferry_process_result(const ferry_process *process)
+int ferry_process_status(const ferry_process *process)
 {
-        return !process ? -ENOMEM : loop_is_elsewhere(process->loop) ? -EPERM : process->phase == PROCESS_RESTING ? -EINPROGRESS : process->result;
+        if (!process)
+                return -ENOMEM;
+        if (loop_is_elsewhere(process->loop))
+                return -EPERM;
+        return process->phase == PROCESS_ENDED ? process->failure : 1;
+}
+
+int ferry_process_exit_status(const ferry_process *process)
+{
+        if (!process)
+                return -ENOMEM;
+        if (loop_is_elsewhere(process->loop))
+                return -EPERM;
+        if (process->phase != PROCESS_RESTING && !has_result(process))
+                return -EINPROGRESS;
+        return process->exit_status >= 0 ? process->exit_status : -ECHILD;
+}
+
+const char *ferry_process_ending(const ferry_process *process)
+{
+        return process && !loop_is_elsewhere(process->loop) ? child_phrase(error_text(&process->error)) : "";
 }
 
 const char *ferry_process_error(const ferry_process *process)

@@ -94,7 +94,8 @@ struct ferry_process {
         struct child child;
         pid_t pid;
         int number;                     /* among the processes of its owner; -1: none */
-        int result;
+        int failure;                    /* why it could not be started, or its end is unknown; or 0 */
+        int exit_status;                /* of its last child that has ended: ferry_process_exit_status(); -1: unknown, or none */
         struct error error;
         ferry_session *session;
         struct output {

@@ -23,13 +23,11 @@ struct waiting {
 static int look(struct retry_look *look, enum retry_hope *ret_hope)
 {
         struct waiting *waiting = container_of(look, struct waiting, look);
-        struct error error = { 0 };
         bool is_bound = false;
         int code = 0;
 
         if (waiting->place.name)
-                code = name_find(&waiting->place, false, waiting->path, sizeof waiting->path, &error);
-        error_deinit(&error);
+                code = name_find(&waiting->place, false, waiting->path, sizeof waiting->path, &look->error);
         if (code)
                 return code == -ENOENT ? 0 : code;
         code = bound_find(waiting->path, SOCK_STREAM, &is_bound);
@@ -50,30 +48,28 @@ static bool is_dialect(unsigned number)
 }
 
 /* Where it will be looked for. */
-static int set_paths(struct waiting *waiting, const char *address)
+static int set_paths(struct waiting *waiting, const char *address, struct error *error)
 {
-        int scheme = ferry_address_scheme(address), code;
-        struct error error = { 0 };
+        int scheme = ferry_address_scheme(address);
 
-        if (scheme < 0)
-                return scheme;
+        if (scheme == -ENAMETOOLONG)
+                return error_set(error, scheme, "the path is too long for a socket");
         if (scheme == FERRY_SCHEME_UNIX) {
                 memcpy(waiting->path, address + strlen("unix:"), strlen(address) - strlen("unix:") + 1);
                 memcpy(waiting->own_path, waiting->path, sizeof waiting->path);
                 return 0;
         }
         if (scheme != FERRY_SCHEME_NAME)
-                return -EINVAL;
+                return error_set(error, -EINVAL, "it is not the address of a service: write NAME or unix:PATH");
         waiting->place.name = address;
         waiting->look.retry.paths[1] = name_public(address, waiting->public);
-        code = name_path(&waiting->place, waiting->own_path, sizeof waiting->own_path, &error);
-        error_deinit(&error);
-        return code;
+        return name_path(&waiting->place, waiting->own_path, sizeof waiting->own_path, error);
 }
 
 int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, int timeout_ms)
 {
         struct waiting waiting = { .place.dialect = dialect };
+        struct error error = { 0 };
         int code;
 
         if (!loop)
@@ -83,12 +79,15 @@ int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, 
                 return code;
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
-        if (!is_dialect(dialect))
-                return -EINVAL;
         waiting.place.directory = loop->session.name_directory;
         retry_look_init(&waiting.look, loop, waiting.own_path, NULL, look);
-        code = set_paths(&waiting, address);
+        if (is_dialect(dialect))
+                code = set_paths(&waiting, address, &error);
+        else
+                code = error_set(&error, -EINVAL, "there is no dialect %u", dialect);
         if (!code)
-                code = retry_look_wait(&waiting.look, timeout_ms);
-        return code == -ETIMEDOUT ? 0 : code ? code : 1;
+                return retry_look_wait(&waiting.look, address, timeout_ms);
+        error_replace(&loop->error, code, "cannot wait for '%s': %s", address ? address : "(null)", error_text(&error));
+        error_deinit(&error);
+        return code;
 }

@@ -183,6 +183,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                 else if (session->out.begin < call->frame.end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
+                call->child_exit_status = session->has_process_ended ? session->child_exit_status : -1;
                 if (has_hint && outcome == FERRY_OUTCOME_UNKNOWN)
                         call_append_type(hint, sizeof hint, ", which in this dialect is all that a failed request", call, " can say");
                 if (outcome != FERRY_OUTCOME_NOT_EXECUTED || !call_comes_back(call))
@@ -202,6 +203,7 @@ ferry_call *call_new(void (*is_late)(struct loop_timer *timer))
         list_init(&call->frame.link);
         call->holder.forget = forget_loop;
         call->status = 1;
+        call->child_exit_status = -1;
         call->timer.fn = is_late;
         call->task.fn = call_back;
         return call;

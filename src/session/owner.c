@@ -56,9 +56,10 @@ void session_let_go(ferry_session *session)
         session->is_forgotten = true;
 }
 
-void session_child_ended(ferry_session *session, int code, const char *sentence)
+void session_child_ended(ferry_session *session, int code, int exit_status, const char *sentence)
 {
         session->has_process_ended = true;
+        session->child_exit_status = exit_status;
         if (session->stream)
                 stream_child_ended(session->stream, code, sentence);
 }

@@ -41,6 +41,7 @@ struct ferry_call {
         enum ferry_outcome outcome;
         ferry_call_fn *fn;
         void *userdata;
+        int child_exit_status;          /* of the child whose end has ended it; -1: none */
         bool is_freed;
         bool is_unread;                 /* the peer has said so when it closed the session */
         /* Of one that was made for a queue, as long as that is there. */
@@ -122,6 +123,7 @@ struct ferry_session {
         bool is_forgotten;              /* the program has let go of it */
         bool is_freed;
         bool has_process_ended;         /* which reports why, so that the session need not */
+        int child_exit_status;          /* if it has: -1: unknown */
         bool is_told;                   /* of its failure: a call, a handler or the program */
         bool is_input_over;
         bool is_live;                   /* counts among what may still happen in the loop */

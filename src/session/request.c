@@ -1,5 +1,6 @@
 /* Asking: requests of ours are sent, and end by their reply, their deadline, or by being let go. */
 #include "session/private.h"
+#include "loop/child.h"
 #include "util/text.h"
 
 #include <errno.h>
@@ -334,6 +335,23 @@ int ferry_call_status(const ferry_call *call)
 const char *ferry_call_error(const ferry_call *call)
 {
         return !call ? "the call is NULL: no memory was left for it" : is_elsewhere(call) ? loop_elsewhere : error_text(&call->error);
+}
+
+int ferry_call_exit_status(const ferry_call *call)
+{
+        if (!call)
+                return -ENOMEM;
+        if (is_elsewhere(call))
+                return -EPERM;
+        if (call->status == 1)
+                return -EINPROGRESS;
+        return call->child_exit_status >= 0 ? call->child_exit_status : -ECHILD;
+}
+
+const char *ferry_call_ending(const ferry_call *call)
+{
+        /* The text of an error reply is the peer's. */
+        return call && !is_elsewhere(call) && call->outcome != FERRY_OUTCOME_REPLIED ? child_phrase(error_text(&call->error)) : "";
 }
 
 enum ferry_outcome ferry_call_outcome(const ferry_call *call)

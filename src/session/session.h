@@ -76,9 +76,9 @@ int session_close_timeout(const ferry_session *session);
 void session_hide(ferry_session *session);
 /* A line that is no part of the conversation. */
 void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);
-/* The child at the other end has ended, with 0 or a negative errno and a sentence. The owner reports that as the end of the
- * child, so the session need not be reported as a failure. */
-void session_child_ended(ferry_session *session, int code, const char *sentence);
+/* The child at the other end has ended, with 0 or a negative errno, an exit status (-1: unknown) and a sentence. The owner reports
+ * that as the end of the child, so the session need not be reported as a failure. */
+void session_child_ended(ferry_session *session, int code, int exit_status, const char *sentence);
 /* What its owner counts or allows has changed. */
 void session_update(ferry_session *session);
 

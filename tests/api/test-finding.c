@@ -34,9 +34,9 @@ START_TEST(who_is_there_is_not_waited_for)
         open_service(names.loop, "there", NULL);
         ferry_loop_after(names.loop, 0, note, &ran);
         door_counts.calls[DOOR_epoll_wait] = door_counts.calls[DOOR_connect] = 0;
-        ck_assert_int_eq(ferry_service_wait(names.loop, "there", FERRY_DIALECT_AUTO, SAFETY_MS), 1);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "there", FERRY_DIALECT_STREAM_IPC, 0), 1);
-        ck_assert_int_eq(ferry_service_wait(names.loop, address_of(&names, "there.sock"), FERRY_DIALECT_AUTO, -1), 1);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "there", FERRY_DIALECT_AUTO, SAFETY_MS), 0);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "there", FERRY_DIALECT_STREAM_IPC, 0), 0);
+        ck_assert_int_eq(ferry_service_wait(names.loop, address_of(&names, "there.sock"), FERRY_DIALECT_AUTO, -1), 0);
         ck_assert_uint_eq(door_counts.calls[DOOR_epoll_wait], 0);
         ck_assert_uint_eq(door_counts.calls[DOOR_connect], 0);
         close_names(&names);
@@ -75,7 +75,7 @@ START_TEST(who_comes_later_ends_the_wait)
         door_stop_clock(0);
         ferry_loop_after(names.loop, 10, tick, &late);
         ferry_loop_after(names.loop, 60000, listen_late, &late);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "late", FERRY_DIALECT_AUTO, -1), 1);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "late", FERRY_DIALECT_AUTO, -1), 0);
         ck_assert_int_ge(late.rounds, 5999);
         ck_assert_int_eq(ferry_service_status(late.service), 1);
         ferry_loop_off(names.loop, tick, &late);
@@ -116,7 +116,7 @@ START_TEST(another_process_ends_the_wait)
                         pause();
         }
         ferry_loop_after(names.loop, 5, let_go, &fds[1]);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "late", FERRY_DIALECT_AUTO, SAFETY_MS), 1);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "late", FERRY_DIALECT_AUTO, SAFETY_MS), 0);
         end_service(pid);
         close(fds[0]);
         close(fds[1]);
@@ -149,7 +149,7 @@ START_TEST(who_is_slow_to_listen_ends_the_wait)
         door_stop_clock(0);
         began = sys_now();
         ferry_loop_after(names.loop, 60000, bind_late, &late);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "late", FERRY_DIALECT_AUTO, 3600000), 1);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "late", FERRY_DIALECT_AUTO, 3600000), 0);
         ck_assert_int_ge(sys_now() - began, (int64_t)120 * 1000000000);
         ck_assert_int_le(sys_now() - began, (int64_t)120500 * 1000000);
         ck_assert_int_eq(accept(late.fd, NULL, NULL), -1);
@@ -189,7 +189,7 @@ START_TEST(nobody_comes_and_nothing_is_polled)
         door_reset();
         door_stop_clock(0);
         began = sys_now();
-        ck_assert_int_eq(ferry_service_wait(names.loop, name, FERRY_DIALECT_AUTO, 3600000), 0);
+        ck_assert_int_eq(ferry_service_wait(names.loop, name, FERRY_DIALECT_AUTO, 3600000), -ETIMEDOUT);
         ck_assert_int_eq(sys_now() - began, (int64_t)3600000 * 1000000);
         ck_assert_uint_le(door_counts.calls[DOOR_epoll_wait], 20);
         ck_assert_uint_eq(door_counts.calls[DOOR_connect], 0);
@@ -229,7 +229,7 @@ START_TEST(only_who_listens_ends_the_wait)
         door_stop_clock(1);
         ferry_loop_after(names.loop, 1000, stir, &late);
         ck_assert_int_eq(ferry_service_wait(names.loop, _i ? "late" : address_of(&names, "late.sock"), FERRY_DIALECT_AUTO,
-                                            3600000), 1);
+                                            3600000), 0);
         ck_assert_int_eq(late.rounds, 4);
         ck_assert_uint_eq(door_counts.calls[DOOR_connect], 0);
         ck_assert_int_eq(accept(late.fd, NULL, NULL), -1);
@@ -250,28 +250,28 @@ START_TEST(paths_may_be_strange)
         ck_assert_int_eq(mkdir(names.directory, 0700), 0);
         for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
                 fd = bind_plain(path_of(&names, files[i]), 4);
-                ck_assert_int_eq(ferry_service_wait(names.loop, address_of(&names, files[i]), FERRY_DIALECT_AUTO, 0), 1);
-                close(fd);
                 ck_assert_int_eq(ferry_service_wait(names.loop, address_of(&names, files[i]), FERRY_DIALECT_AUTO, 0), 0);
+                close(fd);
+                ck_assert_int_eq(ferry_service_wait(names.loop, address_of(&names, files[i]), FERRY_DIALECT_AUTO, 0), -ETIMEDOUT);
         }
         /* Bound by a relative path, asked for by a whole one, and the other way round. */
         ck_assert_int_eq(chdir(names.directory), 0);
         fd = bind_plain("relative", 4);
-        ck_assert_int_eq(ferry_service_wait(names.loop, address_of(&names, "relative"), FERRY_DIALECT_AUTO, 0), 1);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:relative", FERRY_DIALECT_AUTO, 0), 1);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:../ferry/relative", FERRY_DIALECT_AUTO, 0), 1);
+        ck_assert_int_eq(ferry_service_wait(names.loop, address_of(&names, "relative"), FERRY_DIALECT_AUTO, 0), 0);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:relative", FERRY_DIALECT_AUTO, 0), 0);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:../ferry/relative", FERRY_DIALECT_AUTO, 0), 0);
         /* Through a link, and after it was given another name. */
         ck_assert_int_eq(symlink("relative", "link"), 0);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:link", FERRY_DIALECT_AUTO, 0), 1);
-        ck_assert_int_eq(rename("relative", "renamed"), 0);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:renamed", FERRY_DIALECT_AUTO, 0), 1);
         ck_assert_int_eq(ferry_service_wait(names.loop, "unix:link", FERRY_DIALECT_AUTO, 0), 0);
+        ck_assert_int_eq(rename("relative", "renamed"), 0);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:renamed", FERRY_DIALECT_AUTO, 0), 0);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:link", FERRY_DIALECT_AUTO, 0), -ETIMEDOUT);
         close(fd);
         /* One of the same name in another place is another. */
         fd = bind_plain("../twin", 4);
         close(bind_plain("twin", 4));
-        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:twin", FERRY_DIALECT_AUTO, 0), 0);
-        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:../twin", FERRY_DIALECT_AUTO, 0), 1);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:twin", FERRY_DIALECT_AUTO, 0), -ETIMEDOUT);
+        ck_assert_int_eq(ferry_service_wait(names.loop, "unix:../twin", FERRY_DIALECT_AUTO, 0), 0);
         close(fd);
         ck_assert_int_eq(fchdir(here), 0);
         close(here);
@@ -295,7 +295,7 @@ START_TEST(among_many_sockets)
         }
         for (int i = 0; i < SOCKETS; i += 37) {
                 snprintf(name, sizeof name, "s%d", i);
-                ck_assert_int_eq(ferry_service_wait(names.loop, name, FERRY_DIALECT_AUTO, 0), 1);
+                ck_assert_int_eq(ferry_service_wait(names.loop, name, FERRY_DIALECT_AUTO, 0), 0);
         }
         ferry_value *list = ferry_service_list(names.loop);
         ck_assert_uint_eq(ferry_value_count(list), SOCKETS);
@@ -323,9 +323,14 @@ START_TEST(arguments_and_loops_that_are_wrong)
         pid_t pid;
 
         open_names(&names);
-        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
                 ck_assert_int_eq(ferry_service_wait(names.loop, wrong[i], FERRY_DIALECT_AUTO, SAFETY_MS), -EINVAL);
+                ck_assert_ptr_nonnull(strstr(ferry_loop_error(names.loop), "is not the address of a service: write NAME or unix:PATH"));
+        }
         ck_assert_int_eq(ferry_service_wait(names.loop, "a", 1 << 30, SAFETY_MS), -EINVAL);
+        ck_assert_str_eq(ferry_loop_error(names.loop), "cannot wait for 'a': there is no dialect 1073741824");
+        ck_assert_int_eq(ferry_service_wait(names.loop, "a", FERRY_DIALECT_AUTO, 0), -ETIMEDOUT);
+        ck_assert_str_eq(ferry_loop_error(names.loop), "there is no other end at 'a' after 0 s");
         ck_assert_int_eq(ferry_service_wait(names.loop, "a", FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC, SAFETY_MS),
                          -EINVAL);
         memset(path + 6, 'x', sizeof path - 7);

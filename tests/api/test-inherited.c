@@ -383,7 +383,7 @@ static int have_children(ferry_session *parent, void *userdata)
         if (ferry_manager_wait(manager, NULL, NULL) < 0)
                 return 99;
         for (ferry_process *at = NULL; (at = ferry_manager_child(manager, at));)
-                result += ferry_process_result(at);
+                result += result_of(at);
         return result + 1;
 }
 
@@ -477,7 +477,7 @@ START_TEST(children_have_the_lowest_free_number)
                                        ferry_process_spawn(manager, die, NULL);
         ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
         for (int i = 0; i < 20; i++)
-                ck_assert_int_eq(ferry_process_result(processes[i]), 10 + i);
+                ck_assert_int_eq(result_of(processes[i]), 10 + i);
         /* All are free again, freed or not. */
         ferry_process_free(processes[0]);
         require_result(ferry_process_spawn(manager, die, NULL), 10);

@@ -30,21 +30,21 @@ static char told[1024];
 
 static void tell(const char *whom, const ferry_process *process)
 {
-        snprintf(told + strlen(told), sizeof told - strlen(told), "%s%d ", whom, ferry_process_result(process));
+        snprintf(told + strlen(told), sizeof told - strlen(told), "%s%d ", whom, result_of(process));
 }
 
 static int by_callback(ferry_manager *manager, ferry_process *process, void *userdata)
 {
         (void)manager;
         tell("c", process);
-        return userdata && ferry_process_result(process) == *(const int *)userdata ? 77 : 0;
+        return userdata && result_of(process) == *(const int *)userdata ? 77 : 0;
 }
 
 static int by_first(ferry_manager *manager, ferry_process *process, void *userdata)
 {
         (void)manager;
         tell("f", process);
-        return userdata && ferry_process_result(process) == *(const int *)userdata ? 78 : 0;
+        return userdata && result_of(process) == *(const int *)userdata ? 78 : 0;
 }
 
 static int by_second(ferry_manager *manager, ferry_process *process, void *userdata)
@@ -88,7 +88,7 @@ static int one_has_ended(ferry_manager *manager, ferry_process *process, void *u
 
         (void)manager;
         ck_assert_ptr_eq(process, all->children[all->order[all->at]]);
-        ck_assert_int_eq(ferry_process_result(process), all->at + 1);
+        ck_assert_int_eq(result_of(process), all->at + 1);
         all->at++;
         if (!all->is_at_once)
                 release_next(all);
@@ -158,7 +158,7 @@ START_TEST(ends_at_once_are_told_once_each)
         ck_assert_int_eq(ferry_manager_wait(manager, count_end, &counted), 0);
         ck_assert_int_eq(counted, 50);
         for (ferry_process *at = NULL; (at = ferry_manager_child(manager, at));)
-                ck_assert_int_eq(ferry_process_result(at), FERRY_PROCESS_KILLED + SIGKILL);
+                ck_assert_int_eq(result_of(at), FERRY_PROCESS_KILLED + SIGKILL);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -332,7 +332,7 @@ static int watch_queue(ferry_manager *manager, ferry_process *process, void *use
                 queue->most_running = ferry_manager_running(manager);
         if (ferry_manager_waiting(manager) > queue->most_waiting)
                 queue->most_waiting = ferry_manager_waiting(manager);
-        queue->ended += ferry_process_result(process) != -EINPROGRESS;
+        queue->ended += ferry_process_status(process) != 1;
         return 0;
 }
 
@@ -399,7 +399,7 @@ START_TEST(stopping_asks_then_tells_then_kills)
         ck_assert_int_lt(sys_now() - begin, 11000 * 1000000LL);
         for (int i = 0; i < 4; i++) {
                 process = ferry_manager_child(manager, process);
-                ck_assert_msg(ferry_process_result(process) == results[i], "%d: %s", i, ferry_process_error(process));
+                ck_assert_msg(result_of(process) == results[i], "%d: %s", i, ferry_process_error(process));
         }
         ck_assert_uint_eq(ferry_manager_killed(manager), 1);
         ferry_loop_free(loop);
@@ -472,10 +472,10 @@ static int try_another(ferry_manager *manager, ferry_process *process, void *use
 {
         ferry_process *another;
 
-        if (ferry_process_result(process) == -ECANCELED)
+        if (result_of(process) == -ECANCELED)
                 return 0;
         another = ferry_process_fork(manager, wait_for_word, NULL, NULL);
-        *(int *)userdata = ferry_process_result(another);
+        *(int *)userdata = result_of(another);
         ferry_process_free(another);
         return 0;
 }
@@ -531,7 +531,7 @@ START_TEST(signals_are_passed_on)
                 ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
         }
         for (ferry_process *at = NULL; _i < 6 && (at = ferry_manager_child(manager, at));)
-                ck_assert_int_eq(ferry_process_result(at), FERRY_PROCESS_KILLED + number);
+                ck_assert_int_eq(result_of(at), FERRY_PROCESS_KILLED + number);
         pthread_sigmask(SIG_SETMASK, NULL, &after);
         ck_assert_int_eq(memcmp(&before, &after, sizeof before), 0);
         ferry_loop_free(loop);
@@ -549,7 +549,7 @@ static int count_blocked(ferry_session *parent, void *userdata)
 
 static int fork_once(ferry_manager *manager, ferry_process *process, void *userdata)
 {
-        if (ferry_process_result(process) == 50)
+        if (result_of(process) == 50)
                 *(ferry_process **)userdata = ferry_process_fork(manager, count_blocked, NULL, NULL);
         return 0;
 }
@@ -564,7 +564,7 @@ START_TEST(children_have_the_mask_of_before)
 
         ferry_process_fork(manager, exit_with, &status, NULL);
         ck_assert_int_eq(ferry_manager_wait(manager, fork_once, &process), 0);
-        ck_assert_int_eq(ferry_process_result(process), 0);
+        ck_assert_int_eq(result_of(process), 0);
         ferry_loop_free(loop);
 }
 END_TEST

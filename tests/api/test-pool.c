@@ -137,6 +137,49 @@ START_TEST(a_dead_worker_is_replaced)
 END_TEST
 
 /* None that is not started again: what waits when the last has gone is refused. */
+/* The number and the phrase of the end of a worker, and of nothing else: not where a peer says the same words. */
+static const struct { const char *script; int status, exit_status; const char *ending; } call_ends[] = {
+        { "head -c 1 >/dev/null; kill -KILL $$", -ECONNRESET, FERRY_PROCESS_KILLED + SIGKILL, "was killed by SIGKILL" },
+        { "head -c 1 >/dev/null; exit 7", -ECONNRESET, 7, "exited with status 7" },
+        { "head -c 1 >/dev/null; exec >&- <&-; exec sleep 20", -ECONNRESET, -ECHILD, "has closed the connection" },
+        { NULL, -EREMOTEIO, -ECHILD, "" },
+};
+
+static int fail_with_words(ferry_session *parent, const ferry_message *request, void *userdata)
+{
+        (void)parent, (void)userdata;
+        return ferry_message_fail_text(request, "the child exited with status 9");
+}
+
+static int fail_requests(ferry_session *parent, void *userdata)
+{
+        ferry_session_on(parent, FERRY_KIND_REQUEST, fail_with_words, NULL);
+        return wait_for_the_end(parent, userdata);
+}
+
+START_TEST(a_call_tells_how_its_child_has_ended)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        const char *script = call_ends[_i].script;
+        ferry_process *process = script ? ferry_process_spawn(manager, SH(script), &(ferry_process_options){ .is_on_stdio = true }) :
+                                          ferry_process_fork(manager, fail_requests, NULL, NULL);
+        FERRY_AUTO(ferry_call) call = ferry_manager_request(manager, SAFETY_MS, "t", "1");
+
+        ck_assert_int_eq(ferry_call_exit_status(call), -EINPROGRESS);
+        ck_assert_str_eq(ferry_call_ending(call), "");
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_msg(ferry_call_status(call) == call_ends[_i].status, "%s", ferry_call_error(call));
+        ck_assert_int_eq(ferry_call_exit_status(call), call_ends[_i].exit_status);
+        ck_assert_str_eq(ferry_call_ending(call), call_ends[_i].ending);
+        ferry_process_kill(process, SIGKILL);
+        ferry_loop_free(loop);
+        ck_assert_str_eq(ferry_call_ending(call), call_ends[_i].ending);
+        ck_assert_int_eq(ferry_call_exit_status(NULL), -ENOMEM);
+        ck_assert_str_eq(ferry_call_ending(NULL), "");
+}
+END_TEST
+
 START_TEST(without_workers_requests_are_refused)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -169,8 +212,10 @@ static int count_start(ferry_manager *manager, ferry_process *process, void *use
 static int count_death(ferry_manager *manager, ferry_process *process, void *userdata)
 {
         (void)manager;
-        ck_assert_int_eq(ferry_process_result(process), -EINPROGRESS);
+        ck_assert_int_eq(ferry_process_status(process), 1);
         ck_assert_str_eq(ferry_process_error(process), "the child exited with status 1");
+        ck_assert_int_eq(ferry_process_exit_status(process), 1);
+        ck_assert_str_eq(ferry_process_ending(process), "exited with status 1");
         ++*(int *)userdata;
         return 0;
 }
@@ -579,7 +624,7 @@ START_TEST(who_stands_still_is_given_nothing_more)
         }
         ck_assert_int_eq(pid, ferry_process_pid(first));
         ck_assert_int_eq(ferry_manager_stop(manager, SAFETY_MS), 0);
-        ck_assert_int_eq(ferry_process_result(first), 0);
+        ck_assert_int_eq(result_of(first), 0);
         close(gate[0]);
         ferry_loop_free(loop);
 }
@@ -642,6 +687,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(requests_are_shared),
         SUITE_TEST(stopping_finishes_the_requests),
         SUITE_TEST(a_dead_worker_is_replaced),
+        SUITE_LOOP(a_call_tells_how_its_child_has_ended, 4),
         SUITE_TEST(without_workers_requests_are_refused),
         SUITE_TEST(restarts_come_later_and_later),
         SUITE_TEST(an_answer_resets_the_pause),

@@ -227,7 +227,7 @@ static void *fork_and_spawn(void *userdata)
                 ferry_process *process = ferry_process_fork(manager, wait_for_the_end, NULL, NULL);
 
                 wrong += ferry_process_wait(ferry_process_spawn(manager, (const char *const[]){ "true", NULL }, NULL), -1) != 0;
-                wrong += ferry_process_result(process) != -EINPROGRESS;
+                wrong += ferry_process_status(process) != 1;
         }
         wrong += ferry_manager_stop(manager, 1) < 0;
         ferry_loop_free(loop);

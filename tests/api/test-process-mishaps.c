@@ -131,7 +131,7 @@ START_TEST(a_restart_outlives_a_shortage)
 
         door_stop_clock(2000);
         process = ferry_process_spawn(manager, CHILD("echo"), &worker);
-        ck_assert_int_eq(ferry_process_result(process), -EINPROGRESS);
+        ck_assert_int_eq(ferry_process_status(process), 1);
         forks_left = 5;
         forks_error = errors[_i];
         door_judge = refuse_forks;
@@ -139,15 +139,15 @@ START_TEST(a_restart_outlives_a_shortage)
         while (forks_left == 5)
                 ferry_loop_tick(loop, -1);
         if (_i < 3)
-                ck_assert_int_eq(ferry_process_result(process), -EINPROGRESS);
+                ck_assert_int_eq(ferry_process_status(process), 1);
         ferry_call_then(ferry_manager_request(manager, SAFETY_MS, "t", "1"), count_end, &ends);
         if (_i < 3) {
                 ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
                 ck_assert_int_eq(ends.done, 1);
                 ck_assert_int_eq(forks_left, 0);
-                ck_assert_int_eq(ferry_process_result(process), 0);
+                ck_assert_int_eq(result_of(process), 0);
         } else {
-                ck_assert_int_eq(ferry_process_result(process), -EPERM);
+                ck_assert_int_eq(result_of(process), -EPERM);
                 ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), -EPERM);
         }
         door_reset();
@@ -470,7 +470,7 @@ static int ask_masks(ferry_manager *manager, ferry_process *process, void *userd
         ferry_manager *third = ferry_manager_new(ferry_session_loop(ferry_process_session(process)), NULL);
 
         (void)manager;
-        if (ferry_process_result(process) == 7) {
+        if (result_of(process) == 7) {
                 nest->blocked |= ferry_process_wait(ferry_process_fork(nest->inner, tell_mask, NULL, NULL), SAFETY_MS);
                 nest->blocked |= ferry_process_wait(ferry_process_fork(third, tell_mask, NULL, NULL), SAFETY_MS);
         }
@@ -618,7 +618,7 @@ START_TEST(the_descriptor_of_signals_is_not_the_child_s)
         while (!ferry_manager_child(manager, ferry_manager_child(manager, NULL)))
                 ck_assert_int_ge(ferry_manager_wait(manager, stop_waiting, NULL), 0);
         ck_assert_int_ge(ferry_manager_wait(manager, NULL, NULL), 0);
-        ck_assert_int_eq(ferry_process_result(ferry_manager_child(manager, ferry_manager_child(manager, NULL))), before + 3);
+        ck_assert_int_eq(result_of(ferry_manager_child(manager, ferry_manager_child(manager, NULL))), before + 3);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -648,7 +648,7 @@ START_TEST(stopping_within_a_wait_lasts)
         ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), -ECANCELED);
         ck_assert_int_ge(count, 2);
         for (ferry_process *at = NULL; (at = ferry_manager_child(manager, at));)
-                ck_assert(ferry_process_result(at) == -ECANCELED || ferry_process_pid(at) > 0);
+                ck_assert(result_of(at) == -ECANCELED || ferry_process_pid(at) > 0);
         /* Then it is as before. */
         count = 100;
         ck_assert_int_eq(ferry_process_wait(ferry_process_fork(manager, exit_with, NULL, NULL), SAFETY_MS), 0);
@@ -672,7 +672,7 @@ START_TEST(the_shorter_grace_counts)
 
         ferry_loop_after(loop, 0, stop_harder, manager);
         ck_assert_int_eq(ferry_manager_stop(manager, _i == 0 ? -1 : 1000000), 0);
-        ck_assert_int_eq(ferry_process_result(process), FERRY_PROCESS_KILLED + SIGTERM);
+        ck_assert_int_eq(result_of(process), FERRY_PROCESS_KILLED + SIGTERM);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -778,7 +778,7 @@ START_TEST(output_that_nobody_reads_is_refused)
         rmdir(path);
         ck_assert_int_eq(mkfifo(path, 0600), 0);
         process = ferry_process_spawn(manager, SH("exit 0"), &options);
-        ck_assert_int_eq(ferry_process_result(process), -ENXIO);
+        ck_assert_int_eq(result_of(process), -ENXIO);
         ck_assert_ptr_nonnull(strstr(ferry_process_error(process), path));
         /* Where somebody does, it is as any other for who writes. */
         fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);

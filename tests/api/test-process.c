@@ -58,7 +58,7 @@ START_TEST(a_result_says_how_it_ended)
 
         ck_assert_int_gt(ferry_process_pid(process), 0);
         ck_assert_ptr_eq(ferry_session_process(ferry_process_session(process)), process);
-        ck_assert_int_eq(ferry_process_result(process), -EINPROGRESS);
+        ck_assert_int_eq(ferry_process_status(process), 1);
         require_result(process, ends[_i].result);
         ck_assert_msg(strstr(ferry_process_error(process), ends[_i].text), "%s", ferry_process_error(process));
         ck_assert_int_eq(ferry_process_kill(process, SIGTERM), -ESRCH);
@@ -133,7 +133,7 @@ START_TEST(a_dead_child_s_message_is_not_waited_for)
         ferry_session *session = ferry_process_session(process);
 
         ck_assert_ptr_null(ferry_session_next(session, 0));
-        ck_assert_int_eq(ferry_process_wait(process, 0), -EINPROGRESS);
+        ck_assert_int_eq(ferry_process_wait(process, 0), -ETIMEDOUT);
         require_served(process);
         ck_assert_int_eq(ferry_process_kill(process, SIGKILL), 0);
         ck_assert_ptr_null(ferry_session_next(session, -1));
@@ -143,6 +143,32 @@ START_TEST(a_dead_child_s_message_is_not_waited_for)
         process = ferry_process_fork(manager, exit_with, &status, NULL);
         ck_assert_ptr_null(ferry_session_next(ferry_process_session(process), -1));
         require_result(process, 3);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* How a child has exited is one question, whether it could be started another. */
+START_TEST(an_exit_status_is_apart_from_a_failed_start)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        int status = 3;
+        ferry_process *process = ferry_process_fork(manager, exit_with, &status, NULL);
+
+        ck_assert_int_eq(ferry_process_status(process), 1);
+        ck_assert_int_eq(ferry_process_exit_status(process), -EINPROGRESS);
+        ck_assert_str_eq(ferry_process_ending(process), "");
+        ck_assert_int_eq(ferry_process_wait(process, 0), -ETIMEDOUT);
+        ck_assert_str_eq(ferry_loop_error(loop), "the child has not ended within 0 s");
+        ck_assert_int_eq(ferry_process_wait(process, SAFETY_MS), 3);
+        ck_assert_int_eq(ferry_process_status(process), 0);
+        ck_assert_int_eq(ferry_process_exit_status(process), 3);
+        ck_assert_str_eq(ferry_process_ending(process), "exited with status 3");
+        process = ferry_process_spawn(manager, (const char *const[]){ "/nowhere", NULL }, NULL);
+        ck_assert_int_eq(ferry_process_status(process), -ENOENT);
+        ck_assert_int_eq(ferry_process_exit_status(process), -ECHILD);
+        ck_assert_str_eq(ferry_process_ending(process), "");
+        ck_assert_int_eq(ferry_process_wait(process, 0), -ENOENT);
         ferry_loop_free(loop);
 }
 END_TEST
@@ -185,7 +211,7 @@ START_TEST(what_it_sent_before_its_end_arrives)
         if (_i == 0)
                 ferry_session_on(session, FERRY_KIND_NOTIFICATION, count, &counted);
         ck_assert_int_eq(ferry_manager_wait(manager, note_counted, &counted), 0);
-        ck_assert_int_eq(ferry_process_result(process), 6);
+        ck_assert_int_eq(result_of(process), 6);
         if (_i == 0)
                 ck_assert_int_eq(counted_at_end, 1000);
         else
@@ -209,7 +235,7 @@ START_TEST(a_script_reports_how_it_goes)
 
         ferry_session_on(ferry_process_session(process), FERRY_KIND_NOTIFICATION, count, &counted);
         ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
-        ck_assert_int_eq(ferry_process_result(process), 6);
+        ck_assert_int_eq(result_of(process), 6);
         ck_assert_int_eq(counted, 4);
         ferry_loop_free(loop);
 }
@@ -296,7 +322,7 @@ START_TEST(what_cannot_be_started_says_so)
         setenv("PATH", "/usr/bin:/bin", 1);
         process = _i < 6 ? ferry_process_spawn(manager, unstarted[_i].argv, &options) :
                            ferry_process_fork(manager, exit_with, NULL, &options);
-        ck_assert_int_eq(ferry_process_result(process), unstarted[_i].code);
+        ck_assert_int_eq(result_of(process), unstarted[_i].code);
         ck_assert_int_eq(ferry_process_pid(process), -1);
         ck_assert_msg(strcasestr(ferry_process_error(process), unstarted[_i].text), "%s", ferry_process_error(process));
         ck_assert_int_eq(ferry_process_wait(process, -1), unstarted[_i].code);
@@ -388,8 +414,8 @@ START_TEST(with_sigchld_ignored_the_end_is_still_seen)
                 ck_assert_msg(strstr(ferry_process_error(process), "has taken it"), "%s",
                               ferry_process_error(process));
         }
-        ck_assert_int_eq(ferry_process_result(ferry_process_spawn(manager, SH("exec /nowhere"), NULL)), -EINPROGRESS);
-        ck_assert_int_eq(ferry_process_result(ferry_process_spawn(manager, (const char *[]){ "/nowhere", NULL }, NULL)),
+        ck_assert_int_eq(ferry_process_status(ferry_process_spawn(manager, SH("exec /nowhere"), NULL)), 1);
+        ck_assert_int_eq(result_of(ferry_process_spawn(manager, (const char *[]){ "/nowhere", NULL }, NULL)),
                          -ENOENT);
         ferry_manager_wait(manager, NULL, NULL);
         ferry_loop_free(loop);
@@ -502,7 +528,7 @@ END_TEST
 
 static void note_result(ferry_process *process, int result, void *userdata)
 {
-        ck_assert(!process || ferry_process_result(process) == result);
+        ck_assert(!process || result_of(process) == result);
         *(int *)userdata = result;
 }
 
@@ -575,7 +601,9 @@ START_TEST(without_memory_all_is_null)
         ck_assert_int_eq(ferry_process_wait(NULL, 0), -ENOMEM);
         ck_assert_int_eq(ferry_process_stop(NULL, 0), -ENOMEM);
         ck_assert_int_eq(ferry_process_kill(NULL, SIGTERM), -ENOMEM);
-        ck_assert_int_eq(ferry_process_result(NULL), -ENOMEM);
+        ck_assert_int_eq(ferry_process_status(NULL), -ENOMEM);
+        ck_assert_int_eq(ferry_process_exit_status(NULL), -ENOMEM);
+        ck_assert_str_eq(ferry_process_ending(NULL), "");
         ck_assert_int_eq(ferry_process_pid(NULL), -1);
         ck_assert_ptr_null(ferry_process_session(NULL));
         ck_assert_ptr_null(ferry_session_process(NULL));
@@ -653,6 +681,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_result_says_how_it_ended, COUNT(ends)),
         SUITE_LOOP(a_command_s_result_is_the_same, 8),
         SUITE_TEST(last_words_are_told),
+        SUITE_TEST(an_exit_status_is_apart_from_a_failed_start),
         SUITE_TEST(a_dead_child_s_message_is_not_waited_for),
         SUITE_LOOP(what_it_sent_before_its_end_arrives, 2),
         SUITE_TEST(a_script_reports_how_it_goes),

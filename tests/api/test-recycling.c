@@ -212,7 +212,7 @@ START_TEST(limits_of_a_worker_that_is_not_started_again_are_refused)
         ferry_process_options options = { .is_on_stdio = true, .max_tasks = _i == 0, .max_rss = _i == 1 };
         ferry_process *process = ferry_process_spawn(manager, CHILD("echo"), &options);
 
-        ck_assert_int_eq(ferry_process_result(process), -EINVAL);
+        ck_assert_int_eq(result_of(process), -EINVAL);
         ck_assert_ptr_nonnull(strstr(ferry_process_error(process), "max_tasks and max_rss need is_restarted"));
         ferry_loop_free(loop);
 }

@@ -461,7 +461,8 @@ static void use_others(struct foreign *foreign)
         REFUSED(ferry_process_wait(foreign->process, 0));
         REFUSED(ferry_process_stop(foreign->process, 0));
         REFUSED(ferry_process_kill(foreign->process, 9));
-        REFUSED(ferry_process_result(foreign->process));
+        REFUSED(ferry_process_status(foreign->process));
+        REFUSED(ferry_process_exit_status(foreign->process));
         SAID(ferry_process_error(foreign->process));
         NOTHING(ferry_process_session(foreign->process));
         NOTHING(ferry_process_pid(foreign->process) != -1);
@@ -526,7 +527,7 @@ START_TEST(another_thread_may_use_nothing_of_a_loop)
         ck_assert_str_eq(ferry_value_text(ferry_message_body(reply), ""), "served");
         ck_assert_ptr_eq(ferry_session_userdata(foreign.session), server);
         ck_assert_int_eq(ferry_service_status(foreign.service), 1);
-        ck_assert_int_eq(ferry_process_result(foreign.process), -EINPROGRESS);
+        ck_assert_int_eq(ferry_process_status(foreign.process), 1);
         ck_assert_int_eq(ferry_channel_status(foreign.channel), 1);
         ferry_call_free(foreign.call);
         ferry_process_kill(foreign.process, 9);

@@ -324,7 +324,7 @@ START_TEST(a_killed_service_is_not_one_that_has_closed)
                 _exit(0);
         }
         loop = ferry_loop_new(NULL);
-        ck_assert_int_eq(ferry_service_wait(loop, address, 0, SAFETY_MS), 1);
+        ck_assert_int_eq(ferry_service_wait(loop, address, 0, SAFETY_MS), 0);
         session = ferry_session_open(loop, address, NULL);
         ferry_session_on(session, FERRY_KIND_CLOSED, ignore, NULL);
         call = ferry_session_request(session, SAFETY_MS, "t", "{}");

@@ -22,7 +22,7 @@ static int count_event(ferry_manager *manager, ferry_process *process, void *use
         (void)manager;
         ++*(unsigned *)userdata;
         if (userdata == &ended)
-                fault_check(ferry_process_result(process) != -EINPROGRESS);
+                fault_check(ferry_process_status(process) != 1);
         return 0;
 }
 
@@ -35,10 +35,10 @@ static void ignore_output(ferry_process *process, int fd, const char *bytes, siz
 /* Without a fault all goes well; whatever the fault, it has a result, and words for it. */
 static void require_result(ferry_process *process, int expected)
 {
-        int result = ferry_process_result(process);
+        int status = ferry_process_status(process), exit_status = ferry_process_exit_status(process);
 
-        fault_want(result == expected);
-        fault_check(result != -EINPROGRESS && *ferry_process_error(process));
+        fault_want((status < 0 ? status : exit_status) == expected);
+        fault_check(status <= 0 && (status == 0) == (exit_status >= 0) && *ferry_process_error(process));
 }
 
 static int answer(ferry_session *session, const ferry_message *request, void *userdata)

@@ -584,19 +584,19 @@ static void waited(void)
         begin_names();
         ferry_loop_after(loop, 300, listen_by_name, &service);
         code = ferry_service_wait(loop, "name", FERRY_DIALECT_AUTO, 1000);
-        fault_answer(FAULT_MEET, "wait", code, 1, NULL);
-        fault_want(code == 1 && ferry_service_status(service) == 1);
+        fault_answer(FAULT_MEET, "wait", code, 0, ferry_loop_error(loop));
+        fault_want(code == 0 && ferry_service_status(service) == 1);
         fd = bind_plain(fault_path("names/plain.sock"), true);
         code = ferry_service_wait(loop, "plain", FERRY_DIALECT_AUTO, 50);
-        fault_answer(FAULT_MEET, "wait", code, 1, NULL);
-        fault_want(code == 1);
+        fault_answer(FAULT_MEET, "wait", code, 0, ferry_loop_error(loop));
+        fault_want(code == 0);
         close(fd);
         code = ferry_service_wait(loop, "plain", FERRY_DIALECT_AUTO, 1000);
-        fault_answer(FAULT_MEET, "wait", code, 0, NULL);
-        fault_check(code != 1);
+        fault_answer(FAULT_MEET, "wait", code, -ETIMEDOUT, ferry_loop_error(loop));
+        fault_check(code != 0);
         code = ferry_service_wait(loop, "nobody", FERRY_DIALECT_AUTO, 0);
-        fault_answer(FAULT_MEET, "wait", code, 0, NULL);
-        fault_check(code != 1);
+        fault_answer(FAULT_MEET, "wait", code, -ETIMEDOUT, ferry_loop_error(loop));
+        fault_check(code != 0);
         ferry_loop_free(loop);
         end_names();
 }

@@ -74,7 +74,7 @@ int main(int argc, char *argv[])
                 act(ferry_process_session(process), line);
         ferry_session_close(ferry_process_session(process));
         ferry_process_wait(process, PATIENCE_MS);
-        printf("ended: %d\n", ferry_process_result(process));
+        printf("ended: %d\n", ferry_process_exit_status(process));
         ferry_manager_free(manager);
         return 0;
 }

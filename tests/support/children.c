@@ -45,12 +45,19 @@ void require_served(ferry_process *process)
         ferry_call_free(call);
 }
 
+int result_of(const ferry_process *process)
+{
+        int status = ferry_process_status(process);
+
+        return status < 0 ? status : ferry_process_exit_status(process);
+}
+
 void require_result(ferry_process *process, int result)
 {
         int got = ferry_process_wait(process, SAFETY_MS);
 
         ck_assert_msg(got == result, "%d, not %d: %s", got, result, ferry_process_error(process));
-        ck_assert_int_eq(ferry_process_result(process), result);
+        ck_assert_int_eq(result_of(process), result);
 }
 
 int count_descriptors(void)

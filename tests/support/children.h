@@ -21,6 +21,9 @@ int tell_descriptors(ferry_session *parent, void *userdata);
 /* For ferry_manager_on(): one more in the int that @userdata points to. */
 int count_event(ferry_manager *manager, ferry_process *process, void *userdata);
 
+/* Its exit status, or why it has none. */
+int result_of(const ferry_process *process);
+
 /* A child that serves is well; it ends so. */
 void require_served(ferry_process *process);
 void require_result(ferry_process *process, int result);
