@@ -18,7 +18,8 @@
 enum { ROUNDS_DEFAULT = 11, CONTESTANTS_MAX = 32 };
 
 /* Beside this program; those of peers that are not installed are not built. */
-static const char *const drivers[] = { "drive-floor", "drive-ferry" };
+static const char *const drivers[] = { "drive-floor", "drive-memory", "drive-ferry", "drive-nng", "drive-nanomsg",
+                                       "drive-zeromq", "drive-libqb", "drive-sdbus" };
 
 static struct contestant contestants[CONTESTANTS_MAX];
 static size_t contestant_count;
@@ -72,8 +73,8 @@ static void ask_driver(const char *program, const char *subjects)
         if (asprintf(&command, "'%s' list", program) < 0 || !(stream = popen(command, "r")))
                 err(1, "%s", command);
         while (contestant_count < CONTESTANTS_MAX &&
-               fscanf(stream, "%31s %31s %x %d %d %d", found.name, found.floor, &found.works, &found.is_forking, &found.needs_two,
-                      &found.clients_max) == 6)
+               fscanf(stream, "%31s %31s %x %d %d %d %zu", found.name, found.floor, &found.works, &found.is_forking, &found.needs_two,
+                      &found.clients_max, &found.body_max) == 7)
                 if (matches_list(found.name, subjects) || strncmp(found.name, "floor-unix", 10) == 0)
                         contestants[contestant_count++] = found;
         if (pclose(stream) != 0)

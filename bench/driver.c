@@ -291,6 +291,13 @@ static void go_to_cpu(const char *variable)
                 err(1, "cannot run on CPU %s", text);
 }
 
+bool driver_has_one_cpu(void)
+{
+        const char *ours = getenv("BENCH_CLIENT_CPU"), *theirs = getenv("BENCH_SERVER_CPU");
+
+        return ours && theirs && strcmp(ours, theirs) == 0;
+}
+
 void driver_become_server(void)
 {
         go_to_cpu("BENCH_SERVER_CPU");
@@ -446,8 +453,8 @@ static void drive(void)
 static void list(void)
 {
         for (const struct subject *subject = driver.subjects; subject->name; subject++)
-                printf("%s %s %#x %d %d %d\n", subject->name, subject->floor, subject->works, subject->is_forking,
-                       subject->needs_two, subject->clients_max);
+                printf("%s %s %#x %d %d %d %zu\n", subject->name, subject->floor, subject->works, subject->is_forking,
+                       subject->needs_two, subject->clients_max, subject->body_max);
 }
 
 static const struct subject *find_subject(const char *name)

@@ -20,6 +20,7 @@ struct subject {
         bool is_forking;                /* the client starts the server */
         bool needs_two;                 /* both sides spin, so each needs a CPU */
         int clients_max;                /* 0: WORK_CLIENTS_MAX */
+        size_t body_max;                /* 0: no limit */
 };
 
 struct job {
@@ -77,6 +78,9 @@ pid_t driver_fork(void);
 
 /* Server that was started in another way: go to its CPU, and be known as the server. */
 void driver_become_server(void);
+
+/* Both sides are pinned to one CPU. */
+bool driver_has_one_cpu(void);
 
 /* The descriptor that such a server needs besides its own; -1: none. */
 int driver_shared_fd(void);

@@ -51,6 +51,7 @@ struct entry {
 static bool takes_part(const struct contestant *contestant, const struct work *work, enum placement placement)
 {
         return contestant->works & 1U << work->kind && !(contestant->needs_two && placement != PLACEMENT_TWO) &&
+               !(contestant->body_max && work->body > contestant->body_max) &&
                !(contestant->clients_max && work->kind == WORK_FAN_IN && work->clients > contestant->clients_max);
 }
 

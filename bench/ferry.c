@@ -20,9 +20,9 @@ enum kind { UNIX, PIPES, TCP };
 
 /* A stream that is added, such as a ring, is one more line here and one more case in make_address(). */
 static const struct subject subjects[] = {
-        [UNIX] = { "ferry-unix", "floor-unix", ALL_OF_A_SERVICE | 1 << WORK_SPAWN, false, false, 0 },
-        [PIPES] = { "ferry-pipes", "floor-pipes", ALL_OF_A_CHILD, true, false, 0 },
-        [TCP] = { "ferry-tcp", "floor-tcp", ALL_OF_A_SERVICE, false, false, 0 },
+        [UNIX] = { "ferry-unix", "floor-unix", ALL_OF_A_SERVICE | 1 << WORK_SPAWN, false, false, 0, 0 },
+        [PIPES] = { "ferry-pipes", "floor-pipes", ALL_OF_A_CHILD, true, false, 0, 0 },
+        [TCP] = { "ferry-tcp", "floor-tcp", ALL_OF_A_SERVICE, false, false, 0, 0 },
         { 0 },
 };
 

@@ -25,11 +25,11 @@ enum {
 enum kind { UNIX, BURST, PIPES, TCP };
 
 static const struct subject subjects[] = {
-        [UNIX] = { "floor-unix", "floor-unix", ALL_OF_A_SOCKET | 1 << WORK_SPAWN, false, false, 0 },
+        [UNIX] = { "floor-unix", "floor-unix", ALL_OF_A_SOCKET | 1 << WORK_SPAWN, false, false, 0, 0 },
         /* All requests of a batch are written, then all answers are read. */
-        [BURST] = { "floor-burst", "floor-unix", 1 << WORK_IN_FLIGHT, false, false, 0 },
-        [PIPES] = { "floor-pipes", "floor-pipes", ALL_OF_A_PIPE, true, false, 0 },
-        [TCP] = { "floor-tcp", "floor-tcp", ALL_OF_A_SOCKET, false, false, 0 },
+        [BURST] = { "floor-burst", "floor-unix", 1 << WORK_IN_FLIGHT, false, false, 0, 0 },
+        [PIPES] = { "floor-pipes", "floor-pipes", ALL_OF_A_PIPE, true, false, 0, 0 },
+        [TCP] = { "floor-tcp", "floor-tcp", ALL_OF_A_SOCKET, false, false, 0, 0 },
         { 0 },
 };
 

@@ -11,12 +11,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Longer than any block takes; a driver that hangs is a failure, not an endless run. */
-enum { PATIENCE_MS = 60000 };
+enum { PATIENCE_MS = 60000, GRACE_MS = 2000 };
 
 int cpu_at(int index)
 {
@@ -130,7 +131,19 @@ bool pair_start(struct pair *pair, const struct contestant *contestant, const st
         return false;
 }
 
-/* The client ends when its input does, and a server that it has started with it; others serve until they are killed. */
+/* Some libraries have files to remove when they are asked to end. */
+static void end_server(pid_t server)
+{
+        int fd = (int)syscall(SYS_pidfd_open, server, 0);
+
+        kill(server, SIGTERM);
+        if (fd < 0 || poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, GRACE_MS) != 1)
+                kill(server, SIGKILL);
+        close(fd);
+        waitpid(server, NULL, 0);
+}
+
+/* The client ends when its input does, and a server that it has started with it; others serve until they are told to end. */
 void pair_stop(struct pair *pair)
 {
         if (pair->to_client >= 0)
@@ -146,10 +159,8 @@ void pair_stop(struct pair *pair)
         }
         if (pair->from_client >= 0)
                 close(pair->from_client);
-        if (pair->server > 0) {
-                kill(pair->server, SIGKILL);
-                waitpid(pair->server, NULL, 0);
-        }
+        if (pair->server > 0)
+                end_server(pair->server);
         munmap(pair->shared, sizeof *pair->shared);
 }
 

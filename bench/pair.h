@@ -15,6 +15,7 @@ struct contestant {
         int is_forking;         /* the client starts the server */
         int needs_two;
         int clients_max;        /* 0: no limit */
+        size_t body_max;        /* 0: no limit */
 };
 
 /* Where the two run. */
