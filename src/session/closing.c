@@ -183,18 +183,17 @@ void session_refuse_message(ferry_session *session, const struct incoming *in, e
 /* Requests that were read, and that no handler has seen. */
 static void refuse_unseen(ferry_session *session)
 {
+        struct inbox_event event;
         struct incoming in;
-        struct frame frame;
 
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                while (session->state == SESSION_OPEN && frame_next(&session->readers[i], &frame) > 0) {
-                        if (frame.event != FRAME_JUNK) {
-                                wire_peek(&session->wire, frame.bytes, frame.size, &in);
-                                if (in.kind == WIRE_REQUEST)
-                                        session_refuse_message(session, &in, WIRE_REFUSED, "the session is being closed");
-                        }
-                        block_unref(frame.block);
+        while (session->state == SESSION_OPEN && inbox_next(&session->in, &event) > 0) {
+                if (event.frame.event != FRAME_JUNK) {
+                        wire_peek(&session->wire, event.frame.bytes, event.frame.size, &in);
+                        if (in.kind == WIRE_REQUEST)
+                                session_refuse_message(session, &in, WIRE_REFUSED, "the session is being closed");
                 }
+                block_unref(event.frame.block);
+        }
 }
 
 /* A side that waits for an answer to what was read, but not handled, is told that there will be none. */
@@ -269,7 +268,7 @@ static int begin_closing(ferry_session *session)
         if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
                 return 0;
         session->is_refusing = true;
-        timeout_ms = (session->is_overdue || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
+        timeout_ms = (session_is_overdue(session) || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
                              0 : session->close_timeout_ms;
         refuse_rest(session);
         /* A child that has not answered yet may never notice that its answer is not read. What is queued is sent all
@@ -290,6 +289,9 @@ static int begin_closing(ferry_session *session)
                 return session->error.code;
         }
         session->state = SESSION_CLOSING;
+        /* What comes while the session closes is thrown away. */
+        if (!session->wire.dialect->has_start)
+                inbox_discard(&session->in);
         if (session->output_error || !stream_has_output(session->stream))
                 outbox_drop(&session->out);
         loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
@@ -323,11 +325,8 @@ static void note_unanswered(ferry_session *session, const char *reason)
         struct error error = { 0 };
 
         error_set(&error, -EPROTO, unanswered_sentence, session->wire.dialect->name, reason);
-        if (session->end_code == 0) {
-                sys_free(session->end_sentence);
-                session->end_code = -EPROTO;
-                session->end_sentence = text_copy(error_text(&error));
-        }
+        if (session->in.end_code == 0)
+                inbox_end(&session->in, -EPROTO, error_text(&error));
         dispatch_text(session, FERRY_KIND_ERROR, "", error_text(&error), strlen(error_text(&error)));
         error_deinit(&error);
 }
@@ -378,10 +377,8 @@ static void bury(struct loop_grave *grave)
         error_deinit(&session->error);
         error_deinit(&session->notify_sentence);
         /* A codec of the program may still be reading what it was lent. */
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                frame_reader_deinit(&session->readers[i]);
+        inbox_deinit(&session->in);
         sys_free(session->address);
-        sys_free(session->end_sentence);
         sys_free(session);
 }
 

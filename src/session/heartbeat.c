@@ -29,7 +29,7 @@ static void start(ferry_session *session)
 {
         int period = period_ms(session);
 
-        session->heartbeat.taken = session->taken;
+        session->heartbeat.taken = session->in.taken;
         if (period > 0)
                 loop_timer_start(session->loop, &session->heartbeat.timer, loop_deadline(period));
 }
@@ -51,7 +51,7 @@ static void is_due(struct loop_timer *timer)
 {
         ferry_session *session = container_of(timer, ferry_session, heartbeat.timer);
         bool is_answered = !session->wire.dialect->has_heartbeat;
-        bool is_heard = session->taken != session->heartbeat.taken || !session->stream->wants_read;
+        bool is_heard = session->in.taken != session->heartbeat.taken || !session->stream->wants_read;
         int period = period_ms(session);
 
         if (period == 0)

@@ -246,7 +246,7 @@ static void answer_close(ferry_session *session)
 
         if (!session_is_greeted(session) && !session->is_server) {
                 /* Nothing can be said to it. */
-                session->is_input_over = true;
+                inbox_end(&session->in, -ECONNRESET, sentence);
                 session_finish(session, -ECONNRESET, "%s before its first message", sentence);
                 return;
         }
@@ -261,10 +261,7 @@ static void answer_close(ferry_session *session)
         session->has_close_answer = true;
         if (session->state == SESSION_OPEN) {
                 /* Its end may have been read already, while a handler waited. */
-                sys_free(session->end_sentence);
-                session->end_sentence = text_copy(sentence);
-                session->end_code = code;
-                session->is_input_over = true;
+                inbox_end(&session->in, code, sentence);
                 session->state = SESSION_DRAINING;
                 session_start_draining_timer(session);
         }
@@ -341,6 +338,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                         break;
                 }
                 session->state = SESSION_PEER_CLOSING;
+                inbox_discard(&session->in);
                 farewell_read(session, body);
                 calls_end(session, -ECONNRESET, "the other side has closed the session");
                 stream_close_output(session->stream);
@@ -413,10 +411,10 @@ static const char *junk_source(const ferry_session *session, int input)
         return input > 0 ? "stderr" : source ? source : "input";
 }
 
-/* One event of a reader. */
-static void handle(ferry_session *session, const struct frame *frame, int input)
+static void handle(ferry_session *session, const struct inbox_event *event)
 {
-        session->is_overdue = false;
+        const struct frame *frame = &event->frame;
+
         switch (frame->event) {
         case FRAME_WHOLE:
                 if (wire_is_over_limit(&session->wire, frame->bytes, frame->size))
@@ -426,7 +424,7 @@ static void handle(ferry_session *session, const struct frame *frame, int input)
                 break;
         case FRAME_JUNK:
                 session->junk += frame->size;
-                dispatch_text(session, FERRY_KIND_JUNK, junk_source(session, input), frame->bytes, frame->size);
+                dispatch_text(session, FERRY_KIND_JUNK, junk_source(session, event->input), frame->bytes, frame->size);
                 break;
         case FRAME_TOO_LARGE:
                 handle_too_large(session, frame);
@@ -451,16 +449,14 @@ static bool is_close_missing(const ferry_session *session)
 /* The input has ended without a close. The end is reported once all that was read is answered. */
 static void end_in_disorder(ferry_session *session, bool is_cut)
 {
-        const char *end = session->end_sentence ? session->end_sentence : "the other side is gone";
+        const char *end = inbox_end_sentence(&session->in);
         char sentence[256];
 
         if (is_cut)
                 snprintf(sentence, sizeof sentence, "the connection broke in the middle of a message: %s", end);
         else
                 snprintf(sentence, sizeof sentence, "%s without a close: it was killed, or gave up", end);
-        sys_free(session->end_sentence);
-        session->end_code = -ECONNRESET;
-        session->end_sentence = text_copy(sentence);
+        inbox_end(&session->in, -ECONNRESET, sentence);
 }
 
 /* Whether the other side still waits for something, and may still read it. */
@@ -473,7 +469,7 @@ static bool may_drain(const ferry_session *session)
 static void drain(ferry_session *session)
 {
         /* Before the state says so: requests of which nothing has left are taken back, not sent. */
-        calls_end(session, -ECONNRESET, session->end_sentence ? session->end_sentence : "");
+        calls_end(session, -ECONNRESET, inbox_end_sentence(&session->in));
         session->state = SESSION_DRAINING;
         session_start_draining_timer(session);
         session_flush_now(session);
@@ -482,38 +478,37 @@ static void drain(ferry_session *session)
 /* All has been read: what is left in a reader is junk, or half a frame. */
 static void finish_input(ferry_session *session)
 {
-        struct frame frame;
+        struct inbox_event event;
         bool is_cut = false, may_answer;
 
         for (int i = 0; i < STREAM_INPUTS && !session->is_freed; i++) {
-                int result = frame_finish(&session->readers[i], &frame);
+                int result = inbox_finish(&session->in, i, &event);
 
                 is_cut = is_cut || (i == 0 && result < 0);
                 if (result > 0)
-                        handle(session, &frame, i);
+                        handle(session, &event);
         }
         if (session->is_freed || session->state == SESSION_ENDED)
                 return;
-        if (session->end_code == 0 && !session_is_greeted(session) && !session->is_server) {
+        if (session->in.end_code == 0 && !session_is_greeted(session) && !session->is_server) {
                 session_finish(session, -ECONNRESET, "the other side ended before its first message");
                 return;
         }
-        may_answer = session->end_code == 0 && may_drain(session);
-        if (session->end_code == 0 && (is_cut || is_close_missing(session)))
+        may_answer = session->in.end_code == 0 && may_drain(session);
+        if (session->in.end_code == 0 && (is_cut || is_close_missing(session)))
                 end_in_disorder(session, is_cut);
         session_note_lost_output(session);
         if (may_answer)
                 drain(session);
         else
-                session_finish(session, session->end_code, "%s",
-                               session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
+                session_finish(session, session->in.end_code, "%s", inbox_end_sentence(&session->in));
 }
 
 /* Where closing takes two, what is said about that is still heard. */
 static bool may_handle(const ferry_session *session)
 {
         bool is_open = session->state == SESSION_OPEN ||
-                       (session->state == SESSION_CLOSING && session->wire.dialect->has_start && !session->is_input_useless);
+                       (session->state == SESSION_CLOSING && session->wire.dialect->has_start);
 
         return !session->is_freed && is_open && !loop_is_foreign(session->loop);
 }
@@ -581,8 +576,9 @@ static void tell_closed(ferry_session *session)
 void session_work(struct loop_task *task)
 {
         ferry_session *session = container_of(task, ferry_session, work);
-        struct frame frame;
-        int left = FRAMES_PER_ROUND;
+        struct inbox *in = &session->in;
+        struct inbox_event event;
+        int left = FRAMES_PER_ROUND, result = 0;
 
         if (session->state == SESSION_ENDED) {
                 tell_closed(session);
@@ -595,32 +591,28 @@ void session_work(struct loop_task *task)
                 if (!session->is_freed)
                         announce(session);
         }
-        for (int i = 0; i < STREAM_INPUTS; i++) {
-                int result = 0;
-
-                while (left > 0 && may_handle(session) && (result = frame_next(&session->readers[i], &frame)) > 0) {
-                        /* A handler that waits must find what has been read behind its message. */
-                        if (frame_held(&session->readers[i]) > 0 || session->is_input_over)
-                                loop_task_start(session->loop, &session->work);
-                        handle(session, &frame, i);
-                        block_unref(frame.block);
-                        left--;
-                }
-                if (result < 0 && may_handle(session)) {
-                        session->is_input_useless = true;
-                        session_finish(session, result, result == -EBADMSG ?
-                                       "the other side sent bytes that are not a frame of its dialect" :
-                                       result == -EMSGSIZE ? "a message over the limit (frame_max)" :
-                                       "no memory for a message");
-                }
+        while (left > 0 && may_handle(session) && (result = inbox_next(in, &event)) > 0) {
+                /* A handler that waits must find what has been read behind its message. */
+                if (inbox_held(in, event.input) > 0 || in->is_over)
+                        loop_task_start(session->loop, &session->work);
+                handle(session, &event);
+                block_unref(event.frame.block);
+                left--;
+        }
+        if (result < 0 && may_handle(session)) {
+                inbox_discard(in);
+                session_finish(session, result, result == -EBADMSG ?
+                               "the other side sent bytes that are not a frame of its dialect" :
+                               result == -EMSGSIZE ? "a message over the limit (frame_max)" :
+                               "no memory for a message");
         }
         if (session->is_freed || session->state == SESSION_ENDED || loop_is_foreign(session->loop))
                 return;
         /* Nothing more is read until what was read is handled. */
-        session->is_behind = left == 0;
-        if (session->is_behind)
+        in->is_behind = left == 0;
+        if (in->is_behind)
                 loop_task_start(session->loop, &session->work);
-        else if (session->is_input_over && session->state != SESSION_OPENING && session->state != SESSION_DRAINING) {
+        else if (in->is_over && session->state != SESSION_OPENING && session->state != SESSION_DRAINING) {
                 finish_input(session);
                 return;
         }
@@ -646,12 +638,11 @@ bool session_has_spoken(ferry_session *session)
 bool session_has_caught_up(const ferry_session *session, uint64_t *mark)
 {
         const struct stream *stream = session->stream;
-        size_t held = 0;
 
         if (!stream || session->is_freed || session->state == SESSION_ENDED)
                 return true;
-        if (*mark == 0 && (session->is_behind || session->has_filled_room)) {
-                *mark = session->taken;
+        if (*mark == 0 && inbox_may_have_more(&session->in)) {
+                *mark = session->in.taken;
                 for (int i = 0; i < STREAM_INPUTS; i++) {
                         int count = stream_count_input(stream, i);
 
@@ -659,11 +650,7 @@ bool session_has_caught_up(const ferry_session *session, uint64_t *mark)
                         *mark += (uint64_t)(count >= 0 ? count : UNCOUNTED_MAX);
                 }
         }
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                held += frame_held(&session->readers[i]);
-        if (session->is_behind)
-                return *mark > 0 && session->taken - held >= *mark;
-        return !session->has_filled_room || session->taken >= *mark || !stream->wants_read;
+        return inbox_has_passed(&session->in, *mark) || (!session->in.is_behind && !stream->wants_read);
 }
 
 /* The stream --------------------------------------------------------------------------------------------- */
@@ -671,35 +658,22 @@ bool session_has_caught_up(const ferry_session *session, uint64_t *mark)
 static void readable(struct stream *stream)
 {
         ferry_session *session = stream->object;
-        bool is_filled = false;
 
         for (int i = 0; i < STREAM_INPUTS; i++) {
-                struct frame_reader *reader = &session->readers[i];
                 size_t size;
                 void *room;
                 ssize_t got;
 
                 if (stream->inputs[i].way == ENDPOINT_NONE || stream->is_input_ended[i])
                         continue;
-                room = frame_reserve(reader, &size);
+                room = inbox_reserve(&session->in, i, &size);
                 if (!room) {
                         session_finish(session, -ENOMEM, "no memory for a message");
                         return;
                 }
                 got = stream_read(stream, i, room, size);
-                is_filled = is_filled || got == (ssize_t)size;
-                if (got > 0) {
-                        frame_commit(reader, (size_t)got);
-                        session->taken += (uint64_t)got;
-                }
-                /* What comes while the session closes is thrown away. */
-                if ((session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING) &&
-                    (!session->wire.dialect->has_start || session->is_input_useless)) {
-                        frame_reader_deinit(reader);
-                        frame_reader_init(reader, &framing_magic, true, 0, wire_can_begin);
-                }
+                inbox_commit(&session->in, i, got > 0 ? (size_t)got : 0);
         }
-        session->has_filled_room = is_filled;
         if (!session->is_freed && session->state != SESSION_ENDED)
                 loop_task_start(session->loop, &session->work);
 }
@@ -767,11 +741,9 @@ static void ended(struct stream *stream, int code, const char *sentence)
 {
         ferry_session *session = stream->object;
 
-        if (session->is_input_over || session->state == SESSION_ENDED)
+        if (session->in.is_over || session->state == SESSION_ENDED)
                 return;
-        session->is_input_over = true;
-        session->end_code = code;
-        session->end_sentence = text_copy(sentence);
+        inbox_end(&session->in, code, sentence);
         if (session->state == SESSION_OPENING)
                 session_finish(session, code ? code : -ECONNRESET, "%s", sentence);
         else

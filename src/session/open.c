@@ -107,6 +107,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
                                                                         CLOSE_TIMEOUT_DEFAULT_MS;
         session->grace_ms = session->close_timeout_ms;
         session->stuck_at = UINT64_MAX;
+        session->overdue_at = UINT64_MAX;
         session->queue_max = session->options.queue_max ? session->options.queue_max : QUEUE_DEFAULT_MAX;
         session->is_debugged = secure_getenv("FERRY_DEBUG") != NULL;
         session->member.close = close_member;
@@ -129,9 +130,7 @@ void session_begin(ferry_session *session)
 {
         struct error error = { 0 };
 
-        for (int i = 0; i < STREAM_INPUTS; i++)
-                frame_reader_init(&session->readers[i], session->wire.dialect->framing, session->stream->kind->has_junk,
-                                  wire_read_max(&session->wire), wire_can_begin);
+        inbox_init(&session->in, session->wire.dialect->framing, session->stream->kind->has_junk, wire_read_max(&session->wire));
         if (session_send_greeting(session, &error) < 0)
                 session_finish(session, error.code, "%s", error_text(&error));
         error_deinit(&error);

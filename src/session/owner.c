@@ -43,7 +43,7 @@ size_t session_unanswered(const ferry_session *session)
 
 uint64_t session_taken(const ferry_session *session)
 {
-        return session->taken;
+        return session->in.taken;
 }
 
 void session_hide(ferry_session *session)

@@ -1,14 +1,15 @@
 /* What the files of this folder know of each other: sessions, their calls and messages.
  *
- * A message's way in: the stream says that it can be read (input.c) → the frame reader → wire_read() → dispatch() to the
+ * A message's way in: the stream says that it can be read (input.c) → the inbox → wire_read() → dispatch() to the
  * handlers, or to the call that waits. Its way out: session_send() (session.c) → the dialect writes it into the outbox → the
  * stream takes what it can.
  *
- * The files stand in layers, and none calls one above it: holes, outbox, message, call, handlers and debug hold what is
+ * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers and debug hold what is
  * known; session and owner decide; above them dispatch, closing, heartbeat, input; and then what programs call: open, request,
  * reply, next, flush. */
 #pragma once
 
+#include "session/inbox.h"
 #include "session/session.h"
 #include "stream/stream.h"
 
@@ -125,21 +126,15 @@ struct ferry_session {
         bool has_process_ended;         /* which reports why, so that the session need not */
         int child_exit_status;          /* if it has: -1: unknown */
         bool is_told;                   /* of its failure: a call, a handler or the program */
-        bool is_input_over;
         bool is_live;                   /* counts among what may still happen in the loop */
         bool is_stream_closed;
-        bool is_overdue;                /* a call has timed out, and nothing was heard since */
         bool is_refusing;               /* it is about to be closed */
-        bool is_behind;                 /* frames were read that could not be handled in one round */
-        bool has_filled_room;           /* the last read took all that it had room for: there may be more */
-        uint64_t taken;                 /* bytes that were read */
         bool has_told_closed;           /* FERRY_KIND_CLOSED */
         bool has_told_opened;
         bool is_server;                 /* the other side has come to us */
         bool is_leaving;                /* it has failed, and the other side is still told that we go */
         bool has_said_goodbye;          /* and waits for an answer, where there is one */
         bool has_close_answer;          /* the other side knows that we go */
-        bool is_input_useless;          /* what still comes is thrown away */
         bool is_probe;                  /* it only asks whether the other side lives: no handler is told of it */
         char *address;
         struct stream *stream;
@@ -148,10 +143,9 @@ struct ferry_session {
         struct loop_failure failure;
         ferry_session_options options;
 
-        struct frame_reader readers[STREAM_INPUTS];
+        struct inbox in;
         struct loop_task work;          /* frames wait to be handled, or the end to be told */
-        int end_code;
-        char *end_sentence;
+        uint64_t overdue_at;            /* how many events had come when a call timed out last */
 
         const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
         struct outbox out;
@@ -223,6 +217,8 @@ void calls_end(ferry_session *session, int status, const char *sentence);
 /* session.c */
 /* Its stream is closed to the end, or it never had one. */
 bool session_is_stream_gone(const ferry_session *session);
+/* A call has timed out, and nothing was heard since. */
+bool session_is_overdue(const ferry_session *session);
 int session_status_for_sending(const ferry_session *session, struct error *error);
 /* Whether output was lost, when the input has ended in order: then that is the reason. */
 void session_note_lost_output(ferry_session *session);

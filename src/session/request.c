@@ -54,7 +54,7 @@ static void is_late(struct loop_timer *timer)
                 return;
         }
         wire = &session->wire;
-        session->is_overdue = true;
+        session->overdue_at = session->in.events;
         if (session->state == SESSION_OPENING)
                 snprintf(hint, sizeof hint, "; the listener has not accepted the connection yet");
         else if (session->stream->kind->describe_stop && session->stream->kind->describe_stop(session->stream, stop, sizeof stop))

@@ -34,7 +34,7 @@ static bool is_live(const ferry_session *session)
         switch (session->state) {
         case SESSION_OPEN:
                 return stream_has_input(session->stream) || stream_is_ending(session->stream) ||
-                       session->is_input_over || outbox_size(&session->out) > 0 || !list_is_empty(&session->calls);
+                       session->in.is_over || outbox_size(&session->out) > 0 || !list_is_empty(&session->calls);
         case SESSION_ENDED:
                 return session->stream && !session->is_stream_closed;
         default:
@@ -49,13 +49,13 @@ void session_update(ferry_session *session)
         /* What can never be sent does not wait for anything. */
         size_t held = session->held + (session->output_error ? 0 : sendable);
         bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
-        bool is_reading = session->state == SESSION_OPEN && held <= session->queue_max && !session->is_behind;
+        bool is_reading = session->state == SESSION_OPEN && held <= session->queue_max && !session->in.is_behind;
 
         if (session->is_freed || loop_is_foreign(session->loop))
                 return;
         if (session->owner->counts &&
             !session->owner->counts(session->owner_object, session->held + session->next_bytes + outbox_size(&session->out),
-                                     frame_held(&session->readers[0])))
+                                     inbox_held(&session->in, 0)))
                 is_reading = false;
         if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
                 stream_want_read(session->stream, is_reading || is_closing);
@@ -91,9 +91,14 @@ bool session_takes_requests(const ferry_session *session)
 
 /* Ending ------------------------------------------------------------------------------------------------- */
 
+bool session_is_overdue(const ferry_session *session)
+{
+        return session->overdue_at == session->in.events;
+}
+
 static int grace_ms(const ferry_session *session)
 {
-        return session->error.code || session->is_overdue ? 0 : session->grace_ms;
+        return session->error.code || session_is_overdue(session) ? 0 : session->grace_ms;
 }
 
 bool session_is_stream_gone(const ferry_session *session)
@@ -121,7 +126,7 @@ static bool may_leave(const ferry_session *session)
 {
         return (session->state == SESSION_OPENING || session->state == SESSION_OPEN) && session->stream &&
                session->stream->is_open && session->wire.dialect->has_start && !session->is_stream_closed &&
-               !session->output_error && !session->is_input_over && !loop_is_foreign(session->loop);
+               !session->output_error && !session->in.is_over && !loop_is_foreign(session->loop);
 }
 
 int session_send_last(ferry_session *session, enum wire_kind kind)
@@ -216,12 +221,11 @@ void session_note_lost_output(ferry_session *session)
         struct error error = { 0 };
         bool is_lost = outbox_size(&session->out) > 0 || session->unanswered > 0;
 
-        if (session->end_code || !session->output_error || !is_lost || session->output_error == -EPIPE ||
+        if (session->in.end_code || !session->output_error || !is_lost || session->output_error == -EPIPE ||
             session->output_error == -ECONNRESET)
                 return;
-        session->end_code = stream_explain_failed_write(session->output_error, &error);
-        sys_free(session->end_sentence);
-        session->end_sentence = text_copy(error_text(&error));
+        stream_explain_failed_write(session->output_error, &error);
+        inbox_end(&session->in, error.code, error_text(&error));
         error_deinit(&error);
 }
 
@@ -229,7 +233,7 @@ void session_note_lost_output(ferry_session *session)
 static void finish_closing(ferry_session *session)
 {
         bool is_complete = outbox_size(&session->out) == 0;
-        int grace = session->is_overdue || !is_complete ? 0 : session->grace_ms;
+        int grace = session_is_overdue(session) || !is_complete ? 0 : session->grace_ms;
 
         if (!session->is_leaving)
                 error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s",
@@ -283,15 +287,14 @@ void session_check_closing(ferry_session *session)
         bool is_done = outbox_size(&session->out) == 0 ||
                        (session->state == SESSION_CLOSING && session->has_close_answer && session->out.frame_left == 0);
         bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->output_error ||
-                        session->is_input_over || !session->has_said_goodbye;
+                        session->in.is_over || !session->has_said_goodbye;
 
         if (session->state == SESSION_CLOSING && is_done && is_known)
                 finish_closing(session);
         else if (session->state == SESSION_DRAINING &&
                  ((is_done && session->unanswered == 0) || session->output_error)) {
                 session_note_lost_output(session);
-                session_finish(session, session->end_code, "%s",
-                               session->end_sentence ? session->end_sentence : error_describe(-ENOMEM));
+                session_finish(session, session->in.end_code, "%s", inbox_end_sentence(&session->in));
         }
 }
 

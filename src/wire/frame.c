@@ -45,6 +45,12 @@ void frame_reader_deinit(struct frame_reader *reader)
         reader->large = NULL;
 }
 
+void frame_reader_clear(struct frame_reader *reader)
+{
+        frame_reader_deinit(reader);
+        frame_reader_init(reader, reader->framing, reader->has_junk, reader->max, reader->can_begin);
+}
+
 static char *large_bytes(const struct frame_reader *reader)
 {
         return (char *)(reader->large + 1);

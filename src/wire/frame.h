@@ -55,6 +55,8 @@ struct frame_reader {
 void frame_reader_init(struct frame_reader *reader, const struct framing *framing, bool has_junk, size_t max,
                        bool (*can_begin)(const char *bytes, size_t size));
 void frame_reader_deinit(struct frame_reader *reader);
+/* Drop all that is held, also an error: it is as it was at first. */
+void frame_reader_clear(struct frame_reader *reader);
 
 /* Lend room; NULL if memory is out. Take what came. */
 void *frame_reserve(struct frame_reader *reader, size_t *ret_size);
