@@ -1,5 +1,5 @@
-/* Which other users may connect to what listen serves: --mode, --group and --allow. The kernel checks mode and group; the users
- * are known by the credentials of their connection. */
+/* Which other users may be at the other end: --allow, and what listen serves to them: --mode and --group. The kernel checks mode
+ * and group; the users are known by the credentials of their connection. */
 #include "listen.h"
 
 #include <errno.h>
@@ -73,12 +73,16 @@ int access_check(const char *address, const struct cli_options *options)
         return EXIT_USAGE;
 }
 
-void access_set(ferry_service_options *service, ferry_session_options *session, const struct cli_options *options)
+void access_allow(ferry_session_options *session, const struct cli_options *options)
 {
-        service->group = options->group;
-        service->mode = options->mode ? options->mode : !options->allowed_count ? 0 : options->group ? 0660 : 0666;
         if (options->allowed_count) {
                 session->allow = allows;
                 session->allow_userdata = (void *)(uintptr_t)options;
         }
+}
+
+void access_set(ferry_service_options *service, const struct cli_options *options)
+{
+        service->group = options->group;
+        service->mode = options->mode ? options->mode : !options->allowed_count ? 0 : options->group ? 0660 : 0666;
 }

@@ -109,7 +109,9 @@ bool is_blank(const char *text);
 /* unused.c: 0, or the exit status of a complaint: an option would have no effect with the others, or at this address. */
 int unused_check(const char *command, const struct cli_options *options, char **arguments, int count);
 
-/* access.c: the argument of --allow. False: a complaint was printed. */
+/* access.c: the users of --allow may be the peer. @options must outlive the session. */
+void access_allow(ferry_session_options *session, const struct cli_options *options);
+/* The argument of --allow. False: a complaint was printed. */
 bool access_read_user(const char *text, struct cli_options *options);
 
 /* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin, up to
@@ -242,6 +244,8 @@ bool print_value(const ferry_value *value, const struct cli_options *options, bo
  * in between, and print_withheld() at the end. */
 void print_aside(const ferry_message *message, const struct cli_options *options);
 void print_withheld(void);
+/* The same for an error that print_aside() does not print. False: it was counted instead. */
+bool print_admits_error(void);
 /* Lines that a command has written to its stderr, on ours: each begins with "command: ". */
 void print_passed(const char *lines, size_t size);
 /* A value on stderr, as a line of JSON. */

@@ -105,7 +105,7 @@ static void report_client(const ferry_session *client)
 {
         ferry_peer peer = ferry_session_peer(client);
 
-        if (ferry_session_status(client) >= 0)
+        if (ferry_session_status(client) >= 0 || !print_admits_error())
                 return;
         if (peer.pid > 0)
                 inform("the session of process %ld (user %ld) has failed: %s", (long)peer.pid, (long)peer.uid,
@@ -211,7 +211,7 @@ static int serve(struct listener *listener, const char *address)
 
         /* Also behind the end of the input. */
         session.answer_timeout_ms = listener->options->drain_ms > 0 ? listener->options->drain_ms : -1;
-        access_set(&service, &session, listener->options);
+        access_set(&service, listener->options);
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
         backlog_init(listener->loop);

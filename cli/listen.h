@@ -6,7 +6,7 @@
 /* access.c: which other users may connect. 0, or the exit status of a complaint. */
 int access_check(const char *address, const struct cli_options *options);
 /* @options must outlive the service. */
-void access_set(ferry_service_options *service, ferry_session_options *session, const struct cli_options *options);
+void access_set(ferry_service_options *service, const struct cli_options *options);
 
 /* guard.c: a process that ends the process groups of the commands when the listener ends, however it ends. */
 

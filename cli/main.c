@@ -57,7 +57,7 @@ static const struct {
         { "strict", NULL, "refuse objects whose permissions let other users in" },
         { "interface", "NAME", "udp: the network interface for multicast" },
         { "group", "ADDRESS", "udp: the multicast group to join; listen: the GROUP of the socket file, a name or a number" },
-        { "allow", "USER", "a user, a name or a number, who may connect besides ours and root; may be repeated" },
+        { "allow", "USER", "a user, a name or a number, that may be the other side besides ours and root; may be repeated" },
         { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
         { "broadcast", NULL, "udp: allow broadcast addresses" },
         { "size", "BYTES", "of a segment that is made (10000)" },
@@ -237,7 +237,7 @@ ferry_session_options session_options(const struct cli_options *options)
 {
         bool is_one = (options->dialects & (options->dialects - 1)) == 0;
 
-        return (ferry_session_options){
+        ferry_session_options session = {
                 .dialect = is_one ? options->dialects : FERRY_DIALECT_AUTO,
                 .codec = options->codec,
                 .root = options->root,
@@ -245,6 +245,9 @@ ferry_session_options session_options(const struct cli_options *options)
                 /* Zero would be the default of the library, which waits for a service that is busy. */
                 .wait_ms = options->wait_ms ? options->wait_ms : 1,
         };
+
+        access_allow(&session, options);
+        return session;
 }
 
 static bool takes(const struct cli_command *command, const char *name)
@@ -483,7 +486,7 @@ static bool read_run_option(struct cli_options *options, const char *name, const
 /* What an empty argument, as an unset variable of a shell is, cannot stand for. */
 static bool is_empty_name(const char *name, const char *argument)
 {
-        static const char *const names[][2] = { { "exec", "a COMMAND" }, { "joblog", "a FILE" }, { "group", "an argument" },
+        static const char *const names[][2] = { { "allow", "a USER" }, { "exec", "a COMMAND" }, { "joblog", "a FILE" }, { "group", "an argument" },
                                                 { "interface", "a NAME" }, { "namespace", "a ROOT" } };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)

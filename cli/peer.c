@@ -131,5 +131,5 @@ int peer_close(struct peer *peer, int status)
         return status;
 }
 
-const char *const peer_options[] = { "dialect", "codec", "namespace", "timeout", "wait", "json", "value", "verbose",
+const char *const peer_options[] = { "dialect", "codec", "namespace", "timeout", "wait", "allow", "json", "value", "verbose",
                                      NULL };

@@ -372,6 +372,16 @@ void print_withheld(void)
         errors.more = 0;
 }
 
+bool print_admits_error(void)
+{
+        if (is_too_early()) {
+                errors.more++;
+                return false;
+        }
+        print_withheld();
+        return true;
+}
+
 static void print_message(const ferry_message *message, const struct cli_options *options)
 {
         FERRY_AUTO(ferry_value) text = NULL;

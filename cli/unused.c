@@ -26,6 +26,12 @@ static bool has_many_dialects(unsigned dialects)
         return (dialects & (dialects - 1)) && dialects != (FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC);
 }
 
+/* Whether another user may have put a socket there: that of a NAME stands in a directory of ours or root's, but for innmind. */
+static bool is_shared(int scheme, const struct cli_options *options)
+{
+        return scheme == FERRY_SCHEME_UNIX || (scheme == FERRY_SCHEME_NAME && (options->dialects & FERRY_DIALECT_INNMIND));
+}
+
 int unused_check(const char *command, const struct cli_options *options, char **arguments, int count)
 {
         int scheme = count > 0 ? ferry_address_scheme(arguments[0]) : -1;
@@ -41,6 +47,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { is_listen && options->is_public && scheme >= 0 && scheme != FERRY_SCHEME_TCP, "--public is for tcp: only" },
                 { is_listen && options->is_quiet && options->is_json, "--quiet and --json exclude each other" },
                 { is_peer && options->has_wait && is_there(scheme), "--wait is not for exec:, fd:, file: and stdio:" },
+                { is_peer && options->allowed_count && scheme >= 0 && !is_shared(scheme, options), "--allow is for unix:PATH, and for NAME in innmind" },
                 { is_peer && options->is_value && count < 3, "--value needs BODY" },
                 { options->root && options->dialects && !(options->dialects & FERRY_DIALECT_STREAM_IPC),
                   "--namespace is for the dialect stream-ipc only" },

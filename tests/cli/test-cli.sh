@@ -96,6 +96,7 @@ usage() {
                 'ferry listen --value unix:x' 'ferry listen --value --echo unix:x' 'ferry listen --workers 2 --echo unix:x' \
                 'ferry listen --public unix:x' 'ferry listen --public stdio:' 'ferry listen --quiet --json unix:x' \
                 'ferry call --wait 1 exec:cat t' 'ferry notify --wait 1 fd:0 t' 'ferry call --wait none file:x t' \
+                'ferry call --allow 1 exec:cat t' 'ferry call --allow 1 x t' 'ferry notify --allow 1 tcp:127.0.0.1:80 t' \
                 'ferry notify --wait 0 stdio: t' 'ferry call --value unix:x t' 'ferry notify --value unix:x t' \
                 'ferry call --namespace X --dialect ferry unix:x t' 'ferry listen --namespace X --dialect innmind x' \
                 'ferry run --namespace X --dialect pcntl true' 'ferry wait --dialect ferry udg:x' \

@@ -389,6 +389,9 @@ the_mode_and_the_group_of_a_socket_are_given() {
         run ferry listen unix:mode.sock --group no-such-group
         ended 'a group that does not exist' 3 ''
         says 'a group that does not exist' no-such-group
+        run ferry listen unix:mode.sock --allow ''
+        ended 'an empty user' 2 ''
+        says_exactly 'an empty user' $'ferry: --allow needs a USER: \'\' is empty\n'
         run ferry listen unix:mode.sock --allow no-such-user
         ended 'a user that does not exist' 2 ''
         says_exactly 'a user that does not exist' $'ferry: --allow: there is no user \'no-such-user\'\n'
@@ -421,6 +424,26 @@ users_are_let_in_by_name() {
         says 'another one is not' 'it runs as user 0, and may not allow this user'
         kill -TERM "$job"
         await "$job"
+
+        # A client, also of root, sends nothing to a service of another user, unless it allows that user.
+        install -d -m 711 -o 12345 theirs
+        start setpriv --reuid=12345 --regid=12345 --clear-groups "$PWD/tool" listen "unix:$PWD/theirs/door.sock" --echo --allow 12346
+        check 'another user listens' soon has_mode theirs/door.sock '666 12345'
+        for other in 12346 0; do
+                run setpriv --reuid=$other --regid=$other --clear-groups "$PWD/tool" call "unix:$PWD/theirs/door.sock" t hello
+                ended "user $other does not allow the service" 4 ''
+                says "user $other does not allow the service" 'the other side runs as user 12345, which allow does not admit'
+                run setpriv --reuid=$other --regid=$other --clear-groups "$PWD/tool" call --allow 12345 "unix:$PWD/theirs/door.sock" t hello
+                ended "user $other allows the service" 0 hello
+                run setpriv --reuid=$other --regid=$other --clear-groups "$PWD/tool" notify --allow 12345 "unix:$PWD/theirs/door.sock" t hello
+                ended "user $other allows the service, notify" 0 ''
+        done
+        kill -TERM "$job"
+        await "$job"
+        run setpriv --reuid=12345 --regid=12345 --clear-groups "$PWD/tool" listen "unix:$PWD/theirs/door.sock" --group 12346
+        ended 'a group of others' 3 ''
+        says_exactly 'a group of others' "ferry: cannot give '$PWD/theirs/door.sock' to the group 12346: only root and the members of that group can"$'\n'
+        rmdir theirs
         nothing_left 'other users'
 }
 
@@ -532,6 +555,25 @@ the_reason_of_a_client_s_failure_is_reported() {
         is 'clients that were lost' "$(grep -c 'has failed' err)" 1
 }
 
+lost_clients_cost_one_line_a_second() {
+        local i listener lines more began=$EPOCHSECONDS
+
+        start ferry listen unix:lost.sock --echo -v
+        listener=$job
+        check 'it listens' soon is_there lost.sock
+        for i in {1..30}; do
+                ferry send unix:lost.sock 'GET / HTTP/1.0'
+        done
+        run ferry call unix:lost.sock t hello
+        ended 'the service' 0 hello
+        kill -TERM "$listener"
+        await "$listener"
+        lines=$(grep -c 'has failed' err)
+        more=$(sed -n 's/^ferry: \([0-9]*\) more errors.*/\1/p' err | awk '{ n += $1 } END { print n + 0 }')
+        check "lines: $lines" test "$lines" -ge 1 -a "$lines" -le $((2 + EPOCHSECONDS - began))
+        is 'all are counted' $((lines + more)) 30
+}
+
 # In innmind and pcntl there is no error for the other side: the reason is on stderr and in the exit status.
 a_failed_request_without_an_error_ends_the_session() {
         run ferry listen stdio: --dialect innmind --exec 'exit 7' < <(cat "$vectors"/innmind-connection-start.bin "$vectors"/innmind-generic-json.bin)
@@ -560,7 +602,7 @@ all+=,a_client_that_does_not_read_is_given_no_more_answers,a_stopped_guard_does_
 all+=,a_drain_has_an_end_where_it_is_given_one
 all+=,the_mode_and_the_group_of_a_socket_are_given,users_are_let_in_by_name
 all+=,serving_goes_on_while_stdout_is_not_read,a_listener_whose_stdout_is_not_read_ends,a_quiet_listener_prints_nothing
-all+=,serving_goes_on_while_stderr_is_not_read,the_reason_of_a_client_s_failure_is_reported
+all+=,serving_goes_on_while_stderr_is_not_read,the_reason_of_a_client_s_failure_is_reported,lost_clients_cost_one_line_a_second
 all+=,a_failed_request_without_an_error_ends_the_session
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
