@@ -130,8 +130,8 @@ static int bind_socket(struct binding *binding, struct error *error)
         if (file < 0)
                 return file;
         if (binding->group != (gid_t)-1 && (code = sys_change_owner(file, (uid_t)-1, binding->group)) == -EPERM)
-                error_set(error, code, "cannot give '%s' to the group %u: only root and the members of that group can",
-                          binding->address.sun_path, (unsigned)binding->group);
+                error_set(error, code, "cannot give '%s' to the group %u: %s: only root and the members of that group can",
+                          binding->address.sun_path, (unsigned)binding->group, error_describe(code));
         if (!code)
                 code = sys_chmod_path(fd_path(file, path), binding->mode);
         sys_close(file);

@@ -98,8 +98,10 @@ int ferry_codec_decode(const ferry_codec *codec, const void *bytes, size_t size,
         int error = check_size(codec, &wrong);
 
         error_deinit(&wrong);
+        if (!error && !bytes && size > 0)
+                error = -EINVAL;
         if (!error)
-                error = !bytes && size > 0 ? -EINVAL : codec_decode(codec, bytes ? bytes : "", size, &value, &offset);
+                error = codec_decode(codec, bytes ? bytes : "", size, &value, &offset);
         *ret_value = value;
         if (error && ret_offset)
                 *ret_offset = offset;

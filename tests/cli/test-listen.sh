@@ -442,7 +442,7 @@ users_are_let_in_by_name() {
         await "$job"
         run setpriv --reuid=12345 --regid=12345 --clear-groups "$PWD/tool" listen "unix:$PWD/theirs/door.sock" --group 12346
         ended 'a group of others' 3 ''
-        says_exactly 'a group of others' "ferry: cannot give '$PWD/theirs/door.sock' to the group 12346: only root and the members of that group can"$'\n'
+        says_exactly 'a group of others' "ferry: cannot give '$PWD/theirs/door.sock' to the group 12346: Operation not permitted: only root and the members of that group can"$'\n'
         rmdir theirs
         nothing_left 'other users'
 }
