@@ -108,7 +108,7 @@ static void report_client(const ferry_session *client)
         if (ferry_session_status(client) >= 0 || !print_admits_error())
                 return;
         if (peer.pid > 0)
-                inform("the session of process %ld (user %ld) has failed: %s", (long)peer.pid, (long)peer.uid,
+                inform("the session of process %ld (user %u) has failed: %s", (long)peer.pid, (unsigned)peer.uid,
                        ferry_session_error(client));
         else
                 inform("the session of a client at %s has failed: %s", ferry_session_address(client),

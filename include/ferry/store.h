@@ -17,6 +17,12 @@
  * is -EBADMSG, never a crash; ferry_store_repair() saves the whole variables. If the old and the new value both fit,
  * ferry_store_put() writes the new one before it removes the old one, so a process that is killed leaves one of them.
  *
+ * # Machines of 32 bits
+ *
+ * The fields of the layout are PHP's integers: 64 bits on machines of 64 bits, 32 bits on the others. There a key outside of
+ * 32 bits is -ERANGE. A segment whose variables a program of the other kind has put is -EBADMSG, and stays as it is; raw bytes
+ * are the same on both.
+ *
  * # Owners
  *
  * A segment or lock must belong to the program's user or to root; otherwise it is refused with -EACCES. A mode that lets other users
@@ -93,7 +99,8 @@ ferry_store *ferry_store_free(ferry_store *store);
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of segments
  *                     or semaphores is reached
- * @retval -EBADMSG    the segment is torn, or holds raw bytes
+ * @retval -ERANGE     the key has more than 32 bits, on a machine of 32 bits
+ * @retval -EBADMSG    the segment is torn, holds raw bytes, or is that of a machine with other integers
  * @retval -EINVAL     the template is malformed; the store could not be opened for this reason; or the semaphores under its key
  *                     are not those of sem_get()
  * @retval -EMSGSIZE   the value is nested more than 512 levels deep, or too large
@@ -115,7 +122,8 @@ int ferry_store_put(ferry_store *store, int64_t key, const char *format, ...) FE
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of segments
  *                     or semaphores is reached
- * @retval -EBADMSG    the segment is torn, or holds raw bytes
+ * @retval -ERANGE     the key has more than 32 bits, on a machine of 32 bits
+ * @retval -EBADMSG    the segment is torn, holds raw bytes, or is that of a machine with other integers
  * @retval -EINVAL     the value is NULL; the store could not be opened for this reason; or the semaphores under its key are not
  *                     those of sem_get()
  * @retval -EMSGSIZE   the value is nested more than 512 levels deep, or too large
@@ -136,7 +144,8 @@ int ferry_store_put_value(ferry_store *store, int64_t key, const ferry_value *va
  * @param ret_value  where to put the value, which the caller owns; NULL on failure
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOENT     there is no value under that key, or no segment
- * @retval -EBADMSG    the segment is torn or holds raw bytes, or PHP's serialize() has not written the value
+ * @retval -EBADMSG    the segment is torn, holds raw bytes, or is that of a machine with other integers; or PHP's serialize() has
+ *                     not written the value
  * @retval -ETIMEDOUT  another process holds the lock; the sentence names it
  * @retval -EIDRM      the lock was removed while the call waited for it
  * @retval -EACCES     the segment or the lock belongs to another user, or its mode is too wide for `is_strict`
@@ -153,7 +162,7 @@ int ferry_store_get(ferry_store *store, int64_t key, ferry_value **ret_value);
  * @param store  the store
  * @param key    any integer
  * @return 1 or 0; or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
- * @retval -EBADMSG    the segment is torn, or holds raw bytes
+ * @retval -EBADMSG    the segment is torn, holds raw bytes, or is that of a machine with other integers
  * @retval -ETIMEDOUT  another process holds the lock; the sentence names it
  * @retval -EIDRM      the lock was removed while the call waited for it
  * @retval -EACCES     the segment or the lock belongs to another user, or its mode is too wide for `is_strict`
@@ -171,7 +180,7 @@ int ferry_store_has(ferry_store *store, int64_t key);
  * @param key    any integer
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOENT     there is no value under that key, or no segment
- * @retval -EBADMSG    the segment is torn, or holds raw bytes
+ * @retval -EBADMSG    the segment is torn, holds raw bytes, or is that of a machine with other integers
  * @retval -ETIMEDOUT  another process holds the lock; the sentence names it
  * @retval -EIDRM      the lock was removed while the call waited for it
  * @retval -EACCES     the segment can only be read, belongs to another user, or its mode is too wide for `is_strict`
@@ -190,7 +199,7 @@ int ferry_store_remove(ferry_store *store, int64_t key);
  *                  value, in bytes) and offset (in the segment)
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOENT     there is no segment
- * @retval -EBADMSG    the segment is torn, or holds raw bytes
+ * @retval -EBADMSG    the segment is torn, holds raw bytes, or is that of a machine with other integers
  * @retval -ETIMEDOUT  another process holds the lock; the sentence names it
  * @retval -EIDRM      the lock was removed while the call waited for it
  * @retval -EACCES     the segment or the lock belongs to another user, or its mode is too wide for `is_strict`
@@ -214,7 +223,9 @@ int ferry_store_list(ferry_store *store, ferry_value **ret_list);
  * @retval -ECANCELED  @p fn has returned NULL
  * @retval -ENOSPC     the segment has no room for the value, and the old value is still there; or the system's limit of segments
  *                     or semaphores is reached
- * @retval -EBADMSG    the segment is torn or holds raw bytes, or PHP's serialize() has not written the value
+ * @retval -ERANGE     the key has more than 32 bits, on a machine of 32 bits
+ * @retval -EBADMSG    the segment is torn, holds raw bytes, or is that of a machine with other integers; or PHP's serialize() has
+ *                     not written the value
  * @retval -EINVAL     the store could not be opened for this reason, or the semaphores under its key are not those of sem_get()
  * @retval -EMSGSIZE   the value is nested more than 512 levels deep, or too large
  * @retval -ETIMEDOUT  another process holds the lock; the sentence names it
@@ -311,7 +322,7 @@ ssize_t ferry_store_write(ferry_store *store, size_t offset, const void *bytes, 
  *                     not be read) and reason. NULL on failure. NULL is allowed
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOENT     there is no segment
- * @retval -EBADMSG    the segment holds no variables: its beginning is not that of shm_attach()
+ * @retval -EBADMSG    the segment holds no variables: its beginning is not that of shm_attach() on this kind of machine
  * @retval -ETIMEDOUT  another process holds the lock; the sentence names it
  * @retval -EIDRM      the lock was removed while the call waited for it
  * @retval -EACCES     the segment can only be read, belongs to another user, or its mode is too wide for `is_strict`

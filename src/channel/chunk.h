@@ -13,13 +13,18 @@
 
 enum {
         AT_START = 8,
-        AT_END = 16,
-        AT_FREE = 24,
-        AT_TOTAL = 32,
+        AT_END = AT_START + SEGMENT_UNIT,
+        AT_FREE = AT_END + SEGMENT_UNIT,
+        AT_TOTAL = AT_FREE + SEGMENT_UNIT,
         CHUNK_KEY = 0,
-        CHUNK_LENGTH = 8,
-        CHUNK_NEXT = 16,
+        CHUNK_LENGTH = CHUNK_KEY + SEGMENT_UNIT,
+        CHUNK_NEXT = CHUNK_LENGTH + SEGMENT_UNIT,
+        /* PHP's struct of these and of one byte, padded. */
+        CHUNK_PADDED = 4 * SEGMENT_UNIT,
 };
+
+#define SEGMENT_INTEGER_MIN (SEGMENT_UNIT == 8 ? INT64_MIN : INT32_MIN)
+#define SEGMENT_INTEGER_MAX (SEGMENT_UNIT == 8 ? INT64_MAX : INT32_MAX)
 
 /* The header, as it was read once. */
 struct segment_layout {
@@ -31,22 +36,22 @@ struct segment_layout {
 
 static inline int64_t segment_load(const struct segment *segment, size_t offset)
 {
-        return __atomic_load_n((const int64_t *)(const void *)(segment->memory + offset), __ATOMIC_RELAXED);
+        return __atomic_load_n((const segment_integer *)(const void *)(segment->memory + offset), __ATOMIC_RELAXED);
 }
 
 /* A kill interrupts between two instructions, so their order is all that matters. The compiler keeps it. */
 static inline void segment_store(const struct segment *segment, size_t offset, int64_t value)
 {
-        __atomic_store_n((int64_t *)(void *)(segment->memory + offset), value, __ATOMIC_RELEASE);
+        __atomic_store_n((segment_integer *)(void *)(segment->memory + offset), (segment_integer)value, __ATOMIC_RELEASE);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         SEGMENT_STORED();
 }
 
-/* Copies whole words, to a place that does not overlap. */
+/* Copies whole integers, to a place that does not overlap. */
 static inline void segment_copy(const struct segment *segment, size_t target, size_t source, size_t size)
 {
-        for (size_t i = 0; i < size; i += sizeof(int64_t)) {
-                memcpy(segment->memory + target + i, segment->memory + source + i, sizeof(int64_t));
+        for (size_t i = 0; i < size; i += SEGMENT_UNIT) {
+                memcpy(segment->memory + target + i, segment->memory + source + i, SEGMENT_UNIT);
                 SEGMENT_STORED();
         }
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -55,7 +60,7 @@ static inline void segment_copy(const struct segment *segment, size_t target, si
 /* The room that PHP gives to a value of @length bytes; 0 if that is not a size. */
 static inline size_t chunk_size(size_t length)
 {
-        return length > SIZE_MAX / 2 ? 0 : (length + 31) / 8 * 8 + 8;
+        return length > SIZE_MAX / 2 ? 0 : (length + CHUNK_PADDED - 1) / SEGMENT_UNIT * SEGMENT_UNIT + SEGMENT_UNIT;
 }
 
 /* The room that a variable keeps when unused bytes behind it are taken away. */
@@ -71,11 +76,11 @@ static inline bool chunk_read(const struct segment *segment, size_t offset, size
 {
         int64_t length, next;
 
-        if (offset % 8 != 0 || offset > bound || bound - offset < SEGMENT_CHUNK)
+        if (offset % SEGMENT_UNIT != 0 || offset > bound || bound - offset < SEGMENT_CHUNK)
                 return false;
         length = segment_load(segment, offset + CHUNK_LENGTH);
         next = segment_load(segment, offset + CHUNK_NEXT);
-        if (next < SEGMENT_CHUNK || next % 8 != 0 || (uint64_t)next > bound - offset || length < 0 || length > next - SEGMENT_CHUNK)
+        if (next < SEGMENT_CHUNK || next % SEGMENT_UNIT != 0 || (uint64_t)next > bound - offset || length < 0 || length > next - SEGMENT_CHUNK)
                 return false;
         *ret_chunk = (struct segment_chunk){ .offset = offset, .key = segment_load(segment, offset + CHUNK_KEY),
                                              .length = (size_t)length, .next = (size_t)next };
@@ -103,9 +108,16 @@ struct segment_mark {
         size_t target;
 };
 
-/* Moving: 1 << 62 | distance / 8 << 31 | moved / 8. Larger segments are not compacted where variables overlap. */
-#define SEGMENT_MARK_MOVING ((int64_t)1 << 62)
-#define SEGMENT_MARK_MAX ((size_t)1 << 34)
+/* A mark of moving is the opposite of: one set bit below the sign; the number N of bits of the distance, in SEGMENT_MARK_BITS
+ * bits; and in the rest the pieces that stand at the new place, above the N bits of the distance. The distance is counted in
+ * integers. The product of both is at most the size of the variable, so that they always fit where the segment is smaller than
+ * SEGMENT_MARK_MAX. Larger segments are not compacted where variables overlap. */
+enum {
+        SEGMENT_MARK_BITS = SEGMENT_UNIT == 8 ? 6 : 5,
+        SEGMENT_MARK_REST = SEGMENT_UNIT * 8 - 2 - SEGMENT_MARK_BITS,
+};
+#define SEGMENT_MARK_MOVING ((int64_t)1 << (SEGMENT_UNIT * 8 - 2))
+#define SEGMENT_MARK_MAX ((uint64_t)SEGMENT_UNIT << (SEGMENT_MARK_REST - 1))
 
 struct segment_mark segment_read_mark(int64_t free);
 

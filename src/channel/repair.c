@@ -28,14 +28,14 @@ static void read_fields(struct repair *repair)
         const struct segment *segment = repair->segment;
         int64_t start = segment_load(segment, AT_START), end = segment_load(segment, AT_END);
         int64_t total = segment_load(segment, AT_TOTAL);
-        bool is_end_possible = end >= SEGMENT_HEADER && (uint64_t)end <= segment->size && end % 8 == 0;
+        bool is_end_possible = end >= SEGMENT_HEADER && (uint64_t)end <= segment->size && end % SEGMENT_UNIT == 0;
 
         if (total < SEGMENT_HEADER || (uint64_t)total > segment->size || (is_end_possible && total < end))
                 total = (int64_t)segment->size;
         repair->total = (size_t)total;
         repair->is_end_known = is_end_possible;
-        repair->end = is_end_possible ? (size_t)end : repair->total / 8 * 8;
-        repair->start = start < SEGMENT_HEADER || (uint64_t)start > repair->end || start % 8 != 0 ? SEGMENT_HEADER : (size_t)start;
+        repair->end = is_end_possible ? (size_t)end : repair->total / SEGMENT_UNIT * SEGMENT_UNIT;
+        repair->start = start < SEGMENT_HEADER || (uint64_t)start > repair->end || start % SEGMENT_UNIT != 0 ? SEGMENT_HEADER : (size_t)start;
 }
 
 /* Interrupted moves ------------------------------------------------------------------------------------ */
@@ -117,7 +117,7 @@ static int finish_change(struct repair *repair)
         else if (mark.phase == SEGMENT_MOVED)
                 link_moved(repair, mark.target);
         start = segment_load(repair->segment, AT_START);
-        if (start >= SEGMENT_HEADER && (uint64_t)start <= repair->end && start % 8 == 0)
+        if (start >= SEGMENT_HEADER && (uint64_t)start <= repair->end && start % SEGMENT_UNIT == 0)
                 repair->start = (size_t)start;
         return code;
 }
@@ -149,7 +149,7 @@ static bool is_chain(struct repair *repair, size_t at)
 /* Looks for the next variable that can be believed; the end if there is none. */
 static size_t find_chain(struct repair *repair, size_t at)
 {
-        for (at += 8; at < repair->end && repair->steps > 0; at += 8)
+        for (at += SEGMENT_UNIT; at < repair->end && repair->steps > 0; at += SEGMENT_UNIT)
                 if (is_chain(repair, at))
                         return at;
         return repair->end;
@@ -179,7 +179,7 @@ static int drop(struct repair *repair, size_t at, size_t *ret_behind)
         size_t room = repair->end - at;
         int64_t next = room < SEGMENT_CHUNK ? 0 : segment_load(repair->segment, at + CHUNK_NEXT);
 
-        if (next >= SEGMENT_CHUNK && next % 8 == 0 && (uint64_t)next <= room && is_followed(repair, at + (size_t)next)) {
+        if (next >= SEGMENT_CHUNK && next % SEGMENT_UNIT == 0 && (uint64_t)next <= room && is_followed(repair, at + (size_t)next)) {
                 loss.size = (size_t)next;
                 loss.key = segment_load(repair->segment, at + CHUNK_KEY);
                 loss.has_key = true;
@@ -235,7 +235,7 @@ int segment_repair(const struct segment *segment, segment_loss_fn *fn, void *obj
 
         if (segment_check(segment, NULL) == 0)
                 return 0;
-        if (!segment_has_magic(segment))
+        if (!segment_has_magic(segment) || segment_is_foreign(segment))
                 return -EBADMSG;
         read_fields(&repair);
         code = finish_change(&repair);

@@ -15,12 +15,38 @@ bool segment_has_magic(const struct segment *segment)
         return segment->size >= SEGMENT_HEADER && memcmp(segment->memory, MAGIC, 7) == 0;
 }
 
+/* The end of a magic that is longer than an integer is stored before its beginning. */
 bool segment_is_fresh(const struct segment *segment)
 {
+        bool has_end = segment->size >= sizeof MAGIC && memcmp(segment->memory + SEGMENT_UNIT, MAGIC + SEGMENT_UNIT,
+                                                               sizeof MAGIC - SEGMENT_UNIT) == 0;
+
         for (size_t i = 0; i < SEGMENT_HEADER && i < segment->size; i++)
-                if (segment->memory[i])
+                if (segment->memory[i] && !(has_end && i >= SEGMENT_UNIT && i < sizeof MAGIC))
                         return false;
         return true;
+}
+
+bool segment_is_foreign(const struct segment *segment)
+{
+        enum { START, END, FREE, TOTAL, FIELDS };
+        enum { OTHER_UNIT = 12 - SEGMENT_UNIT };
+        const size_t header = sizeof MAGIC + FIELDS * OTHER_UNIT;
+        uint64_t fields[FIELDS];
+        uint32_t narrow;
+
+        if (!segment_has_magic(segment) || segment->size < header)
+                return false;
+        for (size_t i = 0; i < FIELDS; i++) {
+                const unsigned char *at = segment->memory + sizeof MAGIC + i * OTHER_UNIT;
+
+                memcpy(&narrow, at, sizeof narrow);
+                fields[i] = narrow;
+                if (OTHER_UNIT == sizeof *fields)
+                        memcpy(&fields[i], at, sizeof *fields);
+        }
+        return fields[START] >= header && fields[START] <= fields[END] && fields[END] <= fields[TOTAL] &&
+               fields[TOTAL] <= segment->size && fields[FREE] == fields[TOTAL] - fields[END];
 }
 
 static int find_flaw(struct segment_flaw *flaw, size_t offset, const char *reason)
@@ -35,11 +61,13 @@ static int read_header(const struct segment *segment, struct segment_layout *ret
         int64_t start = segment_load(segment, AT_START), end = segment_load(segment, AT_END);
         int64_t free = segment_load(segment, AT_FREE), total = segment_load(segment, AT_TOTAL);
 
+        if (segment_is_foreign(segment))
+                return find_flaw(flaw, 0, "a program whose integers have another size has made it");
         if (free < 0)
                 return find_flaw(flaw, 0, "a process was killed while it changed it");
         if (total < SEGMENT_HEADER || (uint64_t)total > segment->size)
                 return find_flaw(flaw, 0, "its header has a wrong size");
-        if (start < SEGMENT_HEADER || start > end || end > total || start % 8 != 0 || end % 8 != 0)
+        if (start < SEGMENT_HEADER || start > end || end > total || start % SEGMENT_UNIT != 0 || end % SEGMENT_UNIT != 0)
                 return find_flaw(flaw, 0, "its header says that variables stand where there is no room");
         if (free != total - end)
                 return find_flaw(flaw, 0, "its header has a wrong count of unused bytes");
@@ -51,11 +79,14 @@ static int read_header(const struct segment *segment, struct segment_layout *ret
 static int read_layout(const struct segment *segment, struct segment_layout *ret_layout, struct segment_flaw *flaw)
 {
         struct segment_chunk chunk;
+        uint64_t size = segment->size;
         int code;
 
         *ret_layout = (struct segment_layout){ SEGMENT_HEADER, SEGMENT_HEADER, 0, segment->size };
+        if (size > (uint64_t)SEGMENT_INTEGER_MAX)
+                ret_layout->total = (size_t)SEGMENT_INTEGER_MAX;
         if (segment_is_fresh(segment)) {
-                ret_layout->free = segment->size > SEGMENT_HEADER ? segment->size - SEGMENT_HEADER : 0;
+                ret_layout->free = ret_layout->total > SEGMENT_HEADER ? ret_layout->total - SEGMENT_HEADER : 0;
                 return 0;
         }
         if (!segment_has_magic(segment))
@@ -126,21 +157,31 @@ struct segment_mark segment_read_mark(int64_t free)
         struct segment_mark mark = { .phase = SEGMENT_WHOLE };
         int64_t value;
 
-        if (free >= 0 || free == INT64_MIN)
+        if (free >= 0 || free == SEGMENT_INTEGER_MIN)
                 return mark;
         value = -free;
         mark.phase = (value & SEGMENT_MARK_MOVING) ? SEGMENT_MOVING : SEGMENT_MOVED;
         if (mark.phase == SEGMENT_MOVING) {
-                mark.distance = (size_t)(value >> 31 & INT32_MAX) * 8;
-                mark.moved = (size_t)(value & INT32_MAX) * 8;
+                int bits = (int)(value >> SEGMENT_MARK_REST & (((int64_t)1 << SEGMENT_MARK_BITS) - 1));
+
+                if (bits > SEGMENT_MARK_REST)
+                        return (struct segment_mark){ .phase = SEGMENT_WHOLE };
+                value &= ((int64_t)1 << SEGMENT_MARK_REST) - 1;
+                mark.distance = (size_t)(value & (((int64_t)1 << bits) - 1)) * SEGMENT_UNIT;
+                if (__builtin_mul_overflow((size_t)(value >> bits), mark.distance, &mark.moved))
+                        return (struct segment_mark){ .phase = SEGMENT_WHOLE };
         } else
                 mark.target = (size_t)value;
         return mark;
 }
 
+/* @moved is a multiple of @distance. */
 static void mark_moving(const struct segment *segment, size_t distance, size_t moved)
 {
-        segment_store(segment, AT_FREE, -(SEGMENT_MARK_MOVING | (int64_t)((uint64_t)(distance / 8) << 31) | (int64_t)(moved / 8)));
+        uint64_t units = distance / SEGMENT_UNIT, bits = 64 - (uint64_t)__builtin_clzll(units);
+
+        segment_store(segment, AT_FREE, -(SEGMENT_MARK_MOVING | (int64_t)(bits << SEGMENT_MARK_REST) |
+                                          (int64_t)(moved / distance << bits | units)));
 }
 
 void segment_finish_move(const struct segment *segment, size_t holder, const struct segment_mark *mark, size_t size, size_t behind)
@@ -153,7 +194,9 @@ void segment_finish_move(const struct segment *segment, size_t holder, const str
                 /* A piece is copied to where the one before it stood, so it can be copied again. */
                 segment_copy(segment, target + moved, target + moved + distance, piece);
                 moved += piece;
-                mark_moving(segment, distance, moved);
+                /* The last piece may be a smaller one. It is copied again where this is interrupted. */
+                if (moved < size)
+                        mark_moving(segment, distance, moved);
         }
         segment_store(segment, target + CHUNK_NEXT, (int64_t)(behind - target));
         /* From here on the variable may be the first one with unused bytes behind it, so its place is remembered. */
@@ -195,13 +238,14 @@ static int compact(const struct segment *segment, struct segment_layout *layout)
 {
         struct segment_chunk chunk;
         size_t holder = 0, target = SEGMENT_HEADER, at = layout->start;
+        uint64_t total = layout->total;
 
         for (; at < layout->end; at = chunk.offset + chunk.next) {
                 if (!chunk_read(segment, at, layout->end, &chunk))
                         return -EBADMSG;
                 if (at != target) {
                         /* The mark has no room for larger numbers. The layout is legal as it is. */
-                        if (layout->total >= SEGMENT_MARK_MAX && chunk_kept(&chunk) > at - target)
+                        if (total >= SEGMENT_MARK_MAX && chunk_kept(&chunk) > at - target)
                                 return 0;
                         move_chunk(segment, layout, holder, &chunk, target);
                 }
@@ -254,10 +298,13 @@ static int remove_before(const struct segment *segment, struct segment_layout *l
 /* Writes a header for no variables. The magic is first: bytes without it are not repaired. */
 static void write_header(const struct segment *segment, const struct segment_layout *layout)
 {
-        int64_t magic;
+        segment_integer magic;
 
-        memcpy(&magic, MAGIC, sizeof magic);
-        segment_store(segment, 0, magic);
+        for (size_t at = sizeof MAGIC; at > 0;) {
+                at -= sizeof magic;
+                memcpy(&magic, MAGIC + at, sizeof magic);
+                segment_store(segment, at, magic);
+        }
         segment_store(segment, AT_START, (int64_t)layout->start);
         segment_store(segment, AT_END, (int64_t)layout->end);
         segment_store(segment, AT_TOTAL, (int64_t)layout->total);
@@ -331,6 +378,8 @@ int segment_put(const struct segment *segment, int64_t key, const void *bytes, s
 
         if (code < 0)
                 return code;
+        if (key != (segment_integer)key)
+                return -ERANGE;
         if (!segment_has_room(segment->size, size))
                 return -ENOSPC;
         if (code == 0)

@@ -171,6 +171,10 @@ static int say_torn(ferry_store *store)
         struct segment_flaw flaw = { "another process changed it meanwhile", 0 };
 
         segment_check(&store->segment, &flaw);
+        if (segment_is_foreign(&store->segment))
+                return error_set(&store->error, -EBADMSG, "the segment of '%s' cannot be used here: a program of %d bits has made it, and"
+                                                          " this one has %d", store->address, SEGMENT_UNIT == 8 ? 32 : 64,
+                                 SEGMENT_UNIT * 8);
         if (segment_has_magic(&store->segment))
                 return error_set(&store->error, -EBADMSG, "the segment of '%s' is torn at byte %zu: %s; repair it to keep the"
                                                           " complete values",
@@ -188,6 +192,9 @@ static int say(ferry_store *store, int code, int64_t key, size_t size)
         if (code == -ENOSPC)
                 return error_set(&store->error, code, "'%s' has no room for %zu bytes under %lld: the segment has %zu bytes and never grows",
                                  store->address, size, (long long)key, store->segment.memory ? store->segment.size : store->options.bytes);
+        if (code == -ERANGE)
+                return error_set(&store->error, code, "the key %lld is outside of the integers of PHP, which have %d bits on this machine",
+                                 (long long)key, SEGMENT_UNIT * 8);
         return code ? error_set(&store->error, code, "no memory for a variable of '%s'", store->address) : 0;
 }
 

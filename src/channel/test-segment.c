@@ -1,4 +1,5 @@
-/* Variables in a segment: the layout, what a check refuses, what a kill leaves after each single store, and repair. */
+/* Variables in a segment: the layout, what a check refuses, what a kill leaves after each single store, and repair. It is built
+ * twice, with PHP's integers of 64 and of 32 bits: all sizes follow from U, the bytes of one. */
 static void look_after_store(void);
 #define SEGMENT_STORED() look_after_store()
 #include "channel/segment.c"
@@ -8,7 +9,7 @@ static void look_after_store(void);
 
 #include <stdlib.h>
 
-enum { SIZE_MAX_TESTED = 4096, KEYS = 6, NESTED = 2 };
+enum { SIZE_MAX_TESTED = 4096, KEYS = 6, NESTED = 2, U = SEGMENT_UNIT, HEADER = 8 + 4 * U };
 
 /* A segment, and what a kill may leave of it. ------------------------------------------------------------- */
 
@@ -130,6 +131,12 @@ static void remember(int64_t key)
         watch.is_on = true;
 }
 
+/* The room of a value, as PHP computes it. */
+static size_t room_of(size_t length)
+{
+        return (length + 4 * U - 1) / U * U + U;
+}
+
 /* The layout that PHP leaves: no unused bytes, and each variable has PHP's size. */
 static void require_compact(void)
 {
@@ -139,7 +146,7 @@ static void require_compact(void)
         ck_assert_int_eq(segment_check(&segment, NULL), 0);
         while (segment_next(&segment, &chunk) > 0) {
                 ck_assert_uint_eq(chunk.offset, at);
-                ck_assert_uint_eq(chunk.next, (chunk.length + 31) / 8 * 8 + 8);
+                ck_assert_uint_eq(chunk.next, room_of(chunk.length));
                 at += chunk.next;
         }
         ck_assert_int_eq(segment_load(&segment, AT_START), SEGMENT_HEADER);
@@ -171,7 +178,9 @@ static void remove_watched(int64_t key)
 
 static void set(size_t offset, int64_t value)
 {
-        memcpy(memory + offset, &value, sizeof value);
+        segment_integer integer = (segment_integer)value;
+
+        memcpy(memory + offset, &integer, sizeof integer);
 }
 
 /* Tests ------------------------------------------------------------------------------------------------ */
@@ -187,14 +196,14 @@ START_TEST(variables_stand_as_php_puts_them)
         begin(256);
         ck_assert_int_eq(segment_next(&segment, &chunk), 0);
         ck_assert_int_eq(segment_count_free(&segment, &unused), 0);
-        ck_assert_uint_eq(unused, 216);
+        ck_assert_uint_eq(unused, 256 - HEADER);
         put(1, 1, 5);
         ck_assert_int_eq(memcmp(memory, "PHP_SM\0", 8), 0);
         ck_assert_int_eq(segment_next(&segment, &chunk), 1);
-        ck_assert_uint_eq(chunk.offset, 40);
-        ck_assert_uint_eq(chunk.next, 40);
+        ck_assert_uint_eq(chunk.offset, U == 8 ? 40 : 24);
+        ck_assert_uint_eq(chunk.next, U == 8 ? 40 : 24);
         ck_assert_int_eq(segment_count_free(&segment, &unused), 0);
-        ck_assert_uint_eq(unused, 176);
+        ck_assert_uint_eq(unused, U == 8 ? 176 : 208);
         ck_assert_int_eq(segment_next(&segment, &chunk), 0);
         require_compact();
 }
@@ -217,16 +226,24 @@ START_TEST(a_variable_that_is_put_again_is_the_last_one)
 }
 END_TEST
 
-START_TEST(keys_have_64_bits)
+START_TEST(keys_have_the_bits_of_an_integer)
 {
         struct segment_chunk chunk;
 
         begin(512);
-        put(INT64_MIN, 1, 2);
-        put(INT64_MAX, 2, 4);
+        put(SEGMENT_INTEGER_MIN, 1, 2);
+        put(SEGMENT_INTEGER_MAX, 2, 4);
         put(0, 3, 5);
-        ck_assert_int_eq(segment_find(&segment, INT64_MIN, &chunk), 0);
-        ck_assert_int_eq(segment_find(&segment, INT64_MAX, &chunk), 0);
+        for (int64_t key = INT64_MIN; U < 8; key = INT64_MAX) {
+                ck_assert_int_eq(segment_put(&segment, key, "", 0), -ERANGE);
+                ck_assert_int_eq(segment_put(&segment, key / (1LL << 31) + (key > 0), "", 0), -ERANGE);
+                ck_assert_int_eq(segment_find(&segment, key, &chunk), -ENOENT);
+                ck_assert_int_eq(segment_remove(&segment, key), -ENOENT);
+                if (key > 0)
+                        break;
+        }
+        ck_assert_int_eq(segment_find(&segment, SEGMENT_INTEGER_MIN, &chunk), 0);
+        ck_assert_int_eq(segment_find(&segment, SEGMENT_INTEGER_MAX, &chunk), 0);
         ck_assert_int_eq(segment_find(&segment, 0, &chunk), 0);
         ck_assert_int_eq(segment_find(&segment, 1, &chunk), -ENOENT);
         ck_assert_int_eq(segment_remove(&segment, 1), -ENOENT);
@@ -238,10 +255,10 @@ START_TEST(a_full_segment_keeps_what_it_has)
 {
         static unsigned char before[SIZE_MAX_TESTED], bytes[SIZE_MAX_TESTED];
 
-        for (size_t size = 40; size <= 200; size++) {
+        for (size_t size = HEADER; size <= 200; size++) {
                 begin(size);
                 for (size_t length = 0; length <= size + 8; length++) {
-                        bool fits = 40 + (length + 31) / 8 * 8 + 8 <= size;
+                        bool fits = HEADER + room_of(length) <= size;
 
                         memset(memory, 0, size);
                         SUITE_CHECK(segment_put(&segment, 1, bytes, length) == (fits ? 0 : -ENOSPC), "%zu in %zu", length, size);
@@ -252,7 +269,7 @@ START_TEST(a_full_segment_keeps_what_it_has)
                         SUITE_CHECK(memcmp(before, memory, size) == 0, "a put that fails has changed something");
                 }
         }
-        for (size_t size = 0; size < 40; size++) {
+        for (size_t size = 0; size < HEADER; size++) {
                 begin(size);
                 ck_assert_int_eq(segment_put(&segment, 1, "", 0), -ENOSPC);
         }
@@ -327,18 +344,18 @@ START_TEST(unused_bytes_are_taken_away)
         struct value value = make_value(4, 300);
 
         for (int i = 0; i < 4; i++) {
-                begin(560);
+                begin(HEADER + room_of(100) + room_of(50) + room_of(150) + 112);
                 put(1, 1, 100);
                 put(2, 2, 50);
                 put(3, 3, 150);
                 if (i == 0)
-                        set(AT_START, SEGMENT_HEADER + 136);
+                        set(AT_START, (int64_t)(HEADER + room_of(100)));
                 else if (i == 1)
-                        set(SEGMENT_HEADER + CHUNK_NEXT, 136 + 88);
+                        set(HEADER + CHUNK_NEXT, (int64_t)(room_of(100) + room_of(50)));
                 else if (i == 2)
-                        set(SEGMENT_HEADER + 136 + CHUNK_NEXT, 88 + 184);
+                        set(HEADER + room_of(100) + CHUNK_NEXT, (int64_t)(room_of(50) + room_of(150)));
                 else
-                        set(SEGMENT_HEADER + CHUNK_NEXT, 136 + 88 + 184);
+                        set(HEADER + CHUNK_NEXT, (int64_t)(room_of(100) + room_of(50) + room_of(150)));
                 ck_assert_int_eq(segment_check(&segment, NULL), 0);
                 if (i == 3)
                         put_watched(9, 4, 300);
@@ -355,10 +372,11 @@ START_TEST(a_torn_header_is_refused)
                 size_t at;
                 int64_t value;
         } flaws[] = {
-                { AT_START, 0 }, { AT_START, 32 }, { AT_START, 41 }, { AT_START, 600 }, { AT_START, -8 }, { AT_START, INT64_MIN },
-                { AT_END, 39 }, { AT_END, 41 }, { AT_END, 1000 }, { AT_END, -1 }, { AT_END, INT64_MAX }, { AT_END, 48 },
-                { AT_FREE, 0 }, { AT_FREE, -1 }, { AT_FREE, INT64_MIN }, { AT_FREE, INT64_MAX }, { AT_FREE, -40 },
-                { AT_TOTAL, 513 }, { AT_TOTAL, 39 }, { AT_TOTAL, -1 }, { AT_TOTAL, INT64_MAX }, { AT_TOTAL, 0 },
+                { AT_START, 0 }, { AT_START, HEADER - U }, { AT_START, HEADER + 1 }, { AT_START, 600 }, { AT_START, -8 },
+                { AT_START, SEGMENT_INTEGER_MIN }, { AT_END, HEADER - 1 }, { AT_END, HEADER + 1 }, { AT_END, 1000 }, { AT_END, -1 },
+                { AT_END, SEGMENT_INTEGER_MAX }, { AT_END, HEADER + U }, { AT_FREE, 0 }, { AT_FREE, -1 },
+                { AT_FREE, SEGMENT_INTEGER_MIN }, { AT_FREE, SEGMENT_INTEGER_MAX }, { AT_FREE, -HEADER }, { AT_TOTAL, 513 },
+                { AT_TOTAL, HEADER - 1 }, { AT_TOTAL, -1 }, { AT_TOTAL, SEGMENT_INTEGER_MAX }, { AT_TOTAL, 0 },
         };
 
         for (size_t i = 0; i < sizeof flaws / sizeof *flaws; i++) {
@@ -382,13 +400,14 @@ END_TEST
 
 START_TEST(a_torn_variable_is_refused)
 {
-        static const int64_t lengths[] = { -1, 41, 1000, INT64_MAX, INT64_MIN }, nexts[] = { 0, -64, 8, 16, 23, 63, 41, 1000,
-                                                                                             INT64_MAX, INT64_MIN, 72 };
+        static const int64_t lengths[] = { -1, 41, 1000, SEGMENT_INTEGER_MAX, SEGMENT_INTEGER_MIN },
+                             nexts[] = { 0, -64, U, 2 * U, 3 * U - 1, 63, 41, 1000, SEGMENT_INTEGER_MAX, SEGMENT_INTEGER_MIN,
+                                         (25 + 4 * U - 1) / U * U + 2 * U };
         struct segment_flaw flaw;
 
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths + sizeof nexts / sizeof *nexts; i++) {
                 bool is_length = i < sizeof lengths / sizeof *lengths;
-                size_t at = SEGMENT_HEADER + 40;
+                size_t at = HEADER + room_of(5);
                 int losses = 0;
 
                 begin(512);
@@ -434,11 +453,11 @@ START_TEST(variables_behind_a_destroyed_one_are_kept)
         put(2, 2, 25);
         put(3, 3, 5);
         put(4, 4, 50);
-        memset(memory + SEGMENT_HEADER, 0xff, 80);
+        memset(memory + SEGMENT_HEADER, 0xff, room_of(5) + room_of(25) / 2);
         ck_assert_int_eq(segment_repair(&segment, refuse_loss, NULL), -ENOMEM);
         ck_assert_int_eq(segment_repair(&segment, keep_loss, &loss), 0);
         ck_assert_uint_eq(loss.offset, SEGMENT_HEADER);
-        ck_assert_uint_eq(loss.size, 40 + 64);
+        ck_assert_uint_eq(loss.size, room_of(5) + room_of(25));
         ck_assert(!loss.has_key);
         ck_assert(has_value(&segment, 3, &value));
         value = make_value(4, 50);
@@ -454,7 +473,7 @@ START_TEST(raw_bytes_hold_no_variables)
         struct segment_chunk chunk = { 0 };
 
         begin(512);
-        memcpy(memory + 39, "x", 1);
+        memory[HEADER - 1] = 'x';
         ck_assert_int_eq(segment_check(&segment, &flaw), -EBADMSG);
         ck_assert_str_eq(flaw.reason, "it holds raw bytes");
         ck_assert_int_eq(segment_next(&segment, &chunk), -EBADMSG);
@@ -464,6 +483,47 @@ START_TEST(raw_bytes_hold_no_variables)
         memcpy(memory, "PHP_SM", 7);
         ck_assert_int_eq(segment_check(&segment, NULL), -EBADMSG);
         ck_assert_int_eq(segment_repair(&segment, NULL, NULL), -EBADMSG);
+}
+END_TEST
+
+/* That of a machine with integers of another size, with one variable of 24 bytes. */
+START_TEST(a_segment_of_the_other_kind_is_refused)
+{
+        static unsigned char before[SIZE_MAX_TESTED];
+        struct segment_chunk chunk = { 0 };
+        struct segment_flaw flaw;
+
+        begin(512);
+        memcpy(memory, "PHP_SM", 7);
+        for (size_t i = 0; i < 4; i++) {
+                uint64_t field = (const uint64_t[]){ 56 - HEADER + 8, 104, 512 - 104, 512 }[i];
+
+                if (U == 8)
+                        memcpy(memory + 8 + i * 4, &(uint32_t){ (uint32_t)field }, 4);
+                else
+                        memcpy(memory + 8 + i * 8, &field, 8);
+        }
+        memcpy(before, memory, sizeof memory);
+        ck_assert(segment_is_foreign(&segment));
+        ck_assert_int_eq(segment_check(&segment, &flaw), -EBADMSG);
+        ck_assert_str_eq(flaw.reason, "a program whose integers have another size has made it");
+        ck_assert_int_eq(segment_next(&segment, &chunk), -EBADMSG);
+        ck_assert_int_eq(segment_put(&segment, 1, "", 0), -EBADMSG);
+        ck_assert_int_eq(segment_remove(&segment, 1), -EBADMSG);
+        ck_assert_int_eq(segment_repair(&segment, NULL, NULL), -EBADMSG);
+        ck_assert_int_eq(memcmp(before, memory, sizeof memory), 0);
+        begin(512);
+        put(1, 1, 5);
+        ck_assert(!segment_is_foreign(&segment));
+}
+END_TEST
+
+/* Integers of 32 bits: a magic is two of them. */
+START_TEST(each_store_of_a_first_put_can_be_the_last)
+{
+        begin(512);
+        put_watched(1, 1, sizes[_i]);
+        ck_assert_uint_gt(watch.stores, 5);
 }
 END_TEST
 
@@ -493,10 +553,11 @@ START_TEST(junk_is_repaired_or_refused)
                 for (int key = 1; key < 4; key++)
                         segment_put(&segment, key, memory, (size_t)rand_r(&seed) % 60);
                 for (int change = rand_r(&seed) % 4; change >= 0; change--) {
-                        size_t at = (size_t)(rand_r(&seed) % (int)(segment.size / 8)) * 8;
+                        size_t at = (size_t)(rand_r(&seed) % (int)(segment.size / U)) * U;
 
                         set(at < 8 ? 8 : at, rand_r(&seed) % 3 == 0 ? rand_r(&seed) % 400 : rand_r(&seed) % 3 == 0 ?
-                            -(((int64_t)1 << 62) | ((int64_t)(rand_r(&seed) % 9) << 31) | rand_r(&seed) % 9) : (rand_r(&seed) % 99 - 20) * 8);
+                            -(SEGMENT_MARK_MOVING | (int64_t)(rand_r(&seed) % (1 << SEGMENT_MARK_BITS)) << SEGMENT_MARK_REST |
+                              rand_r(&seed) % 999) : (rand_r(&seed) % 99 - 20) * U);
                 }
                 SUITE_CHECK(segment_repair(&segment, NULL, NULL) == 0, "round %zu", round);
                 SUITE_CHECK(segment_check(&segment, NULL) == 0, "round %zu", round);
@@ -511,7 +572,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_TEST(variables_stand_as_php_puts_them),
         SUITE_TEST(a_variable_that_is_put_again_is_the_last_one),
-        SUITE_TEST(keys_have_64_bits),
+        SUITE_TEST(keys_have_the_bits_of_an_integer),
         SUITE_TEST(a_full_segment_keeps_what_it_has),
         SUITE_TEST(a_value_that_fits_only_without_the_old_one_is_put),
         SUITE_LOOP(each_store_of_a_put_can_be_the_last, SIZES),
@@ -522,6 +583,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_torn_variable_is_refused),
         SUITE_TEST(variables_behind_a_destroyed_one_are_kept),
         SUITE_TEST(raw_bytes_hold_no_variables),
+        SUITE_TEST(a_segment_of_the_other_kind_is_refused),
+        SUITE_LOOP(each_store_of_a_first_put_can_be_the_last, SIZES),
         SUITE_TEST(a_whole_segment_is_not_changed_by_a_repair),
         SUITE_LOOP(junk_is_repaired_or_refused, 4),
 };

@@ -44,13 +44,14 @@ bool process_is_used_up(const ferry_process *process, unsigned answers)
 
 int process_check_recycling(const ferry_process_options *options, struct error *error)
 {
+        uint64_t max_rss = options->max_rss;
         int64_t resident;
 
         if ((options->max_tasks || options->max_rss) && !options->is_restarted)
                 return error_set(error, -EINVAL, "max_tasks and max_rss need is_restarted: otherwise no worker would be left");
         if (options->max_rss == 0)
                 return 0;
-        if (options->max_rss > INT64_MAX)
+        if (max_rss > INT64_MAX)
                 return error_set(error, -EINVAL, "max_rss: %zu bytes are more than a process can have", options->max_rss);
         resident = read_resident(sys_pid());
         return resident < 0 ? error_set(error, (int)resident, "max_rss needs /proc: cannot read it: %s",

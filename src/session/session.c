@@ -627,13 +627,13 @@ ferry_value *ferry_session_info(const ferry_session *session)
         if (!session || loop_is_elsewhere(session->loop))
                 return NULL;
         wire = &session->wire;
-        return ferry_value_pack("{address: %s, dialect: %s, codec: %s, stream: %s, pid: %d, uid: %ld, gid: %ld,"
+        return ferry_value_pack("{address: %s, dialect: %s, codec: %s, stream: %s, pid: %d, uid: %lld, gid: %lld,"
                                 " sent: %llu, received: %llu, queued: %zu, in_flight: %zu, dropped: %llu,"
                                 " junk: %llu}",
                                 session->address, wire->dialect ? wire->dialect->name : NULL,
                                 wire->codec ? wire->codec->name : NULL,
                                 session->stream ? session->stream->kind->name : NULL, (int)peer.pid,
-                                peer.pid < 0 ? -1L : (long)peer.uid, peer.pid < 0 ? -1L : (long)peer.gid,
+                                peer.pid < 0 ? -1LL : (long long)peer.uid, peer.pid < 0 ? -1LL : (long long)peer.gid,
                                 (unsigned long long)session->sent, (unsigned long long)session->received,
                                 outbox_queued(&session->out), list_count(&session->calls),
                                 (unsigned long long)session->dropped, (unsigned long long)session->junk);

@@ -423,7 +423,7 @@ int sys_sem_get(key_t key, int count, int flags)
 /* Not begun again when a signal interrupts it: the caller knows how much of the time is left. */
 int sys_sem_operate(int id, struct sembuf *operations, size_t count, int64_t timeout_ns)
 {
-        struct timespec timeout = { timeout_ns / 1000000000, timeout_ns % 1000000000 };
+        struct timespec timeout = { timeout_ns / 1000000000, (long)(timeout_ns % 1000000000) };
 
         return RESULT(semtimedop(id, operations, count, timeout_ns == INT64_MAX ? NULL : &timeout));
 }
@@ -472,7 +472,7 @@ int sys_timerfd(void)
 
 int sys_timerfd_set(int fd, int64_t deadline)
 {
-        struct itimerspec when = { .it_value = { deadline / 1000000000, deadline % 1000000000 } };
+        struct itimerspec when = { .it_value = { deadline / 1000000000, (long)(deadline % 1000000000) } };
 
         return RESULT(timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL));
 }
@@ -560,7 +560,7 @@ pid_t sys_spawn(int (*fn)(void *), void *argument, void *stack, size_t size, int
 
 int sys_close_on_exec_from(int lowest)
 {
-        return (int)raw_call(SYS_close_range, lowest, ~0U, CLOSE_RANGE_CLOEXEC, 0);
+        return (int)raw_call(SYS_close_range, lowest, (long)~0U, CLOSE_RANGE_CLOEXEC, 0);
 }
 
 int sys_wait(int pidfd, siginfo_t *ret_info, int options)
@@ -627,7 +627,8 @@ pid_t sys_group_of(pid_t pid)
 void sys_reset_signals(void)
 {
         /* As the kernel has struct sigaction: handler, flags and mask, which are all 0, on some machines a restorer. */
-        const uint64_t by_default[4] = { 0 }, ignored[4] = { (uintptr_t)SIG_IGN }, none = 0;
+        const unsigned long by_default[8] = { 0 }, ignored[8] = { (uintptr_t)SIG_IGN };
+        const uint64_t none = 0;
 
         for (int signal = 1; signal <= 64; signal++) {
                 /* What has stopped the group before would stop this child for good, and its parent, which waits for exec. */

@@ -29,7 +29,7 @@ static int64_t take_integer(const struct conversion *conversion, struct argument
         if (length_is(conversion, "ll") || length_is(conversion, "j"))
                 return (int64_t)va_arg(arguments->list, long long);
         if (length_is(conversion, "z") || length_is(conversion, "t"))
-                return (int64_t)va_arg(arguments->list, size_t);
+                return *ret_is_signed ? va_arg(arguments->list, ssize_t) : (int64_t)va_arg(arguments->list, size_t);
         return *ret_is_signed ? va_arg(arguments->list, int) : (int64_t)va_arg(arguments->list, unsigned);
 }
 

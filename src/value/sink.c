@@ -26,7 +26,7 @@ char *sink_reserve(ferry_sink *sink, size_t size)
 
         if (sink->error)
                 return NULL;
-        if (size > sink->limit - buffer_size(sink->buffer) + RESERVE_BEYOND_LIMIT) {
+        if (size > RESERVE_BEYOND_LIMIT && size - RESERVE_BEYOND_LIMIT > sink->limit - buffer_size(sink->buffer)) {
                 sink_fail(sink, -EMSGSIZE, "it is over the limit");
                 return NULL;
         }

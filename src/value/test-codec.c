@@ -4,6 +4,7 @@
 #include "value/codec.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,10 +83,10 @@ static void writes(const ferry_codec *codec, ferry_value *value, const char *exp
 static ferry_value *make_plain(void)
 {
         return ferry_value_pack("{n: null, t: true, f: false, "
-                                "i: [0, -1, 127, 128, -128, -129, 255, 256, 65535, 65536, %ld, %ld], "
+                                "i: [0, -1, 127, 128, -128, -129, 255, 256, 65535, 65536, %lld, %lld], "
                                 "d: [0.5, -0.0, 1e300, 3.25], s: ['', 'text', %s], l: [[], [[]], [1, [2, [3]]]], "
                                 "o: A\\B{x: 1, y: C{}}, long: '%300d', 'k e y': {a: {b: {c: 1}}}}",
-                                INT64_MIN, INT64_MAX, "\xc3\xa9\xe2\x80\xa8\xf0\x9f\x8e\x89\"\\\n\x01/", 7);
+                                LLONG_MIN, LLONG_MAX, "\xc3\xa9\xe2\x80\xa8\xf0\x9f\x8e\x89\"\\\n\x01/", 7);
 }
 
 /* What JSON has no way to write. */

@@ -73,8 +73,8 @@ START_TEST(integers)
         PACKS("i:-2147483648;", "%d", INT_MIN);
         PACKS("i:2147483647;", "%i", INT_MAX);
         PACKS("i:4294967295;", "%u", UINT_MAX);
-        PACKS("i:-9223372036854775808;", "%ld", LONG_MIN);
-        PACKS("i:9223372036854775807;", "%lu", (unsigned long)LONG_MAX);
+        PACKS(sizeof(long) == 8 ? "i:-9223372036854775808;" : "i:-2147483648;", "%ld", LONG_MIN);
+        PACKS(sizeof(long) == 8 ? "i:9223372036854775807;" : "i:2147483647;", "%lu", (unsigned long)LONG_MAX);
         PACKS("i:-9223372036854775808;", "%lld", LLONG_MIN);
         PACKS("i:9223372036854775807;", "%llu", (unsigned long long)LLONG_MAX);
         PACKS("i:-5;", "%zd", (ssize_t)-5);
@@ -84,9 +84,15 @@ START_TEST(integers)
         PACKS("i:-32768;", "%hd", (short)SHRT_MIN);
         PACKS("i:65535;", "%hu", (unsigned short)USHRT_MAX);
         errno = 0;
-        ck_assert_ptr_null(ferry_value_pack("%lu", ULONG_MAX));
+        ck_assert_ptr_null(ferry_value_pack("%llu", ULLONG_MAX));
         ck_assert_int_eq(errno, EINVAL);
-        ck_assert_ptr_null(ferry_value_pack("[%zu]", (size_t)INT64_MAX + 1));
+        if (sizeof(long) == 8) {
+                ck_assert_ptr_null(ferry_value_pack("%lu", ULONG_MAX));
+                ck_assert_ptr_null(ferry_value_pack("[%zu]", SIZE_MAX / 2 + 1));
+        } else {
+                PACKS("i:4294967295;", "%lu", ULONG_MAX);
+                PACKS("i:2147483648;", "%zu", SIZE_MAX / 2 + 1);
+        }
 }
 
 START_TEST(doubles_and_bools)
@@ -261,8 +267,8 @@ START_TEST(wrong_templates_tell_their_place)
 START_TEST(unpack_integers)
 {
         FERRY_AUTO(ferry_value) value =
-                ferry_value_pack("[%d, %d, %d, %d, %d, %u, %ld, %ld, %ld, %ld]", SCHAR_MIN, UCHAR_MAX, SHRT_MIN,
-                                 USHRT_MAX, INT_MIN, UINT_MAX, LONG_MIN, LONG_MAX, LONG_MIN, LONG_MAX);
+                ferry_value_pack("[%d, %d, %d, %d, %d, %u, %ld, %ld, %lld, %ld]", SCHAR_MIN, UCHAR_MAX, SHRT_MIN,
+                                 USHRT_MAX, INT_MIN, UINT_MAX, LONG_MIN, LONG_MAX, LLONG_MIN, LONG_MAX);
         signed char a;
         unsigned char b;
         short c;
@@ -291,9 +297,16 @@ static const struct {
         { "%hu", -1, 0, USHRT_MAX, USHRT_MAX + 1 },
         { "%d", INT_MIN - 1LL, INT_MIN, INT_MAX, INT_MAX + 1LL },
         { "%u", -1, 0, UINT_MAX, UINT_MAX + 1LL },
+        { "%ju", -1, 0, LLONG_MAX, -LLONG_MAX },
+#if LONG_MAX == LLONG_MAX
         { "%lu", -1, 0, LONG_MAX, -LONG_MAX },
         { "%zu", -1, 0, LONG_MAX, -LONG_MAX },
-        { "%ju", -1, 0, LONG_MAX, -LONG_MAX },
+#else
+        { "%ld", LONG_MIN - 1LL, LONG_MIN, LONG_MAX, LONG_MAX + 1LL },
+        { "%zd", LONG_MIN - 1LL, LONG_MIN, LONG_MAX, LONG_MAX + 1LL },
+        { "%lu", -1, 0, ULONG_MAX, ULONG_MAX + 1LL },
+        { "%zu", -1, 0, ULONG_MAX, ULONG_MAX + 1LL },
+#endif
 };
 
 START_TEST(unpack_refuses_what_is_out_of_range)

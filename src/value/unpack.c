@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <string.h>
 
 /* A template is read once to compare and once to store, so that nothing is stored unless all fits. If memory
@@ -66,6 +67,12 @@ static void unpack_integer(struct unpack *unpack, const struct conversion *conve
                         STORE_INTEGER(short, SHRT_MIN, SHRT_MAX);
                 else
                         STORE_INTEGER(unsigned short, 0, USHRT_MAX);
+        } else if (length_is(conversion, "l") || length_is(conversion, "z") || length_is(conversion, "t")) {
+                _Static_assert(sizeof(long) == sizeof(size_t) && sizeof(long) == sizeof(ptrdiff_t), "l, z and t are of one size");
+                if (is_signed)
+                        STORE_INTEGER(long, LONG_MIN, LONG_MAX);
+                else
+                        STORE_INTEGER(unsigned long, 0, ULONG_MAX > INT64_MAX ? INT64_MAX : (int64_t)ULONG_MAX);
         } else if (conversion->length_size > 0) {
                 if (is_signed)
                         STORE_INTEGER(int64_t, INT64_MIN, INT64_MAX);

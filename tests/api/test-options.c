@@ -243,7 +243,7 @@ static void require(const struct option_struct *kind, const void *options, int c
 START_TEST(a_size_that_no_version_has_is_refused)
 {
         const struct option_struct *kind = &structs[_i];
-        const size_t sizes[] = { 1, 3, sizeof(void *), kind->size - 1, kind->size + 1, (size_t)1 << 40, SIZE_MAX,
+        const size_t sizes[] = { 1, 3, sizeof(void *), kind->size - 1, kind->size + 1, SIZE_MAX / 2 + 1, SIZE_MAX,
                                  SIZE_MAX - sizeof(void *) + 1 };
         size_t *options = calloc(1, ROOM);
 

@@ -193,8 +193,8 @@ START_TEST(a_worker_that_has_grown_is_replaced)
         struct ends ends = { 0 };
         int starts = 0;
 
-        /* Every process is larger than a page; none here has a terabyte. */
-        options.max_rss = _i ? (size_t)1 << 40 : 4096;
+        /* Every process is larger than a page; none here has a gigabyte. */
+        options.max_rss = _i ? (size_t)1 << 30 : 4096;
         ferry_manager_on(manager, FERRY_PROCESS_STARTED, tell_pid, &starts);
         ferry_process_spawn(manager, CHILD("echo"), &options);
         request(manager, 4, &ends);

@@ -1,6 +1,7 @@
 /* Stores: variables, raw bytes, torn segments, owners. */
 #include <ferry/ferry.h>
 
+#include "channel/segment.h"
 #include "support/place.h"
 #include "support/stores.h"
 #include "support/suite.h"
@@ -16,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HEADER = 40 };
+/* The layout, whose fields are integers of U bytes: the room of a value of a few bytes is SMALL. */
+enum { U = SEGMENT_UNIT, HEADER = 8 + 4 * U, SMALL = U == 8 ? 40 : 24 };
 
 /* Variables -------------------------------------------------------------------------------------------- */
 
@@ -108,7 +110,7 @@ START_TEST(values_of_all_sizes_up_to_the_limit)
 {
         static char text[2000];
         ferry_store *store;
-        size_t limit = 1024 - HEADER - 8 - 24, size;
+        size_t limit = 1024 - HEADER - 4 * U, size;
         const size_t sizes[] = { 0, 1, limit - 9, limit - 8 };
 
         begin_store();
@@ -213,7 +215,8 @@ START_TEST(what_is_no_store_is_refused)
                 { "shm:/dev/null/x", { 0 }, -ENOTDIR },
                 { "shm:1", { .lock_timeout_ms = -2 }, -EINVAL },
                 { "shm:1", { .mode = 01600 }, -EINVAL },
-                { "shm:1", { .bytes = SIZE_MAX, .is_creating = true }, -EINVAL },
+                /* More than the system's limit, or than a process of 32 bits can have. */
+                { "shm:1", { .bytes = SIZE_MAX, .is_creating = true }, sizeof(size_t) == 8 ? -EINVAL : -ENOMEM },
         };
 
         /* Another program may use that key. */
@@ -275,9 +278,9 @@ START_TEST(a_torn_segment_is_refused_and_repaired)
         ck_assert_int_eq(ferry_store_put(store, 1, "1"), 0);
         ck_assert_int_eq(ferry_store_put(store, 2, "2"), 0);
         ck_assert_int_eq(ferry_store_put(store, 3, "3"), 0);
-        set_field(HEADER + 40 + 8, 100000);
+        set_field(HEADER + SMALL + U, 100000);
         ck_assert_int_eq(ferry_store_get(store, 1, &value), -EBADMSG);
-        require_sentence(store, "torn at byte 80");
+        require_sentence(store, U == 8 ? "torn at byte 80" : "torn at byte 48");
         ck_assert_int_eq(ferry_store_has(store, 1), -EBADMSG);
         ck_assert_int_eq(ferry_store_put(store, 1, "1"), -EBADMSG);
         ck_assert_int_eq(ferry_store_remove(store, 1), -EBADMSG);
@@ -285,13 +288,65 @@ START_TEST(a_torn_segment_is_refused_and_repaired)
         ck_assert_int_eq(info_number(store, "free"), -1);
         ck_assert_int_eq(ferry_store_repair(store, &dropped), 0);
         ck_assert_uint_eq(ferry_value_count(dropped), 1);
-        ck_assert_int_eq(ferry_value_int(ferry_value_get(ferry_value_at(dropped, 0), "offset"), 0), 80);
+        ck_assert_int_eq(ferry_value_int(ferry_value_get(ferry_value_at(dropped, 0), "offset"), 0), HEADER + SMALL);
         ck_assert_int_eq(ferry_value_int(ferry_value_get(ferry_value_at(dropped, 0), "key"), 0), 2);
         require_int(store, 1, 1);
         require_int(store, 3, 3);
         ck_assert_int_eq(ferry_store_repair(store, NULL), 0);
         ck_assert_int_eq(ferry_store_repair(store, &none), 0);
         ck_assert_uint_eq(ferry_value_count(none), 0);
+        delete_store(store);
+}
+END_TEST
+
+/* The first variable is 24 bytes behind the header there, and nothing is behind it. */
+START_TEST(a_segment_of_the_other_kind_of_machine_is_refused)
+{
+        const size_t other = U == 8 ? 4 : 8, header = 8 + 4 * other;
+        const uint64_t fields[] = { header, header + 24, 1024 - header - 24, 1024 };
+        unsigned char bytes[128] = "PHP_SM", after[sizeof bytes];
+        ferry_value *value;
+        ferry_store *store;
+
+        for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+                if (other == 4)
+                        memcpy(bytes + 8 + i * 4, &(uint32_t){ (uint32_t)fields[i] }, 4);
+                else
+                        memcpy(bytes + 8 + i * 8, &fields[i], 8);
+        begin_store();
+        store = open_store(&(ferry_store_options){ .bytes = 1024 });
+        ck_assert_int_eq(ferry_store_write(store, 0, bytes, sizeof bytes), sizeof bytes);
+        ck_assert_int_eq(ferry_store_get(store, 1, &value), -EBADMSG);
+        require_sentence(store, U == 8 ? "a program of 32 bits has made it, and this one has 64" :
+                                         "a program of 64 bits has made it, and this one has 32");
+        ck_assert_int_eq(ferry_store_put(store, 1, "1"), -EBADMSG);
+        ck_assert_int_eq(ferry_store_remove(store, 1), -EBADMSG);
+        ck_assert_int_eq(ferry_store_list(store, &value), -EBADMSG);
+        ck_assert_int_eq(ferry_store_repair(store, NULL), -EBADMSG);
+        require_sentence(store, "cannot be used here");
+        ck_assert_int_eq(ferry_store_read(store, 0, after, sizeof after), sizeof after);
+        ck_assert_mem_eq(bytes, after, sizeof after);
+        delete_store(store);
+}
+END_TEST
+
+/* 64-bit machines take any key. */
+START_TEST(a_key_that_php_cannot_have_is_refused)
+{
+        ferry_value *value;
+        ferry_store *store;
+
+        begin_store();
+        store = open_store(NULL);
+        ck_assert_int_eq(ferry_store_put(store, 1LL << 31, "1"), U == 8 ? 0 : -ERANGE);
+        if (U < 8) {
+                require_sentence(store, "the key 2147483648 is outside of the integers of PHP, which have 32 bits");
+                ck_assert_int_eq(ferry_store_put_value(store, -(1LL << 31) - 1, NULL), -EINVAL);
+                ck_assert_int_eq(ferry_store_get(store, 1LL << 31, &value), -ENOENT);
+                ck_assert_int_eq(ferry_store_has(store, 1LL << 32), 0);
+        }
+        ck_assert_int_eq(ferry_store_put(store, -(1LL << 31), "1"), 0);
+        require_int(store, -(1LL << 31), 1);
         delete_store(store);
 }
 END_TEST
@@ -304,10 +359,10 @@ START_TEST(a_value_that_is_not_serialized_is_refused)
         begin_store();
         store = open_store(NULL);
         ck_assert_int_eq(ferry_store_put(store, 1, "12345"), 0);
-        set_field(HEADER + 24, 0x3131);
+        set_field(HEADER + 3 * U, 0x3131);
         ck_assert_int_eq(ferry_store_get(store, 1, &value), -EBADMSG);
         require_sentence(store, "serialize()");
-        set_field(HEADER + 8, 3);
+        set_field(HEADER + U, 3);
         ck_assert_int_eq(ferry_store_get(store, 1, &value), -EBADMSG);
         ck_assert_int_eq(ferry_store_put(store, 1, "1"), 0);
         delete_store(store);
@@ -482,6 +537,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(what_is_no_store_is_refused),
         SUITE_TEST(a_queue_under_the_key_is_named),
         SUITE_TEST(a_torn_segment_is_refused_and_repaired),
+        SUITE_TEST(a_segment_of_the_other_kind_of_machine_is_refused),
+        SUITE_TEST(a_key_that_php_cannot_have_is_refused),
         SUITE_TEST(a_value_that_is_not_serialized_is_refused),
         SUITE_TEST(raw_bytes_are_written_and_read),
         SUITE_TEST(a_segment_of_another_user_is_refused),

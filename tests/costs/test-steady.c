@@ -200,7 +200,7 @@ START_TEST(a_thousand_idle_sessions)
         limit.rlim_cur = limit.rlim_max;
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
         if (limit.rlim_cur < 2 * IDLE + 100)
-                count = (limit.rlim_cur - 100) / 2;
+                count = (size_t)(limit.rlim_cur - 100) / 2;
         pair_open(&pair, STREAM_UNIX * DIALECTS + _i, NULL, NULL);
         ask(&pair, 1);
         door_reset();

@@ -405,7 +405,7 @@ static ssize_t limit(enum door_call call, int fd, size_t size)
                 return (ssize_t)size;
         if (fault->kind == FAULT_EACH && size > fault->nth) {
                 run->is_met = true;
-                return fault->nth;
+                return (ssize_t)fault->nth;
         }
         if (fault->kind == FAULT_CUT && before < fault->nth && before + size > fault->nth) {
                 run->is_met = true;
@@ -535,7 +535,7 @@ static bool was_refused(uintptr_t place, int error)
 {
         uintptr_t site = place << 8 | (SUITE_HAS_ASAN ? 0 : (uintptr_t)error);
 
-        for (size_t i = (site * 0x9e3779b97f4a7c15) >> 50;; i = (i + 1) % SITES_MAX) {
+        for (size_t i = (size_t)((site * 0x9e3779b97f4a7c15) >> 50);; i = (i + 1) % SITES_MAX) {
                 if (plan->refused[i] == site)
                         return true;
                 if (plan->refused[i] == 0) {

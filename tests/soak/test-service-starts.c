@@ -109,7 +109,7 @@ START_TEST(a_race_has_one_winner)
         struct place place;
         struct racer racers[RACERS];
         size_t races = suite_scale(RACES);
-        unsigned long seed = 1;
+        uint64_t seed = 1;
         int winner = -1;
 
         open_place(&place);

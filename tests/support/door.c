@@ -100,7 +100,7 @@ static void note_site(enum door_call call, const void *return_address)
         uintptr_t site = address << CALL_BITS | (uintptr_t)call;
 
         door_site = address;
-        for (size_t i = (address * 0x9e3779b97f4a7c15) >> 52;; i = (i + 1) % SITES_MAX) {
+        for (size_t i = (size_t)((address * 0x9e3779b97f4a7c15) >> 52);; i = (i + 1) % SITES_MAX) {
                 uintptr_t found = 0;
 
                 if (__atomic_compare_exchange_n(&noted_sites[i], &found, site, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||

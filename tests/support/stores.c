@@ -1,5 +1,7 @@
 #include "support/stores.h"
 
+#include "channel/segment.h"
+
 #include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -82,7 +84,9 @@ void set_field(size_t offset, int64_t value)
 {
         char *memory = shmat(shmget(store_key, 0, 0), NULL, 0);
 
-        memcpy(memory + offset, &value, sizeof value);
+        segment_integer integer = (segment_integer)value;
+
+        memcpy(memory + offset, &integer, sizeof integer);
         shmdt(memory);
 }
 

@@ -126,7 +126,7 @@ static const ferry_value *follow(const ferry_value *value, const char *path)
                 length = 0;
                 if (sscanf(path, "[%63[^]]]%n", name, &length) != 1 || length == 0)
                         require(sscanf(path, "->%63[a-zA-Z_]%n", name, &length) == 1, "the path %s", path);
-                value = ferry_value_kind(value) == FERRY_VALUE_LIST ? ferry_value_at(value, strtoull(name, NULL, 10)) :
+                value = ferry_value_kind(value) == FERRY_VALUE_LIST ? ferry_value_at(value, strtoul(name, NULL, 10)) :
                                                                       ferry_value_get(value, name);
         }
         return value;
@@ -704,6 +704,13 @@ static void check_segment(const char *bytes, size_t size, const json_t *decoded)
         struct segment segment = { malloc(size), size }, copy = { calloc(1, size), size };
 
         memcpy(segment.memory, bytes, size);
+        /* 64-bit PHP has written it. */
+        if (SEGMENT_UNIT != 8) {
+                require(segment_is_foreign(&segment) && segment_check(&segment, NULL) == -EBADMSG, "it is not refused");
+                free(segment.memory);
+                free(copy.memory);
+                return;
+        }
         require(segment_check(&segment, NULL) == 0, "it is not whole");
         check_header(&segment, json_object_get(decoded, "header"));
         /* A header without variables is written, too. */
