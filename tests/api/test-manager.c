@@ -709,7 +709,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(none_is_started_while_all_are_stopped, 3),
         SUITE_LOOP(signals_are_passed_on, 7),
         SUITE_TEST(children_have_the_mask_of_before),
-        SUITE_LOOP(what_is_printed_goes_where_it_should, 2),
+        SUITE_LOOP_APART(what_is_printed_goes_where_it_should, 2),
         SUITE_TEST(much_output_does_not_block),
         SUITE_LOOP(output_may_free_whom_it_comes_from, 2),
 };

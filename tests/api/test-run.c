@@ -452,7 +452,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(tick_says_whether_it_did_something),
         SUITE_TEST(idle_is_not_readable),
         SUITE_TEST(a_message_makes_it_readable),
-        SUITE_LOOP(a_deadline_makes_it_readable, WAYS),
+        SUITE_LOOP_APART(a_deadline_makes_it_readable, WAYS),
         SUITE_TEST(a_file_makes_it_readable),
         SUITE_TEST(a_call_that_failed_makes_it_readable),
         SUITE_TEST(it_may_be_asked_for_late),

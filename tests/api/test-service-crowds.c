@@ -788,7 +788,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(opened_and_closed_come_in_pairs, 2),
         SUITE_TEST(who_is_not_allowed_takes_nobody_s_place),
         SUITE_LOOP(one_user_keeps_no_other_out, 2),
-        SUITE_LOOP(no_descriptor_is_left, 4),
+        SUITE_LOOP_APART(no_descriptor_is_left, 4),
         SUITE_TEST(messages_that_are_not_complete_are_counted),
         SUITE_LOOP(large_messages_are_completed_in_turn, 2),
         SUITE_TEST(a_probe_that_sends_a_message_is_closed),

@@ -851,7 +851,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(the_longest_name, 4),
         SUITE_LOOP(a_link_in_the_place_of_the_socket_is_not_followed, COUNT(swaps)),
         SUITE_TEST(what_stands_in_an_exchanged_directory_stays),
-        SUITE_LOOP(the_mode_is_right_from_the_first_moment, COUNT(modes)),
+        SUITE_LOOP_APART(the_mode_is_right_from_the_first_moment, COUNT(modes)),
         SUITE_TEST(a_stranger_is_told_that_he_is_not_allowed),
         SUITE_LOOP(a_stranger_at_the_door, 4),
         SUITE_TEST(a_stranger_behind_the_door),

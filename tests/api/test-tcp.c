@@ -793,7 +793,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(nobody_listens),
         SUITE_TEST(who_is_not_there_is_tried_again),
         SUITE_TEST(a_client_waits_for_the_service),
-        SUITE_LOOP(who_never_answers_is_given_up, sizeof hangs / sizeof *hangs),
+        SUITE_LOOP_APART(who_never_answers_is_given_up, sizeof hangs / sizeof *hangs),
         SUITE_LOOP(closed_while_it_connects, 2),
         SUITE_TEST(a_connection_comes_later),
         SUITE_TEST(nobody_talks_to_himself),

@@ -22,6 +22,12 @@ static void note(char letter)
         events[size] = letter;
 }
 
+static void open_pair(struct pair *pair, int which, const ferry_session_options *ours, const ferry_session_options *theirs)
+{
+        memset(events, 0, sizeof events);
+        pair_open(pair, which, ours, theirs);
+}
+
 static int see(ferry_session *session, const ferry_message *message, void *userdata)
 {
         (void)session, (void)message;
@@ -52,7 +58,7 @@ START_TEST(handlers_are_asked_in_order)
 {
         struct pair pair;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_REQUEST, see, "x");
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, see, "a");
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, see_once, "b");
@@ -85,7 +91,7 @@ START_TEST(handlers_added_inside_come_last)
 {
         struct pair pair;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, add_another, "a");
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, see, "b");
         ask_for(&pair, 2);
@@ -115,7 +121,7 @@ START_TEST(the_first_answer_counts)
         ferry_call *call;
         const ferry_message *reply;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_REQUEST, see, "a");
         ferry_session_on(pair.us, FERRY_KIND_REQUEST, reply_first, "b");
         ferry_session_on(pair.us, FERRY_KIND_REQUEST, reply_again, "c");
@@ -159,7 +165,7 @@ START_TEST(opened_first_and_closed_last)
         int status = -ECANCELED;
         struct pair pair;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_OPENED, sign_in, NULL);
         ferry_session_on(pair.us, FERRY_KIND_CLOSED, sign_out, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, see, "n");
@@ -176,7 +182,7 @@ START_TEST(calls_end_before_closed_when_the_other_side_goes)
         int status = -ECONNRESET;
         struct pair pair;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_CLOSED, sign_out, NULL);
         ferry_call_then(ferry_session_request(pair.us, SAFETY_MS, "App\\Keep", "{}"), note_end, &status);
         ferry_call_then(ferry_session_request(pair.us, SAFETY_MS, "App\\Close", "{}"), note_end, &status);
@@ -207,7 +213,7 @@ START_TEST(next_fetches_kinds_without_a_handler)
         const ferry_message *message;
         ferry_message *kept;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ck_assert_ptr_null(ferry_session_next(pair.us, 0));
         ferry_session_on(pair.us, FERRY_KIND_REQUEST | FERRY_KIND_CLOSED, NULL, NULL);
         ck_assert_int_eq(ferry_message_reply(next_question(&pair), NULL, "{depth: 5}"), 0);
@@ -240,7 +246,7 @@ START_TEST(next_ends_when_the_other_side_goes)
         struct pair pair;
         const ferry_message *message;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_notify(pair.us, "App\\Send", "{count: 2, size: 1}");
         ferry_call_free(ferry_session_request(pair.us, SAFETY_MS, "App\\Echo", "{}"));
         pair_report(&pair, "errors");
@@ -275,7 +281,7 @@ START_TEST(unasked_notifications_are_kept_up_to_a_limit)
         const ferry_message *message;
         int number = 6;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ask_for(&pair, 1024);
         ck_assert_int_eq(counter(pair.us, "dropped"), 0);
         ask_for(&pair, 6);
@@ -295,7 +301,7 @@ START_TEST(notifications_asked_for_are_never_dropped)
         enum { COUNT = 3000 };
         struct pair pair;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, NULL, NULL);
         ask_for(&pair, COUNT);
         for (int i = 0; i < COUNT; i++)
@@ -312,7 +318,7 @@ START_TEST(the_other_side_waits_for_next)
         enum { COUNT = 2000 };
         struct pair pair;
 
-        pair_open(&pair, _i, &(ferry_session_options){ .queue_max = 20000 }, NULL);
+        open_pair(&pair, _i, &(ferry_session_options){ .queue_max = 20000 }, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, NULL, NULL);
         ck_assert_int_eq(ferry_session_notify(pair.us, "App\\Send", "{count: %d, size: 300}", COUNT), 0);
         for (int i = 0; i < COUNT; i++) {
@@ -365,7 +371,7 @@ START_TEST(a_handler_closes_its_session)
         struct pair pair;
         ferry_call *call;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, close_here, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, see, "n");
         ferry_session_on(pair.us, FERRY_KIND_CLOSED, see, "c");
@@ -385,7 +391,7 @@ START_TEST(a_handler_frees_its_session)
         struct pair pair;
         ferry_call *call;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, free_here, NULL);
         ferry_session_on(pair.us, FERRY_KIND_CLOSED, see, "c");
         ferry_session_notify(pair.us, "App\\Send", "{count: 3, size: 1}");
@@ -402,7 +408,7 @@ START_TEST(a_handler_frees_the_session_that_next_waits_for)
 {
         struct pair pair;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, free_here, NULL);
         ferry_session_notify(pair.us, "App\\Send", "{count: 1, size: 1}");
         ck_assert_ptr_null(ferry_session_next(pair.us, SAFETY_MS));
@@ -447,7 +453,7 @@ START_TEST(a_handler_frees_the_loop)
 {
         struct pair pair;
 
-        pair_open(&pair, _i % LOCAL_PAIRS, NULL, NULL);
+        open_pair(&pair, _i % LOCAL_PAIRS, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, free_loop_here, NULL);
         ferry_session_notify(pair.us, "App\\Send", "{count: 2, size: 1}");
         free_while_waiting(&pair, (enum way)(_i / LOCAL_PAIRS));
@@ -483,7 +489,7 @@ START_TEST(callbacks_of_calls_free_what_called_them)
 {
         struct pair pair;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_call_then(ferry_session_request(pair.us, SAFETY_MS, "App\\Echo", "{}"), free_the_call, pair.loop);
         ck_assert_int_eq(ferry_loop_run(pair.loop, SAFETY_MS), 7);
         ferry_call_then(ferry_session_request(pair.us, SAFETY_MS, "App\\Echo", "{}"), free_the_loop, pair.loop);
@@ -510,7 +516,7 @@ START_TEST(a_handler_frees_the_call_that_is_awaited)
         struct pair pair;
         ferry_call *call;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, free_awaited, &call);
         ferry_session_notify(pair.us, "App\\Send", "{count: 1, size: 1}");
         call = ferry_session_request(pair.us, SAFETY_MS, "App\\Keep", "{}");
@@ -524,7 +530,7 @@ START_TEST(one_function_registered_twice_is_freed_with_its_session)
 {
         struct pair pair;
 
-        pair_open(&pair, _i, NULL, NULL);
+        open_pair(&pair, _i, NULL, NULL);
         ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, see, "a");
         ferry_session_on(pair.us, FERRY_KIND_REQUEST, see, "a");
         ferry_session_on(pair.us, FERRY_KIND_ERROR, see, "a");

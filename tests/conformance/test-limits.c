@@ -558,7 +558,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(what_nobody_fetches_is_not_read, 2),
         SUITE_TEST(one_session_does_not_keep_another_waiting),
         SUITE_TEST(a_crowd_does_not_keep_a_client_waiting),
-        SUITE_LOOP(the_busy_are_asked_again, 8),
+        SUITE_LOOP_APART(the_busy_are_asked_again, 8),
         SUITE_TEST(a_full_backlog_is_waited_for),
         SUITE_TEST(closing_with_bytes_unread_is_an_end),
         SUITE_TEST(a_closed_terminal_is_an_end),

@@ -1,5 +1,6 @@
 /* Runs tests with check: each in a forked process, so that a crash, a leak found by a sanitizer or an endless
- * loop fails that one test. */
+ * loop fails that one test. With AddressSanitizer the rounds of a test share a process: starting it and looking for leaks
+ * at its end take longer than most rounds. */
 #include "support/suite.h"
 #include "support/surroundings.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 enum {
@@ -113,40 +115,115 @@ static int choose_stride(const struct suite_test *test, int rounds)
         return SUITE_HAS_ASAN && !suite_is_long() && !(all && *all) && !test->is_whole && rounds > ROUNDS_FEW ? ROUNDS_STRIDE : 1;
 }
 
-/* A whole table of faults in one test takes longer, and its faults have a limit of their own. */
-static double test_time_limit(const struct suite_test *test)
+/* What is run of a test: rounds begin, begin + stride, … before end. */
+struct series {
+        const struct suite_test *test;
+        TTest shared;           /* check runs this one in place of the test, if the rounds share a process */
+        int begin, end, stride;
+        int round;              /* that began last; seen by the parent, as the series are in shared memory */
+};
+
+static struct series *all_series;
+
+static bool is_shared(const struct series *series)
 {
-        return test->is_whole ? TIME_LIMIT_S * 4 : TIME_LIMIT_S;
+        return series->shared.fn;
+}
+
+static int count_rounds(const struct series *series)
+{
+        return (series->end - series->begin + series->stride - 1) / series->stride;
+}
+
+/* check has called set_up(), and calls tear_down(). */
+static void run_rounds(int index)
+{
+        struct series *series = &all_series[index];
+
+        for (int round = series->begin; round < series->end; round += series->stride) {
+                if (round != series->begin) {
+                        tear_down();
+                        set_up();
+                }
+                series->round = round;
+                (*series->test->test)->fn(round);
+        }
+}
+
+static void choose_rounds(struct series *series, size_t index, int begin, int end)
+{
+        const struct suite_test *test = series->test;
+
+        series->stride = choose_stride(test, end - begin);
+        series->begin = begin + (int)index % series->stride;
+        series->end = end;
+        if (!SUITE_HAS_ASAN || test->is_apart || count_rounds(series) == 1)
+                return;
+        series->shared = **test->test;
+        series->shared.fn = run_rounds;
+}
+
+/* A whole table of faults in one test takes longer, and its faults have a limit of their own. So do many rounds. */
+static double series_time_limit(const struct series *series)
+{
+        return TIME_LIMIT_S * (series->test->is_whole ? 4 : 1) * (is_shared(series) ? 4 : 1);
+}
+
+static void add_series(Suite *suite, struct series *series, int index)
+{
+        TCase *group = tcase_create(series->test->name);
+
+        tcase_add_checked_fixture(group, set_up, tear_down);
+        tcase_set_timeout(group, series_time_limit(series));
+        if (is_shared(series))
+                tcase_add_loop_test(group, &series->shared, index, index + 1);
+        else
+                for (int round = series->begin; round < series->end; round += series->stride)
+                        tcase_add_loop_test(group, *series->test->test, round, round + 1);
+        suite_add_tcase(suite, group);
+}
+
+/* Which rounds have failed, where check knows only the series; they may be run alone. A leak is found behind the last. */
+static void explain_failures(SRunner *runner, size_t count)
+{
+        TestResult **failures = srunner_failures(runner);
+
+        for (int i = 0; i < srunner_ntests_failed(runner); i++)
+                for (size_t j = 0; j < count; j++) {
+                        const struct series *series = &all_series[j];
+
+                        if (series->test && is_shared(series) && strcmp(tr_tcname(failures[i]), series->test->name) == 0)
+                                printf("%s: the last of its rounds was %d: FERRY_TEST=%s:%d\n", series->test->name,
+                                       series->round, series->test->name, series->round);
+                }
+        free(failures);
 }
 
 int suite_run(const char *name, const struct suite_test *tests, size_t count)
 {
         Suite *suite;
         SRunner *runner;
-        int run, failed;
+        int run = 0, failed;
 
         surroundings_choose();
+        all_series = mmap(NULL, (count + 1) * sizeof *all_series, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (all_series == MAP_FAILED)
+                return 1;
         suite = suite_create(name);
         for (size_t i = 0; i < count; i++) {
-                int begin = 0, end = tests[i].count > 0 ? tests[i].count : 1, stride;
-                TCase *group;
+                int begin = 0, end = tests[i].count > 0 ? tests[i].count : 1;
 
                 if (!is_wanted(tests[i].name, &begin, &end))
                         continue;
-                group = tcase_create(tests[i].name);
-                tcase_add_checked_fixture(group, set_up, tear_down);
-                tcase_set_timeout(group, test_time_limit(&tests[i]));
-                stride = choose_stride(&tests[i], end - begin);
-                for (int round = begin + (int)i % stride; stride > 1 && round < end; round += stride)
-                        tcase_add_loop_test(group, *tests[i].test, round, round + 1);
-                if (stride == 1)
-                        tcase_add_loop_test(group, *tests[i].test, begin, end);
-                suite_add_tcase(suite, group);
+                all_series[i].test = &tests[i];
+                choose_rounds(&all_series[i], i, begin, end);
+                add_series(suite, &all_series[i], (int)i);
+                run += count_rounds(&all_series[i]);
         }
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_ENV);
-        run = srunner_ntests_run(runner);
         failed = srunner_ntests_failed(runner);
+        explain_failures(runner, count);
         srunner_free(runner);
         printf("%s: %d passed, %d failed\n", name, run - failed, failed);
         return failed > 0 || run == 0;

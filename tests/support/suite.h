@@ -9,10 +9,12 @@ struct suite_test {
         const TTest *const *test;
         int count;              /* run it for 0 … count - 1, as _i; 0: once */
         int is_whole;           /* AddressSanitizer runs all rounds too, see suite_run() */
+        int is_apart;           /* each round has a process of its own with AddressSanitizer too, since it leaves static state */
 };
 
-#define SUITE_TEST(test) { #test, &test, 0, 0 }
-#define SUITE_LOOP(test, count) { #test, &test, count, 0 }
+#define SUITE_TEST(test) { #test, &test, 0, 0, 0 }
+#define SUITE_LOOP(test, count) { #test, &test, count, 0, 0 }
+#define SUITE_LOOP_APART(test, count) { #test, &test, count, 0, 1 }
 
 /* Whether AddressSanitizer is there: it keeps what was freed, and its frames are several times as large. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -31,7 +33,8 @@ struct suite_test {
  *
  * With AddressSanitizer a test of more than ten rounds runs every fifth of them, beginning with another one in each test:
  * pairs of a stream and a dialect come in threes and eights, so every pair is run by some of the tests. FERRY_ROUNDS
- * (by part sanitizers of `make check-long`) and FERRY_LONG run all rounds. */
+ * (by part sanitizers of `make check-long`) and FERRY_LONG run all rounds. The rounds of a test share a process there, in
+ * which descriptors and children are compared behind each round, and leaks are looked for behind the last. */
 int suite_run(const char *name, const struct suite_test *tests, size_t count);
 
 /* Whether FERRY_LONG is set (by `make check-long`): the full numbers. */

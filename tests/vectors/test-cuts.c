@@ -681,7 +681,7 @@ START_TEST(payloads_cut)
 static const struct suite_test tests[] = {
         SUITE_TEST(values_grow),
         SUITE_TEST(values_flipped),
-        SUITE_LOOP(frames_cut, WAYS),
+        SUITE_LOOP_APART(frames_cut, WAYS),
         SUITE_TEST(frames_flipped),
         SUITE_TEST(payloads_cut),
 };
