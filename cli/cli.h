@@ -34,6 +34,8 @@ struct cli_options {
         const char *reply;
         const char *exec;
         long count;             /* 0: no end */
+        int seconds_ms;         /* of a bench; 0: the default */
+        long in_flight;         /* 0: one */
         long workers;           /* 0: as many as processors may be used */
         long retry;
         int drain_ms;           /* -1: until all is done */
@@ -76,6 +78,7 @@ struct cli_command {
         int (*run)(const struct cli_options *options, char **arguments, int count);
 };
 
+extern const struct cli_command command_bench;
 extern const struct cli_command command_call;
 extern const struct cli_command command_convert;
 extern const struct cli_command command_ipcs;

@@ -15,7 +15,8 @@
 
 static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify, &command_run,
                                                       &command_list, &command_wait, &command_send, &command_recv,
-                                                      &command_store, &command_ipcs, &command_convert };
+                                                      &command_store, &command_ipcs, &command_convert,
+                                                      &command_bench };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -36,10 +37,12 @@ static const struct {
         { "reply", "BODY", "answer requests with this body" },
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
         { "drain", "SECONDS", "when asked to stop, give requests in hand so long (until they are done)" },
-        { "count", "N", "end after N messages, records or clients" },
+        { "count", "N", "end after N messages, records, clients or requests" },
+        { "seconds", "SECONDS", "send requests so long (2, unless there is a --count)" },
+        { "in-flight", "N", "so many requests at once (1)" },
         { "public", NULL, "tcp, udp: also at an address that other machines can reach" },
         { "workers", "N", "so many workers, or commands of --exec, at once (as many as processors may be used)" },
-        { "type", "TYPE", "of the requests (task); of a record in a queue: a number" },
+        { "type", "TYPE", "of the requests (run: task; bench: bench); of a record in a queue: a number" },
         { "ordered", NULL, "print the answers in the order of the tasks" },
         { "null", NULL, "each task ends with a NUL byte instead of a newline" },
         { "max-tasks", "N", "replace a worker after N answers" },
@@ -60,7 +63,7 @@ static const struct {
         { "allow", "USER", "a user, a name or a number, that may be the other side besides ours and root; may be repeated" },
         { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
         { "broadcast", NULL, "udp: allow broadcast addresses" },
-        { "size", "BYTES", "of a segment that is made (10000)" },
+        { "size", "BYTES", "of a segment that is made (10000); bench: of a body (64)" },
         { "remove", NULL, "remove the objects that are given" },
         { "remove-stale", NULL, "remove sockets and lock files whose owner is dead" },
 };
@@ -69,6 +72,9 @@ enum { KNOWN = sizeof known / sizeof *known };
 
 /* More than any machine can use; each is a process. */
 enum { WORKERS_MAX = 1024 };
+
+/* Of a bench; each has a buffer of its own. */
+enum { IN_FLIGHT_MAX = 65536 };
 
 bool is_blank(const char *text)
 {
@@ -374,6 +380,17 @@ static bool read_seconds(const char *name, const char *text, int *ret_ms)
         return true;
 }
 
+/* More than none, and not forever. */
+static bool read_duration(const char *name, const char *text, int *ret_ms)
+{
+        if (!read_seconds(name, text, ret_ms))
+                return false;
+        if (*ret_ms > 0)
+                return true;
+        complain("--%s: '%s' is not a number of seconds above 0", name, text);
+        return false;
+}
+
 bool read_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *ret)
 {
         char *end;
@@ -522,6 +539,10 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 return read_count(name, argument, 1, LONG_MAX, &options->count);
         if (strcmp(name, "workers") == 0)
                 return read_count(name, argument, 1, WORKERS_MAX, &options->workers);
+        if (strcmp(name, "in-flight") == 0)
+                return read_count(name, argument, 1, IN_FLIGHT_MAX, &options->in_flight);
+        if (strcmp(name, "seconds") == 0)
+                return read_duration(name, argument, &options->seconds_ms);
         if (strcmp(name, "retry") == 0)
                 return read_count(name, argument, 0, LONG_MAX, &options->retry);
         if (strcmp(name, "namespace") == 0)

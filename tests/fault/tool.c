@@ -282,6 +282,7 @@ static const struct line {
         const char *before;     /* each run */
         const char *after;      /* all of them */
         const char *log;        /* a file that needs as many lines where the exit status is 0 */
+        bool is_measured;       /* its output has times: only the number of lines is the same each time */
 } lines[] = {
         { .text = "call 'exec:ferry listen stdio: --echo' t hello", .input = "" },
         { .text = "call --json 'exec:echo junk; exec ferry listen stdio: --echo' t -", .input = "hello" },
@@ -300,6 +301,7 @@ static const struct line {
         { .text = "store shm:key lock -- echo held", .input = "", .before = "ferry store shm:key put 1 value", .after = "ferry store shm:key remove" },
         { .text = "store --size 200 shm:new put 1 a-value-that-is-longer-than-the-segment-a-value-that-is-longer-than-the-segment-a-value-that-is-longer-than-the-segment-a-value-that-is-longer-than-the-segment",
           .input = "", .before = "rm -f new" },
+        { .text = "bench --count 1 'exec:ferry listen stdio: --echo'", .input = "", .is_measured = true },
         { .text = "convert --from json --to php", .input = "{\"a\":[1,2]}" },
         { .text = "convert --from php --to json", .input = "i:1;" },
         { .text = "store shm:key put 1 value", .input = "", .before = "touch key" },
@@ -403,7 +405,7 @@ static size_t read_file(const char *path, char *bytes, size_t max)
 
 static char expected[1 << 16], found[1 << 16];
 static size_t expected_size;
-static long expected_lines;
+static long expected_lines, expected_output_lines;
 static long passed, failed;
 
 static long count_lines(const char *path)
@@ -425,7 +427,9 @@ static const char *judge(const struct line *line, int status, int normal)
                 return "it hangs";
         if (WIFSIGNALED(status))
                 return "it is killed by a signal";
-        if (status == 0 && normal == 0 &&
+        if (status == 0 && line->is_measured && count_lines("out") != expected_output_lines)
+                return "the exit status is 0, but the output has not all its lines";
+        if (status == 0 && normal == 0 && !line->is_measured &&
             (read_file("out", found, sizeof found) != expected_size || memcmp(found, expected, expected_size) != 0))
                 return "the exit status is 0, but the output is not whole";
         if (status == 0 && count_lines(line->log) != expected_lines)
@@ -468,6 +472,7 @@ static void try_all(const struct line *line, long only, long only_part)
 
         write_file("in", line->input);
         normal = run_once(line, TOOL, 0);
+        expected_output_lines = count_lines("out");
         memcpy(calls, state->calls, sizeof calls);
         expected_size = read_file("out", expected, sizeof expected);
         expected_lines = count_lines(line->log);
