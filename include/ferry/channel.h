@@ -62,7 +62,11 @@ enum ferry_channel_end {
  */
 typedef bool ferry_channel_allow_fn(ferry_channel *channel, const ferry_peer *peer, void *userdata);
 
-/** How a channel is opened. Zero selects the default shown in parentheses. Strings are copied. */
+/**
+ * How a channel is opened. Zero selects the default shown in parentheses.
+ *
+ * Pointers must stay valid until the function returns, see ferry.h; `codec` as long as the channel.
+ */
 typedef struct ferry_channel_options {
         size_t size;            /**< sizeof(ferry_channel_options); 0 means this version's */
         unsigned mode;          /**< permission bits of a new socket file, FIFO or queue, not changed by the umask (0600) */

@@ -60,6 +60,10 @@
  * fields that this version does not know are zero; otherwise the object fails with -E2BIG. Any other size is -EINVAL. A time
  * below -1 (below FERRY_TIMEOUT_DEFAULT in `request_timeout_ms`) is -EINVAL, too. The sentence names the field.
  *
+ * What a struct of options points to is needed until the function returns: strings, lists, bytes and other structs of options are
+ * copied, and the program may change or free them then. Functions with their userdata, codecs (`codec`) and streams (`stream`) are
+ * the program's: they are used as long as the object lives. Descriptors in `fds` of a session are taken over.
+ *
  * # Forked children
  *
  * In a child made by fork(2), the objects of the parent return -ECHILD. Freeing them in the child does no harm to the parent.

@@ -72,7 +72,7 @@ typedef void ferry_process_fn(ferry_process *process, int result, void *userdata
  */
 typedef void ferry_output_fn(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata);
 
-/** How a manager is made. Zero selects the default in parentheses. Strings and lists are copied. */
+/** How a manager is made. Zero selects the default in parentheses. Pointers must stay valid until the function returns, see ferry.h. */
 typedef struct ferry_manager_options {
         size_t size;                    /**< sizeof(ferry_manager_options); 0 means this version's */
         unsigned running_max;           /**< how many children may run at a time (no limit). Starting one more waits for the end of
@@ -89,15 +89,14 @@ typedef struct ferry_manager_options {
         const char *stderr_path;        /**< append the stderr of children to this file (the program's stderr) */
         ferry_output_fn *output;        /**< called with output for which there is no path (none) */
         void *output_userdata;          /**< for `output` */
-        const ferry_session_options *session; /**< the options of sessions to the children (the loop's). The struct is copied; its
-                                         * pointers must stay valid as long as the manager */
+        const ferry_session_options *session; /**< the options of sessions to the children (the loop's) */
         int queue_timeout_ms;           /**< how long a ferry_manager_request() waits until a child begins to work on it, in ms; -1:
                                          * forever (as long as the request's own timeout, which begins when a child has it). It also
                                          * limits the time after a child has returned the request without executing it */
 } ferry_manager_options;
 
 /**
- * How a child is started. Zero selects the default in parentheses. Strings and lists are copied.
+ * How a child is started. Zero selects the default in parentheses. Pointers must stay valid until the function returns, see ferry.h.
  *
  * Each child finds its number in the environment variable FERRY_WORKER, unless `env` sets it: the lowest number that no other child
  * of its manager has, from 0. A child that is started again keeps its number.
@@ -126,8 +125,7 @@ typedef struct ferry_process_options {
         const char *stderr_path;        /**< append the child's stderr to this file (as the manager's) */
         ferry_output_fn *output;        /**< called with output for which there is no path (the manager's) */
         void *output_userdata;          /**< for `output` */
-        const ferry_session_options *session; /**< the options of the session to the child (the manager's). The struct is copied;
-                                         * its pointers must stay valid as long as the process */
+        const ferry_session_options *session; /**< the options of the session to the child (the manager's) */
         unsigned max_tasks;             /**< with `is_restarted`: replace the child after this number of answers to
                                          * ferry_manager_request() (never). Its session is closed between two requests, and it has
                                          * 1 s to exit; then it is sent TERM, and after 1 s more KILL */

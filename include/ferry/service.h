@@ -15,7 +15,8 @@ FERRY_BEGIN
 /**
  * How a service is opened.
  *
- * Zero selects the default in parentheses. In a time, -1 means forever. Strings are copied.
+ * Zero selects the default in parentheses. In a time, -1 means forever. Pointers must stay valid until the function returns, see
+ * ferry.h.
  */
 typedef struct ferry_service_options {
         size_t size;                    /**< sizeof(ferry_service_options); 0 means this version's */
@@ -30,7 +31,7 @@ typedef struct ferry_service_options {
         int idle_timeout_ms;            /**< close the service after this time without a message, in ms (never) */
         int close_timeout_ms;           /**< how long closing may take, in ms (5,000) */
         const ferry_session_options *session; /**< the options of client sessions; `allow` decides which users may be clients (the
-                                         * loop's). The struct is copied; its pointers must stay valid as long as the service */
+                                         * loop's) */
         bool is_public;                 /**< tcp: listen at an address that other machines can reach (refuse) */
         size_t bytes_max;               /**< bytes held for all clients together (256 MiB): queued messages, requests that are not
                                          * answered, messages that wait for ferry_session_next(), and the received parts of messages

@@ -72,7 +72,7 @@ struct ferry_stream {
  * How a session is opened.
  *
  * Zero inherits the option of the loop (ferry_loop_options); if that is zero too, the default in parentheses applies. In a time,
- * -1 means forever. Pointers must stay valid until the call returns, unless the field says otherwise.
+ * -1 means forever. Pointers must stay valid until the function returns, see ferry.h; `codec` and `stream` as long as the session.
  */
 struct ferry_session_options {
         size_t size;                    /**< sizeof(ferry_session_options); 0 means this version's */

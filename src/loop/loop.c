@@ -3,9 +3,6 @@
  * touched only for programs that poll the loop's descriptor themselves. It knows nothing of what lives in it. */
 #include "loop/loop.h"
 
-#include "util/options.h"
-#include "util/text.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -23,20 +20,6 @@ struct running {
         struct running *outer;
         bool is_stopped;
         int result;
-};
-
-/* What the program has asked for by ferry_loop_after() or ferry_loop_watch(). */
-struct program_entry {
-        struct list link;
-        struct loop_grave grave;
-        ferry_loop *loop;
-        ferry_loop_fn *fn;
-        void *userdata;
-        struct loop_timer timer;
-        int delay_ms;
-        struct loop_source source;
-        int copy;               /* of a descriptor that something else in the loop waits for, too; else -1 */
-        bool is_gone;
 };
 
 /* What is shown outside ------------------------------------------------------------------------------- */
@@ -329,10 +312,15 @@ static void destroy(ferry_loop *loop)
         sys_close(loop->event);
         if (loop->timer >= 0)
                 sys_close(loop->timer);
-        sys_free(loop->session_root);
+        while (!list_is_empty(&loop->attachments)) {
+                struct loop_attachment *attachment = container_of(loop->attachments.next, struct loop_attachment, link);
+
+                list_remove(&attachment->link);
+                if (attachment->free)
+                        attachment->free(attachment);
+        }
         sys_unmap_page((void *)(uintptr_t)loop->alive);
         error_deinit(&loop->error);
-        error_deinit(&loop->options_error);
         error_deinit(&loop->own_error);
         sys_free(loop);
 }
@@ -505,6 +493,13 @@ int loop_tell_own_failure(ferry_loop *loop)
         return loop_has_own_failure(loop) ? tell_failure(loop, &loop->own_failure) : 0;
 }
 
+void loop_fail(ferry_loop *loop, int code, const char *sentence)
+{
+        error_replace(&loop->own_error, code, "%s", sentence);
+        loop_failure_told(&loop->own_failure);
+        loop_failure_add(loop, &loop->own_failure, &loop->own_error);
+}
+
 void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error)
 {
         failure->error = error;
@@ -638,24 +633,7 @@ const char *ferry_loop_error(const ferry_loop *loop)
 
 /* Beginning and end ----------------------------------------------------------------------------------- */
 
-static int copy_options(ferry_loop *loop, const ferry_loop_options *options)
-{
-        static const struct options_kind kind = { .name = "ferry_loop_options", .size = sizeof *options };
-        ferry_loop_options copy;
-
-        if (options_copy(&kind, &copy, options, &loop->options_error) == 0)
-                options_copy_session(&loop->session, copy.session, &loop->options_error);
-        if (loop->options_error.code) {
-                error_replace(&loop->error, loop->options_error.code, "%s", error_text(&loop->options_error));
-                loop_failure_add(loop, &loop->own_failure, &loop->options_error);
-        }
-        if (!loop->session.root)
-                return 0;
-        loop->session.root = loop->session_root = text_copy(loop->session.root);
-        return loop->session_root ? 0 : -ENOMEM;
-}
-
-ferry_loop *ferry_loop_new(const ferry_loop_options *options)
+ferry_loop *loop_new(void)
 {
         ferry_loop *loop = sys_alloc_zeroed(sizeof *loop);
         char *page;
@@ -665,7 +643,7 @@ ferry_loop *ferry_loop_new(const ferry_loop_options *options)
         list_init(&loop->tasks);
         list_init(&loop->files);
         list_init(&loop->members);
-        list_init(&loop->forwarders);
+        list_init(&loop->attachments);
         list_init(&loop->holders);
         list_init(&loop->program);
         list_init(&loop->graves);
@@ -677,7 +655,7 @@ ferry_loop *ferry_loop_new(const ferry_loop_options *options)
         loop->alive = page;
         loop->epoll = sys_epoll_create();
         loop->event = sys_eventfd();
-        if (page && loop->epoll >= 0 && loop->event >= 0 && copy_options(loop, options) == 0 &&
+        if (page && loop->epoll >= 0 && loop->event >= 0 &&
             sys_epoll_control(loop->epoll, EPOLL_CTL_ADD, loop->event, EPOLLIN, NULL) == 0)
                 return loop;
         if (loop->epoll >= 0)
@@ -686,10 +664,26 @@ ferry_loop *ferry_loop_new(const ferry_loop_options *options)
                 sys_close(loop->event);
         if (page)
                 sys_unmap_page(page);
-        sys_free(loop->session_root);
-        error_deinit(&loop->error);
-        error_deinit(&loop->options_error);
         sys_free(loop);
+        return NULL;
+}
+
+void loop_attach(ferry_loop *loop, struct loop_attachment *attachment, const void *kind)
+{
+        attachment->kind = kind;
+        list_append(&loop->attachments, &attachment->link);
+}
+
+struct loop_attachment *loop_attachment_next(const ferry_loop *loop, const void *kind, const struct loop_attachment *previous)
+{
+        const struct list *link = previous ? &previous->link : &loop->attachments;
+
+        while ((link = link->next) != &loop->attachments) {
+                struct loop_attachment *attachment = container_of(link, struct loop_attachment, link);
+
+                if (attachment->kind == kind)
+                        return attachment;
+        }
         return NULL;
 }
 
@@ -699,8 +693,6 @@ static bool is_quiet(void *object)
 
         return loop->live == 0 && !has_tasks(loop);
 }
-
-static void forget(struct program_entry *entry);
 
 /* Closing one may free others: a service takes those with it for whom it had no room. */
 static void close_members(ferry_loop *loop)
@@ -729,8 +721,7 @@ ferry_loop *ferry_loop_free(ferry_loop *loop)
                 return NULL;
         loop->is_ending = true;
         loop_enter(loop);
-        list_for_each(&loop->program, link)
-                forget(container_of(link, struct program_entry, link));
+        loop_forget_program(loop);
         if (!loop_is_foreign(loop)) {
                 close_members(loop);
                 /* One more level is always there for the end. */
@@ -764,134 +755,4 @@ void loop_abandon(ferry_loop *loop)
         sys_close(loop->event);
         if (loop->timer >= 0)
                 sys_close(loop->timer);
-}
-
-/* The program's own timers and descriptors ------------------------------------------------------------ */
-
-static void free_entry(struct loop_grave *grave)
-{
-        sys_free(container_of(grave, struct program_entry, grave));
-}
-
-static void forget(struct program_entry *entry)
-{
-        ferry_loop *loop = entry->loop;
-
-        if (entry->is_gone)
-                return;
-        entry->is_gone = true;
-        list_remove(&entry->link);
-        loop_timer_stop(loop, &entry->timer);
-        if (!loop_is_foreign(loop))
-                loop_source_set(&entry->source, 0);
-        if (entry->copy >= 0)
-                sys_close(entry->copy);
-        loop->live--;
-        loop_bury(loop, &entry->grave, free_entry);
-}
-
-/* What goes wrong here has nowhere else to be reported: run returns it, or a call that waits for children. */
-static void fail(ferry_loop *loop, int code, const char *what)
-{
-        error_replace(&loop->own_error, code, "%s: %s", what, error_describe(code));
-        loop_failure_told(&loop->own_failure);
-        loop_failure_add(loop, &loop->own_failure, &loop->own_error);
-}
-
-static void timer_is_due(struct loop_timer *timer)
-{
-        struct program_entry *entry = container_of(timer, struct program_entry, timer);
-        bool is_again = entry->fn(entry->loop, entry->userdata) == 1;
-
-        if (entry->is_gone)
-                return;
-        if (!is_again)
-                forget(entry);
-        else
-                loop_timer_start(entry->loop, timer, loop_deadline(entry->delay_ms));
-}
-
-static void descriptor_is_ready(struct loop_source *source, uint32_t events)
-{
-        struct program_entry *entry = container_of(source, struct program_entry, source);
-
-        (void)events;
-        if (!entry->is_gone && entry->fn(entry->loop, entry->userdata) != 1 && !entry->is_gone)
-                forget(entry);
-}
-
-static struct program_entry *add_entry(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
-{
-        struct program_entry *entry = sys_alloc_zeroed(sizeof *entry);
-
-        if (!entry) {
-                fail(loop, -ENOMEM, "a timer or descriptor of the program");
-                return NULL;
-        }
-        entry->loop = loop;
-        entry->fn = fn;
-        entry->userdata = userdata;
-        entry->copy = -1;
-        entry->source = (struct loop_source){ .loop = loop, .fd = -1, .fn = descriptor_is_ready };
-        entry->timer.fn = timer_is_due;
-        list_init(&entry->grave.link);
-        list_append(&loop->program, &entry->link);
-        loop->live++;
-        return entry;
-}
-
-void ferry_loop_after(ferry_loop *loop, int delay_ms, ferry_loop_fn *fn, void *userdata)
-{
-        struct program_entry *entry;
-
-        if (!loop || loop_refuse(loop) || loop->is_ending)
-                return;
-        if (delay_ms < 0) {
-                fail(loop, -EINVAL, "a timer of the program with a negative delay");
-                return;
-        }
-        entry = add_entry(loop, fn, userdata);
-        if (!entry)
-                return;
-        entry->delay_ms = delay_ms;
-        loop_timer_start(loop, &entry->timer, loop_deadline(delay_ms));
-}
-
-void ferry_loop_watch(ferry_loop *loop, int fd, short events, ferry_loop_fn *fn, void *userdata)
-{
-        struct program_entry *entry;
-        uint32_t wanted = ((events & POLLIN) ? EPOLLIN : 0) | ((events & POLLOUT) ? EPOLLOUT : 0) |
-                          ((events & POLLPRI) ? EPOLLPRI : 0);
-        int error;
-
-        if (!loop || loop_refuse(loop) || loop->is_ending)
-                return;
-        entry = add_entry(loop, fn, userdata);
-        if (!entry)
-                return;
-        entry->source.fd = fd;
-        error = loop_source_set(&entry->source, wanted ? wanted : EPOLLHUP);
-        /* epoll takes each descriptor once. */
-        if (error == -EEXIST) {
-                entry->source.fd = entry->copy = sys_duplicate(fd, 3);
-                error = entry->copy < 0 ? entry->copy :
-                                          loop_source_set(&entry->source, wanted ? wanted : EPOLLHUP);
-        }
-        if (error < 0) {
-                forget(entry);
-                fail(loop, error, "a descriptor that the program wants to be watched");
-        }
-}
-
-/* cppcheck-suppress constParameter ; it is the pair that the program gave, not what it points to */
-void ferry_loop_off(ferry_loop *loop, ferry_loop_fn *fn, void *userdata)
-{
-        if (!loop || loop_is_elsewhere(loop))
-                return;
-        list_for_each(&loop->program, link) {
-                struct program_entry *entry = container_of(link, struct program_entry, link);
-
-                if (entry->fn == fn && entry->userdata == userdata)
-                        forget(entry);
-        }
 }

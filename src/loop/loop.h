@@ -7,7 +7,6 @@
 #pragma once
 
 #include <ferry/loop.h>
-#include <ferry/session.h>
 
 #include "util/error.h"
 #include "util/list.h"
@@ -55,6 +54,13 @@ struct loop_holder {
         void (*forget)(struct loop_holder *holder);
 };
 
+/* What a layer above keeps with the loop; it goes with its memory. */
+struct loop_attachment {
+        struct list link;
+        const void *kind;       /* the address of an object of that layer */
+        void (*free)(struct loop_attachment *attachment);       /* or NULL */
+};
+
 /* A failure that was not reported yet; run returns it. */
 struct loop_failure {
         struct list link;
@@ -77,7 +83,7 @@ struct ferry_loop {
         struct list files;
         struct list members;
         struct list holders;
-        struct list forwarders; /* calls that wait in it and pass signals on, the outermost first */
+        struct list attachments;
         struct list program;    /* its timers and descriptors */
         struct list graves;
         struct list failures;
@@ -92,15 +98,19 @@ struct ferry_loop {
         bool is_ending;
         bool is_freed;
 
-        ferry_session_options session;  /* defaults */
-        struct error options_error;     /* what is wrong with them: no session can have them */
-        char *session_root;
         struct error error;     /* the last one */
         struct error own_error; /* not of anything that lives in it */
         struct loop_failure own_failure;
 };
 
 enum { LOOP_WAITS_MAX = 32 };
+
+/* Without what the layers above attach; NULL if no memory or no descriptor is left. */
+ferry_loop *loop_new(void);
+
+/* The attachments of a kind, the first attached first; NULL: there is none, or no more. */
+void loop_attach(ferry_loop *loop, struct loop_attachment *attachment, const void *kind);
+struct loop_attachment *loop_attachment_next(const ferry_loop *loop, const void *kind, const struct loop_attachment *previous);
 
 /* thread.c: whether this is a forked child of the process whose loop it is: then nothing may be done with it but closing
  * descriptors. */
@@ -167,7 +177,11 @@ int loop_refuse_timeout(ferry_loop *loop, int timeout_ms);
 void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error);
 void loop_failure_told(struct loop_failure *failure);
 
-/* Those of the program's own timers and descriptors, for a program that does not wait by run: whether there is one, and tell it. 0 if
- * there is none. */
+/* program.c: the loop ends, and calls the program's timers and descriptors no more. */
+void loop_forget_program(ferry_loop *loop);
+
+/* A failure of the loop itself, or of the program's own timers and descriptors. Whether there is one, and tell it, for a program that
+ * does not wait by run; 0 if there is none. */
+void loop_fail(ferry_loop *loop, int code, const char *sentence);
 bool loop_has_own_failure(const ferry_loop *loop);
 int loop_tell_own_failure(ferry_loop *loop);

@@ -80,6 +80,9 @@ static void pass_on(ferry_manager *manager, int signal)
         }
 }
 
+/* Managers that pass signals on are attached to their loop, the outermost wait first. The address is the kind. */
+static const char forwarder_kind;
+
 /* It comes to one of the managers that wait for it; others may wait around that one. */
 static void signal_comes(struct loop_source *source, uint32_t events)
 {
@@ -88,8 +91,8 @@ static void signal_comes(struct loop_source *source, uint32_t events)
 
         (void)events;
         while (sys_read(source->fd, &info, sizeof info) == sizeof info)
-                list_for_each(&loop->forwarders, link)
-                        pass_on(container_of(link, ferry_manager, forwarder), (int)info.ssi_signo);
+                for (struct loop_attachment *at = NULL; (at = loop_attachment_next(loop, &forwarder_kind, at));)
+                        pass_on(container_of(at, ferry_manager, forwarder), (int)info.ssi_signo);
 }
 
 /* 0, or a negative errno, and then nothing is blocked. */
@@ -107,7 +110,7 @@ static int begin_forwarding(ferry_manager *manager)
         manager->signal_source = (struct loop_source){ .loop = manager->loop, .fd = fd, .fn = signal_comes };
         code = fd < 0 ? fd : loop_source_set(&manager->signal_source, EPOLLIN);
         if (!code) {
-                list_append(&manager->loop->forwarders, &manager->forwarder);
+                loop_attach(manager->loop, &manager->forwarder, &forwarder_kind);
                 return 0;
         }
         if (fd >= 0)
@@ -121,7 +124,7 @@ static void end_forwarding(ferry_manager *manager)
 {
         if (manager->signal_source.fd < 0)
                 return;
-        list_remove(&manager->forwarder);
+        list_remove(&manager->forwarder.link);
         loop_source_set(&manager->signal_source, 0);
         sys_close(manager->signal_source.fd);
         manager->signal_source.fd = -1;
@@ -214,9 +217,9 @@ static bool worker_is_stuck(const ferry_process *process)
 
 static const sigset_t *mask_before(const ferry_process *process)
 {
-        const ferry_manager *outermost = list_first(&process->loop->forwarders, ferry_manager, forwarder);
+        const struct loop_attachment *outermost = loop_attachment_next(process->loop, &forwarder_kind, NULL);
 
-        return outermost ? &outermost->mask : NULL;
+        return outermost ? &container_of(outermost, const ferry_manager, forwarder)->mask : NULL;
 }
 
 static void free_worker(ferry_process *process)
@@ -278,7 +281,7 @@ static int prepare(struct worker *worker, const char *const argv[], const ferry_
 {
         const ferry_manager *manager = worker->manager;
         const struct process_defaults defaults = {
-                .session = &manager->session,
+                .session = manager->session_options,
                 .paths = { manager->paths[0], manager->paths[1] },
                 .output = manager->options.output,
                 .output_userdata = manager->options.output_userdata,
@@ -484,6 +487,7 @@ static void bury(struct loop_grave *grave)
         sys_free(manager->paths[0]);
         sys_free(manager->paths[1]);
         sys_free(manager->signals);
+        options_drop_session(manager->session_options);
         sys_free(manager->numbers);
         sys_free(manager);
 }
@@ -524,7 +528,7 @@ static void free_member(struct loop_member *member)
         if (loop_is_foreign(manager->loop) && manager->signal_source.fd >= 0) {
                 sys_close(manager->signal_source.fd);
                 manager->signal_source.fd = -1;
-                list_remove(&manager->forwarder);
+                list_remove(&manager->forwarder.link);
         }
         list_remove(&manager->member.link);
         loop_bury(manager->loop, &manager->grave, bury);
@@ -564,9 +568,9 @@ static int copy_options(ferry_manager *manager, const ferry_manager_options *giv
         ferry_manager_options *options = &manager->options;
         size_t count = 1;
 
-        if (options_copy(&kind, options, given, &manager->options_error) == 0)
-                options_copy_session(&manager->session, options->session, &manager->options_error);
-        call_queue_set_max(manager->queue, manager->session.queue_max ? manager->session.queue_max :
+        options_copy(&kind, options, given, &manager->options_error);
+        options_keep_session(&manager->session_options, options->session, &manager->options_error);
+        call_queue_set_max(manager->queue, manager->session_options->queue_max ? manager->session_options->queue_max :
                                                                         session_default_queue_max(manager->loop));
         if (options->stdout_path && !(manager->paths[0] = text_copy(options->stdout_path)))
                 return -ENOMEM;
@@ -583,6 +587,14 @@ static int copy_options(ferry_manager *manager, const ferry_manager_options *giv
         return 0;
 }
 
+/* What the program's pointers lead to may go when the manager has been made. */
+static void forget_borrowed(ferry_manager_options *options)
+{
+        options->stdout_path = options->stderr_path = NULL;
+        options->signals = NULL;
+        options->session = NULL;
+}
+
 ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *options)
 {
         ferry_manager *manager = loop && !loop_refuse(loop) && !loop->is_ending ? sys_alloc_zeroed(sizeof *manager) : NULL;
@@ -594,7 +606,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->workers);
         list_init(&manager->unreported);
         list_init(&manager->ending);
-        list_init(&manager->forwarder);
+        list_init(&manager->forwarder.link);
         manager->signal_source.fd = -1;
         manager->member.close = close_member;
         manager->member.free = free_member;
@@ -602,6 +614,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
                 bury(&manager->grave);
                 return NULL;
         }
+        forget_borrowed(&manager->options);
         list_append(&loop->members, &manager->member.link);
         return manager;
 }

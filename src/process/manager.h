@@ -37,7 +37,7 @@ struct ferry_manager {
         struct error options_error;     /* what is wrong with them: no child can be started */
         char *paths[2];                 /* copies of stdout_path and stderr_path */
         int *signals;
-        ferry_session_options session;
+        const ferry_session_options *session_options;
         struct list handlers;
         struct list workers;
         struct list unreported;
@@ -63,7 +63,7 @@ struct ferry_manager {
         bool is_ending;
         bool is_freed;
         struct loop_source signal_source;
-        struct list forwarder;          /* among the loop's, while it passes signals on */
+        struct loop_attachment forwarder;       /* to the loop, while it passes signals on */
         sigset_t mask;                  /* and then: the one before */
         int signal;                     /* the last one, which no wait has reported */
 };

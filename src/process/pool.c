@@ -294,7 +294,7 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
         }
         loop_enter(loop);
         if (timeout_ms == FERRY_TIMEOUT_DEFAULT)
-                timeout_ms = manager->session.request_timeout_ms ? manager->session.request_timeout_ms :
+                timeout_ms = manager->session_options->request_timeout_ms ? manager->session_options->request_timeout_ms :
                                                                    session_default_timeout(loop);
         va_start(arguments, format);
         call = call_new_waiting(loop, manager->queue, wait_ms(manager, timeout_ms), timeout_ms, type, format, arguments);

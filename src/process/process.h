@@ -71,10 +71,11 @@ struct process_spec {
         int *kept;
         const char *paths[2];           /* of fd 1 and 2, or NULL; its own, or of its owner */
         ferry_process_options options;  /* the output function may be that of its owner */
-        ferry_session_options session;
+        const ferry_session_options *session;   /* its own, or of its owner */
+        bool has_own_session_options;
 };
 
-/* What the options of a process leave open. The paths must stay valid as long as the process. */
+/* What the options of a process leave open. It must stay valid as long as the process. */
 struct process_defaults {
         const ferry_session_options *session;
         const char *paths[2];

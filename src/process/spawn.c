@@ -91,7 +91,10 @@ int process_copy_spec(ferry_process *process, const char *const argv[], const fe
                         memcpy((void *)(uintptr_t)options->input, all.input, all.input_size);
                 is_complete = is_complete && options->input;
         }
-        options_copy_session(&spec->session, all.session ? all.session : defaults->session, error);
+        spec->has_own_session_options = all.session != NULL;
+        spec->session = defaults->session;
+        if (all.session)
+                options_keep_session(&spec->session, all.session, error);
         options->session = NULL;
         spec->paths[0] = options->stdout_path || all.output ? options->stdout_path : defaults->paths[0];
         spec->paths[1] = options->stderr_path || all.output ? options->stderr_path : defaults->paths[1];
@@ -113,6 +116,8 @@ void process_free_spec(ferry_process *process)
         sys_free((char *)(uintptr_t)spec->options.stdout_path);
         sys_free((char *)(uintptr_t)spec->options.stderr_path);
         sys_free((void *)(uintptr_t)spec->options.input);
+        if (spec->has_own_session_options)
+                options_drop_session(spec->session);
         memset(spec, 0, sizeof *spec);
 }
 
@@ -311,11 +316,11 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
                 result = child_set_death_signal(spec.options.death_signal, parent_pid);
         child_use_environment(&ends->environment);
         close_rest(ends);
-        loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = &process->loop->session });
+        loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = session_defaults(process->loop) });
         if (loop) {
                 /* The function may free it. */
                 loop_enter(loop);
-                session = session_open_process(loop, fds, &spec.session, "parent", &parent, NULL, NULL);
+                session = session_open_process(loop, fds, spec.session, "parent", &parent, NULL, NULL);
                 result = session ? send_rest(session, spec.fn(session, spec.fn_userdata)) : -ENOMEM;
                 ferry_loop_free(loop);
                 loop_leave(loop);
@@ -379,7 +384,7 @@ static int open_process_session(ferry_process *process, struct ends *ends, const
 
         snprintf(address, sizeof address, "process:%d", (int)process->child.pid);
         ends->our_count = 0;
-        process->session = session_open_process(process->loop, ends->session, &process->spec.session, address, &peer,
+        process->session = session_open_process(process->loop, ends->session, process->spec.session, address, &peer,
                                                 owner, process);
         if (!process->session)
                 return -ENOMEM;
@@ -393,7 +398,7 @@ int process_spawn(ferry_process *process, const struct child_owner *child_owner,
         const struct process_spec *spec = &process->spec;
         ferry_loop *loop = process->loop;
         pid_t parent = sys_pid();
-        int code = session_check_options(loop, &spec->session, error);
+        int code = session_check_options(loop, spec->session, error);
 
         if (!code)
                 code = open_ends(process, &ends, error);

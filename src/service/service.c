@@ -25,7 +25,7 @@ struct ferry_service {
         struct loop_grave grave;
         ferry_loop *loop;
         ferry_service_options options;
-        ferry_session_options session;  /* of its clients */
+        const ferry_session_options *session_options;   /* of its clients */
         char *address;          /* as it was given */
         struct listener listeners[LISTENERS_MAX];
         size_t listener_count;
@@ -329,7 +329,7 @@ static void free_descriptor(struct listener *listener)
 /* Of clients whose dialect is one of these. */
 static ferry_session_options client_options(const ferry_service *service, unsigned dialects)
 {
-        ferry_session_options options = service->session;
+        ferry_session_options options = *service->session_options;
 
         if (dialects && !(dialects & (dialects - 1)))
                 options.dialect = dialects;
@@ -399,6 +399,7 @@ static void bury(struct loop_grave *grave)
         refusal_deinit(&service->refusal);
         for (size_t i = 0; i < service->listener_count; i++)
                 listener_deinit(&service->listeners[i]);
+        options_drop_session(service->session_options);
         error_deinit(&service->error);
         sys_free(service->address);
         sys_free(service);
@@ -469,8 +470,9 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
                 return NULL;
         }
         service->loop = loop;
-        if (options_copy(&kind, &service->options, options, &service->error) == 0)
-                options_copy_session(&service->session, service->options.session, &service->error);
+        options_copy(&kind, &service->options, options, &service->error);
+        options_keep_session(&service->session_options, service->options.session, &service->error);
+        service->options.session = NULL;
         if (!service->options.clients_max)
                 service->options.clients_max = CLIENTS_DEFAULT_MAX;
         if (!service->options.bytes_max)
@@ -496,7 +498,7 @@ static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
         const struct dialect *dialect;
 
         if (!dialects)
-                dialects = service->session.dialect ? service->session.dialect : service->loop->session.dialect;
+                dialects = service->session_options->dialect ? service->session_options->dialect : session_defaults(service->loop)->dialect;
         if (dialects)
                 return dialects;
         for (size_t i = 0; (dialect = wire_dialect_at(i)); i++)
@@ -577,6 +579,8 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
                                                     " detected", service->options.dialects);
         else if (check_options(service) == 0 && session_check_options(loop, &clients, &service->error) == 0)
                 listen_for_all(service, together, (unsigned)apart);
+        /* What the program's pointers lead to may go when this returns. */
+        service->options.name_directory = service->options.group = NULL;
         service->has_ended = service->error.code != 0;
         if (service->has_ended) {
                 stop_listening(service);
@@ -625,7 +629,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         loop = service->loop;
         loop_enter(loop);
         va_start(arguments, format);
-        brief_init(&brief, service->session.codec ? service->session.codec : service->loop->session.codec);
+        brief_init(&brief, service->session_options->codec ? service->session_options->codec : session_defaults(service->loop)->codec);
         builder_add_template(&brief.builder, format, arguments);
         va_end(arguments);
         outgoing.body = builder_take(&brief.builder);

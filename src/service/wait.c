@@ -1,6 +1,7 @@
 /* Waiting until a process listens. Invariant: no listener is ever connected to, since there are servers that take harm from a
  * client that only comes and goes. A service of ferry says by its lock that it listens; of others the kernel knows. */
 #include "loop/retry.h"
+#include "session/session.h"
 #include "stream/bound.h"
 #include "stream/name.h"
 #include "wire/dialect.h"
@@ -79,7 +80,7 @@ int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, 
                 return code;
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
-        waiting.place.directory = loop->session.name_directory;
+        waiting.place.directory = session_defaults(loop)->name_directory;
         retry_look_init(&waiting.look, loop, waiting.own_path, NULL, look);
         if (is_dialect(dialect))
                 code = set_paths(&waiting, address, &error);

@@ -1,79 +1,20 @@
 /* Opening sessions: by address, to a child or a parent, of a client that has come, and to ask whether a service lives. */
 #include "session/private.h"
-#include "util/options.h"
 #include "util/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 enum {
-        REQUEST_TIMEOUT_DEFAULT_MS = 30000,
         CLOSE_TIMEOUT_DEFAULT_MS = 1000,
-        QUEUE_DEFAULT_MAX = 16 << 20,
 };
 
-/* What is zero here is as the loop has it. */
-static void inherit(ferry_session_options *options, const ferry_session_options *defaults)
+/* What the program's pointers lead to may go when the session has been opened. */
+static void forget_borrowed(ferry_session_options *options)
 {
-#define INHERIT(field) options->field = options->field ? options->field : defaults->field
-        INHERIT(dialect);
-        INHERIT(codec);
-        INHERIT(root);
-        if (!options->make_id) {
-                options->make_id = defaults->make_id;
-                options->make_id_userdata = defaults->make_id_userdata;
-        }
-        if (!options->allow) {
-                options->allow = defaults->allow;
-                options->allow_userdata = defaults->allow_userdata;
-        }
-        INHERIT(request_timeout_ms);
-        INHERIT(wait_ms);
-        INHERIT(close_timeout_ms);
-        INHERIT(answer_timeout_ms);
-        INHERIT(heartbeat_ms);
-        INHERIT(frame_max);
-        INHERIT(queue_max);
-        INHERIT(argv);
-        INHERIT(env);
-        INHERIT(directory);
-        INHERIT(name_directory);
-        INHERIT(fds);
-        INHERIT(stream);
-        INHERIT(is_unguarded);
-        INHERIT(is_in_foreground);
-#undef INHERIT
-        if (!options->request_timeout_ms)
-                options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;
-}
-
-/* What a session has of what the program gave, and of the loop's; 0, or a negative errno with a sentence. */
-static int check_options(const ferry_loop *loop, ferry_session_options *target, const ferry_session_options *options,
-                         struct wire *wire, struct error *error)
-{
-        if (options_copy_session(target, options, error) == 0 && loop->options_error.code)
-                error_set(error, loop->options_error.code, "%s", error_text(&loop->options_error));
-        inherit(target, &loop->session);
-        wire_init(wire, target, error);
-        return error->code;
-}
-
-int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error)
-{
-        ferry_session_options all;
-        struct wire wire;
-
-        return check_options(loop, &all, options, &wire, error);
-}
-
-int session_default_timeout(const ferry_loop *loop)
-{
-        return loop->session.request_timeout_ms ? loop->session.request_timeout_ms : REQUEST_TIMEOUT_DEFAULT_MS;
-}
-
-size_t session_default_queue_max(const ferry_loop *loop)
-{
-        return loop->session.queue_max ? loop->session.queue_max : QUEUE_DEFAULT_MAX;
+        options->root = options->directory = options->name_directory = NULL;
+        options->argv = options->env = NULL;
+        options->fds = NULL;
 }
 
 static void close_member(struct loop_member *member)
@@ -101,14 +42,14 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         }
         session->loop = loop;
         session_set_owner(session, NULL, NULL);
-        check_options(loop, &session->options, options, &session->wire, error);
+        session_inherit(loop, &session->options, options, &session->wire, error);
         session->work.fn = session_work;
         session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
                                                                         CLOSE_TIMEOUT_DEFAULT_MS;
         session->grace_ms = session->close_timeout_ms;
         session->stuck_at = UINT64_MAX;
         session->overdue_at = UINT64_MAX;
-        session->queue_max = session->options.queue_max ? session->options.queue_max : QUEUE_DEFAULT_MAX;
+        session->queue_max = session->options.queue_max;
         session->is_debugged = secure_getenv("FERRY_DEBUG") != NULL;
         session->member.close = close_member;
         session->member.free = free_member;
@@ -168,6 +109,7 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
                 session_begin(session);
         else
                 session_finish(session, code, "%s", error_text(&error));
+        forget_borrowed(&session->options);
         error_deinit(&error);
         /* The callback that allows peers may have let go of it. */
         if (session->is_freed)
@@ -185,6 +127,8 @@ ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const fe
         int code = session ? error.code : -ENOMEM;
 
         place.object = session;
+        if (session)
+                forget_borrowed(&session->options);
         if (!code)
                 code = stream_open_relative(&place, fds, peer, owner != NULL, &session->stream, &error);
         if (code) {
@@ -217,6 +161,7 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
                 return NULL;
         }
         place.object = session;
+        forget_borrowed(&session->options);
         session->is_server = true;
         if (!code)
                 code = stream_accept(&place, fd, &session->stream);

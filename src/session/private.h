@@ -188,6 +188,11 @@ static inline void session_tell(const ferry_session *session)
         loop_failure_told(&told->failure);
 }
 
+/* defaults.c: what a session has of the options of the program, which may be NULL, and of its loop; 0, or a negative errno with a
+ * sentence. */
+int session_inherit(const ferry_loop *loop, ferry_session_options *target, const ferry_session_options *options, struct wire *wire,
+                    struct error *error);
+
 /* message.c */
 ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
                            const struct incoming *incoming);

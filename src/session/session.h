@@ -30,6 +30,8 @@ struct session_owner {
 
 /* Whether a session can have these options: 0, or a negative errno with a sentence. */
 int session_check_options(const ferry_loop *loop, const ferry_session_options *options, struct error *error);
+/* What sessions of the loop inherit; never NULL. */
+const ferry_session_options *session_defaults(const ferry_loop *loop);
 int session_default_timeout(const ferry_loop *loop);
 size_t session_default_queue_max(const ferry_loop *loop);
 /* To a child that its owner watches, or (without an owner) to our parent; the descriptors are taken over, also if it fails.

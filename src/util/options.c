@@ -1,5 +1,7 @@
 #include "util/options.h"
 
+#include "util/sys.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -65,4 +67,97 @@ int options_copy_session(ferry_session_options *target, const ferry_session_opti
         };
 
         return options_copy(&kind, target, source, error);
+}
+
+/* Copying into one piece of memory, or (without one) counting how large it must be. */
+struct piece {
+        char *at;
+        size_t size;
+};
+
+static void *take(struct piece *piece, const void *bytes, size_t size)
+{
+        char *copy = piece->at;
+
+        piece->size += size;
+        if (!copy)
+                return NULL;
+        piece->at += size;
+        return memcpy(copy, bytes, size);
+}
+
+static const char *take_text(struct piece *piece, const char *text)
+{
+        return text ? take(piece, text, strlen(text) + 1) : NULL;
+}
+
+static const char *const *take_list(struct piece *piece, const char *const *list)
+{
+        size_t count = 0;
+
+        while (list && list[count])
+                count++;
+        return list ? take(piece, list, (count + 1) * sizeof *list) : NULL;
+}
+
+static void take_texts(struct piece *piece, const char *const *list, const char *const *copy)
+{
+        for (size_t i = 0; list && list[i]; i++) {
+                const char *text = take_text(piece, list[i]);
+
+                if (copy)
+                        ((const char **)(uintptr_t)copy)[i] = text;
+        }
+}
+
+static const int *take_numbers(struct piece *piece, const int *numbers)
+{
+        size_t count = 0;
+
+        while (numbers && numbers[count] != -1)
+                count++;
+        return numbers ? take(piece, numbers, (count + 1) * sizeof *numbers) : NULL;
+}
+
+/* The largest alignment first. */
+static ferry_session_options *take_options(struct piece *piece, const ferry_session_options *given)
+{
+        ferry_session_options *copy = take(piece, given, sizeof *given), all = *given;
+
+        all.argv = take_list(piece, given->argv);
+        all.env = take_list(piece, given->env);
+        all.fds = take_numbers(piece, given->fds);
+        take_texts(piece, given->argv, all.argv);
+        take_texts(piece, given->env, all.env);
+        all.root = take_text(piece, given->root);
+        all.directory = take_text(piece, given->directory);
+        all.name_directory = take_text(piece, given->name_directory);
+        if (copy)
+                *copy = all;
+        return copy;
+}
+
+static const ferry_session_options no_session_options;
+
+int options_keep_session(const ferry_session_options **ret, const ferry_session_options *source, struct error *error)
+{
+        ferry_session_options given;
+        struct piece piece = { 0 };
+        int code = options_copy_session(&given, source, error);
+
+        *ret = &no_session_options;
+        if (code || !source)
+                return code;
+        take_options(&piece, &given);
+        piece.at = sys_alloc(piece.size);
+        if (!piece.at)
+                return error_set(error, -ENOMEM, "no memory for the options of sessions");
+        *ret = take_options(&piece, &given);
+        return 0;
+}
+
+void options_drop_session(const ferry_session_options *options)
+{
+        if (options != &no_session_options)
+                sys_free((void *)(uintptr_t)options);
 }

@@ -27,5 +27,10 @@ int options_check_size(const char *name, size_t size, const void *source, struct
  * time out of range, with a sentence; then all are zero. */
 int options_copy(const struct options_kind *kind, void *target, const void *source, struct error *error);
 
-/* The same of sessions, which four kinds of objects keep. */
+/* The same of sessions. */
 int options_copy_session(ferry_session_options *target, const ferry_session_options *source, struct error *error);
+
+/* The same, with copies of the strings and lists, for objects that open sessions later. As options_copy(), or -ENOMEM
+ * with a sentence; *@ret is never NULL, and goes with options_drop_session(). */
+int options_keep_session(const ferry_session_options **ret, const ferry_session_options *source, struct error *error);
+void options_drop_session(const ferry_session_options *options);
