@@ -1,13 +1,13 @@
 /* Measures ferry against its floors and its peers: bench [OPTION …] [WORK …]. See docs/benchmarks.md. */
 #include "channels.h"
 #include "exchange.h"
+#include "part.h"
 #include "result.h"
 
 #include <err.h>
 #include <fnmatch.h>
 #include <ftw.h>
 #include <getopt.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,11 +15,24 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS_DEFAULT = 11, CONTESTANTS_MAX = 32 };
+enum { ROUNDS_DEFAULT = 11, CONTESTANTS_MAX = 32, ARGUMENTS_MAX = 60 };
 
 /* Beside this program; those of peers that are not installed are not built. */
 static const char *const drivers[] = { "drive-floor", "drive-memory", "drive-ferry", "drive-nng", "drive-nanomsg",
                                        "drive-zeromq", "drive-libqb", "drive-sdbus" };
+
+/* Programs that measure by themselves, and the works that they have. */
+static struct {
+        const char *name;
+        const char *title;
+        char *quick;            /* an argument for few samples */
+        char **works;
+} parts[] = {
+        { "commands", "lines of stdin as tasks; microseconds a task, on all CPUs", (char[]){ "--tasks=20" }, NULL },
+        { "codecs", "codecs: ferry's time, and how many times as long others take", (char[]){ "--ms=0.1" }, NULL },
+};
+
+enum { PARTS = sizeof parts / sizeof *parts };
 
 static struct contestant contestants[CONTESTANTS_MAX];
 static size_t contestant_count;
@@ -49,18 +62,6 @@ static bool matches_list(const char *name, const char *list)
         return is_found;
 }
 
-static const char *own_folder(void)
-{
-        static char path[PATH_MAX];
-        ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
-
-        if (size < 0)
-                err(1, "/proc/self/exe");
-        path[size] = '\0';
-        *strrchr(path, '/') = '\0';
-        return path;
-}
-
 /* What a driver says that it can do. */
 static void ask_driver(const char *program, const char *subjects)
 {
@@ -84,12 +85,12 @@ static void ask_driver(const char *program, const char *subjects)
 
 static void find_contestants(const char *subjects)
 {
-        char path[PATH_MAX + 32];
-
         for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
-                snprintf(path, sizeof path, "%s/%s", own_folder(), drivers[i]);
+                char *path = part_path(drivers[i]);
+
                 if (access(path, X_OK) == 0)
                         ask_driver(path, subjects);
+                free(path);
         }
         if (contestant_count == 0)
                 errx(1, "there are no drivers beside this program");
@@ -107,6 +108,9 @@ static void usage(FILE *stream)
         for (size_t i = 0; i < work_count; i++)
                 fprintf(stream, "  %-14s %s\n", works[i].name, works[i].title);
         channels_list(stream);
+        for (size_t i = 0; i < PARTS; i++)
+                for (char **name = parts[i].works; *name; name++)
+                        fprintf(stream, "  %s\n", *name);
         fprintf(stream, "\nsubjects:\n ");
         for (size_t i = 0; i < contestant_count; i++)
                 fprintf(stream, " %s", contestants[i].name);
@@ -118,6 +122,10 @@ static bool is_work(const char *pattern)
         for (size_t i = 0; i < work_count; i++)
                 if (fnmatch(pattern, works[i].name, 0) == 0)
                         return true;
+        for (size_t i = 0; i < PARTS; i++)
+                for (char **name = parts[i].works; *name; name++)
+                        if (fnmatch(pattern, *name, 0) == 0)
+                                return true;
         return channels_has(pattern);
 }
 
@@ -168,6 +176,33 @@ static void make_folder(void)
 static void stop(int signal)
 {
         exit(128 + signal);
+}
+
+static void list_parts(void)
+{
+        for (size_t i = 0; i < PARTS; i++)
+                parts[i].works = part_list(parts[i].name);
+}
+
+/* Those works of a part that match; false if it has failed. */
+static bool run_part(size_t number, const struct exchange_options *options, char **patterns)
+{
+        char *arguments[ARGUMENTS_MAX], rounds[32];
+        size_t count = 0, fixed;
+
+        snprintf(rounds, sizeof rounds, "--rounds=%d", options->rounds);
+        arguments[count++] = rounds;
+        if (options->is_quick)
+                arguments[count++] = parts[number].quick;
+        fixed = count;
+        for (char **name = parts[number].works; *name && count < ARGUMENTS_MAX - 1; name++)
+                if (matches(*name, patterns))
+                        arguments[count++] = *name;
+        arguments[count] = NULL;
+        if (count == fixed)
+                return true;
+        printf("\n%s\n", parts[number].title);
+        return part_run(parts[number].name, arguments);
 }
 
 /* The rows of channels and stores run in one process. */
@@ -227,6 +262,7 @@ int main(int argc, char **argv)
                         return 2;
                 }
         find_contestants(subjects);
+        list_parts();
         if (is_help)
                 return usage(stdout), 0;
         for (char **pattern = argv + optind; *pattern; pattern++)
@@ -245,6 +281,8 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < work_count; i++)
                 if (matches(works[i].name, argv + optind))
                         failures += exchange_run(&works[i], contestants, contestant_count, &options);
+        for (size_t i = 0; i < PARTS; i++)
+                failures += !run_part(i, &options, argv + optind);
         run_channels(options.rounds, argv + optind);
         if (json)
                 result_write(json);

@@ -3,6 +3,7 @@
 #include "channels.h"
 
 #include "bare.h"
+#include "result.h"
 #include "samples.h"
 
 #include <err.h>
@@ -351,12 +352,22 @@ static double divide(const double *above, const double *below, int rounds, doubl
         return ratio;
 }
 
+static void add_figures(const struct contest *contest, double ratio, int rounds)
+{
+        char name[48];
+
+        snprintf(name, sizeof name, contest->size ? "%s-%zu" : "%s", contest->name, contest->size);
+        result_add(name, "one", "floor", median_of(contest->medians[SIDE_FLOOR], (size_t)rounds) / 1e3, "us", 1);
+        result_add(name, "one", "ferry", median_of(contest->medians[SIDE_OURS], (size_t)rounds) / 1e3, "us", ratio);
+}
+
 static void print_contest(struct contest *contest, int rounds)
 {
         char name[32];
         double low, high, ratio = divide(contest->medians[SIDE_OURS], contest->medians[SIDE_FLOOR], rounds, &low, &high);
 
         snprintf(name, sizeof name, contest->size ? "%s %zu" : "%s", contest->name, contest->size);
+        add_figures(contest, ratio, rounds);
         printf("%-21s one ", name);
         print_side(&contest->sides[SIDE_FLOOR]);
         print_side(&contest->sides[SIDE_OURS]);

@@ -1,5 +1,6 @@
 /* Measures the codecs against those of others, on bench/corpus: codecs [--rounds N] [--ms N] [PATTERN …]. A row is
- * CODEC-WORK-FILE, such as json-decode-table. See README.md. */
+ * CODEC-WORK-FILE, such as json-decode-table. See docs/benchmarks.md. With --figures FD each figure is also written to that
+ * descriptor, as a line that `bench` reads: WORK PLACEMENT SUBJECT VALUE UNIT. */
 #include "samples.h"
 
 #include <ferry/ferry.h>
@@ -283,8 +284,18 @@ static double quartile(const double *samples, size_t count, double share)
         return result;
 }
 
+/* -1: nowhere. */
+static int figures = -1;
+
+static void add_figure(const char *name, const char *part, const char *subject, double value, const char *unit)
+{
+        if (figures >= 0)
+                dprintf(figures, "%s%s one %s %.6g %s\n", name, part, subject, value, unit);
+}
+
 static void print_row(const struct input *input, const char *name, double *ours, double *theirs[], int rounds)
 {
+        add_figure(name, "", "ferry", median_of(ours, (size_t)rounds) / 1e3, "us");
         printf("%-22s %10.0f ns %6.0f MB/s", name, median_of(ours, (size_t)rounds),
                (double)input->size * 1e3 / median_of(ours, (size_t)rounds));
         for (int i = 0; i < SUBJECT_COUNT; i++) {
@@ -296,6 +307,8 @@ static void print_row(const struct input *input, const char *name, double *ours,
                         ratios[round] = theirs[i][round] / ours[round];
                 printf("   %s %.2f (%.2f-%.2f)", subjects[i].name, median_of(ratios, (size_t)rounds),
                        quartile(ratios, (size_t)rounds, 0.25), quartile(ratios, (size_t)rounds, 0.75));
+                add_figure(name, "", subjects[i].name, median_of(theirs[i], (size_t)rounds) / 1e3, "us");
+                add_figure(name, "/ferry", subjects[i].name, median_of(ratios, (size_t)rounds), "times");
                 if (subjects[i].target > 0)
                         printf(median_of(ratios, (size_t)rounds) < subjects[i].target ? " BELOW %.0f" : " of %.0f", subjects[i].target);
         }
@@ -343,12 +356,14 @@ int main(int argc, char *argv[])
 {
         static const struct option options[] = {
                 { "rounds", required_argument, NULL, 'r' }, { "ms", required_argument, NULL, 'm' },
-                { "loops", required_argument, NULL, 'l' },  { 0 },
+                { "loops", required_argument, NULL, 'l' },  { "figures", required_argument, NULL, 'f' },
+                { "list", no_argument, NULL, 'L' },         { 0 },
         };
         static const char *const codecs[] = { "php", "json", "msgpack" };
         int rounds = ROUNDS_DEFAULT, letter;
         double block_ns = BLOCK_MS_DEFAULT * 1e6;
         long loops = 0;
+        bool is_list = false;
         cpu_set_t cpus;
 
         while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -358,6 +373,10 @@ int main(int argc, char *argv[])
                         block_ns = atof(optarg) * 1e6;
                 else if (letter == 'l')
                         loops = atol(optarg);
+                else if (letter == 'f')
+                        figures = atoi(optarg);
+                else if (letter == 'L')
+                        is_list = true;
                 else
                         errx(2, "usage: codecs [--rounds N] [--ms N] [--loops N] [PATTERN ...]; --loops runs ferry alone");
         }
@@ -367,7 +386,7 @@ int main(int argc, char *argv[])
         CPU_ZERO(&cpus);
         CPU_SET(0, &cpus);
         sched_setaffinity(0, sizeof cpus, &cpus);
-        if (loops == 0)
+        if (loops == 0 && !is_list)
                 start_php();
         for (size_t codec = 0; codec < 3; codec++)
                 for (int work = DECODE; work <= ENCODE; work++)
@@ -381,6 +400,10 @@ int main(int argc, char *argv[])
                                 snprintf(name, sizeof name, "%s-%s-%s", codecs[codec], works[work], files[file]);
                                 if (!is_wanted(name, argv + optind))
                                         continue;
+                                if (is_list) {
+                                        printf("%s\n", name);
+                                        continue;
+                                }
                                 input_init(&input, codecs[codec], (enum work)work, files[file]);
                                 if (loops > 0)
                                         printf("%-22s %10.0f ns\n", name, measure_ferry(&input, loops));
