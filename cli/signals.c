@@ -2,6 +2,10 @@
  * not blocked: a tool that is stuck in writing to a full pipe must end by them. What was ignored at the start stays ignored,
  * as nohup(1) and shells have it for jobs in the background. Supervisors signal a process and then its group, so what comes
  * within SAME_MS of a signal is that same signal. The tool is the only one that touches signals; the library does not. */
+
+/* The fortified ppoll() of glibc 2.36 reads times of 32 bits, also where _TIME_BITS is 64, and then does not wait. No time of
+ * this file is a date. */
+#undef _TIME_BITS
 #include "cli.h"
 
 #include <errno.h>

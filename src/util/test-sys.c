@@ -38,6 +38,10 @@ INTERRUPTED(int, accept4, (int fd, struct sockaddr *address, socklen_t *size, in
 INTERRUPTED(int, connect, (int fd, const struct sockaddr *address, socklen_t size), (fd, address, size))
 INTERRUPTED(int, ftruncate64, (int fd, off_t size), (fd, size))
 INTERRUPTED(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options))
+/* As glibc calls it where a long has 32 bits. */
+#if defined(__GLIBC__) && !defined(__LP64__)
+INTERRUPTED(int, __sigtimedwait64, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout), (set, info, timeout))
+#endif
 INTERRUPTED(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout), (set, info, timeout))
 
 static void expect(const char *name, ssize_t result, int error)

@@ -793,9 +793,9 @@ recycling() {
                 ended "--max-rss $size" 0 @some
                 check "--max-rss $size" test "$(restarts)" -ge 8
         done
-        run ferry run --ordered --workers 2 --max-rss 8G -- "${echoes[@]}" < some
-        ended '--max-rss 8G' 0 @some
-        is '--max-rss 8G' "$(restarts)" 0
+        run ferry run --ordered --workers 2 --max-rss 1G -- "${echoes[@]}" < some
+        ended '--max-rss 1G' 0 @some
+        is '--max-rss 1G' "$(restarts)" 0
         nothing_left 'recycling'
 }
 

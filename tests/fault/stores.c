@@ -1,4 +1,5 @@
 /* Stores and the list of the kernel's objects: made, used by a second store, torn, repaired and removed. */
+#include "channel/segment.h"
 #include "fault/fault.h"
 
 #include <errno.h>
@@ -133,7 +134,7 @@ static void torn(void)
 {
         key_t key = make_key();
         ferry_store *store = open_store(address(), &patient, 0), *other;
-        int64_t free = 4711;
+        segment_integer free = 4711;
         char bytes[40], text[64];
         ferry_value *value = NULL;
 
@@ -141,7 +142,7 @@ static void torn(void)
         answer(store, "write", ferry_store_write(store, 0, "", 0), 0);
         /* What is not begun as variables cannot be repaired. */
         if (answer(store, "put", ferry_store_put(store, 1, "{n: 1}"), 0))
-                answer(store, "write", ferry_store_write(store, 24, &free, sizeof free), 0);
+                answer(store, "write", ferry_store_write(store, 8 + 2 * SEGMENT_UNIT, &free, sizeof free), 0);
         snprintf(text, sizeof text, "shm:#%d", shmget(key, 0, 0));
         if (shmget(key, 0, 0) >= 0) {
                 other = open_store(text, &patient, 0);

@@ -16,7 +16,8 @@ static struct wire wire;
 /* The header belongs to the frame. */
 static int64_t model(const unsigned char *bytes, size_t size, size_t *ret_header)
 {
-        size_t type, content;
+        uint64_t content;
+        size_t type;
 
         *ret_header = 0;
         if (size < 2)
@@ -27,7 +28,7 @@ static int64_t model(const unsigned char *bytes, size_t size, size_t *ret_header
         if (size < type + 6)
                 return MODEL_PART;
         bytes += 2 + type;
-        content = (size_t)bytes[0] << 24 | (size_t)bytes[1] << 16 | (size_t)bytes[2] << 8 | bytes[3];
+        content = (uint64_t)bytes[0] << 24 | (uint64_t)bytes[1] << 16 | (uint64_t)bytes[2] << 8 | bytes[3];
         if (type + 7 + content > wire.frame_max)
                 return MODEL_NONE;
         return size < type + 7 + content ? MODEL_PART : (int64_t)(type + 7 + content);

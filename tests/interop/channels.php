@@ -34,6 +34,11 @@ namespace {
 }
 
 namespace Channels {
+        // The fields of a segment, for unpack().
+        const INTEGER = PHP_INT_SIZE === 8 ? 'q' : 'l';
+        const HEADER = 'a8magic/' . INTEGER . 'start/' . INTEGER . 'end/' . INTEGER . 'free/' . INTEGER . 'total';
+        const CHUNK = INTEGER . 'key/' . INTEGER . 'length/' . INTEGER . 'next';
+
         // Values of every kind that the functions of PHP can move, by name. An object that is in a value twice is not among
         // them: for ferry objects are data, so it becomes two.
         function values(): array
@@ -439,10 +444,10 @@ namespace Channels {
 
         case 'shm-list':                // OBJECT: key and size of each variable, by the bytes of the segment
                 $shm = shmop_open(key($a[0]), 'a', 0, 0);
-                ['start' => $at, 'end' => $end] = unpack('a8magic/qstart/qend/qfree/qtotal', shmop_read($shm, 0, 40));
+                ['start' => $at, 'end' => $end] = unpack(HEADER, shmop_read($shm, 0, 8 + 4 * PHP_INT_SIZE));
                 while ($at < $end) {
                         ['key' => $key, 'length' => $length, 'next' => $next] =
-                                unpack('qkey/qlength/qnext', shmop_read($shm, $at, 24));
+                                unpack(CHUNK, shmop_read($shm, $at, 3 * PHP_INT_SIZE));
                         say("$key $length");
                         $at += $next;
                 }
@@ -450,11 +455,11 @@ namespace Channels {
 
         case 'shm-tear':                // OBJECT KEY WHAT: make the length of the variable, or the distance to the next, wrong
                 $shm = shmop_open(key($a[0]), 'w', 0, 0);
-                ['start' => $at, 'end' => $end] = unpack('a8magic/qstart/qend/qfree/qtotal', shmop_read($shm, 0, 40));
+                ['start' => $at, 'end' => $end] = unpack(HEADER, shmop_read($shm, 0, 8 + 4 * PHP_INT_SIZE));
                 while ($at < $end) {
-                        ['key' => $key, 'next' => $next] = unpack('qkey/qlength/qnext', shmop_read($shm, $at, 24));
+                        ['key' => $key, 'next' => $next] = unpack(CHUNK, shmop_read($shm, $at, 3 * PHP_INT_SIZE));
                         if ($key === (int)$a[1]) {
-                                shmop_write($shm, pack('q', 1 << 40), $at + ($a[2] === 'length' ? 8 : 16));
+                                shmop_write($shm, pack(INTEGER, 1 << 30), $at + ($a[2] === 'length' ? 1 : 2) * PHP_INT_SIZE);
                                 say('torn');
                                 break;
                         }
