@@ -167,7 +167,7 @@ void call_append_type(char *text, size_t size, const char *before, const ferry_c
 void calls_end(ferry_session *session, int status, const char *sentence)
 {
         bool has_hint = status == -ECONNRESET && !session->wire.dialect->has_errors;
-        bool is_open = session->state == SESSION_OPEN || session->state == SESSION_OPENING;
+        bool is_open = session->phase < SESSION_PEER_CLOSING;
 
         if (is_open && !session->out.is_lent)
                 outbox_withdraw_all(&session->out);
@@ -183,7 +183,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                 else if (session->out.begin < call->frame.end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
-                call->child_exit_status = session->has_process_ended ? session->child_exit_status : -1;
+                call->child_exit_status = session->cause == CAUSE_CHILD ? session->child_exit_status : -1;
                 if (has_hint && outcome == FERRY_OUTCOME_UNKNOWN)
                         call_append_type(hint, sizeof hint, ", which in this dialect is all that a failed request", call, " can say");
                 if (outcome != FERRY_OUTCOME_NOT_EXECUTED || !call_comes_back(call))

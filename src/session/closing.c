@@ -160,7 +160,7 @@ void session_refuse_message(ferry_session *session, const struct incoming *in, e
         char *id = sys_alloc_zeroed((in->id.size > 8 ? in->id.size : 8) + 1);
         struct error error = { 0 };
         struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id,
-                                   .is_leaving = session->is_refusing };
+                                   .is_leaving = session->phase == SESSION_REFUSING };
         ferry_value *body = ferry_value_pack("'not taken: %s'", reason);
         int sent;
 
@@ -186,7 +186,7 @@ static void refuse_unseen(ferry_session *session)
         struct inbox_event event;
         struct incoming in;
 
-        while (session->state == SESSION_OPEN && inbox_next(&session->in, &event) > 0) {
+        while (session->phase == SESSION_REFUSING && inbox_next(&session->in, &event) > 0) {
                 if (event.frame.event != FRAME_JUNK) {
                         wire_peek(&session->wire, event.frame.bytes, event.frame.size, &in);
                         if (in.kind == WIRE_REQUEST)
@@ -221,53 +221,71 @@ static void refuse_rest(ferry_session *session)
 
 /* Closing ------------------------------------------------------------------------------------------------ */
 
-static void say_goodbye(ferry_session *session)
+/* Whether a close is queued. */
+static bool say_goodbye(ferry_session *session)
 {
         struct outgoing goodbye = { .kind = WIRE_CLOSE, .codec = ferry_codec_msgpack() };
-        ferry_value *body;
-        struct error error = { 0 };
         const struct wire *wire = &session->wire;
+        struct error error = { 0 };
+        bool is_queued = false;
+        ferry_value *body;
 
         /* To a side that has not spoken yet nothing was said either. And where nothing comes back, as in a file, another
          * may write behind us. */
-        if (wire->dialect->has_start && session->state == SESSION_OPENING && session->sent == 0) {
-                /* The other side has heard nothing yet. */
-                outbox_drop(&session->out);
-                return;
-        }
-        if (wire->dialect->has_close && (session->sent > 0 || session->wire.has_said_hello || wire->is_dialect_fixed) &&
+        if (wire->dialect->has_close && (session->sent > 0 || wire->has_said_hello || wire->is_dialect_fixed) &&
             (stream_has_input(session->stream) || wire->dialect->has_start) &&
             session_status_for_sending(session, &error) == 0) {
                 body = wire->dialect->has_cancel ? farewell_new(session) : NULL;
                 goodbye.body = body;
-                session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
+                is_queued = session_send(session, &goodbye, true, NULL, &error) == 0;
                 /* It may list more than the other side takes. */
                 goodbye.body = NULL;
-                if (!session->has_said_goodbye && body)
-                        session->has_said_goodbye = session_send(session, &goodbye, true, NULL, &error) == 0;
+                if (!is_queued && body)
+                        is_queued = session_send(session, &goodbye, true, NULL, &error) == 0;
                 ferry_value_unref(body);
         }
         error_deinit(&error);
+        return is_queued;
+}
+
+/* The last steps before the close: what the peer is told of it, and what that makes of the session. */
+static enum session_event take_leave(ferry_session *session, enum session_phase before)
+{
+        bool has_start = session->wire.dialect->has_start, is_queued = false;
+        struct error lost = { 0 };
+
+        /* What was taken, and will never leave, is not passed over. */
+        if (session->output_error && outbox_size(&session->out) > 0)
+                stream_explain_failed_write(session->output_error, &lost);
+        if (session->phase != SESSION_REFUSING || before == SESSION_DRAINING)
+                ;
+        else if (before == SESSION_CONNECTING && has_start && session->sent == 0)
+                /* The other side has heard nothing yet. */
+                outbox_drop(&session->out);
+        else if (before != SESSION_CONNECTING && lost.code)
+                session_finish(session, lost.code, "%s, and not all was sent", error_text(&lost));
+        else if (before != SESSION_CONNECTING || has_start)
+                is_queued = say_goodbye(session);
+        error_deinit(&lost);
+        /* A peer that has closed reads no more. */
+        return session->cause == CAUSE_PEER ? EVENT_PEER_ANSWERED : is_queued && has_start ? EVENT_CLOSE_QUEUED : EVENT_CLOSED;
 }
 
 static int begin_closing(ferry_session *session)
 {
-        struct error lost = { 0 };
+        enum session_phase before = session->phase;
+        enum session_event event;
         int timeout_ms;
 
-        if (session->state == SESSION_ENDED) {
-                session_tell(session);
-                return session->error.code;
-        }
-        /* It has failed, and only waits for the other side to know. */
-        if (session->is_leaving && session->state == SESSION_CLOSING) {
+        /* One that has failed only waits for the other side to know. */
+        if (session_has_ended(session) || (session_is_closing(session) && session->error.code)) {
                 session_tell(session);
                 return session->error.code;
         }
         /* Refusing what waits settles requests, and an owner that is told of that may close the session, too. */
-        if (session->state == SESSION_CLOSING || session->is_freed || session->is_refusing)
+        if (session_is_closing(session) || session->phase == SESSION_REFUSING || session->holder == SESSION_FREED)
                 return 0;
-        session->is_refusing = true;
+        session_advance(session, EVENT_CLOSE);
         timeout_ms = (session_is_overdue(session) || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
                              0 : session->close_timeout_ms;
         refuse_rest(session);
@@ -276,22 +294,12 @@ static int begin_closing(ferry_session *session)
         if (!list_is_empty(&session->calls))
                 session->grace_ms = 0;
         calls_end(session, -ECANCELED, "this side closed the session");
-        /* What was taken, and will never leave, is not passed over. */
-        if (session->output_error && outbox_size(&session->out) > 0)
-                stream_explain_failed_write(session->output_error, &lost);
-        if (session->state == SESSION_OPEN && lost.code)
-                session_finish(session, lost.code, "%s, and not all was sent", error_text(&lost));
-        else if (session->state == SESSION_OPEN || (session->state == SESSION_OPENING && session->wire.dialect->has_start))
-                say_goodbye(session);
-        error_deinit(&lost);
-        if (session->state == SESSION_ENDED) {
+        event = take_leave(session, before);
+        if (session_has_ended(session)) {
                 session_tell(session);
                 return session->error.code;
         }
-        session->state = SESSION_CLOSING;
-        /* What comes while the session closes is thrown away. */
-        if (!session->wire.dialect->has_start)
-                inbox_discard(&session->in);
+        session_advance(session, event);
         if (session->output_error || !stream_has_output(session->stream))
                 outbox_drop(&session->out);
         loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
@@ -334,19 +342,18 @@ static void note_unanswered(ferry_session *session, const char *reason)
 /* A request failed, in a dialect that has no errors: the connection is closed, and the session has this reason. */
 static void close_unanswered(ferry_session *session, const char *reason)
 {
-        if (session->state == SESSION_DRAINING) {
+        if (session->phase == SESSION_DRAINING) {
                 note_unanswered(session, reason);
                 return;
         }
-        if (session->state != SESSION_OPEN || session->is_leaving)
+        if (!session_is_open(session) || session->error.code)
                 return;
         error_replace(&session->error, -EPROTO, unanswered_sentence, session->wire.dialect->name, reason);
-        session->is_leaving = true;
         dispatch_text(session, FERRY_KIND_ERROR, "", error_text(&session->error), strlen(error_text(&session->error)));
-        if (session->is_freed || session->state != SESSION_OPEN)
+        if (session->holder == SESSION_FREED || !session_is_open(session))
                 return;
         ferry_session_close(session);
-        session->is_told = false;
+        session->is_reported = false;
 }
 
 /* Freeing ------------------------------------------------------------------------------------------------ */
@@ -386,14 +393,14 @@ void session_free(ferry_session *session)
 {
         bool is_foreign = loop_is_foreign(session->loop);
 
-        if (session->is_freed)
+        if (session->holder == SESSION_FREED)
                 return;
         calls_end(session, is_foreign ? -ECHILD : -ECANCELED, "the session was freed");
         session_tell(session);
         drop_next(session);
         list_for_each(&session->messages, link)
                 message_forget_session(container_of(link, ferry_message, link));
-        session->is_freed = true;
+        session_advance(session, EVENT_FREED);
         loop_count_live(session->loop, &session->is_live, false);
         if (session->owner->freed)
                 session->owner->freed(session->owner_object);
@@ -414,10 +421,10 @@ ferry_session *ferry_session_free(ferry_session *session)
 {
         ferry_loop *loop;
 
-        if (!session || loop_is_elsewhere(session->loop) || session->is_freed || session->is_forgotten)
+        if (!session || loop_is_elsewhere(session->loop) || session->holder != SESSION_HELD)
                 return NULL;
         loop = session->loop;
-        session->is_forgotten = true;
+        session_advance(session, EVENT_FORGOTTEN);
         if (loop_is_foreign(session->loop)) {
                 session_free(session);
                 return NULL;
@@ -426,7 +433,7 @@ ferry_session *ferry_session_free(ferry_session *session)
         handlers_remove_all(loop, &session->handlers);
         ferry_session_close(session);
         session_tell(session);
-        if (session->state == SESSION_ENDED && session->has_told_closed && session_is_stream_gone(session))
+        if (session->phase == SESSION_ENDED && session->has_told_closed)
                 session_free(session);
         loop_leave(loop);
         return NULL;

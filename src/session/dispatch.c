@@ -75,7 +75,7 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
                 struct handler *handler = container_of(link, struct handler, link);
                 int result;
 
-                if (session->is_freed || loop_is_foreign(session->loop))
+                if (session->holder == SESSION_FREED || loop_is_foreign(session->loop))
                         break;
                 if (handler->is_gone || !(handler->kinds & kinds) || (handler->kinds & not))
                         continue;
@@ -102,7 +102,7 @@ static enum verdict offer(ferry_session *session, ferry_message *message, unsign
 
         verdict = offer_to(session, &session->handlers, message, kinds, not, verdict);
         /* These hear of the end of a session of whose beginning they have heard. */
-        others = !session->is_freed && session->owner->handlers ? session->owner->handlers(session->owner_object) : NULL;
+        others = session->holder != SESSION_FREED && session->owner->handlers ? session->owner->handlers(session->owner_object) : NULL;
         if (others && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
                 verdict = offer_to(session, others, message, kinds, not, verdict);
         return verdict;
@@ -119,8 +119,8 @@ enum verdict dispatch(ferry_session *session, ferry_message *message)
                 verdict = offer(session, message, FERRY_KIND_NOTIFICATION, FERRY_KIND_REQUEST, verdict);
         } else
                 verdict = offer(session, message, kind, 0, UNSEEN);
-        if (kind != FERRY_KIND_REQUEST && (kind & FERRY_KIND_NOTIFICATION) && verdict == UNSEEN && !session->is_freed &&
-            session->state != SESSION_ENDED)
+        if (kind != FERRY_KIND_REQUEST && (kind & FERRY_KIND_NOTIFICATION) && verdict == UNSEEN && session->holder != SESSION_FREED &&
+            session->phase < SESSION_CLOSING_STREAM)
                 keep_for_next(session, message, false);
         return verdict;
 }

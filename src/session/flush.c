@@ -57,14 +57,14 @@ static bool is_flushed(void *object)
         const struct flush *flush = object;
         const ferry_session *session = flush->session;
 
-        if (session->state == SESSION_ENDED || session->is_freed)
+        if (session_has_ended(session) || session->holder == SESSION_FREED)
                 return true;
         /* Its end, which comes soon, tells why. */
         return !session->output_error && outbox_size(&session->out) == 0 &&
                (!session->wire.dialect->has_received || session->is_server || session->out.acknowledged >= session->out.written ||
-                session->state != SESSION_OPEN) &&
+                !session_is_open(session)) &&
                (session->pong >= flush->ping || !session->wire.dialect->has_ping ||
-                session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING);
+                session_is_closing(session) || session->phase == SESSION_PEER_CLOSING);
 }
 
 /* What flush found when it came back. */
@@ -78,7 +78,7 @@ static int flush_result(ferry_session *session, int code)
                 session_tell(session);
                 return code;
         }
-        if (session->state == SESSION_ENDED || session->output_error) {
+        if (session_has_ended(session) || session->output_error) {
                 code = session_status_for_sending(session, &error);
                 session_tell(session);
         }
@@ -103,7 +103,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         loop = session->loop;
         loop_enter(loop);
         /* To one to whom nothing was said nothing needs to be said. */
-        code = session->sent > 0 && (session->state == SESSION_OPEN || session->state == SESSION_OPENING) ?
+        code = session->sent > 0 && (session->phase == SESSION_CONNECTING || session_is_open(session)) ?
                        session_send_ping(session, &flush.ping) : 0;
         begin = session->out.begin;
         if (!code)
@@ -112,7 +112,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         if (code == -ETIMEDOUT && timeout_ms >= session->close_timeout_ms && session->close_timeout_ms >= 0 &&
             session->out.begin == begin && outbox_size(&session->out) > 0)
                 session->stuck_at = begin;
-        code = session->is_freed ? -ECANCELED : flush_result(session, code);
+        code = session->holder == SESSION_FREED ? -ECANCELED : flush_result(session, code);
         loop_leave(loop);
         return code;
 }

@@ -16,7 +16,7 @@ static int period_ms(const ferry_session *session)
         const struct dialect *dialect = session->wire.dialect;
         int ours = session->options.heartbeat_ms, theirs = session->heartbeat.peer_ms;
 
-        if (session->state != SESSION_OPEN || !session_is_greeted(session))
+        if (session->phase != SESSION_OPEN)
                 return 0;
         if (!dialect->has_heartbeat)
                 return ours <= 0 || theirs <= 0 ? 0 : ours > theirs ? ours : theirs;
@@ -64,7 +64,7 @@ static void is_due(struct loop_timer *timer)
         session->heartbeat.is_asked = !is_heard;
         if (!is_heard)
                 beat(session, is_answered);
-        if (!session->is_freed)
+        if (session->holder != SESSION_FREED)
                 start(session);
 }
 

@@ -14,6 +14,11 @@ enum {
         UNCOUNTED_MAX = 1 << 18,        /* bytes that may lie in a stream that cannot say how many do */
 };
 
+static bool is_over(const ferry_session *session)
+{
+        return session->holder == SESSION_FREED || session->phase >= SESSION_CLOSING_STREAM;
+}
+
 static ferry_call *find_call(ferry_session *session, const struct raw_text *id)
 {
         char name[WIRE_ID_MAX + 1];
@@ -58,7 +63,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
         default:
                 break;
         }
-        if (!session->is_freed)
+        if (session->holder != SESSION_FREED)
                 tell_error(session, reason);
 }
 
@@ -90,11 +95,11 @@ static void deliver(ferry_session *session, ferry_message *message)
         enum ferry_kind kind = message->kind;
         enum verdict verdict = dispatch(session, message);
 
-        if (!session->is_freed && message->failure)
+        if (session->holder != SESSION_FREED && message->failure)
                 message_fail(message, WIRE_ERROR, "the handler failed: %s", error_describe(message->failure));
-        if (!session->is_freed && kind == FERRY_KIND_MESSAGE && verdict != TAKEN)
+        if (session->holder != SESSION_FREED && kind == FERRY_KIND_MESSAGE && verdict != TAKEN)
                 message_relax(message);
-        if (!session->is_freed && kind == FERRY_KIND_REQUEST && verdict != TAKEN)
+        if (session->holder != SESSION_FREED && kind == FERRY_KIND_REQUEST && verdict != TAKEN)
                 message_fail(message, WIRE_ERROR, "the receiver has no handler for the request '%s'", message->type);
         ferry_message_unref(message);
 }
@@ -189,7 +194,7 @@ static void handle_any(ferry_session *session, const struct frame *frame, const 
         int code = 0;
 
         /* Before it is greeted a server hears nothing, and from a server nothing comes before its greeting. */
-        if (session->state != SESSION_OPEN || (!session_is_greeted(session) && session->is_server))
+        if (!session_is_open(session) || (!session_is_greeted(session) && session->is_server))
                 return;
         if (!session_is_greeted(session)) {
                 session_finish(session, -EBADMSG, "the other side has not begun as its dialect requires");
@@ -205,7 +210,7 @@ static void handle_any(ferry_session *session, const struct frame *frame, const 
                 handle_reply(session, frame, in);
         else
                 handle_message(session, frame, in);
-        if (!session->is_freed && session->state == SESSION_OPEN)
+        if (session->holder != SESSION_FREED && session_is_open(session))
                 session_flush_now(session);
 }
 
@@ -232,7 +237,7 @@ static void handle_cancel(ferry_session *session, const struct incoming *in)
 
 static void greeted(ferry_session *session)
 {
-        session_open_gate(session);
+        session_advance(session, EVENT_GREETED);
         heartbeat_update(session);
         loop_task_start(session->loop, &session->work);
         session_flush_now(session);
@@ -242,6 +247,7 @@ static void greeted(ferry_session *session)
 static void answer_close(ferry_session *session)
 {
         char sentence[128] = "the other side has closed the session";
+        bool is_open = session_is_open(session);
         int code;
 
         if (!session_is_greeted(session) && !session->is_server) {
@@ -250,21 +256,18 @@ static void answer_close(ferry_session *session)
                 session_finish(session, -ECONNRESET, "%s before its first message", sentence);
                 return;
         }
-        if (session->state == SESSION_OPEN)
+        if (is_open)
                 calls_end(session, -ECONNRESET, sentence);
         /* What stands behind the frame that is being sent is not sent any more. */
-        code = session->state == SESSION_OPEN ? session_note_unsent(session, false, sentence, sizeof sentence) : 0;
+        code = is_open ? session_note_unsent(session, false, sentence, sizeof sentence) : 0;
         if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
                 session_finish(session, -ENOMEM, "no memory to answer that the session is closed");
                 return;
         }
-        session->has_close_answer = true;
-        if (session->state == SESSION_OPEN) {
-                /* Its end may have been read already, while a handler waited. */
+        /* Its end may have been read already, while a handler waited. */
+        if (is_open)
                 inbox_end(&session->in, code, sentence);
-                session->state = SESSION_DRAINING;
-                session_start_draining_timer(session);
-        }
+        session_advance(session, EVENT_PEER_AWAITS_ANSWER);
         session_flush_now(session);
 }
 
@@ -329,7 +332,7 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                 session->out.acknowledged += session->out.acknowledged < session->out.written;
                 break;
         case WIRE_CLOSE_OK:
-                session->has_close_answer = true;
+                session_advance(session, EVENT_PEER_ANSWERED);
                 session_check_closing(session);
                 break;
         case WIRE_CLOSE:
@@ -337,12 +340,9 @@ static void handle_control(ferry_session *session, const struct frame *frame, co
                         answer_close(session);
                         break;
                 }
-                session->state = SESSION_PEER_CLOSING;
-                inbox_discard(&session->in);
                 farewell_read(session, body);
+                session_advance(session, EVENT_PEER_CLOSED);
                 calls_end(session, -ECONNRESET, "the other side has closed the session");
-                stream_close_output(session->stream);
-                loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
                 session_update(session);
                 break;
         default:
@@ -387,7 +387,7 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
         int code = wire_read(&session->wire, frame->bytes, frame->size, &in, &error);
 
         /* A codec of the program, which has decoded the body, may have let go of the session. */
-        if (session->is_freed || session->state == SESSION_ENDED) {
+        if (is_over(session)) {
                 ferry_value_unref(in.value);
                 error_deinit(&error);
                 return;
@@ -442,7 +442,7 @@ static bool is_close_missing(const ferry_session *session)
         /* A server that begins conversations (innmind) closes them when it stops; its clients may just go. */
         if (dialect->has_start && session->is_server)
                 return false;
-        return session->state == SESSION_OPEN && dialect->has_close && !session->wire.is_peer_one_way &&
+        return session_is_open(session) && dialect->has_close && !session->wire.is_peer_one_way &&
                (dialect->has_start || session->received > 0 || session->sent > 0 || session->wire.has_said_hello) && stream_expects_close(session->stream);
 }
 
@@ -462,7 +462,7 @@ static void end_in_disorder(ferry_session *session, bool is_cut)
 /* Whether the other side still waits for something, and may still read it. */
 static bool may_drain(const ferry_session *session)
 {
-        return session->state == SESSION_OPEN && !session->output_error &&
+        return (session->phase == SESSION_GREETING || session->phase == SESSION_OPEN) && !session->output_error &&
                (outbox_size(&session->out) > 0 || session->unanswered > 0) && stream_is_read(session->stream);
 }
 
@@ -470,8 +470,7 @@ static void drain(ferry_session *session)
 {
         /* Before the state says so: requests of which nothing has left are taken back, not sent. */
         calls_end(session, -ECONNRESET, inbox_end_sentence(&session->in));
-        session->state = SESSION_DRAINING;
-        session_start_draining_timer(session);
+        session_advance(session, EVENT_INPUT_ENDED);
         session_flush_now(session);
 }
 
@@ -481,14 +480,14 @@ static void finish_input(ferry_session *session)
         struct inbox_event event;
         bool is_cut = false, may_answer;
 
-        for (int i = 0; i < STREAM_INPUTS && !session->is_freed; i++) {
+        for (int i = 0; i < STREAM_INPUTS && session->holder != SESSION_FREED; i++) {
                 int result = inbox_finish(&session->in, i, &event);
 
                 is_cut = is_cut || (i == 0 && result < 0);
                 if (result > 0)
                         handle(session, &event);
         }
-        if (session->is_freed || session->state == SESSION_ENDED)
+        if (is_over(session))
                 return;
         if (session->in.end_code == 0 && !session_is_greeted(session) && !session->is_server) {
                 session_finish(session, -ECONNRESET, "the other side ended before its first message");
@@ -504,13 +503,12 @@ static void finish_input(ferry_session *session)
                 session_finish(session, session->in.end_code, "%s", inbox_end_sentence(&session->in));
 }
 
-/* Where closing takes two, what is said about that is still heard. */
+/* Where the peer answers a close, what it says until then is still heard; elsewhere the inbox of a session that closes gives
+ * nothing. */
 static bool may_handle(const ferry_session *session)
 {
-        bool is_open = session->state == SESSION_OPEN ||
-                       (session->state == SESSION_CLOSING && session->wire.dialect->has_start);
-
-        return !session->is_freed && is_open && !loop_is_foreign(session->loop);
+        return session->phase > SESSION_CONNECTING && session->phase != SESSION_DRAINING && session->phase != SESSION_PEER_CLOSING &&
+               !is_over(session) && !loop_is_foreign(session->loop);
 }
 
 /* Rounds ------------------------------------------------------------------------------------------------- */
@@ -521,7 +519,7 @@ static bool may_announce(ferry_session *session)
         char sentence[256];
         int spoken;
 
-        if (session->wire.has_said_hello || session->is_server || session->state != SESSION_OPEN ||
+        if (session->wire.has_said_hello || session->is_server || !session_is_open(session) ||
             !session->wire.dialect->has_hello || !session->stream->kind->is_client)
                 return false;
         if (session->wire.is_dialect_fixed)
@@ -564,12 +562,12 @@ static void tell_closed(ferry_session *session)
         if (!session->is_probe)
                 dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
         /* Neither a call nor a handler knows: run must say it. */
-        if (!session->is_freed && session->error.code && !session->is_told && !session->owner->expects_failures &&
-            !session->has_process_ended)
+        if (session->holder != SESSION_FREED && session->error.code && session->cause == CAUSE_FAILURE && !session->is_reported &&
+            !session->owner->expects_failures)
                 loop_failure_add(session->loop, &session->failure, &session->error);
-        if (!session->is_freed && session->owner->ended)
+        if (session->holder != SESSION_FREED && session->owner->ended)
                 session->owner->ended(session->owner_object);
-        if (!session->is_freed && session->is_forgotten && session_is_stream_gone(session))
+        if (session->holder == SESSION_FORGOTTEN && session->phase == SESSION_ENDED)
                 session_free(session);
 }
 
@@ -580,15 +578,15 @@ void session_work(struct loop_task *task)
         struct inbox_event event;
         int left = FRAMES_PER_ROUND, result = 0;
 
-        if (session->state == SESSION_ENDED) {
+        if (session->phase >= SESSION_CLOSING_STREAM) {
                 tell_closed(session);
                 return;
         }
-        if (!session->has_told_opened && session->state == SESSION_OPEN && session_is_greeted(session)) {
+        if (!session->has_told_opened && session->phase == SESSION_OPEN) {
                 session->has_told_opened = true;
                 if (!session->is_probe)
                         dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
-                if (!session->is_freed)
+                if (session->holder != SESSION_FREED)
                         announce(session);
         }
         while (left > 0 && may_handle(session) && (result = inbox_next(in, &event)) > 0) {
@@ -606,25 +604,25 @@ void session_work(struct loop_task *task)
                                result == -EMSGSIZE ? "a message over the limit (frame_max)" :
                                "no memory for a message");
         }
-        if (session->is_freed || session->state == SESSION_ENDED || loop_is_foreign(session->loop))
+        if (is_over(session) || loop_is_foreign(session->loop))
                 return;
         /* Nothing more is read until what was read is handled. */
         in->is_behind = left == 0;
         if (in->is_behind)
                 loop_task_start(session->loop, &session->work);
-        else if (in->is_over && session->state != SESSION_OPENING && session->state != SESSION_DRAINING) {
+        else if (in->is_over && session->phase != SESSION_CONNECTING && session->phase != SESSION_DRAINING) {
                 finish_input(session);
                 return;
         }
         /* The last answer may have been given meanwhile. */
-        if (session->state == SESSION_DRAINING)
+        if (session->phase == SESSION_DRAINING)
                 session_check_closing(session);
         session_update(session);
 }
 
 bool session_has_spoken(ferry_session *session)
 {
-        for (int i = 0; i < LAST_READS && session->received == 0 && session->state == SESSION_OPEN; i++) {
+        for (int i = 0; i < LAST_READS && session->received == 0 && session_is_open(session); i++) {
                 struct pollfd poll = { .fd = session->stream->inputs[0].fd, .events = POLLIN };
 
                 if (sys_poll(&poll, 1, 0) <= 0)
@@ -632,14 +630,14 @@ bool session_has_spoken(ferry_session *session)
                 session_stream_owner.readable(session->stream);
                 session_work(&session->work);
         }
-        return session->is_freed || session->received > 0;
+        return session->holder == SESSION_FREED || session->received > 0;
 }
 
 bool session_has_caught_up(const ferry_session *session, uint64_t *mark)
 {
         const struct stream *stream = session->stream;
 
-        if (!stream || session->is_freed || session->state == SESSION_ENDED)
+        if (!stream || is_over(session))
                 return true;
         if (*mark == 0 && inbox_may_have_more(&session->in)) {
                 *mark = session->in.taken;
@@ -674,7 +672,7 @@ static void readable(struct stream *stream)
                 got = stream_read(stream, i, room, size);
                 inbox_commit(&session->in, i, got > 0 ? (size_t)got : 0);
         }
-        if (!session->is_freed && session->state != SESSION_ENDED)
+        if (!is_over(session))
                 loop_task_start(session->loop, &session->work);
 }
 
@@ -708,8 +706,7 @@ void session_opened(ferry_session *session)
                 return;
         }
         /* It may have been closed here meanwhile: then only what is queued goes out. */
-        if (session->state == SESSION_OPENING)
-                session->state = SESSION_OPEN;
+        session_advance(session, EVENT_STREAM_UP);
         if (session->wire.dialect->has_whole_frames)
                 session->wire.send_max = stream_make_room(session->stream, session->wire.send_max);
         loop_task_start(session->loop, &session->work);
@@ -721,7 +718,7 @@ static void opened(struct stream *stream)
         ferry_session *session = stream->object;
 
         session_opened(session);
-        if (session->state == SESSION_OPEN)
+        if (session_is_open(session))
                 session_flush_now(session);
 }
 
@@ -741,10 +738,10 @@ static void ended(struct stream *stream, int code, const char *sentence)
 {
         ferry_session *session = stream->object;
 
-        if (session->in.is_over || session->state == SESSION_ENDED)
+        if (session->in.is_over || session_has_ended(session))
                 return;
         inbox_end(&session->in, code, sentence);
-        if (session->state == SESSION_OPENING)
+        if (session->phase == SESSION_CONNECTING)
                 session_finish(session, code ? code : -ECONNRESET, "%s", sentence);
         else
                 loop_task_start(session->loop, &session->work);
@@ -754,15 +751,8 @@ static void closed(struct stream *stream, int code, const char *sentence)
 {
         ferry_session *session = stream->object;
 
-        session->is_stream_closed = true;
-        if (code && !session->error.code) {
-                error_replace(&session->error, code, "%s", sentence);
-                session->is_told = session->is_forgotten;
-        }
-        if (session->state == SESSION_ENDED && !session->has_told_closed && !session->is_freed)
-                loop_task_start(session->loop, &session->work);
-        session_update(session);
-        if (session->is_forgotten && session->has_told_closed && !session->is_freed)
+        session_stream_closed(session, code, sentence);
+        if (session->holder == SESSION_FORGOTTEN && session->has_told_closed)
                 session_free(session);
 }
 

@@ -226,5 +226,5 @@ ferry_session *ferry_message_session(const ferry_message *message)
 bool ferry_message_is_wanted(const ferry_message *request)
 {
         return request && request->session && !message_is_elsewhere(request) && request->is_unanswered &&
-               (request->session->state == SESSION_OPEN || request->session->state == SESSION_DRAINING);
+               request->session->phase > SESSION_CONNECTING && request->session->phase < SESSION_PEER_CLOSING;
 }

@@ -6,15 +6,14 @@ static bool has_next(void *object)
         const ferry_session *session = object;
 
         /* The last that comes is FERRY_KIND_CLOSED. */
-        return !list_is_empty(&session->next) || session->is_freed ||
-               (session->state == SESSION_ENDED && session->has_told_closed);
+        return !list_is_empty(&session->next) || session->holder == SESSION_FREED || session->has_told_closed;
 }
 
 static const ferry_message *lend_next(ferry_session *session)
 {
         /* One that was lent inside of the wait goes, too. */
         session_return_lent(session);
-        if (session->is_freed)
+        if (session->holder == SESSION_FREED)
                 return NULL;
         session->lent = session_take_next(session);
         if (!session->lent)

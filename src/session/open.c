@@ -75,11 +75,11 @@ void session_begin(ferry_session *session)
         if (session_send_greeting(session, &error) < 0)
                 session_finish(session, error.code, "%s", error_text(&error));
         error_deinit(&error);
-        if (session->stream->is_open && session->state == SESSION_OPENING)
+        if (session->stream->is_open && session->phase == SESSION_CONNECTING)
                 session_opened(session);
-        if (session->state == SESSION_OPEN)
+        if (session_is_open(session))
                 session_flush_now(session);
-        if (!session->is_freed)
+        if (session->holder != SESSION_FREED)
                 session_update(session);
 }
 
@@ -112,7 +112,7 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
         forget_borrowed(&session->options);
         error_deinit(&error);
         /* The callback that allows peers may have let go of it. */
-        if (session->is_freed)
+        if (session->holder == SESSION_FREED)
                 session = NULL;
         loop_leave(loop);
         return session;
@@ -193,5 +193,5 @@ ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect)
 
 bool session_has_answered(const ferry_session *probe)
 {
-        return probe->is_freed || probe->state == SESSION_ENDED || probe->pong > 0;
+        return probe->holder == SESSION_FREED || session_has_ended(probe) || probe->pong > 0;
 }

@@ -6,14 +6,9 @@ ferry_loop *session_loop(const ferry_session *session)
         return session->loop;
 }
 
-bool session_is_open(const ferry_session *session)
-{
-        return session->state == SESSION_OPEN;
-}
-
 bool session_is_freed(const ferry_session *session)
 {
-        return session->is_freed;
+        return session->holder == SESSION_FREED;
 }
 
 bool session_has_reported_end(const ferry_session *session)
@@ -23,7 +18,7 @@ bool session_has_reported_end(const ferry_session *session)
 
 bool session_has_work(const ferry_session *session)
 {
-        return session->state != SESSION_ENDED && loop_task_is_started(&session->work);
+        return !session_has_ended(session) && loop_task_is_started(&session->work);
 }
 
 bool session_has_pong(const ferry_session *session, uint64_t ping)
@@ -53,12 +48,12 @@ void session_hide(ferry_session *session)
 
 void session_let_go(ferry_session *session)
 {
-        session->is_forgotten = true;
+        session_advance(session, EVENT_FORGOTTEN);
 }
 
 void session_child_ended(ferry_session *session, int code, int exit_status, const char *sentence)
 {
-        session->has_process_ended = true;
+        session_advance(session, EVENT_CHILD_ENDED);
         session->child_exit_status = exit_status;
         if (session->stream)
                 stream_child_ended(session->stream, code, sentence);
@@ -73,7 +68,7 @@ static bool has_sent_all(void *object)
 {
         const ferry_session *session = object;
 
-        return session->is_freed || session->state == SESSION_ENDED || outbox_size(&session->out) == 0;
+        return session->holder == SESSION_FREED || session_has_ended(session) || outbox_size(&session->out) == 0;
 }
 
 bool session_send_rest(ferry_session *session)

@@ -98,13 +98,53 @@ struct ferry_message {
         size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
 };
 
-enum session_state {
-        SESSION_OPENING,                /* the stream is not up */
+/* Changed by session_advance() alone, and only forward; the diagram stands in session.c. */
+enum session_phase {
+        SESSION_CONNECTING,             /* the stream is not up */
+        SESSION_GREETING,               /* it is, and the dialect begins with an exchange */
         SESSION_OPEN,
         SESSION_DRAINING,               /* the peer sends no more; what it has asked for is still answered and sent */
-        SESSION_CLOSING,                /* we have closed it; what is queued is still sent */
-        SESSION_PEER_CLOSING,           /* the peer has said that it closes; its end of the stream comes */
+        SESSION_REFUSING,               /* this side closes: what waits to be handled is refused */
+        SESSION_PEER_CLOSING,           /* the peer has closed and reads no more; its end of the stream comes */
+        SESSION_CLOSING,                /* this side has closed; what is queued is sent */
+        SESSION_AWAITING_CLOSE,         /* the same, and the peer's answer to the close is awaited */
+        SESSION_CLOSE_ANSWERED,         /* the peer reads no more: only the frame that has begun is finished */
+        SESSION_CLOSING_STREAM,         /* the session has ended; its stream, or the child behind that, has not */
         SESSION_ENDED,
+};
+
+/* Why it ends. */
+enum session_cause {
+        CAUSE_NONE,
+        CAUSE_LOCAL,                    /* the program has closed it, and knows that */
+        CAUSE_PEER,                     /* the peer has closed it, or has ended in order */
+        CAUSE_FAILURE,
+        CAUSE_CHILD,                    /* the child at the other side has ended, which the owner of the session reports */
+};
+
+enum session_holder {
+        SESSION_HELD,                   /* by the program */
+        SESSION_FORGOTTEN,              /* the program has let go of it: it is freed when all has ended */
+        SESSION_FREED,
+};
+
+/* What happens to a session. */
+enum session_event {
+        EVENT_STREAM_UP,
+        EVENT_GREETED,                  /* both sides have begun as the dialect requires */
+        EVENT_INPUT_ENDED,              /* there is something left to send or to answer */
+        EVENT_CLOSE,                    /* this side closes */
+        EVENT_CLOSED,                   /* what waited is refused, and where the peer can be told of the close, it is queued */
+        EVENT_CLOSE_QUEUED,             /* the same, and the peer answers it */
+        EVENT_PEER_CLOSED,
+        EVENT_PEER_AWAITS_ANSWER,       /* the peer has closed, and our answer is queued */
+        EVENT_PEER_ANSWERED,            /* it knows that this side closes */
+        EVENT_FAILED,                   /* and the peer is told, which answers */
+        EVENT_FINISHED,
+        EVENT_STREAM_CLOSED,
+        EVENT_CHILD_ENDED,
+        EVENT_FORGOTTEN,
+        EVENT_FREED,
 };
 
 struct heartbeat {
@@ -120,21 +160,15 @@ struct ferry_session {
         ferry_loop *loop;
         const struct session_owner *owner;      /* never NULL: one without members stands for none */
         void *owner_object;
-        enum session_state state;
-        bool is_forgotten;              /* the program has let go of it */
-        bool is_freed;
-        bool has_process_ended;         /* which reports why, so that the session need not */
+        enum session_phase phase;
+        enum session_cause cause;
+        enum session_holder holder;
         int child_exit_status;          /* if it has: -1: unknown */
-        bool is_told;                   /* of its failure: a call, a handler or the program */
+        bool is_reported;               /* its failure: to a call, a handler or the program */
         bool is_live;                   /* counts among what may still happen in the loop */
-        bool is_stream_closed;
-        bool is_refusing;               /* it is about to be closed */
         bool has_told_closed;           /* FERRY_KIND_CLOSED */
         bool has_told_opened;
         bool is_server;                 /* the other side has come to us */
-        bool is_leaving;                /* it has failed, and the other side is still told that we go */
-        bool has_said_goodbye;          /* and waits for an answer, where there is one */
-        bool has_close_answer;          /* the other side knows that we go */
         bool is_probe;                  /* it only asks whether the other side lives: no handler is told of it */
         char *address;
         struct stream *stream;
@@ -172,7 +206,7 @@ struct ferry_session {
         struct loop_timer close_timer;
         int close_timeout_ms;
         int grace_ms;                   /* for a child to end by itself: the same, or 0 if the session was closed with calls in flight */
-        int64_t answer_deadline;        /* in SESSION_DRAINING */
+        int64_t answer_deadline;        /* while it drains */
         void *userdata;
 
         uint64_t sent, received, dropped, junk;
@@ -184,7 +218,7 @@ static inline void session_tell(const ferry_session *session)
 {
         ferry_session *told = (ferry_session *)(uintptr_t)session;
 
-        told->is_told = true;
+        told->is_reported = true;
         loop_failure_told(&told->failure);
 }
 
@@ -220,16 +254,20 @@ void call_deliver(ferry_call *call);
 void calls_end(ferry_session *session, int status, const char *sentence);
 
 /* session.c */
-/* Its stream is closed to the end, or it never had one. */
-bool session_is_stream_gone(const ferry_session *session);
+/* Something has happened to it: the only way in which its phase and its holder change. */
+void session_advance(ferry_session *session, enum session_event event);
+/* Whether this side has closed it, or it has failed and the peer is told; whether it has ended. */
+bool session_is_closing(const ferry_session *session);
+bool session_has_ended(const ferry_session *session);
 /* A call has timed out, and nothing was heard since. */
 bool session_is_overdue(const ferry_session *session);
 int session_status_for_sending(const ferry_session *session, struct error *error);
 /* Whether output was lost, when the input has ended in order: then that is the reason. */
 void session_note_lost_output(ferry_session *session);
-void session_start_draining_timer(ferry_session *session);
 void session_check_closing(ferry_session *session);     /* something was sent: was it the last? */
 void session_close_is_late(struct loop_timer *timer);
+/* Closing the stream is done; 0, or how a child has failed meanwhile, with a sentence. */
+void session_stream_closed(ferry_session *session, int code, const char *sentence);
 /* The same with a body by template; the arguments are used up. */
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments);
@@ -237,7 +275,6 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
 int session_send_hello(ferry_session *session, struct error *error);
 /* Both sides have said how they begin, or have not to. */
 bool session_is_greeted(const ferry_session *session);
-void session_open_gate(ferry_session *session);
 /* Say what a conversation begins with, where it does. */
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */

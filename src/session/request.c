@@ -18,7 +18,7 @@ static enum ferry_outcome abandon(ferry_call *call)
 
         if (!session || !session->wire.dialect->has_ids)
                 return outcome;
-        if (outcome == FERRY_OUTCOME_UNKNOWN && session->wire.dialect->has_cancel && session->state == SESSION_OPEN &&
+        if (outcome == FERRY_OUTCOME_UNKNOWN && session->wire.dialect->has_cancel && session_is_open(session) &&
             !loop_is_foreign(session->loop))
                 session_send(session, &cancel, true, NULL, &error);
         error_deinit(&error);
@@ -55,7 +55,7 @@ static void is_late(struct loop_timer *timer)
         }
         wire = &session->wire;
         session->overdue_at = session->in.events;
-        if (session->state == SESSION_OPENING)
+        if (session->phase == SESSION_CONNECTING)
                 snprintf(hint, sizeof hint, "; the listener has not accepted the connection yet");
         else if (session->stream->kind->describe_stop && session->stream->kind->describe_stop(session->stream, stop, sizeof stop))
                 snprintf(hint, sizeof hint, "; the child %s", stop);
@@ -107,7 +107,7 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         ferry_session *session = call->session;
         int code = session_status_for_sending(session, error);
 
-        if (!code && session->state == SESSION_DRAINING)
+        if (!code && session->phase == SESSION_DRAINING)
                 code = error_set(error, -ECONNRESET, "no answer can come: the other side has ended its output");
         if (!code)
                 code = make_id(call, error);

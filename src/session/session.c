@@ -1,9 +1,20 @@
-/* The life of a session. Invariants: a session that could not be opened is one that has ended; the first error
- * stays; calls in flight end before FERRY_KIND_CLOSED is told, once; the stream is closed in the background, and its
- * child waited for, also when the program has forgotten the session.
+/* The life of a session, and what it sends. All that happens to it comes to session_advance(), which alone changes its phase:
  *
- * What sends, settles a request or ends the input comes here, and here it is decided whether the session ends. That it opens,
- * drains or begins to close is set where the reason is seen: input.c, closing.c. */
+ *                     stream is up          both have begun
+ *      CONNECTING ────────────────▶ GREETING ────────────▶ OPEN
+ *
+ *      GREETING, OPEN ── input ends, or the peer closes and awaits the answer ──▶ DRAINING
+ *      GREETING … REFUSING ── the peer closes ──▶ PEER_CLOSING
+ *      CONNECTING … DRAINING ── this side closes ──▶ REFUSING ──▶ CLOSING, or AWAITING_CLOSE where the peer answers
+ *      CONNECTING … REFUSING ── it fails, where the peer answers a close ──▶ AWAITING_CLOSE
+ *      REFUSING … AWAITING_CLOSE ── the peer knows that this side closes ──▶ CLOSE_ANSWERED
+ *
+ *                          it has ended          stream is closed
+ *      each phase before ──────────▶ CLOSING_STREAM ────────────▶ ENDED
+ *
+ * Invariants: a session goes forward only; one that could not be opened is one that has ended; the first error stays, and one that
+ * has an error before its end only waits until the peer knows; calls in flight end before FERRY_KIND_CLOSED is reported, once; the
+ * stream is closed in the background, and its child waited for, also when the program has forgotten the session. */
 #include "session/private.h"
 #include "util/text.h"
 
@@ -26,39 +37,174 @@ void *session_owner_object(const ferry_session *session, const struct session_ow
         return session->owner == owner ? session->owner_object : NULL;
 }
 
-/* What follows from the state ---------------------------------------------------------------------------- */
+/* Phases ------------------------------------------------------------------------------------------------- */
+
+#define IN(phase) (1u << SESSION_##phase)
+
+static const struct transition {
+        enum session_event event;
+        unsigned from;                  /* a set of phases */
+        enum session_phase to;
+} transitions[] = {
+        { EVENT_STREAM_UP, IN(CONNECTING), SESSION_GREETING },
+        { EVENT_GREETED, IN(GREETING), SESSION_OPEN },
+        { EVENT_INPUT_ENDED, IN(GREETING) | IN(OPEN), SESSION_DRAINING },
+        { EVENT_CLOSE, IN(CONNECTING) | IN(GREETING) | IN(OPEN) | IN(DRAINING), SESSION_REFUSING },
+        { EVENT_CLOSED, IN(REFUSING) | IN(PEER_CLOSING), SESSION_CLOSING },
+        { EVENT_CLOSE_QUEUED, IN(REFUSING), SESSION_AWAITING_CLOSE },
+        { EVENT_PEER_CLOSED, IN(GREETING) | IN(OPEN) | IN(REFUSING), SESSION_PEER_CLOSING },
+        { EVENT_PEER_AWAITS_ANSWER, IN(GREETING) | IN(OPEN), SESSION_DRAINING },
+        { EVENT_PEER_AWAITS_ANSWER, IN(REFUSING) | IN(CLOSING) | IN(AWAITING_CLOSE), SESSION_CLOSE_ANSWERED },
+        { EVENT_PEER_ANSWERED, IN(REFUSING) | IN(PEER_CLOSING) | IN(CLOSING) | IN(AWAITING_CLOSE), SESSION_CLOSE_ANSWERED },
+        { EVENT_FAILED, IN(CONNECTING) | IN(GREETING) | IN(OPEN) | IN(REFUSING), SESSION_AWAITING_CLOSE },
+        { EVENT_FINISHED, IN(CLOSING_STREAM) - 1, SESSION_CLOSING_STREAM },
+        { EVENT_STREAM_CLOSED, IN(CLOSING_STREAM), SESSION_ENDED },
+};
+
+bool session_is_open(const ferry_session *session)
+{
+        return session->phase == SESSION_GREETING || session->phase == SESSION_OPEN || session->phase == SESSION_REFUSING;
+}
+
+bool session_is_closing(const ferry_session *session)
+{
+        return session->phase == SESSION_CLOSING || session->phase == SESSION_AWAITING_CLOSE || session->phase == SESSION_CLOSE_ANSWERED;
+}
+
+bool session_has_ended(const ferry_session *session)
+{
+        return session->phase >= SESSION_CLOSING_STREAM;
+}
+
+bool session_is_greeted(const ferry_session *session)
+{
+        return session->out.gate == OUTBOX_OPEN || session->out.gate == OUTBOX_TURNS;
+}
+
+/* The end of a child explains that of its session, whatever came first. */
+static void note_cause(ferry_session *session, enum session_cause cause)
+{
+        if (session->cause != CAUSE_CHILD)
+                session->cause = cause;
+}
+
+/* For each answer once the input has ended. */
+static int answer_timeout(const ferry_session *session)
+{
+        return session->options.answer_timeout_ms ? session->options.answer_timeout_ms : session->close_timeout_ms;
+}
+
+/* A peer that goes meanwhile is seen only by looking: nothing is read from it any more. */
+static void await_answer(ferry_session *session)
+{
+        int64_t look = loop_deadline(session->close_timeout_ms);
+
+        loop_timer_start(session->loop, &session->close_timer, look < session->answer_deadline ? look : session->answer_deadline);
+}
+
+/* While it waits for answers, and then for the peer to read the last of them. */
+static void start_draining_timer(ferry_session *session)
+{
+        session->answer_deadline = loop_deadline(session->unanswered > 0 ? answer_timeout(session) : session->close_timeout_ms);
+        await_answer(session);
+}
+
+/* What a phase begins with. */
+static void begin_phase(ferry_session *session)
+{
+        switch (session->phase) {
+        case SESSION_DRAINING:
+                start_draining_timer(session);
+                break;
+        case SESSION_REFUSING:
+                loop_timer_stop(session->loop, &session->close_timer);
+                break;
+        case SESSION_PEER_CLOSING:
+                inbox_discard(&session->in);
+                stream_close_output(session->stream);
+                loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
+                break;
+        case SESSION_CLOSING:
+                /* What comes meanwhile is thrown away. */
+                if (!session->wire.dialect->has_start)
+                        inbox_discard(&session->in);
+                break;
+        default:
+                break;
+        }
+}
+
+void session_advance(ferry_session *session, enum session_event event)
+{
+        enum session_phase before = session->phase;
+
+        switch (event) {
+        case EVENT_GREETED:
+                /* Where there are no ids, the second request waits until the first is answered. A dialect without ids has to be
+                 * named, so what the peer shows later changes nothing here. */
+                outbox_set_gate(&session->out, session->wire.dialect->has_ids ? OUTBOX_OPEN : OUTBOX_TURNS);
+                break;
+        case EVENT_PEER_CLOSED:
+        case EVENT_PEER_AWAITS_ANSWER:
+                note_cause(session, CAUSE_PEER);
+                break;
+        case EVENT_CHILD_ENDED:
+                note_cause(session, CAUSE_CHILD);
+                break;
+        case EVENT_FORGOTTEN:
+                if (session->holder == SESSION_HELD)
+                        session->holder = SESSION_FORGOTTEN;
+                break;
+        case EVENT_FREED:
+                session->holder = SESSION_FREED;
+                break;
+        default:
+                break;
+        }
+        for (size_t i = 0; i < sizeof transitions / sizeof *transitions; i++)
+                if (transitions[i].event == event && (transitions[i].from & 1u << before))
+                        session->phase = transitions[i].to;
+        /* Where the dialect begins with no exchange, both have begun. */
+        if (session->phase == SESSION_GREETING && session_is_greeted(session))
+                session->phase = SESSION_OPEN;
+        if (session->phase != before)
+                begin_phase(session);
+}
+
+/* What follows from the phase ---------------------------------------------------------------------------- */
 
 /* Whether anything may still happen with it. */
 static bool is_live(const ferry_session *session)
 {
-        switch (session->state) {
+        switch (session->phase) {
+        case SESSION_GREETING:
         case SESSION_OPEN:
                 return stream_has_input(session->stream) || stream_is_ending(session->stream) ||
                        session->in.is_over || outbox_size(&session->out) > 0 || !list_is_empty(&session->calls);
         case SESSION_ENDED:
-                return session->stream && !session->is_stream_closed;
+                return false;
         default:
                 return true;
         }
 }
 
-/* Bring up to date what follows from the state: what the stream should tell, and whether the loop waits for us. */
+/* Bring up to date what follows from the phase: what the stream should tell, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
         size_t sendable = outbox_sendable(&session->out);
         /* What can never be sent does not wait for anything. */
         size_t held = session->held + (session->output_error ? 0 : sendable);
-        bool is_closing = session->state == SESSION_CLOSING || session->state == SESSION_PEER_CLOSING;
-        bool is_reading = session->state == SESSION_OPEN && held <= session->queue_max && !session->in.is_behind;
+        bool is_open = session->phase == SESSION_GREETING || session->phase == SESSION_OPEN;
+        bool is_reading = is_open && held <= session->queue_max && !session->in.is_behind;
 
-        if (session->is_freed || loop_is_foreign(session->loop))
+        if (session->holder == SESSION_FREED || loop_is_foreign(session->loop))
                 return;
         if (session->owner->counts &&
             !session->owner->counts(session->owner_object, session->held + session->next_bytes + outbox_size(&session->out),
                                      inbox_held(&session->in, 0)))
                 is_reading = false;
-        if (session->stream && session->stream->is_open && session->state != SESSION_ENDED) {
-                stream_want_read(session->stream, is_reading || is_closing);
+        if (session->stream && session->stream->is_open && session->phase < SESSION_CLOSING_STREAM) {
+                stream_want_read(session->stream, is_reading || session->phase >= SESSION_REFUSING);
                 stream_want_write(session->stream, sendable > 0 && !session->output_error);
         }
         loop_count_live(session->loop, &session->is_live, is_live(session));
@@ -68,25 +214,23 @@ int session_status_for_sending(const ferry_session *session, struct error *error
 {
         if (loop_is_foreign(session->loop))
                 return error_set(error, -ECHILD, "the session belongs to the parent of this process");
-        if (session->state == SESSION_ENDED && session->error.code)
-                return error_set(error, session->error.code, "%s", error_text(&session->error));
-        if (session->state == SESSION_ENDED || session->state == SESSION_PEER_CLOSING)
-                return error_set(error, -ENOTCONN, "the session has ended: %s", error_text(&session->error));
-        if (session->state == SESSION_CLOSING && session->error.code)
-                return error_set(error, session->error.code, "%s", error_text(&session->error));
-        if (session->state == SESSION_CLOSING)
-                return error_set(error, -ECANCELED, "this side closed the session");
-        if (session->output_error)
+        if (session->phase < SESSION_PEER_CLOSING && session->output_error)
                 return stream_explain_failed_write(session->output_error, error);
-        if (!stream_has_output(session->stream))
+        if (session->phase < SESSION_PEER_CLOSING && !stream_has_output(session->stream))
                 return error_set(error, -EOPNOTSUPP, "this stream can only be read");
-        return 0;
+        if (session->phase < SESSION_PEER_CLOSING)
+                return 0;
+        if (session->error.code)
+                return error_set(error, session->error.code, "%s", error_text(&session->error));
+        if (session_is_closing(session))
+                return error_set(error, -ECANCELED, "this side closed the session");
+        return error_set(error, -ENOTCONN, "the session has ended: %s", error_text(&session->error));
 }
 
 bool session_takes_requests(const ferry_session *session)
 {
-        return session->state == SESSION_OPEN && !session->is_freed && !session->is_refusing && !session->output_error &&
-               !loop_is_foreign(session->loop) && stream_has_output(session->stream);
+        return (session->phase == SESSION_GREETING || session->phase == SESSION_OPEN) && session->holder != SESSION_FREED &&
+               !session->output_error && !loop_is_foreign(session->loop) && stream_has_output(session->stream);
 }
 
 /* Ending ------------------------------------------------------------------------------------------------- */
@@ -96,19 +240,18 @@ bool session_is_overdue(const ferry_session *session)
         return session->overdue_at == session->in.events;
 }
 
+/* For a child to end by itself, if the session has not failed. */
 static int grace_ms(const ferry_session *session)
 {
         return session->error.code || session_is_overdue(session) ? 0 : session->grace_ms;
 }
 
-bool session_is_stream_gone(const ferry_session *session)
+static void finish(ferry_session *session, enum session_cause cause, int grace)
 {
-        return !session->stream || session->is_stream_closed;
-}
-
-static void finish(ferry_session *session, int grace)
-{
-        session->state = SESSION_ENDED;
+        note_cause(session, cause);
+        session_advance(session, EVENT_FINISHED);
+        if (!session->stream)
+                session_advance(session, EVENT_STREAM_CLOSED);
         loop_timer_stop(session->loop, &session->close_timer);
         loop_timer_stop(session->loop, &session->heartbeat.timer);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
@@ -124,9 +267,8 @@ static void finish(ferry_session *session, int grace)
 /* Whether the other side can still be told that we go, and suffers if it is not. */
 static bool may_leave(const ferry_session *session)
 {
-        return (session->state == SESSION_OPENING || session->state == SESSION_OPEN) && session->stream &&
-               session->stream->is_open && session->wire.dialect->has_start && !session->is_stream_closed &&
-               !session->output_error && !session->in.is_over && !loop_is_foreign(session->loop);
+        return (session->phase == SESSION_CONNECTING || session_is_open(session)) && session->stream && session->stream->is_open &&
+               session->wire.dialect->has_start && !session->output_error && !session->in.is_over && !loop_is_foreign(session->loop);
 }
 
 int session_send_last(ferry_session *session, enum wire_kind kind)
@@ -164,16 +306,14 @@ static void add_suspicion(const ferry_session *session, char *sentence, size_t r
                          (unsigned)session->stranger->uid);
 }
 
-/* It has failed. The end is the same as if it were closed here, but for what is told about it. */
+/* It has failed. The end is the same as if it were closed here, but for what is reported of it. */
 static void leave(ferry_session *session)
 {
-        session->is_leaving = true;
-        session->is_told = false;
+        session->is_reported = false;
         calls_end(session, session->error.code, error_text(&session->error));
-        session->state = SESSION_CLOSING;
-        session->has_said_goodbye = true;
+        session_advance(session, EVENT_FAILED);
         if (session_send_last(session, WIRE_CLOSE) < 0) {
-                finish(session, 0);
+                finish(session, CAUSE_FAILURE, 0);
                 return;
         }
         loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
@@ -184,12 +324,13 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
 {
         char sentence[1024];
         va_list arguments;
-        bool is_ours = session->state == SESSION_CLOSING, is_lost;
+        bool is_ours = session_is_closing(session), is_lost;
 
-        if (session->state == SESSION_ENDED || session->is_freed)
+        if (session_has_ended(session) || session->holder == SESSION_FREED)
                 return;
-        if (session->is_leaving) {
-                finish(session, 0);
+        /* It has failed already, and the peer was being told. */
+        if (session->error.code) {
+                finish(session, CAUSE_FAILURE, 0);
                 return;
         }
         va_start(arguments, format);
@@ -211,8 +352,8 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
                 return;
         }
         error_replace(&session->error, code, "%s", is_ours && !code ? "this side closed the session" : sentence);
-        session->is_told = is_ours && !is_lost;
-        finish(session, grace_ms(session));
+        session->is_reported = false;
+        finish(session, is_ours && !is_lost ? CAUSE_LOCAL : code ? CAUSE_FAILURE : CAUSE_PEER, grace_ms(session));
 }
 
 /* A peer that goes in order may leave answers behind; a disk that is full, or what else fails, may not. */
@@ -235,75 +376,78 @@ static void finish_closing(ferry_session *session)
         bool is_complete = outbox_size(&session->out) == 0;
         int grace = session_is_overdue(session) || !is_complete ? 0 : session->grace_ms;
 
-        if (!session->is_leaving)
+        if (!session->error.code)
                 error_replace(&session->error, is_complete ? 0 : -ETIMEDOUT, "%s",
                               is_complete ? "this side closed the session" : "this side closed the session before all was sent");
-        finish(session, grace);
-}
-
-/* For each answer once the input has ended. */
-static int answer_timeout(const ferry_session *session)
-{
-        return session->options.answer_timeout_ms ? session->options.answer_timeout_ms : session->close_timeout_ms;
-}
-
-/* A peer that goes meanwhile is seen only by looking: nothing is read from it any more. */
-static void await_answer(ferry_session *session)
-{
-        int64_t look = loop_deadline(session->close_timeout_ms);
-
-        loop_timer_start(session->loop, &session->close_timer, look < session->answer_deadline ? look : session->answer_deadline);
-}
-
-/* While it waits for answers, and then for the peer to read the last of them. */
-void session_start_draining_timer(ferry_session *session)
-{
-        session->answer_deadline = loop_deadline(session->unanswered > 0 ? answer_timeout(session) : session->close_timeout_ms);
-        await_answer(session);
+        finish(session, session->error.code ? CAUSE_FAILURE : CAUSE_LOCAL, grace);
 }
 
 void session_close_is_late(struct loop_timer *timer)
 {
         ferry_session *session = container_of(timer, ferry_session, close_timer);
 
-        if (session->state == SESSION_CLOSING)
+        if (session_is_closing(session))
                 finish_closing(session);
-        else if (session->state == SESSION_DRAINING && session->unanswered > 0 && !stream_is_read(session->stream))
+        else if (session->phase == SESSION_PEER_CLOSING)
+                session_finish(session, 0, "the other side has closed the session");
+        else if (session->unanswered > 0 && !stream_is_read(session->stream))
                 session_finish(session, -ECONNRESET, "the other side is gone, and was not answered");
-        else if (session->state == SESSION_DRAINING && timer->deadline < session->answer_deadline)
+        else if (timer->deadline < session->answer_deadline)
                 await_answer(session);
-        else if (session->state == SESSION_DRAINING && session->unanswered > 0)
+        else if (session->unanswered > 0)
                 session_finish(session, -ETIMEDOUT, "%zu requests were not answered within %g s after the other side had ended",
                                session->unanswered, answer_timeout(session) / 1000.0);
-        else if (session->state == SESSION_DRAINING)
-                session_finish(session, -ECONNRESET, "the other side has stopped reading the answers to its requests");
         else
-                session_finish(session, 0, "the other side has closed the session");
+                session_finish(session, -ECONNRESET, "the other side has stopped reading the answers to its requests");
+}
+
+/* Whether a session that this side has closed has come to its end. */
+static bool is_closed(const ferry_session *session)
+{
+        switch (session->phase) {
+        case SESSION_CLOSING:
+                return outbox_size(&session->out) == 0;
+        case SESSION_AWAITING_CLOSE:
+                return outbox_size(&session->out) == 0 && (session->output_error || session->in.is_over);
+        case SESSION_CLOSE_ANSWERED:
+                return outbox_size(&session->out) == 0 || session->out.frame_left == 0;
+        default:
+                return false;
+        }
 }
 
 void session_check_closing(ferry_session *session)
 {
-        /* A side that has answered the close reads no more: what is left is not waited for. */
-        bool is_done = outbox_size(&session->out) == 0 ||
-                       (session->state == SESSION_CLOSING && session->has_close_answer && session->out.frame_left == 0);
-        bool is_known = !session->wire.dialect->has_start || session->has_close_answer || session->output_error ||
-                        session->in.is_over || !session->has_said_goodbye;
+        bool is_drained = session->output_error || (outbox_size(&session->out) == 0 && session->unanswered == 0);
 
-        if (session->state == SESSION_CLOSING && is_done && is_known)
+        if (is_closed(session))
                 finish_closing(session);
-        else if (session->state == SESSION_DRAINING &&
-                 ((is_done && session->unanswered == 0) || session->output_error)) {
+        else if (session->phase == SESSION_DRAINING && is_drained) {
                 session_note_lost_output(session);
                 session_finish(session, session->in.end_code, "%s", inbox_end_sentence(&session->in));
         }
+}
+
+/* Closing is done; 0, or how a child has failed meanwhile. */
+void session_stream_closed(ferry_session *session, int code, const char *sentence)
+{
+        session_advance(session, EVENT_STREAM_CLOSED);
+        if (code && !session->error.code) {
+                error_replace(&session->error, code, "%s", sentence);
+                note_cause(session, CAUSE_FAILURE);
+                session->is_reported = session->holder != SESSION_HELD;
+        }
+        if (!session->has_told_closed && session->holder != SESSION_FREED)
+                loop_task_start(session->loop, &session->work);
+        session_update(session);
 }
 
 /* Sending ------------------------------------------------------------------------------------------------ */
 
 static bool may_write(const ferry_session *session)
 {
-        return !session->out.is_lent && session->state != SESSION_ENDED && session->stream && session->stream->is_open &&
-               !session->output_error && !session->is_stream_closed;
+        return !session->out.is_lent && session->phase < SESSION_CLOSING_STREAM && session->stream && session->stream->is_open &&
+               !session->output_error;
 }
 
 /* Write a piece; whether to go on. */
@@ -317,7 +461,7 @@ static bool write_piece(ferry_session *session, size_t size)
         session->out.is_lent = true;
         put = stream_write(session->stream, buffer_bytes(&session->out.bytes), size);
         session->out.is_lent = false;
-        if (session->is_freed)
+        if (session->holder == SESSION_FREED)
                 return false;
         if (put < 0) {
                 session->output_error = put != -ECHILD ? (int)put : 0;
@@ -333,23 +477,11 @@ void session_flush_now(ferry_session *session)
 
         while (may_write(session) && (size = outbox_next(&session->out, session->wire.dialect)) > 0 && write_piece(session, size))
                 ;
-        if (session->is_freed)
+        if (session->holder == SESSION_FREED)
                 return;
         buffer_shrink(&session->out.bytes, KEEP_QUEUE);
         session_update(session);
         session_check_closing(session);
-}
-
-bool session_is_greeted(const ferry_session *session)
-{
-        return session->out.gate == OUTBOX_OPEN || session->out.gate == OUTBOX_TURNS;
-}
-
-/* Where there are no ids, the second request waits until the first is answered. A dialect without ids has
- * to be named, so what the peer shows changes nothing here. */
-void session_open_gate(ferry_session *session)
-{
-        outbox_set_gate(&session->out, session->wire.dialect->has_ids ? OUTBOX_OPEN : OUTBOX_TURNS);
 }
 
 int session_send_greeting(ferry_session *session, struct error *error)
@@ -358,7 +490,7 @@ int session_send_greeting(ferry_session *session, struct error *error)
         int code;
 
         if (!session->wire.dialect->has_start) {
-                session_open_gate(session);
+                session_advance(session, EVENT_GREETED);
                 return 0;
         }
         outbox_set_gate(&session->out, session->is_server ? OUTBOX_GREETING : OUTBOX_SHUT);
@@ -395,7 +527,7 @@ static int write_apart(ferry_session *session, const struct outgoing *outgoing, 
 {
         int code = session->wire.dialect->write(&session->wire, frame, outgoing, error);
 
-        if (!code && session->is_freed)
+        if (!code && session->holder == SESSION_FREED)
                 code = error_set(error, -ECANCELED, "the session was freed while its codec wrote a message");
         if (!code)
                 code = session_status_for_sending(session, error);
@@ -508,9 +640,9 @@ int session_send_ping(ferry_session *session, uint64_t *ret_ping)
 /* Its input is over, and it stays for the next answer, or ends. */
 static void keep_draining(ferry_session *session)
 {
-        if (session->is_freed || loop_is_foreign(session->loop))
+        if (session->holder == SESSION_FREED || loop_is_foreign(session->loop))
                 return;
-        session_start_draining_timer(session);
+        start_draining_timer(session);
         loop_task_start(session->loop, &session->work);
 }
 
@@ -528,7 +660,7 @@ void message_relax(ferry_message *request)
         session_update(request->session);
         if (request->session->owner->settled)
                 request->session->owner->settled(request->session->owner_object);
-        if (request->session->state == SESSION_DRAINING)
+        if (request->session->phase == SESSION_DRAINING)
                 keep_draining(request->session);
 }
 
@@ -588,8 +720,8 @@ int ferry_session_status(const ferry_session *session)
                 return -ENOMEM;
         if (loop_is_elsewhere(session->loop))
                 return -EPERM;
-        if (session->state != SESSION_ENDED)
-                return session->state != SESSION_CLOSING ? 1 : session->error.code;
+        if (!session_has_ended(session))
+                return session_is_closing(session) ? session->error.code : 1;
         if (session->error.code)
                 session_tell(session);
         return session->error.code;
