@@ -245,7 +245,7 @@ bool print_formatted(const char *format, ...) __attribute__((__format__(__printf
 bool print_value(const ferry_value *value, const struct cli_options *options, bool is_one_of_many);
 /* On stderr. Of errors, which a peer can make as many as it likes, one a second is shown; the next one says how many came
  * in between, and print_withheld() at the end. */
-void print_aside(const ferry_message *message, const struct cli_options *options);
+bool print_aside(const ferry_message *message, const struct cli_options *options);
 void print_withheld(void);
 /* The same for an error that print_aside() does not print. False: it was counted instead. */
 bool print_admits_error(void);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* SERVES --> DRAINS: nothing more is taken, requests in hand are answered --> FLUSHES: stdout takes what waits for it.
@@ -23,6 +24,7 @@ struct listener {
         enum phase phase;
         bool is_late;                   /* requests were given up after --drain */
         bool is_output_closed;
+        char *shown;                    /* the last error that was shown; NULL: none */
 };
 
 static int drain_is_over(ferry_loop *loop, void *userdata)
@@ -124,8 +126,10 @@ static int show_aside(ferry_session *client, const ferry_message *message, void 
                 report_client(client);
         if (kind & (FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED))
                 answers_end_unwanted(kind == FERRY_KIND_CLOSED);
-        else
-                print_aside(message, listener->options);
+        else if (print_aside(message, listener->options) && kind == FERRY_KIND_ERROR) {
+                free(listener->shown);
+                listener->shown = strdup(ferry_message_text(message));
+        }
         return 0;
 }
 
@@ -207,6 +211,7 @@ static int serve(struct listener *listener, const char *address)
                 .close_timeout_ms = -1,
         };
         bool is_session = !is_served(address);
+        const char *reason;
         int error, failure = 0;
 
         /* Also behind the end of the input. */
@@ -234,9 +239,12 @@ static int serve(struct listener *listener, const char *address)
                 failure = run_until_over(listener);
         }
         error = status_of(listener);
-        if (error < 0)
-                complain("%s", is_session ? ferry_session_error(listener->session) :
-                                            ferry_service_error(listener->service));
+        if (error < 0) {
+                reason = is_session ? ferry_session_error(listener->session) : ferry_service_error(listener->service);
+                if (!listener->shown || strcmp(listener->shown, reason) != 0)
+                        complain("%s", reason);
+        }
+        free(listener->shown);
         ferry_loop_free(listener->loop);
         guard_close();
         if (listener->is_late || error == -ETIMEDOUT)

@@ -406,7 +406,7 @@ static void print_message(const ferry_message *message, const struct cli_options
         free(before);
 }
 
-void print_aside(const ferry_message *message, const struct cli_options *options)
+bool print_aside(const ferry_message *message, const struct cli_options *options)
 {
         bool is_error = ferry_message_kind(message) == FERRY_KIND_ERROR;
         const char *bytes;
@@ -415,12 +415,14 @@ void print_aside(const ferry_message *message, const struct cli_options *options
         if (ferry_message_kind(message) == FERRY_KIND_JUNK) {
                 bytes = ferry_value_bytes(ferry_message_body(message), &size);
                 print_text(ferry_message_type(message), bytes ? bytes : "", bytes ? size : 0, options);
-        } else if (is_error && is_too_early())
+        } else if (is_error && is_too_early()) {
                 errors.more++;
-        else {
+                return false;
+        } else {
                 if (!options->is_json && is_error)
                         print_withheld();
                 print_message(message, options);
                 errors.more = is_error ? 0 : errors.more;
         }
+        return true;
 }

@@ -574,14 +574,20 @@ lost_clients_cost_one_line_a_second() {
         is 'all are counted' $((lines + more)) 30
 }
 
+once() {
+        is "$1: once" "$(grep -c "$2" err)" 1
+}
+
 # In innmind and pcntl there is no error for the other side: the reason is on stderr and in the exit status.
 a_failed_request_without_an_error_ends_the_session() {
         run ferry listen stdio: --dialect innmind --exec 'exit 7' < <(cat "$vectors"/innmind-connection-start.bin "$vectors"/innmind-generic-json.bin)
         ended 'innmind' 3 -
         says 'innmind' 'a request failed, which the dialect innmind can report only by closing: the command exited with status 7'
+        once 'innmind' 'a request failed'
         run ferry listen stdio: --dialect innmind --exec 'sleep 0.05; exit 7' < <(cat "$vectors"/innmind-connection-start.bin "$vectors"/innmind-generic-json.bin)
         ended 'behind the end of the input' 3 -
         says 'behind the end of the input' 'a request failed, which the dialect innmind can report only by closing: the command exited with status 7'
+        once 'behind the end of the input' 'a request failed'
         run ferry call --dialect pcntl 'exec:ferry listen stdio: --dialect pcntl --exec "exit 7"; echo "status $?" >&2; exit 0' task-name hello
         ended 'pcntl' 3 ''
         says 'pcntl' 'a request failed, which the dialect pcntl can report only by closing: the command exited with status 7' 'status 3' \
