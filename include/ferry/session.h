@@ -303,8 +303,9 @@ void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userd
 /**
  * Returns the state of a session.
  *
- * If the peer ends while notifications or requests of this side are still queued, the session fails with -ECONNRESET, and the
- * sentence says how many bytes were not sent. While a child is being closed, 0 is not final.
+ * If the peer ends before it has taken all notifications and requests of this side, the session fails with -ECONNRESET, and the
+ * sentence says how many bytes are lost: those that are still queued, and those that stand in a pipe which no process reads, such as
+ * the stdin of a child that has exited. While a child is being closed, 0 is not final.
  *
  * @param session  the session; NULL has failed with -ENOMEM
  * @return 1 while the session is alive, 0 after it has ended in order, or the negative errno it has failed with: an errno of its

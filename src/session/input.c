@@ -259,7 +259,7 @@ static void answer_close(ferry_session *session)
         if (is_open)
                 calls_end(session, -ECONNRESET, sentence);
         /* What stands behind the frame that is being sent is not sent any more. */
-        code = is_open ? session_note_unsent(session, false, sentence, sizeof sentence) : 0;
+        code = is_open ? session_note_lost(session, false, sentence, sizeof sentence) : 0;
         if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
                 session_finish(session, -ENOMEM, "no memory to answer that the session is closed");
                 return;

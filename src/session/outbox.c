@@ -122,18 +122,18 @@ void outbox_add_message(struct outbox *outbox)
         outbox->message_end = outbox->begin + outbox_size(outbox);
 }
 
-size_t outbox_count_unsent(const struct outbox *outbox, bool has_requests)
+size_t outbox_count_lost(const struct outbox *outbox, size_t lost, bool has_requests)
 {
-        uint64_t end = outbox->message_end, size;
+        uint64_t end = outbox->message_end, begin = outbox->begin - (lost < outbox->begin ? lost : outbox->begin), size;
 
         if (has_requests && !list_is_empty(&outbox->requests)) {
                 const struct outbox_frame *last = container_of(outbox->requests.previous, struct outbox_frame, link);
 
                 end = last->end > end ? last->end : end;
         }
-        if (end <= outbox->begin || outbox_size(outbox) == 0)
+        if (end <= begin || (outbox_size(outbox) == 0 && lost == 0))
                 return 0;
-        size = end - outbox->begin;
+        size = end - begin;
         for (size_t i = 0; i < outbox->holes.count; i++)
                 size -= outbox->holes.at[i].begin < end ? outbox->holes.at[i].size : 0;
         return (size_t)size;

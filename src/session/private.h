@@ -279,10 +279,10 @@ bool session_is_greeted(const ferry_session *session);
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
 int session_send_last(ferry_session *session, enum wire_kind kind);
-/* Whether notifications or requests of ours are queued, which now will never be sent: then -ECONNRESET, and how many bytes are
- * lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason, which
+/* Whether notifications or requests of ours are queued, or in a pipe, and will never be read: then -ECONNRESET, and how many bytes
+ * are lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason, which
  * their calls are told. */
-int session_note_unsent(const ferry_session *session, bool has_reason, char *sentence, size_t room);
+int session_note_lost(const ferry_session *session, bool has_reason, char *sentence, size_t room);
 void session_flush_now(ferry_session *session);
 void message_settle(ferry_message *request);
 /* It need not be answered, but may be: no side waits for that. */

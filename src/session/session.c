@@ -286,13 +286,14 @@ int session_send_last(ferry_session *session, enum wire_kind kind)
 }
 
 /* Up to the last message of ours; answers behind it are those that the other side did not wait for. */
-int session_note_unsent(const ferry_session *session, bool has_reason, char *sentence, size_t room)
+int session_note_lost(const ferry_session *session, bool has_reason, char *sentence, size_t room)
 {
-        size_t lost = outbox_count_unsent(&session->out, !has_reason), used = strlen(sentence);
+        size_t used = strlen(sentence), unread = session->stream ? stream_count_lost(session->stream) : 0;
+        size_t lost = outbox_count_lost(&session->out, unread, !has_reason);
 
         if (lost == 0)
                 return 0;
-        snprintf(sentence + used, room - used, ": %zu bytes of messages and requests to it were not sent", lost);
+        snprintf(sentence + used, room - used, ": %zu bytes of messages and requests to it are lost", lost);
         return -ECONNRESET;
 }
 
@@ -341,7 +342,7 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
                 code = -ENOMEM;
         if (is_ours && outbox_size(&session->out) == 0)
                 code = 0;
-        is_lost = (!code || code == -ECONNRESET) && session_note_unsent(session, code != 0, sentence, sizeof sentence) < 0;
+        is_lost = (!code || code == -ECONNRESET) && session_note_lost(session, code != 0, sentence, sizeof sentence) < 0;
         if (is_lost)
                 code = -ECONNRESET;
         if (code == -ECONNRESET)

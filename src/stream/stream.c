@@ -385,6 +385,13 @@ bool stream_is_read(const struct stream *stream)
                (sys_poll(&poll, 1, 0) <= 0 || !(poll.revents & (POLLERR | POLLHUP)));
 }
 
+size_t stream_count_lost(const struct stream *stream)
+{
+        int count = stream->output.is_pipe && !stream_is_read(stream) ? sys_count_input(stream->output.io) : 0;
+
+        return count > 0 ? (size_t)count : 0;
+}
+
 bool stream_is_one_way(const struct stream *stream)
 {
         return stream->is_only_written || (stream->is_open && stream->inputs[0].way == ENDPOINT_NONE);

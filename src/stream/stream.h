@@ -142,6 +142,9 @@ bool stream_expects_close(const struct stream *stream);
 /* The dialects that the service at the other side says that it speaks, a set; 0 if it does not say so; or a negative errno. */
 int stream_spoken(const struct stream *stream);
 
+/* Bytes that a pipe has taken, although no process will read them. */
+size_t stream_count_lost(const struct stream *stream);
+
 /* Whether the other side still reads, as far as the kernel can say. */
 bool stream_is_read(const struct stream *stream);
 

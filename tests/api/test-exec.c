@@ -32,8 +32,9 @@ static const struct {
         { "exec:exit 3", -ECONNRESET, "exited with status 3" },
         { "exec:kill -SEGV $$", -ECONNRESET, "was killed by SIGSEGV" },
         { "exec:kill -KILL $$", -ECONNRESET, "was killed by SIGKILL" },
-        /* It takes the request: else that it was not sent would be the status. */
-        { "exec:head -c 1 >/dev/null; exit 0", 0, "exited with status 0" },
+        /* It reads the request: else that it is lost would be the status. */
+        { "exec:dd bs=65536 count=1 of=/dev/null 2>&1; exit 0", 0, "exited with status 0" },
+        { "exec:head -c 1 >/dev/null; exit 0", -ECONNRESET, "exited with status 0" },
         { "exec:echo one >&2; echo it broke >&2; exit 1", -ECONNRESET,
           "exited with status 1; its last words: one | it broke" },
         { "exec:printf 'no newline' >&2; exit 1", -ECONNRESET, "its last words: no newline" },
@@ -60,6 +61,46 @@ START_TEST(the_end_of_a_child_is_told)
         ck_assert_int_eq(ferry_session_status(session), ending[_i].code);
         ck_assert_msg(strstr(ferry_session_error(session), ending[_i].text), "%s", ferry_session_error(session));
         ferry_call_free(call);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* Whether a message has reached the pipe of a child that never reads is a matter of luck: here it is one, then the other. */
+START_TEST(a_message_that_a_child_has_not_read_is_lost)
+{
+        bool is_in_pipe = _i & 1;
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, is_in_pipe ? "exec:kill -STOP $$; exit 0" : "exec:exit 0",
+                                                    &(ferry_session_options){
+                .dialect = _i & 2 ? FERRY_DIALECT_FERRY : FERRY_DIALECT_STREAM_IPC });
+        pid_t child = ferry_session_peer(session).pid;
+        siginfo_t info;
+
+        ck_assert_int_eq(waitid(P_PID, (id_t)child, &info, (is_in_pipe ? WSTOPPED : WEXITED) | WNOWAIT), 0);
+        ferry_session_notify(session, "t", "'x'");
+        if (is_in_pipe) {
+                ck_assert_int_eq(ferry_session_status(session), 1);
+                ck_assert_int_eq(kill(child, SIGCONT), 0);
+        }
+        while (ferry_session_status(session) == 1)
+                ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        ck_assert_int_eq(ferry_session_status(session), -ECONNRESET);
+        ck_assert_msg(strstr(ferry_session_error(session), "exited with status 0: ") &&
+                      strstr(ferry_session_error(session), " bytes of messages and requests to it are lost"), "%s", ferry_session_error(session));
+        ferry_loop_free(loop);
+}
+END_TEST
+
+/* What the library says of itself is no message. */
+START_TEST(a_child_that_was_sent_no_message_ends_in_order)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = ferry_session_open(loop, "exec:exit 0", &(ferry_session_options){
+                .dialect = _i ? FERRY_DIALECT_FERRY : FERRY_DIALECT_STREAM_IPC });
+
+        while (ferry_session_status(session) == 1)
+                ck_assert_int_ge(ferry_loop_tick(loop, SAFETY_MS), 0);
+        ck_assert_msg(ferry_session_status(session) == 0, "%s", ferry_session_error(session));
         ferry_loop_free(loop);
 }
 END_TEST
@@ -704,6 +745,8 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(with_sigchld_ignored_the_status_is_unknown, 3),
         SUITE_TEST(a_stopped_child_is_the_reason_why_no_answer_comes),
         SUITE_LOOP(a_child_in_the_foreground_is_signalled_alone, 2),
+        SUITE_LOOP(a_message_that_a_child_has_not_read_is_lost, 4),
+        SUITE_LOOP(a_child_that_was_sent_no_message_ends_in_order, 2),
         SUITE_LOOP(the_end_of_a_child_is_told, sizeof ending / sizeof *ending),
         SUITE_LOOP(what_cannot_be_started_fails_at_once, sizeof unstarted / sizeof *unstarted),
         SUITE_TEST(the_child_s_own_path_is_searched),
