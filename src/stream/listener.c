@@ -96,8 +96,8 @@ static void accept_clients(struct loop_source *source, uint32_t events)
         struct listener *listener = container_of(source, struct listener, source);
 
         (void)events;
-        /* Clients that had connected before the file was removed come first, all of them. */
-        for (int i = 0; (i < ACCEPTS_PER_ROUND || listener->old_fd >= 0) && !loop_is_foreign(listener->loop); i++) {
+        /* Clients that had connected before the file was removed come first. */
+        for (int i = 0; i < ACCEPTS_PER_ROUND && !loop_is_foreign(listener->loop); i++) {
                 struct sockaddr_storage client;
                 socklen_t size;
                 int fd = listener_accept(listener, &client, &size);
@@ -115,6 +115,9 @@ static void accept_clients(struct loop_source *source, uint32_t events)
                 if (!listener->came(listener, fd, (const struct sockaddr *)&client, size))
                         return;
         }
+        /* The old socket is not polled: the next round goes on with it. */
+        if (listener->old_fd >= 0 && !loop_is_foreign(listener->loop))
+                loop_timer_postpone(listener->loop, &listener->rest);
 }
 
 /* The socket file -------------------------------------------------------------------------------------- */

@@ -38,6 +38,8 @@ static void put_text(const char *path)
         close(fd);
 }
 
+enum { PER_ROUND = 16 };
+
 enum { UNLINKED, MOVED, WITH_ITS_LOCK, REMOVALS };
 
 static void remove_socket(const struct place *place, int how)
@@ -164,6 +166,44 @@ START_TEST(clients_of_a_removed_socket_file_wait_for_descriptors)
 }
 END_TEST
 
+static int accepted;
+
+static int count_accepts(enum door_call call, bool is_child)
+{
+        int code = refuse_to_accept(call, is_child);
+
+        accepted += call == DOOR_accept && code == 0;
+        return code;
+}
+
+/* As many as of any other socket: a backlog that is full takes no round for itself. */
+START_TEST(clients_of_a_removed_socket_file_come_in_several_rounds)
+{
+        struct place place;
+        int fds[100], served = 0;
+
+        open_all(&place);
+        open_echo(&place, NULL);
+        for (size_t i = 0; i < COUNT(fds); i++)
+                fds[i] = connect_raw(&place);
+        /* They are not accepted before the file is missed. */
+        refusals = 3;
+        door_judge = count_accepts;
+        remove_socket(&place, UNLINKED);
+        while (served < (int)COUNT(fds)) {
+                accepted = 0;
+                tick(&place);
+                /* One that finds no client is among them, for each of the two sockets. */
+                ck_assert_int_le(accepted, PER_ROUND + 2);
+                served += accepted;
+        }
+        door_judge = NULL;
+        for (size_t i = 0; i < COUNT(fds); i++)
+                close(fds[i]);
+        close_place(&place);
+}
+END_TEST
+
 static const int losses[] = { -EADDRINUSE, -ENOENT, -EADDRINUSE };
 
 /* What stands there now stays, and the service says why it ends. */
@@ -224,6 +264,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_socket_file_that_cannot_be_watched_is_bound_again),
         SUITE_TEST(a_client_of_a_removed_socket_file_is_served),
         SUITE_TEST(clients_of_a_removed_socket_file_wait_for_descriptors),
+        SUITE_TEST(clients_of_a_removed_socket_file_come_in_several_rounds),
         SUITE_LOOP(a_service_whose_path_is_taken_ends_with_an_error, COUNT(losses)),
 };
 
