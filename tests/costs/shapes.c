@@ -1,7 +1,7 @@
 /* The shapes. Each one is valid, so that all of it is decoded. */
 #include "costs/shapes.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <string.h>
 
 #define SHAPE(name_, codec_, open_, unit_, separator_, close_, ...)                             \

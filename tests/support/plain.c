@@ -128,11 +128,6 @@ void srunner_free(SRunner *runner)
         free(runner);
 }
 
-void _mark_point(const char *file, int line)
-{
-        (void)file, (void)line;
-}
-
 void _ck_assert_failed(const char *file, int line, const char *expression, const char *format, ...)
 {
         va_list arguments;

@@ -1,8 +1,8 @@
 #include "support/stores.h"
 
 #include "channel/segment.h"
+#include "support/suite.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

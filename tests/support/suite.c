@@ -21,6 +21,32 @@ enum {
         ROUNDS_STRIDE = 5,      /* of more, with AddressSanitizer */
 };
 
+/* What is run of a test: rounds begin, begin + stride, … before end. */
+struct series {
+        const struct suite_test *test;
+        TTest shared;           /* check runs this one in place of the test, if the rounds share a process */
+        int begin, end, stride;
+};
+
+/* How far one run of check has come: a round, or a series of them that share a process. */
+struct progress {
+        const struct series *series;
+        int round;
+        int line;               /* of the last assertion that held */
+        const char *file;
+        bool is_over;
+};
+
+static SRunner *runner;
+static struct progress nowhere, *mine = &nowhere;
+static struct progress *all_progress;           /* in memory that the tests' processes share */
+
+void suite_mark(const char *file, int line)
+{
+        __atomic_store_n(&mine->file, file, __ATOMIC_RELAXED);
+        __atomic_store_n(&mine->line, line, __ATOMIC_RELAXED);
+}
+
 static char before[4096];
 
 /* What is open, as text. */
@@ -56,6 +82,8 @@ static void set_up(void)
         signal(SIGINT, SIG_DFL);
         signal(SIGALRM, SIG_DFL);
         list_descriptors(before, sizeof before);
+        mine = &all_progress[srunner_ntests_run(runner)];
+        mine->is_over = false;
 }
 
 static void tear_down(void)
@@ -67,6 +95,7 @@ static void tear_down(void)
         ck_assert_msg(child < 0 && errno == ECHILD, "a child is left: %d", (int)child);
         list_descriptors(after, sizeof after);
         ck_assert_msg(strcmp(before, after) == 0, "descriptors before:\n%safter:\n%s", before, after);
+        mine->is_over = true;
 }
 
 /* FERRY_TEST names tests, or single rounds of one: NAME or NAME:ROUND, separated by commas. */
@@ -115,16 +144,6 @@ static int choose_stride(const struct suite_test *test, int rounds)
         return SUITE_HAS_ASAN && !suite_is_long() && !(all && *all) && !test->is_whole && rounds > ROUNDS_FEW ? ROUNDS_STRIDE : 1;
 }
 
-/* What is run of a test: rounds begin, begin + stride, … before end. */
-struct series {
-        const struct suite_test *test;
-        TTest shared;           /* check runs this one in place of the test, if the rounds share a process */
-        int begin, end, stride;
-        int round;              /* that began last; seen by the parent, as the series are in shared memory */
-};
-
-static struct series *all_series;
-
 static bool is_shared(const struct series *series)
 {
         return series->shared.fn;
@@ -136,16 +155,18 @@ static int count_rounds(const struct series *series)
 }
 
 /* check has called set_up(), and calls tear_down(). */
-static void run_rounds(int index)
+static void run_rounds(int ignored)
 {
-        struct series *series = &all_series[index];
+        const struct series *series = mine->series;
+
+        (void)ignored;
 
         for (int round = series->begin; round < series->end; round += series->stride) {
                 if (round != series->begin) {
                         tear_down();
                         set_up();
                 }
-                series->round = round;
+                mine->round = round;
                 (*series->test->test)->fn(round);
         }
 }
@@ -169,62 +190,72 @@ static double series_time_limit(const struct series *series)
         return TIME_LIMIT_S * (series->test->is_whole ? 4 : 1) * (is_shared(series) ? 4 : 1);
 }
 
-static void add_series(Suite *suite, struct series *series, int index)
+/* Returns how many runs there are. */
+static size_t add_series(Suite *suite, struct series *series, size_t run)
 {
         TCase *group = tcase_create(series->test->name);
 
         tcase_add_checked_fixture(group, set_up, tear_down);
         tcase_set_timeout(group, series_time_limit(series));
-        if (is_shared(series))
-                tcase_add_loop_test(group, &series->shared, index, index + 1);
-        else
-                for (int round = series->begin; round < series->end; round += series->stride)
-                        tcase_add_loop_test(group, *series->test->test, round, round + 1);
+        for (int round = series->begin; round < series->end; round += series->stride) {
+                all_progress[run++] = (struct progress){ .series = series, .round = round, .is_over = true };
+                if (is_shared(series)) {
+                        tcase_add_loop_test(group, &series->shared, 0, 1);
+                        break;
+                }
+                tcase_add_loop_test(group, *series->test->test, round, round + 1);
+        }
         suite_add_tcase(suite, group);
+        return run;
 }
 
-/* Which rounds have failed, where check knows only the series; they may be run alone. A leak is found behind the last. */
-static void explain_failures(SRunner *runner, size_t count)
+/* How to run alone what has failed, and where, if it has crashed. */
+static void explain_failures(size_t runs)
 {
-        TestResult **failures = srunner_failures(runner);
+        for (const struct progress *progress = all_progress; progress < all_progress + runs; progress++) {
+                const char *name = progress->series->test->name;
 
-        for (int i = 0; i < srunner_ntests_failed(runner); i++)
-                for (size_t j = 0; j < count; j++) {
-                        const struct series *series = &all_series[j];
-
-                        if (series->test && is_shared(series) && strcmp(tr_tcname(failures[i]), series->test->name) == 0)
-                                printf("%s: the last of its rounds was %d: FERRY_TEST=%s:%d\n", series->test->name,
-                                       series->round, series->test->name, series->round);
-                }
-        free(failures);
+                if (progress->is_over)
+                        continue;
+                printf("FERRY_TEST=%s:%d has failed", name, progress->round);
+                if (progress->file)
+                        printf("; the last assertion that held: %s:%d", progress->file, progress->line);
+                printf("\n");
+        }
 }
 
 int suite_run(const char *name, const struct suite_test *tests, size_t count)
 {
-        Suite *suite;
-        SRunner *runner;
-        int run = 0, failed;
+        struct series *all_series = calloc(count + 1, sizeof *all_series);
+        Suite *suite = suite_create(name);
+        size_t runs = 0;
+        int rounds = 0, failed;
 
         surroundings_choose();
-        all_series = mmap(NULL, (count + 1) * sizeof *all_series, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (all_series == MAP_FAILED)
-                return 1;
-        suite = suite_create(name);
+        for (size_t i = 0; i < count; i++)
+                rounds += tests[i].count > 0 ? tests[i].count : 1;
+        all_progress = mmap(NULL, ((size_t)rounds + 1) * sizeof *all_progress, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (!all_series || all_progress == MAP_FAILED)
+                abort();
+        rounds = 0;
         for (size_t i = 0; i < count; i++) {
+                struct series *series = &all_series[i];
                 int begin = 0, end = tests[i].count > 0 ? tests[i].count : 1;
 
+                series->test = &tests[i];
                 if (!is_wanted(tests[i].name, &begin, &end))
                         continue;
-                all_series[i].test = &tests[i];
-                choose_rounds(&all_series[i], i, begin, end);
-                add_series(suite, &all_series[i], (int)i);
-                run += count_rounds(&all_series[i]);
+                choose_rounds(series, i, begin, end);
+                runs = add_series(suite, series, runs);
+                rounds += count_rounds(series);
         }
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);
-        explain_failures(runner, count);
+        explain_failures(runs);
         srunner_free(runner);
-        printf("%s: %d passed, %d failed\n", name, run - failed, failed);
-        return failed > 0 || run == 0;
+        free(all_series);
+        printf("%s: %d passed, %d failed\n", name, rounds - failed, failed);
+        return failed > 0 || rounds == 0;
 }
