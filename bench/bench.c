@@ -1,6 +1,7 @@
 /* Measures ferry against its floors and its peers: bench [OPTION …] [WORK …]. See docs/benchmarks.md. */
 #include "channels.h"
 #include "exchange.h"
+#include "instructions.h"
 #include "part.h"
 #include "result.h"
 
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS_DEFAULT = 11, CONTESTANTS_MAX = 32, ARGUMENTS_MAX = 60 };
+enum { ROUNDS_DEFAULT = 11, CONTESTANTS_MAX = 32, ARGUMENTS_MAX = 60, PATTERNS_MAX = 32, TEMPORARY_MAX = 48 };
 
 /* Beside this program; those of peers that are not installed are not built. */
 static const char *const drivers[] = { "drive-floor", "drive-memory", "drive-ferry", "drive-nng", "drive-nanomsg",
@@ -48,22 +49,33 @@ static bool matches(const char *name, char **patterns)
 }
 
 /* Patterns with commas between. */
-static bool matches_list(const char *name, const char *list)
-{
-        char *copy, *rest, *pattern;
-        bool is_found = false;
+struct list {
+        char *patterns[PATTERNS_MAX];
+        bool is_used[PATTERNS_MAX];
+        size_t count;
+};
 
-        if (!list)
-                return true;
-        copy = rest = strdup(list);
-        while (copy && (pattern = strsep(&rest, ",")))
-                is_found |= fnmatch(pattern, name, 0) == 0;
-        free(copy);
+static void list_split(struct list *list, char *text)
+{
+        char *pattern;
+
+        while ((pattern = strsep(&text, ",")) && list->count < PATTERNS_MAX)
+                list->patterns[list->count++] = pattern;
+}
+
+/* An empty list has everything. */
+static bool list_has(struct list *list, const char *name)
+{
+        bool is_found = list->count == 0;
+
+        for (size_t i = 0; i < list->count; i++)
+                if (fnmatch(list->patterns[i], name, 0) == 0)
+                        is_found = list->is_used[i] = true;
         return is_found;
 }
 
 /* What a driver says that it can do. */
-static void ask_driver(const char *program, const char *subjects)
+static void ask_driver(const char *program, struct list *subjects)
 {
         struct contestant found = { 0 };
         char *command;
@@ -76,14 +88,14 @@ static void ask_driver(const char *program, const char *subjects)
         while (contestant_count < CONTESTANTS_MAX &&
                fscanf(stream, "%31s %31s %x %d %d %d %zu", found.name, found.floor, &found.works, &found.is_forking, &found.needs_two,
                       &found.clients_max, &found.body_max) == 7)
-                if (matches_list(found.name, subjects) || strncmp(found.name, "floor-unix", 10) == 0)
+                if (list_has(subjects, found.name) || strcmp(found.name, "floor-unix") == 0)
                         contestants[contestant_count++] = found;
         if (pclose(stream) != 0)
                 errx(1, "%s has failed", command);
         free(command);
 }
 
-static void find_contestants(const char *subjects)
+static void find_contestants(struct list *subjects)
 {
         for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
                 char *path = part_path(drivers[i]);
@@ -94,19 +106,30 @@ static void find_contestants(const char *subjects)
         }
         if (contestant_count == 0)
                 errx(1, "there are no drivers beside this program");
+        for (size_t i = 0; i < subjects->count; i++)
+                if (!subjects->is_used[i])
+                        errx(2, "--subjects: no subject matches '%s'; see --help", subjects->patterns[i]);
 }
 
-static void usage(FILE *stream)
+static void print_usage(FILE *stream)
 {
         fprintf(stream, "usage: bench [OPTION ...] [WORK ...]\n\n"
                         "  --rounds N                 blocks of each subject (%d)\n"
                         "  --cpus one,two,any         the placements (all)\n"
                         "  --subjects PATTERN,...     the subjects; floor-unix always is one\n"
                         "  --json FILE                write the figures there, too; - is stdout\n"
-                        "  --quick                    few samples: whether all works, not how fast\n\n"
-                        "A WORK may be a pattern: 'fan-in-*'\n\nwork:\n", ROUNDS_DEFAULT);
+                        "  --quick                    few samples: whether all works, not how fast\n"
+                        "  --help                     also list all work and subjects\n\n"
+                        "A WORK may be a pattern: 'fan-in-*'\n", ROUNDS_DEFAULT);
+}
+
+static void print_help(FILE *stream)
+{
+        print_usage(stream);
+        fprintf(stream, "\nwork:\n");
         for (size_t i = 0; i < work_count; i++)
                 fprintf(stream, "  %-14s %s\n", works[i].name, works[i].title);
+        fprintf(stream, "  %-14s %s\n", INSTRUCTIONS_WORK, "instructions of a 64-byte request and answer, by callgrind");
         channels_list(stream);
         for (size_t i = 0; i < PARTS; i++)
                 for (char **name = parts[i].works; *name; name++)
@@ -126,7 +149,7 @@ static bool is_work(const char *pattern)
                 for (char **name = parts[i].works; *name; name++)
                         if (fnmatch(pattern, *name, 0) == 0)
                                 return true;
-        return channels_has(pattern);
+        return fnmatch(pattern, INSTRUCTIONS_WORK, 0) == 0 || channels_has(pattern);
 }
 
 static unsigned read_placements(const char *list)
@@ -153,7 +176,7 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
         return remove(path);
 }
 
-static char folder[64];
+static char folder[TEMPORARY_MAX + 32];
 
 static void remove_folder(void)
 {
@@ -165,7 +188,7 @@ static void make_folder(void)
 {
         const char *temporary = getenv("TMPDIR");
 
-        if (!temporary || strlen(temporary) > 32)
+        if (!temporary || strlen(temporary) > TEMPORARY_MAX)
                 temporary = "/tmp";
         snprintf(folder, sizeof folder, "%s/ferry-bench-XXXXXX", temporary);
         if (!mkdtemp(folder))
@@ -229,7 +252,8 @@ int main(int argc, char **argv)
                 { 0 },
         };
         struct exchange_options options = { .rounds = ROUNDS_DEFAULT, .placements = (1U << PLACEMENT_COUNT) - 1, .folder = folder };
-        const char *subjects = NULL, *json = NULL;
+        struct list subjects = { .count = 0 };
+        const char *json = NULL;
         bool is_help = false;
         int option, failures = 0;
         char *end;
@@ -245,7 +269,7 @@ int main(int argc, char **argv)
                         options.placements = read_placements(optarg);
                         break;
                 case 's':
-                        subjects = optarg;
+                        list_split(&subjects, optarg);
                         break;
                 case 'j':
                         json = optarg;
@@ -258,13 +282,13 @@ int main(int argc, char **argv)
                         is_help = true;
                         break;
                 default:
-                        usage(stderr);
+                        print_usage(stderr);
                         return 2;
                 }
-        find_contestants(subjects);
+        find_contestants(&subjects);
         list_parts();
         if (is_help)
-                return usage(stdout), 0;
+                return print_help(stdout), 0;
         for (char **pattern = argv + optind; *pattern; pattern++)
                 if (!is_work(*pattern))
                         errx(2, "there is no work %s; see --help", *pattern);
@@ -281,6 +305,8 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < work_count; i++)
                 if (matches(works[i].name, argv + optind))
                         failures += exchange_run(&works[i], contestants, contestant_count, &options);
+        if (matches(INSTRUCTIONS_WORK, argv + optind))
+                failures += instructions_run(contestants, contestant_count, options.is_quick, folder);
         for (size_t i = 0; i < PARTS; i++)
                 failures += !run_part(i, &options, argv + optind);
         run_channels(options.rounds, argv + optind);

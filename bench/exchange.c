@@ -63,7 +63,7 @@ static bool start(struct entry *entry, const struct work *work, enum placement p
         snprintf(path, sizeof path, "%s/%s-%s-%s", folder, entry->contestant->name, work->name, placement_names[placement]);
         if (mkdir(path, 0700) < 0)
                 err(1, "%s", path);
-        return pair_start(&entry->pair, entry->contestant, work, placement, path);
+        return pair_start(&entry->pair, entry->contestant, work, placement, path, NULL);
 }
 
 static void fail(struct entry *entry, const struct work *work, enum placement placement)

@@ -42,9 +42,10 @@ static void set_cpu(const char *variable, int index)
 
 /* Made by fork and exec; @in and @out become its stdin and stdout. */
 static pid_t start(const struct pair *pair, const char *role, const struct work *work, const char *folder,
-                   enum placement placement, int in, int out)
+                   enum placement placement, int in, int out, const char *counted)
 {
-        char number[16];
+        const char *program = pair->contestant->program, *name = pair->contestant->name;
+        char number[16], option[300];
         pid_t pid = fork();
 
         if (pid != 0)
@@ -57,8 +58,12 @@ static pid_t start(const struct pair *pair, const char *role, const struct work 
         }
         if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || setenv("BENCH_SHARED", number, 1) < 0)
                 err(127, "cannot start %s", pair->contestant->program);
-        execl(pair->contestant->program, pair->contestant->program, role, pair->contestant->name, work->name, folder, (char *)NULL);
-        err(127, "%s", pair->contestant->program);
+        snprintf(option, sizeof option, "--callgrind-out-file=%s", counted ? counted : "");
+        if (counted)
+                execlp("valgrind", "valgrind", "-q", "--tool=callgrind", option, program, role, name, work->name, folder, (char *)NULL);
+        else
+                execl(program, program, role, name, work->name, folder, (char *)NULL);
+        err(127, "%s", counted ? "valgrind" : program);
 }
 
 /* As much as was announced, within the patience. */
@@ -82,7 +87,8 @@ static bool read_fully(const struct pair *pair, int fd, void *buffer, size_t siz
         return true;
 }
 
-static bool start_server(struct pair *pair, const struct work *work, enum placement placement, const char *folder)
+static bool start_server(struct pair *pair, const struct work *work, enum placement placement, const char *folder,
+                         const struct counting *counting)
 {
         int fds[2];
         char byte;
@@ -92,20 +98,21 @@ static bool start_server(struct pair *pair, const struct work *work, enum placem
                 return true;
         if (pipe2(fds, O_CLOEXEC) < 0)
                 err(1, "pipe");
-        pair->server = start(pair, "serve", work, folder, placement, STDIN_FILENO, fds[1]);
+        pair->server = start(pair, "serve", work, folder, placement, STDIN_FILENO, fds[1], counting ? counting->server : NULL);
         close(fds[1]);
         is_ready = pair->server > 0 && read_fully(pair, fds[0], &byte, 1);
         close(fds[0]);
         return is_ready;
 }
 
-static bool start_client(struct pair *pair, const struct work *work, enum placement placement, const char *folder)
+static bool start_client(struct pair *pair, const struct work *work, enum placement placement, const char *folder,
+                         const struct counting *counting)
 {
         int down[2], up[2];
 
         if (pipe2(down, O_CLOEXEC) < 0 || pipe2(up, O_CLOEXEC) < 0)
                 err(1, "pipe");
-        pair->client = start(pair, "drive", work, folder, placement, down[0], up[1]);
+        pair->client = start(pair, "drive", work, folder, placement, down[0], up[1], counting ? counting->client : NULL);
         close(down[0]);
         close(up[1]);
         pair->to_client = down[1];
@@ -114,7 +121,7 @@ static bool start_client(struct pair *pair, const struct work *work, enum placem
 }
 
 bool pair_start(struct pair *pair, const struct contestant *contestant, const struct work *work, enum placement placement,
-                const char *folder)
+                const char *folder, const struct counting *counting)
 {
         *pair = (struct pair){ .contestant = contestant, .to_client = -1, .from_client = -1 };
         /* Inherited by the drivers, and by what they start. */
@@ -124,7 +131,7 @@ bool pair_start(struct pair *pair, const struct contestant *contestant, const st
         pair->shared = mmap(NULL, sizeof *pair->shared, PROT_READ | PROT_WRITE, MAP_SHARED, pair->shared_fd, 0);
         if (pair->shared == MAP_FAILED)
                 err(1, "mmap");
-        if (start_server(pair, work, placement, folder) && start_client(pair, work, placement, folder))
+        if (start_server(pair, work, placement, folder, counting) && start_client(pair, work, placement, folder, counting))
                 return close(pair->shared_fd), true;
         close(pair->shared_fd);
         pair_stop(pair);

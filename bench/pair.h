@@ -34,9 +34,14 @@ struct pair {
         int shared_fd;
 };
 
-/* Starts both, with sockets in @folder; false, with nothing started, after a message. */
+/* Files for what callgrind counts of a side that runs under it; NULL: it does not. */
+struct counting {
+        const char *client, *server;
+};
+
+/* Starts both, with sockets in @folder; false, with nothing started, after a message. @counting may be NULL. */
 bool pair_start(struct pair *pair, const struct contestant *contestant, const struct work *work, enum placement placement,
-                const char *folder);
+                const char *folder, const struct counting *counting);
 void pair_stop(struct pair *pair);
 
 /* Takes so many samples, in nanoseconds (of WORK_IDLE: bytes); false, after a message, if the client or the server has failed. */
