@@ -191,7 +191,7 @@ part_valgrind() {
         run gcc --timeout-multiplier 20 --wrap='valgrind -q --error-exitcode=9 --leak-check=full
                 --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect' $checked
         count_path notify 9
-        count_path receive 11
+        count_path receive 9
 }
 
 # How many files a message passes.

@@ -22,6 +22,11 @@ struct running {
         int result;
 };
 
+bool loop_is_foreign(const ferry_loop *loop)
+{
+        return *loop->alive == 0;
+}
+
 /* What is shown outside ------------------------------------------------------------------------------- */
 
 static bool has_tasks(const ferry_loop *loop)

@@ -112,11 +112,11 @@ ferry_loop *loop_new(void);
 void loop_attach(ferry_loop *loop, struct loop_attachment *attachment, const void *kind);
 struct loop_attachment *loop_attachment_next(const ferry_loop *loop, const void *kind, const struct loop_attachment *previous);
 
-/* thread.c: whether this is a forked child of the process whose loop it is: then nothing may be done with it but closing
+/* Whether this is a forked child of the process whose loop it is: then nothing may be done with it but closing
  * descriptors. */
 bool loop_is_foreign(const ferry_loop *loop);
 
-/* Whether it belongs to another thread; then nothing else of it, or of what lives in it, may be read. The sentence
+/* thread.c: whether it belongs to another thread; then nothing else of it, or of what lives in it, may be read. The sentence
  * says so. */
 bool loop_is_elsewhere(const ferry_loop *loop);
 extern const char loop_elsewhere[];

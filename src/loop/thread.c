@@ -1,4 +1,4 @@
-/* Which process a loop belongs to, and which thread: the one that waited in it last. Invariant: only these fields of a loop are
+/* Which thread a loop belongs to: the one that waited in it last. Invariant: only these fields of a loop are
  * read by another thread, all of them atomically. Asking makes no system call; a thread is known by the address of a variable of
  * its own. */
 #include "loop/loop.h"
@@ -9,11 +9,6 @@ static _Thread_local const char this_thread;
 
 const char loop_elsewhere[] = "the object belongs to another thread: use a loop, and all that lives in it, in the thread that"
                               " waits in it";
-
-bool loop_is_foreign(const ferry_loop *loop)
-{
-        return *loop->alive == 0;
-}
 
 bool loop_is_elsewhere(const ferry_loop *loop)
 {

@@ -17,7 +17,6 @@ struct client {
         ferry_service *service;
         enum client_phase phase;
         bool is_probe;                  /* it only asks whether the service lives */
-        const struct list *handlers;    /* of the service, or those that refuse; NULL while it is coming */
         struct loop_grave grave;
         struct list link;               /* among the clients of the service, or those that it refuses */
         uint64_t visit;                 /* the last walk over the clients that has come to it */

@@ -82,7 +82,7 @@ void refusal_add(struct refusal *refusal, struct client *client)
         list_append(&refusal->list, &client->link);
         refusal->count++;
         client->refusal = refusal;
-        client->handlers = &refusal->handlers;
+        session_set_shared_handlers(session, &refusal->handlers);
         client->refusal_timer.fn = time_is_over;
         loop_timer_start(session_loop(session), &client->refusal_timer, loop_deadline(REFUSAL_MS));
         session_begin(session);

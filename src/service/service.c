@@ -234,25 +234,26 @@ static bool client_takes(const void *object, size_t size)
         return crowd_takes(object, size);
 }
 
-static const struct list *client_handlers(const void *object)
-{
-        const struct client *client = object;
-
-        return client->handlers;
-}
-
 static const struct session_owner client_owner = {
-        .ended = client_ended, .spoke = client_spoke, .settled = client_settled, .freed = client_freed,
-        .counts = client_counts, .takes = client_takes, .handlers = client_handlers, .expects_failures = true,
+        .ended = client_ended, .settled = client_settled, .freed = client_freed, .counts = client_counts, .takes = client_takes,
+        .expects_failures = true,
+};
+
+/* The same for those each of whose messages is of interest: probes, and clients of a service that closes when it is idle. */
+static const struct session_owner watched_client_owner = {
+        .ended = client_ended, .spoke = client_spoke, .settled = client_settled, .freed = client_freed, .counts = client_counts,
+        .takes = client_takes, .expects_failures = true,
 };
 
 struct client *client_of(const ferry_session *session)
 {
-        return session_owner_object(session, &client_owner);
+        struct client *client = session_owner_object(session, &client_owner);
+
+        return client ? client : session_owner_object(session, &watched_client_owner);
 }
 
 /* Take over a session that has not begun. It has no place among the clients yet; NULL if memory is out: then it is freed. */
-static struct client *client_new(ferry_service *service, ferry_session *session)
+static struct client *client_new(ferry_service *service, ferry_session *session, bool is_probe)
 {
         struct client *client = sys_alloc_zeroed(sizeof *client);
 
@@ -265,7 +266,8 @@ static struct client *client_new(ferry_service *service, ferry_session *session)
         list_init(&client->link);
         list_init(&client->crowd_link);
         list_init(&client->waiting_link);
-        session_set_owner(session, &client_owner, client);
+        client->is_probe = is_probe;
+        session_set_owner(session, is_probe || service->options.idle_timeout_ms > 0 ? &watched_client_owner : &client_owner, client);
         return client;
 }
 
@@ -340,13 +342,12 @@ static void add_client(ferry_service *service, const struct listener *listener, 
 {
         ferry_session_options options = client_options(service, listener->dialects);
         ferry_session *session = session_accept(service->loop, fd, &options, listener->address);
-        struct client *client = session ? client_new(service, session) : NULL;
+        struct client *client = session ? client_new(service, session, is_probe) : NULL;
         bool is_welcome;
         uid_t uid;
 
         if (!client)
                 return;
-        client->is_probe = is_probe;
         if (is_probe)
                 session_hide(session);
         uid = ferry_session_peer(session).uid;
@@ -365,7 +366,7 @@ static void add_client(ferry_service *service, const struct listener *listener, 
                 return;
         }
         client->phase = CLIENT_SERVED;
-        client->handlers = &service->handlers;
+        session_set_shared_handlers(session, &service->handlers);
         list_append(&service->clients, &client->link);
         session_begin(session);
 }

@@ -98,13 +98,10 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
 static enum verdict offer(ferry_session *session, ferry_message *message, unsigned kinds, unsigned not,
                           enum verdict verdict)
 {
-        const struct list *others;
-
         verdict = offer_to(session, &session->handlers, message, kinds, not, verdict);
         /* These hear of the end of a session of whose beginning they have heard. */
-        others = session->holder != SESSION_FREED && session->owner->handlers ? session->owner->handlers(session->owner_object) : NULL;
-        if (others && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
-                verdict = offer_to(session, others, message, kinds, not, verdict);
+        if (session->shared_handlers && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
+                verdict = offer_to(session, session->shared_handlers, message, kinds, not, verdict);
         return verdict;
 }
 

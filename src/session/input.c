@@ -380,11 +380,28 @@ static void handle_incoming(ferry_session *session, const struct frame *frame, c
         }
 }
 
+/* Most sessions know their dialect from the first frame on. */
+static int read_whole(struct wire *wire, const struct frame *frame, struct incoming *in, struct error *error)
+{
+        const struct dialect *dialect = wire->dialect;
+        int code;
+
+        if (!wire->is_dialect_fixed)
+                return wire_read(wire, frame->bytes, frame->size, in, error);
+        *in = (struct incoming){ .kind = WIRE_UNKNOWN };
+        code = dialect->read(wire, frame->bytes, frame->size, in, error);
+        if (code)
+                wire_note_spoken(wire, frame->bytes, frame->size);
+        else
+                wire->peer_dialect = dialect;
+        return code;
+}
+
 static void handle_whole(ferry_session *session, const struct frame *frame)
 {
         struct error error = { 0 };
         struct incoming in;
-        int code = wire_read(&session->wire, frame->bytes, frame->size, &in, &error);
+        int code = read_whole(&session->wire, frame, &in, &error);
 
         /* A codec of the program, which has decoded the body, may have let go of the session. */
         if (is_over(session)) {
@@ -417,7 +434,7 @@ static void handle(ferry_session *session, const struct inbox_event *event)
 
         switch (frame->event) {
         case FRAME_WHOLE:
-                if (wire_is_over_limit(&session->wire, frame->bytes, frame->size))
+                if (frame->size > session->wire.frame_max && wire_is_over_limit(&session->wire, frame->bytes, frame->size))
                         handle_too_large(session, frame);
                 else
                         handle_whole(session, frame);

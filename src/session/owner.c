@@ -1,6 +1,11 @@
 /* What the owner of a session may ask of it, and tell it. */
 #include "session/private.h"
 
+void session_set_shared_handlers(ferry_session *session, const struct list *handlers)
+{
+        session->shared_handlers = handlers;
+}
+
 ferry_loop *session_loop(const ferry_session *session)
 {
         return session->loop;

@@ -203,6 +203,7 @@ struct ferry_session {
         size_t next_bytes;              /* … and their bytes */
         ferry_message *lent;
         struct list handlers;
+        const struct list *shared_handlers;     /* of its owner, or NULL */
         struct loop_timer close_timer;
         int close_timeout_ms;
         int grace_ms;                   /* for a child to end by itself: the same, or 0 if the session was closed with calls in flight */

@@ -30,6 +30,7 @@ void session_set_owner(ferry_session *session, const struct session_owner *owner
 {
         session->owner = owner ? owner : &no_owner;
         session->owner_object = object;
+        session->shared_handlers = NULL;
 }
 
 void *session_owner_object(const ferry_session *session, const struct session_owner *owner)
@@ -544,15 +545,15 @@ static bool has_own_codec(const ferry_session *session, const struct outgoing *o
         return outgoing->body && codec && !codec_native(codec);
 }
 
-int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
-                 struct error *error)
+/* What session_status_for_sending() has allowed. */
+static int queue_frame(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call, struct error *error)
 {
         bool had_hello, is_apart = has_own_codec(session, outgoing);
         struct buffer frame = { 0 };
         size_t before, begin;
-        int code = session_status_for_sending(session, error);
+        int code = 0;
 
-        if (!code && session->out.is_lent)
+        if (session->out.is_lent)
                 code = error_set(error, -EDEADLK, "a stream cannot send by the session that it is writing for");
         if (!code && is_apart)
                 code = write_apart(session, outgoing, &frame, error);
@@ -600,17 +601,27 @@ int session_send(ferry_session *session, const struct outgoing *outgoing, bool i
         return 0;
 }
 
+int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
+                 struct error *error)
+{
+        int code = session_status_for_sending(session, error);
+
+        return code ? code : queue_frame(session, outgoing, is_reply, call, error);
+}
+
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments)
 {
         struct brief brief;
-        int code;
+        int code = session_status_for_sending(session, error);
 
+        if (code)
+                return code;
         if (!outgoing->type)
                 return error_set(error, -EINVAL, "a message needs a type");
         brief_init(&brief, outgoing->codec ? outgoing->codec : session->wire.codec);
         outgoing->body = brief_build(&brief, format, arguments, error);
-        code = outgoing->body ? session_send(session, outgoing, is_reply, call, error) : error->code;
+        code = outgoing->body ? queue_frame(session, outgoing, is_reply, call, error) : error->code;
         brief_deinit(&brief);
         return code;
 }
@@ -702,9 +713,7 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
                 return -EPERM;
         loop_enter(loop);
         va_start(arguments, format);
-        code = session_status_for_sending(session, &error);
-        if (!code)
-                code = session_send_template(session, &outgoing, false, NULL, &error, format, arguments);
+        code = session_send_template(session, &outgoing, false, NULL, &error, format, arguments);
         va_end(arguments);
         if (code && !session->notify_error) {
                 session->notify_error = code;

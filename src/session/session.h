@@ -14,15 +14,13 @@
 struct session_owner {
         void (*ended)(void *object);                    /* FERRY_KIND_CLOSED was told */
         void (*answered)(void *object);                 /* an answer that no call waits for, or to a ping, has come */
-        bool (*spoke)(void *object);                    /* a message has come: whether it is handled */
+        bool (*spoke)(void *object);                    /* a message has come: whether it is handled; asked for each */
         void (*settled)(void *object);                  /* a request was answered, or need not be any more */
         void (*freed)(void *object);                    /* it goes, and calls its owner no more */
         /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. */
         bool (*counts)(void *object, size_t held, size_t unfinished);
         /* Whether so much more may be queued for it. */
         bool (*takes)(const void *object, size_t size);
-        /* Those that get its messages behind its own; NULL: none. */
-        const struct list *(*handlers)(const void *object);
         bool expects_failures;          /* the loop need not report that a session has failed */
 };
 
@@ -50,6 +48,8 @@ bool session_has_answered(const ferry_session *probe);  /* or has ended */
 
 /* NULL: none. */
 void session_set_owner(ferry_session *session, const struct session_owner *owner, void *object);
+/* Handlers that get its messages behind its own, as long as it lives. */
+void session_set_shared_handlers(ferry_session *session, const struct list *handlers);
 /* The object that has it, if it is of that kind; or NULL. */
 void *session_owner_object(const ferry_session *session, const struct session_owner *owner);
 

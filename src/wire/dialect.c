@@ -170,6 +170,14 @@ int wire_read(struct wire *wire, const char *payload, size_t size, struct incomi
         return code;
 }
 
+void wire_note_spoken(struct wire *wire, const char *payload, size_t size)
+{
+        const struct dialect *shown = detect(wire, payload, size);
+
+        if (shown)
+                wire->peer_dialect = shown;
+}
+
 void wire_peek(struct wire *wire, const char *bytes, size_t size, struct incoming *ret)
 {
         const struct dialect *shown = detect(wire, bytes, size);

@@ -137,8 +137,12 @@ size_t wire_read_max(const struct wire *wire);
 /* Whether a whole payload is over frame_max, and no hello, close, ping, pong or cancel. */
 bool wire_is_over_limit(struct wire *wire, const char *payload, size_t size);
 
-/* What a payload says, in the dialect of the session; where that is still open, in the one that it shows. */
+/* What a payload says, in the dialect of the session; where that is still open, in the one that it shows. As soon as it is fixed,
+ * its own function says the same. */
 int wire_read(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error);
+
+/* A payload that the dialect of the session, which is fixed, could not read: which dialect has the peer spoken? */
+void wire_note_spoken(struct wire *wire, const char *payload, size_t size);
 
 /* Kind and id of a payload of which only the beginning is there. A dialect that is still open is that one then. */
 void wire_peek(struct wire *wire, const char *bytes, size_t size, struct incoming *ret);
