@@ -20,7 +20,7 @@ FERRY_BEGIN
  * the parent's, as after fork(2).
  *
  * The child exits with status 1 if the function returns a negative errno, or if the parent does not accept the child's queued
- * messages within `close_timeout_ms`, which the child reports on stderr.
+ * messages within `close_timeout_ms`: then ferry_process_error() in the parent says how many bytes are lost.
  *
  * @param parent    the session to the parent; valid until the function returns
  * @param userdata  as given to ferry_process_fork()

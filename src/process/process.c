@@ -57,7 +57,7 @@ static bool has_result(const ferry_process *process)
 static void describe_end(ferry_process *process, char *text, size_t size)
 {
         const struct child *child = &process->child;
-        char words[CAPTURED_WORDS_MAX] = "";
+        char words[CAPTURED_WORDS_MAX] = "", note[sizeof process->note->sentence] = "";
         int length;
 
         process->failure = child->status < 0 ? -ECHILD : 0;
@@ -66,7 +66,10 @@ static void describe_end(ferry_process *process, char *text, size_t size)
         child_describe(child, text + length, size - (size_t)length);
         if (process->exit_status != 0)
                 captured_describe(&process->outputs[1].captured, words, sizeof words);
-        snprintf(text + strlen(text), size - strlen(text), "%s", words);
+        if (process->exit_status > 0 && process->note)
+                snprintf(note, sizeof note, "%.*s", (int)sizeof note - 1, process->note->sentence);
+        process_drop_note(process);
+        snprintf(text + strlen(text), size - strlen(text), "%s%s%s", *note ? ": " : "", note, words);
 }
 
 static void rest(ferry_process *process)
@@ -130,7 +133,7 @@ static void await_session(ferry_process *process)
 /* A callback may wait for the end: then this goes on within that wait, and is done when it returns here. */
 static void drain_output(ferry_process *process)
 {
-        char sentence[CAPTURED_WORDS_MAX + 128];
+        char sentence[CAPTURED_WORDS_MAX + sizeof process->note->sentence + 128];
 
         loop_task_start(process->loop, &process->task);
         for (int i = 0; i < 2 && !process_is_freed(process); i++)
@@ -516,6 +519,7 @@ void process_free(ferry_process *process)
         for (int i = 0; i < 2; i++)
                 captured_close(&process->outputs[i].captured, is_foreign);
         forget_session(process);
+        process_drop_note(process);
         child_deinit(&process->child);
         report_change(process);
         loop_bury(loop, &process->grave, bury);

@@ -83,6 +83,11 @@ struct process_defaults {
         void *output_userdata;
 };
 
+/* What a forked child leaves to its parent, in memory that both share: why it exits with a status that is not its function's. */
+struct child_note {
+        char sentence[512];             /* "" unless there is a reason; the child may die while it writes */
+};
+
 struct ferry_process {
         struct loop_grave grave;
         ferry_loop *loop;
@@ -93,6 +98,7 @@ struct ferry_process {
         enum process_reason reason;
         struct process_spec spec;
         struct child child;
+        struct child_note *note;        /* of a forked child; NULL */
         pid_t pid;
         int number;                     /* among the processes of its owner; -1: none */
         int failure;                    /* why it could not be started, or its end is unknown; or 0 */
@@ -129,6 +135,8 @@ int process_spawn(ferry_process *process, const struct child_owner *child_owner,
 int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *options,
                       const struct process_defaults *defaults, struct error *error);
 void process_free_spec(ferry_process *process);
+/* What its child has left is needed no more. */
+void process_drop_note(ferry_process *process);
 
 /* process.c */
 void process_init(ferry_process *process, ferry_loop *loop, const struct process_owner *owner);

@@ -276,44 +276,71 @@ static void close_rest(const struct ends *ends)
         }
 }
 
-/* A parent that reads nothing may be one that waits for our end: it gets as much time as for a close. Then its word about us
- * must not be that all is well. */
-static int send_rest(ferry_session *session, int result)
+void process_drop_note(ferry_process *process)
 {
-        if (session_send_rest(session))
+        if (process->note)
+                sys_unmap_page(process->note);
+        process->note = NULL;
+}
+
+/* A parent that reads nothing may be one that waits for our end: it gets as much time as for a close. Then our exit status is not
+ * that of success, and the parent reads why. */
+static int send_rest(ferry_session *session, int result, struct child_note *note)
+{
+        double seconds = session_close_timeout(session) / 1000.0;
+        size_t left = session_send_rest(session);
+
+        if (left == 0)
                 return result;
-        fprintf(stderr, "ferry: the parent has not taken all that was sent to it within %g s\n",
-                session_close_timeout(session) / 1000.0);
+        snprintf(note->sentence, sizeof note->sentence, "its parent has not read %zu bytes that it sent within %g s", left, seconds);
         return result ? result : 1;
 }
 
-static _Noreturn void be_child(const ferry_process *process, struct ends *ends, pid_t parent_pid)
+/* It could not become what its parent has asked for. */
+static int fail_in_child(int code, const char *what, struct child_note *note)
 {
-        const struct process_spec spec = process->spec;
-        ferry_peer parent = { .pid = parent_pid, .uid = sys_uid(), .gid = sys_gid() };
-        const sigset_t *mask = process->owner->mask_before(process);
-        ferry_session *session;
-        ferry_loop *loop;
-        int fds[2], moved[3], result;
+        snprintf(note->sentence, sizeof note->sentence, "cannot %s: %s", what, error_describe(code));
+        return code;
+}
 
-        if (mask)
-                sys_restore_signals(mask);
-        loop_abandon(process->loop);
-        fds[0] = fds[1] = ends->child.channel;
-        close_ours(ends);
-        result = child_place_descriptors(ends->child.fds, moved);
-        for (int i = 0; i < 3 && !result; i++)
+/* Before its function is called: 0, or a negative errno. */
+static int prepare_child(const struct process_spec *spec, const struct ends *ends, pid_t parent_pid, struct child_note *note)
+{
+        int moved[3], code = child_place_descriptors(ends->child.fds, moved);
+
+        for (int i = 0; i < 3 && !code; i++)
                 if (moved[i] >= 0)
                         sys_close(moved[i]);
+        if (code)
+                return fail_in_child(code, "place its descriptors", note);
         if (ends->child.fds[0] >= 0) {
                 /* What the parent has read ahead of its own. */
                 __fpurge(stdin);
                 clearerr(stdin);
         }
-        if (!result && spec.options.directory)
-                result = sys_change_directory(spec.options.directory);
-        if (!result)
-                result = child_set_death_signal(spec.options.death_signal, parent_pid);
+        if (spec->options.directory && (code = sys_change_directory(spec->options.directory)) < 0)
+                return fail_in_child(code, "change its directory", note);
+        code = child_set_death_signal(spec->options.death_signal, parent_pid);
+        return code ? fail_in_child(code, "follow the end of its parent", note) : 0;
+}
+
+static _Noreturn void be_child(ferry_process *process, struct ends *ends, pid_t parent_pid)
+{
+        const struct process_spec spec = process->spec;
+        ferry_peer parent = { .pid = parent_pid, .uid = sys_uid(), .gid = sys_gid() };
+        const sigset_t *mask = process->owner->mask_before(process);
+        struct child_note *note = process->note;
+        ferry_session *session;
+        ferry_loop *loop;
+        int fds[2], result;
+
+        if (mask)
+                sys_restore_signals(mask);
+        process->note = NULL;
+        loop_abandon(process->loop);
+        fds[0] = fds[1] = ends->child.channel;
+        close_ours(ends);
+        result = prepare_child(&spec, ends, parent_pid, note);
         child_use_environment(&ends->environment);
         close_rest(ends);
         loop = result ? NULL : ferry_loop_new(&(ferry_loop_options){ .session = session_defaults(process->loop) });
@@ -321,11 +348,12 @@ static _Noreturn void be_child(const ferry_process *process, struct ends *ends, 
                 /* The function may free it. */
                 loop_enter(loop);
                 session = session_open_process(loop, fds, spec.session, "parent", &parent, NULL, NULL);
-                result = session ? send_rest(session, spec.fn(session, spec.fn_userdata)) : -ENOMEM;
+                result = session ? send_rest(session, spec.fn(session, spec.fn_userdata), note) :
+                                   fail_in_child(-ENOMEM, "talk to its parent", note);
                 ferry_loop_free(loop);
                 loop_leave(loop);
-        } else
-                result = result ? result : -ENOMEM;
+        } else if (!result)
+                result = fail_in_child(-ENOMEM, "make a loop", note);
         fflush(stdout);
         fflush(stderr);
         sys_exit(result < 0 ? 1 : result & 0xff);
@@ -415,6 +443,8 @@ int process_spawn(ferry_process *process, const struct child_owner *child_owner,
                 fflush(stdout);
                 fflush(stderr);
                 code = check_directory(spec->options.directory);
+                if (!code && !(process->note = sys_map_shared()))
+                        code = -ENOMEM;
                 if (!code)
                         code = child_make_environment(&ends.environment, process->number);
                 if (!code)
@@ -436,6 +466,7 @@ int process_spawn(ferry_process *process, const struct child_owner *child_owner,
                 code = open_process_session(process, &ends, session_owner);
         if (code) {
                 close_ours(&ends);
+                process_drop_note(process);
                 child_deinit(&process->child);
                 return error_set(error, code, "cannot connect to a child: %s", error_describe(code));
         }

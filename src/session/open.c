@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
         CLOSE_TIMEOUT_DEFAULT_MS = 1000,
@@ -25,6 +26,13 @@ static void close_member(struct loop_member *member)
 static void free_member(struct loop_member *member)
 {
         session_free(container_of(member, ferry_session, member));
+}
+
+static bool is_debugging(void)
+{
+        const char *debug = secure_getenv("FERRY_DEBUG");
+
+        return debug && strcmp(debug, "1") == 0;
 }
 
 /* NULL if memory is out. Options that a session cannot have are an error, with which the caller ends it. */
@@ -50,7 +58,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         session->stuck_at = UINT64_MAX;
         session->overdue_at = UINT64_MAX;
         session->queue_max = session->options.queue_max;
-        session->is_debugged = secure_getenv("FERRY_DEBUG") != NULL;
+        session->is_debugged = is_debugging();
         session->member.close = close_member;
         session->member.free = free_member;
         list_append(&loop->members, &session->member.link);

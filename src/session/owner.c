@@ -76,9 +76,9 @@ static bool has_sent_all(void *object)
         return session->holder == SESSION_FREED || session_has_ended(session) || outbox_size(&session->out) == 0;
 }
 
-bool session_send_rest(ferry_session *session)
+size_t session_send_rest(ferry_session *session)
 {
         if (!has_sent_all(session))
                 loop_wait(session->loop, loop_deadline(session->close_timeout_ms), has_sent_all, session, &session->grave);
-        return has_sent_all(session);
+        return has_sent_all(session) ? 0 : outbox_size(&session->out);
 }

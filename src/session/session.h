@@ -101,9 +101,9 @@ void session_refuse_all(ferry_session *session, const char *reason);
 /* Wait until @is_done says so, or until @timeout_ms have passed and what had come by then is handled. The results of
  * loop_wait(); the loop was entered. */
 int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object);
-/* Wait until all was sent, for as long as closing may take. The loop was entered. Whether nothing is left, because it was sent
- * or the session has ended. */
-bool session_send_rest(ferry_session *session);
+/* Wait until all was sent, for as long as closing may take. The loop was entered. How many bytes are left; 0 if all was sent, or the
+ * session has ended. */
+size_t session_send_rest(ferry_session *session);
 /* It ends, with 0 or a negative errno and a sentence; where the dialect has a way to say so, the other side hears of it. */
 void session_finish(ferry_session *session, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));

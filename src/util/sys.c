@@ -508,6 +508,13 @@ void *sys_map_wiped_on_fork(void)
         return page;
 }
 
+void *sys_map_shared(void)
+{
+        void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        return page == MAP_FAILED ? NULL : page;
+}
+
 void sys_unmap_page(void *page)
 {
         munmap(page, (size_t)sysconf(_SC_PAGESIZE));

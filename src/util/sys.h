@@ -135,6 +135,8 @@ int sys_watch_file(int fd, const char *path, bool is_directory);
 
 /* A page that a forked child finds zeroed. */
 void *sys_map_wiped_on_fork(void);
+/* The same page of zeros in this process and in those that it forks; NULL if there is no memory. */
+void *sys_map_shared(void);
 void sys_unmap_page(void *page);
 
 int sys_block_signal(int signal, sigset_t *ret_before);

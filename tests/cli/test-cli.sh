@@ -1031,6 +1031,9 @@ debugging() {
         says 'FERRY_DEBUG' '> request t "hello"' '< response t "hello"'
         check 'FERRY_DEBUG of the child: in' grep -qF '< request t "hello"' theirs
         check 'FERRY_DEBUG of the child: out' grep -qF '> response t "hello"' theirs
+        run env FERRY_DEBUG=0 ferry call "$echo_child" t hello
+        ended 'FERRY_DEBUG is 0' 0 hello
+        says_exactly 'FERRY_DEBUG is 0' ''
 }
 
 # What the rules of Unix forbid to others.

@@ -107,6 +107,7 @@ static const struct {
         { DOOR_watch_file, { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOSPC } },
         { DOOR_watch_directory, { EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOSPC, ENOTDIR } },
         { DOOR_map_wiped_on_fork, { ENOMEM } },
+        { DOOR_map_shared, { ENOMEM } },
         { DOOR_block_signal, { EINVAL } },
         { DOOR_spawn, { EAGAIN, EMFILE, ENOMEM } },
         { DOOR_stop_signal, { ECHILD } },

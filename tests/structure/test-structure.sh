@@ -137,6 +137,13 @@ printed_elsewhere() {
 }
 check 'the tool writes to stdout or stderr outside of cli/output.c' "$(printed_elsewhere)"
 
+# With FERRY_DEBUG=1 only.
+printed_by_library() {
+        grep -nHE '\b(f(printf|puts|write)|v?f?printf|putc|fputc)(_unlocked)? *\([^;]*\bstd(out|err)\b|\b(printf|vprintf|puts|putchar|perror|psignal|err|errx|warn|warnx|error|psiginfo) *\(|\bstd(out|err)\b *[=;]|[( ](STD(OUT|ERR)_FILENO), *[a-z"]+, *(size|sizeof|strlen)' \
+                "$source"/src/*/*.[ch] | grep -vE '/src/session/debug\.c:|/test-[a-z-]*\.c:|: */?\*|/\* [^"]*$|__printf__'
+}
+check 'the library prints outside of session/debug.c' "$(printed_by_library)"
+
 # What the library needs of others, but for sys.c. These work on memory that they are given, on numbers and on the streams
 # of the program; the last line is FERRY_DEBUG's.
 others='bcmp|mem(chr|cmp|cpy|mem|move|rchr|set)|str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|tod|tol|toll)|v?s?n?printf|frexp|ferror|fflush

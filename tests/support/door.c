@@ -390,6 +390,7 @@ DECLARE(int, close, (int fd))
 DECLARE(int, epoll_control, (int epoll, int operation, int fd, uint32_t events, void *data))
 DECLARE(int, wait, (int pidfd, siginfo_t *ret_info, int options))
 DECLARE(void *, map_wiped_on_fork, (void))
+DECLARE(void *, map_shared, (void))
 DECLARE(pid_t, spawn, (int (*fn)(void *), void *argument, void *stack, size_t size, int *ret_pidfd))
 
 int __wrap_sys_close(int fd)
@@ -457,6 +458,11 @@ int __wrap_sys_sem_operate(int id, struct sembuf *operations, size_t count, int6
 void *__wrap_sys_map_wiped_on_fork(void)
 {
         return enter(DOOR_map_wiped_on_fork, __builtin_return_address(0)) ? NULL : __real_sys_map_wiped_on_fork();
+}
+
+void *__wrap_sys_map_shared(void)
+{
+        return enter(DOOR_map_shared, __builtin_return_address(0)) ? NULL : __real_sys_map_shared();
 }
 
 /* The child runs in our memory while we wait. */

@@ -13,7 +13,7 @@
         X(is_close_on_exec) X(read_directory) X(poll) X(socket) X(netlink) X(bind) X(listen) X(accept)          \
         X(connect) X(shutdown) X(get_socket_option) X(set_socket_option) X(socket_name) X(count_sent) X(count_input) \
         X(epoll_create) X(epoll_control) X(epoll_wait) X(eventfd) X(timerfd) X(timerfd_set) X(inotify)          \
-        X(watch_directory) X(watch_file) X(map_wiped_on_fork) X(block_signal) X(restore_signals) X(take_signal) X(spawn)       \
+        X(watch_directory) X(watch_file) X(map_wiped_on_fork) X(map_shared) X(block_signal) X(restore_signals) X(take_signal) X(spawn)       \
         X(rewind) X(memory_file) X(socket_pair) X(keep_on_exec) X(block_signals) X(signalfd) X(fork_program)    \
         X(open_process) X(set_death_signal) X(close_on_exec_from)                                               \
         X(send_to) X(receive_message) X(set_socket_struct) X(interface) X(make_fifo) X(mqueue_open) X(mqueue_send)              \
