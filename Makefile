@@ -4,7 +4,7 @@ MESON ?= meson
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all docs demo check check-long bench bench-peers fuzz fuzz-coverage install uninstall clean help
+.PHONY: all docs demo check check-long bench bench-page bench-peers fuzz fuzz-coverage install uninstall clean help
 
 all: build/build.ninja
 	@ninja -C build
@@ -44,6 +44,15 @@ bench: build-bench/build.ninja
 	@mkdir -p build
 	@build-bench/bench/bench --json build/bench.json $(ROWS)
 
+# What the last full run has measured, into docs/benchmarks.md and docs/charts: on a machine where nothing else runs.
+bench-page: build-bench/build.ninja
+	@tools/need.sh build bench
+	@[ -n "$(FORCE)" ] || awk '$$1 >= 0.5 { print "bench-page: the load average is " $$1 ": other programs run; FORCE=1 measures nevertheless"; exit 1 }' /proc/loadavg
+	@ninja --quiet -C build-bench bench
+	@mkdir -p build
+	@build-bench/bench/bench --json build/bench.json $(ROWS) >build/bench.txt || { cat build/bench.txt; exit 1; }
+	@python3 bench/page.py build/bench.json build/bench.txt docs
+
 # What is installed later is found only by a new setup.
 bench-peers:
 	@tools/need.sh build bench
@@ -75,6 +84,7 @@ help:
 	@echo 'make check-long  the same with larger numbers, valgrind, a bare Debian, many times over; docs/testing.md'
 	@echo 'make fuzz        run the fuzz targets for MINUTES=10 (tests/fuzz/README.md)'
 	@echo 'make bench       measure against floors and other libraries; some work: ROWS="lone connect" (docs/benchmarks.md)'
+	@echo 'make bench-page  run all of it, and put figures and charts into docs/benchmarks.md'
 	@echo 'make bench-peers install those libraries'
 	@echo 'make docs        make the reference: build/docs/html, and man pages in build/docs/man'
 	@echo 'make install     install to $$PREFIX (/usr/local), below $$DESTDIR'

@@ -199,7 +199,8 @@ static void print_entry(const struct work *work, enum placement placement, const
         const struct contestant *contestant = entry->contestant;
         const struct entry *floor = find(entries, count, contestant->floor);
         struct spread ratio = work->is_rate ? ratio_of(floor, entry, rounds) : ratio_of(entry, floor, rounds);
-        double p50 = percentile(entry->samples, entry->sample_count, 0.5), p99 = percentile(entry->samples, entry->sample_count, 0.99);
+        /* The median of the blocks' medians, as the ratios are medians of ratios of these. */
+        double p50 = median_of(entry->medians, (size_t)rounds), p99 = percentile(entry->samples, entry->sample_count, 0.99);
         double cpu = work->kind == WORK_SPAWN || work->kind == WORK_IDLE ? 0 :
                      entry->cpu_time / (double)(entry->sample_count * work->batch);
 

@@ -65,6 +65,42 @@ END
         is 'what the ratios say' "$(cat ratios)" ''
 }
 
+# The page gets the machine, a chart of each kind of work that was measured, and the tables; a second run leaves it as it is.
+a_page_gets_tables_and_charts() {
+        local pages=$tests/../docs page="python3 $tests/../bench/page.py"
+
+        mkdir docs docs/charts
+        cp "$pages/benchmarks.md" docs
+        touch docs/charts/spawn.svg
+        cat > figures.json << 'END'
+[{"work": "round-trip", "placement": "one", "subject": "floor-unix", "value": 5, "unit": "us", "floor_ratio": 1},
+ {"work": "round-trip", "placement": "one", "subject": "ferry-unix", "value": 7.25, "unit": "us", "floor_ratio": 1.45},
+ {"work": "round-trip", "placement": "two", "subject": "a<b", "value": 1234.5, "unit": "us", "floor_ratio": null}]
+END
+        echo 'the table & its <rows>' > tables
+        run $page figures.json tables docs
+        ended 'a page' 0 ''
+        is 'its charts' "$(ls docs/charts)" round-trip.svg
+        python3 - > drawn << 'END'
+import xml.etree.ElementTree as tree
+texts = [text.text for text in tree.parse("docs/charts/round-trip.svg").iter("{http://www.w3.org/2000/svg}text")]
+print("|".join(texts[2:]))
+END
+        is 'what the chart says' "$(cat drawn)" \
+                'round-trip, one CPU: µs|floor-unix|5.00|ferry-unix|7.25 (1.45)|round-trip, two CPUs: µs|a<b|1,234'
+        check 'the chart is in the page' grep -qF '](charts/round-trip.svg)' docs/benchmarks.md
+        check 'the table is in the page' grep -qxF 'the table & its <rows>' docs/benchmarks.md
+        check 'the machine is in the page' grep -qF "$(uname -r)" docs/benchmarks.md
+        is 'what stands before it' "$(sed '/figures: begin/q' docs/benchmarks.md)" "$(sed '/figures: begin/q' "$pages/benchmarks.md")"
+        cp docs/benchmarks.md first
+        run $page figures.json tables docs
+        check 'the second run changes the page' cmp -s first docs/benchmarks.md
+        sed -i '/figures: end/d' docs/benchmarks.md
+        run $page figures.json tables docs
+        ended 'a page without marks' 1 ''
+        says 'a page without marks' 'docs/benchmarks.md: the marks of the figures are not there'
+}
+
 # A server whose answers have the right size, and other bytes.
 a_wrong_answer_is_an_error() {
         start python3 -c '
@@ -134,6 +170,6 @@ END
 
 aside works_have_figures
 aside ratios_to_the_floor_are_those_of_the_values a_wrong_answer_is_an_error
-aside a_driver_that_dies_is_reported
+aside a_driver_that_dies_is_reported a_page_gets_tables_and_charts
 aside arguments_are_checked
 finish
