@@ -252,6 +252,18 @@ static void print_json(const struct bench *bench, const ferry_value *info, size_
                 output_fail(ENOMEM);
 }
 
+static void complain_failure(const struct bench *bench, size_t size)
+{
+        const char *reason = bench->reason ? bench->reason : strerror(-bench->error);
+
+        if (bench->error == -ENOBUFS)
+                complain("%ld bodies of %zu bytes do not fit into the queue at once: lower --in-flight or --size", bench->in_flight_max,
+                         size);
+        else
+                complain(bench->error == -EREMOTEIO ? "the listener answers with an error, so there is nothing to measure: %s" : "%s",
+                         reason);
+}
+
 /* What was measured before a failure is printed, too. */
 static int report(const struct bench *bench, size_t size)
 {
@@ -263,8 +275,7 @@ static int report(const struct bench *bench, size_t size)
         else if (bench->answered > 0)
                 print_report(bench, info, size);
         if (bench->error && !signals_received())
-                complain(bench->error == -EREMOTEIO ? "the listener answers with an error, so there is nothing to measure: %s" : "%s",
-                         bench->reason ? bench->reason : strerror(-bench->error));
+                complain_failure(bench, size);
         return exit_status_of(signals_received() ? 0 : bench->error);
 }
 

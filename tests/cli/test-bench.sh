@@ -81,6 +81,10 @@ what_cannot_be_measured_is_reported() {
         nothing_left 'a listener that does not answer'
         run ferry bench --count 5 --size 16777216 "$echo"
         ended 'a body that no message can have' 4 ''
+        run ferry bench --count 100 --in-flight 100 --size 1048576 "$echo"
+        check 'more than the queue takes' [ "$status" = 3 ]
+        says 'more than the queue takes' 'ferry: 100 bodies of 1048576 bytes do not fit into the queue at once: lower --in-flight or --size'
+        nothing_left 'more than the queue takes'
 }
 
 what_was_measured_before_a_failure_is_printed() {
