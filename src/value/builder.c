@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MEMBERS_WITHOUT_SLOTS = 8 };
-
 void builder_init(ferry_builder *builder, struct arena *arena)
 {
         builder->arena = arena;
@@ -342,62 +340,6 @@ void builder_key_mangled(ferry_builder *builder, const char *bytes, size_t size)
                                                                   FERRY_VISIBILITY_PRIVATE;
 }
 
-static int make_slots(struct arena *arena, struct members *members, const struct entry *entries, size_t count)
-{
-        uint32_t slots = 16;
-        size_t taken = count;
-
-        for (size_t i = 0; i < count; i++)
-                taken += entries[i].key.visibility != FERRY_VISIBILITY_PUBLIC;
-        while (slots < taken + taken / 2)
-                slots *= 2;
-        members->slots = arena_take(arena, slots * sizeof *members->slots);
-        if (!members->slots)
-                return -ENOMEM;
-        memset(members->slots, 0, slots * sizeof *members->slots);
-        members->slot_count = slots;
-        members->hash_key = hash_secret();
-        return 0;
-}
-
-static void take_slot(struct members *members, const ferry_value *key, int visibility, size_t number)
-{
-        size_t slot = (size_t)key_hash(&members->hash_key, key, visibility);
-
-        while (members->slots[slot & (members->slot_count - 1)])
-                slot++;
-        members->slots[slot & (members->slot_count - 1)] = (uint32_t)number;
-}
-
-/* Put entries into @members; of two with the same key the later value takes the first place. Returns how
- * many are left. */
-static size_t gather(struct members *members, const struct entry *entries, size_t count)
-{
-        size_t kept = 0;
-
-        for (size_t i = 0; i < count; i++) {
-                struct entry *same = members_find(members, kept, &entries[i].key, 0);
-
-                if (same) {
-                        same->value = entries[i].value;
-                        continue;
-                }
-                members->entries[kept] = entries[i];
-                if (members->slot_count > 0) {
-                        bool is_first = entries[i].key.visibility != FERRY_VISIBILITY_PUBLIC &&
-                                        !members_find(members, kept, &entries[i].key, -1);
-
-                        take_slot(members, &entries[i].key, 0, kept + 1);
-                        /* Others of that bare name are found by their class only: a thousand classes may each have
-                         * one, and would all stand in one place. */
-                        if (is_first)
-                                take_slot(members, &entries[i].key, -1, kept + 1);
-                }
-                kept++;
-        }
-        return kept;
-}
-
 static void close_members(ferry_builder *builder, const struct level *level, ferry_value *container)
 {
         static const struct members nothing;
@@ -417,20 +359,9 @@ static void close_members(ferry_builder *builder, const struct level *level, fer
         }
         *members = (struct members){ .class_name = level->class_name, .class_size = level->class_size,
                                      .entries = (struct entry *)(members + 1) };
-        if (count > MEMBERS_WITHOUT_SLOTS && make_slots(builder->arena, members, entries, count) < 0) {
-                builder_fail(builder, -ENOMEM);
-                return;
-        }
         container->members = members;
-        container->size = (uint32_t)gather(members, entries, count);
-}
-
-static bool is_sequence(const struct entry *entries, size_t count)
-{
-        for (size_t i = 0; i < count; i++)
-                if (entries[i].key.kind != FERRY_VALUE_INT || entries[i].key.integer != (int64_t)i)
-                        return false;
-        return true;
+        if (members_gather(builder->arena, members, entries, count, &container->size) < 0)
+                builder_fail(builder, -ENOMEM);
 }
 
 static void close_list(ferry_builder *builder, const struct level *level, ferry_value *container)
@@ -448,33 +379,20 @@ static void close_list(ferry_builder *builder, const struct level *level, ferry_
 }
 
 /* Entries whose keys count from 0 become the items of a list. */
-static void make_list(ferry_builder *builder, ferry_value *container, const struct entry *entries, size_t count)
-{
-        ferry_value *items = arena_take(builder->arena, count * sizeof *items);
-
-        if (!items) {
-                builder_fail(builder, -ENOMEM);
-                return;
-        }
-        for (size_t i = 0; i < count; i++)
-                items[i] = entries[i].value;
-        container->kind = FERRY_VALUE_LIST;
-        container->items = items;
-        container->size = (uint32_t)count;
-}
-
 static void close_array(ferry_builder *builder, const struct level *level, ferry_value *container)
 {
         const struct entry *entries = (struct entry *)&builder->nodes[level->first];
         size_t count = (builder->node_count - level->first) / 2;
 
-        if (is_sequence(entries, count)) {
-                make_list(builder, container, entries, count);
-                return;
+        if (!entries_count_from_0(entries, count)) {
+                close_members(builder, level, container);
+                entries = container->members->entries;
+                if (builder->error || container->size == count || !entries_count_from_0(entries, container->size))
+                        return;
+                count = container->size;
         }
-        close_members(builder, level, container);
-        if (!builder->error && container->size < count && is_sequence(container->members->entries, container->size))
-                make_list(builder, container, container->members->entries, container->size);
+        if (list_make(builder->arena, container, entries, count) < 0)
+                builder_fail(builder, -ENOMEM);
 }
 
 void builder_close(ferry_builder *builder, bool is_array)

@@ -9,15 +9,16 @@ static int check_bytes(const char *bytes, size_t size, struct check *check)
         if (size > UINT32_MAX)
                 return -EMSGSIZE;
         check->nodes = 1;
+        check->memory = 0;
         return 0;
 }
 
-static int decode_bytes(char *bytes, size_t size, struct check *check, ferry_builder *builder)
+static int decode_bytes(char *bytes, size_t size, struct check *check, struct arena *arena, ferry_value *root)
 {
         (void)check;
         bytes[size] = '\0';
-        builder_add_view(builder, bytes, size);
-        return builder->error;
+        *root = (ferry_value){ .kind = FERRY_VALUE_STRING, .size = (uint32_t)size, .bytes = bytes, .arena = arena };
+        return 0;
 }
 
 static int encode_bytes(const ferry_codec *codec, const ferry_value *value, ferry_sink *sink)

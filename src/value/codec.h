@@ -7,7 +7,6 @@
 #include "util/buffer.h"
 #include "util/error.h"
 #include "value/builder.h"
-#include "value/digits.h"
 
 enum { OUTLINE_ITEMS = 3 };
 
@@ -34,6 +33,8 @@ struct outline {
 struct check {
         struct outline *outline;        /* in: what to look for; may be NULL */
         size_t nodes;                   /* out: values and keys */
+        size_t open_max;                /* out, of JSON: of them the most that stand in containers that are open */
+        size_t memory;                  /* out: that the tree takes, but for its root and indexes of keys */
         bool has_references;            /* out: parts are shared, so what was looked at is not all */
         size_t offset;                  /* out: where an error was seen */
         const char *reason;             /* out: what is wrong there, in words; or NULL */
@@ -41,11 +42,11 @@ struct check {
 
 /* A built-in codec. check and decode return as ferry_codec_decode() does. decode works on bytes that have been
  * checked, which become part of the value: strings point into them, and get their zeros. One byte behind them
- * must be writable. */
+ * must be writable. The root is memory of the arena. */
 struct native_codec {
         ferry_codec codec;
         int (*check)(const char *bytes, size_t size, struct check *check);
-        int (*decode)(char *bytes, size_t size, struct check *check, ferry_builder *builder);
+        int (*decode)(char *bytes, size_t size, struct check *check, struct arena *arena, ferry_value *root);
 };
 
 /* codecs.c: the built-in codec that this is; NULL if it is a program's own. */
@@ -77,6 +78,7 @@ size_t raw_text_copy(const struct raw_text *text, char *target);
 /* The error of a limit, -EMSGSIZE, sticks as others do. */
 struct ferry_sink {
         struct buffer *buffer;
+        const char *end;        /* of the room that the last sink_more() has found */
         size_t limit;           /* of bytes in the buffer */
         int error;
         const char *name;       /* of the codec */
@@ -84,11 +86,6 @@ struct ferry_sink {
 };
 
 void sink_fail(ferry_sink *sink, int error, const char *format, ...) __attribute__((__format__(__printf__, 3, 4)));
-
-/* Room for @size bytes, of which those up to @end are taken; NULL with the error set. It may be somewhat more
- * than the limit still allows; what is taken may not. */
-char *sink_reserve(ferry_sink *sink, size_t size);
-void sink_take(ferry_sink *sink, const char *end);
 
 /* Encode a value behind what is in the buffer, up to @limit bytes in all. On an error the buffer is as before,
  * and @reason (NULL or 96 bytes) a phrase about it, or "". */

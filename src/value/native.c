@@ -14,39 +14,56 @@ int native_take(ferry_builder *builder, int error, ferry_value **ret_value)
         return builder->error;
 }
 
+/* A tree of which the arena has the bytes, or holds them. The caller's reference to the arena becomes the tree's. */
+static int decode_in(struct arena *arena, const struct native_codec *codec, char *bytes, size_t size, struct check *check,
+                     ferry_value **ret_value)
+{
+        ferry_value *root = arena_take(arena, sizeof *root);
+        int error = root ? codec->decode(bytes, size, check, arena, root) : -ENOMEM;
+
+        *ret_value = error ? NULL : root;
+        if (error)
+                arena_unref(arena);
+        return error;
+}
+
 int codec_decode_block(const struct native_codec *codec, struct block *block, char *bytes, size_t size,
                        struct check *check, ferry_value **ret_value)
 {
-        ferry_builder builder;
+        struct arena *arena = arena_new(sizeof(ferry_value) + check->memory + ARENA_HOLD_SIZE);
 
-        /* Most of a tree is its nodes; what is more comes in chunks. */
-        builder_init(&builder, arena_new(check->nodes < 256 ? check->nodes * sizeof(ferry_value) + 128 : 256));
-        if (builder.arena && arena_hold_block(builder.arena, block) < 0)
-                builder_fail(&builder, -ENOMEM);
-        builder_reserve(&builder, check->nodes);
-        return native_take(&builder, builder.error ? 0 : codec->decode(bytes, size, check, &builder), ret_value);
+        *ret_value = NULL;
+        if (!arena)
+                return -ENOMEM;
+        if (arena_hold_block(arena, block) < 0) {
+                arena_unref(arena);
+                return -ENOMEM;
+        }
+        return decode_in(arena, codec, bytes, size, check, ret_value);
 }
 
 int native_decode(const struct native_codec *codec, const void *bytes, size_t size, ferry_value **ret_value,
                   size_t *ret_offset)
 {
         struct check check = { 0 };
-        struct block *block;
+        struct arena *arena;
         char *copy;
         int error = codec->check(bytes, size, &check);
 
         *ret_offset = check.offset;
         if (error)
                 return error;
-        block = sys_alloc(sizeof *block + size + 1);
-        if (!block)
+        /* The tree and the bytes that it points into are one piece. */
+        arena = arena_new(sizeof(ferry_value) + check.memory + size + 1 + ARENA_ALIGNMENT);
+        if (!arena)
                 return -ENOMEM;
-        block->references = 1;
-        copy = (char *)(block + 1);
-        memcpy(copy, bytes, size);
-        error = codec_decode_block(codec, block, copy, size, &check, ret_value);
+        copy = arena_copy(arena, bytes, size);
+        if (!copy) {
+                arena_unref(arena);
+                return -ENOMEM;
+        }
+        error = decode_in(arena, codec, copy, size, &check, ret_value);
         *ret_offset = check.offset;
-        block_unref(block);
         return error;
 }
 

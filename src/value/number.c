@@ -255,15 +255,14 @@ static void read_digits(const char *text, const char *end, struct reading *ret)
  * @high the first bit is set. */
 static double assemble(uint64_t high, bool has_rest, int exponent)
 {
-        int shift = 63 - MANTISSA_BITS, biased = exponent + 63 + 1023;
+        int biased = exponent + 63 + 1023;
+        /* Of the smallest numbers fewer bits are kept, and the first has no place of its own. */
+        int shift = 63 - MANTISSA_BITS + (biased < 1 ? 1 - biased : 0);
         uint64_t bits, rest;
         double result;
 
         if (biased >= 2047)
                 return INFINITY;
-        /* Of the smallest numbers fewer bits are kept, and the first has no place of its own. */
-        if (biased < 1)
-                shift += 1 - biased;
         if (shift > 64)
                 return 0;
         bits = shift < 64 ? high >> shift : 0;

@@ -1,19 +1,17 @@
-/* PHP's serialize and unserialize. One parser both checks and builds: without a builder it only looks. It takes
- * what serialize() writes and refuses what unserialize() takes beyond that (leading zeros, "+5", ".5", trailing
- * bytes, overflow). Objects are data: no class is looked up, no code runs. */
-#include "value/codec.h"
-#include "value/number.h"
+/* PHP's serialize and unserialize: whether bytes are right. What serialize() writes is taken, what unserialize() takes beyond
+ * that is refused (leading zeros, "+5", ".5", trailing bytes, overflow). Objects are data: no class is looked up, no code runs. */
+#include "value/php.h"
 #include "value/slots.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 struct container {
         char kind;              /* 'a' or 'O' */
         bool has_key;           /* its key has been read, the value comes */
-        uint32_t left;          /* entries that are to come */
-        size_t slot;
+        bool is_counted;        /* its keys count from 0, so far */
+        uint32_t size;          /* entries */
+        uint32_t left;          /* of them are to come */
 };
 
 struct parser {
@@ -21,8 +19,7 @@ struct parser {
         const char *at;
         const char *end;
         struct check *check;
-        ferry_builder *builder; /* NULL: only look */
-        struct slots slots;
+        struct slots *slots;    /* for the numbers of references, or NULL */
         struct outline_item *item;      /* what was asked for, of which the value comes now */
         size_t depth;
         struct container stack[DEPTH_MAX];
@@ -63,8 +60,7 @@ static int read_count(struct parser *p, char end_byte, uint32_t *ret)
         return 0;
 }
 
-/* LENGTH:"bytes". When building, the closing quote makes room for the zero. Of what is incomplete the size may
- * be known; then the bytes go on to the end. */
+/* LENGTH:"bytes". Of what is incomplete the size may be known; then the bytes go on to the end. */
 static int read_quoted(struct parser *p, const char **ret_bytes, uint32_t *ret_size)
 {
         uint32_t size;
@@ -86,8 +82,6 @@ static int read_quoted(struct parser *p, const char **ret_bytes, uint32_t *ret_s
         p->at += size;
         if (*p->at != '"')
                 return -EBADMSG;
-        if (p->builder)
-                *(char *)p->at = '\0';
         p->at++;
         return 0;
 }
@@ -109,21 +103,14 @@ static int read_integer(struct parser *p, int64_t *ret)
         return 0;
 }
 
-static int read_double(struct parser *p, double *ret)
+static int read_double(struct parser *p)
 {
-        const char *text = p->at;
         bool is_negative = p->at < p->end && *p->at == '-';
         size_t digits = 0;
-        int error;
 
         p->at += is_negative;
-        if (p->at < p->end && (*p->at == 'I' || (*p->at == 'N' && !is_negative))) {
-                bool is_infinite = *p->at == 'I';
-
-                error = is_infinite ? expect(p, "INF;", 4) : expect(p, "NAN;", 4);
-                *ret = is_infinite ? (is_negative ? -INFINITY : INFINITY) : NAN;
-                return error;
-        }
+        if (p->at < p->end && (*p->at == 'I' || (*p->at == 'N' && !is_negative)))
+                return *p->at == 'I' ? expect(p, "INF;", 4) : expect(p, "NAN;", 4);
         for (; p->at < p->end && *p->at >= '0' && *p->at <= '9'; p->at++)
                 digits++;
         if (p->at < p->end && digits > 0 && *p->at == '.')
@@ -139,22 +126,21 @@ static int read_double(struct parser *p, double *ret)
                 return -EAGAIN;
         if (*p->at != ';' || digits == 0)
                 return -EBADMSG;
-        *ret = number_parse(text, (size_t)(p->at - text));
         p->at++;
         return 0;
 }
 
-static int check_class_name(const char *name, size_t size)
+bool php_is_class_name(const char *name, size_t size)
 {
         static const bool is_in_names[256] = { ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true,
                                                ['_'] = true,         ['\\'] = true,        [0x80 ... 0xff] = true };
 
         if (size == 0 || name[0] == '\\')
-                return -EBADMSG;
+                return false;
         for (size_t i = 0; i < size; i++)
                 if (!is_in_names[(unsigned char)name[i]])
-                        return -EBADMSG;
-        return 0;
+                        return false;
+        return true;
 }
 
 /* How much of a text is there. */
@@ -175,7 +161,7 @@ static int read_class(struct parser *p, const char **ret_name, uint32_t *ret_siz
         /* Of a name that is incomplete the beginning must be right. */
         if (error && there == 0)
                 return error;
-        return check_class_name(*ret_name, there) ? -EBADMSG : error;
+        return php_is_class_name(*ret_name, there) ? error : -EBADMSG;
 }
 
 /* A property of the outermost object: has it been asked for? */
@@ -191,7 +177,7 @@ static struct outline_item *find_item(struct parser *p, const char *name, size_t
         return NULL;
 }
 
-static int read_key(struct parser *p, bool is_object)
+static int read_key(struct parser *p, struct container *container)
 {
         const char *bytes = NULL;
         uint32_t size = 0;
@@ -214,50 +200,42 @@ static int read_key(struct parser *p, bool is_object)
         }
         if (error)
                 return error;
-        p->check->nodes += !p->builder;
-        if (!is_integer && is_object) {
+        p->check->nodes++;
+        if (!is_integer && container->kind == 'O') {
                 p->item = find_item(p, bytes, size);
                 if (p->item)
                         p->item->string = p->item->class_name = (struct raw_text){ 0 };
-                if (p->builder)
-                        builder_key_mangled(p->builder, bytes, size);
                 return name_check_mangled(bytes, size);
         }
-        if (!p->builder)
-                return 0;
-        if (is_integer || text_is_integer(bytes, size, &integer))
-                builder_key_int(p->builder, integer);
-        else
-                builder_key_view(p->builder, bytes, size);
+        if ((!is_integer && !text_is_integer(bytes, size, &integer)) || integer != container->size - container->left - 1)
+                container->is_counted = false;
         return 0;
 }
 
-static int open_container(struct parser *p, char kind, const char *class_name, uint32_t class_size, size_t slot)
+static int open_container(struct parser *p, char kind)
 {
-        struct container *container;
-        int error = read_count(p, ':', &p->stack[p->depth].left);
+        struct container *container = &p->stack[p->depth];
+        int error = read_count(p, ':', &container->left);
 
         if (!error)
                 error = expect(p, "{", 1);
         if (error)
                 return error;
-        container = &p->stack[p->depth++];
+        p->depth++;
         container->kind = kind;
         container->has_key = false;
-        container->slot = slot;
-        if (p->builder)
-                builder_open(p->builder, kind == 'O' ? FERRY_VALUE_OBJECT : FERRY_VALUE_MAP, class_name, class_size);
+        container->is_counted = true;
+        container->size = container->left;
         return 0;
 }
 
-static int read_array(struct parser *p, size_t slot)
+static int read_array(struct parser *p)
 {
-        if (p->depth == DEPTH_MAX)
-                return -EMSGSIZE;
-        return open_container(p, 'a', NULL, 0, slot);
+        p->item = NULL;
+        return p->depth == DEPTH_MAX ? -EMSGSIZE : open_container(p, 'a');
 }
 
-static int read_object(struct parser *p, size_t slot)
+static int read_object(struct parser *p)
 {
         const char *class_name;
         uint32_t class_size;
@@ -275,12 +253,12 @@ static int read_object(struct parser *p, size_t slot)
         if (p->item)
                 p->item->class_name = (struct raw_text){ .bytes = class_name, .size = class_size };
         p->item = NULL;
-        return open_container(p, 'O', class_name, class_size, slot);
+        return open_container(p, 'O');
 }
 
 static int read_opaque(struct parser *p)
 {
-        const char *class_name, *bytes;
+        const char *class_name;
         uint32_t class_size, size;
         int error = read_class(p, &class_name, &class_size);
 
@@ -296,15 +274,11 @@ static int read_opaque(struct parser *p)
                 p->at = p->end;
                 return -EAGAIN;
         }
-        bytes = p->at;
         p->at += size;
         if (*p->at != '}')
                 return -EBADMSG;
-        if (p->builder) {
-                *(char *)p->at = '\0';
-                builder_add_named(p->builder, FERRY_VALUE_OPAQUE, class_name, class_size, bytes, size);
-        }
         p->at++;
+        p->check->memory += sizeof(struct named);
         return 0;
 }
 
@@ -314,9 +288,9 @@ static int check_enum_name(const char *both, size_t size, size_t there, const ch
         size_t class_size = colon ? (size_t)(colon - both) : there;
         size_t case_there = colon ? there - class_size - 1 : 0;
 
-        if (size < 3 || class_size + 2 > size || (there > 0 && check_class_name(both, class_size) < 0))
+        if (size < 3 || class_size + 2 > size || (there > 0 && !php_is_class_name(both, class_size)))
                 return -EBADMSG;
-        return case_there > 0 ? check_class_name(colon + 1, case_there) : 0;
+        return case_there == 0 || php_is_class_name(colon + 1, case_there) ? 0 : -EBADMSG;
 }
 
 static int read_enum(struct parser *p)
@@ -337,16 +311,11 @@ static int read_enum(struct parser *p)
                 return -EBADMSG;
         if (error)
                 return error;
-        error = expect(p, ";", 1);
-        if (error || !p->builder)
-                return error;
-        *(char *)colon = '\0';
-        builder_add_named(p->builder, FERRY_VALUE_ENUM, both, (size_t)(colon - both), colon + 1,
-                          (size_t)(both + size - colon - 1));
-        return 0;
+        p->check->memory += sizeof(struct named);
+        return expect(p, ";", 1);
 }
 
-static int read_reference(struct parser *p, bool is_object)
+static int read_reference(struct parser *p)
 {
         uint32_t number;
         int error;
@@ -357,10 +326,8 @@ static int read_reference(struct parser *p, bool is_object)
         if (error)
                 return error;
         p->check->has_references = true;
-        if (p->builder)
-                slots_add(&p->slots, p->builder, number, is_object);
-        else
-                slots_want(&p->slots, number);
+        if (p->slots)
+                slots_want(p->slots, number);
         return 0;
 }
 
@@ -369,7 +336,6 @@ static int read_scalar(struct parser *p, char kind)
         const char *bytes;
         uint32_t size;
         int64_t integer;
-        double number;
         int error;
 
         switch (kind) {
@@ -378,32 +344,19 @@ static int read_scalar(struct parser *p, char kind)
                         return -EAGAIN;
                 if (*p->at != '0' && *p->at != '1')
                         return -EBADMSG;
-                integer = *p->at++ == '1';
-                error = expect(p, ";", 1);
-                if (!error && p->builder)
-                        builder_add_bool(p->builder, integer);
-                return error;
+                p->at++;
+                return expect(p, ";", 1);
         case 'i':
-                error = read_integer(p, &integer);
-                if (!error && p->builder)
-                        builder_add_int(p->builder, integer);
-                return error;
+                return read_integer(p, &integer);
         case 'd':
-                error = read_double(p, &number);
-                if (!error && p->builder)
-                        builder_add_double(p->builder, number);
-                return error;
+                return read_double(p);
         default:
                 error = read_quoted(p, &bytes, &size);
                 if (!error)
                         error = expect(p, ";", 1);
-                if (error)
-                        return error;
-                if (p->item)
+                if (!error && p->item)
                         p->item->string = (struct raw_text){ .bytes = bytes, .size = size };
-                if (p->builder)
-                        builder_add_view(p->builder, bytes, size);
-                return 0;
+                return error;
         }
 }
 
@@ -411,19 +364,13 @@ static int read_scalar(struct parser *p, char kind)
 static int read_value(struct parser *p)
 {
         char kind = *p->at;
-        size_t slot = 0;
         int error;
 
-        /* A reference by R is no value of its own. */
-        if (p->builder && kind != 'R')
-                slot = slots_begin(&p->slots, p->builder, (size_t)(p->at - p->begin));
-        p->check->nodes += !p->builder;
+        p->check->nodes++;
         p->at++;
-        if (kind == 'N') {
+        if (kind == 'N')
                 error = expect(p, ";", 1);
-                if (!error && p->builder)
-                        builder_add_null(p->builder);
-        } else if (!strchr("bidsaOCErR", kind) || kind == '\0')
+        else if (!strchr("bidsaOCErR", kind) || kind == '\0')
                 p->at--, error = -EBADMSG;
         else
                 error = expect(p, ":", 1);
@@ -431,9 +378,9 @@ static int read_value(struct parser *p)
                 return error;
         switch (kind) {
         case 'a':
-                return read_array(p, slot);
+                return read_array(p);
         case 'O':
-                return read_object(p, slot);
+                return read_object(p);
         case 'C':
                 error = read_opaque(p);
                 break;
@@ -442,7 +389,7 @@ static int read_value(struct parser *p)
                 break;
         case 'r':
         case 'R':
-                error = read_reference(p, kind == 'r');
+                error = read_reference(p);
                 break;
         case 'N':
                 break;
@@ -450,24 +397,26 @@ static int read_value(struct parser *p)
                 error = read_scalar(p, kind);
         }
         p->item = NULL;
-        if (!error && p->builder)
-                slots_end(&p->slots, p->builder, slot, (size_t)(p->at - p->begin));
         return error;
+}
+
+/* What its entries will take: of a list they have no keys. */
+static void count_memory(struct parser *p, const struct container *container)
+{
+        if (container->kind == 'a' && container->is_counted)
+                p->check->memory += container->size * sizeof(ferry_value);
+        else
+                p->check->memory += sizeof(struct members) + container->size * sizeof(struct entry);
 }
 
 /* The end of the container that was opened last. */
 static int close_container(struct parser *p)
 {
-        const struct container *container = &p->stack[p->depth - 1];
         int error = expect(p, "}", 1);
 
         if (error)
                 return error;
-        p->depth--;
-        if (p->builder) {
-                builder_close(p->builder, container->kind == 'a');
-                slots_end(&p->slots, p->builder, container->slot, (size_t)(p->at - p->begin));
-        }
+        count_memory(p, &p->stack[--p->depth]);
         return 0;
 }
 
@@ -482,11 +431,193 @@ static int take_part(struct parser *p)
         if (container && !container->has_key) {
                 container->has_key = true;
                 container->left--;
-                return read_key(p, container->kind == 'O');
+                return read_key(p, container);
         }
         if (container)
                 container->has_key = false;
         return read_value(p);
+}
+
+/* The quick way ------------------------------------------------------------------------------------------
+ *
+ * What most messages consist of, without looking at each byte for what may be wrong with it: the following functions take
+ * what is complete and right, and return NULL for all else, which take_part() then looks at. */
+
+static inline const char *quick_count(const char *at, const char *end, uint32_t *ret)
+{
+        const char *first = at;
+        uint32_t count = 0;
+
+        while (at < end && (unsigned char)(*at - '0') <= 9)
+                count = count * 10 + (uint32_t)(*at++ - '0');
+        /* With more than nine digits it may have run over. */
+        if (at == first || at - first > 9 || (*first == '0' && at - first > 1))
+                return NULL;
+        *ret = count;
+        return at;
+}
+
+/* LENGTH:"bytes" and what stands behind it. */
+static inline const char *quick_quoted(const char *at, const char *end, char behind, const char **ret_bytes, uint32_t *ret_size)
+{
+        at = quick_count(at, end, ret_size);
+        if (!at || end - at < 4 || (size_t)(end - at) - 4 < *ret_size || at[0] != ':' || at[1] != '"')
+                return NULL;
+        *ret_bytes = at + 2;
+        at += 2 + *ret_size;
+        return at[0] == '"' && at[1] == behind ? at + 2 : NULL;
+}
+
+static inline const char *quick_digits(const char *at, const char *end)
+{
+        while (at < end && (unsigned char)(*at - '0') <= 9)
+                at++;
+        return at;
+}
+
+static inline const char *quick_integer(const char *at, const char *end, uint64_t *ret)
+{
+        const char *first = at;
+        uint64_t number = 0;
+
+        while (at < end && (unsigned char)(*at - '0') <= 9)
+                number = number * 10 + (uint64_t)(*at++ - '0');
+        /* With up to 18 digits it fits. */
+        if (at == first || at == end || *at != ';' || at - first > 18 || (*first == '0' && at - first > 1))
+                return NULL;
+        *ret = number;
+        return at + 1;
+}
+
+static const char *quick_double(const char *at, const char *end)
+{
+        const char *first;
+
+        at += at < end && *at == '-';
+        first = at;
+        at = quick_digits(at, end);
+        if (at < end && at > first && *at == '.') {
+                first = ++at;
+                at = quick_digits(at, end);
+        }
+        return at < end && at > first && *at == ';' ? at + 1 : NULL;
+}
+
+static inline const char *quick_key(const char *at, const char *end, struct container *container)
+{
+        const char *bytes;
+        uint64_t integer;
+        uint32_t size;
+
+        if (end - at < 4 || at[1] != ':')
+                return NULL;
+        if (*at == 'i') {
+                at = quick_integer(at + 2, end, &integer);
+                if (at && integer != container->size - container->left)
+                        container->is_counted = false;
+                return at;
+        }
+        if (*at != 's')
+                return NULL;
+        at = quick_quoted(at + 2, end, ';', &bytes, &size);
+        /* Names that are mangled, and numbers as text, are left to the other way. */
+        if (!at || (size > 0 && *bytes <= '9' && (*bytes == '\0' || *bytes == '-' || *bytes >= '0')))
+                return NULL;
+        container->is_counted = false;
+        return at;
+}
+
+/* A value that has no items. */
+static inline const char *quick_scalar(const char *at, const char *end)
+{
+        const char *bytes;
+        uint64_t integer = 0;
+        uint32_t size;
+
+        switch (*at) {
+        case 'i':
+                if (at[2] != '-')
+                        return quick_integer(at + 2, end, &integer);
+                at = quick_integer(at + 3, end, &integer);
+                return integer == 0 ? NULL : at;        /* "-0" is none */
+        case 's':
+                return quick_quoted(at + 2, end, ';', &bytes, &size);
+        case 'd':
+                return quick_double(at + 2, end);
+        case 'b':
+                return (at[2] == '0' || at[2] == '1') && at[3] == ';' ? at + 4 : NULL;
+        default:
+                return NULL;
+        }
+}
+
+static inline const char *quick_opening(const char *at, const char *end, struct container *container)
+{
+        const char *bytes;
+        uint32_t size;
+
+        container->kind = *at;
+        at += 2;
+        if (container->kind == 'O') {
+                at = quick_quoted(at, end, ':', &bytes, &size);
+                if (!at || !php_is_class_name(bytes, size))
+                        return NULL;
+        }
+        at = quick_count(at, end, &container->size);
+        if (!at || end - at < 2 || at[0] != ':' || at[1] != '{')
+                return NULL;
+        container->left = container->size;
+        container->has_key = false;
+        container->is_counted = true;
+        return at + 2;
+}
+
+/* As many parts as it can: up to the end of the outermost container, whose properties may have been asked for. */
+static void take_quickly(struct parser *p)
+{
+        size_t depth_least = p->check->outline ? 1 : 0;
+        const char *at = p->at, *end = p->end, *next;
+        struct container *container;
+
+        while (p->depth > depth_least) {
+                container = &p->stack[p->depth - 1];
+                if (!container->has_key) {
+                        if (container->left == 0) {
+                                if (at == end || *at != '}')
+                                        break;
+                                at++;
+                                count_memory(p, container);
+                                p->depth--;
+                                continue;
+                        }
+                        next = quick_key(at, end, container);
+                        if (!next)
+                                break;
+                        at = next;
+                        p->check->nodes++;
+                        container->left--;
+                        container->has_key = true;
+                }
+                if (end - at < 4)
+                        break;
+                if (*at == 'N' && at[1] == ';')
+                        next = at + 2;
+                else if (at[1] != ':')
+                        break;
+                else if (*at != 'a' && *at != 'O')
+                        next = quick_scalar(at, end);
+                else if (p->depth < DEPTH_MAX) {
+                        next = quick_opening(at, end, container + 1);
+                        p->depth += next != NULL;
+                } else
+                        break;
+                if (!next)
+                        break;
+                container->has_key = false;
+                at = next;
+                p->check->nodes++;
+        }
+        p->at = at;
 }
 
 static int parse(struct parser *p)
@@ -495,8 +626,8 @@ static int parse(struct parser *p)
 
         do {
                 error = take_part(p);
-                if (!error && p->builder)
-                        error = p->builder->error;
+                if (!error)
+                        take_quickly(p);
         } while (!error && p->depth > 0);
         if (!error && p->at < p->end)
                 error = -EBADMSG;
@@ -504,12 +635,12 @@ static int parse(struct parser *p)
         return error;
 }
 
-static void begin(struct parser *p, const char *bytes, size_t size, struct check *check, ferry_builder *builder)
+static void start(struct parser *p, const char *bytes, size_t size, struct check *check, struct slots *slots)
 {
         p->begin = p->at = bytes;
         p->end = bytes + size;
         p->check = check;
-        p->builder = builder;
+        p->slots = slots;
         p->item = NULL;
         p->depth = 0;
 }
@@ -519,218 +650,19 @@ static int check(const char *bytes, size_t size, struct check *check)
         struct parser p;
 
         check->nodes = 0;
+        check->memory = 0;
         check->has_references = false;
-        begin(&p, bytes, size, check, NULL);
-        slots_init(&p.slots, 0, size);
+        start(&p, bytes, size, check, NULL);
         return parse(&p);
 }
 
-static int decode(char *bytes, size_t size, struct check *check, ferry_builder *builder)
+void php_want(const char *bytes, size_t size, struct slots *slots)
 {
+        struct check again = { 0 };
         struct parser p;
-        struct check looked = *check;
-        int error = slots_init(&p.slots, check->has_references ? check->nodes : 0, size);
 
-        looked.outline = NULL;
-        /* Which values will be referred to, before anything is built. */
-        begin(&p, bytes, size, &looked, NULL);
-        if (!error && check->has_references)
-                error = parse(&p);
-        begin(&p, bytes, size, &looked, builder);
-        if (!error)
-                error = parse(&p);
-        slots_deinit(&p.slots);
-        check->offset = looked.offset;
-        return error;
-}
-
-/* Encoding -------------------------------------------------------------------------------------------- */
-
-/* For numbers and punctuation. */
-enum { NUMBERS_ROOM = 64 };
-
-/* X:SIZE:"bytes" */
-static char *put_quoted(char *at, char letter, const char *bytes, size_t size)
-{
-        *at++ = letter;
-        *at++ = ':';
-        at = put_integer(at, (int64_t)size);
-        *at++ = ':';
-        *at++ = '"';
-        memcpy(at, bytes, size);
-        at += size;
-        *at++ = '"';
-        return at;
-}
-
-static void put_string(ferry_sink *sink, const char *bytes, size_t size)
-{
-        char *at = sink_reserve(sink, size + NUMBERS_ROOM);
-
-        if (!at)
-                return;
-        at = put_quoted(at, 's', bytes, size);
-        *at++ = ';';
-        sink_take(sink, at);
-}
-
-static void put_number(ferry_sink *sink, char letter, int64_t integer)
-{
-        char *at = sink_reserve(sink, NUMBERS_ROOM);
-
-        if (!at)
-                return;
-        *at++ = letter;
-        *at++ = ':';
-        at = put_integer(at, integer);
-        *at++ = ';';
-        sink_take(sink, at);
-}
-
-static void put_double(ferry_sink *sink, double number)
-{
-        char *at = sink_reserve(sink, NUMBERS_ROOM);
-
-        if (!at)
-                return;
-        *at++ = 'd';
-        *at++ = ':';
-        if (isnan(number)) {
-                memcpy(at, "NAN", 3);
-                at += 3;
-        } else if (isinf(number)) {
-                if (number < 0)
-                        *at++ = '-';
-                memcpy(at, "INF", 3);
-                at += 3;
-        } else
-                at += number_format(number, 'E', at);
-        *at++ = ';';
-        sink_take(sink, at);
-}
-
-static void put_key(ferry_sink *sink, const ferry_value *key, bool is_object)
-{
-        int64_t integer;
-        const char *bytes;
-        size_t size;
-
-        if (key->kind == FERRY_VALUE_INT)
-                put_number(sink, 'i', key->integer);
-        else if (!is_object && text_is_integer(key->bytes, key->size, &integer))
-                put_number(sink, 'i', integer);
-        else {
-                bytes = key_mangled(key, &size);
-                put_string(sink, bytes, size);
-        }
-}
-
-/* No names that no decoder takes. */
-static bool can_write_name(ferry_sink *sink, const char *what, const char *name, size_t size)
-{
-        if (check_class_name(name, size) == 0)
-                return true;
-        sink_fail(sink, -EILSEQ, "php has no %s \"%.60s\"", what, name);
-        return false;
-}
-
-static void put_container(ferry_sink *sink, const ferry_value *value)
-{
-        bool is_object = value->kind == FERRY_VALUE_OBJECT;
-        char *at = sink_reserve(sink, NUMBERS_ROOM + (is_object ? value->members->class_size : 0));
-
-        if (!at || (is_object && !can_write_name(sink, "class", value->members->class_name, value->members->class_size)))
-                return;
-        if (is_object)
-                at = put_quoted(at, 'O', value->members->class_name, value->members->class_size);
-        else
-                *at++ = 'a';
-        *at++ = ':';
-        at = put_integer(at, value->size);
-        *at++ = ':';
-        *at++ = '{';
-        sink_take(sink, at);
-        if (value->size == 0)
-                ferry_sink_write(sink, "}", 1);
-}
-
-static void put_named(ferry_sink *sink, const ferry_value *value)
-{
-        const struct named *named = value->named;
-        char *at = sink_reserve(sink, (size_t)NUMBERS_ROOM + named->class_size + value->size);
-
-        if (!at || !can_write_name(sink, "class", named->class_name, named->class_size) ||
-            (value->kind == FERRY_VALUE_ENUM && !can_write_name(sink, "case", named->bytes, value->size)))
-                return;
-        if (value->kind == FERRY_VALUE_OPAQUE) {
-                at = put_quoted(at, 'C', named->class_name, named->class_size);
-                *at++ = ':';
-                at = put_integer(at, value->size);
-                *at++ = ':';
-                *at++ = '{';
-                memcpy(at, named->bytes, value->size);
-                at += value->size;
-                *at++ = '}';
-        } else {
-                *at++ = 'E';
-                *at++ = ':';
-                at = put_integer(at, (int64_t)named->class_size + 1 + value->size);
-                *at++ = ':';
-                *at++ = '"';
-                memcpy(at, named->class_name, named->class_size);
-                at += named->class_size;
-                *at++ = ':';
-                memcpy(at, named->bytes, value->size);
-                at += value->size;
-                *at++ = '"';
-                *at++ = ';';
-        }
-        sink_take(sink, at);
-}
-
-static int encode(const ferry_codec *codec, const ferry_value *root, ferry_sink *sink)
-{
-        struct walk walk;
-        struct walk_step step;
-
-        (void)codec;
-        walk_begin(&walk, root);
-        while (!sink->error && walk_next(&walk, &step)) {
-                const ferry_value *value = step.value;
-
-                if (step.is_closing) {
-                        ferry_sink_write(sink, "}", 1);
-                        continue;
-                }
-                if (step.key)
-                        put_key(sink, step.key, step.parent->kind == FERRY_VALUE_OBJECT);
-                else if (step.parent)
-                        put_number(sink, 'i', step.index);
-                switch (value->kind) {
-                case FERRY_VALUE_NULL:
-                        ferry_sink_write(sink, "N;", 2);
-                        break;
-                case FERRY_VALUE_BOOL:
-                        ferry_sink_write(sink, value->boolean ? "b:1;" : "b:0;", 4);
-                        break;
-                case FERRY_VALUE_INT:
-                        put_number(sink, 'i', value->integer);
-                        break;
-                case FERRY_VALUE_DOUBLE:
-                        put_double(sink, value->real);
-                        break;
-                case FERRY_VALUE_STRING:
-                        put_string(sink, value->bytes, value->size);
-                        break;
-                case FERRY_VALUE_ENUM:
-                case FERRY_VALUE_OPAQUE:
-                        put_named(sink, value);
-                        break;
-                default:
-                        put_container(sink, value);
-                }
-        }
-        return 0;
+        start(&p, bytes, size, &again, slots);
+        parse(&p);
 }
 
 static const struct native_codec php;
@@ -742,10 +674,10 @@ static int decode_php_into(const ferry_codec *codec, const void *bytes, size_t s
 }
 
 static const struct native_codec php = {
-        .codec = { .size = sizeof(ferry_codec), .name = "php", .number = 2, .encode = encode,
+        .codec = { .size = sizeof(ferry_codec), .name = "php", .number = 2, .encode = php_encode,
                    .decode = decode_php_into },
         .check = check,
-        .decode = decode,
+        .decode = php_decode,
 };
 
 const ferry_codec *ferry_codec_php(void)

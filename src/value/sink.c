@@ -1,5 +1,5 @@
 /* What the encode of a codec writes to: a buffer with a limit. Invariant: the first error stays. */
-#include "value/codec.h"
+#include "value/sink.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@ void sink_fail(ferry_sink *sink, int error, const char *format, ...)
 
 enum { RESERVE_BEYOND_LIMIT = 128 };
 
-char *sink_reserve(ferry_sink *sink, size_t size)
+static char *reserve(ferry_sink *sink, size_t size)
 {
         char *room;
 
@@ -36,9 +36,9 @@ char *sink_reserve(ferry_sink *sink, size_t size)
         return room;
 }
 
-void sink_take(ferry_sink *sink, const char *end)
+void sink_take(ferry_sink *sink, const char *at)
 {
-        size_t size = (size_t)(end - (char *)sink->buffer->memory) - sink->buffer->end;
+        size_t size = at ? (size_t)(at - (char *)sink->buffer->memory) - sink->buffer->end : 0;
 
         if (size > sink->limit - buffer_size(sink->buffer))
                 sink_fail(sink, -EMSGSIZE, "it is over the limit");
@@ -46,9 +46,23 @@ void sink_take(ferry_sink *sink, const char *end)
                 sink->buffer->end += size;
 }
 
+char *sink_more(ferry_sink *sink, char *at, size_t size)
+{
+        size_t room, allowed;
+
+        sink_take(sink, at);
+        at = reserve(sink, size);
+        if (!at)
+                return NULL;
+        room = sink->buffer->capacity - sink->buffer->end;
+        allowed = sink->limit - buffer_size(sink->buffer);
+        sink->end = at + (room < allowed ? room : allowed);
+        return at;
+}
+
 void ferry_sink_write(ferry_sink *sink, const void *bytes, size_t size)
 {
-        char *room = sink_reserve(sink, size);
+        char *room = reserve(sink, size);
 
         if (!room || size == 0)
                 return;

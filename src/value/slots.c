@@ -26,36 +26,33 @@ void slots_want(struct slots *slots, uint64_t number)
                 slots->wanted[number / 8] |= (unsigned char)(1U << number % 8);
 }
 
-size_t slots_begin(struct slots *slots, ferry_builder *builder, size_t offset)
+int slots_begin(struct slots *slots, size_t offset, size_t *ret_slot)
 {
         size_t number = ++slots->numbers;
 
+        *ret_slot = 0;
         if (number > slots->numbers_max || !(slots->wanted[number / 8] & 1U << number % 8))
                 return 0;
         if (slots->count == slots->capacity) {
                 size_t capacity = slots->capacity ? slots->capacity * 2 : 16;
                 struct slot *grown = sys_realloc(slots->slots, capacity * sizeof *grown);
 
-                if (!grown) {
-                        builder_fail(builder, -ENOMEM);
-                        return 0;
-                }
+                if (!grown)
+                        return -ENOMEM;
                 slots->slots = grown;
                 slots->capacity = capacity;
         }
         slots->slots[slots->count++] = (struct slot){
                 .begin = offset, .extra = slots->extra, .number = (uint32_t)number, .is_open = true };
-        return slots->count;
+        *ret_slot = slots->count;
+        return 0;
 }
 
-void slots_end(struct slots *slots, ferry_builder *builder, size_t slot, size_t offset)
+void slots_end(struct slots *slots, size_t slot, const ferry_value *node, size_t offset)
 {
-        struct slot *ended;
+        struct slot *ended = &slots->slots[slot - 1];
 
-        if (slot == 0 || builder->error)
-                return;
-        ended = &slots->slots[slot - 1];
-        ended->node = builder->nodes[builder->node_count - 1];
+        ended->node = *node;
         ended->extra = offset - ended->begin + (slots->extra - ended->extra);
         ended->is_open = false;
 }
@@ -78,22 +75,18 @@ static const struct slot *find(const struct slots *slots, uint64_t number)
         return NULL;
 }
 
-void slots_add(struct slots *slots, ferry_builder *builder, uint64_t number, bool must_be_object)
+int slots_add(struct slots *slots, uint64_t number, bool must_be_object, size_t depth, ferry_value *ret_node)
 {
         const struct slot *slot = find(slots, number);
 
-        if (!slot || slot->is_open) {
-                builder_fail(builder, -EBADMSG);
-                return;
-        }
+        if (!slot || slot->is_open)
+                return -EBADMSG;
         if (must_be_object && slot->node.kind != FERRY_VALUE_OBJECT && slot->node.kind != FERRY_VALUE_ENUM &&
-            slot->node.kind != FERRY_VALUE_OPAQUE) {
-                builder_fail(builder, -EBADMSG);
-                return;
-        }
+            slot->node.kind != FERRY_VALUE_OPAQUE)
+                return -EBADMSG;
         slots->extra += slot->extra;
-        if (slots->extra > slots->extra_max)
-                builder_fail(builder, -EMSGSIZE);
-        else
-                builder_add_node(builder, &slot->node);
+        if (slots->extra > slots->extra_max || depth + slot->node.depth > DEPTH_MAX)
+                return -EMSGSIZE;
+        *ret_node = slot->node;
+        return 0;
 }

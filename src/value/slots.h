@@ -3,7 +3,7 @@
  * a cycle, is refused. */
 #pragma once
 
-#include "value/builder.h"
+#include "value/tree.h"
 
 struct slot {
         ferry_value node;
@@ -31,10 +31,9 @@ void slots_deinit(struct slots *slots);
 /* Before anything is built: a reference to that number will come. */
 void slots_want(struct slots *slots, uint64_t number);
 
-/* A value begins at @offset: where it is kept, from 1; 0 with the builder's error set, or if it is not wanted. It
- * ends: the builder's last node is it. */
-size_t slots_begin(struct slots *slots, ferry_builder *builder, size_t offset);
-void slots_end(struct slots *slots, ferry_builder *builder, size_t slot, size_t offset);
+/* A value begins at @offset: where it is kept, from 1, or 0 if it is not wanted. It ends, and is this node. 0 or -ENOMEM. */
+int slots_begin(struct slots *slots, size_t offset, size_t *ret_slot);
+void slots_end(struct slots *slots, size_t slot, const ferry_value *node, size_t offset);
 
-/* Add the value of that number again; -EBADMSG sticks to the builder if there is none, -EMSGSIZE at the limit. */
-void slots_add(struct slots *slots, ferry_builder *builder, uint64_t number, bool must_be_object);
+/* The value of that number again, inside of @depth containers. 0; -EBADMSG if there is none, -EMSGSIZE at a limit. */
+int slots_add(struct slots *slots, uint64_t number, bool must_be_object, size_t depth, ferry_value *ret_node);

@@ -7,7 +7,6 @@
 
 enum {
         CHUNK_MAX = 1 << 15,     /* what is free at the end of a tree counts as its memory, too */
-        ALIGNMENT = 8,
 };
 
 struct chunk {
@@ -28,7 +27,7 @@ struct arena *arena_new(size_t size)
 {
         struct arena *arena;
 
-        size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        size = (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
         arena = sys_alloc(sizeof *arena + size);
         if (!arena)
                 return NULL;
@@ -83,11 +82,14 @@ void arena_unref(struct arena *arena)
         release_all(arena);
 }
 
-static void *take_from_new_chunk(struct arena *arena, size_t size)
+void *arena_take_slowly(struct arena *arena, size_t size)
 {
         size_t room = arena->grown < 512 ? 512 : arena->grown;
         struct chunk *chunk;
 
+        if (size > SIZE_MAX / 2)
+                return NULL;
+        size = (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
         if (room > CHUNK_MAX)
                 room = CHUNK_MAX;
         if (size > room / 4) {
@@ -106,19 +108,6 @@ static void *take_from_new_chunk(struct arena *arena, size_t size)
         arena->chunks = chunk;
         arena->grown += size > room / 4 ? size : room;
         return chunk->bytes;
-}
-
-void *arena_take(struct arena *arena, size_t size)
-{
-        char *at = arena->at;
-
-        if (size > SIZE_MAX / 2)
-                return NULL;
-        size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        if (size > (size_t)(arena->end - at))
-                return take_from_new_chunk(arena, size);
-        arena->at += size;
-        return at;
 }
 
 char *arena_copy(struct arena *arena, const void *bytes, size_t size)
@@ -223,65 +212,6 @@ int arena_hold_block(struct arena *arena, struct block *block)
         return 0;
 }
 
-const char *key_mangled(const ferry_value *key, size_t *ret_size)
-{
-        const char *begin = key->bytes;
-
-        if (key->kind == FERRY_VALUE_STRING && key->visibility != FERRY_VISIBILITY_PUBLIC)
-                for (begin -= 2; *begin; begin--)
-                        ;
-        *ret_size = key->size + (size_t)(key->bytes - begin);
-        return begin;
-}
-
-uint64_t key_hash(const struct hash_key *hash_key, const ferry_value *key, int visibility)
-{
-        const char *bytes = key->bytes;
-        size_t size = key->size;
-
-        if (key->kind == FERRY_VALUE_INT)
-                return hash_bytes(hash_key, &key->integer, sizeof key->integer);
-        if (visibility >= 0)
-                bytes = key_mangled(key, &size);
-        return hash_bytes(hash_key, bytes, size);
-}
-
-static bool keys_equal(const ferry_value *a, const ferry_value *b, int visibility)
-{
-        const char *a_bytes = a->bytes, *b_bytes = b->bytes;
-        size_t a_size = a->size, b_size = b->size;
-
-        if (a->kind != b->kind)
-                return false;
-        if (a->kind == FERRY_VALUE_INT)
-                return a->integer == b->integer;
-        if (visibility >= 0) {
-                if (a->visibility != b->visibility)
-                        return false;
-                a_bytes = key_mangled(a, &a_size);
-                b_bytes = key_mangled(b, &b_size);
-        }
-        return a_size == b_size && memcmp(a_bytes, b_bytes, a_size) == 0;
-}
-
-struct entry *members_find(const struct members *members, size_t count, const ferry_value *key, int visibility)
-{
-        if (members->slot_count == 0) {
-                for (size_t i = 0; i < count; i++)
-                        if (keys_equal(&members->entries[i].key, key, visibility))
-                                return &members->entries[i];
-                return NULL;
-        }
-        for (size_t slot = (size_t)key_hash(&members->hash_key, key, visibility);; slot++) {
-                uint32_t index = members->slots[slot & (members->slot_count - 1)];
-
-                if (index == 0)
-                        return NULL;
-                if (keys_equal(&members->entries[index - 1].key, key, visibility))
-                        return &members->entries[index - 1];
-        }
-}
-
 bool text_is_integer(const char *text, size_t size, int64_t *ret_integer)
 {
         bool is_negative = size > 0 && text[0] == '-';
@@ -298,52 +228,6 @@ bool text_is_integer(const char *text, size_t size, int64_t *ret_integer)
         if (magnitude > (uint64_t)INT64_MAX + is_negative)
                 return false;
         *ret_integer = (int64_t)(is_negative ? 0 - magnitude : magnitude);
-        return true;
-}
-
-static bool is_container(const ferry_value *value)
-{
-        return value->kind == FERRY_VALUE_LIST || value->kind == FERRY_VALUE_MAP ||
-               value->kind == FERRY_VALUE_OBJECT;
-}
-
-void walk_begin(struct walk *walk, const ferry_value *root)
-{
-        walk->depth = 0;
-        walk->root = root;
-}
-
-bool walk_next(struct walk *walk, struct walk_step *ret_step)
-{
-        const ferry_value *container, *value;
-        uint32_t at;
-
-        if (walk->root) {
-                *ret_step = (struct walk_step){ .value = walk->root };
-                walk->root = NULL;
-        } else {
-                if (walk->depth == 0)
-                        return false;
-                container = walk->stack[walk->depth - 1].container;
-                at = walk->stack[walk->depth - 1].next++;
-                if (at == container->size) {
-                        walk->depth--;
-                        *ret_step = (struct walk_step){ .value = container, .is_closing = true };
-                        return true;
-                }
-                if (container->kind == FERRY_VALUE_LIST)
-                        *ret_step = (struct walk_step){ .value = &container->items[at], .parent = container, .index = at };
-                else
-                        *ret_step = (struct walk_step){ .value = &container->members->entries[at].value,
-                                                        .parent = container,
-                                                        .key = &container->members->entries[at].key,
-                                                        .index = at };
-        }
-        value = ret_step->value;
-        if (is_container(value) && value->size > 0) {
-                walk->stack[walk->depth].container = value;
-                walk->stack[walk->depth++].next = 0;
-        }
         return true;
 }
 

@@ -12,6 +12,8 @@
 enum {
         DEPTH_MAX = 512,
         STRING_IS_BINARY = 0x80,        /* msgpack's bin: no text */
+        ARENA_ALIGNMENT = 8,
+        ARENA_HOLD_SIZE = 4 * sizeof(void *),   /* what a hold takes */
 };
 
 struct arena {
@@ -72,7 +74,19 @@ void arena_deinit_lent(struct arena *arena);
 void arena_unref(struct arena *arena);
 
 /* Memory that lives as long as the arena, aligned for nodes; NULL if it is out. */
-void *arena_take(struct arena *arena, size_t size);
+void *arena_take_slowly(struct arena *arena, size_t size);
+
+static inline void *arena_take(struct arena *arena, size_t size)
+{
+        char *at = arena->at;
+
+        /* Free memory is a multiple of the alignment, so what is rounded up fits, too. */
+        if (size > (size_t)(arena->end - at))
+                return arena_take_slowly(arena, size);
+        arena->at += (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+        return at;
+}
+
 /* A copy of bytes, with a zero behind it. */
 char *arena_copy(struct arena *arena, const void *bytes, size_t size);
 
@@ -85,13 +99,23 @@ int arena_hold_contents(struct arena *arena, const ferry_value *value);
 int arena_hold_tree(struct arena *arena, struct arena *other);
 int arena_hold_block(struct arena *arena, struct block *block);
 
+/* members.c: put entries, which may stand where those of @members do, into it; of two with the same key the later value takes
+ * the first place. Where they are many they get their index. 0 or -ENOMEM. */
+int members_gather(struct arena *arena, struct members *members, const struct entry *entries, size_t count,
+                   uint32_t *ret_count);
+
 /* The entry with that key, or NULL. With a visibility of -1 a property is found by its bare name. */
 struct entry *members_find(const struct members *members, size_t count, const ferry_value *key,
                            int visibility);
 uint64_t key_hash(const struct hash_key *hash_key, const ferry_value *key, int visibility);
+bool keys_equal(const ferry_value *a, const ferry_value *b, int visibility);
 
 /* A property's name as PHP mangles it. */
 const char *key_mangled(const ferry_value *key, size_t *ret_size);
+
+/* Whether entries could be a list; make one of their values. 0 or -ENOMEM. */
+bool entries_count_from_0(const struct entry *entries, size_t count);
+int list_make(struct arena *arena, ferry_value *container, const struct entry *entries, size_t count);
 
 /* Whether text is an integer as PHP's arrays take it for one: canonical, within int64. */
 bool text_is_integer(const char *text, size_t size, int64_t *ret_integer);
@@ -115,5 +139,48 @@ struct walk_step {
         bool is_closing;
 };
 
-void walk_begin(struct walk *walk, const ferry_value *root);
-bool walk_next(struct walk *walk, struct walk_step *ret_step);
+static inline void walk_begin(struct walk *walk, const ferry_value *root)
+{
+        walk->depth = 0;
+        walk->root = root;
+}
+
+static inline bool is_container(const ferry_value *value)
+{
+        return value->kind >= FERRY_VALUE_LIST && value->kind <= FERRY_VALUE_OBJECT;
+}
+
+/* Here, because it is called for each node. */
+static inline bool walk_next(struct walk *walk, struct walk_step *ret_step)
+{
+        const ferry_value *container, *value;
+        uint32_t at;
+
+        if (walk->root) {
+                *ret_step = (struct walk_step){ .value = walk->root };
+                walk->root = NULL;
+        } else {
+                if (walk->depth == 0)
+                        return false;
+                container = walk->stack[walk->depth - 1].container;
+                at = walk->stack[walk->depth - 1].next++;
+                if (at == container->size) {
+                        walk->depth--;
+                        *ret_step = (struct walk_step){ .value = container, .is_closing = true };
+                        return true;
+                }
+                if (container->kind == FERRY_VALUE_LIST)
+                        *ret_step = (struct walk_step){ .value = &container->items[at], .parent = container, .index = at };
+                else
+                        *ret_step = (struct walk_step){ .value = &container->members->entries[at].value,
+                                                        .parent = container,
+                                                        .key = &container->members->entries[at].key,
+                                                        .index = at };
+        }
+        value = ret_step->value;
+        if (is_container(value) && value->size > 0) {
+                walk->stack[walk->depth].container = value;
+                walk->stack[walk->depth++].next = 0;
+        }
+        return true;
+}
