@@ -141,7 +141,8 @@ END_TEST
 static const struct { const char *script; int status, exit_status; const char *ending; } call_ends[] = {
         { "head -c 1 >/dev/null; kill -KILL $$", -ECONNRESET, FERRY_PROCESS_KILLED + SIGKILL, "was killed by SIGKILL" },
         { "head -c 1 >/dev/null; exit 7", -ECONNRESET, 7, "exited with status 7" },
-        { "head -c 1 >/dev/null; exec >&- <&-; exec sleep 20", -ECONNRESET, -ECHILD, "has closed the connection" },
+        { "head -c 1 >/dev/null; exec >&- <&-; exec sleep 20", -ECONNRESET, -ECHILD,
+          "has closed the connection: 75 bytes of messages and requests to it are lost" },
         { NULL, -EREMOTEIO, -ECHILD, "" },
 };
 
