@@ -134,14 +134,14 @@ run() { # NAME MESON-TEST-OPTION…
 # Parts -------------------------------------------------------------------------------------------------
 
 # While the tests of one wait, the next is built. What `make check` leaves to the long parts: the suite "long", and with
-# sanitizers the scripts, which part_sanitizers runs.
+# sanitizers the scripts and what counts, which part_sanitizers runs.
 part_check() {
         local name suites='--no-suite long'
         [ -z "${FERRY_LONG:-}" ] || suites=
         # shellcheck disable=SC2086 # several words, or none
         build gcc gcc "$gcc_options" && : >build-check/gcc/pairs && start gcc $suites
         build clang-threads clang "$thread_options" tests/test-threads tests/child && start clang-threads threads
-        build clang-sanitizers clang "$sanitizer_options" sanitized && start clang-sanitizers --no-suite scripts
+        build clang-sanitizers clang "$sanitizer_options" sanitized && start clang-sanitizers --no-suite scripts --no-suite counting
         for name in gcc clang-threads clang-sanitizers; do
                 [ -z "${running[$name]:-}" ] || finish "$name"
         done

@@ -453,7 +453,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(every_size_arrives_whole, PAIRS),
         SUITE_LOOP(both_sides_write_at_once, PAIRS),
         SUITE_LOOP(the_limit_itself_arrives, PAIRS),
-        SUITE_LOOP(the_default_limit_itself_arrives, STREAMS),
+        SUITE_LOOP_HEAVY(the_default_limit_itself_arrives, STREAMS),
         SUITE_LOOP(a_full_queue_says_so, PAIRS),
         SUITE_LOOP(an_empty_queue_takes_any_one_frame, PAIRS),
         SUITE_LOOP(over_the_limit_of_the_other_side, PAIRS),

@@ -191,7 +191,7 @@ check 'a sentence is not in its list: read it, then run tests/sentences/compare.
 # Tests that a page names can be run by that name.
 named_tests() {
         grep -oE '`[a-z0-9]+(_[a-z0-9]+){2,}`' "$source/docs/testing.md" | tr -d '\`' | sort -u | while read -r name; do
-                grep -qE "SUITE_(TEST|LOOP|LOOP_APART)\($name[,)]" "$source"/{tests,src}/*/test-*.c ||
+                grep -qE "SUITE_(TEST|LOOP|LOOP_APART|LOOP_HEAVY)\($name[,)]" "$source"/{tests,src}/*/test-*.c ||
                         grep -qE "^$name\(\) \{" "$source"/tests/*/test-*.sh || echo "$name"
         done
         grep -oE '`(tests|tools|src)/[a-z./*-]+`' "$source/docs/testing.md" | tr -d '\`' | sort -u | while read -r path; do

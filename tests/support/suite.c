@@ -141,7 +141,9 @@ static int choose_stride(const struct suite_test *test, int rounds)
 {
         const char *all = getenv("FERRY_ROUNDS");
 
-        return SUITE_HAS_ASAN && !suite_is_long() && !(all && *all) && !test->is_whole && rounds > ROUNDS_FEW ? ROUNDS_STRIDE : 1;
+        if (!SUITE_HAS_ASAN || suite_is_long() || (all && *all) || test->is_whole)
+                return 1;
+        return rounds > ROUNDS_FEW || (test->is_heavy && rounds >= ROUNDS_STRIDE) ? ROUNDS_STRIDE : 1;
 }
 
 static bool is_shared(const struct series *series)

@@ -13,12 +13,14 @@ struct suite_test {
         const TTest *const *test;
         int count;              /* run it for 0 … count - 1, as _i; 0: once */
         int is_whole;           /* AddressSanitizer runs all rounds too, see suite_run() */
+        int is_heavy;           /* a round takes seconds with AddressSanitizer, which runs every fifth of a few, too */
         int is_apart;           /* each round has a process of its own with AddressSanitizer too, since it leaves static state */
 };
 
-#define SUITE_TEST(test) { #test, &test, 0, 0, 0 }
-#define SUITE_LOOP(test, count) { #test, &test, count, 0, 0 }
-#define SUITE_LOOP_APART(test, count) { #test, &test, count, 0, 1 }
+#define SUITE_TEST(function) { .name = #function, .test = &function }
+#define SUITE_LOOP(function, rounds) { .name = #function, .test = &function, .count = rounds }
+#define SUITE_LOOP_APART(function, rounds) { .name = #function, .test = &function, .count = rounds, .is_apart = 1 }
+#define SUITE_LOOP_HEAVY(function, rounds) { .name = #function, .test = &function, .count = rounds, .is_heavy = 1 }
 
 /* Whether AddressSanitizer is there: it keeps what was freed, and its frames are several times as large. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -35,7 +37,7 @@ struct suite_test {
 /* Run the tests (or those that FERRY_TEST names: NAME or NAME:ROUND, separated by commas), print what failed and a line
  * "NAME: N passed, N failed". Returns the exit status.
  *
- * With AddressSanitizer a test of more than ten rounds runs every fifth of them, beginning with another one in each test:
+ * With AddressSanitizer a test of more than ten rounds, and a heavy one, runs every fifth of them, beginning with another one in each test:
  * pairs of a stream and a dialect come in threes and eights, so every pair is run by some of the tests. FERRY_ROUNDS
  * (by part sanitizers of `make check-long`) and FERRY_LONG run all rounds. The rounds of a test share a process there, in
  * which descriptors and children are compared behind each round, and leaks are looked for behind the last. */
