@@ -548,10 +548,13 @@ START_TEST(junk_is_repaired_or_refused)
         unsigned seed = (unsigned)_i * 7919 + 1;
 
         for (size_t round = 0; round < suite_scale(20000); round++) {
+                unsigned char value[60];
+
                 begin(80 + (size_t)rand_r(&seed) % 300);
                 segment_put(&segment, 1, "", 0);
+                memcpy(value, memory, sizeof value);
                 for (int key = 1; key < 4; key++)
-                        segment_put(&segment, key, memory, (size_t)rand_r(&seed) % 60);
+                        segment_put(&segment, key, value, (size_t)rand_r(&seed) % sizeof value);
                 for (int change = rand_r(&seed) % 4; change >= 0; change--) {
                         size_t at = (size_t)(rand_r(&seed) % (int)(segment.size / U)) * U;
 

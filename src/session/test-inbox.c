@@ -48,7 +48,8 @@ static void read_some(struct model *model, int input)
 
         ck_assert_ptr_nonnull(bytes);
         size = size < room ? size : room;
-        memcpy(bytes, buffer_bytes(sent), size);
+        if (size > 0)
+                memcpy(bytes, buffer_bytes(sent), size);
         buffer_consume(sent, size);
         inbox_commit(&model->inbox, input, size);
         model->read += size;
