@@ -241,7 +241,7 @@ int ferry_session_notify_value(ferry_session *session, const char *type, const f
 ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, const char *type, const ferry_value *body);
 
 /**
- * Runs the loop until the peer has received everything that was sent (stream-ipc: until the kernel has).
+ * Runs the loop until the peer has received everything that was sent (stream-ipc: until the kernel has), or has closed in order.
  *
  * @param session     the session; NULL has failed with -ENOMEM
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
@@ -253,7 +253,7 @@ ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, 
  * @retval -EINVAL      the timeout is below -1; or as for ferry_session_notify()
  * @retval -EILSEQ      the codec could not write a part of a notification
  * @retval -EDOM        the codec could not write a number of a notification
- * @retval -ENOTCONN    the session has ended in order
+ * @retval -ENOTCONN    the session had ended in order before the call
  * @retval -ECANCELED   the session is closed or was freed here
  * @retval -ECONNRESET  the peer has disconnected
  * @retval -EPIPE       the peer reads no more

@@ -68,7 +68,7 @@ static bool is_flushed(void *object)
 }
 
 /* What flush found when it came back. */
-static int flush_result(ferry_session *session, int code)
+static int flush_result(ferry_session *session, bool was_open, int code)
 {
         struct error error = { 0 };
 
@@ -80,6 +80,9 @@ static int flush_result(ferry_session *session, int code)
         }
         if (session_has_ended(session) || session->output_error) {
                 code = session_status_for_sending(session, &error);
+                /* The peer has closed in order: whether it did that before the ping was written, or before it answered, is luck. */
+                if (code == -ENOTCONN && was_open)
+                        code = 0;
                 session_tell(session);
         }
         error_deinit(&error);
@@ -91,6 +94,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         struct flush flush = { .session = session };
         uint64_t begin;
         ferry_loop *loop;
+        bool was_open;
         int code;
 
         if (!session)
@@ -103,6 +107,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         loop = session->loop;
         loop_enter(loop);
         /* To one to whom nothing was said nothing needs to be said. */
+        was_open = !session_has_ended(session) && !session_is_closing(session);
         code = session->sent > 0 && (session->phase == SESSION_CONNECTING || session_is_open(session)) ?
                        session_send_ping(session, &flush.ping) : 0;
         begin = session->out.begin;
@@ -112,7 +117,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         if (code == -ETIMEDOUT && timeout_ms >= session->close_timeout_ms && session->close_timeout_ms >= 0 &&
             session->out.begin == begin && outbox_size(&session->out) > 0)
                 session->stuck_at = begin;
-        code = session->holder == SESSION_FREED ? -ECANCELED : flush_result(session, code);
+        code = session->holder == SESSION_FREED ? -ECANCELED : flush_result(session, was_open, code);
         loop_leave(loop);
         return code;
 }

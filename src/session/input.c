@@ -757,7 +757,11 @@ static void ended(struct stream *stream, int code, const char *sentence)
 
         if (session->in.is_over || session_has_ended(session))
                 return;
-        inbox_end(&session->in, code, sentence);
+        /* A peer that has closed in order need not read what is said to it afterwards; messages that are queued are counted as lost. */
+        if (session->phase == SESSION_PEER_CLOSING && code == -ECONNRESET && session->output_error == -EPIPE)
+                inbox_end(&session->in, 0, "the other side has closed the session");
+        else
+                inbox_end(&session->in, code, sentence);
         if (session->phase == SESSION_CONNECTING)
                 session_finish(session, code ? code : -ECONNRESET, "%s", sentence);
         else

@@ -397,7 +397,36 @@ START_TEST(a_peer_that_only_writes_ends_without_a_close)
 }
 END_TEST
 
+/* A peer that has read all, and has closed in order: by then the ping of the flush may or may not have left. */
+START_TEST(a_flush_succeeds_when_the_peer_has_read_all_and_closes)
+{
+        struct raw raw;
+
+        raw_open(&raw, _i & 1 ? RAW_PIPES : RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        ck_assert_int_eq(ferry_session_notify(raw.session, "t", "'x'"), 0);
+        raw_expect(&raw, RAW_NOTIFICATION, 0);
+        raw_send(&raw, RAW_BYE, 0, "", "");
+        if (_i & 2) {
+                /* The close is read before the flush. */
+                while (ferry_loop_tick(raw.loop, 0) == 1)
+                        ;
+        }
+        if (raw.out != raw.in)
+                close(raw.out);
+        close(raw.in);
+        raw.in = raw.out = -1;
+        ck_assert_int_eq(ferry_session_flush(raw.session, SAFETY_MS), 0);
+        while (ferry_session_status(raw.session) == 1)
+                ck_assert_int_ge(ferry_loop_tick(raw.loop, SAFETY_MS), 0);
+        ck_assert_msg(ferry_session_status(raw.session) == 0, "%s", ferry_session_error(raw.session));
+        /* There is no session to flush now. */
+        ck_assert_int_eq(ferry_session_flush(raw.session, SAFETY_MS), -ENOTCONN);
+        raw_close(&raw);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_LOOP(a_flush_succeeds_when_the_peer_has_read_all_and_closes, 4),
         SUITE_TEST(a_peer_that_only_writes_ends_without_a_close),
         SUITE_LOOP(requests_read_before_the_end_are_answered, 2 * RAW_STREAMS),
         SUITE_LOOP(requests_fetched_after_the_end_are_answered, RAW_STREAMS),
