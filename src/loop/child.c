@@ -186,8 +186,9 @@ static int keep_descriptors(const struct child_spec *spec)
 {
         int error = spec->is_exact ? sys_close_on_exec_from(3) : 0;
 
+        /* The kernel does not know it, or a security policy forbids it. */
         if (error == -EINVAL || error == -ENOSYS || error == -EPERM)
-                error = 0;      /* the kernel does not know it, or a security policy forbids it */
+                error = sys_close_on_exec_each(3);
         if (!error && spec->channel)
                 error = sys_keep_on_exec(spec->channel);
         for (size_t i = 0; !error && spec->kept && spec->kept[i] >= 0; i++)

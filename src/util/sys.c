@@ -570,6 +570,30 @@ int sys_close_on_exec_from(int lowest)
         return (int)raw_call(SYS_close_range, lowest, (long)~0U, CLOSE_RANGE_CLOEXEC, 0);
 }
 
+int sys_close_on_exec_each(int lowest)
+{
+        _Alignas(struct dirent64) char entries[2048];
+        int fd = (int)raw_call(SYS_openat, AT_FDCWD, (long)"/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+        long size = fd < 0 ? fd : 1, result = 0;
+
+        while (size > 0 && result == 0) {
+                size = raw_call(SYS_getdents64, fd, (long)entries, sizeof entries, 0);
+                for (long at = 0; at < size && result == 0;) {
+                        const struct dirent64 *entry = (const void *)(entries + at);
+                        int found = *entry->d_name == '.' ? -1 : 0;
+
+                        for (const char *digit = entry->d_name; found >= 0 && *digit; digit++)
+                                found = found * 10 + (*digit - '0');
+                        if (found >= lowest)
+                                result = raw_call(SYS_fcntl, found, F_SETFD, FD_CLOEXEC, 0);
+                        at += entry->d_reclen;
+                }
+        }
+        if (fd >= 0)
+                raw_call(SYS_close, fd, 0, 0, 0);
+        return (int)(size < 0 ? size : result);
+}
+
 int sys_wait(int pidfd, siginfo_t *ret_info, int options)
 {
         return RESULT_UNINTERRUPTED(waitid((idtype_t)P_PIDFD, (id_t)pidfd, ret_info, WEXITED | options));

@@ -30,7 +30,7 @@ int64_t sys_wall_clock(void);
 
 ssize_t sys_read(int fd, void *buffer, size_t size);
 ssize_t sys_write(int fd, const void *bytes, size_t size);
-/* The same to a pipe, without SIGPIPE; -EOPNOTSUPP before Linux 6.18. */
+/* The same to a pipe, without SIGPIPE. -EOPNOTSUPP before Linux 6.18; -ENOSYS or -EPERM in some sandboxes. */
 ssize_t sys_write_quietly(int fd, const void *bytes, size_t size);
 ssize_t sys_recv(int fd, void *buffer, size_t size);
 ssize_t sys_send(int fd, const void *bytes, size_t size);
@@ -65,6 +65,8 @@ int sys_is_close_on_exec(int fd);
 int sys_keep_on_exec(int fd);
 /* All descriptors from this one on close on exec. -EINVAL or -ENOSYS before Linux 5.11. */
 int sys_close_on_exec_from(int lowest);
+/* The same one by one, as /proc/self/fd lists them. */
+int sys_close_on_exec_each(int lowest);
 bool sys_is_terminal(int fd);
 /* Entries of a directory, each a struct dirent64; 0 at the end. */
 ssize_t sys_read_directory(int fd, void *entries, size_t size);
@@ -151,7 +153,7 @@ bool sys_is_signal_pending(int signal);
 
 /* Start a child that runs @fn in our memory, on that stack, while this thread waits until it is another program or has exited
  * with what @fn returns. All signals are blocked, in the child until sys_reset_signals(). There only these may be called, which
- * touch nothing of ours: sys_set_group(), sys_duplicate(), sys_replace(), sys_close_on_exec_from(), sys_keep_on_exec(),
+ * touch nothing of ours: sys_set_group(), sys_duplicate(), sys_replace(), sys_close_on_exec_from(), sys_close_on_exec_each(), sys_keep_on_exec(),
  * sys_set_death_signal(), sys_parent(), sys_change_directory(), sys_reset_signals() and sys_execute(). Returns the pid. */
 pid_t sys_spawn(int (*fn)(void *argument), void *argument, void *stack, size_t size, int *ret_pidfd);
 /* Fork as the C library does; the child is a whole program. Its descriptor is got afterwards. */

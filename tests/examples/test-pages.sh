@@ -44,7 +44,7 @@ compile() { # NAME.c
 
         package=$(< "$1.package")
         # shellcheck disable=SC2046
-        gcc -Wall -Wpedantic -Werror -I"$tests/../include" -o "${1%.c}" "$1" "$build/src/libferry.a" \
+        ${CC:-gcc} -Wall -Wpedantic -Werror -I"$tests/../include" -o "${1%.c}" "$1" "$build/src/libferry.a" \
                 ${package:+$(pkg-config --cflags --libs "$package")} > "$1.log" 2>&1
         echo $? > "$1.status"
 }

@@ -47,7 +47,7 @@ by_pkg_config() {
         local flags
         flags=$(PKG_CONFIG_SYSROOT_DIR=$folder/root PKG_CONFIG_PATH=$libraries/pkgconfig pkg-config --cflags --libs ferry) || return 0
         # shellcheck disable=SC2086 # one word for each flag
-        gcc -o "$folder/program" "$folder/program.c" $flags && LD_LIBRARY_PATH=$libraries "$folder/program" || echo 'it does not run'
+        ${CC:-gcc} -o "$folder/program" "$folder/program.c" $flags && LD_LIBRARY_PATH=$libraries "$folder/program" || echo 'it does not run'
 }
 check 'a program is not built by pkg-config' "$(by_pkg_config 2>&1)"
 

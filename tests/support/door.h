@@ -15,7 +15,7 @@
         X(epoll_create) X(epoll_control) X(epoll_wait) X(eventfd) X(timerfd) X(timerfd_set) X(inotify)          \
         X(watch_directory) X(watch_file) X(map_wiped_on_fork) X(map_shared) X(block_signal) X(restore_signals) X(take_signal) X(spawn)       \
         X(rewind) X(memory_file) X(socket_pair) X(keep_on_exec) X(block_signals) X(signalfd) X(fork_program)    \
-        X(open_process) X(set_death_signal) X(close_on_exec_from)                                               \
+        X(open_process) X(set_death_signal) X(close_on_exec_from) X(close_on_exec_each)                                               \
         X(send_to) X(receive_message) X(set_socket_struct) X(interface) X(make_fifo) X(mqueue_open) X(mqueue_send)              \
         X(mqueue_receive) X(mqueue_attributes) X(mqueue_unlink) X(ftok) X(msg_get) X(msg_send) X(msg_receive)   \
         X(msg_control) X(shm_get) X(shm_attach) X(shm_detach) X(shm_control) X(sem_get) X(sem_operate)          \
