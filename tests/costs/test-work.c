@@ -28,6 +28,8 @@ static void check_linear(const char *what, void (*work)(size_t count, const void
                 work_steps = 0;
                 work(count, argument);
                 steps = work_steps;
+                ck_assert_msg(steps > 0, "%s: %llu steps for %zu: they are not counted", what, (unsigned long long)steps,
+                              count);
                 ck_assert_msg(i == 0 || steps < before * 5 / 2 + 10000,
                               "%s: %llu steps for %zu, %llu for half of that", what, (unsigned long long)steps, count,
                               (unsigned long long)before);
