@@ -36,7 +36,7 @@ static struct {
 enum { PARTS = sizeof parts / sizeof *parts };
 
 static struct contestant contestants[CONTESTANTS_MAX];
-static size_t contestant_count;
+static size_t contestant_count, missing_count;
 
 static bool matches(const char *name, char **patterns)
 {
@@ -86,7 +86,7 @@ static void ask_driver(const char *program, struct list *subjects)
         if (asprintf(&command, "'%s' list", program) < 0 || !(stream = popen(command, "r")))
                 err(1, "%s", command);
         while (contestant_count < CONTESTANTS_MAX &&
-               fscanf(stream, "%31s %31s %x %d %d %d %zu", found.name, found.floor, &found.works, &found.is_forking, &found.needs_two,
+               fscanf(stream, "%31s %95s %x %d %d %d %zu", found.name, found.floors, &found.works, &found.is_forking, &found.needs_two,
                       &found.clients_max, &found.body_max) == 7)
                 if (list_has(subjects, found.name) || strcmp(found.name, "floor-unix") == 0)
                         contestants[contestant_count++] = found;
@@ -102,6 +102,8 @@ static void find_contestants(struct list *subjects)
 
                 if (access(path, X_OK) == 0)
                         ask_driver(path, subjects);
+                else
+                        missing_count++;
                 free(path);
         }
         if (contestant_count == 0)
@@ -301,6 +303,8 @@ int main(int argc, char **argv)
         }
         make_folder();
         printf("%d blocks%s\n", options.rounds, options.is_quick ? "; too few samples to say how fast anything is" : "");
+        if (missing_count > 0)
+                printf("%zu of the libraries to compare with are not installed: make bench-peers\n", missing_count);
         fflush(stdout);
         for (size_t i = 0; i < work_count; i++)
                 if (matches(works[i].name, argv + optind))

@@ -453,7 +453,7 @@ static void drive(void)
 static void list(void)
 {
         for (const struct subject *subject = driver.subjects; subject->name; subject++)
-                printf("%s %s %#x %d %d %d %zu\n", subject->name, subject->floor, subject->works, subject->is_forking,
+                printf("%s %s %#x %d %d %d %zu\n", subject->name, subject->floors, subject->works, subject->is_forking,
                        subject->needs_two, subject->clients_max, subject->body_max);
 }
 

@@ -15,7 +15,7 @@
 /* A transport of a library. */
 struct subject {
         const char *name;
-        const char *floor;              /* the subject that it is compared with */
+        const char *floors;             /* that it is compared with: the first one that takes part, with commas between */
         unsigned works;                 /* a set of 1 << enum work_kind */
         bool is_forking;                /* the client starts the server */
         bool needs_two;                 /* both sides spin, so each needs a CPU */

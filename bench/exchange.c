@@ -17,23 +17,34 @@ static const char *const placement_titles[PLACEMENT_COUNT] = { "both on one CPU"
 /* Each other contestant is compared with these, which are measured if they are there. */
 static const char *const references[REFERENCES] = { "ferry-unix", "ferry-ring" };
 
-/* What ferry is to reach, as a ratio to the floor: of rates at least, of times at most. */
+enum { ONE = 1 << PLACEMENT_ONE, TWO = 1 << PLACEMENT_TWO };
+
+/* What a subject is to reach. Against its floor: as a ratio of rates at least, of times at most. Against another one: how many times
+ * as fast it is to be, at least. */
 static const struct target {
-        const char *work, *subject, *floor;
+        const char *work, *subject, *other;     /* NULL: its floor */
         unsigned placements;
         double ratio;
 } targets[] = {
-        { "round-trip", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE, 1.25 },
-        { "round-trip", "ferry-unix", "floor-unix", 1 << PLACEMENT_TWO, 1.15 },
-        { "in-flight-32", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 3 },
-        { "one-way", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 5 },
-        { "lone", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 1.1 },
-        { "one-way-1m", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 0.9 },
-        { "fan-in-1", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 0.85 },
-        { "fan-in-4", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 0.85 },
-        { "fan-in-16", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 0.85 },
-        { "fan-in-64", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 0.85 },
-        { "fan-in-1000", "ferry-unix", "floor-unix", 1 << PLACEMENT_ONE | 1 << PLACEMENT_TWO, 0.85 },
+        { "round-trip", "ferry-unix", NULL, ONE, 1.25 },
+        { "round-trip", "ferry-unix", NULL, TWO, 1.15 },
+        { "round-trip", "ferry-unix", "libqb-socket", ONE | TWO, 1.1 },
+        { "round-trip", "ferry-ring", NULL, ONE, 1.25 },
+        { "round-trip", "ferry-ring", NULL, TWO, 2 },
+        { "round-trip", "ferry-ring", "libqb-shm", ONE, 1.5 },
+        { "round-trip", "ferry-ring", "libqb-shm", TWO, 10 },
+        { "in-flight-32", "ferry-unix", NULL, ONE | TWO, 3 },
+        { "one-way", "ferry-unix", NULL, ONE | TWO, 5 },
+        { "one-way", "ferry-ring", NULL, ONE | TWO, 0.6 },
+        { "one-way", "ferry-ring", "floor-unix", ONE | TWO, 5 },
+        { "lone", "ferry-unix", NULL, ONE | TWO, 1.1 },
+        { "one-way-1m", "ferry-unix", NULL, ONE | TWO, 0.9 },
+        { "one-way-1m", "ferry-ring", NULL, ONE | TWO, 0.9 },
+        { "fan-in-1", "ferry-unix", NULL, ONE | TWO, 0.85 },
+        { "fan-in-4", "ferry-unix", NULL, ONE | TWO, 0.85 },
+        { "fan-in-16", "ferry-unix", NULL, ONE | TWO, 0.85 },
+        { "fan-in-64", "ferry-unix", NULL, ONE | TWO, 0.85 },
+        { "fan-in-1000", "ferry-unix", NULL, ONE | TWO, 0.85 },
 };
 
 /* A contestant in one placement. */
@@ -158,16 +169,32 @@ static void print_spread(const struct spread *spread)
                 printf("  %20s", "");
 }
 
-static void print_target(const struct work *work, enum placement placement, const char *subject, double ratio)
+/* @other is NULL for the floor. */
+static void print_target(const struct work *work, enum placement placement, const char *subject, const char *other, double ratio)
 {
+        bool is_least = work->is_rate || other;
+
         for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
                 const struct target *target = &targets[i];
 
                 if (strcmp(target->work, work->name) == 0 && strcmp(target->subject, subject) == 0 &&
-                    target->placements & 1U << placement)
-                        printf("  target: %s %.2f %s", work->is_rate ? ">=" : "<=", target->ratio,
-                               (work->is_rate ? ratio >= target->ratio : ratio <= target->ratio) ? "met" : "MISSED");
+                    target->placements & 1U << placement && !target->other == !other &&
+                    (!other || strcmp(target->other, other) == 0))
+                        printf("  target: %s %.2f %s", is_least ? ">=" : "<=", target->ratio,
+                               (is_least ? ratio >= target->ratio : ratio <= target->ratio) ? "met" : "MISSED");
         }
+}
+
+/* The first of the floors of a subject that was measured. */
+static const struct entry *find_floor(const struct entry *entries, size_t count, const char *floors)
+{
+        const struct entry *floor = NULL;
+        char *copy = strdup(floors), *rest = copy, *name;
+
+        while (!floor && (name = strsep(&rest, ",")))
+                floor = find(entries, count, name);
+        free(copy);
+        return floor;
 }
 
 static void add_figures(const struct work *work, enum placement placement, const struct entry *entry, double p50, double p99,
@@ -197,7 +224,7 @@ static void print_entry(const struct work *work, enum placement placement, const
                         const struct entry *entries, size_t count, int rounds)
 {
         const struct contestant *contestant = entry->contestant;
-        const struct entry *floor = find(entries, count, contestant->floor);
+        const struct entry *floor = find_floor(entries, count, contestant->floors);
         struct spread ratio = work->is_rate ? ratio_of(floor, entry, rounds) : ratio_of(entry, floor, rounds);
         /* The median of the blocks' medians, as the ratios are medians of ratios of these. */
         double p50 = median_of(entry->medians, (size_t)rounds), p99 = percentile(entry->samples, entry->sample_count, 0.99);
@@ -230,10 +257,11 @@ static void print_entry(const struct work *work, enum placement placement, const
 
                         snprintf(name, sizeof name, "%s/%s", work->name, references[i]);
                         result_add(name, placement_names[placement], contestant->name, faster.median, "times", 0);
+                        print_target(work, placement, references[i], contestant->name, faster.median);
                 }
         }
         if (ratio.blocks)
-                print_target(work, placement, contestant->name, ratio.median);
+                print_target(work, placement, contestant->name, NULL, ratio.median);
         if (placement == PLACEMENT_ANY && entry->looked > 0)
                 printf("  one CPU: %lu%%", entry->same_cpu * 100 / entry->looked);
         printf("\n");

@@ -9,7 +9,7 @@
 /* A transport of a driver, as `DRIVER list` says. */
 struct contestant {
         char name[32];
-        char floor[32];
+        char floors[96];        /* that it is compared with: the first one that was measured, with commas between */
         char program[256];
         unsigned works;         /* a set of 1 << enum work_kind */
         int is_forking;         /* the client starts the server */
