@@ -433,7 +433,7 @@ ferry_session *ferry_session_free(ferry_session *session)
         handlers_remove_all(loop, &session->handlers);
         ferry_session_close(session);
         session_tell(session);
-        if (session->phase == SESSION_ENDED && session->has_told_closed)
+        if (session->phase == SESSION_ENDED && session->has_reported_end)
                 session_free(session);
         loop_leave(loop);
         return NULL;

@@ -100,7 +100,7 @@ static enum verdict offer(ferry_session *session, ferry_message *message, unsign
 {
         verdict = offer_to(session, &session->handlers, message, kinds, not, verdict);
         /* These hear of the end of a session of whose beginning they have heard. */
-        if (session->shared_handlers && (kinds != FERRY_KIND_CLOSED || session->has_told_opened))
+        if (session->shared_handlers && (kinds != FERRY_KIND_CLOSED || session->has_reported_opened))
                 verdict = offer_to(session, session->shared_handlers, message, kinds, not, verdict);
         return verdict;
 }

@@ -1,10 +1,8 @@
 /* Bytes in. Invariants: reading goes on while writing waits, unless what is held for the peer is over its budget; frames are
  * handled in rounds of the loop, some at a time, so that no session keeps the others waiting. */
 #include "session/private.h"
-#include "util/text.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -233,125 +231,6 @@ static void handle_cancel(ferry_session *session, const struct incoming *in)
         deliver(session, request);
 }
 
-/* Frames of the conversation ----------------------------------------------------------------------------- */
-
-static void greeted(ferry_session *session)
-{
-        session_advance(session, EVENT_GREETED);
-        heartbeat_update(session);
-        loop_task_start(session->loop, &session->work);
-        session_flush_now(session);
-}
-
-/* Both sides have said, or say now, that they go. */
-static void answer_close(ferry_session *session)
-{
-        char sentence[128] = "the other side has closed the session";
-        bool is_open = session_is_open(session);
-        int code;
-
-        if (!session_is_greeted(session) && !session->is_server) {
-                /* Nothing can be said to it. */
-                inbox_end(&session->in, -ECONNRESET, sentence);
-                session_finish(session, -ECONNRESET, "%s before its first message", sentence);
-                return;
-        }
-        if (is_open)
-                calls_end(session, -ECONNRESET, sentence);
-        /* What stands behind the frame that is being sent is not sent any more. */
-        code = is_open ? session_note_lost(session, false, sentence, sizeof sentence) : 0;
-        if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
-                session_finish(session, -ENOMEM, "no memory to answer that the session is closed");
-                return;
-        }
-        /* Its end may have been read already, while a handler waited. */
-        if (is_open)
-                inbox_end(&session->in, code, sentence);
-        session_advance(session, EVENT_PEER_AWAITS_ANSWER);
-        session_flush_now(session);
-}
-
-/* The body of a control frame; the caller's, or NULL. */
-static ferry_value *control_body(const struct frame *frame, const struct incoming *in)
-{
-        ferry_value *value = ferry_value_ref(in->value);
-        size_t offset;
-
-        if (!value && in->body_size > 0)
-                codec_decode(in->codec, frame->bytes + in->body_offset, in->body_size, &value, &offset);
-        return value;
-}
-
-/* Whether a hello lists a feature. */
-static bool has_feature(const ferry_value *hello, const char *name)
-{
-        const ferry_value *features = ferry_value_get(hello, "features");
-
-        for (size_t i = 0; i < ferry_value_count(features); i++)
-                if (strcmp(ferry_value_text(ferry_value_at(features, i), ""), name) == 0)
-                        return true;
-        return false;
-}
-
-static void handle_control(ferry_session *session, const struct frame *frame, const struct incoming *in)
-{
-        struct outgoing answer = { .kind = WIRE_PONG, .id = in->id.bytes, .id_size = in->id.size };
-        struct error error = { 0 };
-        ferry_value *body = control_body(frame, in);
-        int64_t limit;
-
-        switch (in->kind) {
-        case WIRE_HELLO:
-                session->wire.is_peer_one_way = has_feature(body, "one-way");
-                limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
-                if (limit > 0)
-                        session->wire.peer_max = (size_t)limit;
-                limit = ferry_value_int(ferry_value_get(body, "heartbeat_ms"), 0);
-                session->heartbeat.peer_ms = limit > INT_MAX ? INT_MAX : limit > 0 ? (int)limit : 0;
-                if (session_status_for_sending(session, &error) == 0) {
-                        session_send_hello(session, &error);
-                        session_flush_now(session);
-                }
-                heartbeat_update(session);
-                break;
-        case WIRE_PING:
-                if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
-                        session_finish(session, -ENOMEM, "no memory for an answer");
-                break;
-        case WIRE_PONG:
-                session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
-                if (session->owner->answered)
-                        session->owner->answered(session->owner_object);
-                break;
-        case WIRE_START:
-        case WIRE_START_OK:
-                if (!session_is_greeted(session) && session->is_server == (in->kind == WIRE_START_OK))
-                        greeted(session);
-                break;
-        case WIRE_RECEIVED:
-                session->out.acknowledged += session->out.acknowledged < session->out.written;
-                break;
-        case WIRE_CLOSE_OK:
-                session_advance(session, EVENT_PEER_ANSWERED);
-                session_check_closing(session);
-                break;
-        case WIRE_CLOSE:
-                if (session->wire.dialect->has_start) {
-                        answer_close(session);
-                        break;
-                }
-                farewell_read(session, body);
-                session_advance(session, EVENT_PEER_CLOSED);
-                calls_end(session, -ECONNRESET, "the other side has closed the session");
-                session_update(session);
-                break;
-        default:
-                break;
-        }
-        error_deinit(&error);
-        ferry_value_unref(body);
-}
-
 /* Frames ------------------------------------------------------------------------------------------------- */
 
 static void handle_incoming(ferry_session *session, const struct frame *frame, const struct incoming *in)
@@ -376,7 +255,7 @@ static void handle_incoming(ferry_session *session, const struct frame *frame, c
                 handle_cancel(session, in);
                 break;
         default:
-                handle_control(session, frame, in);
+                control_handle(session, frame, in);
         }
 }
 
@@ -565,18 +444,18 @@ static void announce(ferry_session *session)
 }
 
 /* FERRY_KIND_CLOSED, once, from a round of the loop. */
-static void tell_closed(ferry_session *session)
+static void report_end(ferry_session *session)
 {
         const char *sentence = error_text(&session->error);
 
         /* How a child exits is part of it. */
-        if (session->has_told_closed || (session->stream && stream_hears_child(session->stream)))
+        if (session->has_reported_end || (session->stream && stream_hears_child(session->stream)))
                 return;
-        session->has_told_closed = true;
+        session->has_reported_end = true;
         /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
         if (session->error.code && !session->owner->expects_failures)
                 error_replace(&session->loop->error, session->error.code, "%s", sentence);
-        if (!session->is_probe)
+        if (!session->is_hidden)
                 dispatch_text(session, FERRY_KIND_CLOSED, "", sentence, strlen(sentence));
         /* Neither a call nor a handler knows: run must say it. */
         if (session->holder != SESSION_FREED && session->error.code && session->cause == CAUSE_FAILURE && !session->is_reported &&
@@ -596,12 +475,12 @@ void session_work(struct loop_task *task)
         int left = FRAMES_PER_ROUND, result = 0;
 
         if (session->phase >= SESSION_CLOSING_STREAM) {
-                tell_closed(session);
+                report_end(session);
                 return;
         }
-        if (!session->has_told_opened && session->phase == SESSION_OPEN) {
-                session->has_told_opened = true;
-                if (!session->is_probe)
+        if (!session->has_reported_opened && session->phase == SESSION_OPEN) {
+                session->has_reported_opened = true;
+                if (!session->is_hidden)
                         dispatch_text(session, FERRY_KIND_OPENED, "", "", 0);
                 if (session->holder != SESSION_FREED)
                         announce(session);
@@ -773,7 +652,7 @@ static void closed(struct stream *stream, int code, const char *sentence)
         ferry_session *session = stream->object;
 
         session_stream_closed(session, code, sentence);
-        if (session->holder == SESSION_FORGOTTEN && session->has_told_closed)
+        if (session->holder == SESSION_FORGOTTEN && session->has_reported_end)
                 session_free(session);
 }
 

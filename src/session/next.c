@@ -6,7 +6,7 @@ static bool has_next(void *object)
         const ferry_session *session = object;
 
         /* The last that comes is FERRY_KIND_CLOSED. */
-        return !list_is_empty(&session->next) || session->holder == SESSION_FREED || session->has_told_closed;
+        return !list_is_empty(&session->next) || session->holder == SESSION_FREED || session->has_reported_end;
 }
 
 static const ferry_message *lend_next(ferry_session *session)

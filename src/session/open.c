@@ -192,7 +192,7 @@ ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect)
                 return NULL;
         session_tell(probe);
         probe->is_server = false;
-        probe->is_probe = true;
+        probe->is_hidden = true;
         session_begin(probe);
         if (!session_has_answered(probe))
                 session_send_ping(probe, &ping);

@@ -18,7 +18,7 @@ bool session_is_freed(const ferry_session *session)
 
 bool session_has_reported_end(const ferry_session *session)
 {
-        return session->has_told_closed;
+        return session->has_reported_end;
 }
 
 bool session_has_work(const ferry_session *session)
@@ -48,7 +48,7 @@ uint64_t session_taken(const ferry_session *session)
 
 void session_hide(ferry_session *session)
 {
-        session->is_probe = true;
+        session->is_hidden = true;
 }
 
 void session_let_go(ferry_session *session)

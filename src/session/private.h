@@ -166,10 +166,10 @@ struct ferry_session {
         int child_exit_status;          /* if it has: -1: unknown */
         bool is_reported;               /* its failure: to a call, a handler or the program */
         bool is_live;                   /* counts among what may still happen in the loop */
-        bool has_told_closed;           /* FERRY_KIND_CLOSED */
-        bool has_told_opened;
+        bool has_reported_end;          /* FERRY_KIND_CLOSED */
+        bool has_reported_opened;
         bool is_server;                 /* the other side has come to us */
-        bool is_probe;                  /* it only asks whether the other side lives: no handler is told of it */
+        bool is_hidden;                 /* it only asks whether the other side lives: no handler is told of its life */
         char *address;
         struct stream *stream;
         struct wire wire;
@@ -321,6 +321,9 @@ void farewell_read(ferry_session *session, const ferry_value *body);
 /* heartbeat.c */
 void heartbeat_init(ferry_session *session);
 void heartbeat_update(ferry_session *session);
+
+/* control.c */
+void control_handle(ferry_session *session, const struct frame *frame, const struct incoming *in);
 
 /* input.c */
 void session_opened(ferry_session *session);            /* the stream is up */

@@ -16,7 +16,6 @@
  * has an error before its end only waits until the peer knows; calls in flight end before FERRY_KIND_CLOSED is reported, once; the
  * stream is closed in the background, and its child waited for, also when the program has forgotten the session. */
 #include "session/private.h"
-#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -439,7 +438,7 @@ void session_stream_closed(ferry_session *session, int code, const char *sentenc
                 note_cause(session, CAUSE_FAILURE);
                 session->is_reported = session->holder != SESSION_HELD;
         }
-        if (!session->has_told_closed && session->holder != SESSION_FREED)
+        if (!session->has_reported_end && session->holder != SESSION_FREED)
                 loop_task_start(session->loop, &session->work);
         session_update(session);
 }
@@ -722,77 +721,4 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
         error_deinit(&error);
         loop_leave(loop);
         return code;
-}
-
-int ferry_session_status(const ferry_session *session)
-{
-        if (!session)
-                return -ENOMEM;
-        if (loop_is_elsewhere(session->loop))
-                return -EPERM;
-        if (!session_has_ended(session))
-                return session_is_closing(session) ? session->error.code : 1;
-        if (session->error.code)
-                session_tell(session);
-        return session->error.code;
-}
-
-const char *ferry_session_error(const ferry_session *session)
-{
-        if (!session)
-                return "the session is NULL: its loop is NULL or belongs to another thread, or no memory was left for it";
-        if (loop_is_elsewhere(session->loop))
-                return loop_elsewhere;
-        if (session->error.code)
-                session_tell(session);
-        return session->error.code || !session->notify_sentence.code ? error_text(&session->error) :
-                                                                       error_text(&session->notify_sentence);
-}
-
-const char *ferry_session_address(const ferry_session *session)
-{
-        return session ? session->address : "";
-}
-
-ferry_peer ferry_session_peer(const ferry_session *session)
-{
-        if (!session || loop_is_elsewhere(session->loop) || !session->stream)
-                return (ferry_peer){ .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
-        return session->stream->peer;
-}
-
-ferry_value *ferry_session_info(const ferry_session *session)
-{
-        ferry_peer peer = ferry_session_peer(session);
-        const struct wire *wire;
-
-        if (!session || loop_is_elsewhere(session->loop))
-                return NULL;
-        wire = &session->wire;
-        return ferry_value_pack("{address: %s, dialect: %s, codec: %s, stream: %s, pid: %d, uid: %lld, gid: %lld,"
-                                " sent: %llu, received: %llu, queued: %zu, in_flight: %zu, dropped: %llu,"
-                                " junk: %llu}",
-                                session->address, wire->dialect ? wire->dialect->name : NULL,
-                                wire->codec ? wire->codec->name : NULL,
-                                session->stream ? session->stream->kind->name : NULL, (int)peer.pid,
-                                peer.pid < 0 ? -1LL : (long long)peer.uid, peer.pid < 0 ? -1LL : (long long)peer.gid,
-                                (unsigned long long)session->sent, (unsigned long long)session->received,
-                                outbox_queued(&session->out), list_count(&session->calls),
-                                (unsigned long long)session->dropped, (unsigned long long)session->junk);
-}
-
-ferry_loop *ferry_session_loop(const ferry_session *session)
-{
-        return session ? session->loop : NULL;
-}
-
-void ferry_session_set_userdata(ferry_session *session, void *userdata)
-{
-        if (session && !loop_is_elsewhere(session->loop))
-                session->userdata = userdata;
-}
-
-void *ferry_session_userdata(const ferry_session *session)
-{
-        return session && !loop_is_elsewhere(session->loop) ? session->userdata : NULL;
 }

@@ -400,6 +400,20 @@ START_TEST(both_close_at_once)
 }
 END_TEST
 
+/* Else the session would end before the peer has read what was said last. */
+START_TEST(an_answer_before_the_close_counts_for_nothing)
+{
+        struct place place;
+        ferry_session *session;
+        struct peer *peer = place_pair(&place, &session);
+
+        peer_control(peer, "connection.close-ok");
+        place_settle(&place);
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        place_end(&place, peer, session);
+}
+END_TEST
+
 enum { BY_CLOSE, BY_FREE, BY_LOOP, WAYS };
 enum { ANSWERED, GONE, SILENT, REPLIES };
 
@@ -639,6 +653,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(taken_back_before_the_server_has_begun, 2),
         SUITE_TEST(the_server_closes),
         SUITE_TEST(both_close_at_once),
+        SUITE_TEST(an_answer_before_the_close_counts_for_nothing),
         SUITE_LOOP(leaving, WAYS * REPLIES),
         SUITE_LOOP(closing_before_the_server_has_begun, 2),
         SUITE_TEST(closing_where_nobody_begins),

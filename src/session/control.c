@@ -1,0 +1,123 @@
+/* Frames of the conversation itself: how it begins and ends, hellos, pings, acknowledgements. */
+#include "session/private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+static void greeted(ferry_session *session)
+{
+        session_advance(session, EVENT_GREETED);
+        heartbeat_update(session);
+        loop_task_start(session->loop, &session->work);
+        session_flush_now(session);
+}
+
+/* Both sides have said, or say now, that they go. */
+static void answer_close(ferry_session *session)
+{
+        char sentence[128] = "the other side has closed the session";
+        bool is_open = session_is_open(session);
+        int code;
+
+        if (!session_is_greeted(session) && !session->is_server) {
+                /* Nothing can be said to it. */
+                inbox_end(&session->in, -ECONNRESET, sentence);
+                session_finish(session, -ECONNRESET, "%s before its first message", sentence);
+                return;
+        }
+        if (is_open)
+                calls_end(session, -ECONNRESET, sentence);
+        /* What stands behind the frame that is being sent is not sent any more. */
+        code = is_open ? session_note_lost(session, false, sentence, sizeof sentence) : 0;
+        if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
+                session_finish(session, -ENOMEM, "no memory to answer that the session is closed");
+                return;
+        }
+        /* Its end may have been read already, while a handler waited. */
+        if (is_open)
+                inbox_end(&session->in, code, sentence);
+        session_advance(session, EVENT_PEER_AWAITS_ANSWER);
+        session_flush_now(session);
+}
+
+/* The body of a control frame; the caller's, or NULL. */
+static ferry_value *control_body(const struct frame *frame, const struct incoming *in)
+{
+        ferry_value *value = ferry_value_ref(in->value);
+        size_t offset;
+
+        if (!value && in->body_size > 0)
+                codec_decode(in->codec, frame->bytes + in->body_offset, in->body_size, &value, &offset);
+        return value;
+}
+
+/* Whether a hello lists a feature. */
+static bool has_feature(const ferry_value *hello, const char *name)
+{
+        const ferry_value *features = ferry_value_get(hello, "features");
+
+        for (size_t i = 0; i < ferry_value_count(features); i++)
+                if (strcmp(ferry_value_text(ferry_value_at(features, i), ""), name) == 0)
+                        return true;
+        return false;
+}
+
+void control_handle(ferry_session *session, const struct frame *frame, const struct incoming *in)
+{
+        struct outgoing answer = { .kind = WIRE_PONG, .id = in->id.bytes, .id_size = in->id.size };
+        struct error error = { 0 };
+        ferry_value *body = control_body(frame, in);
+        int64_t limit;
+
+        switch (in->kind) {
+        case WIRE_HELLO:
+                session->wire.is_peer_one_way = has_feature(body, "one-way");
+                limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
+                if (limit > 0)
+                        session->wire.peer_max = (size_t)limit;
+                limit = ferry_value_int(ferry_value_get(body, "heartbeat_ms"), 0);
+                session->heartbeat.peer_ms = limit > INT_MAX ? INT_MAX : limit > 0 ? (int)limit : 0;
+                if (session_status_for_sending(session, &error) == 0) {
+                        session_send_hello(session, &error);
+                        session_flush_now(session);
+                }
+                heartbeat_update(session);
+                break;
+        case WIRE_PING:
+                if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
+                        session_finish(session, -ENOMEM, "no memory for an answer");
+                break;
+        case WIRE_PONG:
+                session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
+                if (session->owner->answered)
+                        session->owner->answered(session->owner_object);
+                break;
+        case WIRE_START:
+        case WIRE_START_OK:
+                if (!session_is_greeted(session) && session->is_server == (in->kind == WIRE_START_OK))
+                        greeted(session);
+                break;
+        case WIRE_RECEIVED:
+                session->out.acknowledged += session->out.acknowledged < session->out.written;
+                break;
+        case WIRE_CLOSE_OK:
+                session_advance(session, EVENT_PEER_ANSWERED);
+                session_check_closing(session);
+                break;
+        case WIRE_CLOSE:
+                if (session->wire.dialect->has_start) {
+                        answer_close(session);
+                        break;
+                }
+                farewell_read(session, body);
+                session_advance(session, EVENT_PEER_CLOSED);
+                calls_end(session, -ECONNRESET, "the other side has closed the session");
+                session_update(session);
+                break;
+        default:
+                break;
+        }
+        error_deinit(&error);
+        ferry_value_unref(body);
+}
