@@ -1,12 +1,12 @@
 /* What the files of this folder know of each other: sessions, their calls and messages.
  *
- * A message's way in: the stream says that it can be read (input.c) → the inbox → wire_read() → dispatch() to the
- * handlers, or to the call that waits. Its way out: session_send() (session.c) → the dialect writes it into the outbox → the
- * stream takes what it can.
+ * A message's way in: the stream says that it can be read (input.c) → the inbox gives it as an event → the dialect reads it →
+ * dispatch() to the handlers, or to the call that waits. Its way out: session_send() (session.c) → the dialect writes it into the
+ * outbox → the stream takes what it can.
  *
  * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers and debug hold what is
- * known; session and owner decide; above them dispatch, closing, heartbeat, input; and then what programs call: open, request,
- * reply, next, flush. */
+ * known; session and owner decide; above them dispatch, closing, heartbeat, control, input; and then what programs call: open,
+ * request, reply, next, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -163,7 +163,7 @@ struct ferry_session {
         enum session_phase phase;
         enum session_cause cause;
         enum session_holder holder;
-        int child_exit_status;          /* if it has: -1: unknown */
+        int child_exit_status;          /* CAUSE_CHILD: of that child; -1: unknown */
         bool is_reported;               /* its failure: to a call, a handler or the program */
         bool is_live;                   /* counts among what may still happen in the loop */
         bool has_reported_end;          /* FERRY_KIND_CLOSED */

@@ -6,6 +6,7 @@
  *      GREETING, OPEN ── input ends, or the peer closes and awaits the answer ──▶ DRAINING
  *      GREETING … REFUSING ── the peer closes ──▶ PEER_CLOSING
  *      CONNECTING … DRAINING ── this side closes ──▶ REFUSING ──▶ CLOSING, or AWAITING_CLOSE where the peer answers
+ *      PEER_CLOSING ── this side closes ──▶ CLOSING
  *      CONNECTING … REFUSING ── it fails, where the peer answers a close ──▶ AWAITING_CLOSE
  *      REFUSING … AWAITING_CLOSE ── the peer knows that this side closes ──▶ CLOSE_ANSWERED
  *
