@@ -29,8 +29,16 @@
  * error is a sentence for people. It is never NULL, and valid until the next one. Functions that return int return 0 or a
  * negative errno, unless their description says more.
  *
- * A failure counts as reported when a call, a handler, or a question for the status or the error has returned it to the program.
- * ferry_loop_run() returns the failure of an object that the program opened and that was not reported yet.
+ * ferry_loop_run() and ferry_loop_tick() return the failure of an object that the program opened, unless it was reported before or
+ * the object was freed. A failure counts as reported when
+ *
+ * - a handler for FERRY_KIND_CLOSED was called, or a call of the session has ended by it;
+ * - ferry_session_close(), ferry_session_flush() or ferry_session_next() has returned it, or ferry_service_close();
+ * - a function that uses a channel has returned it, such as ferry_channel_send();
+ * - ferry_manager_wait() has returned it.
+ *
+ * Functions that only ask, which take a const object (status, error, info), change nothing and report nothing. Neither do
+ * ferry_session_notify() and ferry_service_notify(), whose result may be ignored.
  *
  * # Ownership
  *

@@ -162,7 +162,7 @@ ferry_session *ferry_session_free(ferry_session *session);
  * The message is queued and, if the queue was empty, written before the call returns. The call never blocks. Where the dialect
  * requires an object and the body is a string, the string becomes the property "message".
  *
- * If the result is ignored, the next ferry_session_flush() returns the first error.
+ * If the result is ignored, the next ferry_session_flush() that has not failed itself returns the first error.
  *
  * @param session  the session; NULL has failed with -ENOMEM
  * @param type     the message type; copied. ferry: UTF-8, up to 65,535 bytes; stream-ipc: the name of a class; innmind: a media
@@ -243,12 +243,16 @@ ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, 
 /**
  * Runs the loop until the peer has received everything that was sent (stream-ipc: until the kernel has), or has closed in order.
  *
+ * Its own failure comes first: the session has failed, or the time is over. Otherwise it returns the first error of a notification
+ * that was refused since the last flush that has returned one. Then everything that was accepted has been received, and -ENOBUFS says
+ * that there is room again.
+ *
  * @param session     the session; NULL has failed with -ENOMEM
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
- * @return 0; or a negative errno: the first error of ferry_session_notify() since the last flush, that with which the session has
- * failed, see ferry_session_status(), or one of these
+ * @return 0; or a negative errno: that with which the session has failed, see ferry_session_status(), the first error of
+ * ferry_session_notify() that was not returned yet, or one of these. ferry_session_error() has the sentence
  * @retval -ETIMEDOUT   the peer has not received everything within the time
- * @retval -ENOBUFS     a notification was not accepted, since too much was queued
+ * @retval -ENOBUFS     a notification was not accepted, since too much was queued; all others have been received
  * @retval -EMSGSIZE    a notification exceeded a limit of this side or of the peer
  * @retval -EINVAL      the timeout is below -1; or as for ferry_session_notify()
  * @retval -EILSEQ      the codec could not write a part of a notification
@@ -273,9 +277,11 @@ int ferry_session_flush(ferry_session *session, int timeout_ms);
  * dropped, and the peer waits.
  *
  * @param session     the session; NULL is allowed
- * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait; less: NULL, and ferry_session_error() says so
- * @return the message, borrowed until the next call for this session; NULL if the time is over, or the session has ended and no
- * message is left
+ * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
+ * @return the message, borrowed until the next call for this session; NULL if there is none: errno is then ETIMEDOUT after the time,
+ * ENOTCONN after the session has ended in order, or the errno with which the session has failed (ferry_session_status()); EINVAL for a
+ * timeout below -1, EDEADLK for waiting within waiting, 32 levels deep, EAGAIN if a callback has fetched the message, ECANCELED if it
+ * has freed the session, and EPERM, ECHILD and ENOMEM as for ferry_session_flush(). ferry_session_error() has the sentence
  */
 const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms);
 
@@ -340,7 +346,8 @@ void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userd
 int ferry_session_status(const ferry_session *session);
 
 /**
- * Returns a sentence about why a session has ended, or about the last notification that was not accepted.
+ * Returns a sentence about why a session has ended. While it lives, the sentence is about the last ferry_session_notify(),
+ * ferry_session_flush() or ferry_session_next(), if that call has failed.
  *
  * @param session  the session; NULL is allowed
  * @return the sentence, never NULL; valid until the next one

@@ -29,9 +29,9 @@ struct bytes_channel {
         bool has_shut_down;
 };
 
-static struct bytes_channel *bytes_of(const ferry_channel *channel)
+static struct bytes_channel *bytes_of(ferry_channel *channel)
 {
-        return (struct bytes_channel *)(uintptr_t)channel;
+        return container_of(channel, struct bytes_channel, channel);
 }
 
 /* What the stream reports ----------------------------------------------------------------------------- */

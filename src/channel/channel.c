@@ -832,7 +832,6 @@ int ferry_channel_status(const ferry_channel *channel)
                 return -ENOMEM;
         if (loop_is_elsewhere(channel->loop))
                 return -EPERM;
-        loop_failure_told((struct loop_failure *)(uintptr_t)&channel->failure);
         if (loop_is_foreign(channel->loop))
                 return -ECHILD;
         return channel->phase == CHANNEL_FAILED ? channel->error.code : channel->phase == CHANNEL_OPEN;
@@ -844,7 +843,6 @@ const char *ferry_channel_error(const ferry_channel *channel)
                 return "no memory for a channel";
         if (loop_is_elsewhere(channel->loop))
                 return loop_elsewhere;
-        loop_failure_told((struct loop_failure *)(uintptr_t)&channel->failure);
         return error_text(&channel->error);
 }
 

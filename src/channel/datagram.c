@@ -53,9 +53,9 @@ struct datagram_channel {
         char sender[SENDER_MAX];
 };
 
-static struct datagram_channel *datagram_of(const ferry_channel *channel)
+static struct datagram_channel *datagram_of(ferry_channel *channel)
 {
-        return (struct datagram_channel *)(uintptr_t)channel;
+        return container_of(channel, struct datagram_channel, channel);
 }
 
 static bool is_udp(const ferry_channel *channel)
@@ -664,7 +664,7 @@ static void describe_facts(const ferry_channel *channel, struct channel_facts *f
         struct stat stat;
 
         if (is_udp(channel) || channel->end == FERRY_SEND ||
-            sys_stat_path(datagram_of(channel)->binding.address.sun_path, &stat) < 0)
+            sys_stat_path(container_of(channel, const struct datagram_channel, channel)->binding.address.sun_path, &stat) < 0)
                 return;
         facts->uid = stat.st_uid;
         facts->mode = stat.st_mode & 0777;

@@ -21,9 +21,9 @@ struct mqueue_channel {
         unsigned held_priority;
 };
 
-static struct mqueue_channel *mqueue_of(const ferry_channel *channel)
+static struct mqueue_channel *mqueue_of(ferry_channel *channel)
 {
-        return (struct mqueue_channel *)(uintptr_t)channel;
+        return container_of(channel, struct mqueue_channel, channel);
 }
 
 static int open_queue(struct mqueue_channel *mqueue);
@@ -101,9 +101,9 @@ static ssize_t receive_record(ferry_channel *channel, struct channel_io *io)
 
 #define LIMITS "/proc/sys/fs/mqueue/"
 
-static int describe(const struct mqueue_channel *mqueue, int code)
+static int describe(struct mqueue_channel *mqueue, int code)
 {
-        ferry_channel *channel = (ferry_channel *)(uintptr_t)&mqueue->channel;
+        ferry_channel *channel = &mqueue->channel;
 
         switch (code) {
         case -ENOENT:

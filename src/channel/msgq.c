@@ -28,9 +28,9 @@ struct msgq_channel {
         size_t capacity;
 };
 
-static struct msgq_channel *msgq_of(const ferry_channel *channel)
+static struct msgq_channel *msgq_of(ferry_channel *channel)
 {
-        return (struct msgq_channel *)(uintptr_t)channel;
+        return container_of(channel, struct msgq_channel, channel);
 }
 
 static size_t read_system_max(void)
@@ -296,7 +296,7 @@ static int remove_queue(ferry_channel *channel)
 
 static void describe_facts(const ferry_channel *channel, struct channel_facts *facts)
 {
-        const struct msgq_channel *msgq = msgq_of(channel);
+        const struct msgq_channel *msgq = container_of(channel, const struct msgq_channel, channel);
         struct msqid_ds state;
 
         if (msgq->id < 0 || sys_msg_control(msgq->id, IPC_STAT, &state) < 0)

@@ -146,8 +146,10 @@ int ferry_service_close(ferry_service *service)
         code = loop_refuse(service->loop);
         if (code)
                 return code;
-        if (service->is_closing || service->has_ended)
+        if (service->is_closing || service->has_ended) {
+                loop_failure_told(&service->failure);
                 return service->error.code;
+        }
         loop = service->loop;
         loop_enter(loop);
         begin_closing(service);
@@ -673,8 +675,6 @@ int ferry_service_status(const ferry_service *service)
                 return -ENOMEM;
         if (loop_is_elsewhere(service->loop))
                 return -EPERM;
-        if (service->error.code)
-                loop_failure_told((struct loop_failure *)(uintptr_t)&service->failure);
         return service->error.code ? service->error.code : !service->is_closing && !service->has_ended;
 }
 
@@ -684,7 +684,6 @@ const char *ferry_service_error(const ferry_service *service)
                 return "the service is NULL: its loop is NULL or belongs to another thread, or no memory was left for it";
         if (loop_is_elsewhere(service->loop))
                 return loop_elsewhere;
-        loop_failure_told((struct loop_failure *)(uintptr_t)&service->failure);
         return error_text(&service->error);
 }
 

@@ -382,7 +382,8 @@ static void bury(struct loop_grave *grave)
 
         handlers_free(&session->handlers);
         error_deinit(&session->error);
-        error_deinit(&session->notify_sentence);
+        error_deinit(&session->refused);
+        error_deinit(&session->call_error);
         /* A codec of the program may still be reading what it was lent. */
         inbox_deinit(&session->in);
         sys_free(session->address);

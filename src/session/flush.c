@@ -43,7 +43,7 @@ int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *o
 
 int session_refuse_timeout(ferry_session *session, int timeout_ms)
 {
-        return error_replace(&session->notify_sentence, -EINVAL, "%d is not a timeout: write a time in ms, or -1 for forever",
+        return error_replace(&session->call_error, -EINVAL, "%d is not a timeout: write a time in ms, or -1 for forever",
                              timeout_ms);
 }
 
@@ -67,24 +67,34 @@ static bool is_flushed(void *object)
                 session_is_closing(session) || session->phase == SESSION_PEER_CLOSING);
 }
 
-/* What flush found when it came back. */
-static int flush_result(ferry_session *session, bool was_open, int code)
+/* Why not all was received, though the session lives; 0: all was. */
+static int explain_wait(int code, int timeout_ms, struct error *error)
+{
+        if (code == -ETIMEDOUT)
+                return error_set(error, code, "the other side has not received everything within %g s", timeout_ms / 1000.0);
+        return code ? error_set(error, code, "cannot wait until all is received: %s", error_describe(code)) : 0;
+}
+
+/* What flush found when it came back: its own failure first. Else a notification that was refused before is reported now, once. */
+static int flush_result(ferry_session *session, bool was_open, int code, int timeout_ms)
 {
         struct error error = { 0 };
 
-        if (session->notify_error) {
-                code = session->notify_error;
-                session->notify_error = 0;
-                session_tell(session);
-                return code;
-        }
         if (session_has_ended(session) || session->output_error) {
                 code = session_status_for_sending(session, &error);
                 /* The peer has closed in order: whether it did that before the ping was written, or before it answered, is luck. */
                 if (code == -ENOTCONN && was_open)
                         code = 0;
                 session_tell(session);
+        } else
+                code = explain_wait(code, timeout_ms, &error);
+        if (!code && session->refused.code) {
+                code = session->refused.code;
+                error_deinit(&error);
+                error = session->refused;
+                session->refused = (struct error){ 0 };
         }
+        session_note_call(session, code, error_text(&error));
         error_deinit(&error);
         return code;
 }
@@ -117,7 +127,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         if (code == -ETIMEDOUT && timeout_ms >= session->close_timeout_ms && session->close_timeout_ms >= 0 &&
             session->out.begin == begin && outbox_size(&session->out) > 0)
                 session->stuck_at = begin;
-        code = session->holder == SESSION_FREED ? -ECANCELED : flush_result(session, was_open, code);
+        code = session->holder == SESSION_FREED ? -ECANCELED : flush_result(session, was_open, code, timeout_ms);
         loop_leave(loop);
         return code;
 }

@@ -1,4 +1,4 @@
-/* What a program asks about a session. */
+/* What a program asks about a session. Invariant: asking changes nothing. */
 #include "session/private.h"
 
 #include <errno.h>
@@ -11,8 +11,6 @@ int ferry_session_status(const ferry_session *session)
                 return -EPERM;
         if (!session_has_ended(session))
                 return session_is_closing(session) ? session->error.code : 1;
-        if (session->error.code)
-                session_tell(session);
         return session->error.code;
 }
 
@@ -22,10 +20,7 @@ const char *ferry_session_error(const ferry_session *session)
                 return "the session is NULL: its loop is NULL or belongs to another thread, or no memory was left for it";
         if (loop_is_elsewhere(session->loop))
                 return loop_elsewhere;
-        if (session->error.code)
-                session_tell(session);
-        return session->error.code || !session->notify_sentence.code ? error_text(&session->error) :
-                                                                       error_text(&session->notify_sentence);
+        return error_text(session->error.code || !session->call_error.code ? &session->error : &session->call_error);
 }
 
 const char *ferry_session_address(const ferry_session *session)

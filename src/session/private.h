@@ -186,8 +186,8 @@ struct ferry_session {
         size_t queue_max;
         uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was taken */
         int output_error;               /* of the write that failed; 0 */
-        int notify_error;               /* the first that was not taken since the last flush */
-        struct error notify_sentence;
+        struct error refused;           /* why the first notification was not taken that no flush has reported */
+        struct error call_error;        /* of the last call of the program, if that has failed while the session lived */
         uint64_t ping, pong;
         struct heartbeat heartbeat;
 
@@ -215,12 +215,21 @@ struct ferry_session {
 };
 
 /* A call, a handler or the program knows of its failure. */
-static inline void session_tell(const ferry_session *session)
+static inline void session_tell(ferry_session *session)
 {
-        ferry_session *told = (ferry_session *)(uintptr_t)session;
+        session->is_reported = true;
+        loop_failure_told(&session->failure);
+}
 
-        told->is_reported = true;
-        loop_failure_told(&told->failure);
+/* What ferry_session_error() says of a call of the program while the session lives: a sentence if it has failed, else none. Returns
+ * the code. */
+static inline int session_note_call(ferry_session *session, int code, const char *sentence)
+{
+        if (code < 0)
+                return error_replace(&session->call_error, code, "%s", sentence);
+        if (session->call_error.code)
+                error_deinit(&session->call_error);
+        return code;
 }
 
 /* defaults.c: what a session has of the options of the program, which may be NULL, and of its loop; 0, or a negative errno with a

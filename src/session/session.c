@@ -715,10 +715,9 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
         va_start(arguments, format);
         code = session_send_template(session, &outgoing, false, NULL, &error, format, arguments);
         va_end(arguments);
-        if (code && !session->notify_error) {
-                session->notify_error = code;
-                error_replace(&session->notify_sentence, code, "%s", error_text(&error));
-        }
+        session_note_call(session, code, error_text(&error));
+        if (code)
+                error_set(&session->refused, code, "%s", error_text(&error));
         error_deinit(&error);
         loop_leave(loop);
         return code;

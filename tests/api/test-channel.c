@@ -432,6 +432,11 @@ START_TEST(a_loop_reports_a_failure_once)
         ferry_channel *unasked = ferry_channel_open(loop, "udp:elsewhere", FERRY_SEND, NULL);
 
         ck_assert_int_eq(ferry_channel_status(asked), -EINVAL);
+        ck_assert_str_ne(ferry_channel_error(asked), "");
+        ck_assert_int_eq(ferry_loop_run(loop, 0), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "nowhere"));
+        asked = ferry_channel_open(loop, "udp:nowhere", FERRY_SEND, NULL);
+        ck_assert_int_eq(ferry_channel_send(asked, "x", 1, 0), -EINVAL);
         ck_assert_int_eq(ferry_loop_run(loop, 0), -EINVAL);
         ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "elsewhere"));
         ck_assert_int_eq(ferry_loop_run(loop, 0), 0);

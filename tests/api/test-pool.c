@@ -172,10 +172,11 @@ START_TEST(a_call_tells_how_its_child_has_ended)
         ck_assert_ptr_null(ferry_call_await(call));
         ck_assert_msg(ferry_call_status(call) == call_ends[_i].status, "%s", ferry_call_error(call));
         ck_assert_int_eq(ferry_call_exit_status(call), call_ends[_i].exit_status);
-        ck_assert_str_eq(ferry_call_ending(call), call_ends[_i].ending);
+        /* What was not sent is counted behind it. */
+        ck_assert_int_eq(strncmp(ferry_call_ending(call), call_ends[_i].ending, strlen(call_ends[_i].ending)), 0);
+        ck_assert(_i < 3 || !*ferry_call_ending(call));
         ferry_process_kill(process, SIGKILL);
         ferry_loop_free(loop);
-        ck_assert_str_eq(ferry_call_ending(call), call_ends[_i].ending);
         ck_assert_int_eq(ferry_call_exit_status(NULL), -ENOMEM);
         ck_assert_str_eq(ferry_call_ending(NULL), "");
 }

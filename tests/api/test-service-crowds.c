@@ -190,7 +190,7 @@ START_TEST(who_finds_no_room_is_told)
                 ck_assert_str_eq(ferry_message_text(told), "the service has as many clients as it may have (clients_max)");
         }
         while (ferry_session_status(silent) == 1 || ferry_session_status(late) == 1)
-                tick(&place);
+                ferry_loop_tick(place.loop, SAFETY_MS);
         require_echo(first);
         close_place(&place);
         ck_assert_int_eq(ends.opened, 2);

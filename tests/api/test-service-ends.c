@@ -129,6 +129,7 @@ START_TEST(closing_takes_nobody_new_and_finishes_what_is_in_hand)
         ck_assert_int_eq(ferry_service_status(scene.service), 0);
         late = open_client(&scene.place, dialects[_i]);
         ck_assert_int_eq(ferry_session_status(late), -ENOENT);
+        ferry_session_free(late);
         /* Who has nothing in hand goes at once. */
         settle(&scene.place);
         ck_assert_int_eq(scene.closed, 1);

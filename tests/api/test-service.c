@@ -155,6 +155,11 @@ START_TEST(what_cannot_be_listened_at_fails_at_once)
         ck_assert_int_eq(ferry_service_status(service), unheard[_i].code);
         ck_assert_msg(!unheard[_i].address || strstr(ferry_service_error(service), strchr(unheard[_i].address, ':') ?
                       strchr(unheard[_i].address, ':') + 1 : unheard[_i].address), "%s", ferry_service_error(service));
+        /* Questions have reported nothing. */
+        ck_assert_int_eq(ferry_loop_run(loop, -1), unheard[_i].code);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        service = ferry_service_open(loop, unheard[_i].address, NULL);
+        ck_assert_int_eq(ferry_service_close(service), unheard[_i].code);
         ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
         ferry_loop_free(loop);
 }

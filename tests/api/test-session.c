@@ -255,20 +255,28 @@ START_TEST(tick_tells_it_too)
 }
 END_TEST
 
-enum { TOLD_BY_STATUS, TOLD_BY_ERROR, TOLD_BY_CALL, TOLD_BY_FLUSH, TOLD_BY_NEXT, TOLD_BY_HANDLER, TOLD_BY_CLOSE, WAYS };
+/* What acts reports a failure; what only asks, and what may be ignored, does not: then running the loop does. */
+enum { ASKED_STATUS, ASKED_ERROR, ASKED_INFO, NOTIFIED, TOLD_BY_CALL, TOLD_BY_FLUSH, TOLD_BY_NEXT, TOLD_BY_HANDLER, TOLD_BY_CLOSE,
+       FREED, WAYS };
 
-START_TEST(who_has_heard_is_not_told_again)
+START_TEST(a_reported_failure_is_not_reported_again)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session = ferry_session_open(loop, "unix:/nowhere/at/all", NULL);
         int heard = 0;
 
         switch (_i) {
-        case TOLD_BY_STATUS:
+        case ASKED_STATUS:
                 ck_assert_int_eq(ferry_session_status(session), -ENOENT);
                 break;
-        case TOLD_BY_ERROR:
+        case ASKED_ERROR:
                 ck_assert_str_ne(ferry_session_error(session), "");
+                break;
+        case ASKED_INFO:
+                ferry_value_unref(ferry_session_info(session));
+                break;
+        case NOTIFIED:
+                ck_assert_int_eq(ferry_session_notify(session, "t", "{}"), -ENOENT);
                 break;
         case TOLD_BY_CALL:
                 ferry_call_free(ferry_session_request(session, -1, "t", "{}"));
@@ -278,13 +286,18 @@ START_TEST(who_has_heard_is_not_told_again)
                 break;
         case TOLD_BY_NEXT:
                 ck_assert_ptr_null(ferry_session_next(session, -1));
+                ck_assert_int_eq(errno, ENOENT);
                 break;
         case TOLD_BY_HANDLER:
                 ferry_session_on(session, FERRY_KIND_CLOSED, count, &heard);
                 break;
+        case FREED:
+                ferry_session_free(session);
+                break;
         default:
                 ck_assert_int_eq(ferry_session_close(session), -ENOENT);
         }
+        ck_assert_int_eq(ferry_loop_run(loop, SAFETY_MS), _i <= NOTIFIED ? -ENOENT : 0);
         ck_assert_int_eq(ferry_loop_run(loop, SAFETY_MS), 0);
         ck_assert_int_eq(heard, _i == TOLD_BY_HANDLER);
         ferry_loop_free(loop);
@@ -301,6 +314,40 @@ static void open_two(ferry_loop *loop, ferry_session *sessions[2])
                 sessions[i] = ferry_session_open(loop, NULL, &(ferry_session_options){
                                                          .fds = (const int[]){ fds[i], fds[i], -1 } });
 }
+
+/* The sentence of a session that lives is that of its last call, as long as that has failed. */
+START_TEST(a_live_session_explains_its_last_call)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *two[2];
+
+        open_two(loop, two);
+        ck_assert_int_eq(ferry_session_notify(two[0], "t", "{broken"), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(two[0]), "{broken"));
+        ck_assert_int_eq(ferry_session_notify(two[0], "t", "{}"), 0);
+        ck_assert_str_eq(ferry_session_error(two[0]), "no error");
+        errno = 0;
+        ck_assert_ptr_null(ferry_session_next(two[0], 1));
+        ck_assert_int_eq(errno, ETIMEDOUT);
+        ck_assert_str_eq(ferry_session_error(two[0]), "no message has come within 0.001 s");
+        ck_assert_ptr_null(ferry_session_next(two[0], -2));
+        ck_assert_int_eq(errno, EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(two[0]), "-2 is not a timeout"));
+        /* The first one that was refused is reported with its own sentence, once all others were received. */
+        ck_assert_int_eq(ferry_session_notify(two[0], NULL, "{}"), -EINVAL);
+        ck_assert_int_eq(ferry_session_notify(two[0], "t", "{}"), 0);
+        ck_assert_int_eq(ferry_session_flush(two[0], 0), -ETIMEDOUT);
+        ck_assert_int_eq(ferry_session_flush(two[0], SAFETY_MS), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(two[0]), "{broken"));
+        ck_assert_int_eq(ferry_session_flush(two[0], SAFETY_MS), 0);
+        ck_assert_str_eq(ferry_session_error(two[0]), "no error");
+        ck_assert_ptr_nonnull(ferry_session_next(two[1], SAFETY_MS));
+        ck_assert_int_eq(ferry_session_status(two[0]), 1);
+        ck_assert_ptr_null(ferry_session_next(NULL, 0));
+        ck_assert_int_eq(errno, ENOMEM);
+        ferry_loop_free(loop);
+}
+END_TEST
 
 /* A template that is wrong, a type that is none: that one is not sent, and the session lives. */
 START_TEST(what_is_not_taken_is_told_by_flush)
@@ -615,7 +662,8 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(what_failed_to_open_says_why_everywhere, sizeof unopened / sizeof *unopened),
         SUITE_TEST(run_tells_what_nobody_has_heard),
         SUITE_TEST(tick_tells_it_too),
-        SUITE_LOOP(who_has_heard_is_not_told_again, WAYS),
+        SUITE_TEST(a_live_session_explains_its_last_call),
+        SUITE_LOOP(a_reported_failure_is_not_reported_again, WAYS),
         SUITE_TEST(what_is_not_taken_is_told_by_flush),
         SUITE_TEST(flush_times_out),
         SUITE_TEST(userdata_and_info),

@@ -200,9 +200,14 @@ START_TEST(a_stopped_peer_harms_only_itself)
         }
         expect_timeout(&question, 1);
         ck_assert_int_eq(ferry_session_status(stopped), 1);
-        ck_assert_int_eq(ferry_session_flush(stopped, 0), -ENOBUFS);
+        /* Its own failure comes first. That one was refused is reported once all others were received; and once only. */
+        ck_assert_int_eq(ferry_session_flush(stopped, 0), -ETIMEDOUT);
+        ck_assert_str_eq(ferry_session_error(stopped), "the other side has not received everything within 0 s");
         ck_assert_int_eq(kill(ferry_session_peer(stopped).pid, SIGCONT), 0);
+        ck_assert_int_eq(ferry_session_flush(stopped, SAFETY_MS), -ENOBUFS);
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(stopped), "already wait to be sent: flush, then try again"));
         ck_assert_int_eq(ferry_session_flush(stopped, SAFETY_MS), 0);
+        ck_assert_str_eq(ferry_session_error(stopped), "no error");
         call = ferry_session_request(stopped, SAFETY_MS, "t", "'goes on'");
         ck_assert_msg(ferry_call_await(call), "%s", ferry_call_error(call));
         ferry_call_free(call);

@@ -54,7 +54,7 @@ static const char *join(const char *scheme, const char *path)
 
 /* Parts of a life ------------------------------------------------------------------------------------- */
 
-/* Whether it is open. */
+/* Whether it is open. If not, it is used once, so that the loop does not report that again. */
 static bool open_end(ferry_loop *loop, const char *address, enum ferry_channel_end end, const ferry_channel_options *options,
                      int expected, ferry_channel **ret_channel)
 {
@@ -62,6 +62,8 @@ static bool open_end(ferry_loop *loop, const char *address, enum ferry_channel_e
 
         *ret_channel = channel;
         fault_answer(FAULT_CHANNEL, "open", ferry_channel_status(channel), expected, ferry_channel_error(channel));
+        if (ferry_channel_status(channel) < 0)
+                fault_check(ferry_channel_shutdown(channel) < 0);
         return ferry_channel_status(channel) == 1;
 }
 

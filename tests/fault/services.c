@@ -68,6 +68,9 @@ static bool listen_at(ferry_loop *loop, const char *there, const ferry_service_o
         ferry_service_on(service, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION | FERRY_KIND_OPENED | FERRY_KIND_CLOSED,
                          count, guests);
         *ret_service = service;
+        /* Closing reports a failure, so that the loop does not. */
+        if (code < 0)
+                fault_check(ferry_service_close(service) < 0);
         return fault_answer(FAULT_MEET, "listen", code, expected, ferry_service_error(service));
 }
 
