@@ -77,13 +77,37 @@ static int find_group(const char *name, gid_t *ret_group)
         return 0;
 }
 
-/* What bind(2) has made, as far as that can be known without a descriptor. */
-static void remove_unseen(const struct binding *binding)
+/* A socket of ours there, which does not live. */
+static void remove_dead(const struct held *held, int type)
 {
+        char place[HELD_PATH_MAX];
+        struct stat stat;
+        int file = sys_open(held_path(held, "", place), O_PATH | O_NOFOLLOW, 0);
+
+        if (file < 0)
+                return;
+        if (sys_stat_fd(file, &stat) == 0 && S_ISSOCK(stat.st_mode) && stat.st_uid == sys_uid() &&
+            try_connect(file, type) == -ECONNREFUSED)
+                held_remove(held, "", stat.st_dev, stat.st_ino);
+        sys_close(file);
+}
+
+/* What bind(2) has made, as far as that can be known without a descriptor. It takes a path: where the directory was replaced, it has
+ * made the socket in the new one. */
+static void remove_unseen(struct binding *binding)
+{
+        struct held now;
         struct stat stat;
 
-        if (held_stat(&binding->held, "", &stat) == 0 && S_ISSOCK(stat.st_mode) && stat.st_uid == sys_uid())
-                held_remove(&binding->held, "", stat.st_dev, stat.st_ino);
+        if (held_stat(&binding->held, "", &stat) == 0) {
+                if (S_ISSOCK(stat.st_mode) && stat.st_uid == sys_uid())
+                        held_remove(&binding->held, "", stat.st_dev, stat.st_ino);
+        } else if (held_open(&now, binding->address.sun_path) == 0) {
+                sys_close(binding->fd);
+                binding->fd = -1;
+                remove_dead(&now, binding->type);
+                held_close(&now);
+        }
 }
 
 /* What bind(2) has made: an O_PATH descriptor, or a negative errno with a sentence. */
