@@ -604,7 +604,45 @@ static void waited(void)
         end_names();
 }
 
+static bool is_replaced;
+
+/* The directory of the socket, when it is opened for the first time. */
+static const char *path_before_replacing(const char *path)
+{
+        if (is_replaced || strcmp(path, fault_path("now")) != 0)
+                return path;
+        is_replaced = true;
+        return fault_path("before");
+}
+
+/* The directory is replaced between opening it and binding, so the socket is made in the new one. */
+static void replaced(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        char text[300];
+        ferry_service *service;
+        int code;
+
+        mkdir(fault_path("before"), 0700);
+        mkdir(fault_path("now"), 0700);
+        is_replaced = false;
+        door_path = path_before_replacing;
+        snprintf(text, sizeof text, "unix:%s", fault_path("now/socket"));
+        service = ferry_service_open(loop, text, NULL);
+        code = ferry_service_status(service);
+        fault_answer(FAULT_MEET, "listen", code, -ENOENT, ferry_service_error(service));
+        fault_check(code < 0);
+        ferry_loop_free(loop);
+        door_path = NULL;
+        fault_want(access(fault_path("now/socket"), F_OK) < 0);
+        unlink(fault_path("now/socket"));
+        unlink(fault_path("before/socket.lock"));
+        fault_check(rmdir(fault_path("now")) == 0);
+        fault_check(rmdir(fault_path("before")) == 0);
+}
+
 const struct scenario service_scenarios[] = {
+        { .name = "replaced", .run = replaced },
         { .name = "clients", .run = clients },
         { .name = "removed", .run = removed },
         { .name = "group", .run = group },
