@@ -198,9 +198,24 @@ static void make_folder(void)
         atexit(remove_folder);
 }
 
-static void stop(int signal)
+/* The second signal ends the program at once. */
+static void stop(int number)
 {
-        exit(128 + signal);
+        stop_signal = number;
+        signal(number, SIG_DFL);
+}
+
+static void handle(int number)
+{
+        struct sigaction action = { .sa_handler = stop };
+
+        sigaction(number, &action, NULL);
+}
+
+static void check_output(void)
+{
+        if (fflush(stdout) != 0 || ferror(stdout))
+                err(1, "cannot write to stdout");
 }
 
 static void list_parts(void)
@@ -295,8 +310,10 @@ int main(int argc, char **argv)
                 if (!is_work(*pattern))
                         errx(2, "there is no work %s; see --help", *pattern);
         signal(SIGPIPE, SIG_IGN);
-        signal(SIGINT, stop);
-        signal(SIGTERM, stop);
+        handle(SIGINT);
+        handle(SIGTERM);
+        if (json)
+                result_check(json);
         if (cpu_at(1) < 0 && options.placements & 1U << PLACEMENT_TWO) {
                 warnx("there is only one CPU, so nothing is pinned to two");
                 options.placements &= ~(1U << PLACEMENT_TWO);
@@ -305,15 +322,21 @@ int main(int argc, char **argv)
         printf("%d blocks%s\n", options.rounds, options.is_quick ? "; too few samples to say how fast anything is" : "");
         if (missing_count > 0)
                 printf("%zu of the libraries to compare with are not installed: make bench-peers\n", missing_count);
-        fflush(stdout);
-        for (size_t i = 0; i < work_count; i++)
-                if (matches(works[i].name, argv + optind))
+        check_output();
+        for (size_t i = 0; i < work_count && !stop_signal; i++)
+                if (matches(works[i].name, argv + optind)) {
                         failures += exchange_run(&works[i], contestants, contestant_count, &options);
-        if (matches(INSTRUCTIONS_WORK, argv + optind))
+                        check_output();
+                }
+        if (!stop_signal && matches(INSTRUCTIONS_WORK, argv + optind))
                 failures += instructions_run(contestants, contestant_count, options.is_quick, folder);
-        for (size_t i = 0; i < PARTS; i++)
+        for (size_t i = 0; i < PARTS && !stop_signal; i++)
                 failures += !run_part(i, &options, argv + optind);
-        run_channels(options.rounds, argv + optind);
+        if (!stop_signal)
+                run_channels(options.rounds, argv + optind);
+        check_output();
+        if (stop_signal)
+                return 128 + stop_signal;
         if (json)
                 result_write(json);
         if (failures > 0)

@@ -79,7 +79,8 @@ static bool start(struct entry *entry, const struct work *work, enum placement p
 
 static void fail(struct entry *entry, const struct work *work, enum placement placement)
 {
-        warnx("%s: %s (%s) has failed", work->name, entry->contestant->name, placement_titles[placement]);
+        if (!stop_signal)
+                warnx("%s: %s (%s) has failed", work->name, entry->contestant->name, placement_titles[placement]);
         entry->is_running = false;
         pair_stop(&entry->pair);
 }
@@ -108,7 +109,7 @@ static int measure_all(struct entry *entries, size_t count, const struct work *w
 {
         int failures = 0;
 
-        for (int block = -1; block < rounds; block++)
+        for (int block = -1; block < rounds && !stop_signal; block++)
                 for (size_t i = 0; i < count; i++) {
                         struct entry *entry = &entries[(i + (size_t)(block + 1)) % count];
 
@@ -310,7 +311,8 @@ static int run_placement(const struct work *work, enum placement placement, cons
                                 entries[i].looked = atomic_load(&entries[i].pair.shared->samples);
                                 entries[i].same_cpu = atomic_load(&entries[i].pair.shared->same_cpu);
                         }
-                print_table(work, placement, entries, entry_count, options->rounds);
+                if (!stop_signal)
+                        print_table(work, placement, entries, entry_count, options->rounds);
         }
         for (size_t i = 0; i < entry_count; i++) {
                 if (entries[i].is_running)
@@ -329,7 +331,7 @@ int exchange_run(const struct work *work, const struct contestant *contestants, 
 
         for (int i = 0; i < PLACEMENT_COUNT; i++)
                 /* A client's heap does not depend on the CPU. */
-                if (options->placements & 1U << i && !(work->kind == WORK_IDLE && i != PLACEMENT_ONE))
+                if (!stop_signal && options->placements & 1U << i && !(work->kind == WORK_IDLE && i != PLACEMENT_ONE))
                         failures += run_placement(work, (enum placement)i, contestants, count, options);
         return failures;
 }

@@ -80,7 +80,7 @@ int instructions_run(const struct contestant *contestants, size_t count, bool is
         }
         printf("\ninstructions of a 64-byte request and answer, in the program and its libraries\n  %-16s %12s %12s\n",
                INSTRUCTIONS_WORK, side_names[CLIENT], side_names[SERVER]);
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count && !stop_signal; i++) {
                 double counts[2];
 
                 if (is_skipped(&contestants[i], is_quick))
@@ -94,6 +94,8 @@ int instructions_run(const struct contestant *contestants, size_t count, bool is
                                 result_add(work, "one", contestants[i].name, counts[side], "instructions", 0);
                 }
                 if (counts[CLIENT] < 0 || counts[SERVER] < 0) {
+                        if (stop_signal)
+                                break;
                         warnx("%s: %s cannot be counted", INSTRUCTIONS_WORK, contestants[i].name);
                         failures++;
                         continue;

@@ -19,6 +19,8 @@
 /* Longer than any block takes; a driver that hangs is a failure, not an endless run. */
 enum { PATIENCE_MS = 60000, GRACE_MS = 2000 };
 
+volatile sig_atomic_t stop_signal;
+
 int cpu_at(int index)
 {
         static cpu_set_t all;
@@ -76,6 +78,10 @@ static bool read_fully(const struct pair *pair, int fd, void *buffer, size_t siz
                 ssize_t got;
                 int ready = poll(&poll_fd, 1, PATIENCE_MS);
 
+                if (stop_signal)
+                        return false;
+                if (ready < 0)
+                        continue;
                 if (ready == 0)
                         return warnx("%s: does not answer", pair->contestant->name), false;
                 got = read(fd, bytes, size);

@@ -4,7 +4,11 @@
 #include "shared.h"
 #include "work.h"
 
+#include <signal.h>
 #include <sys/types.h>
+
+/* The signal that asks the bench to end, or 0: what waits then returns. */
+extern volatile sig_atomic_t stop_signal;
 
 /* A transport of a driver, as `DRIVER list` says. */
 struct contestant {

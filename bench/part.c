@@ -5,9 +5,11 @@
 #include <err.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,6 +55,7 @@ bool part_run(const char *name, char *const *arguments)
         fflush(stdout);
         pid = fork();
         if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGTERM);
                 fcntl(fds[1], F_SETFD, 0);
                 execv(words[0], words);
                 err(127, "%s", words[0]);

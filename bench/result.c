@@ -31,6 +31,14 @@ void result_add(const char *work, const char *placement, const char *subject, do
         snprintf(result->unit, sizeof result->unit, "%s", unit);
 }
 
+void result_check(const char *path)
+{
+        FILE *stream = strcmp(path, "-") == 0 ? stdout : fopen(path, "a");
+
+        if (!stream || (stream != stdout && fclose(stream) != 0))
+                err(1, "cannot write %s", path);
+}
+
 void result_write(const char *path)
 {
         FILE *stream = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
