@@ -134,10 +134,11 @@ run() { # NAME MESON-TEST-OPTION…
 
 # Parts -------------------------------------------------------------------------------------------------
 
-# While the tests of one wait, the next is built. What `make check` leaves to the long parts: the suite "long", and with
-# sanitizers the scripts and what counts, which part_sanitizers runs.
+# While the tests of one wait, the next is built. What `make check` leaves to CI: cppcheck. What both leave to the long parts:
+# the suite "long", and with sanitizers the scripts and what counts, which part_sanitizers runs.
 part_check() {
-        local name suites='--no-suite long'
+        local name suites='--no-suite long --no-suite cppcheck'
+        [ $mode = check ] || suites='--no-suite long'
         [ -z "${FERRY_LONG:-}" ] || suites=
         # shellcheck disable=SC2086 # several words, or none
         build gcc gcc "$gcc_options" && : >build-check/gcc/pairs && start gcc $suites

@@ -2,21 +2,28 @@
 # What reads the code without running it: cppcheck, and how the shipped binaries are hardened; with --long also gcc
 # -fanalyzer and clang-tidy, which take a quarter of a minute and a whole one. Ends with "static: N passed, N failed".
 #
-#   static.sh [--long] SOURCE BUILD       BUILD: where the library and the tool were built
+#   static.sh [--long|--shipped|--source] SOURCE BUILD    BUILD: where the library and the tool were built
+#
+# --shipped looks at the binaries alone, --source runs cppcheck alone.
 #
 # A false finding is switched off on its own line, with the reason: in a comment with "gcc-analyzer:" on that line or
 # the one above, with cppcheck-suppress, with NOLINT.
 set -u
-is_long=
-if [ "$1" = --long ]; then
-        is_long=1
-        shift
-fi
+mode=
+case $1 in
+--*) mode=${1#--}; shift ;;
+esac
 cd "$1" || exit 1
 build=$2
 . tests/support/silence.sh
 
-for tool in gcc cppcheck readelf ${is_long:+clang-tidy}; do
+case $mode in
+shipped) tools=readelf ;;
+source) tools=cppcheck ;;
+long) tools='gcc cppcheck readelf clang-tidy' ;;
+*) tools='gcc cppcheck readelf' ;;
+esac
+for tool in $tools; do
         check "$tool" "$(command -v "$tool" >/dev/null || echo 'is not installed')"
 done
 
@@ -41,7 +48,7 @@ analyze() {
         each_file gcc -fanalyzer -O1 -std=gnu17 -D_GNU_SOURCE "${headers[@]}" -c FILE -o /dev/null | sort -u | remaining
 }
 # variableScope is a matter of style: variables stand at the head of a function here.
-check cppcheck "$(cppcheck -q -j "$(nproc)" --enable=warning,performance,portability,style --inline-suppr --std=c11 -D_GNU_SOURCE \
+[ "$mode" = shipped ] || check cppcheck "$(cppcheck -q -j "$(nproc)" --enable=warning,performance,portability,style --inline-suppr --std=c11 -D_GNU_SOURCE \
         "${headers[@]}" --suppress=missingIncludeSystem --suppress=variableScope \
         --template='{file}:{line}: {id}: {message}' $shipped examples/*.c 2>&1)"
 
@@ -60,10 +67,12 @@ hardened() { # FILE
         ! grep -q TEXTREL <<<"$dynamic" || echo "$1 has text relocations"
         ! grep -qE 'RPATH|RUNPATH' <<<"$dynamic" || [[ $1 != *.so ]] || echo "$1 has a path of its own"
 }
-check 'the library is not hardened' "$(hardened "$build/src/libferry.so")"
-check 'the tool is not hardened' "$(hardened "$build/ferry")"
+if [ "$mode" != source ]; then
+        check 'the library is not hardened' "$(hardened "$build/src/libferry.so")"
+        check 'the tool is not hardened' "$(hardened "$build/ferry")"
+fi
 
-if [ -n "$is_long" ]; then
+if [ "$mode" = long ]; then
         check 'gcc -fanalyzer' "$(LC_ALL=C analyze)"
         check clang-tidy "$(each_file clang-tidy -p "$build" --quiet FILE | sort -u)"
 fi

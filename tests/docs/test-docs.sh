@@ -50,6 +50,7 @@ changed() { # FILE SED-COMMAND
         mkdir -p "$folder/source/docs"
         cp -r "$source/include" "$folder/source"
         cp -r "$source/docs/man" "$source/docs/libferry.3" "$folder/source/docs"
+        echo 'GENERATE_HTML = NO' >>"$folder/source/docs/man/Doxyfile"
         sed -i "$2" "$folder/source/include/ferry/$1"
         if cmp -s "$source/include/ferry/$1" "$folder/source/include/ferry/$1"; then
                 echo "$2 changes nothing"
