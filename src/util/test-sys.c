@@ -149,7 +149,7 @@ static void *wait_for_byte(void *userdata)
 }
 
 /* Our child: one that lives, one whose first thread has gone, and a zombie. */
-START_TEST(it_is_known_who_exits)
+START_TEST(an_exiting_process_is_recognised)
 {
         siginfo_t info;
 
@@ -194,7 +194,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(what_is_interrupted_is_begun_again),
         SUITE_TEST(a_spawned_child_runs_no_handler),
         SUITE_TEST(a_spawned_child_shares_our_memory),
-        SUITE_TEST(it_is_known_who_exits),
+        SUITE_TEST(an_exiting_process_is_recognised),
 };
 
 SUITE_MAIN("sys", tests)

@@ -255,7 +255,7 @@ static const struct {
         { "{a: \"b\"}", "in \"{a: \"b\"}\": a string stands in 'quotes', or is a %s" },
 };
 
-START_TEST(wrong_templates_tell_their_place)
+START_TEST(wrong_templates_name_their_place)
 {
         char place[160];
 
@@ -508,7 +508,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(keys),
         SUITE_TEST(classes),
         SUITE_TEST(values_inside_values),
-        SUITE_LOOP(wrong_templates_tell_their_place, COUNT(wrong_templates)),
+        SUITE_LOOP(wrong_templates_name_their_place, COUNT(wrong_templates)),
         SUITE_TEST(unpack_integers),
         SUITE_LOOP(unpack_refuses_what_is_out_of_range, COUNT(ranges)),
         SUITE_TEST(unpack_other_kinds),

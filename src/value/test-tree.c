@@ -153,7 +153,7 @@ static ferry_value *make_properties(enum ferry_visibility visibility, const char
         return finish(builder);
 }
 
-START_TEST(properties_are_told_apart_by_who_declares_them)
+START_TEST(properties_differ_by_their_declaring_class)
 {
         ferry_builder *builder = ferry_builder_new();
         FERRY_AUTO(ferry_value) public = make_properties(FERRY_VISIBILITY_PUBLIC, NULL);
@@ -615,7 +615,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(each_kind_equals_itself_alone, FERRY_VALUE_OPAQUE + 1),
         SUITE_TEST(get_finds_keys_that_look_like_integers),
         SUITE_TEST(get_goes_down_through_nothing),
-        SUITE_TEST(properties_are_told_apart_by_who_declares_them),
+        SUITE_TEST(properties_differ_by_their_declaring_class),
         SUITE_LOOP(equal, COUNT(pairs)),
         SUITE_TEST(not_a_number_equals_itself),
         SUITE_TEST(any_part_holds_the_tree),

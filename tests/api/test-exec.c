@@ -47,7 +47,7 @@ static const struct {
 };
 
 /* A call in flight ends at once, and says why. */
-START_TEST(the_end_of_a_child_is_told)
+START_TEST(the_end_of_a_child_is_reported)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session = ferry_session_open(loop, ending[_i].command, NULL);
@@ -747,7 +747,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_child_in_the_foreground_is_signalled_alone, 2),
         SUITE_LOOP(a_message_that_a_child_has_not_read_is_lost, 4),
         SUITE_LOOP(a_child_that_was_sent_no_message_ends_in_order, 2),
-        SUITE_LOOP(the_end_of_a_child_is_told, sizeof ending / sizeof *ending),
+        SUITE_LOOP(the_end_of_a_child_is_reported, sizeof ending / sizeof *ending),
         SUITE_LOOP(what_cannot_be_started_fails_at_once, sizeof unstarted / sizeof *unstarted),
         SUITE_TEST(the_child_s_own_path_is_searched),
         SUITE_TEST(options_reach_the_child),

@@ -25,7 +25,7 @@ static int note(ferry_loop *loop, void *userdata)
         return 0;
 }
 
-START_TEST(who_is_there_is_not_waited_for)
+START_TEST(a_listener_that_is_there_is_not_waited_for)
 {
         struct names names;
         int ran = 0;
@@ -66,7 +66,7 @@ static int tick(ferry_loop *loop, void *userdata)
 }
 
 /* The directory is made by who listens; whatever else lives in the loop lives on meanwhile. */
-START_TEST(who_comes_later_ends_the_wait)
+START_TEST(a_later_listener_ends_the_wait)
 {
         struct names names;
         struct late late = { .names = &names };
@@ -138,7 +138,7 @@ static int bind_late(ferry_loop *loop, void *userdata)
 
 /* One who takes a long time between his socket and listening, which changes nothing in the directory, is looked at now
  * and then as long as the socket is his. */
-START_TEST(who_is_slow_to_listen_ends_the_wait)
+START_TEST(a_slow_listener_ends_the_wait)
 {
         struct names names;
         struct late late = { .names = &names, .fd = -1 };
@@ -160,7 +160,7 @@ START_TEST(who_is_slow_to_listen_ends_the_wait)
 END_TEST
 
 /* Until the last millisecond, and in a few rounds. */
-START_TEST(nobody_comes_and_nothing_is_polled)
+START_TEST(a_wait_for_a_listener_polls_nothing)
 {
         static const char *const states[] = { "missing", "file", "stale", "stale-lock", "held" };
         const char *name = states[_i];
@@ -219,7 +219,7 @@ static int stir(ferry_loop *loop, void *userdata)
 
 /* Neither a file, nor a socket that nobody has any more, ends the wait; a server does, ferry or not. It is not connected
  * to. */
-START_TEST(only_who_listens_ends_the_wait)
+START_TEST(only_a_listener_ends_the_wait)
 {
         struct names names;
         struct late late = { .names = &names };
@@ -372,12 +372,12 @@ START_TEST(a_loop_that_goes_ends_the_list)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_TEST(who_is_there_is_not_waited_for),
-        SUITE_TEST(who_comes_later_ends_the_wait),
+        SUITE_TEST(a_listener_that_is_there_is_not_waited_for),
+        SUITE_TEST(a_later_listener_ends_the_wait),
         SUITE_LOOP(another_process_ends_the_wait, 2),
-        SUITE_TEST(who_is_slow_to_listen_ends_the_wait),
-        SUITE_LOOP(nobody_comes_and_nothing_is_polled, 5),
-        SUITE_LOOP(only_who_listens_ends_the_wait, 2),
+        SUITE_TEST(a_slow_listener_ends_the_wait),
+        SUITE_LOOP(a_wait_for_a_listener_polls_nothing, 5),
+        SUITE_LOOP(only_a_listener_ends_the_wait, 2),
         SUITE_TEST(paths_may_be_strange),
         SUITE_TEST(among_many_sockets),
         SUITE_TEST(arguments_and_loops_that_are_wrong),

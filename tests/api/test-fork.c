@@ -233,7 +233,7 @@ static void run_in_child(struct parent *parent, int (*run)(struct parent *parent
         close(fds[0]);
 }
 
-START_TEST(a_forked_child_disturbs_nobody)
+START_TEST(a_forked_child_does_not_disturb_its_parent)
 {
         struct parent parent;
 
@@ -352,7 +352,7 @@ START_TEST(descriptors_are_taken_over_all_or_none)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_LOOP(a_forked_child_disturbs_nobody, sizeof in_child / sizeof *in_child),
+        SUITE_LOOP(a_forked_child_does_not_disturb_its_parent, sizeof in_child / sizeof *in_child),
         SUITE_TEST(a_forked_child_begins_anew),
         SUITE_LOOP(flags_of_given_descriptors_stay, GIVENS),
         SUITE_TEST(descriptors_are_taken_over_all_or_none),

@@ -101,7 +101,7 @@ START_TEST(the_dead_are_not_listed)
 END_TEST
 
 /* It is asked, and does not answer; nobody waits for it longer than for all others together. */
-START_TEST(who_does_not_answer_is_busy)
+START_TEST(a_service_that_does_not_answer_is_busy)
 {
         struct names names;
         int64_t began;
@@ -125,7 +125,7 @@ START_TEST(who_does_not_answer_is_busy)
 END_TEST
 
 /* A full queue of those who want to come is the same. */
-START_TEST(who_takes_nobody_is_busy)
+START_TEST(a_service_with_a_full_backlog_is_busy)
 {
         struct sockaddr_un name = { .sun_family = AF_UNIX };
         struct names names;
@@ -166,7 +166,7 @@ static int look_for_clients(ferry_loop *loop, void *userdata)
 }
 
 /* Handlers are not told of who only asks, be it in a loop of its own or in theirs; of all others they are. */
-START_TEST(handlers_are_not_told_of_the_question)
+START_TEST(handlers_do_not_see_the_probe)
 {
         const unsigned all = FERRY_KIND_MESSAGE | FERRY_KIND_OPENED | FERRY_KIND_CLOSED | FERRY_KIND_ERROR | FERRY_KIND_JUNK;
         struct names names;
@@ -211,7 +211,7 @@ START_TEST(handlers_are_not_told_of_the_question)
 END_TEST
 
 /* Also those that look at once, in another process, while we are still asking. */
-START_TEST(handlers_elsewhere_are_not_told_either)
+START_TEST(handlers_elsewhere_do_not_see_it_either)
 {
         const int questions = (int)suite_scale(5000);
         int *told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -266,7 +266,7 @@ START_TEST(a_full_service_is_listed)
 END_TEST
 
 /* A program that is not ferry is listed by the kernel's word, and not connected to. */
-START_TEST(who_is_not_ferry_is_not_disturbed)
+START_TEST(a_server_that_is_not_ferry_is_not_disturbed)
 {
         struct names names;
         ferry_value *list, *expected;
@@ -533,12 +533,12 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_TEST(the_living_are_listed),
         SUITE_LOOP(the_dead_are_not_listed, 2),
-        SUITE_TEST(who_does_not_answer_is_busy),
-        SUITE_TEST(who_takes_nobody_is_busy),
-        SUITE_TEST(handlers_are_not_told_of_the_question),
-        SUITE_TEST(handlers_elsewhere_are_not_told_either),
+        SUITE_TEST(a_service_that_does_not_answer_is_busy),
+        SUITE_TEST(a_service_with_a_full_backlog_is_busy),
+        SUITE_TEST(handlers_do_not_see_the_probe),
+        SUITE_TEST(handlers_elsewhere_do_not_see_it_either),
         SUITE_TEST(a_full_service_is_listed),
-        SUITE_TEST(who_is_not_ferry_is_not_disturbed),
+        SUITE_TEST(a_server_that_is_not_ferry_is_not_disturbed),
         SUITE_TEST(strange_files_are_passed_over),
         SUITE_LOOP(a_lock_of_another_user_is_not_believed, 3),
         SUITE_LOOP(without_descriptors_there_is_no_list, 3),

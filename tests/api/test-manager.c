@@ -96,7 +96,7 @@ static int one_has_ended(ferry_manager *manager, ferry_process *process, void *u
 }
 
 /* Each is let go once the one before has been told, in an order that is not that of their pids. */
-START_TEST(ends_are_told_in_their_order)
+START_TEST(ends_are_reported_in_their_order)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -113,7 +113,7 @@ START_TEST(ends_are_told_in_their_order)
 END_TEST
 
 /* All are zombies when the waiting begins, and still it is the order in which they died. */
-START_TEST(ends_at_once_are_told_in_their_order)
+START_TEST(simultaneous_ends_are_reported_in_their_order)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -142,7 +142,7 @@ static int count_end(ferry_manager *manager, ferry_process *process, void *userd
 }
 
 /* All at the same moment: each is told once. */
-START_TEST(ends_at_once_are_told_once_each)
+START_TEST(simultaneous_ends_are_reported_once_each)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -382,7 +382,7 @@ static const char *const stubborn[] = {
 };
 
 /* By the clock of the test: what takes no signal is killed at last. */
-START_TEST(stopping_asks_then_tells_then_kills)
+START_TEST(stopping_asks_then_terminates_then_kills)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -420,7 +420,7 @@ static int end_without_waiting(ferry_session *parent, void *userdata)
         return sys_now() != before;
 }
 
-START_TEST(who_is_asked_to_end_does_so_at_once)
+START_TEST(a_child_that_is_asked_to_end_ends_at_once)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -694,16 +694,16 @@ START_TEST(output_may_free_whom_it_comes_from)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_LOOP(ends_are_told_in_their_order, 3),
-        SUITE_LOOP(ends_at_once_are_told_in_their_order, 3),
-        SUITE_TEST(ends_at_once_are_told_once_each),
+        SUITE_LOOP(ends_are_reported_in_their_order, 3),
+        SUITE_LOOP(simultaneous_ends_are_reported_in_their_order, 3),
+        SUITE_TEST(simultaneous_ends_are_reported_once_each),
         SUITE_TEST(the_callback_is_before_the_handlers),
         SUITE_LOOP(waiting_stops_and_goes_on, 4),
         SUITE_TEST(waiting_for_all_within_that_is_refused),
         SUITE_LOOP(callbacks_may_do_anything, 8),
         SUITE_TEST(so_many_run_at_a_time),
-        SUITE_TEST(stopping_asks_then_tells_then_kills),
-        SUITE_TEST(who_is_asked_to_end_does_so_at_once),
+        SUITE_TEST(stopping_asks_then_terminates_then_kills),
+        SUITE_TEST(a_child_that_is_asked_to_end_ends_at_once),
         SUITE_TEST(one_alone_is_stopped_the_same),
         SUITE_LOOP(freeing_waits_or_kills, 4),
         SUITE_LOOP(none_is_started_while_all_are_stopped, 3),

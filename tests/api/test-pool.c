@@ -158,7 +158,7 @@ static int fail_requests(ferry_session *parent, void *userdata)
         return wait_for_the_end(parent, userdata);
 }
 
-START_TEST(a_call_tells_how_its_child_has_ended)
+START_TEST(a_call_reports_how_its_child_has_ended)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -331,7 +331,7 @@ START_TEST(a_late_request_costs_its_worker)
 END_TEST
 
 /* Who is killed for that takes nothing more: what waits is for the next. */
-START_TEST(who_is_killed_takes_nothing_more)
+START_TEST(a_killed_worker_takes_no_more_requests)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -467,7 +467,7 @@ static int kill_one(ferry_loop *loop, void *userdata)
 }
 
 /* Workers that are forked anew by the program, or commands that are started again by themselves. */
-START_TEST(each_request_ends_once_whoever_dies)
+START_TEST(each_request_ends_once_whichever_worker_dies)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         struct journal journal = { .requests = (int)suite_scale(20000), .seed = (unsigned)_i + 1 };
@@ -596,7 +596,7 @@ static int work_until_the_gate(ferry_session *parent, void *userdata)
 
 /* Who has let a deadline pass is given nothing more until it is seen to be done with that; one that cannot be replaced. In
  * stream-ipc it answers late; in ferry it is told that nobody waits any more, and answers that. */
-START_TEST(who_stands_still_is_given_nothing_more)
+START_TEST(a_stopped_worker_gets_no_more_requests)
 {
         const ferry_session_options session = { .dialect = _i ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY,
                                                 .codec = ferry_codec_json() };
@@ -685,20 +685,20 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_wrong_request_says_what_is_wrong),
         SUITE_TEST(the_time_of_a_request_begins_when_it_is_given),
         SUITE_LOOP(requests_end_before_the_wait, 3),
-        SUITE_LOOP(who_stands_still_is_given_nothing_more, 2),
+        SUITE_LOOP(a_stopped_worker_gets_no_more_requests, 2),
         SUITE_TEST(requests_are_shared),
         SUITE_TEST(stopping_finishes_the_requests),
         SUITE_TEST(a_dead_worker_is_replaced),
-        SUITE_LOOP(a_call_tells_how_its_child_has_ended, 4),
+        SUITE_LOOP(a_call_reports_how_its_child_has_ended, 4),
         SUITE_TEST(without_workers_requests_are_refused),
         SUITE_TEST(restarts_come_later_and_later),
         SUITE_TEST(an_answer_resets_the_pause),
         SUITE_TEST(requests_that_cannot_be_sent_end_one_by_one),
         SUITE_TEST(a_late_request_costs_its_worker),
-        SUITE_TEST(who_is_killed_takes_nothing_more),
+        SUITE_TEST(a_killed_worker_takes_no_more_requests),
         SUITE_TEST(what_waits_is_bounded),
         SUITE_LOOP(requests_may_be_let_go, 4),
-        SUITE_LOOP(each_request_ends_once_whoever_dies, 4),
+        SUITE_LOOP(each_request_ends_once_whichever_worker_dies, 4),
 };
 
 SUITE_MAIN("pool", tests)

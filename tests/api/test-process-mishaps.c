@@ -49,7 +49,7 @@ static int hang_up(ferry_session *parent, void *userdata)
 }
 
 /* One that has closed its session can be asked nothing any more, however long it lives. */
-START_TEST(nobody_waits_for_one_that_has_hung_up)
+START_TEST(a_peer_that_has_hung_up_is_not_waited_for)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .is_killing = true });
@@ -163,7 +163,7 @@ static int note_death(ferry_manager *manager, ferry_process *process, void *user
 }
 
 /* It has its second to end also where a request is lost with its session. */
-START_TEST(who_hangs_up_on_a_request_may_end)
+START_TEST(a_worker_that_hangs_up_on_a_request_may_end)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -214,7 +214,7 @@ static int end_it(enum door_call call, bool is_child)
 }
 
 /* On a busy machine it may take long from the one to the other. */
-START_TEST(who_closes_as_it_ends_is_told_by_how_it_ended)
+START_TEST(a_process_that_closes_and_ends_is_reported_by_its_status)
 {
         static const char *const argv[] = { "sh", "-c", "ulimit -c 0; exec <&- >&-; exec sleep 1000", NULL };
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -425,7 +425,7 @@ static int let_go(ferry_manager *manager, ferry_process *process, void *userdata
 }
 
 /* Who made it does not get what is about to go. */
-START_TEST(one_may_go_as_soon_as_it_is_told)
+START_TEST(a_process_may_be_freed_in_its_exit_callback)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -549,7 +549,7 @@ static int stop_waiting(ferry_manager *manager, ferry_process *process, void *us
 }
 
 /* Where a callback has stopped the wait, the next one tells of the signal. */
-START_TEST(a_signal_is_told_by_the_next_wait)
+START_TEST(a_signal_is_reported_by_the_next_wait)
 {
         static const int number = SIGUSR1;
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -765,7 +765,7 @@ START_TEST(its_end_may_be_awaited_by_its_handler)
 END_TEST
 
 /* That others in its former group hear TERM says nothing about it. */
-START_TEST(who_has_left_its_group_is_told_to_end)
+START_TEST(a_child_that_has_left_its_group_is_stopped)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -781,7 +781,7 @@ START_TEST(who_has_left_its_group_is_told_to_end)
 END_TEST
 
 /* A FIFO that nobody reads is not waited for. */
-START_TEST(output_that_nobody_reads_is_refused)
+START_TEST(output_without_a_reader_is_refused)
 {
         char path[] = "/tmp/ferry-fifo-XXXXXX";
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -833,7 +833,7 @@ static void wait_for_it(ferry_process *process, int fd, const char *bytes, size_
 }
 
 /* Who is handed its output may wait for its end: the rest comes meanwhile. */
-START_TEST(its_end_may_be_awaited_by_who_takes_its_output)
+START_TEST(an_output_callback_may_await_the_end_of_its_process)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -858,7 +858,7 @@ static int wait_for_close(ferry_session *session, const ferry_message *line, voi
 }
 
 /* The same of a session, and the lines of a child of exec:. */
-START_TEST(the_end_of_a_session_may_be_awaited_by_who_takes_its_lines)
+START_TEST(a_line_handler_may_await_the_end_of_its_session)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session = ferry_session_open(loop, "exec:seq 1 5 >&2; exit 3", NULL);
@@ -914,7 +914,7 @@ START_TEST(a_child_whose_lines_are_taken_slowly_has_its_time_again)
 END_TEST
 
 /* Somebody whom it has left behind writes on and on. */
-START_TEST(who_is_left_behind_keeps_nobody_busy)
+START_TEST(a_process_left_behind_keeps_no_loop_busy)
 {
         static const char *const argv[] = { "sh", "-c", "yes & exit 3", NULL };
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -972,28 +972,28 @@ START_TEST(all_that_it_has_written_is_handed_over)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_TEST(who_has_left_its_group_is_told_to_end),
-        SUITE_TEST(output_that_nobody_reads_is_refused),
-        SUITE_LOOP(its_end_may_be_awaited_by_who_takes_its_output, 2),
-        SUITE_TEST(the_end_of_a_session_may_be_awaited_by_who_takes_its_lines),
+        SUITE_TEST(a_child_that_has_left_its_group_is_stopped),
+        SUITE_TEST(output_without_a_reader_is_refused),
+        SUITE_LOOP(an_output_callback_may_await_the_end_of_its_process, 2),
+        SUITE_TEST(a_line_handler_may_await_the_end_of_its_session),
         SUITE_TEST(a_child_whose_lines_are_taken_slowly_has_its_time_again),
-        SUITE_LOOP(who_is_left_behind_keeps_nobody_busy, 2),
+        SUITE_LOOP(a_process_left_behind_keeps_no_loop_busy, 2),
         SUITE_TEST(all_that_it_has_written_is_handed_over),
-        SUITE_LOOP(nobody_waits_for_one_that_has_hung_up, 2),
+        SUITE_LOOP(a_peer_that_has_hung_up_is_not_waited_for, 2),
         SUITE_TEST(one_that_has_hung_up_is_replaced),
         SUITE_LOOP(a_restart_outlives_a_shortage, 4),
-        SUITE_TEST(who_hangs_up_on_a_request_may_end),
+        SUITE_TEST(a_worker_that_hangs_up_on_a_request_may_end),
         SUITE_TEST(a_child_may_free_its_loop),
-        SUITE_LOOP(who_closes_as_it_ends_is_told_by_how_it_ended, 2),
+        SUITE_LOOP(a_process_that_closes_and_ends_is_reported_by_its_status, 2),
         SUITE_LOOP(options_that_go_with_nothing_are_refused, 12),
         SUITE_LOOP(a_command_has_no_descriptor_of_the_program, 8),
         SUITE_TEST(one_is_given_away_once),
         SUITE_TEST(failures_in_a_row_do_not_nest),
         SUITE_LOOP(the_loop_may_go_with_one, 2),
-        SUITE_LOOP(one_may_go_as_soon_as_it_is_told, 3),
+        SUITE_LOOP(a_process_may_be_freed_in_its_exit_callback, 3),
         SUITE_TEST(waits_within_waits_pass_signals_on),
         SUITE_TEST(a_signal_in_the_last_moment_is_returned),
-        SUITE_TEST(a_signal_is_told_by_the_next_wait),
+        SUITE_TEST(a_signal_is_reported_by_the_next_wait),
         SUITE_TEST(a_pool_ends_by_a_signal),
         SUITE_TEST(stopping_passes_signals_on_from_the_beginning),
         SUITE_TEST(the_descriptor_of_signals_is_not_the_child_s),

@@ -101,7 +101,7 @@ START_TEST(a_command_s_result_is_the_same)
 }
 END_TEST
 
-START_TEST(last_words_are_told)
+START_TEST(last_words_are_reported)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -248,7 +248,7 @@ static void count_failure(ferry_call *call, const ferry_message *reply, void *us
 }
 
 /* Who is told that it has ended knows what has become of what was asked of it. */
-START_TEST(calls_end_before_the_end_is_told)
+START_TEST(calls_end_before_the_end_is_reported)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
@@ -690,13 +690,13 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(stderr_is_heard_until_a_stopped_process_has_ended, 3),
         SUITE_LOOP(a_result_says_how_it_ended, COUNT(ends)),
         SUITE_LOOP(a_command_s_result_is_the_same, 8),
-        SUITE_TEST(last_words_are_told),
+        SUITE_TEST(last_words_are_reported),
         SUITE_TEST(an_exit_status_is_apart_from_a_failed_start),
         SUITE_TEST(a_dead_child_s_message_is_not_waited_for),
         SUITE_LOOP(what_it_sent_before_its_end_arrives, 2),
         SUITE_TEST(a_script_reports_how_it_goes),
         SUITE_LOOP(what_is_not_taken_is_no_success, 3),
-        SUITE_LOOP(calls_end_before_the_end_is_told, 4),
+        SUITE_LOOP(calls_end_before_the_end_is_reported, 4),
         SUITE_LOOP(what_cannot_be_started_says_so, 9),
         SUITE_TEST(an_end_leaves_siblings_alone),
         SUITE_TEST(a_host_s_own_handler_is_left_alone),

@@ -57,7 +57,7 @@ static ferry_service *open_noted(struct place *place, const ferry_service_option
 /* The limit -------------------------------------------------------------------------------------------- */
 
 /* Frames that have come but were not read: before one is sent away they are. */
-START_TEST(who_has_spoken_stays)
+START_TEST(a_client_that_has_spoken_stays)
 {
         struct place place;
         struct ends ends;
@@ -163,7 +163,7 @@ START_TEST(a_request_for_which_there_is_no_room_is_refused)
 END_TEST
 
 /* Where only one dialect is spoken it need not speak first; nor need whoever is sent away. */
-START_TEST(who_finds_no_room_is_told)
+START_TEST(a_client_without_room_is_refused)
 {
         struct place place;
         struct ends ends;
@@ -389,7 +389,7 @@ START_TEST(opened_and_closed_come_in_pairs)
 END_TEST
 
 /* A stranger that is not allowed is none, either. And he takes nobody's place. */
-START_TEST(who_is_not_allowed_takes_nobody_s_place)
+START_TEST(a_refused_client_takes_no_other_s_place)
 {
         struct place place;
         struct ends ends;
@@ -777,16 +777,16 @@ START_TEST(a_descriptor_is_freed)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_TEST(who_has_spoken_stays),
+        SUITE_TEST(a_client_that_has_spoken_stays),
         SUITE_TEST(the_one_that_has_been_silent_longest_goes),
         SUITE_LOOP(a_request_for_which_there_is_no_room_is_refused, 4),
-        SUITE_TEST(who_finds_no_room_is_told),
+        SUITE_TEST(a_client_without_room_is_refused),
         SUITE_TEST(the_refused_do_not_pile_up),
         SUITE_LOOP(the_refused_go_with_their_service, 3),
         SUITE_LOOP(a_handler_ends_it_while_room_is_made, 3),
         SUITE_TEST(others_come_while_room_is_made),
         SUITE_LOOP(opened_and_closed_come_in_pairs, 2),
-        SUITE_TEST(who_is_not_allowed_takes_nobody_s_place),
+        SUITE_TEST(a_refused_client_takes_no_other_s_place),
         SUITE_LOOP(one_user_keeps_no_other_out, 2),
         SUITE_LOOP_APART(no_descriptor_is_left, 4),
         SUITE_TEST(messages_that_are_not_complete_are_counted),

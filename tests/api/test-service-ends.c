@@ -116,7 +116,7 @@ static void close_scene(struct scene *scene)
         close_place(&scene->place);
 }
 
-START_TEST(closing_takes_nobody_new_and_finishes_what_is_in_hand)
+START_TEST(closing_accepts_no_client_and_finishes_requests_in_hand)
 {
         struct scene scene;
         ferry_session *late;
@@ -419,7 +419,7 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_handler_that_fails_costs_one_reply, DIALECTS),
-        SUITE_LOOP(closing_takes_nobody_new_and_finishes_what_is_in_hand, DIALECTS),
+        SUITE_LOOP(closing_accepts_no_client_and_finishes_requests_in_hand, DIALECTS),
         SUITE_LOOP(what_was_read_and_not_seen_is_refused, DIALECTS),
         SUITE_LOOP(closing_has_an_end, DIALECTS),
         SUITE_TEST(one_that_never_reads_ends_too),

@@ -578,7 +578,7 @@ static int note_text(ferry_session *session, const ferry_message *message, void 
 }
 
 /* A service of one dialect that can say so. */
-START_TEST(a_stranger_is_told_that_he_is_not_allowed)
+START_TEST(a_stranger_gets_the_reason_of_the_refusal)
 {
         struct place place;
         ferry_session *stranger;
@@ -740,7 +740,7 @@ static const struct {
         { DOOR_epoll_control, -ENOSPC },
 };
 
-START_TEST(a_failed_listen_is_told_at_once)
+START_TEST(a_failed_listen_is_reported_at_once)
 {
         struct place place;
         const struct group *group = getgrgid(getegid());
@@ -852,11 +852,11 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_link_in_the_place_of_the_socket_is_not_followed, COUNT(swaps)),
         SUITE_TEST(what_stands_in_an_exchanged_directory_stays),
         SUITE_LOOP_APART(the_mode_is_right_from_the_first_moment, COUNT(modes)),
-        SUITE_TEST(a_stranger_is_told_that_he_is_not_allowed),
+        SUITE_TEST(a_stranger_gets_the_reason_of_the_refusal),
         SUITE_LOOP(a_stranger_at_the_door, 4),
         SUITE_TEST(a_stranger_behind_the_door),
         SUITE_TEST(services_for_all_users),
-        SUITE_LOOP(a_failed_listen_is_told_at_once, COUNT(failures)),
+        SUITE_LOOP(a_failed_listen_is_reported_at_once, COUNT(failures)),
         SUITE_TEST(a_directory_that_is_not_ours_to_write),
         SUITE_LOOP(a_service_that_is_busy, 3),
 };

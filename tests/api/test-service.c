@@ -52,7 +52,7 @@ START_TEST(what_the_dead_left_is_cleared_away)
 END_TEST
 
 /* Left by somebody who knows no lock. */
-START_TEST(a_bare_socket_that_nobody_listens_at)
+START_TEST(a_bare_socket_without_a_listener)
 {
         struct sockaddr_un name = { .sun_family = AF_UNIX };
         struct place place;
@@ -261,7 +261,7 @@ static int greet(ferry_session *client, const ferry_message *message, void *user
         return 0;
 }
 
-START_TEST(clients_are_told_apart)
+START_TEST(clients_are_distinguished)
 {
         enum { COUNT = 5 };
         struct place place;
@@ -654,7 +654,7 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_TEST(what_the_dead_left_is_cleared_away),
-        SUITE_TEST(a_bare_socket_that_nobody_listens_at),
+        SUITE_TEST(a_bare_socket_without_a_listener),
         SUITE_TEST(the_living_are_not_pushed_aside),
         SUITE_TEST(a_living_stranger_is_not_pushed_aside),
         SUITE_TEST(a_file_is_not_replaced),
@@ -663,7 +663,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(there_is_no_such_group),
         SUITE_LOOP(a_mode_and_a_group_that_a_socket_cannot_have_are_refused, sizeof refused / sizeof *refused),
         SUITE_TEST(a_client_waits_for_the_service),
-        SUITE_TEST(clients_are_told_apart),
+        SUITE_TEST(clients_are_distinguished),
         SUITE_TEST(all_are_notified),
         SUITE_TEST(handlers_of_a_client_come_first),
         SUITE_TEST(clients_do_not_disturb_each_other),

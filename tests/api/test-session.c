@@ -221,7 +221,7 @@ START_TEST(what_failed_to_open_says_why_everywhere)
 END_TEST
 
 /* Who asks nothing is told by run; only once. */
-START_TEST(run_tells_what_nobody_has_heard)
+START_TEST(run_returns_an_error_that_was_not_reported)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
 
@@ -240,7 +240,7 @@ START_TEST(run_tells_what_nobody_has_heard)
 }
 END_TEST
 
-START_TEST(tick_tells_it_too)
+START_TEST(tick_returns_it_too)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         int code = 0;
@@ -350,7 +350,7 @@ START_TEST(a_live_session_explains_its_last_call)
 END_TEST
 
 /* A template that is wrong, a type that is none: that one is not sent, and the session lives. */
-START_TEST(what_is_not_taken_is_told_by_flush)
+START_TEST(what_is_not_taken_is_reported_by_flush)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *two[2];
@@ -660,11 +660,11 @@ static const struct suite_test tests[] = {
         SUITE_TEST(null_is_an_object_without_memory),
         SUITE_LOOP(an_error_of_the_options_names_the_option, 2),
         SUITE_LOOP(what_failed_to_open_says_why_everywhere, sizeof unopened / sizeof *unopened),
-        SUITE_TEST(run_tells_what_nobody_has_heard),
-        SUITE_TEST(tick_tells_it_too),
+        SUITE_TEST(run_returns_an_error_that_was_not_reported),
+        SUITE_TEST(tick_returns_it_too),
         SUITE_TEST(a_live_session_explains_its_last_call),
         SUITE_LOOP(a_reported_failure_is_not_reported_again, WAYS),
-        SUITE_TEST(what_is_not_taken_is_told_by_flush),
+        SUITE_TEST(what_is_not_taken_is_reported_by_flush),
         SUITE_TEST(flush_times_out),
         SUITE_TEST(userdata_and_info),
         SUITE_TEST(waiting_within_waiting_has_an_end),

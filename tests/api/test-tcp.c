@@ -175,7 +175,7 @@ END_TEST
 /* What can only be listened at. */
 static const char *const nobodies[] = { "tcp:127.0.0.1:0", "tcp:localhost:0", "tcp:0.0.0.0:80", "tcp:[::]:80" };
 
-START_TEST(nobody_to_connect_to)
+START_TEST(an_address_for_listening_is_not_connected_to)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session = ferry_session_open(loop, nobodies[_i], NULL);
@@ -192,7 +192,7 @@ static const struct {
 } hosts[] = { { "tcp:127.0.0.1:0", "tcp:127.0.0.1:" }, { "tcp:localhost:0", "tcp:127.0.0.1:" },
               { "tcp:127.1.2.3:0", "tcp:127.1.2.3:" }, { "tcp:[0:0::0:1]:0", "tcp:[::1]:" } };
 
-START_TEST(a_service_tells_its_port)
+START_TEST(a_service_reports_its_port)
 {
         const char *told = hosts[_i].told, *address;
         ferry_loop *loop;
@@ -408,7 +408,7 @@ END_TEST
 
 /* On this machine it is known at once. */
 
-START_TEST(nobody_listens)
+START_TEST(a_port_without_a_listener_refuses)
 {
         char address[64];
         int held = hold_port(address);
@@ -441,7 +441,7 @@ static int judge_connect(enum door_call call, bool is_child)
 }
 
 /* At distances of 1, 2, 4 … ms, up to 500 ms, until the time is over. */
-START_TEST(who_is_not_there_is_tried_again)
+START_TEST(a_missing_listener_is_tried_again)
 {
         enum { WAIT_MS = 60000, GROWING = 9, GROWING_MS = 511, LARGEST_MS = 500 };
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -518,7 +518,7 @@ static const struct {
         int wait_ms, ms;
 } hangs[] = { { 0, 5000 }, { 70, 70 }, { 7000, 7000 } };
 
-START_TEST(who_never_answers_is_given_up)
+START_TEST(a_worker_that_never_answers_is_given_up)
 {
         char address[64];
         int listener = listen_raw(address, 0), crowd[CROWD], crowd_size = fill_backlog(address, crowd);
@@ -631,7 +631,7 @@ static bool enter_small_network(void)
 }
 
 /* Whoever connects to a port that nobody listens at, and is given that port by the kernel, reaches itself. */
-START_TEST(nobody_talks_to_himself)
+START_TEST(a_client_does_not_connect_to_itself)
 {
         ferry_loop *loop;
         int fd, reached_itself = 0;
@@ -780,8 +780,8 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_TEST(a_wrong_port_is_named),
         SUITE_LOOP(only_numbers_and_localhost_are_hosts, sizeof spellings / sizeof *spellings),
-        SUITE_LOOP(nobody_to_connect_to, sizeof nobodies / sizeof *nobodies),
-        SUITE_LOOP(a_service_tells_its_port, sizeof hosts / sizeof *hosts),
+        SUITE_LOOP(an_address_for_listening_is_not_connected_to, sizeof nobodies / sizeof *nobodies),
+        SUITE_LOOP(a_service_reports_its_port, sizeof hosts / sizeof *hosts),
         SUITE_TEST(localhost_is_both),
         SUITE_TEST(localhost_without_ipv6),
         SUITE_TEST(a_port_that_is_in_use),
@@ -790,13 +790,13 @@ static const struct suite_test tests[] = {
         SUITE_TEST(others_are_let_in),
         SUITE_TEST(a_privileged_port),
         SUITE_TEST(what_a_connection_is),
-        SUITE_TEST(nobody_listens),
-        SUITE_TEST(who_is_not_there_is_tried_again),
+        SUITE_TEST(a_port_without_a_listener_refuses),
+        SUITE_TEST(a_missing_listener_is_tried_again),
         SUITE_TEST(a_client_waits_for_the_service),
-        SUITE_LOOP_APART(who_never_answers_is_given_up, sizeof hangs / sizeof *hangs),
+        SUITE_LOOP_APART(a_worker_that_never_answers_is_given_up, sizeof hangs / sizeof *hangs),
         SUITE_LOOP(closed_while_it_connects, 2),
         SUITE_TEST(a_connection_comes_later),
-        SUITE_TEST(nobody_talks_to_himself),
+        SUITE_TEST(a_client_does_not_connect_to_itself),
         SUITE_TEST(a_client_that_is_reset),
         SUITE_TEST(a_server_that_is_reset),
         SUITE_LOOP(closing_loses_nothing, 2),

@@ -37,7 +37,7 @@ static enum raw_stream junk_stream(int i)
         return (enum raw_stream)(i + 1);
 }
 
-START_TEST(junk_between_frames_is_told)
+START_TEST(junk_between_frames_is_reported)
 {
         struct raw raw;
         const char *source = junk_stream(_i) == RAW_SECOND ? "stderr" : "input";
@@ -455,7 +455,7 @@ START_TEST(the_end_of_the_questions_is_not_that_of_the_answers)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_LOOP(junk_between_frames_is_told, JUNK_STREAMS),
+        SUITE_LOOP(junk_between_frames_is_reported, JUNK_STREAMS),
         SUITE_LOOP(what_only_begins_like_a_magic_is_junk, JUNK_STREAMS),
         SUITE_LOOP(junk_on_a_socket_is_the_end, 3),
         SUITE_LOOP(a_false_header_swallows_nothing, JUNK_STREAMS),

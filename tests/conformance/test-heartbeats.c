@@ -100,7 +100,7 @@ START_TEST(a_peer_that_talks_is_not_asked)
 END_TEST
 
 /* Where one side does not want them, a day passes in one wait. */
-START_TEST(who_does_not_agree_sleeps)
+START_TEST(a_side_without_heartbeats_sleeps)
 {
         static const int wishes[][2] = { { 0, 0 }, { OURS_MS, 0 }, { 0, THEIRS_MS }, { -1, THEIRS_MS } };
         struct raw raw;
@@ -150,7 +150,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_silent_peer_is_given_up),
         SUITE_TEST(a_peer_that_answers_is_kept),
         SUITE_TEST(a_peer_that_talks_is_not_asked),
-        SUITE_LOOP(who_does_not_agree_sleeps, 4),
+        SUITE_LOOP(a_side_without_heartbeats_sleeps, 4),
         SUITE_TEST(a_peer_that_is_not_read_is_kept),
 };
 

@@ -44,7 +44,7 @@ START_TEST(nothing_is_said_before_the_server_has_begun)
 }
 END_TEST
 
-START_TEST(opened_is_told_when_both_have_begun)
+START_TEST(opened_is_reported_when_both_have_begun)
 {
         struct place place;
         ferry_session *session;
@@ -259,7 +259,7 @@ START_TEST(a_timeout_ends_the_session)
 END_TEST
 
 /* While the other side has still to say that it knows, it is known here already. */
-START_TEST(closing_one_that_goes_already_tells_why)
+START_TEST(closing_a_session_that_ends_reports_why)
 {
         struct place place;
         ferry_session *session;
@@ -490,7 +490,7 @@ START_TEST(closing_before_the_server_has_begun)
 END_TEST
 
 /* And one that never begins is not waited for longer than for an answer. */
-START_TEST(closing_where_nobody_begins)
+START_TEST(closing_waits_no_longer_for_a_silent_server)
 {
         struct place place;
         ferry_session *session;
@@ -511,7 +511,7 @@ START_TEST(closing_where_nobody_begins)
 }
 END_TEST
 
-START_TEST(closing_while_nobody_listens)
+START_TEST(closing_works_without_a_listener)
 {
         struct place place;
         ferry_session *session;
@@ -578,7 +578,7 @@ START_TEST(the_server_goes)
 END_TEST
 
 /* A server that stops says so; one that is killed does not. */
-START_TEST(an_idle_session_tells_that_its_server_was_killed)
+START_TEST(an_idle_session_reports_that_its_server_was_killed)
 {
         struct place place;
         ferry_session *session;
@@ -639,7 +639,7 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_TEST(nothing_is_said_before_the_server_has_begun),
-        SUITE_TEST(opened_is_told_when_both_have_begun),
+        SUITE_TEST(opened_is_reported_when_both_have_begun),
         SUITE_TEST(what_comes_before_the_acknowledgement_is_no_answer),
         SUITE_TEST(its_own_acknowledgement_counts),
         SUITE_TEST(acknowledgements_cannot_be_saved),
@@ -647,7 +647,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(what_comes_can_be_answered),
         SUITE_TEST(flush_waits_for_all_acknowledgements),
         SUITE_LOOP(a_timeout_ends_the_session, 2),
-        SUITE_TEST(closing_one_that_goes_already_tells_why),
+        SUITE_TEST(closing_a_session_that_ends_reports_why),
         SUITE_TEST(letting_a_call_go_ends_the_session),
         SUITE_TEST(a_call_that_waits_can_go),
         SUITE_LOOP(taken_back_before_the_server_has_begun, 2),
@@ -656,11 +656,11 @@ static const struct suite_test tests[] = {
         SUITE_TEST(an_answer_before_the_close_counts_for_nothing),
         SUITE_LOOP(leaving, WAYS * REPLIES),
         SUITE_LOOP(closing_before_the_server_has_begun, 2),
-        SUITE_TEST(closing_where_nobody_begins),
-        SUITE_TEST(closing_while_nobody_listens),
+        SUITE_TEST(closing_waits_no_longer_for_a_silent_server),
+        SUITE_TEST(closing_works_without_a_listener),
         SUITE_LOOP(a_server_that_talks_nonsense, 5),
         SUITE_LOOP(the_server_goes, 2),
-        SUITE_LOOP(an_idle_session_tells_that_its_server_was_killed, 2),
+        SUITE_LOOP(an_idle_session_reports_that_its_server_was_killed, 2),
         SUITE_TEST(the_server_goes_before_it_has_begun),
         SUITE_TEST(the_server_closes_before_it_has_begun),
 };

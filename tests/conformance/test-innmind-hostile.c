@@ -35,7 +35,7 @@ static const struct bad {
 
 enum { BADS = sizeof bad_frames / sizeof *bad_frames };
 
-START_TEST(bad_frames_end_only_who_sent_them)
+START_TEST(bad_frames_end_only_their_sender)
 {
         static const ferry_session_options small = { .frame_max = 4096 };
         static const ferry_service_options limited = { .dialects = FERRY_DIALECT_INNMIND, .session = &small };
@@ -134,7 +134,7 @@ START_TEST(frames_may_come_in_pieces)
 END_TEST
 
 /* Nor do the others wait for one that sends half a frame. */
-START_TEST(half_a_frame_stops_nobody)
+START_TEST(half_a_frame_stops_no_other_client)
 {
         struct place place;
         struct book book = { 0 };
@@ -233,7 +233,7 @@ START_TEST(frames_are_never_cut)
 END_TEST
 
 /* What it asks is acknowledged and answered, and that waits: at some point it is not read any more. */
-START_TEST(one_who_does_not_read_is_not_read)
+START_TEST(a_client_that_does_not_read_is_not_read)
 {
         static const ferry_session_options small = { .queue_max = 1 << 16 };
         static const ferry_service_options limited = { .dialects = FERRY_DIALECT_INNMIND, .session = &small };
@@ -278,7 +278,7 @@ START_TEST(one_who_does_not_read_is_not_read)
 END_TEST
 
 /* At the limit the one that came first and has not begun makes room, and is told; there are never more than that. */
-START_TEST(one_who_never_began_makes_room)
+START_TEST(a_client_that_never_began_makes_room)
 {
         static const ferry_service_options few = { .dialects = FERRY_DIALECT_INNMIND, .clients_max = 3 };
         struct place place;
@@ -310,12 +310,12 @@ START_TEST(one_who_never_began_makes_room)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_LOOP(bad_frames_end_only_who_sent_them, BADS * 2),
+        SUITE_LOOP(bad_frames_end_only_their_sender, BADS * 2),
         SUITE_TEST(frames_may_come_in_pieces),
-        SUITE_TEST(half_a_frame_stops_nobody),
+        SUITE_TEST(half_a_frame_stops_no_other_client),
         SUITE_LOOP(frames_are_never_cut, 3),
-        SUITE_TEST(one_who_does_not_read_is_not_read),
-        SUITE_TEST(one_who_never_began_makes_room),
+        SUITE_TEST(a_client_that_does_not_read_is_not_read),
+        SUITE_TEST(a_client_that_never_began_makes_room),
 };
 
 SUITE_MAIN("innmind-hostile", tests)

@@ -377,7 +377,7 @@ static int listen_at(const struct names *names, struct sockaddr_un *name)
         return fd;
 }
 
-START_TEST(nobody_comes_with_another_dialect)
+START_TEST(a_socket_of_innmind_is_not_connected_to_in_another_dialect)
 {
         static const char *const spellings[] = { "unix:%s/innmind/ipc/name.sock", "unix:innmind/ipc/name.sock",
                                                  "unix:./innmind/ipc/name.sock", "unix:%s/innmind/ipc//name.sock",
@@ -413,7 +413,7 @@ END_TEST
 
 /* One who listens there, and knows no lock, does not notice that somebody else wanted to; nor is one pushed aside who has
  * only its name yet. */
-START_TEST(one_who_listens_is_not_disturbed)
+START_TEST(a_listener_is_not_disturbed)
 {
         ferry_service_options innmind = { .dialects = FERRY_DIALECT_INNMIND };
         struct sockaddr_un name;
@@ -544,7 +544,7 @@ static int has_exited(ferry_loop *loop, void *userdata)
         return ferry_loop_stop(loop, 1);
 }
 
-START_TEST(a_stranger_who_comes_is_told_to_go)
+START_TEST(a_stranger_is_turned_away)
 {
         struct names names;
         char path[sizeof((struct sockaddr_un *)NULL)->sun_path];
@@ -725,11 +725,11 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_directory_that_the_program_names),
         SUITE_LOOP(what_others_could_change_is_not_trusted, UNSAFES),
         SUITE_TEST(a_sticky_directory_is_good_enough),
-        SUITE_LOOP(nobody_comes_with_another_dialect, 15),
-        SUITE_LOOP(one_who_listens_is_not_disturbed, 2),
+        SUITE_LOOP(a_socket_of_innmind_is_not_connected_to_in_another_dialect, 15),
+        SUITE_LOOP(a_listener_is_not_disturbed, 2),
         SUITE_TEST(a_stranger_s_socket_is_not_touched),
         SUITE_TEST(the_socket_whose_owner_was_checked_is_connected_to),
-        SUITE_TEST(a_stranger_who_comes_is_told_to_go),
+        SUITE_TEST(a_stranger_is_turned_away),
         SUITE_TEST(many_messages),
         SUITE_TEST(both_ask_at_once),
         SUITE_TEST(a_service_that_asks_back),

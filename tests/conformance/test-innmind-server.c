@@ -315,7 +315,7 @@ START_TEST(a_close_and_the_end_at_once)
 END_TEST
 
 /* It goes without a word; others, and the carried value, are as they were. */
-START_TEST(one_who_just_goes_harms_nobody)
+START_TEST(a_client_that_disconnects_harms_no_other)
 {
         struct place place;
         struct book book = { 0 };
@@ -343,7 +343,7 @@ END_TEST
 
 enum { CLIENTS = 3 };
 
-START_TEST(stopping_is_told_to_each)
+START_TEST(stopping_reaches_each_process)
 {
         struct place place;
         struct book book = { 0 };
@@ -718,8 +718,8 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(close_is_answered_and_the_end_follows, 2),
         SUITE_TEST(messages_around_a_close),
         SUITE_TEST(a_close_and_the_end_at_once),
-        SUITE_TEST(one_who_just_goes_harms_nobody),
-        SUITE_TEST(stopping_is_told_to_each),
+        SUITE_TEST(a_client_that_disconnects_harms_no_other),
+        SUITE_TEST(stopping_reaches_each_process),
         SUITE_TEST(stopping_does_not_wait_for_ever),
         SUITE_TEST(stopping_before_it_has_begun_and_has_been_notified),
         SUITE_TEST(stopping_waits_for_what_is_kept),

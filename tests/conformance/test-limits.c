@@ -120,7 +120,7 @@ static int fill(struct raw *raw, int kind, int most)
 
 /* Nobody fetches what the program has asked for: then it is not read either, and the peer waits. When it is fetched,
  * all of it is there, and the peer goes on. */
-START_TEST(what_nobody_fetches_is_not_read)
+START_TEST(messages_that_are_not_fetched_are_not_read)
 {
         enum { QUEUE_MAX = 10000, MOST = 100000, PIPE = 65536, READ = 65536, FRAME = 24 };
         struct raw raw;
@@ -555,7 +555,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_peer_that_says_goodbye_and_stays, RAW_STREAMS),
         SUITE_LOOP(a_peer_that_ends_and_reads_nothing, 2),
         SUITE_TEST(what_is_over_costs_nothing),
-        SUITE_LOOP(what_nobody_fetches_is_not_read, 2),
+        SUITE_LOOP(messages_that_are_not_fetched_are_not_read, 2),
         SUITE_TEST(one_session_does_not_keep_another_waiting),
         SUITE_TEST(a_crowd_does_not_keep_a_client_waiting),
         SUITE_LOOP_APART(the_busy_are_asked_again, 8),

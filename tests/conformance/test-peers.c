@@ -289,7 +289,7 @@ END_TEST
 
 /* Dialect ferry, from outside ------------------------------------------------------------------------- */
 
-START_TEST(what_is_unknown_is_ignored_or_told)
+START_TEST(what_is_unknown_is_ignored_or_reported)
 {
         unsigned char payload[256];
         struct raw raw;
@@ -488,7 +488,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(errors_of_both_roots, ROOTS * 2),
         SUITE_LOOP(the_library_messages_have_one_name, ROOTS),
         SUITE_TEST(log_messages_of_the_level_error),
-        SUITE_LOOP(what_is_unknown_is_ignored_or_told, RAW_STREAMS),
+        SUITE_LOOP(what_is_unknown_is_ignored_or_reported, RAW_STREAMS),
         SUITE_LOOP(no_body_is_null, RAW_STREAMS),
         SUITE_LOOP(an_id_used_twice, RAW_STREAMS),
         SUITE_LOOP(cancelled_while_it_waits_for_next, RAW_STREAMS),

@@ -273,7 +273,7 @@ START_TEST(over_the_limit_of_the_other_side)
 END_TEST
 
 /* A notification that they skip is an error event there; in ferry its sender hears of it, too. */
-START_TEST(a_skipped_notification_is_told)
+START_TEST(a_skipped_notification_is_reported)
 {
         ferry_session_options theirs = { .frame_max = 5000 };
         char *text = make_text(MIB);
@@ -457,7 +457,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_full_queue_says_so, PAIRS),
         SUITE_LOOP(an_empty_queue_takes_any_one_frame, PAIRS),
         SUITE_LOOP(over_the_limit_of_the_other_side, PAIRS),
-        SUITE_LOOP(a_skipped_notification_is_told, PAIRS),
+        SUITE_LOOP(a_skipped_notification_is_reported, PAIRS),
         SUITE_LOOP(an_answer_over_our_limit, PAIRS),
         SUITE_LOOP(what_was_not_sent_is_taken_back, DIALECTS * WAYS),
         SUITE_LOOP(closing_sends_what_is_queued, PAIRS),

@@ -91,7 +91,7 @@ START_TEST(half_a_frame_is_slept_through)
 END_TEST
 
 /* The end in the middle of a frame is told at once: no time passes, and nothing is asked again and again. */
-START_TEST(half_a_frame_and_the_end_is_told_at_once)
+START_TEST(half_a_frame_and_the_end_is_reported_at_once)
 {
         struct raw raw;
         ferry_call *call;
@@ -316,7 +316,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_LOOP(silence_is_slept_through, RAW_STREAMS),
         SUITE_LOOP(half_a_frame_is_slept_through, RAW_STREAMS),
-        SUITE_LOOP(half_a_frame_and_the_end_is_told_at_once, 2),
+        SUITE_LOOP(half_a_frame_and_the_end_is_reported_at_once, 2),
         SUITE_LOOP(a_call_that_has_ended_is_not_waited_for, RAW_STREAMS),
         SUITE_LOOP(a_dying_child_is_noticed_at_once, 3),
         SUITE_TEST(a_stopped_peer_harms_only_itself),

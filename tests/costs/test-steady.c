@@ -136,7 +136,7 @@ static int look_away(ferry_session *session, const ferry_message *message, void 
 }
 
 /* A body that nobody looks at is never built. */
-START_TEST(notifications_that_nobody_looks_at)
+START_TEST(notifications_whose_body_is_not_used_are_cheap)
 {
         struct pair pair;
 
@@ -266,7 +266,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_request_and_its_reply, STEADY),
         SUITE_LOOP(notifications_in_a_row, STEADY),
         SUITE_LOOP(a_notification_by_itself, STEADY),
-        SUITE_LOOP(notifications_that_nobody_looks_at, DIALECTS),
+        SUITE_LOOP(notifications_whose_body_is_not_used_are_cheap, DIALECTS),
         SUITE_LOOP(large_bodies, 18),
         SUITE_LOOP(a_thousand_idle_sessions, DIALECTS),
         SUITE_LOOP(a_session_that_waits, STEADY),

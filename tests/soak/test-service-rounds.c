@@ -124,7 +124,7 @@ static int take(ferry_session *session, const ferry_message *message, void *user
         return 1;
 }
 
-START_TEST(who_is_whole_is_served_in_that_round)
+START_TEST(a_complete_request_is_served_in_that_round)
 {
         struct place place;
         struct bad bad[BAD];
@@ -171,7 +171,7 @@ START_TEST(who_is_whole_is_served_in_that_round)
 END_TEST
 
 /* Those who ask and never read their answers are not read any more once too much waits for them. */
-START_TEST(who_reads_no_answers_costs_no_more)
+START_TEST(a_client_that_reads_no_answers_costs_no_more)
 {
         enum { NUMBER = 50, FRAMES = 64, EACH_MAX = 2 * QUEUE_MAX + (3 << 16) };
         struct place place;
@@ -242,8 +242,8 @@ START_TEST(a_byte_at_a_time)
 END_TEST
 
 static const struct suite_test tests[] = {
-        SUITE_LOOP(who_is_whole_is_served_in_that_round, WAYS + 1),
-        SUITE_TEST(who_reads_no_answers_costs_no_more),
+        SUITE_LOOP(a_complete_request_is_served_in_that_round, WAYS + 1),
+        SUITE_TEST(a_client_that_reads_no_answers_costs_no_more),
         SUITE_TEST(a_byte_at_a_time),
 };
 
