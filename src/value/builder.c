@@ -360,7 +360,7 @@ static void close_members(ferry_builder *builder, const struct level *level, fer
         *members = (struct members){ .class_name = level->class_name, .class_size = level->class_size,
                                      .entries = (struct entry *)(members + 1) };
         container->members = members;
-        if (members_gather(builder->arena, members, entries, count, &container->size) < 0)
+        if (members_gather(builder->arena, members, entries, count, true, &container->size) < 0)
                 builder_fail(builder, -ENOMEM);
 }
 

@@ -14,6 +14,8 @@ struct container {
         ferry_value *node;      /* the container, on the stack; behind it its items */
         bool is_map;
         bool has_class;         /* a key __class */
+        bool may_have_twins;    /* two keys have the same bit */
+        uint64_t key_bits;
         uint16_t depth;         /* of the deepest item so far */
 };
 
@@ -95,7 +97,8 @@ static void open_container(struct maker *m)
 
         container->is_map = *m->at++ == '{';
         container->node = push(m, container->is_map ? FERRY_VALUE_MAP : FERRY_VALUE_LIST);
-        container->has_class = false;
+        container->has_class = container->may_have_twins = false;
+        container->key_bits = 0;
         container->depth = 0;
 }
 
@@ -147,7 +150,8 @@ static int close_map(struct maker *m, const struct container *container)
         *members = named;
         members->entries = (struct entry *)(members + 1);
         container->node->members = members;
-        return members_gather(m->arena, members, (const struct entry *)items, count, &container->node->size);
+        return members_gather(m->arena, members, (const struct entry *)items, count, container->may_have_twins,
+                              &container->node->size);
 }
 
 static int close_list(struct maker *m, const struct container *container)
@@ -227,6 +231,8 @@ static int make(struct maker *m)
 
                         if (m->has_objects && is_class_key(key))
                                 container->has_class = true;
+                        container->may_have_twins |= (container->key_bits & key_bit(key)) != 0;
+                        container->key_bits |= key_bit(key);
                         skip_blanks(m);
                         m->at++;
                         skip_blanks(m);

@@ -62,7 +62,7 @@ int maker_close(struct maker *maker, size_t offset)
         node->size = site->size;
         if (node->kind != FERRY_VALUE_LIST && site->size > 0) {
                 members = (struct members *)node->members;
-                if (members_gather(maker->arena, members, members->entries, site->size, &node->size) < 0)
+                if (members_gather(maker->arena, members, members->entries, site->size, site->may_have_twins, &node->size) < 0)
                         return -ENOMEM;
                 /* The keys may count from 0 once those that are twice are one, or where they are text. */
                 if (site->is_array && entries_count_from_0(members->entries, node->size) &&

@@ -15,6 +15,8 @@ struct site {
         uint32_t left;
         bool is_array;          /* of PHP: if its keys count from 0 it is a list */
         bool has_keys;          /* in the bytes */
+        bool may_have_twins;    /* two keys have the same bit */
+        uint64_t key_bits;
         size_t slot;
 };
 
@@ -40,12 +42,23 @@ static inline struct site *maker_open(struct maker *maker, ferry_value *node, ui
         site->size = site->left = size;
         site->is_array = false;
         site->has_keys = true;
+        site->may_have_twins = false;
+        site->key_bits = 0;
         site->slot = slot;
         node->depth = 1;
         return site;
 }
 
 int maker_close(struct maker *maker, size_t offset);
+
+/* The key at the place of the next item is written: the item comes behind it. */
+static inline void site_take_key(struct site *site)
+{
+        uint64_t bit = key_bit(site->at++);
+
+        site->may_have_twins |= (site->key_bits & bit) != 0;
+        site->key_bits |= bit;
+}
 
 /* Memory for the items of the container; its keys and items alternate then. 0 or -ENOMEM. */
 int site_make_members(struct site *site, struct arena *arena, const char *class_name, uint32_t class_size);

@@ -118,17 +118,6 @@ static size_t keep(struct members *members, const struct entry *entry, size_t ke
         return kept + 1;
 }
 
-/* A bit for each key: two that have different ones are different. */
-static uint64_t key_bit(const ferry_value *key)
-{
-        unsigned number = (unsigned)key->integer;
-
-        if (key->kind == FERRY_VALUE_STRING)
-                number = key->size == 0 ? 0 :
-                         key->size + 5 * (unsigned char)key->bytes[0] + 11 * (unsigned char)key->bytes[key->size - 1];
-        return (uint64_t)1 << (number & 63);
-}
-
 /* The same for a few, which have no slots. */
 static size_t keep_few(struct members *members, const struct entry *entries, size_t count)
 {
@@ -148,7 +137,8 @@ static size_t keep_few(struct members *members, const struct entry *entries, siz
         return kept;
 }
 
-int members_gather(struct arena *arena, struct members *members, const struct entry *entries, size_t count, uint32_t *ret_count)
+int members_gather(struct arena *arena, struct members *members, const struct entry *entries, size_t count,
+                   bool may_have_twins, uint32_t *ret_count)
 {
         size_t kept = 0;
 
@@ -158,8 +148,13 @@ int members_gather(struct arena *arena, struct members *members, const struct en
                         return -ENOMEM;
                 for (size_t i = 0; i < count; i++)
                         kept = keep(members, &entries[i], kept);
-        } else
+        } else if (may_have_twins)
                 kept = keep_few(members, entries, count);
+        else {
+                if (members->entries != entries)
+                        memcpy(members->entries, entries, count * sizeof *entries);
+                kept = count;
+        }
         *ret_count = (uint32_t)kept;
         return 0;
 }

@@ -406,56 +406,74 @@ static inline const unsigned char *quick_key(const unsigned char *at, const unsi
         return shape == 1 && *at != 0xc0 && *at != 0xc2 && *at != 0xc3 ? at + 1 : NULL;
 }
 
-/* As many items as it can. */
-static void take_quickly(struct parser *p)
+/* The head of a list or a map, which needs up to three bytes; NULL: that is left to the other way. */
+static inline const unsigned char *quick_opening(const unsigned char *at, const unsigned char *end, unsigned shape,
+                                                 struct container *container)
 {
-        const unsigned char *at = p->at, *end = p->end, *value, *next;
-        size_t nodes = 0;
+        uint32_t size = *at & 15;
 
-        while (p->depth > 0) {
-                struct container *container = &p->stack[p->depth - 1];
-                uint32_t size;
+        if (end - at < 4)
+                return NULL;
+        if (shape >= LIST_16) {
+                size = (uint32_t)at[1] << 8 | at[2];
+                at += 2;
+        }
+        at++;
+        *container = (struct container){ .is_map = shape == SMALL_MAP || shape == MAP_16, .size = size, .left = size };
+        /* What begins with nil is special. */
+        return container->is_map && size > 0 && *at == 0xc0 ? NULL : at;
+}
+
+/* As many items of one container as it can. Returns where it stands: at the end of the container, in one that it has opened in
+ * this one, or at what is left to the other way. */
+static inline const unsigned char *take_items(struct parser *p, struct container *container, const unsigned char *at,
+                                              const unsigned char *end)
+{
+        bool is_map = container->is_map, is_object = container->is_object, is_open = false;
+        uint32_t left = container->left, left_before = left;
+
+        while (left > 0 && !is_open) {
+                const unsigned char *value = is_map ? quick_key(at, end, is_object) : at, *next;
                 unsigned shape;
 
-                if (container->left == 0) {
-                        close_container(p);
-                        continue;
-                }
-                value = at;
-                if (container->is_map) {
-                        value = quick_key(at, end, container->is_object);
-                        if (!value)
-                                break;
-                }
-                if (value == end)
+                if (!value || value == end)
                         break;
                 shape = shapes[*value];
                 if (shape < STRING_8) {
-                        next = value + shape;
-                        if (shape == 0 || (size_t)(end - value) < shape)
-                                break;
+                        next = shape > 0 && (size_t)(end - value) >= shape ? value + shape : NULL;
                 } else if (shape <= SMALL_STRING) {
                         next = quick_string(value, end, shape);
-                        if (!next)
-                                break;
                 } else {
-                        if (p->depth == DEPTH_MAX || end - value < 4)
-                                break;
-                        if (shape <= SMALL_MAP)
-                                next = value + 1, size = *value & 15;
-                        else
-                                next = value + 3, size = (uint32_t)value[1] << 8 | value[2];
-                        /* What begins with nil is special. */
-                        if (((shape == SMALL_MAP || shape == MAP_16) && size > 0 && *next == 0xc0))
-                                break;
-                        p->stack[p->depth++] = (struct container){ .is_map = shape == SMALL_MAP || shape == MAP_16,
-                                                                   .size = size, .left = size };
+                        next = p->depth < DEPTH_MAX ? quick_opening(value, end, shape, container + 1) : NULL;
+                        is_open = next != NULL;
                 }
-                container->left--;
-                nodes += 1 + container->is_map;
+                if (!next)
+                        break;
+                left--;
                 at = next;
         }
-        p->check->nodes += nodes;
+        container->left = left;
+        p->depth += is_open;
+        p->check->nodes += (size_t)(left_before - left) << is_map;
+        return at;
+}
+
+/* As many items as it can. */
+static void take_quickly(struct parser *p)
+{
+        const unsigned char *at = p->at, *end = p->end;
+
+        while (p->depth > 0) {
+                size_t depth = p->depth;
+                struct container *container = &p->stack[depth - 1];
+
+                at = take_items(p, container, at, end);
+                if (p->depth > depth)
+                        continue;
+                if (container->left > 0)
+                        break;
+                close_container(p);
+        }
         p->at = at;
 }
 

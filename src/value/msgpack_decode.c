@@ -257,8 +257,12 @@ static int take_other(struct maker *m, struct cursor *c, ferry_value *node, unsi
         return open_map(m, node, size, false, offset);
 }
 
+/* This is inlined, so the place in the bytes stays in registers; what is called gets a copy of it. */
 static inline int take_value(struct maker *m, struct cursor *c, ferry_value *node)
 {
+        struct cursor copy;
+        int error;
+
         size_t offset = (size_t)(c->at - c->begin);
         unsigned first = take_byte(c);
         const char *bytes;
@@ -293,7 +297,10 @@ static inline int take_value(struct maker *m, struct cursor *c, ferry_value *nod
                         node->visibility = STRING_IS_BINARY;
                 return 0;
         default:
-                return take_other(m, c, node, first, offset);
+                copy = *c;
+                error = take_other(m, &copy, node, first, offset);
+                *c = copy;
+                return error;
         }
 }
 
@@ -312,40 +319,38 @@ static inline void take_key(struct maker *m, struct cursor *c, struct site *site
         }
         first = take_byte(c);
         if (first < 0x80 || first >= 0xe0 || (first >= 0xcc && first < 0xd4)) {
-                set_integer(site->at++, take_integer(c, first), m->arena);
+                set_integer(site->at, take_integer(c, first), m->arena);
+                site_take_key(site);
                 return;
         }
         bytes = take_string(c, first, &size);
         if (is_object)
-                set_property(site->at++, bytes, size, m->arena);
+                set_property(site->at, bytes, size, m->arena);
         else
-                set_string(site->at++, bytes, size, m->arena);
+                set_string(site->at, bytes, size, m->arena);
+        site_take_key(site);
 }
 
 /* A value with all that is in it. */
-static int make(struct maker *m, struct cursor *c, ferry_value *node)
+static int make(struct maker *m, struct cursor *ret_c, ferry_value *node)
 {
+        struct cursor c = *ret_c;
         struct site *site;
         int error;
 
         for (;;) {
-                error = take_value(m, c, node);
-                if (error)
-                        return error;
-                for (;;) {
-                        if (m->depth == 0)
-                                return 0;
-                        site = &m->stack[m->depth - 1];
-                        if (site->left > 0)
-                                break;
-                        error = maker_close(m, (size_t)(c->at - c->begin));
-                        if (error)
-                                return error;
-                }
+                error = take_value(m, &c, node);
+                while (!error && m->depth > 0 && m->stack[m->depth - 1].left == 0)
+                        error = maker_close(m, (size_t)(c.at - c.begin));
+                if (error || m->depth == 0)
+                        break;
+                site = &m->stack[m->depth - 1];
                 site->left--;
-                take_key(m, c, site);
+                take_key(m, &c, site);
                 node = site->at++;
         }
+        *ret_c = c;
+        return error;
 }
 
 int msgpack_decode(char *bytes, size_t size, struct check *check, struct arena *arena, ferry_value *root)

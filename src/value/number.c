@@ -304,6 +304,9 @@ static bool read_quickly(const struct reading *reading, double *ret)
         most.high += most.low < mantissa && most.middle == 0;
         if (reading->is_cut)
                 most.high += ((uint64_t)1 << zeros) + 1;
+        /* As both are mostly: the bits that are kept are the same, and both have a rest. */
+        if (most.high == least.high && most.middle >> 63 == least.middle >> 63 && least.middle << 1 != 0)
+                return true;
         return most.high >= least.high && assemble_product(&most, binary) == *ret;
 }
 

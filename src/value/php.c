@@ -441,107 +441,78 @@ static int take_part(struct parser *p)
 /* The quick way ------------------------------------------------------------------------------------------
  *
  * What most messages consist of, without looking at each byte for what may be wrong with it: the following functions take
- * what is complete and right, and return NULL for all else, which take_part() then looks at. */
+ * what is complete and right, and return NULL for all else, which take_part() then looks at. The last byte is no digit, so each run
+ * of digits ends before @end. */
 
-static inline const char *quick_count(const char *at, const char *end, uint32_t *ret)
+static inline bool is_digit(char c)
 {
-        const char *first = at;
-        uint32_t count = 0;
-
-        while (at < end && (unsigned char)(*at - '0') <= 9)
-                count = count * 10 + (uint32_t)(*at++ - '0');
-        /* With more than nine digits it may have run over. */
-        if (at == first || at - first > 9 || (*first == '0' && at - first > 1))
-                return NULL;
-        *ret = count;
-        return at;
+        return (unsigned char)(c - '0') <= 9;
 }
 
-/* LENGTH:"bytes" and what stands behind it. */
-static inline const char *quick_quoted(const char *at, const char *end, char behind, const char **ret_bytes, uint32_t *ret_size)
-{
-        at = quick_count(at, end, ret_size);
-        if (!at || end - at < 4 || (size_t)(end - at) - 4 < *ret_size || at[0] != ':' || at[1] != '"')
-                return NULL;
-        *ret_bytes = at + 2;
-        at += 2 + *ret_size;
-        return at[0] == '"' && at[1] == behind ? at + 2 : NULL;
-}
-
-static inline const char *quick_digits(const char *at, const char *end)
-{
-        while (at < end && (unsigned char)(*at - '0') <= 9)
-                at++;
-        return at;
-}
-
-static inline const char *quick_integer(const char *at, const char *end, uint64_t *ret)
+/* Up to 18 digits, which fit; the first is no zero if there are more. */
+static inline const char *quick_digits(const char *at, uint64_t *ret)
 {
         const char *first = at;
         uint64_t number = 0;
 
-        while (at < end && (unsigned char)(*at - '0') <= 9)
-                number = number * 10 + (uint64_t)(*at++ - '0');
-        /* With up to 18 digits it fits. */
-        if (at == first || at == end || *at != ';' || at - first > 18 || (*first == '0' && at - first > 1))
-                return NULL;
+        for (; is_digit(*at); at++)
+                number = number * 10 + (uint64_t)(*at - '0');
         *ret = number;
-        return at + 1;
+        return at - first == 1 || (at - first >= 2 && at - first <= 18 && *first != '0') ? at : NULL;
 }
 
-static const char *quick_double(const char *at, const char *end)
+/* LENGTH:"bytes" and what stands behind it. */
+static inline const char *quick_quoted(const char *at, const char *end, char behind, const char **ret_bytes, size_t *ret_size)
+{
+        uint64_t size;
+
+        at = quick_digits(at, &size);
+        if (!at || end - at < 4 || (uint64_t)(end - at) - 4 < size || at[0] != ':' || at[1] != '"')
+                return NULL;
+        *ret_bytes = at + 2;
+        *ret_size = (size_t)size;
+        at += 2 + size;
+        return at[0] == '"' && at[1] == behind ? at + 2 : NULL;
+}
+
+static inline const char *quick_integer(const char *at, uint64_t *ret)
+{
+        at = quick_digits(at, ret);
+        return at && *at == ';' ? at + 1 : NULL;
+}
+
+static inline const char *quick_double(const char *at, const char *end)
 {
         const char *first;
 
-        at += at < end && *at == '-';
+        at += *at == '-';
         first = at;
-        at = quick_digits(at, end);
-        if (at < end && at > first && *at == '.') {
+
+        while (is_digit(*at))
+                at++;
+        if (at > first && *at == '.') {
                 first = ++at;
-                at = quick_digits(at, end);
+                while (at < end && is_digit(*at))
+                        at++;
         }
-        return at < end && at > first && *at == ';' ? at + 1 : NULL;
+        return at > first && *at == ';' ? at + 1 : NULL;
 }
 
-static inline const char *quick_key(const char *at, const char *end, struct container *container)
-{
-        const char *bytes;
-        uint64_t integer;
-        uint32_t size;
-
-        if (end - at < 4 || at[1] != ':')
-                return NULL;
-        if (*at == 'i') {
-                at = quick_integer(at + 2, end, &integer);
-                if (at && integer != container->size - container->left)
-                        container->is_counted = false;
-                return at;
-        }
-        if (*at != 's')
-                return NULL;
-        at = quick_quoted(at + 2, end, ';', &bytes, &size);
-        /* Names that are mangled, and numbers as text, are left to the other way. */
-        if (!at || (size > 0 && *bytes <= '9' && (*bytes == '\0' || *bytes == '-' || *bytes >= '0')))
-                return NULL;
-        container->is_counted = false;
-        return at;
-}
-
-/* A value that has no items. */
+/* A value that has no items, of which at least four bytes are there. */
 static inline const char *quick_scalar(const char *at, const char *end)
 {
         const char *bytes;
-        uint64_t integer = 0;
-        uint32_t size;
+        uint64_t integer;
+        size_t size;
 
         switch (*at) {
-        case 'i':
-                if (at[2] != '-')
-                        return quick_integer(at + 2, end, &integer);
-                at = quick_integer(at + 3, end, &integer);
-                return integer == 0 ? NULL : at;        /* "-0" is none */
         case 's':
                 return quick_quoted(at + 2, end, ';', &bytes, &size);
+        case 'i':
+                if (at[2] != '-')
+                        return quick_integer(at + 2, &integer);
+                at = quick_integer(at + 3, &integer);
+                return integer == 0 ? NULL : at;        /* "-0" is none */
         case 'd':
                 return quick_double(at + 2, end);
         case 'b':
@@ -554,68 +525,112 @@ static inline const char *quick_scalar(const char *at, const char *end)
 static inline const char *quick_opening(const char *at, const char *end, struct container *container)
 {
         const char *bytes;
-        uint32_t size;
+        uint64_t count;
+        size_t size;
 
         container->kind = *at;
         at += 2;
         if (container->kind == 'O') {
                 at = quick_quoted(at, end, ':', &bytes, &size);
-                if (!at || !php_is_class_name(bytes, size))
+                if (!at || at == end || !php_is_class_name(bytes, size))
                         return NULL;
         }
-        at = quick_count(at, end, &container->size);
-        if (!at || end - at < 2 || at[0] != ':' || at[1] != '{')
+        at = quick_digits(at, &count);
+        if (!at || end - at < 2 || at[0] != ':' || at[1] != '{' || count > UINT32_MAX)
                 return NULL;
-        container->left = container->size;
+        container->size = container->left = (uint32_t)count;
         container->has_key = false;
         container->is_counted = true;
         return at + 2;
 }
 
-/* As many parts as it can: up to the end of the outermost container, whose properties may have been asked for. */
-static void take_quickly(struct parser *p)
+/* As many entries of one container as it can. Returns where it stands: at the end of the container, in one that it has opened
+ * in this one, or at what is left to the other way. */
+static inline const char *take_entries(struct parser *p, struct container *container, const char *at, const char *end)
 {
-        size_t depth_least = p->check->outline ? 1 : 0;
-        const char *at = p->at, *end = p->end, *next;
-        struct container *container;
+        bool has_key = container->has_key, is_counted = container->is_counted;
+        uint32_t left = container->left, left_before = left;
+        const char *next, *bytes;
+        uint64_t integer;
+        size_t size;
 
-        while (p->depth > depth_least) {
-                container = &p->stack[p->depth - 1];
-                if (!container->has_key) {
-                        if (container->left == 0) {
-                                if (at == end || *at != '}')
+        for (;;) {
+                /* The shortest value has two bytes, and the end of the container is behind it; so four are there. */
+                if (end - at < 4)
+                        break;
+                if (!has_key) {
+                        if (left == 0)
+                                break;
+                        if (at[1] != ':')
+                                break;
+                        if (*at == 'i') {
+                                next = quick_integer(at + 2, &integer);
+                                if (next && integer != container->size - left)
+                                        is_counted = false;
+                        } else if (*at == 's') {
+                                next = quick_quoted(at + 2, end, ';', &bytes, &size);
+                                /* Names that are mangled, and numbers as text, are left to the other way. */
+                                if (next && size > 0 && *bytes <= '9' && (*bytes == '\0' || *bytes == '-' || *bytes >= '0'))
                                         break;
-                                at++;
-                                count_memory(p, container);
-                                p->depth--;
-                                continue;
-                        }
-                        next = quick_key(at, end, container);
+                                is_counted = is_counted && !next;
+                        } else
+                                break;
                         if (!next)
                                 break;
                         at = next;
-                        p->check->nodes++;
-                        container->left--;
-                        container->has_key = true;
+                        left--;
+                        has_key = true;
+                        if (end - at < 4)
+                                break;
                 }
-                if (end - at < 4)
-                        break;
                 if (*at == 'N' && at[1] == ';')
                         next = at + 2;
                 else if (at[1] != ':')
                         break;
-                else if (*at != 'a' && *at != 'O')
-                        next = quick_scalar(at, end);
-                else if (p->depth < DEPTH_MAX) {
-                        next = quick_opening(at, end, container + 1);
-                        p->depth += next != NULL;
-                } else
+                else if (*at == 'a' || *at == 'O') {
+                        next = p->depth < DEPTH_MAX ? quick_opening(at, end, container + 1) : NULL;
+                        if (!next)
+                                break;
+                        p->depth++;
+                        p->check->nodes++;
+                        has_key = false;
+                        at = next;
                         break;
+                } else
+                        next = quick_scalar(at, end);
                 if (!next)
                         break;
-                container->has_key = false;
-                at = next;
                 p->check->nodes++;
+                has_key = false;
+                at = next;
+        }
+        container->has_key = has_key;
+        container->is_counted = is_counted;
+        container->left = left;
+        p->check->nodes += left_before - left;
+        return at;
+}
+
+/* As many parts as it can: up to the end of the outermost container, whose properties may have been asked for. */
+static void take_quickly(struct parser *p)
+{
+        size_t depth_least = p->check->outline ? 1 : 0, depth;
+        const char *at = p->at, *end = p->end;
+        struct container *container;
+
+        if (at == end || is_digit(end[-1]))
+                return;
+        while (p->depth > depth_least) {
+                depth = p->depth;
+                container = &p->stack[depth - 1];
+                at = take_entries(p, container, at, end);
+                if (p->depth > depth)
+                        continue;
+                if (container->left > 0 || container->has_key || at == end || *at != '}')
+                        break;
+                at++;
+                count_memory(p, container);
+                p->depth--;
         }
         p->at = at;
 }

@@ -64,7 +64,8 @@ static int become_map(struct maker *m, struct site *site)
         if (site_make_members(site, m->arena, NULL, 0) < 0)
                 return -ENOMEM;
         for (uint32_t i = 0; i < count; i++) {
-                set_integer(site->at++, i, m->arena);
+                set_integer(site->at, i, m->arena);
+                site_take_key(site);
                 *site->at++ = items[i];
         }
         return 0;
@@ -82,7 +83,7 @@ static inline char *take_key(struct maker *m, struct site *site, char *at, int *
                 at = take_integer(at + 2, &integer);
         else {
                 at = take_quoted(at + 2, &bytes, &size) + 1;
-                is_integer = site->is_array && text_is_integer(bytes, size, &integer);
+                is_integer = site->is_array && size > 0 && *bytes <= '9' && text_is_integer(bytes, size, &integer);
         }
         if (site->node->kind == FERRY_VALUE_LIST) {
                 if (is_integer && integer == (int64_t)(site->size - site->left - 1))
@@ -97,7 +98,7 @@ static inline char *take_key(struct maker *m, struct site *site, char *at, int *
                 set_string(site->at, bytes, size, m->arena);
         else
                 set_property(site->at, bytes, size, m->arena);
-        site->at++;
+        site_take_key(site);
         return at;
 }
 
@@ -151,83 +152,105 @@ static int take_named(struct maker *m, ferry_value *node, char **at, bool is_enu
         return maker_set_named(m, node, is_enum ? FERRY_VALUE_ENUM : FERRY_VALUE_OPAQUE, &named, size);
 }
 
-/* One value, or the opening of one. */
-static inline int take_value(struct maker *m, ferry_value *node, char **at, size_t slot)
+/* What is no scalar, from behind its letter and colon. */
+static char *take_other(struct maker *m, ferry_value *node, char kind, char *at, size_t slot, int *ret_error)
+{
+        uint32_t number;
+
+        switch (kind) {
+        case 'a':
+                *ret_error = take_array(m, node, &at, slot);
+                break;
+        case 'O':
+                *ret_error = take_object(m, node, &at, slot);
+                break;
+        case 'E':
+        case 'C':
+                *ret_error = take_named(m, node, &at, kind == 'E');
+                break;
+        default:
+                at = take_count(at, &number) + 1;
+                *ret_error = maker_add_again(m, node, number, kind == 'r');
+        }
+        return at;
+}
+
+/* One value, or the opening of one. Returns what is behind it: a place in memory would keep @at out of a register. */
+static inline char *take_value(struct maker *m, ferry_value *node, char *at, size_t slot, int *ret_error)
 {
         const char *bytes;
         uint32_t size;
-        char kind = **at;
+        char kind = *at;
 
-        *at += 2;
+        at += 2;
         switch (kind) {
         case 's':
-                *at = take_quoted(*at, &bytes, &size) + 1;
+                at = take_quoted(at, &bytes, &size) + 1;
                 set_string(node, bytes, size, m->arena);
-                return 0;
+                return at;
         case 'i':
                 set_kind(node, FERRY_VALUE_INT, m->arena);
-                *at = take_integer(*at, &node->integer);
-                return 0;
-        case 'a':
-                return take_array(m, node, at, slot);
+                return take_integer(at, &node->integer);
         case 'N':
                 set_kind(node, FERRY_VALUE_NULL, m->arena);
-                return 0;
+                return at;
         case 'b':
                 set_kind(node, FERRY_VALUE_BOOL, m->arena);
-                node->boolean = **at == '1';
-                *at += 2;
-                return 0;
+                node->boolean = *at == '1';
+                return at + 2;
         case 'd':
                 set_kind(node, FERRY_VALUE_DOUBLE, m->arena);
-                *at = take_double(*at, &node->real);
-                return 0;
-        case 'O':
-                return take_object(m, node, at, slot);
-        case 'E':
-        case 'C':
-                return take_named(m, node, at, kind == 'E');
+                return take_double(at, &node->real);
         default:
-                *at = take_count(*at, &size) + 1;
-                return maker_add_again(m, node, size, kind == 'r');
+                return take_other(m, node, kind, at, slot, ret_error);
         }
 }
 
-/* The value at *@at into *@node, with all that is in it. *@at is where it ends, or where an error was seen. */
-static int make(struct maker *m, ferry_value *node, const char *begin, char **at)
+/* What ends behind the value at @at, and the key of what comes next: *@node is its place, or NULL behind the outermost value. */
+static inline char *take_ends(struct maker *m, char *at, const char *begin, ferry_value **node, int *ret_error)
 {
         struct site *site;
-        int error = 0;
 
         for (;;) {
+                if (m->depth == 0) {
+                        *node = NULL;
+                        return at;
+                }
+                site = &m->stack[m->depth - 1];
+                if (site->left > 0)
+                        break;
+                at++;
+                *ret_error = maker_close(m, (size_t)(at - begin));
+                if (*ret_error)
+                        return at;
+        }
+        site->left--;
+        at = take_key(m, site, at, ret_error);
+        *node = site->at++;
+        return at;
+}
+
+/* The value at @begin into *@node, with all that is in it. *@ret_at is where it ends, or where an error was seen. */
+static inline int make(struct maker *m, ferry_value *node, char *begin, bool has_references, char **ret_at)
+{
+        char *at = begin;
+        int error = 0;
+
+        while (node && !error) {
                 size_t slot = 0, depth = m->depth;
 
                 /* A reference by R is no value of its own. */
-                if (m->has_references && **at != 'R')
-                        error = slots_begin(&m->slots, (size_t)(*at - begin), &slot);
+                if (has_references && *at != 'R')
+                        error = slots_begin(&m->slots, (size_t)(at - begin), &slot);
                 if (!error)
-                        error = take_value(m, node, at, slot);
-                if (error)
-                        return error;
-                if (slot > 0 && m->depth == depth)
-                        slots_end(&m->slots, slot, node, (size_t)(*at - begin));
-                for (;;) {
-                        if (m->depth == 0)
-                                return 0;
-                        site = &m->stack[m->depth - 1];
-                        if (site->left > 0)
-                                break;
-                        ++*at;
-                        error = maker_close(m, (size_t)(*at - begin));
-                        if (error)
-                                return error;
-                }
-                site->left--;
-                *at = take_key(m, site, *at, &error);
-                if (error)
-                        return error;
-                node = site->at++;
+                        at = take_value(m, node, at, slot, &error);
+                if (has_references && !error && slot > 0 && m->depth == depth)
+                        slots_end(&m->slots, slot, node, (size_t)(at - begin));
+                if (!error)
+                        at = take_ends(m, at, begin, &node, &error);
         }
+        *ret_at = at;
+        return error;
 }
 
 int php_decode(char *bytes, size_t size, struct check *check, struct arena *arena, ferry_value *root)
@@ -237,10 +260,11 @@ int php_decode(char *bytes, size_t size, struct check *check, struct arena *aren
         int error = maker_init(&m, check, size, arena);
 
         /* Which values will be referred to, before anything is built. */
-        if (!error && check->has_references)
+        if (!error && check->has_references) {
                 php_want(bytes, size, &m.slots);
-        if (!error)
-                error = make(&m, root, bytes, &at);
+                error = make(&m, root, bytes, true, &at);
+        } else if (!error)
+                error = make(&m, root, bytes, false, &at);
         maker_deinit(&m);
         check->offset = (size_t)(at - bytes);
         return error;

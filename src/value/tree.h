@@ -99,10 +99,22 @@ int arena_hold_contents(struct arena *arena, const ferry_value *value);
 int arena_hold_tree(struct arena *arena, struct arena *other);
 int arena_hold_block(struct arena *arena, struct block *block);
 
+/* A bit for each key: keys that have different ones are different. */
+static inline uint64_t key_bit(const ferry_value *key)
+{
+        unsigned number = (unsigned)key->integer;
+
+        if (key->kind == FERRY_VALUE_STRING)
+                number = key->size == 0 ? 0 :
+                         21 * key->size + (unsigned char)key->bytes[0] + (unsigned char)key->bytes[key->size - 1];
+        return (uint64_t)1 << (number & 63);
+}
+
 /* members.c: put entries, which may stand where those of @members do, into it; of two with the same key the later value takes
- * the first place. Where they are many they get their index. 0 or -ENOMEM. */
+ * the first place. @may_have_twins: two of the keys have the same bit, or that is not known. Where they are many they get their
+ * index. 0 or -ENOMEM. */
 int members_gather(struct arena *arena, struct members *members, const struct entry *entries, size_t count,
-                   uint32_t *ret_count);
+                   bool may_have_twins, uint32_t *ret_count);
 
 /* The entry with that key, or NULL. With a visibility of -1 a property is found by its bare name. */
 struct entry *members_find(const struct members *members, size_t count, const ferry_value *key,
