@@ -8,7 +8,9 @@ int maker_init(struct maker *maker, const struct check *check, size_t size, stru
 {
         maker->arena = arena;
         maker->has_references = check->has_references;
-        maker->depth = 0;
+        maker->site = maker->stack;
+        maker->stack[0] = (struct site){ .node = &maker->nothing, .left = UINT32_MAX };
+        maker->nothing.depth = 0;
         return slots_init(&maker->slots, check->has_references ? check->nodes : 0, size);
 }
 
@@ -47,15 +49,15 @@ int site_make_items(struct site *site, struct arena *arena)
 /* A container is one level deeper than the deepest of its items. */
 static void note_depth(struct maker *maker, const ferry_value *item)
 {
-        ferry_value *container = maker->depth > 0 ? maker->stack[maker->depth - 1].node : NULL;
+        ferry_value *container = maker->site->node;
 
-        if (container && container->depth <= item->depth)
+        if (container->depth <= item->depth)
                 container->depth = (uint16_t)(item->depth + 1);
 }
 
 int maker_close(struct maker *maker, size_t offset)
 {
-        struct site *site = &maker->stack[--maker->depth];
+        struct site *site = maker->site--;
         ferry_value *node = site->node;
         struct members *members;
 
@@ -77,7 +79,7 @@ int maker_close(struct maker *maker, size_t offset)
 
 int maker_add_again(struct maker *maker, ferry_value *node, uint64_t number, bool must_be_object)
 {
-        int error = slots_add(&maker->slots, number, must_be_object, maker->depth, node);
+        int error = slots_add(&maker->slots, number, must_be_object, maker_depth(maker), node);
 
         if (!error)
                 note_depth(maker, node);

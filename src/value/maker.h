@@ -24,9 +24,15 @@ struct maker {
         struct arena *arena;
         bool has_references;
         struct slots slots;
-        size_t depth;
-        struct site stack[DEPTH_MAX];
+        struct site *site;      /* the one that was opened last; the first of the stack is none, and has room for ever */
+        struct site stack[DEPTH_MAX + 1];
+        ferry_value nothing;
 };
+
+static inline size_t maker_depth(const struct maker *maker)
+{
+        return (size_t)(maker->site - maker->stack);
+}
 
 /* 0 or -ENOMEM; end with maker_deinit(). */
 int maker_init(struct maker *maker, const struct check *check, size_t size, struct arena *arena);
@@ -35,7 +41,7 @@ void maker_deinit(struct maker *maker);
 /* A container begins at @node; what it points to is to be set. It ends, at @offset; 0 or -ENOMEM. */
 static inline struct site *maker_open(struct maker *maker, ferry_value *node, uint32_t size, size_t slot)
 {
-        struct site *site = &maker->stack[maker->depth++];
+        struct site *site = ++maker->site;
 
         site->node = node;
         site->at = NULL;

@@ -340,11 +340,11 @@ static int make(struct maker *m, struct cursor *ret_c, ferry_value *node)
 
         for (;;) {
                 error = take_value(m, &c, node);
-                while (!error && m->depth > 0 && m->stack[m->depth - 1].left == 0)
+                while (!error && m->site->left == 0)
                         error = maker_close(m, (size_t)(c.at - c.begin));
-                if (error || m->depth == 0)
+                site = m->site;
+                if (error || site == m->stack)
                         break;
-                site = &m->stack[m->depth - 1];
                 site->left--;
                 take_key(m, &c, site);
                 node = site->at++;

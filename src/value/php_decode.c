@@ -206,48 +206,34 @@ static inline char *take_value(struct maker *m, ferry_value *node, char *at, siz
         }
 }
 
-/* What ends behind the value at @at, and the key of what comes next: *@node is its place, or NULL behind the outermost value. */
-static inline char *take_ends(struct maker *m, char *at, const char *begin, ferry_value **node, int *ret_error)
-{
-        struct site *site;
-
-        for (;;) {
-                if (m->depth == 0) {
-                        *node = NULL;
-                        return at;
-                }
-                site = &m->stack[m->depth - 1];
-                if (site->left > 0)
-                        break;
-                at++;
-                *ret_error = maker_close(m, (size_t)(at - begin));
-                if (*ret_error)
-                        return at;
-        }
-        site->left--;
-        at = take_key(m, site, at, ret_error);
-        *node = site->at++;
-        return at;
-}
-
 /* The value at @begin into *@node, with all that is in it. *@ret_at is where it ends, or where an error was seen. */
 static inline int make(struct maker *m, ferry_value *node, char *begin, bool has_references, char **ret_at)
 {
         char *at = begin;
         int error = 0;
 
-        while (node && !error) {
-                size_t slot = 0, depth = m->depth;
+        for (;;) {
+                const struct site *before = m->site;
+                struct site *site;
+                size_t slot = 0;
 
                 /* A reference by R is no value of its own. */
                 if (has_references && *at != 'R')
                         error = slots_begin(&m->slots, (size_t)(at - begin), &slot);
                 if (!error)
                         at = take_value(m, node, at, slot, &error);
-                if (has_references && !error && slot > 0 && m->depth == depth)
+                if (has_references && !error && slot > 0 && m->site == before)
                         slots_end(&m->slots, slot, node, (size_t)(at - begin));
-                if (!error)
-                        at = take_ends(m, at, begin, &node, &error);
+                while (!error && m->site->left == 0)
+                        error = maker_close(m, (size_t)(++at - begin));
+                site = m->site;
+                if (error || site == m->stack)
+                        break;
+                site->left--;
+                at = take_key(m, site, at, &error);
+                if (error)
+                        break;
+                node = site->at++;
         }
         *ret_at = at;
         return error;

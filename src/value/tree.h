@@ -99,15 +99,15 @@ int arena_hold_contents(struct arena *arena, const ferry_value *value);
 int arena_hold_tree(struct arena *arena, struct arena *other);
 int arena_hold_block(struct arena *arena, struct block *block);
 
-/* A bit for each key: keys that have different ones are different. */
+/* A bit for each key: keys that have different ones are different. The first, middle and last byte tell the names apart that members
+ * of one map have. */
 static inline uint64_t key_bit(const ferry_value *key)
 {
-        unsigned number = (unsigned)key->integer;
+        const unsigned char *bytes = (const unsigned char *)key->bytes;
 
-        if (key->kind == FERRY_VALUE_STRING)
-                number = key->size == 0 ? 0 :
-                         21 * key->size + (unsigned char)key->bytes[0] + (unsigned char)key->bytes[key->size - 1];
-        return (uint64_t)1 << (number & 63);
+        if (key->kind != FERRY_VALUE_STRING)
+                return (uint64_t)1 << (key->integer & 63);
+        return key->size == 0 ? 1 : (uint64_t)1 << ((bytes[0] + 7u * bytes[key->size / 2] + bytes[key->size - 1]) & 63);
 }
 
 /* members.c: put entries, which may stand where those of @members do, into it; of two with the same key the later value takes
