@@ -195,6 +195,13 @@ START_TEST(the_options_of_a_manager_and_a_process_are_copied)
         close(fd);
         ck_assert_msg(strncmp(lines, "input word\ninput word\n", 22) == 0, "%s", lines);
         page = lend();
+        process = ferry_process_fork(manager, serve, NULL, STRUCT(&page, ferry_process_options,
+                                     .directory = put_text(&page, directory), .stdout_path = put_text(&page, path_of(&names, "../own")),
+                                     .session = STRUCT(&page, ferry_session_options, .root = put_text(&page, "Own"),
+                                                       .dialect = FERRY_DIALECT_FERRY)));
+        take_back(&page);
+        require_served(process);
+        page = lend();
         process = ferry_process_spawn(manager, LIST(&page, BUILD_DIRECTORY "/tests/child", "echo"), STRUCT(&page, ferry_process_options,
                                       .is_on_stdio = true, .session = STRUCT(&page, ferry_session_options,
                                       .dialect = FERRY_DIALECT_FERRY, .root = put_text(&page, "Own"))));

@@ -147,19 +147,25 @@ START_TEST(a_dead_child_s_message_is_not_waited_for)
 }
 END_TEST
 
+static int exit_after_a_word(ferry_session *parent, void *userdata)
+{
+        return ferry_session_next(parent, -1) ? *(const int *)userdata : 1;
+}
+
 /* How a child has exited is one question, whether it could be started another. */
 START_TEST(an_exit_status_is_apart_from_a_failed_start)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_manager *manager = ferry_manager_new(loop, NULL);
         int status = 3;
-        ferry_process *process = ferry_process_fork(manager, exit_with, &status, NULL);
+        ferry_process *process = ferry_process_fork(manager, exit_after_a_word, &status, NULL);
 
         ck_assert_int_eq(ferry_process_status(process), 1);
         ck_assert_int_eq(ferry_process_exit_status(process), -EINPROGRESS);
         ck_assert_str_eq(ferry_process_ending(process), "");
         ck_assert_int_eq(ferry_process_wait(process, 0), -ETIMEDOUT);
         ck_assert_str_eq(ferry_loop_error(loop), "the child has not ended within 0 s");
+        ck_assert_int_eq(ferry_session_notify(ferry_process_session(process), "t", NULL), 0);
         ck_assert_int_eq(ferry_process_wait(process, SAFETY_MS), 3);
         ck_assert_int_eq(ferry_process_status(process), 0);
         ck_assert_int_eq(ferry_process_exit_status(process), 3);
