@@ -348,6 +348,19 @@ const char *driver_path(const char *name)
         return path;
 }
 
+const char *driver_url(void)
+{
+        static char url[300];
+
+        snprintf(url, sizeof url, "ipc://%s", driver_path("socket"));
+        return url;
+}
+
+bool driver_is_conversation(void)
+{
+        return job.work->kind == WORK_ONE_WAY || job.work->kind == WORK_LONE || job.work->kind == WORK_IN_FLIGHT;
+}
+
 void driver_write_port(unsigned port)
 {
         FILE *stream = fopen(driver_path("port"), "w");

@@ -88,6 +88,12 @@ int driver_shared_fd(void);
 /* The path of a file in the folder; valid until the next call. */
 const char *driver_path(const char *name);
 
+/* ipc:// and the path of a socket in the folder, for libraries with such addresses; valid until the next call. */
+const char *driver_url(void);
+
+/* Messages without answers, or several requests in flight: where one request and one answer in turn do not do. */
+bool driver_is_conversation(void);
+
 /* A port for TCP, which the server writes into the folder and the client reads from there. */
 void driver_write_port(unsigned port);
 unsigned driver_read_port(void);

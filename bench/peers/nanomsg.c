@@ -6,7 +6,6 @@
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
 #include <nanomsg/reqrep.h>
-#include <stdio.h>
 
 enum { SOCKETS_MAX = 500 };     /* of a process; it has room for 512 */
 
@@ -14,11 +13,6 @@ static const struct subject subjects[] = {
         { "nanomsg", "floor-unix", ~(1U << WORK_SPAWN), false, false, SOCKETS_MAX, 0 },
         { 0 },
 };
-
-static bool is_pair(void)
-{
-        return job.work->kind == WORK_ONE_WAY || job.work->kind == WORK_LONE || job.work->kind == WORK_IN_FLIGHT;
-}
 
 static int check(const char *what, int code)
 {
@@ -29,18 +23,10 @@ static int check(const char *what, int code)
 
 static int make_socket(int protocol)
 {
-        int socket = check("socket", nn_socket(AF_SP, is_pair() ? NN_PAIR : protocol)), no_limit = -1;
+        int socket = check("socket", nn_socket(AF_SP, driver_is_conversation() ? NN_PAIR : protocol)), no_limit = -1;
 
         check("NN_RCVMAXSIZE", nn_setsockopt(socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, &no_limit, sizeof no_limit));
         return socket;
-}
-
-static const char *url(void)
-{
-        static char text[300];
-
-        snprintf(text, sizeof text, "ipc://%s", driver_path("socket"));
-        return text;
 }
 
 static void serve(const struct job *unused)
@@ -48,7 +34,7 @@ static void serve(const struct job *unused)
         int socket = make_socket(NN_REP);
 
         (void)unused;
-        check("bind", nn_bind(socket, url()));
+        check("bind", nn_bind(socket, driver_url()));
         driver_ready();
         for (;;) {
                 const char *answer;
@@ -71,7 +57,7 @@ static int clients[WORK_CLIENTS_MAX];
 static void open_client(int client)
 {
         clients[client] = make_socket(NN_REQ);
-        check("connect", nn_connect(clients[client], url()));
+        check("connect", nn_connect(clients[client], driver_url()));
 }
 
 static void close_client(int client)

@@ -7,17 +7,11 @@
 #include <nng/protocol/pair0/pair.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <nng/protocol/reqrep0/req.h>
-#include <stdio.h>
 
 static const struct subject subjects[] = {
         { "nng", "floor-unix", ~(1U << WORK_SPAWN), false, false, 0, 0 },
         { 0 },
 };
-
-static bool is_pair(void)
-{
-        return job.work->kind == WORK_ONE_WAY || job.work->kind == WORK_LONE || job.work->kind == WORK_IN_FLIGHT;
-}
 
 static void check(const char *what, int code)
 {
@@ -34,20 +28,12 @@ static nng_socket make_socket(int (*open)(nng_socket *socket))
         return socket;
 }
 
-static const char *url(void)
-{
-        static char text[300];
-
-        snprintf(text, sizeof text, "ipc://%s", driver_path("socket"));
-        return text;
-}
-
 static void serve(const struct job *unused)
 {
-        nng_socket socket = make_socket(is_pair() ? nng_pair0_open : nng_rep0_open);
+        nng_socket socket = make_socket(driver_is_conversation() ? nng_pair0_open : nng_rep0_open);
 
         (void)unused;
-        check("listen", nng_listen(socket, url(), NULL, 0));
+        check("listen", nng_listen(socket, driver_url(), NULL, 0));
         driver_ready();
         for (;;) {
                 const char *body, *answer;
@@ -73,8 +59,8 @@ static nng_socket clients[WORK_CLIENTS_MAX];
 
 static void open_client(int client)
 {
-        clients[client] = make_socket(is_pair() ? nng_pair0_open : nng_req0_open);
-        check("dial", nng_dial(clients[client], url(), NULL, 0));
+        clients[client] = make_socket(driver_is_conversation() ? nng_pair0_open : nng_req0_open);
+        check("dial", nng_dial(clients[client], driver_url(), NULL, 0));
 }
 
 static void close_client(int client)

@@ -2,18 +2,12 @@
 #include "driver.h"
 
 #include <err.h>
-#include <stdio.h>
 #include <zmq.h>
 
 static const struct subject subjects[] = {
         { "zeromq", "floor-unix", ~(1U << WORK_SPAWN), false, false, 0, 0 },
         { 0 },
 };
-
-static bool is_dealer(void)
-{
-        return job.work->kind == WORK_ONE_WAY || job.work->kind == WORK_LONE || job.work->kind == WORK_IN_FLIGHT;
-}
 
 static int check(const char *what, int code)
 {
@@ -33,19 +27,11 @@ static void *make_socket(int type)
                 context = zmq_ctx_new();
                 check("ZMQ_MAX_SOCKETS", zmq_ctx_set(context, ZMQ_MAX_SOCKETS, WORK_CLIENTS_MAX + 10));
         }
-        socket = zmq_socket(context, is_dealer() ? ZMQ_DEALER : type);
+        socket = zmq_socket(context, driver_is_conversation() ? ZMQ_DEALER : type);
         if (!socket)
                 check("socket", -1);
         check("ZMQ_LINGER", zmq_setsockopt(socket, ZMQ_LINGER, &no_linger, sizeof no_linger));
         return socket;
-}
-
-static const char *url(void)
-{
-        static char text[300];
-
-        snprintf(text, sizeof text, "ipc://%s", driver_path("socket"));
-        return text;
 }
 
 static void serve(const struct job *unused)
@@ -53,7 +39,7 @@ static void serve(const struct job *unused)
         void *socket = make_socket(ZMQ_REP);
 
         (void)unused;
-        check("bind", zmq_bind(socket, url()));
+        check("bind", zmq_bind(socket, driver_url()));
         driver_ready();
         for (;;) {
                 const char *body, *answer;
@@ -77,7 +63,7 @@ static void *clients[WORK_CLIENTS_MAX];
 static void open_client(int client)
 {
         clients[client] = make_socket(ZMQ_REQ);
-        check("connect", zmq_connect(clients[client], url()));
+        check("connect", zmq_connect(clients[client], driver_url()));
 }
 
 static void close_client(int client)
