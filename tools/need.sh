@@ -74,6 +74,8 @@ for what in "$@"; do
         check-long)
                 need clang-tidy clang-tidy --version
                 need valgrind valgrind --version
+                need libuv1-dev pkg-config --exists libuv
+                need libglib2.0-dev pkg-config --exists glib-2.0
                 need debootstrap sh -c 'PATH=$PATH:/usr/sbin; command -v debootstrap'
                 ;;
         bench)
