@@ -874,9 +874,10 @@ int ferry_channel_wait(ferry_loop *loop, const char *address, int timeout_ms)
                 return code;
         if (timeout_ms < -1)
                 return loop_refuse_timeout(loop, timeout_ms);
+        if (!address)
+                return error_replace(&loop->error, -EINVAL, "cannot wait for a channel: the address is NULL");
         if (scheme < 0 || !waiting.kind)
-                return error_replace(&loop->error, scheme < 0 ? scheme : -EINVAL, "cannot wait for '%s': %s",
-                                     address ? address : "(null)",
+                return error_replace(&loop->error, scheme < 0 ? scheme : -EINVAL, "cannot wait for '%s': %s", address,
                                      scheme == -ENAMETOOLONG ? "its path or name is too long" : "it is not the address of a channel");
         retry_look_init(&waiting.look, loop, waiting.kind->is_in_files ? waiting.text : NULL, NULL, look);
         code = retry_look_wait(&waiting.look, address, timeout_ms);

@@ -88,7 +88,10 @@ int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, 
                 code = error_set(&error, -EINVAL, "there is no dialect %u", dialect);
         if (!code)
                 return retry_look_wait(&waiting.look, address, timeout_ms);
-        error_replace(&loop->error, code, "cannot wait for '%s': %s", address ? address : "(null)", error_text(&error));
+        if (address)
+                error_replace(&loop->error, code, "cannot wait for '%s': %s", address, error_text(&error));
+        else
+                error_replace(&loop->error, code, "cannot wait for a service: the address is NULL");
         error_deinit(&error);
         return code;
 }

@@ -340,6 +340,7 @@ START_TEST(null_is_a_channel_without_memory)
         ck_assert_int_eq(ferry_channel_remove(NULL), -ENOMEM);
         ck_assert_int_eq(ferry_channel_wait(NULL, "udp:127.0.0.1:1", 0), -ENOMEM);
         ck_assert_int_eq(ferry_channel_wait(loop, NULL, 0), -EINVAL);
+        ck_assert_str_eq(ferry_loop_error(loop), "cannot wait for a channel: the address is NULL");
         ck_assert_str_eq(ferry_channel_address(NULL), "");
         ck_assert_int_eq(ferry_channel_status(NULL), -ENOMEM);
         ck_assert_ptr_nonnull(ferry_channel_error(NULL));
@@ -412,6 +413,7 @@ START_TEST(a_wrong_address_or_option_fails_the_channel)
                 for (size_t i = 0; i < 4 && kinds[_i].wrong[i]; i++) {
                         require_failed(loop, ferry_channel_open(loop, kinds[_i].wrong[i], end, NULL), -EINVAL);
                         ck_assert_int_eq(ferry_channel_wait(loop, kinds[_i].wrong[i], 0), -EINVAL);
+                        ck_assert_ptr_nonnull(strstr(ferry_loop_error(loop), "cannot wait for "));
                 }
                 snprintf(address, sizeof address, "x%s", pair.address);
                 require_failed(loop, ferry_channel_open(loop, address, end, NULL), -EINVAL);
@@ -873,6 +875,7 @@ START_TEST(a_wait_finds_the_other_end)
         ck_assert_int_eq(ferry_channel_wait(pair.place.loop, pair.address, -2), -EINVAL);
         if (_i != MSGQ) {
                 ck_assert_int_eq(ferry_channel_wait(pair.place.loop, pair.address, 0), -ETIMEDOUT);
+                ck_assert_ptr_nonnull(strstr(ferry_loop_error(pair.place.loop), "there is no other end at "));
                 door_stop_clock(0);
                 before = sys_now();
                 ck_assert_int_eq(ferry_channel_wait(pair.place.loop, pair.address, 100), -ETIMEDOUT);

@@ -325,7 +325,8 @@ START_TEST(arguments_and_loops_that_are_wrong)
         open_names(&names);
         for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
                 ck_assert_int_eq(ferry_service_wait(names.loop, wrong[i], FERRY_DIALECT_AUTO, SAFETY_MS), -EINVAL);
-                ck_assert_ptr_nonnull(strstr(ferry_loop_error(names.loop), "is not the address of a service: write NAME or unix:PATH"));
+                ck_assert_ptr_nonnull(strstr(ferry_loop_error(names.loop), wrong[i] ? "is not the address of a service: write NAME or"
+                                             " unix:PATH" : "the address is NULL"));
         }
         ck_assert_int_eq(ferry_service_wait(names.loop, "a", 1 << 30, SAFETY_MS), -EINVAL);
         ck_assert_str_eq(ferry_loop_error(names.loop), "cannot wait for 'a': there is no dialect 1073741824");
