@@ -19,8 +19,8 @@ static const char *const references[REFERENCES] = { "ferry-unix", "ferry-ring" }
 
 enum { ONE = 1 << PLACEMENT_ONE, TWO = 1 << PLACEMENT_TWO };
 
-/* What a subject is to reach. Against its floor: as a ratio of rates at least, of times at most. Against another one: how many times
- * as fast it is to be, at least. */
+/* What a subject is to reach. Against its floor: as a ratio of rates at least, of times at most. Against another one: how many
+ * times as fast it is to be, at least. */
 static const struct target {
         const char *work, *subject, *other;     /* NULL: its floor */
         unsigned placements;

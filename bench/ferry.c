@@ -18,8 +18,8 @@ enum {
 
 enum kind { UNIX, PIPES, TCP };
 
-/* A stream that is added is one more line here and one more case in make_address(), or in the options of make_loop(). One in shared
- * memory, "ferry-ring", is compared with "floor-cacheline,floor-eventfd,floor-ring": bench knows its targets. */
+/* A stream that is added is one more line here and one more case in make_address(), or in the options of make_loop(). One in
+ * shared memory, "ferry-ring", is compared with "floor-cacheline,floor-eventfd,floor-ring": bench knows its targets. */
 static const struct subject subjects[] = {
         [UNIX] = { "ferry-unix", "floor-unix", ALL_OF_A_SERVICE | 1 << WORK_SPAWN, false, false, 0, 0 },
         [PIPES] = { "ferry-pipes", "floor-pipes", ALL_OF_A_CHILD, true, false, 0, 0 },

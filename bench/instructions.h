@@ -5,6 +5,6 @@
 
 #define INSTRUCTIONS_WORK "instructions"
 
-/* Of each side of each contestant that has a server of its own, by callgrind, with sockets and counts in @folder. Prints a table, and
- * adds figures to the results. Returns how many contestants have failed. Without valgrind there are no figures. */
+/* Of each side of each contestant that has a server of its own, by callgrind, with sockets and counts in @folder. Prints a table,
+ * and adds figures to the results. Returns how many contestants have failed. Without valgrind there are no figures. */
 int instructions_run(const struct contestant *contestants, size_t count, bool is_quick, const char *folder);

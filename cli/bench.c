@@ -1,5 +1,5 @@
-/* ferry bench: how fast the listener at an address answers. Each request is timed from its call to its answer; a latency is counted in
- * a histogram whose steps are at most 1/64 wide, so memory does not grow with the requests. */
+/* ferry bench: how fast the listener at an address answers. Each request is timed from its call to its answer; a latency is
+ * counted in a histogram whose steps are at most 1/64 wide, so memory does not grow with the requests. */
 #include "cli.h"
 
 #include <errno.h>

@@ -196,7 +196,8 @@ void peer_explain_command(bool is_echo);
 bool output_bytes(const char *bytes, size_t size);
 /* The same without a wait: how much stdout has taken, or a negative errno. */
 ssize_t output_try(const char *bytes, size_t size);
-/* Give what is printed, a line at a time, to @fn instead, which writes it by output_try(); it returns what output_bytes() does. */
+/* Give what is printed, a line at a time, to @fn instead, which writes it by output_try(); it returns what output_bytes()
+ * does. */
 void output_divert(bool (*fn)(const char *bytes, size_t size));
 bool output_is_good(void);
 /* Complain that what should be written is lost, for a positive errno. */
@@ -214,8 +215,8 @@ void inform(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)
 /* The same for lines that are made and escaped already; and for what is drawn again soon, which waits for nothing. */
 void error_bytes(const char *bytes, size_t size);
 void error_draw(const char *bytes, size_t size);
-/* From now on a line that stderr does not take within 0.1 s is dropped, counted and reported, so that deadlines hold. Without this
- * call it is waited for. */
+/* From now on a line that stderr does not take within 0.1 s is dropped, counted and reported, so that deadlines hold. Without
+ * this call it is waited for. */
 void error_limit_wait(void);
 /* Close a stream of open_memstream(3). False: there was no memory for some of its text. */
 bool close_text(FILE *stream);

@@ -97,8 +97,8 @@ static void end_groups(struct groups *groups)
                 kill(-groups->ids[i], SIGKILL);
 }
 
-/* A note is the number of a group, negative for a group that has ended, and 0 at the end of a listener that waits for the guard. Notes are
- * shorter than PIPE_BUF, so they come whole. */
+/* A note is the number of a group, negative for a group that has ended, and 0 at the end of a listener that waits for the guard.
+ * Notes are shorter than PIPE_BUF, so they come whole. */
 _Noreturn static void keep_guard(int fd, int ready)
 {
         struct groups groups = { 0 };

@@ -1,5 +1,5 @@
-/* Lines of stdin, or what ends with another byte, as many ahead as fit in a buffer. Invariants: what is held is bounded, whatever comes; each line is
- * told once, in order; one that is too long is told as such, and the next one begins behind it. */
+/* Lines of stdin, or what ends with another byte, as many ahead as fit in a buffer. Invariants: what is held is bounded, whatever
+ * comes; each line is told once, in order; one that is too long is told as such, and the next one begins behind it. */
 #include "cli.h"
 
 #include <errno.h>

@@ -41,8 +41,8 @@ void peer_explain_command(bool is_echo)
                  is_echo ? "sends back what it reads" : "has sent no message");
 }
 
-/* An interrupted command gives its child no grace: the process group that the child leads is signalled at once. A child in our own
- * process group is signalled alone, by its pidfd, as its number may be that of another process by now. */
+/* An interrupted command gives its child no grace: the process group that the child leads is signalled at once. A child in our
+ * own process group is signalled alone, by its pidfd, as its number may be that of another process by now. */
 static int interrupt(ferry_loop *loop, void *userdata)
 {
         struct peer *peer = userdata;

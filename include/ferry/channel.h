@@ -7,7 +7,7 @@
  * address  | unit    | both ways | order | stays        | largest record
  * -------- | ------- | --------- | ----- | ------------ | --------------------------------------------------
  * `udp:`   | records | answers   | no    | no           | 65,507 bytes (IPv6: 65,527); may be lost on the way
- * `udg:`   | records | answers   | yes   | no           | what the sender's socket buffer holds, 212,960 by default; received up to 1 MiB
+ * `udg:`   | records | answers   | yes   | no           | the sender's buffer: 212,960 by default; received up to 1 MiB
  * `tcp:`   | bytes   | yes       | yes   | no           | -
  * `unix:`  | bytes   | yes       | yes   | no           | -
  * `fifo:`  | bytes   | no        | yes   | no           | - (up to 4,096 bytes are written in one piece)
@@ -20,22 +20,22 @@
  *
  * # Waiting
  *
- * A timeout is in milliseconds: 0 does not wait, -1 waits forever, other negative numbers are -EINVAL. A wait runs the loop, so the
- * program's other sessions, services and channels make progress meanwhile. SysV queues have no descriptor: a wait tries again after
- * 1 ms, then at growing intervals of up to 10 ms; so does a sender whose receiver (`udg:`) has no room. All other waits sleep until the
- * kernel reports a change.
+ * A timeout is in milliseconds: 0 does not wait, -1 waits forever, other negative numbers are -EINVAL. A wait runs the loop, so
+ * the program's other sessions, services and channels make progress meanwhile. SysV queues have no descriptor: a wait tries again
+ * after 1 ms, then at growing intervals of up to 10 ms; so does a sender whose receiver (`udg:`) has no room. All other waits
+ * sleep until the kernel reports a change.
  *
  * # Owners
  *
- * Unix sockets, FIFOs and queues must belong to the program's user or to root; otherwise they are refused with -EACCES, so another
- * user's object under the same name is never used. A mode that lets other users in is accepted and shown by ferry_channel_info()
- * (`is_wide`), or refused with `is_strict`. Peers of unix sockets are checked by their credentials.
+ * Unix sockets, FIFOs and queues must belong to the program's user or to root; otherwise they are refused with -EACCES, so
+ * another user's object under the same name is never used. A mode that lets other users in is accepted and shown by
+ * ferry_channel_info() (`is_wide`), or refused with `is_strict`. Peers of unix sockets are checked by their credentials.
  *
  * # Lifetime
  *
  * A socket file and a FIFO are removed with the channel that made them. A socket file that another program removes is bound again
- * while the loop runs or a call waits, and records that were sent before are received first; if it cannot be bound again, the channel
- * fails. Several readers of one FIFO share its bytes. Queues stay until ferry_channel_remove().
+ * while the loop runs or a call waits, and records that were sent before are received first; if it cannot be bound again, the
+ * channel fails. Several readers of one FIFO share its bytes. Queues stay until ferry_channel_remove().
  */
 #ifndef FERRY_CHANNEL_H
 #define FERRY_CHANNEL_H
@@ -53,7 +53,8 @@ enum ferry_channel_end {
 };
 
 /**
- * Decides whether a peer may connect to, or send to, a channel. Called for peers whose user is neither the program's own nor root.
+ * Decides whether a peer may connect to, or send to, a channel. Called for peers whose user is neither the program's own nor
+ * root.
  *
  * @param channel   the channel
  * @param peer      the peer's credentials; valid until the callback returns
@@ -70,13 +71,15 @@ typedef bool ferry_channel_allow_fn(ferry_channel *channel, const ferry_peer *pe
 typedef struct ferry_channel_options {
         size_t size;            /**< sizeof(ferry_channel_options); 0 means this version's */
         unsigned mode;          /**< permission bits of a new socket file, FIFO or queue, not changed by the umask (0600) */
-        int wait_ms;            /**< how long the first send, or connecting, waits for the other end, in ms; -1: forever (no wait) */
+        int wait_ms;            /**< how long the first send, or connecting, waits for the other end, in ms; -1: forever (no
+                                 * wait) */
         bool is_strict;         /**< fifo, udg, queues: refuse objects whose mode lets other users in (accept them) */
         bool is_creating;       /**< FERRY_SEND: make a missing FIFO, queue or key file, as FERRY_RECEIVE always does (no) */
         bool is_public;         /**< udp, tcp: listen at an address that other machines can reach (refuse) */
         bool is_broadcast;      /**< udp: allow sending to broadcast addresses (refuse) */
         int multicast_ttl;      /**< udp: how many routers a multicast record may pass, 1 to 255 (1: none) */
-        const char *interface;  /**< udp: the network interface for sending multicast records, at either end; required for them (none) */
+        const char *interface;  /**< udp: the network interface for sending multicast records, at either end; required for them
+                                 * (none) */
         size_t record_max;      /**< new mqueue: bytes of its largest record (the system's default, 8,192) */
         size_t records_max;     /**< new mqueue: how many records it can hold (the system's default, 10) */
         size_t bytes_max;       /**< new msgq: how many bytes it can hold (the system's default, 16,384) */
@@ -104,8 +107,8 @@ ferry_channel *ferry_channel_open(ferry_loop *loop, const char *address, enum fe
 /**
  * Closes a channel.
  *
- * A socket file or FIFO that the channel made is removed; a queue stays. Bytes that were sent on a tcp or unix channel still reach the
- * peer. Without this call the channel is freed with its loop.
+ * A socket file or FIFO that the channel made is removed; a queue stays. Bytes that were sent on a tcp or unix channel still
+ * reach the peer. Without this call the channel is freed with its loop.
  *
  * @param channel  the channel; NULL is allowed
  * @return NULL
@@ -115,15 +118,15 @@ ferry_channel *ferry_channel_free(ferry_channel *channel);
 /**
  * Sends one record, or bytes.
  *
- * A record is sent whole or not at all. If the time is over after a part of the bytes was sent, the call returns the number of bytes
- * that were sent, and the rest can be sent later.
+ * A record is sent whole or not at all. If the time is over after a part of the bytes was sent, the call returns the number of
+ * bytes that were sent, and the rest can be sent later.
  *
  * @param channel     the channel
  * @param bytes       the record; may be NULL if @p size is 0
  * @param size        in bytes
  * @param timeout_ms  how long to wait for room, in ms; -1: forever; 0: do not wait
- * @return the number of bytes that were sent: @p size for a record; or a negative errno: that with which the channel has failed, see
- * ferry_channel_status(), or one of these
+ * @return the number of bytes that were sent: @p size for a record; or a negative errno: that with which the channel has failed,
+ * see ferry_channel_status(), or one of these
  * @retval -ETIMEDOUT     there was no room within the time, and nothing was sent
  * @retval -EINVAL        the timeout is below -1
  * @retval -ECANCELED     a callback has freed the channel or the loop during the wait
@@ -147,16 +150,16 @@ ssize_t ferry_channel_send(ferry_channel *channel, const void *bytes, size_t siz
 /**
  * Receives one record, or bytes.
  *
- * A record that is larger than the buffer is not lost and not cut: the call returns -EMSGSIZE, and the next call with a large enough
- * buffer returns the record. A buffer of ferry_channel_record_max() bytes is always large enough.
+ * A record that is larger than the buffer is not lost and not cut: the call returns -EMSGSIZE, and the next call with a large
+ * enough buffer returns the record. A buffer of ferry_channel_record_max() bytes is always large enough.
  *
  * @param channel     the channel
  * @param buffer      where to put the bytes
  * @param size        of the buffer in bytes; for a byte channel at least 1
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
  * @return the number of bytes that were received; or a negative errno: that with which the channel has failed, see
- * ferry_channel_status(), or one of these. For a byte channel 0 means that the peer has closed its end; for a record channel 0 is an
- * empty record
+ * ferry_channel_status(), or one of these. For a byte channel 0 means that the peer has closed its end; for a record channel 0 is
+ * an empty record
  * @retval -ETIMEDOUT   nothing was received within the time
  * @retval -EMSGSIZE    the record is larger than @p size
  * @retval -ECONNRESET  the connection was broken
@@ -232,7 +235,8 @@ ssize_t ferry_channel_reply(ferry_channel *channel, const void *bytes, size_t si
 const char *ferry_channel_sender(ferry_channel *channel);
 
 /**
- * Returns the credentials of the peer: of the sender of the record received last (udg), or of the process at the other end (unix).
+ * Returns the credentials of the peer: of the sender of the record received last (udg), or of the process at the other end
+ * (unix).
  *
  * @param channel  the channel; NULL is allowed
  * @return its process, user and group; pid -1 if nothing is known
@@ -277,7 +281,8 @@ ssize_t ferry_channel_send_typed(ferry_channel *channel, long type, const void *
  * @param buffer      where to put the record
  * @param size        of the buffer in bytes
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
- * @return its size in bytes, or a negative errno: that with which the channel has failed, see ferry_channel_status(), or one of these
+ * @return its size in bytes, or a negative errno: that with which the channel has failed, see ferry_channel_status(), or one of
+ * these
  * @retval -ETIMEDOUT   nothing was received within the time
  * @retval -EMSGSIZE    the record is larger than @p size
  * @retval -EIDRM       the queue was removed
@@ -375,14 +380,15 @@ int ferry_channel_receive_value(ferry_channel *channel, long type, int timeout_m
 /**
  * Accepts a connection to a channel that listens (tcp, unix).
  *
- * Clients of other users are disconnected, and counted (`refused` in ferry_channel_info()). If there is no client, the new channel has
- * failed: ferry_channel_status() returns -ETIMEDOUT, -EOPNOTSUPP if the channel does not listen, -EINVAL for a timeout below -1, -EMFILE or
- * -ENFILE if no descriptor is left for a client, which waits on, -ENOMEM, or the errno with which the listening channel has failed.
+ * Clients of other users are disconnected, and counted (`refused` in ferry_channel_info()). If there is no client, the new
+ * channel has failed: ferry_channel_status() returns -ETIMEDOUT, -EOPNOTSUPP if the channel does not listen, -EINVAL for a
+ * timeout below -1, -EMFILE or -ENFILE if no descriptor is left for a client, which waits on, -ENOMEM, or the errno with which
+ * the listening channel has failed.
  *
  * @param channel     a channel opened with FERRY_RECEIVE; NULL is allowed
  * @param timeout_ms  how long to wait for a client, in ms; -1: forever; 0: do not wait
- * @return a channel of its own to that client, which belongs to the loop; NULL if the channel is NULL or belongs to another thread, if a
- * callback has freed it during the wait, or if there is no memory
+ * @return a channel of its own to that client, which belongs to the loop; NULL if the channel is NULL or belongs to another
+ * thread, if a callback has freed it during the wait, or if there is no memory
  */
 ferry_channel *ferry_channel_accept(ferry_channel *channel, int timeout_ms);
 
@@ -402,12 +408,12 @@ int ferry_channel_shutdown(ferry_channel *channel);
 /**
  * Takes the descriptor of a connection (tcp, unix) out of a channel, and frees the channel.
  *
- * A session can continue there: `ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = (int[]){ fd, -1 } })`. On failure the
- * channel is as before.
+ * A session can continue there: `ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = (int[]){ fd, -1 } })`. On
+ * failure the channel is as before.
  *
  * @param channel  an accepted or connected channel without received bytes that the program has not read
- * @return the descriptor, which the caller owns; or a negative errno: that with which the channel has failed, see ferry_channel_status(),
- * or one of these
+ * @return the descriptor, which the caller owns; or a negative errno: that with which the channel has failed, see
+ * ferry_channel_status(), or one of these
  * @retval -EOPNOTSUPP  the channel is not a connection
  * @retval -ENOTCONN    the channel is not connected yet, or not any more
  * @retval -ENOMEM      the channel is NULL, or there is no memory
@@ -421,8 +427,8 @@ int ferry_channel_detach(ferry_channel *channel);
  *
  * @param channel    the channel, opened with `is_public` at the group's port, as at udp:0.0.0.0:PORT or at the group itself
  * @param group      its address in numbers: 239.1.2.3, or ff15::1 with or without brackets
- * @param interface  the name of the network interface, such as "eth0"; required, so that the group is not joined by accident on the
- *                   network of the default route
+ * @param interface  the name of the network interface, such as "eth0"; required, so that the group is not joined by accident on
+ *                   the network of the default route
  * @return 0, or a negative errno: that with which the channel has failed, see ferry_channel_status(), or one of these
  * @retval -EINVAL      the text is not a multicast address, the address is of the other family, or no interface is given
  * @retval -ENODEV      there is no such interface
@@ -469,17 +475,18 @@ int ferry_channel_fd(const ferry_channel *channel);
  * Returns the size of the largest record that can be sent (FERRY_SEND) or received (FERRY_RECEIVE).
  *
  * @param channel  the channel; NULL is allowed
- * @return the size in bytes; SIZE_MAX for a channel of bytes and for a channel whose queue does not exist yet; 0 for a failed channel
+ * @return the size in bytes; SIZE_MAX for a channel of bytes and for a channel whose queue does not exist yet; 0 for a failed
+ * channel
  */
 size_t ferry_channel_record_max(const ferry_channel *channel);
 
 /**
  * Returns everything that is known of a channel: what it can do, and what the kernel reports about it.
  *
- * The members of the map, null if they are not known or do not apply: kind, address, end (`send` or `receive`), is_records, is_two_way,
- * is_ordered, is_persistent (survives the process that made it), record_max, uid, mode, is_wide (other users have access), refused (records
- * and clients of other users); of queues records, records_max, bytes, bytes_max; of a msgq also id, key, sent, received, changed (seconds
- * since 1970), last_sender and last_receiver (pids).
+ * The members of the map, null if they are not known or do not apply: kind, address, end (`send` or `receive`), is_records,
+ * is_two_way, is_ordered, is_persistent (survives the process that made it), record_max, uid, mode, is_wide (other users have
+ * access), refused (records and clients of other users); of queues records, records_max, bytes, bytes_max; of a msgq also id,
+ * key, sent, received, changed (seconds since 1970), last_sender and last_receiver (pids).
  *
  * @param channel  the channel; NULL is allowed
  * @return a map, which the caller owns; NULL if there is no memory or no channel
@@ -523,9 +530,9 @@ int ferry_channel_remove(ferry_channel *channel);
 /**
  * Waits until there is another end at an address, without connecting or sending.
  *
- * The other end is a socket that is bound (udp, udg) or listens (tcp, unix), or a FIFO or queue that exists. udp and tcp must be at an
- * address of this machine. The wait runs the loop. Where the kernel reports no change, the call looks again after 1 ms, then at growing
- * intervals of up to 500 ms.
+ * The other end is a socket that is bound (udp, udg) or listens (tcp, unix), or a FIFO or queue that exists. udp and tcp must be
+ * at an address of this machine. The wait runs the loop. Where the kernel reports no change, the call looks again after 1 ms,
+ * then at growing intervals of up to 500 ms.
  *
  * @param loop        the loop; NULL has failed with -ENOMEM
  * @param address     the address of a channel

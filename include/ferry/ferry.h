@@ -29,8 +29,8 @@
  * error is a sentence for people. It is never NULL, and valid until the next one. Functions that return int return 0 or a
  * negative errno, unless their description says more.
  *
- * ferry_loop_run() and ferry_loop_tick() return the failure of an object that the program opened, unless it was reported before or
- * the object was freed. A failure counts as reported when
+ * ferry_loop_run() and ferry_loop_tick() return the failure of an object that the program opened, unless it was reported before
+ * or the object was freed. A failure counts as reported when
  *
  * - a handler for FERRY_KIND_CLOSED was called, or a call of the session has ended by it;
  * - ferry_session_close(), ferry_session_flush() or ferry_session_next() has returned it, or ferry_service_close();
@@ -53,8 +53,8 @@
  * refused with -EINVAL. A function that waits runs the loop, so handlers are called meanwhile.
  *
  * A function that waits for something, and does not get it within the time, returns -ETIMEDOUT. ferry_loop_run() and
- * ferry_loop_tick() give the loop time and wait for nothing in particular, so the end of the time is not a failure there. An object
- * that waits for the other end in the background (`wait_ms`) fails with the reason of its last try, such as -ECONNREFUSED.
+ * ferry_loop_tick() give the loop time and wait for nothing in particular, so the end of the time is not a failure there. An
+ * object that waits for the other end in the background (`wait_ms`) fails with the reason of its last try, such as -ECONNREFUSED.
  *
  * # Callbacks
  *
@@ -69,8 +69,8 @@
  * below -1 (below FERRY_TIMEOUT_DEFAULT in `request_timeout_ms`) is -EINVAL, too. The sentence names the field.
  *
  * What a struct of options points to is needed until the function returns: strings, lists, bytes and other structs of options are
- * copied, and the program may change or free them then. Functions with their userdata, codecs (`codec`) and streams (`stream`) are
- * the program's: they are used as long as the object lives. Descriptors in `fds` of a session are taken over.
+ * copied, and the program may change or free them then. Functions with their userdata, codecs (`codec`) and streams (`stream`)
+ * are the program's: they are used as long as the object lives. Descriptors in `fds` of a session are taken over.
  *
  * # Forked children
  *

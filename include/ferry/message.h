@@ -25,8 +25,8 @@ enum ferry_kind {
         FERRY_KIND_MESSAGE      = FERRY_KIND_NOTIFICATION | FERRY_KIND_REQUEST, /**< both of them */
         FERRY_KIND_RESPONSE     = 1 << 2,       /**< a reply; only calls have it */
         FERRY_KIND_ERROR        = 1 << 3,       /**< an error reply, or a frame that cannot be decoded */
-        FERRY_KIND_JUNK         = 1 << 4,       /**< bytes between frames; the type is their source: `stdout` or `stderr` of a child,
-                                                 * `stdin`, or `input` */
+        FERRY_KIND_JUNK         = 1 << 4,       /**< bytes between frames; the type is their source: `stdout` or `stderr` of a
+                                                 * child, `stdin`, or `input` */
         FERRY_KIND_CANCELLED    = 1 << 5,       /**< the peer has cancelled a request that was kept here */
         FERRY_KIND_OPENED       = 1 << 6,       /**< the session is open; in a service: a client has connected */
         FERRY_KIND_CLOSED       = 1 << 7,       /**< the session has ended; the text says why */

@@ -2,8 +2,8 @@
  * @file
  * Processes: children that run a function or a command, each with a session to it.
  *
- * A manager has a set of children. It waits for all of them, limits how many run at a time (a queue), or gives each request to the
- * child that is free first (a pool).
+ * A manager has a set of children. It waits for all of them, limits how many run at a time (a queue), or gives each request to
+ * the child that is free first (a pool).
  */
 #ifndef FERRY_PROCESS_H
 #define FERRY_PROCESS_H
@@ -16,8 +16,8 @@ FERRY_BEGIN
  * The function of a forked child.
  *
  * The child has a loop of its own, in which only @p parent lives. Everything that the parent had in the manager's loop is closed
- * in the child, without any effect on peers. Other things that the program has open are open in the child, too. Signal handlers are
- * the parent's, as after fork(2).
+ * in the child, without any effect on peers. Other things that the program has open are open in the child, too. Signal handlers
+ * are the parent's, as after fork(2).
  *
  * The child exits with status 1 if the function returns a negative errno, or if the parent does not accept the child's queued
  * messages within `close_timeout_ms`: then ferry_process_error() in the parent says how many bytes are lost.
@@ -72,34 +72,36 @@ typedef void ferry_process_fn(ferry_process *process, int result, void *userdata
  */
 typedef void ferry_output_fn(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata);
 
-/** How a manager is made. Zero selects the default in parentheses. Pointers must stay valid until the function returns, see ferry.h. */
+/** How a manager is made. Zero selects the default in parentheses. Pointers must stay valid until the function returns, see
+ * ferry.h. */
 typedef struct ferry_manager_options {
         size_t size;                    /**< sizeof(ferry_manager_options); 0 means this version's */
-        unsigned running_max;           /**< how many children may run at a time (no limit). Starting one more waits for the end of
-                                         * another, and runs the loop meanwhile. Do not use this with a pool: its workers never exit,
-                                         * so the call would block forever */
+        unsigned running_max;           /**< how many children may run at a time (no limit). Starting one more waits for the end
+                                         * of another, and runs the loop meanwhile. Do not use this with a pool: its workers never
+                                         * exit, so the call would block forever */
         bool is_killing;                /**< when the manager or its loop is freed, kill the remaining children (no: wait for
                                          * them, without a limit) */
-        bool is_forwarding;             /**< forward signals to the children while waiting (no). Until the wait ends, these signals
-                                         * are blocked in the waiting thread; the program must block them in all its other threads.
-                                         * Children that managers of other loops fork in this thread meanwhile have them blocked,
-                                         * too */
+        bool is_forwarding;             /**< forward signals to the children while waiting (no). Until the wait ends, these
+                                         * signals are blocked in the waiting thread; the program must block them in all its other
+                                         * threads. Children that managers of other loops fork in this thread meanwhile have them
+                                         * blocked, too */
         const int *signals;             /**< the signals to forward, up to a 0 (TERM, INT, HUP, ALRM, USR1, USR2) */
         const char *stdout_path;        /**< append the stdout of children to this file (the program's stdout) */
         const char *stderr_path;        /**< append the stderr of children to this file (the program's stderr) */
         ferry_output_fn *output;        /**< called with output for which there is no path (none) */
         void *output_userdata;          /**< for `output` */
         const ferry_session_options *session; /**< the options of sessions to the children (the loop's) */
-        int queue_timeout_ms;           /**< how long a ferry_manager_request() waits until a child begins to work on it, in ms; -1:
-                                         * forever (as long as the request's own timeout, which begins when a child has it). It also
-                                         * limits the time after a child has returned the request without executing it */
+        int queue_timeout_ms;           /**< how long a ferry_manager_request() waits until a child begins to work on it, in ms;
+                                         * -1: forever (as long as the request's own timeout, which begins when a child has it).
+                                         * It also limits the time after a child has returned the request without executing it */
 } ferry_manager_options;
 
 /**
- * How a child is started. Zero selects the default in parentheses. Pointers must stay valid until the function returns, see ferry.h.
+ * How a child is started. Zero selects the default in parentheses. Pointers must stay valid until the function returns, see
+ * ferry.h.
  *
- * Each child finds its number in the environment variable FERRY_WORKER, unless `env` sets it: the lowest number that no other child
- * of its manager has, from 0. A child that is started again keeps its number.
+ * Each child finds its number in the environment variable FERRY_WORKER, unless `env` sets it: the lowest number that no other
+ * child of its manager has, from 0. A child that is started again keeps its number.
  *
  * An option for ferry_process_spawn() is refused by ferry_process_fork() with -EINVAL; so are `input` and `stdout_path` with
  * `is_on_stdio`.
@@ -113,13 +115,14 @@ typedef struct ferry_process_options {
         size_t input_size;              /**< size of `input` in bytes */
         bool is_on_stdio;               /**< spawn: the session uses the child's stdin and stdout (no: a separate socket, whose
                                          * number is in the child's FERRY_FD) */
-        bool is_restarted;              /**< spawn: start the child again after it has died (no). The delay is 10 ms, and doubles each
-                                         * time up to 1 s, until the child has answered a request. The child is also started again if
-                                         * that fails for lack of memory, descriptors or processes. It is not started again after INT
-                                         * or TERM were forwarded.
+        bool is_restarted;              /**< spawn: start the child again after it has died (no). The delay is 10 ms, and doubles
+                                         * each time up to 1 s, until the child has answered a request. The child is also started
+                                         * again if that fails for lack of memory, descriptors or processes. It is not started
+                                         * again after INT or TERM were forwarded.
                                          *
-                                         * A child that only closes its session has 1 s to exit; a child that lets the deadline of a
-                                         * ferry_manager_request() pass has 0.2 s. Then it is sent TERM, and after 1 s more KILL */
+                                         * A child that only closes its session has 1 s to exit; a child that lets the deadline of
+                                         * a ferry_manager_request() pass has 0.2 s. Then it is sent TERM, and after 1 s more
+                                         * KILL */
         int death_signal;               /**< the signal that the child is sent when the thread that started it ends (none) */
         const char *stdout_path;        /**< append the child's stdout to this file (as the manager's) */
         const char *stderr_path;        /**< append the child's stderr to this file (as the manager's) */
@@ -129,8 +132,9 @@ typedef struct ferry_process_options {
         unsigned max_tasks;             /**< with `is_restarted`: replace the child after this number of answers to
                                          * ferry_manager_request() (never). Its session is closed between two requests, and it has
                                          * 1 s to exit; then it is sent TERM, and after 1 s more KILL */
-        size_t max_rss;                 /**< with `is_restarted`: replace the child in the same way once it has more than this number
-                                         * of bytes of memory resident, which is read from /proc after each answer (never) */
+        size_t max_rss;                 /**< with `is_restarted`: replace the child in the same way once it has more than this
+                                         * number of bytes of memory resident, which is read from /proc after each answer
+                                         * (never) */
 } ferry_process_options;
 
 /**
@@ -236,8 +240,8 @@ void ferry_manager_kill(ferry_manager *manager, int signal);
  * one.
  *
  * @param manager     the manager; NULL is allowed, and the call has failed
- * @param timeout_ms  how long a child has to answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: `request_timeout_ms` of the session
- *                    options
+ * @param timeout_ms  how long a child has to answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: `request_timeout_ms` of the
+ *                    session options
  * @param type        the message type, as for ferry_session_notify(); copied
  * @param format      a template for the body, see value.h; NULL is null; arguments are borrowed until the function returns
  * @return the call, which the caller owns, as that of ferry_session_request(); NULL only if there is no memory
@@ -249,8 +253,8 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
  * Gives a request to the child that is free first, as ferry_manager_request(), with a body that is a value.
  *
  * @param manager     the manager; NULL is allowed, and the call has failed
- * @param timeout_ms  how long a child has to answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: `request_timeout_ms` of the session
- *                    options
+ * @param timeout_ms  how long a child has to answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: `request_timeout_ms` of the
+ *                    session options
  * @param type        the message type, as for ferry_session_notify(); copied
  * @param body        the body; shared until the call has ended; NULL makes the call fail with -EINVAL
  * @return the call, which the caller owns; NULL only if there is no memory
@@ -301,11 +305,12 @@ unsigned ferry_manager_killed(const ferry_manager *manager);
 /**
  * Runs a function in a child.
  *
- * When the function returns, the child flushes stdout, stderr and its session, and ends by _exit(2). If `running_max` children run,
- * the call waits until one has ended.
+ * When the function returns, the child flushes stdout, stderr and its session, and ends by _exit(2). If `running_max` children
+ * run, the call waits until one has ended.
  *
  * The process belongs to the manager, which keeps it after it has ended, too. A program that makes many processes frees them, or
- * hands them over by ferry_process_then(). A process that could not be started has failed: ferry_process_status() returns its errno.
+ * hands them over by ferry_process_then(). A process that could not be started has failed: ferry_process_status() returns its
+ * errno.
  *
  * @param manager   the manager
  * @param fn        the function
@@ -372,8 +377,8 @@ pid_t ferry_process_pid(const ferry_process *process);
  * Returns the state of a process: whether it runs, and why it could not be started.
  *
  * @param process  the process; NULL has failed with -ENOMEM
- * @return 1 while it runs or will be started again; 0 after it has ended, with any exit status (ferry_process_exit_status()); or a
- * negative errno: that of execve(2) or of a path, or one of these
+ * @return 1 while it runs or will be started again; 0 after it has ended, with any exit status (ferry_process_exit_status()); or
+ * a negative errno: that of execve(2) or of a path, or one of these
  * @retval -ECHILD       its exit status is unknown, because SIGCHLD is ignored or another call has waited for it
  * @retval -EPERM        the process belongs to another thread; or it runs as another user, and cannot be killed
  * @retval -EINVAL       not started: an option of the process or its manager is wrong, or there is no command
@@ -400,7 +405,8 @@ int ferry_process_status(const ferry_process *process);
  * @param process  the process; NULL has failed with -ENOMEM
  * @return its exit status, 0 to 255; FERRY_PROCESS_KILLED plus the signal that has killed it; or a negative errno
  * @retval -EINPROGRESS  the process runs
- * @retval -ECHILD       there is none: the process was never started, or its exit status is unknown; ferry_process_status() says why
+ * @retval -ECHILD       there is none: the process was never started, or its exit status is unknown; ferry_process_status() says
+ *                       why
  * @retval -EPERM        the process belongs to another thread
  * @retval -ENOMEM       the process is NULL
  */
@@ -409,19 +415,20 @@ int ferry_process_exit_status(const ferry_process *process);
 /**
  * Returns how a process has ended, as a phrase without a subject, for a sentence of the program.
  *
- * Such as "exited with status 3; its last words: 'no such file'", "was killed by SIGSEGV" or "was stopped by SIGTTIN". It is the part of
- * ferry_process_error() behind "the child".
+ * Such as "exited with status 3; its last words: 'no such file'", "was killed by SIGSEGV" or "was stopped by SIGTTIN". It is the
+ * part of ferry_process_error() behind "the child".
  *
  * @param process  the process; NULL is allowed
- * @return the phrase, valid until the next one; "" for a process that was never started or no child of which has ended, and for NULL
+ * @return the phrase, valid until the next one; "" for a process that was never started or no child of which has ended, and for
+ * NULL
  */
 const char *ferry_process_ending(const ferry_process *process);
 
 /**
  * Returns a sentence about how a process has ended.
  *
- * The sentence has the last lines that the process wrote to stderr, if the program receives them: by `is_on_stdio` or `output`. For a
- * process that was started again it is about its last end.
+ * The sentence has the last lines that the process wrote to stderr, if the program receives them: by `is_on_stdio` or `output`.
+ * For a process that was started again it is about its last end.
  *
  * @param process  the process; NULL is allowed
  * @return the sentence, never NULL; valid until the next one
@@ -433,8 +440,8 @@ const char *ferry_process_error(const ferry_process *process);
  *
  * @param process     the process; NULL has failed with -ENOMEM
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
- * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_status(), or one of these.
- * ferry_loop_error() has the sentence
+ * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_status(), or one of
+ * these. ferry_loop_error() has the sentence
  * @retval -ETIMEDOUT  the process has not ended within the time
  * @retval -EINVAL     the timeout is below -1
  * @retval -EDEADLK    waiting within waiting, 32 levels deep
@@ -450,8 +457,8 @@ int ferry_process_wait(ferry_process *process, int timeout_ms);
  *
  * @param process   the process; NULL has failed with -ENOMEM
  * @param grace_ms  how long it has to exit, in ms; -1: no signals are sent
- * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_status(), or one of these.
- * ferry_loop_error() has the sentence
+ * @return its exit status, FERRY_PROCESS_KILLED plus a signal, or a negative errno: that of ferry_process_status(), or one of
+ * these. ferry_loop_error() has the sentence
  * @retval -EINVAL     the grace is below -1
  * @retval -EDEADLK    waiting within waiting, 32 levels deep
  * @retval -ECANCELED  a callback has freed the process or the loop

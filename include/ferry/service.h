@@ -34,15 +34,15 @@ typedef struct ferry_service_options {
                                          * loop's) */
         bool is_public;                 /**< tcp: listen at an address that other machines can reach (refuse) */
         size_t bytes_max;               /**< bytes held for all clients together (256 MiB): queued messages, requests that are not
-                                         * answered, messages that wait for ferry_session_next(), and the received parts of messages
-                                         * that are not complete.
+                                         * answered, messages that wait for ferry_session_next(), and the received parts of
+                                         * messages that are not complete.
                                          *
                                          * The first half is free for all clients. Beyond it, users (and clients of a user) that
                                          * hold more than an equal share of that half are not read until they hold less, and
                                          * notifications and requests to them are refused (-ENOBUFS). Beyond the whole, all
                                          * clients are refused, and only clients that hold nothing are read. One client at a time
-                                         * may still complete its message; a client that does not go on with it within
-                                         * the session's `close_timeout_ms` while others wait is closed (-ETIMEDOUT). Replies are
+                                         * may still complete its message; a client that does not go on with it within the
+                                         * session's `close_timeout_ms` while others wait is closed (-ETIMEDOUT). Replies are
                                          * always accepted */
 } ferry_service_options;
 
@@ -52,8 +52,8 @@ typedef struct ferry_service_options {
  * A service that cannot listen has failed: ferry_service_status() returns the errno at once, and ferry_service_error() says which
  * process has that name, which directory is not safe, or which path is too long.
  *
- * If the socket file is removed later, the service binds the path again, and clients do not notice it. If it cannot, it fails with
- * a sentence, and closes.
+ * If the socket file is removed later, the service binds the path again, and clients do not notice it. If it cannot, it fails
+ * with a sentence, and closes.
  *
  * Any process that can reach a tcp port may connect, also of another user: `allow` is not called for it.
  *
@@ -113,16 +113,16 @@ void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userd
 /**
  * Notifies all clients whose dialect is known.
  *
- * A service of one dialect knows the dialect of its clients. In a service of several dialects, a client shows its dialect with its
- * first message. A client of this library that only listens shows it after it has connected, in the first round of its loop, if its
- * options say FERRY_DIALECT_FERRY, or if the lock file of the service says that it speaks ferry (NAME and unix:). A client of
- * stream-ipc, or a tcp client without a dialect in its options, is not reached before it has sent a message.
+ * A service of one dialect knows the dialect of its clients. In a service of several dialects, a client shows its dialect with
+ * its first message. A client of this library that only listens shows it after it has connected, in the first round of its loop,
+ * if its options say FERRY_DIALECT_FERRY, or if the lock file of the service says that it speaks ferry (NAME and unix:). A client
+ * of stream-ipc, or a tcp client without a dialect in its options, is not reached before it has sent a message.
  *
  * @param service  the service; NULL has failed with -ENOMEM
  * @param type     the message type, as for ferry_session_notify(); copied
  * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
- * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed, see
- * ferry_service_status(), or one of these
+ * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed,
+ * see ferry_service_status(), or one of these
  * @retval -ENOBUFS   it was queued for no client, as all of them have too much queued (`queue_max`, `bytes_max`)
  * @retval -EINVAL    the type is NULL, or the template is malformed
  * @retval -EMSGSIZE  the body is nested more than 512 levels deep, or a string in it is longer than 4 GiB
@@ -139,8 +139,8 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
  * @param service  the service; NULL has failed with -ENOMEM
  * @param type     the message type, as for ferry_session_notify(); copied
  * @param body     the body; borrowed until the call returns
- * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed, see
- * ferry_service_status(), or one of these
+ * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed,
+ * see ferry_service_status(), or one of these
  * @retval -ENOBUFS   it was queued for no client, as all of them have too much queued (`queue_max`, `bytes_max`)
  * @retval -EINVAL    the type or the body is NULL
  * @retval -EMSGSIZE  the body is nested more than 512 levels deep
@@ -238,8 +238,9 @@ int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, 
 /**
  * Lists the services that are alive, sorted by name.
  *
- * Looks into the directories where named services have their sockets. Services that report that they speak ferry are asked whether
- * they answer, for at most 0.2 s altogether, in which the loop runs; their handlers do not notice it. Each service is a map:
+ * Looks into the directories where named services have their sockets. Services that report that they speak ferry are asked
+ * whether they answer, for at most 0.2 s altogether, in which the loop runs; their handlers do not notice it. Each service is a
+ * map:
  *
  * member     | content
  * ---------- | -------
@@ -252,8 +253,8 @@ int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, 
  * `busy`     | true if it did not answer at once
  *
  * @param loop  the loop
- * @return the list, which the caller owns; NULL if the loop is NULL, belongs to another thread or was freed meanwhile, or if there
- * is no memory or no descriptor left
+ * @return the list, which the caller owns; NULL if the loop is NULL, belongs to another thread or was freed meanwhile, or if
+ * there is no memory or no descriptor left
  */
 ferry_value *ferry_service_list(ferry_loop *loop);
 

@@ -59,7 +59,8 @@ typedef int ferry_id_fn(ferry_session *session, char *id, size_t size, void *use
 struct ferry_stream {
         size_t size;            /**< sizeof(ferry_stream); 0 means this version's */
         int fd;                 /**< the descriptor to wait for; the program's own */
-        /** Reads up to size bytes. Returns their number, 0 at the end, -EAGAIN if there are none now, or another negative errno. */
+        /** Reads up to size bytes. Returns their number, 0 at the end, -EAGAIN if there are none now, or another negative
+         * errno. */
         ssize_t (*read)(const ferry_stream *stream, void *buffer, size_t size);
         /** Writes up to size bytes. Returns their number, -EAGAIN if there is no room now, or another negative errno. */
         ssize_t (*write)(const ferry_stream *stream, const void *bytes, size_t size);
@@ -72,7 +73,8 @@ struct ferry_stream {
  * How a session is opened.
  *
  * Zero inherits the option of the loop (ferry_loop_options); if that is zero too, the default in parentheses applies. In a time,
- * -1 means forever. Pointers must stay valid until the function returns, see ferry.h; `codec` and `stream` as long as the session.
+ * -1 means forever. Pointers must stay valid until the function returns, see ferry.h; `codec` and `stream` as long as the
+ * session.
  */
 struct ferry_session_options {
         size_t size;                    /**< sizeof(ferry_session_options); 0 means this version's */
@@ -86,13 +88,14 @@ struct ferry_session_options {
                                          * (none). TCP peers cannot be identified, so it is not called for them */
         void *allow_userdata;           /**< for `allow` */
         int request_timeout_ms;         /**< the timeout of requests with FERRY_TIMEOUT_DEFAULT, in ms (30,000) */
-        int wait_ms;                    /**< how long to wait for a process that listens, in ms (no wait; 5,000 for a listener that
-                                         * is busy, or that by tcp neither accepts nor refuses) */
+        int wait_ms;                    /**< how long to wait for a process that listens, in ms (no wait; 5,000 for a listener
+                                         * that is busy, or that by tcp neither accepts nor refuses) */
         int close_timeout_ms;           /**< how long closing may take, in ms; the same time again passes before a child is killed
                                          * (1,000) */
-        int heartbeat_ms;               /**< ping a silent peer after this time, in ms. Both sides must enable heartbeats; the longer
-                                         * interval applies (never). innmind: the interval at which a silent side reports that it is
-                                         * alive (1,000 while a client waits for an answer, otherwise never; -1: never) */
+        int heartbeat_ms;               /**< ping a silent peer after this time, in ms. Both sides must enable heartbeats; the
+                                         * longer interval applies (never). innmind: the interval at which a silent side reports
+                                         * that it is alive (1,000 while a client waits for an answer, otherwise never; -1:
+                                         * never) */
         size_t frame_max;               /**< bytes of a message (16 MiB; innmind and pcntl send at most 128 KiB) */
         size_t queue_max;               /**< bytes that may be queued for sending (16 MiB) */
         const char *const *argv;        /**< exec: the command and its arguments, up to a NULL, instead of a command line. It is
@@ -198,7 +201,8 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
  *                    `request_timeout_ms`
  * @param type        the message type, as for ferry_session_notify(); copied
  * @param format      a template for the body, see value.h; NULL is null; arguments are borrowed until the function returns
- * @return the call, which the caller owns: await it, free it, or hand it over by ferry_call_then(). NULL only if there is no memory
+ * @return the call, which the caller owns: await it, free it, or hand it over by ferry_call_then(). NULL only if there is no
+ * memory
  */
 ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type,
                                   const char *format, ...) FERRY_PRINTF(4, 5);
@@ -243,9 +247,9 @@ ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, 
 /**
  * Runs the loop until the peer has received everything that was sent (stream-ipc: until the kernel has), or has closed in order.
  *
- * Its own failure comes first: the session has failed, or the time is over. Otherwise it returns the first error of a notification
- * that was refused since the last flush that has returned one. Then everything that was accepted has been received, and -ENOBUFS says
- * that there is room again.
+ * Its own failure comes first: the session has failed, or the time is over. Otherwise it returns the first error of a
+ * notification that was refused since the last flush that has returned one. Then everything that was accepted has been received,
+ * and -ENOBUFS says that there is room again.
  *
  * @param session     the session; NULL has failed with -ENOMEM
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
@@ -278,10 +282,11 @@ int ferry_session_flush(ferry_session *session, int timeout_ms);
  *
  * @param session     the session; NULL is allowed
  * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
- * @return the message, borrowed until the next call for this session; NULL if there is none: errno is then ETIMEDOUT after the time,
- * ENOTCONN after the session has ended in order, or the errno with which the session has failed (ferry_session_status()); EINVAL for a
- * timeout below -1, EDEADLK for waiting within waiting, 32 levels deep, EAGAIN if a callback has fetched the message, ECANCELED if it
- * has freed the session, and EPERM, ECHILD and ENOMEM as for ferry_session_flush(). ferry_session_error() has the sentence
+ * @return the message, borrowed until the next call for this session; NULL if there is none: errno is then ETIMEDOUT after the
+ * time, ENOTCONN after the session has ended in order, or the errno with which the session has failed (ferry_session_status());
+ * EINVAL for a timeout below -1, EDEADLK for waiting within waiting, 32 levels deep, EAGAIN if a callback has fetched the
+ * message, ECANCELED if it has freed the session, and EPERM, ECHILD and ENOMEM as for ferry_session_flush().
+ * ferry_session_error() has the sentence
  */
 const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms);
 
@@ -310,8 +315,8 @@ void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userd
  * Returns the state of a session.
  *
  * If the peer ends before it has taken all notifications and requests of this side, the session fails with -ECONNRESET, and the
- * sentence says how many bytes are lost: those that are still queued, and those that stand in a pipe which no process reads, such as
- * the stdin of a child that has exited. While a child is being closed, 0 is not final.
+ * sentence says how many bytes are lost: those that are still queued, and those that stand in a pipe which no process reads, such
+ * as the stdin of a child that has exited. While a child is being closed, 0 is not final.
  *
  * @param session  the session; NULL has failed with -ENOMEM
  * @return 1 while the session is alive, 0 after it has ended in order, or the negative errno it has failed with: an errno of its
@@ -373,9 +378,9 @@ ferry_peer ferry_session_peer(const ferry_session *session);
 /**
  * Returns everything that is known of a session.
  *
- * The map has the members address, dialect, codec (null unless the options name one), stream, pid, uid and gid, and these counters:
- * messages sent and received (including the dialect's own, such as a hello), bytes queued, requests in_flight, messages dropped,
- * bytes of junk.
+ * The map has the members address, dialect, codec (null unless the options name one), stream, pid, uid and gid, and these
+ * counters: messages sent and received (including the dialect's own, such as a hello), bytes queued, requests in_flight, messages
+ * dropped, bytes of junk.
  *
  * @param session  the session; NULL is allowed
  * @return a map, which the caller owns; NULL if there is no memory or no session
@@ -493,8 +498,8 @@ int ferry_call_exit_status(const ferry_call *call);
 /**
  * Returns what a child did that has ended a call, as a phrase without a subject, for a sentence of the program.
  *
- * Such as "exited with status 3", "was killed by SIGKILL" or "has closed the connection". It is the part of ferry_call_error() behind
- * "the child".
+ * Such as "exited with status 3", "was killed by SIGKILL" or "has closed the connection". It is the part of ferry_call_error()
+ * behind "the child".
  *
  * @param call  the call; NULL is allowed
  * @return the phrase, valid as long as the call; "" if no child has ended the call, and for NULL

@@ -25,8 +25,8 @@
  *
  * # Owners
  *
- * A segment or lock must belong to the program's user or to root; otherwise it is refused with -EACCES. A mode that lets other users
- * in, as PHP's defaults do, is accepted and shown by ferry_store_info(), or refused with `is_strict`.
+ * A segment or lock must belong to the program's user or to root; otherwise it is refused with -EACCES. A mode that lets other
+ * users in, as PHP's defaults do, is accepted and shown by ferry_store_info(), or refused with `is_strict`.
  *
  * # Lifetime
  *
@@ -70,8 +70,8 @@ typedef ferry_value *ferry_store_update_fn(const ferry_value *value, void *userd
 /**
  * Opens a store.
  *
- * A missing segment is made by the first put or write, or at once with `is_creating`. A store that could not be opened has failed:
- * ferry_store_status() returns its errno, and ferry_store_error() a sentence.
+ * A missing segment is made by the first put or write, or at once with `is_creating`. A store that could not be opened has
+ * failed: ferry_store_status() returns its errno, and ferry_store_error() a sentence.
  *
  * @param address  shm:PATH or shm:KEY, see address.h; copied
  * @param options  NULL selects all defaults
@@ -195,8 +195,8 @@ int ferry_store_remove(ferry_store *store, int64_t key);
  * Lists the variables, in their order in the segment.
  *
  * @param store     the store
- * @param ret_list  where to put the list, which the caller owns; NULL on failure. Each variable is a map with key, size (of the encoded
- *                  value, in bytes) and offset (in the segment)
+ * @param ret_list  where to put the list, which the caller owns; NULL on failure. Each variable is a map with key, size (of the
+ *                  encoded value, in bytes) and offset (in the segment)
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOENT     there is no segment
  * @retval -EBADMSG    the segment is torn, holds raw bytes, or is that of a machine with other integers
@@ -240,8 +240,8 @@ int ferry_store_update(ferry_store *store, int64_t key, ferry_store_update_fn *f
 /**
  * Holds the lock over several calls.
  *
- * The lock is held until ferry_store_unlock() has been called as often, or the process ends. PHP's sem_acquire() waits meanwhile. The
- * lock belongs to the process: it survives execve(2), and a child of fork(2) does not inherit it.
+ * The lock is held until ferry_store_unlock() has been called as often, or the process ends. PHP's sem_acquire() waits meanwhile.
+ * The lock belongs to the process: it survives execve(2), and a child of fork(2) does not inherit it.
  *
  * @param store       the store
  * @param timeout_ms  how long to wait for the lock, in ms; -1: forever; 0: do not wait
@@ -276,8 +276,8 @@ int ferry_store_unlock(ferry_store *store);
  * @param offset  in bytes from the beginning of the segment
  * @param buffer  where to put the bytes
  * @param size    how many bytes to read
- * @return the number of bytes that were read, fewer than @p size at the end of the segment; or a negative errno: that with which the
- * store could not be opened, see ferry_store_status(), or one of these
+ * @return the number of bytes that were read, fewer than @p size at the end of the segment; or a negative errno: that with which
+ * the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOENT     there is no segment
  * @retval -ETIMEDOUT  another process holds the lock; the sentence names it
  * @retval -EIDRM      the lock was removed while the call waited for it
@@ -293,8 +293,8 @@ ssize_t ferry_store_read(ferry_store *store, size_t offset, void *buffer, size_t
 /**
  * Writes raw bytes, as PHP's shmop_write(), but all or none.
  *
- * A missing segment is made. The lock is made, too, and stays if a script removes the segment by shmop_delete(). Open the store with
- * `is_unlocked` if it is shared with scripts that take no lock.
+ * A missing segment is made. The lock is made, too, and stays if a script removes the segment by shmop_delete(). Open the store
+ * with `is_unlocked` if it is shared with scripts that take no lock.
  *
  * @param store   the store
  * @param offset  in bytes from the beginning of the segment
@@ -318,8 +318,8 @@ ssize_t ferry_store_write(ferry_store *store, size_t offset, const void *bytes, 
  * A segment that is whole is not changed.
  *
  * @param store        the store
- * @param ret_dropped  where to put the list of dropped parts, which the caller owns: maps with offset and size in bytes, key (null if it could
- *                     not be read) and reason. NULL on failure. NULL is allowed
+ * @param ret_dropped  where to put the list of dropped parts, which the caller owns: maps with offset and size in bytes, key
+ *                     (null if it could not be read) and reason. NULL on failure. NULL is allowed
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
  * @retval -ENOENT     there is no segment
  * @retval -EBADMSG    the segment holds no variables: its beginning is not that of shm_attach() on this kind of machine
@@ -336,8 +336,8 @@ int ferry_store_repair(ferry_store *store, ferry_value **ret_dropped);
 /**
  * Removes the segment, and its lock if no other process uses the lock.
  *
- * Processes that are attached to the segment keep their view of it until they detach. The next put makes a new segment. A lock without
- * users whose segment is already gone is removed, too: PHP's shm_remove() leaves it.
+ * Processes that are attached to the segment keep their view of it until they detach. The next put makes a new segment. A lock
+ * without users whose segment is already gone is removed, too: PHP's shm_remove() leaves it.
  *
  * @param store  the store
  * @return 0, or a negative errno: that with which the store could not be opened, see ferry_store_status(), or one of these
@@ -356,9 +356,10 @@ int ferry_store_delete(ferry_store *store);
 /**
  * Returns everything that is known of a store. The sentence of the last call is cleared.
  *
- * The members of the map, null if they are not known: address, key, id, size (of the segment in bytes), uid, mode, is_wide (other users
- * have access), attached (how often), creator and last_user (pids), attached_at, detached_at, changed_at (seconds since 1970),
- * is_read_only, lock (the id of the semaphore set), lock_mode, lock_users, lock_holder (pid), free (bytes for further variables).
+ * The members of the map, null if they are not known: address, key, id, size (of the segment in bytes), uid, mode, is_wide (other
+ * users have access), attached (how often), creator and last_user (pids), attached_at, detached_at, changed_at (seconds since
+ * 1970), is_read_only, lock (the id of the semaphore set), lock_mode, lock_users, lock_holder (pid), free (bytes for further
+ * variables).
  *
  * @param store  the store; NULL is allowed
  * @return a map, which the caller owns; NULL if there is no memory

@@ -443,7 +443,8 @@ static int prepare_unix(struct datagram_channel *datagram)
         return code;
 }
 
-/* What is sent to the old socket from now on is refused, so its sender looks at the path again; nothing that was taken is lost. */
+/* What is sent to the old socket from now on is refused, so its sender looks at the path again; nothing that was taken is
+ * lost. */
 static void was_removed(struct keeper *keeper)
 {
         struct datagram_channel *datagram = container_of(keeper, struct datagram_channel, keeper);

@@ -6,8 +6,8 @@
  * PHP's integers have 64 bits on 64-bit machines and 32 bits on 32-bit machines. A segment that a program of the other kind
  * has made is recognized, and refused.
  *
- * The memory is shared: what is read there is copied once, then checked, since other processes may write at the same time
- * and need not mean well. A change is a sequence of stores of one integer each. A process that is killed between two of them leaves
+ * The memory is shared: what is read there is copied once, then checked, since other processes may write at the same time and
+ * need not mean well. A change is a sequence of stores of one integer each. A process that is killed between two of them leaves
  * one of these behind:
  *
  *   - the layout as it was before or after the change, perhaps with unused bytes between the variables, or
@@ -96,6 +96,6 @@ int segment_remove(const struct segment *segment, int64_t key);
 /* How many bytes are unused; for a variable that is SEGMENT_CHUNK more than its bytes, and padding. -EBADMSG. */
 int segment_count_free(const struct segment *segment, size_t *ret_free);
 
-/* Finishes an interrupted change, and drops what is not whole. 0; -EBADMSG if the memory does not begin as a segment of this kind does; or
- * the error of @fn. */
+/* Finishes an interrupted change, and drops what is not whole. 0; -EBADMSG if the memory does not begin as a segment of this kind
+ * does; or the error of @fn. */
 int segment_repair(const struct segment *segment, segment_loss_fn *fn, void *object);

@@ -27,12 +27,14 @@ struct child;
 struct child_owner {
         /* It has ended, and was reaped. */
         void (*ended)(struct child *child);
-        /* The rest belongs to child_stop(). It may not be sent KILL, as it runs as another user: it is not waited for any more. */
+        /* The rest belongs to child_stop(). It may not be sent KILL, as it runs as another user: it is not waited for any
+         * more. */
         void (*lost)(struct child *child, int error);
         /* Its grace is over: whether it gets as long again, because it waits for its owner. NULL: no. */
         bool (*is_waiting)(struct child *child);
-        /* Whether its output is still read. NULL: it ends alone. Otherwise its process group ends with it: as long as the output is
-         * read and the time of TERM runs, a child that has exited is not reaped, because its group keeps its number until then. */
+        /* Whether its output is still read. NULL: it ends alone. Otherwise its process group ends with it: as long as the output
+         * is read and the time of TERM runs, a child that has exited is not reaped, because its group keeps its number until
+         * then. */
         bool (*is_read)(const struct child *child);
 };
 
@@ -59,8 +61,8 @@ struct child {
         int64_t term_ns;                /* between TERM and KILL */
 };
 
-/* Start a child with default signal handling, in a process group of its own unless @spec says otherwise. 0, or a negative errno: of exec too;
- * then there is no child. */
+/* Start a child with default signal handling, in a process group of its own unless @spec says otherwise. 0, or a negative errno:
+ * of exec too; then there is no child. */
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec, const struct child_owner *owner);
 
 /* Fork as fork(2) does. Returns 1 in the parent, 0 in the child, for which @child is nothing; or a negative errno. The

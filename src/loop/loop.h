@@ -180,8 +180,8 @@ void loop_failure_told(struct loop_failure *failure);
 /* program.c: the loop ends, and calls the program's timers and descriptors no more. */
 void loop_forget_program(ferry_loop *loop);
 
-/* A failure of the loop itself, or of the program's own timers and descriptors. Whether there is one, and tell it, for a program that
- * does not wait by run; 0 if there is none. */
+/* A failure of the loop itself, or of the program's own timers and descriptors. Whether there is one, and tell it, for a program
+ * that does not wait by run; 0 if there is none. */
 void loop_fail(ferry_loop *loop, int code, const char *sentence);
 bool loop_has_own_failure(const ferry_loop *loop);
 int loop_tell_own_failure(ferry_loop *loop);

@@ -1,4 +1,5 @@
-/* The program's own timers and descriptors. Invariant: a callback that returns anything but 1, or is taken off, is called no more. */
+/* The program's own timers and descriptors. Invariant: a callback that returns anything but 1, or is taken off, is called no
+ * more. */
 #include "loop/loop.h"
 
 #include <errno.h>

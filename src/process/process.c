@@ -1,5 +1,5 @@
-/* The life of a process. Invariants: its end is learnt from the kernel, never from the end of what it writes; it is reported once,
- * after what it has still sent; its calls and its session end with the reason of its end.
+/* The life of a process. Invariants: its end is learnt from the kernel, never from the end of what it writes; it is reported
+ * once, after what it has still sent; its calls and its session end with the reason of its end.
  *
  *      STARTING ──→ RUNNING ──→ STOPPING
  *         │         ↑  │           │

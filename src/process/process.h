@@ -129,7 +129,8 @@ static inline bool process_is_active(const ferry_process *process)
         return process->phase == PROCESS_RUNNING || process->phase == PROCESS_STOPPING || process->phase == PROCESS_EXITED;
 }
 
-/* spawn.c: start it, for the first time or again; 0, or a negative errno with a sentence. In a forked child it does not return. */
+/* spawn.c: start it, for the first time or again; 0, or a negative errno with a sentence. In a forked child it does not
+ * return. */
 int process_spawn(ferry_process *process, const struct child_owner *child_owner, const struct session_owner *session_owner,
                   struct error *error);
 int process_copy_spec(ferry_process *process, const char *const argv[], const ferry_process_options *options,

@@ -1,12 +1,12 @@
 /* Clients by user, so that what one user does keeps no other out. Invariants: a crowd is there as long as it has
  * members; its silent ones stand in the order in which they came. Whether one has spoken meanwhile is not known here.
  *
- * Half of the bytes that may be held is for all; each user has an equal share of that half, and of that each client of the
- * user. What is beyond that half is for users and clients within their share, so there is room for those that hold little. A
- * client for which nothing is held is always read: so each goes on, whatever the others hold, and a client that waits goes on
- * at the latest when what it holds itself is gone. What it holds of a message that is not complete goes only if it is read: so
- * one such client at a time has the turn, and is read whatever is held, until its message is complete. One that sends nothing more
- * while others wait is closed. */
+ * Half of the bytes that may be held is for all; each user has an equal share of that half, and of that each client of the user.
+ * What is beyond that half is for users and clients within their share, so there is room for those that hold little. A client for
+ * which nothing is held is always read: so each goes on, whatever the others hold, and a client that waits goes on at the latest
+ * when what it holds itself is gone. What it holds of a message that is not complete goes only if it is read: so one such client
+ * at a time has the turn, and is read whatever is held, until its message is complete. One that sends nothing more while others
+ * wait is closed. */
 #include "service/crowd.h"
 
 #include <errno.h>

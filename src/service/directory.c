@@ -1,6 +1,6 @@
-/* The services that live. Invariants: what stands in a directory is believed of nothing: a service is there if its lock is
- * held, or the kernel knows a listener, not because there is a file; and whatever is there makes no caller wait. Only
- * a service that says that it speaks a dialect with pings is connected to, in ferry's own directories; a service that does not answer is
+/* The services that live. Invariants: what stands in a directory is believed of nothing: a service is there if its lock is held,
+ * or the kernel knows a listener, not because there is a file; and whatever is there makes no caller wait. Only a service that
+ * says that it speaks a dialect with pings is connected to, in ferry's own directories; a service that does not answer is
  * busy. */
 #include "stream/lock.h"
 #include "service/probe.h"

@@ -1,5 +1,5 @@
-/* What sessions inherit from their loop. Invariant: what a program's options point to was copied when the loop was made, so they are
- * needed no longer than the call. */
+/* What sessions inherit from their loop. Invariant: what a program's options point to was copied when the loop was made, so they
+ * are needed no longer than the call. */
 #include "session/private.h"
 #include "util/options.h"
 

@@ -75,14 +75,16 @@ static int explain_wait(int code, int timeout_ms, struct error *error)
         return code ? error_set(error, code, "cannot wait until all is received: %s", error_describe(code)) : 0;
 }
 
-/* What flush found when it came back: its own failure first. Else a notification that was refused before is reported now, once. */
+/* What flush found when it came back: its own failure first. Else a notification that was refused before is reported now,
+ * once. */
 static int flush_result(ferry_session *session, bool was_open, int code, int timeout_ms)
 {
         struct error error = { 0 };
 
         if (session_has_ended(session) || session->output_error) {
                 code = session_status_for_sending(session, &error);
-                /* The peer has closed in order: whether it did that before the ping was written, or before it answered, is luck. */
+                /* The peer has closed in order: whether it did that before the ping was written, or before it answered, is
+                 * luck. */
                 if (code == -ENOTCONN && was_open)
                         code = 0;
                 session_tell(session);

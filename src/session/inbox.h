@@ -49,8 +49,8 @@ void inbox_discard(struct inbox *inbox);
 void inbox_end(struct inbox *inbox, int code, const char *sentence);
 /* Never NULL. */
 const char *inbox_end_sentence(const struct inbox *inbox);
-/* Behind the end and the last event of inbox_next(): 1 with junk that was held back; 0; -ECONNRESET if an input ends in the middle of
- * a frame. */
+/* Behind the end and the last event of inbox_next(): 1 with junk that was held back; 0; -ECONNRESET if an input ends in the
+ * middle of a frame. */
 int inbox_finish(struct inbox *inbox, int input, struct inbox_event *ret);
 
 /* Bytes of an input that were given in no event; and of all. */

@@ -636,7 +636,8 @@ static void ended(struct stream *stream, int code, const char *sentence)
 
         if (session->in.is_over || session_has_ended(session))
                 return;
-        /* A peer that has closed in order need not read what is said to it afterwards; messages that are queued are counted as lost. */
+        /* A peer that has closed in order need not read what is said to it afterwards; messages that are queued are counted as
+         * lost. */
         if (session->phase == SESSION_PEER_CLOSING && code == -ECONNRESET && session->output_error == -EPIPE)
                 inbox_end(&session->in, 0, "the other side has closed the session");
         else

@@ -64,8 +64,8 @@ void outbox_undo(struct outbox *outbox, size_t size);
 /* The last bytes are a message that neither is a request nor answers. */
 void outbox_add_message(struct outbox *outbox);
 
-/* Bytes that the stream has not taken, and the last @lost of those that it has taken: how many of these there are up to the end of
- * the last such message, or request where these count, too. */
+/* Bytes that the stream has not taken, and the last @lost of those that it has taken: how many of these there are up to the end
+ * of the last such message, or request where these count, too. */
 size_t outbox_count_lost(const struct outbox *outbox, size_t lost, bool has_requests);
 
 /* The last bytes, from @offset on, are the frame of a request. */

@@ -184,7 +184,8 @@ struct ferry_session {
         const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
         struct outbox out;
         size_t queue_max;
-        uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was taken */
+        uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was
+                                         * taken */
         int output_error;               /* of the write that failed; 0 */
         struct error refused;           /* why the first notification was not taken that no flush has reported */
         struct error call_error;        /* of the last call of the program, if that has failed while the session lived */
@@ -206,7 +207,8 @@ struct ferry_session {
         const struct list *shared_handlers;     /* of its owner, or NULL */
         struct loop_timer close_timer;
         int close_timeout_ms;
-        int grace_ms;                   /* for a child to end by itself: the same, or 0 if the session was closed with calls in flight */
+        int grace_ms;                   /* for a child to end by itself: the same, or 0 if the session was closed with calls in
+                                         * flight */
         int64_t answer_deadline;        /* while it drains */
         void *userdata;
 
@@ -221,8 +223,8 @@ static inline void session_tell(ferry_session *session)
         loop_failure_told(&session->failure);
 }
 
-/* What ferry_session_error() says of a call of the program while the session lives: a sentence if it has failed, else none. Returns
- * the code. */
+/* What ferry_session_error() says of a call of the program while the session lives: a sentence if it has failed, else none.
+ * Returns the code. */
 static inline int session_note_call(ferry_session *session, int code, const char *sentence)
 {
         if (code < 0)
@@ -289,9 +291,9 @@ bool session_is_greeted(const ferry_session *session);
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
 int session_send_last(ferry_session *session, enum wire_kind kind);
-/* Whether notifications or requests of ours are queued, or in a pipe, and will never be read: then -ECONNRESET, and how many bytes
- * are lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason, which
- * their calls are told. */
+/* Whether notifications or requests of ours are queued, or in a pipe, and will never be read: then -ECONNRESET, and how many
+ * bytes are lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason,
+ * which their calls are told. */
 int session_note_lost(const ferry_session *session, bool has_reason, char *sentence, size_t room);
 void session_flush_now(ferry_session *session);
 void message_settle(ferry_message *request);

@@ -13,9 +13,9 @@
  *                          it has ended          stream is closed
  *      each phase before ──────────▶ CLOSING_STREAM ────────────▶ ENDED
  *
- * Invariants: a session goes forward only; one that could not be opened is one that has ended; the first error stays, and one that
- * has an error before its end only waits until the peer knows; calls in flight end before FERRY_KIND_CLOSED is reported, once; the
- * stream is closed in the background, and its child waited for, also when the program has forgotten the session. */
+ * Invariants: a session goes forward only; one that could not be opened is one that has ended; the first error stays, and one
+ * that has an error before its end only waits until the peer knows; calls in flight end before FERRY_KIND_CLOSED is reported,
+ * once; the stream is closed in the background, and its child waited for, also when the program has forgotten the session. */
 #include "session/private.h"
 
 #include <errno.h>

@@ -78,8 +78,8 @@ int session_close_timeout(const ferry_session *session);
 void session_hide(ferry_session *session);
 /* A line that is no part of the conversation. */
 void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);
-/* The child at the other end has ended, with 0 or a negative errno, an exit status (-1: unknown) and a sentence. The owner reports
- * that as the end of the child, so the session need not be reported as a failure. */
+/* The child at the other end has ended, with 0 or a negative errno, an exit status (-1: unknown) and a sentence. The owner
+ * reports that as the end of the child, so the session need not be reported as a failure. */
 void session_child_ended(ferry_session *session, int code, int exit_status, const char *sentence);
 /* What its owner counts or allows has changed. */
 void session_update(ferry_session *session);
@@ -101,8 +101,8 @@ void session_refuse_all(ferry_session *session, const char *reason);
 /* Wait until @is_done says so, or until @timeout_ms have passed and what had come by then is handled. The results of
  * loop_wait(); the loop was entered. */
 int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *object), void *object);
-/* Wait until all was sent, for as long as closing may take. The loop was entered. How many bytes are left; 0 if all was sent, or the
- * session has ended. */
+/* Wait until all was sent, for as long as closing may take. The loop was entered. How many bytes are left; 0 if all was sent, or
+ * the session has ended. */
 size_t session_send_rest(ferry_session *session);
 /* It ends, with 0 or a negative errno and a sentence; where the dialect has a way to say so, the other side hears of it. */
 void session_finish(ferry_session *session, int code, const char *format, ...)
@@ -121,7 +121,8 @@ void handlers_free(struct list *handlers);
 
 /* Calls that wait for a session ------------------------------------------------------------------------- */
 
-/* Calls that wait until their owner gives them to a session. It also knows those that it has given away, as long as they are there. */
+/* Calls that wait until their owner gives them to a session. It also knows those that it has given away, as long as they are
+ * there. */
 struct call_queue;
 
 /* What a call reports to the owner that gave it to a session. */

@@ -92,8 +92,8 @@ static void remove_dead(const struct held *held, int type)
         sys_close(file);
 }
 
-/* What bind(2) has made, as far as that can be known without a descriptor. It takes a path: where the directory was replaced, it has
- * made the socket in the new one. */
+/* What bind(2) has made, as far as that can be known without a descriptor. It takes a path: where the directory was replaced, it
+ * has made the socket in the new one. */
 static void remove_unseen(struct binding *binding)
 {
         struct held now;

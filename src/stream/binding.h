@@ -30,8 +30,8 @@ int binding_open(struct binding *binding, const char *path, int type, unsigned m
 /* Whether its path still leads to the socket. */
 bool binding_is_named(const struct binding *binding);
 
-/* Bind a new socket to the path, from which the old one has gone. 0 and the old socket, which is the caller's; or a negative errno
- * with a sentence, and then nothing has changed. */
+/* Bind a new socket to the path, from which the old one has gone. 0 and the old socket, which is the caller's; or a negative
+ * errno with a sentence, and then nothing has changed. */
 int binding_renew(struct binding *binding, int *ret_old_fd, struct error *error);
 
 /* Its owner can be reached now, and speaks these dialects. */

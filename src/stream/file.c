@@ -1,6 +1,6 @@
-/* Files: a session that reads what another has written, or leaves messages for a later one. Invariant: opening never blocks. Plain
- * files are read and written at once, as poll(2) knows no waiting for them; FIFOs and devices only as far as they can be. What is
- * written to a FIFO waits until a process reads it, as long as its sender waits. */
+/* Files: a session that reads what another has written, or leaves messages for a later one. Invariant: opening never blocks.
+ * Plain files are read and written at once, as poll(2) knows no waiting for them; FIFOs and devices only as far as they can be.
+ * What is written to a FIFO waits until a process reads it, as long as its sender waits. */
 #include "loop/retry.h"
 #include "stream/open.h"
 #include "util/text.h"

@@ -1,6 +1,6 @@
 /* Invariant: while it runs, either the kernel reports each change of the file, or a timer looks for it. The file itself is
- * watched, not the entries of its directory, in which much may happen. Closing an inotify descriptor takes 10 ms, so a socket that
- * lives only for a moment is not watched. */
+ * watched, not the entries of its directory, in which much may happen. Closing an inotify descriptor takes 10 ms, so a socket
+ * that lives only for a moment is not watched. */
 #include "stream/keeper.h"
 
 enum { FIRST_NS = 250000000, LOOK_NS = 1000000000 };

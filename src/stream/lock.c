@@ -1,7 +1,7 @@
-/* Lock files. The first line says that it is one. The owner locks as many bytes as its pid says, as long as it lives, so a process
- * that finds them locked always knows the owner. One more byte is locked once the owner listens and has written into the file
- * what it is, so what is read while that byte is locked is whole and current, never what a dead owner has left. The locks belong to
- * the open file, so they go when the last process that has it is gone. */
+/* Lock files. The first line says that it is one. The owner locks as many bytes as its pid says, as long as it lives, so a
+ * process that finds them locked always knows the owner. One more byte is locked once the owner listens and has written into the
+ * file what it is, so what is read while that byte is locked is whole and current, never what a dead owner has left. The locks
+ * belong to the open file, so they go when the last process that has it is gone. */
 #include "stream/lock.h"
 
 #include "util/sys.h"

@@ -141,7 +141,8 @@ static int make_shared(const char *path, struct error *error)
         return check_safe(path, error);
 }
 
-/* The directory for temporary files, and what stands below it. A client that asks there checks the owner of the socket instead. */
+/* The directory for temporary files, and what stands below it. A client that asks there checks the owner of the socket
+ * instead. */
 static int check_shared(const char *path, bool is_new, struct error *error)
 {
         const char *temporary = sys_environment("TMPDIR");

@@ -102,8 +102,8 @@ int stream_open(const struct stream_place *place, const char *address, const fer
 /* Of a service: a client's socket, which is taken over. */
 int stream_accept(const struct stream_place *place, int fd, struct stream **ret_stream);
 
-/* Descriptors that lead to a child, or a socket to our parent, which are taken over. The object that watches a child tells when it
- * has ended, and how: then, or soon after it has closed its side, the stream ends. */
+/* Descriptors that lead to a child, or a socket to our parent, which are taken over. The object that watches a child tells when
+ * it has ended, and how: then, or soon after it has closed its side, the stream ends. */
 int stream_open_relative(const struct stream_place *place, const int fds[2], const ferry_peer *peer, bool is_child,
                          struct stream **ret_stream, struct error *error);
 void stream_child_ended(struct stream *stream, int code, const char *sentence);

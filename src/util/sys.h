@@ -153,8 +153,9 @@ bool sys_is_signal_pending(int signal);
 
 /* Start a child that runs @fn in our memory, on that stack, while this thread waits until it is another program or has exited
  * with what @fn returns. All signals are blocked, in the child until sys_reset_signals(). There only these may be called, which
- * touch nothing of ours: sys_set_group(), sys_duplicate(), sys_replace(), sys_close_on_exec_from(), sys_close_on_exec_each(), sys_keep_on_exec(),
- * sys_set_death_signal(), sys_parent(), sys_change_directory(), sys_reset_signals() and sys_execute(). Returns the pid. */
+ * touch nothing of ours: sys_set_group(), sys_duplicate(), sys_replace(), sys_close_on_exec_from(), sys_close_on_exec_each(),
+ * sys_keep_on_exec(), sys_set_death_signal(), sys_parent(), sys_change_directory(), sys_reset_signals() and sys_execute().
+ * Returns the pid. */
 pid_t sys_spawn(int (*fn)(void *argument), void *argument, void *stack, size_t size, int *ret_pidfd);
 /* Fork as the C library does; the child is a whole program. Its descriptor is got afterwards. */
 pid_t sys_fork_program(void);

@@ -1,6 +1,6 @@
-/* JSON as PHP's json_encode and json_decode have it, in two codecs: json has maps, json-objects also has objects, as
- * {"__class": NAME, …}. Here is looked at whether bytes are right. Strictly RFC 8259; like PHP it refuses half of a surrogate pair
- * and takes integers that do not fit as doubles. */
+/* JSON as PHP's json_encode and json_decode have it, in two codecs: json has maps, json-objects also has objects, as {"__class":
+ * NAME, …}. Here is looked at whether bytes are right. Strictly RFC 8259; like PHP it refuses half of a surrogate pair and takes
+ * integers that do not fit as doubles. */
 #include "value/json.h"
 #include "value/scan.h"
 
@@ -294,8 +294,8 @@ static int close_container(struct parser *p)
         return 0;
 }
 
-/* The quick way: what most messages consist of, as far as it is complete and right. The functions return what is behind that, or NULL
- * for all else. --------------------------------------------------------------------------------------- */
+/* The quick way: what most messages consist of, as far as it is complete and right. The functions return what is behind that, or
+ * NULL for all else. --------------------------------------------------------------------------------------- */
 
 static inline const char *quick_blanks(const char *at, const char *end)
 {

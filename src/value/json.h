@@ -1,5 +1,5 @@
-/* The parts of the codecs json and json-objects: json.c looks at bytes, json_decode.c builds what has been looked at, json_encode.c
- * writes. */
+/* The parts of the codecs json and json-objects: json.c looks at bytes, json_decode.c builds what has been looked at,
+ * json_encode.c writes. */
 #pragma once
 
 #include "value/codec.h"

@@ -1,5 +1,5 @@
-/* What php and msgpack have in common when they build. Invariant: a node is written once, where it stays; only an array of PHP that
- * turns out to be a list, or to be none, is moved. */
+/* What php and msgpack have in common when they build. Invariant: a node is written once, where it stays; only an array of PHP
+ * that turns out to be a list, or to be none, is moved. */
 #include "value/maker.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Shortest decimal text of doubles and back. Both compute with powers of ten of 128 bits, and know how far these may be off.
- * Where that could change what a text is read as, the C library decides, which rounds exactly; only digits are given to it, never a
- * decimal point, which the locale could change. No arithmetic of doubles: it has more precision on some machines. */
+ * Where that could change what a text is read as, the C library decides, which rounds exactly; only digits are given to it, never
+ * a decimal point, which the locale could change. No arithmetic of doubles: it has more precision on some machines. */
 #include "value/number.h"
 #include "value/digits.h"
 #include "value/powers.h"
@@ -82,9 +82,9 @@ static uint64_t scale(uint64_t number, int exponent, int shift)
         return product.middle == UINT64_MAX ? product.high + 1 : product.high | 1;
 }
 
-/* As Raffaello Giulietti describes it in "The Schubfach way to render doubles": with the power of ten that is as large as
- * the gap between two doubles, or smaller by less than a factor of ten, the interval of what reads back as the number contains one
- * or two multiples of it, and of ten times it one at most. All is in quarters, so the ends of the interval are integers, too. */
+/* As Raffaello Giulietti describes it in "The Schubfach way to render doubles": with the power of ten that is as large as the gap
+ * between two doubles, or smaller by less than a factor of ten, the interval of what reads back as the number contains one or two
+ * multiples of it, and of ten times it one at most. All is in quarters, so the ends of the interval are integers, too. */
 static void find_shortest(uint64_t mantissa, int exponent, struct decimal *ret)
 {
         /* Below a power of two the doubles lie twice as dense. */

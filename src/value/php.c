@@ -1,5 +1,6 @@
 /* PHP's serialize and unserialize: whether bytes are right. What serialize() writes is taken, what unserialize() takes beyond
- * that is refused (leading zeros, "+5", ".5", trailing bytes, overflow). Objects are data: no class is looked up, no code runs. */
+ * that is refused (leading zeros, "+5", ".5", trailing bytes, overflow). Objects are data: no class is looked up, no code
+ * runs. */
 #include "value/php.h"
 #include "value/slots.h"
 

@@ -1,5 +1,5 @@
-/* Channels of bytes: tcp and unix connections that are accepted by hand, and FIFOs. Both ends are in one loop, so the calls wait for
- * no more than what was sent already, unless the test says otherwise. */
+/* Channels of bytes: tcp and unix connections that are accepted by hand, and FIFOs. Both ends are in one loop, so the calls wait
+ * for no more than what was sent already, unless the test says otherwise. */
 #include "support/door.h"
 #include "support/place.h"
 #include "support/suite.h"

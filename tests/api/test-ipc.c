@@ -1,5 +1,5 @@
-/* The list of the kernel's objects, and their removal. The objects of a test have the keys of files in its own directory, which is
- * also the one of services. */
+/* The list of the kernel's objects, and their removal. The objects of a test have the keys of files in its own directory, which
+ * is also the one of services. */
 #include <ferry/ferry.h>
 
 #include "support/place.h"

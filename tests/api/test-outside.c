@@ -1,5 +1,5 @@
-/* Callbacks that run although no call of the loop is round them: the codec, the handlers and the streams of the program, called by
- * functions that the program calls itself. They may let go of everything there, too. */
+/* Callbacks that run although no call of the loop is round them: the codec, the handlers and the streams of the program, called
+ * by functions that the program calls itself. They may let go of everything there, too. */
 #include "support/place.h"
 #include "support/suite.h"
 

@@ -669,8 +669,8 @@ static void count_newlines(ferry_process *process, int fd, const char *bytes, si
                 *(int *)userdata += bytes[i] == '\n';
 }
 
-/* As messages of its session, which has ended by then; as output; and where it ends by TERM. A shell reports a program that TERM has
- * ended, so there is none. */
+/* As messages of its session, which has ended by then; as output; and where it ends by TERM. A shell reports a program that TERM
+ * has ended, so there is none. */
 START_TEST(stderr_is_heard_until_a_stopped_process_has_ended)
 {
         ferry_loop *loop = ferry_loop_new(NULL);

@@ -649,8 +649,8 @@ static size_t begin_messages(struct place *place, int *fds, int count)
         return taken;
 }
 
-/* One client has the turn, and the buffers of the kernel are full; the rest is in the limit. Another user is served, and its large
- * message is completed when those that send nothing more are closed. */
+/* One client has the turn, and the buffers of the kernel are full; the rest is in the limit. Another user is served, and its
+ * large message is completed when those that send nothing more are closed. */
 START_TEST(messages_that_are_not_complete_are_counted)
 {
         enum { HALF = 24, CLOSE_MS = 1000, READ_MAX = 1 << 16 };

@@ -1,6 +1,7 @@
-/* What test-instructions.sh counts with callgrind: the instructions of a message, and of the codecs on bench/corpus. Collecting is
- * switched on around what a case names alone, and the counts of each case are dumped under its name. Both ends stand in this
- * process, each in a loop of its own, and what a loop waits for has always arrived: so the counts do not depend on other processes.
+/* What test-instructions.sh counts with callgrind: the instructions of a message, and of the codecs on bench/corpus. Collecting
+ * is switched on around what a case names alone, and the counts of each case are dumped under its name. Both ends stand in this
+ * process, each in a loop of its own, and what a loop waits for has always arrived: so the counts do not depend on other
+ * processes.
  *
  *   instructions CORPUS
  */

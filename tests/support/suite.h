@@ -37,10 +37,10 @@ struct suite_test {
 /* Run the tests (or those that FERRY_TEST names: NAME or NAME:ROUND, separated by commas), print what failed and a line
  * "NAME: N passed, N failed". Returns the exit status.
  *
- * With AddressSanitizer a test of more than ten rounds, and a heavy one, runs every fifth of them, beginning with another one in each test:
- * pairs of a stream and a dialect come in threes and eights, so every pair is run by some of the tests. FERRY_ROUNDS
- * (by part sanitizers of `make check-long`) and FERRY_LONG run all rounds. The rounds of a test share a process there, in
- * which descriptors and children are compared behind each round, and leaks are looked for behind the last. */
+ * With AddressSanitizer a test of more than ten rounds, and a heavy one, runs every fifth of them, beginning with another one in
+ * each test: pairs of a stream and a dialect come in threes and eights, so every pair is run by some of the tests. FERRY_ROUNDS
+ * (by part sanitizers of `make check-long`) and FERRY_LONG run all rounds. The rounds of a test share a process there, in which
+ * descriptors and children are compared behind each round, and leaks are looked for behind the last. */
 int suite_run(const char *name, const struct suite_test *tests, size_t count);
 
 /* Whether FERRY_LONG is set (by `make check-long`): the full numbers. */
