@@ -150,7 +150,7 @@ def main():
     with open(figures_path, encoding="utf-8") as stream:
         figures = json.load(stream)
     with open(tables_path, encoding="utf-8") as stream:
-        tables = stream.read().strip()
+        tables = "\n".join(line.rstrip() for line in stream.read().strip().splitlines())
     with open(page_path, encoding="utf-8") as stream:
         page = stream.read()
     if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
