@@ -124,6 +124,7 @@
  * `-ENOLCK`         | the file cannot be locked
  * `-ENOPROTOOPT`    | the socket does not have this option
  * `-ENOSPC`         | the disk is full, or a limit of the system is reached
+ * `-ENOSYS`         | the kernel is older than Linux 5.10, or a filter of system calls refuses this one
  * `-ENOTCONN`       | the socket is not connected
  * `-ENOTDIR`        | a part of the path is not a directory
  * `-ENXIO`          | the device does not exist, or no process reads the FIFO
