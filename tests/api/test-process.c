@@ -228,25 +228,6 @@ START_TEST(what_it_sent_before_its_end_arrives)
 }
 END_TEST
 
-/* Each of the commands that a script runs is a session of its own, which only writes. */
-START_TEST(a_script_reports_how_it_goes)
-{
-        static const char *const argv[] = {
-                "sh", "-c", "for i in 0 1 2 3; do \"$0\" notify --value fd:,$FERRY_FD progress $i || exit 1; done; exit 6",
-                BUILD_DIRECTORY "/ferry", NULL };
-        ferry_loop *loop = ferry_loop_new(NULL);
-        ferry_manager *manager = ferry_manager_new(loop, NULL);
-        ferry_process *process = ferry_process_spawn(manager, argv, NULL);
-        int counted = 0;
-
-        ferry_session_on(ferry_process_session(process), FERRY_KIND_NOTIFICATION, count, &counted);
-        ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
-        ck_assert_int_eq(result_of(process), 6);
-        ck_assert_int_eq(counted, 4);
-        ferry_loop_free(loop);
-}
-END_TEST
-
 static void count_failure(ferry_call *call, const ferry_message *reply, void *userdata)
 {
         (void)call;
@@ -700,7 +681,6 @@ static const struct suite_test tests[] = {
         SUITE_TEST(an_exit_status_is_apart_from_a_failed_start),
         SUITE_TEST(a_dead_child_s_message_is_not_waited_for),
         SUITE_LOOP(what_it_sent_before_its_end_arrives, 2),
-        SUITE_TEST(a_script_reports_how_it_goes),
         SUITE_LOOP(what_is_not_taken_is_no_success, 3),
         SUITE_LOOP(calls_end_before_the_end_is_reported, 4),
         SUITE_LOOP(what_cannot_be_started_says_so, 9),
