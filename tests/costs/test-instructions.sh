@@ -4,7 +4,8 @@
 # AVX2, with a margin of 4 % for other C libraries. A change that makes something dearer fails; one that makes it cheaper lowers the bound.
 #
 #   test-instructions.sh PROGRAM CORPUS           ends with "costs-instructions: N passed, N failed"
-#   test-instructions.sh --write PROGRAM CORPUS   sets the bounds to what was counted
+#   test-instructions.sh --write PROGRAM CORPUS   lowers the bounds to what was counted, and adds new cases; a bound is raised by hand,
+#                                                 so that it does not creep up within the margin
 set -u
 is_writing=
 if [ "$1" = --write ]; then
@@ -47,7 +48,8 @@ check 'the program has failed' "$([ $? = 0 ] || cat "$folder/log")"
 counts >"$folder/counts"
 
 if [ -n "$is_writing" ]; then
-        cp "$folder/counts" "$here/instructions.txt"
+        awk 'NR == FNR { bound[$1] = $2; next } { print $1, ($1 in bound && bound[$1] < $2 ? bound[$1] : $2) }' \
+                "$here/instructions.txt" "$folder/counts" >"$folder/bounds" && cp "$folder/bounds" "$here/instructions.txt"
         exit $failed
 fi
 check 'the cases are not those of the list' "$(diff <(cut -d' ' -f1 "$here/instructions.txt") <(cut -d' ' -f1 "$folder/counts"))"
