@@ -22,7 +22,9 @@ memory            0     0   3600
 valgrind        400   130   1800
 repetitions     200   120   1800
 bare              0     0   3600
-i686              0     0   1800'
+i686              0     0   3600
+musl              0     0   1800
+arm64             0     0   3600'
 
 mode=check parts=
 case ${1:-} in
@@ -245,11 +247,50 @@ part_i686() {
         local root=$PWD/build-check/sysroot-i386 log=build-check/i686-faults.log
         foreign i386 libc6-dev "libgcc-$(gcc -dumpversion)-dev" check libjansson-dev php8.2-cli php8.2-msgpack || return 0
         build i686 gcc "--cross-file=$root/cross.ini $gcc_options" || return 0
-        CC=$root/bin/cc PATH=$root/bin:$PATH run i686 --suite scripts
-        run i686 --no-suite scripts --no-suite source --no-suite static --no-suite long --no-suite faults
+        CC=$root/bin/cc PATH=$root/bin:$PATH run i686 --suite scripts --timeout-multiplier 3
+        run i686 --no-suite scripts --no-suite counting --no-suite source --no-suite static --no-suite long --no-suite faults
         build-check/i686/tests/test-faults >$log 2>&1
         count $log $?
         grep -vE '^(100%|Running)' $log
+}
+
+# Another C library: all that needs no other library, so neither check nor jansson.
+part_musl() {
+        local folder=$PWD/build-check/musl-files
+        has musl-gcc || return 0
+        # musl-gcc sees none of the headers of the kernel.
+        mkdir -p "$folder"
+        ln -sfn /usr/include/linux "$folder/linux"
+        ln -sfn /usr/include/asm-generic "$folder/asm-generic"
+        ln -sfn "/usr/include/$(gcc -print-multiarch)/asm" "$folder/asm"
+        cat >"$folder/cross.ini" <<END
+[binaries]
+c = ['musl-gcc', '-idirafter', '$folder']
+ar = 'ar'
+strip = 'strip'
+[properties]
+needs_exe_wrapper = false
+[host_machine]
+system = 'linux'
+cpu_family = '$(uname -m)'
+cpu = '$(uname -m)'
+endian = 'little'
+END
+        build musl gcc "--cross-file=$folder/cross.ini -Dtest_libraries=false $gcc_options" || return 0
+        CC="musl-gcc -idirafter $folder" run musl --no-suite source --no-suite static --no-suite long --no-suite faults
+}
+
+# Under qemu, which refuses to clone as sys_spawn() does, and does not run what a program starts: docs/portability.md.
+part_arm64() {
+        local root=$PWD/build-check/sysroot-arm64
+        local checked='template codec references number tree map buffer frame outbox segment segment-other vectors cuts protocol
+                       processors cases-json loop session own'
+        has aarch64-linux-gnu-gcc && has qemu-aarch64-static || return 0
+        foreign arm64 libc6-dev "libgcc-$(gcc -dumpversion)-dev" check libjansson-dev || return 0
+        build arm64 gcc "--cross-file=$root/cross.ini $gcc_options" || return 0
+        # shellcheck disable=SC2086 # one word for each program
+        run arm64 --timeout-multiplier 10 $checked
+        echo 'skipped: arm64: tests that start children, and scripts: qemu-user cannot run them'
 }
 
 # CI may be without the network from which the tools of the long parts come.

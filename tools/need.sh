@@ -76,6 +76,9 @@ for what in "$@"; do
                 need valgrind valgrind --version
                 need libuv1-dev pkg-config --exists libuv
                 need libglib2.0-dev pkg-config --exists glib-2.0
+                need musl-tools musl-gcc --version
+                need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc --version
+                need qemu-user-static qemu-aarch64-static --version
                 need debootstrap sh -c 'PATH=$PATH:/usr/sbin; command -v debootstrap'
                 ;;
         bench)

@@ -33,7 +33,7 @@ struct maker {
 static inline void skip_blanks(struct maker *m)
 {
         /* Nothing else is so small between two values. */
-        while (m->at < m->end && *m->at <= ' ' && *m->at >= 0)
+        while (m->at < m->end && (unsigned char)*m->at <= ' ')
                 m->at++;
 }
 
