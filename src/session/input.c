@@ -540,11 +540,12 @@ bool session_has_caught_up(const ferry_session *session, uint64_t *mark)
                 for (int i = 0; i < STREAM_INPUTS; i++) {
                         int count = stream_count_input(stream, i);
 
-                        /* A stream that cannot count is read until a read comes short, but not forever. */
+                        /* A stream that cannot count is read until a read comes short or nothing can be read, but not forever. */
                         *mark += (uint64_t)(count >= 0 ? count : UNCOUNTED_MAX);
                 }
         }
-        return inbox_has_passed(&session->in, *mark) || (!session->in.is_behind && !stream->wants_read);
+        return inbox_has_passed(&session->in, *mark) ||
+               (!session->in.is_behind && (!stream->wants_read || !stream_is_readable(stream)));
 }
 
 /* The stream --------------------------------------------------------------------------------------------- */

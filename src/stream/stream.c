@@ -326,6 +326,17 @@ int stream_count_input(const struct stream *stream, int input)
         return endpoint->way == ENDPOINT_PROGRAM ? -EOPNOTSUPP : sys_count_input(endpoint->fd);
 }
 
+bool stream_is_readable(const struct stream *stream)
+{
+        struct pollfd polls[STREAM_INPUTS];
+
+        if (stream->phase >= STREAM_ENDED)
+                return false;
+        for (int i = 0; i < STREAM_INPUTS; i++)
+                polls[i] = (struct pollfd){ .fd = stream->is_input_ended[i] ? -1 : stream->inputs[i].fd, .events = POLLIN };
+        return sys_poll(polls, STREAM_INPUTS, 0) > 0;
+}
+
 bool stream_drain(struct stream *stream)
 {
         int count = stream_count_input(stream, 0);

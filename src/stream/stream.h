@@ -113,6 +113,8 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
 
 /* How many bytes of an input can be read now, or a negative errno if the stream cannot say. */
 int stream_count_input(const struct stream *stream, int input);
+/* Whether any input can be read now. */
+bool stream_is_readable(const struct stream *stream);
 
 /* Write what is taken: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t size);

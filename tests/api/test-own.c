@@ -530,6 +530,34 @@ START_TEST(a_stream_of_the_program)
 }
 END_TEST
 
+/* How much lies in such a stream is not known, and a read that fills its room may have left more: that holds no deadline if the
+ * stream cannot be read any more. */
+START_TEST(a_read_that_leaves_nothing_holds_no_deadline)
+{
+        struct own own = { .at_once = 1 << 30 };
+        char frame[1024] = "\xf3\x4a\x9d\xe2\0\0\x8\0";
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        ferry_call *call;
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        own.stream = (ferry_stream){ .size = sizeof own.stream, .fd = fds[0], .read = read_own, .write = write_own,
+                                     .close = close_own, .userdata = &own };
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){ .stream = &own.stream });
+        /* Half a frame, as long as the first room. */
+        ck_assert_int_eq(write(fds[1], frame, sizeof frame), sizeof frame);
+        call = ferry_session_request(session, 10, "App\\T", "{}");
+        ck_assert_ptr_null(ferry_session_next(session, 10));
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_int_eq(ferry_call_status(call), -ETIMEDOUT);
+        ferry_call_free(call);
+        close(fds[1]);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_stream_that_lacks_something)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -555,6 +583,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_cut_file_is_an_error),
         SUITE_TEST(one_direction_only),
         SUITE_LOOP(a_stream_of_the_program, 5),
+        SUITE_TEST(a_read_that_leaves_nothing_holds_no_deadline),
         SUITE_TEST(a_stream_that_lacks_something),
 };
 

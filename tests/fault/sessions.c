@@ -275,6 +275,30 @@ static void own_stream(void)
                         close(fds[i]);
 }
 
+/* A deadline passes behind a read that has filled its room. */
+static void own_stream_half_a_frame(void)
+{
+        char frame[1024] = "\xf3\x4a\x9d\xe2\0\0\x8\0";
+        ferry_loop *loop = ferry_loop_new(NULL);
+        bool is_closed = false;
+        ferry_session *session;
+        ferry_stream stream;
+        int fds[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+                return;
+        stream = (ferry_stream){ .fd = fds[0], .read = read_own, .write = write_own, .close = close_own, .userdata = &is_closed };
+        session = ferry_session_open(loop, NULL, &(ferry_session_options){ .stream = &stream });
+        if (write(fds[1], frame, sizeof frame) != sizeof frame)
+                fault_flaw("write: %m");
+        fault_check(ferry_session_next(session, 10) == NULL);
+        fault_answer(FAULT_END, "status", ferry_session_status(session), 1, ferry_session_error(session));
+        close(fds[1]);
+        ferry_loop_free(loop);
+        if (!is_closed)
+                close(fds[0]);
+}
+
 /* Without handlers: what comes is fetched; requests are answered from there. */
 static void fetched(void)
 {
@@ -674,6 +698,7 @@ const struct scenario session_scenarios[] = {
         { .name = "files", .run = files, .is_whole = true },
         { .name = "file-is-fifo", .run = file_is_fifo },
         { .name = "own-stream", .run = own_stream },
+        { .name = "own-stream-half-a-frame", .run = own_stream_half_a_frame, .is_uncut = true },
         { .name = "fetched", .run = fetched },
         { .name = "fetched-requests", .run = fetched_requests },
         { .name = "queue-full", .run = queue_full, .is_uncut = true },
