@@ -501,10 +501,12 @@ static void ports_awaited(void)
         vain = ferry_session_open(loop, nobody, &(ferry_session_options){ .wait_ms = 20 });
         unheard = ferry_session_open(loop, silent, &(ferry_session_options){ .wait_ms = 50 });
         ask(client, 0);
-        /* Each ends the run. */
-        ferry_loop_run(loop, 100);
+        /* Each ends a run; so does the service, if it cannot listen. */
+        for (int i = 0; i < 3 && ferry_session_status(vain) >= 0; i++)
+                ferry_loop_run(loop, 100);
         fault_answer(FAULT_MEET, "status", ferry_session_status(vain), -ECONNREFUSED, ferry_session_error(vain));
-        ferry_loop_run(loop, 100);
+        for (int i = 0; i < 3 && ferry_session_status(unheard) >= 0; i++)
+                ferry_loop_run(loop, 100);
         fault_answer(FAULT_MEET, "status", ferry_session_status(unheard), -ETIMEDOUT, ferry_session_error(unheard));
         fault_check(ferry_session_status(vain) < 0 && ferry_session_status(unheard) < 0);
         ferry_loop_free(loop);
