@@ -35,7 +35,7 @@ struct channel_kind {
         const char *address;            /* of the end that receives; NULL: with the process in its name */
         bool is_in_directory;           /* to the address the path of a file is added */
         enum bare_kind bare;
-        bool has_plain;                 /* programs often make cheaper calls, which tell less */
+        bool has_plain;                 /* programs often make cheaper calls, which report less */
         bool is_connection;
         bool is_removed;                /* it stays until it is removed */
 };

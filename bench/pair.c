@@ -156,7 +156,7 @@ static void end_server(pid_t server)
         waitpid(server, NULL, 0);
 }
 
-/* The client ends when its input does, and a server that it has started with it; others serve until they are told to end. */
+/* The client ends when its input does, and a server that it has started with it; others serve until they are stopped. */
 void pair_stop(struct pair *pair)
 {
         if (pair->to_client >= 0)

@@ -1,4 +1,4 @@
-/* A client and its server: two processes of a driver, on the CPUs that they are told. */
+/* A client and its server: two processes of a driver, on the CPUs that are named to them. */
 #pragma once
 
 #include "shared.h"

@@ -20,7 +20,7 @@ struct answer {
         struct answer *next;
         ferry_message *request;
         struct command *command;        /* NULL: it waits */
-        bool is_ending;                 /* the command was told to end */
+        bool is_ending;                 /* the command was asked to end */
 };
 
 struct answers {
@@ -74,7 +74,7 @@ static void answer_free(struct answer *answer)
 
 /* Sending ------------------------------------------------------------------------------------------------- */
 
-/* The answer is not expected any more: the peer has cancelled the request or has gone. The end of a session is reported once,
+/* The answer is no longer expected: the peer has cancelled the request or has gone. The end of a session is reported once,
  * not with each of its answers. */
 static bool is_unwanted(int error)
 {

@@ -80,7 +80,7 @@ static bool make_room(size_t size)
         return true;
 }
 
-/* Returns whether stdout takes any more. */
+/* Returns whether stdout still takes output. */
 static bool write_some(void)
 {
         ssize_t put = output_try(backlog.bytes + backlog.begin, backlog_size());

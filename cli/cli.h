@@ -154,7 +154,7 @@ struct lines {
         size_t max;
         char separator;         /* that ends a line: a newline or NUL */
         bool is_over;           /* no more come */
-        long told;              /* so many have come */
+        long reported;          /* so many have come */
         char *bytes;
         size_t begin, end, capacity;
         long count;             /* those that are whole */

@@ -2,7 +2,7 @@
  *
  *      RUNS ----> DRAINS ----> (over)          it has exited: what its pipes still hold is read, for a short time
  *       |                        ^             if another process holds them
- *       +------> ENDS --> KILLED +             it is not wanted any more, or wrote too much
+ *       +------> ENDS --> KILLED +             it is no longer wanted, or wrote too much
  */
 #include "listen.h"
 

@@ -126,7 +126,7 @@ _Noreturn static void keep_guard(int fd, int ready)
 /* The listener -------------------------------------------------------------------------------------------- */
 
 /* The pipe has room for some thousand notes: one that does not take them is stopped. */
-static bool tell(pid_t note)
+static bool notify_guard(pid_t note)
 {
         return write(guard.fd, &note, sizeof note) == sizeof note;
 }
@@ -172,7 +172,7 @@ static int start(void)
         guard.fd = notes[1];
         fcntl(guard.fd, F_SETFL, O_NONBLOCK);
         for (size_t i = 0; i < guard.groups.count; i++)
-                if (!tell(guard.groups.ids[i])) {
+                if (!notify_guard(guard.groups.ids[i])) {
                         guard_fail();
                         return -ECHILD;
                 }
@@ -210,14 +210,14 @@ void guard_add(pid_t group)
 void guard_remove(pid_t group)
 {
         groups_remove(&guard.groups, group);
-        if (guard.fd >= 0 && !tell(-group))
+        if (guard.fd >= 0 && !notify_guard(-group))
                 guard_fail();
 }
 
 void guard_close(void)
 {
         if (guard.fd >= 0) {
-                if (!tell(0))
+                if (!notify_guard(0))
                         kill(guard.pid, SIGKILL);
                 /* One that is stopped takes no note. */
                 kill(guard.pid, SIGCONT);

@@ -75,7 +75,7 @@ void halt_check(struct run *run)
         const struct halt *halt = &run->halt;
         long number = (halt->why != HALT_SUCCESS ? run->failed : 0) + (halt->why != HALT_FAIL ? run->done : 0);
 
-        if (halt->when == HALT_NEVER || run->phase != RUN_WORKING || !is_reached(halt, number, run->lines.told))
+        if (halt->when == HALT_NEVER || run->phase != RUN_WORKING || !is_reached(halt, number, run->lines.reported))
                 return;
         run->is_halted = true;
         progress_clear(run);

@@ -1,5 +1,5 @@
 /* Lines of stdin, or what ends with another byte, as many ahead as fit in a buffer. Invariants: what is held is bounded, whatever
- * comes; each line is told once, in order; one that is too long is told as such, and the next one begins behind it. */
+ * comes; each line is reported once, in order; one that is too long is reported as such, and the next one begins behind it. */
 #include "cli.h"
 
 #include <errno.h>
@@ -64,7 +64,7 @@ static void count(struct lines *lines, size_t from)
 
         while (at < end && (at = memchr(at, lines->separator, (size_t)(end - at)))) {
                 lines->count++;
-                lines->told++;
+                lines->reported++;
                 at++;
         }
 }
@@ -91,11 +91,11 @@ int lines_read(struct lines *lines, int fd)
                 lines->is_over = true;
                 /* The last one need not have an end. */
                 lines->has_rest = lines->begin < lines->end && lines->bytes[lines->end - 1] != lines->separator;
-                lines->told += lines->has_rest;
+                lines->reported += lines->has_rest;
         }
         if (!lines->is_over && lines->count == 0 && lines->end - lines->begin > lines->max) {
                 lines->is_too_long = lines->is_skipping = true;
-                lines->told++;
+                lines->reported++;
                 lines->begin = lines->end;
         }
         return 0;

@@ -17,12 +17,12 @@ int guard_open(void);
 void guard_fail(void);
 /* Memory for one more group; false if there is none. To be called before the command is started. */
 bool guard_reserve(void);
-/* The group of a command that has registered itself; a group that is not to be ended any more. */
+/* The group of a command that has registered itself; a group that need no longer be ended. */
 void guard_add(pid_t group);
 void guard_remove(pid_t group);
 /* End the guard, and wait for it. */
 void guard_close(void);
-/* Whether a process group has no process any more. */
+/* Whether a process group is empty. */
 bool group_is_gone(pid_t group);
 
 /* After SIGTERM the members of a group have so long before SIGKILL. Less than the grace of a program that ends us. */
@@ -51,7 +51,7 @@ struct command_spec {
 
 /* NULL with a negative errno in @ret_error if it cannot be started. */
 struct command *command_start(ferry_loop *loop, const struct command_spec *spec, int *ret_error);
-/* Send SIGTERM to its group, and SIGKILL if that does not help. Its output does not matter any more. */
+/* Send SIGTERM to its group, and SIGKILL if that does not help. Its output is ignored from now on. */
 void command_end(struct command *command);
 /* Whether the process has not exited yet. */
 bool command_is_running(const struct command *command);
@@ -64,7 +64,7 @@ int answer_with(const ferry_message *request, const char *type, const ferry_valu
 int answer_by_command(const ferry_message *request);
 /* How many requests are in hand. */
 size_t answers_due(void);
-/* End the commands of requests that are not wanted any more; @is_session: of a session that has ended, else one was cancelled. */
+/* End the commands of requests that are no longer wanted; @is_session: of a session that has ended, else one was cancelled. */
 void answers_end_unwanted(bool is_session);
 /* Give up all requests in hand. */
 void answers_abandon(void);

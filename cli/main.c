@@ -590,7 +590,7 @@ static int read_options(const struct cli_command *command, struct cli_options *o
                 if (letter == '?' || letter == ':') {
                         char short_option[] = { '-', (char)optopt, '\0' };
 
-                        /* Of several letters in one argument only optopt tells which it was. */
+                        /* Of several letters in one argument only optopt says which it was. */
                         complain(letter == '?' ? "there is no option '%s'" : "%s needs an argument",
                                  letter == '?' && optopt > 0 && optopt < 0x80 && argv[optind - 1][1] != '-' ?
                                          short_option : argv[optind - 1]);

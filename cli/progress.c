@@ -19,7 +19,7 @@ void progress_show(struct run *run)
 {
         enum { WIDTH = 30 };
         char bar[WIDTH + 1], failed[32] = "", line[WIDTH + 128];
-        long over = run->done + run->failed + run->skipped, all = run->lines.told;
+        long over = run->done + run->failed + run->skipped, all = run->lines.reported;
         double now;
 
         if (!run->is_on_terminal || all == 0)
@@ -53,7 +53,7 @@ void progress_clear(struct run *run)
 void progress_summarize(struct run *run)
 {
         double seconds = run->seconds;
-        long over = run->done + run->failed, left = run->lines.told - over - run->skipped;
+        long over = run->done + run->failed, left = run->lines.reported - over - run->skipped;
         char skipped[48] = "", not_done[48] = "";
 
         progress_clear(run);

@@ -110,7 +110,7 @@ static int interrupt(ferry_loop *loop, void *userdata)
 
 /* Workers ------------------------------------------------------------------------------------------------- */
 
-/* Once a signal has come no worker is started again; nor is one waited for that cannot be talked to any more. */
+/* Once a signal has come no worker is started again; nor is one waited for that can no longer be reached. */
 static int lose(ferry_session *worker, const ferry_message *message, void *userdata)
 {
         struct run *run = userdata;

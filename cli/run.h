@@ -9,7 +9,7 @@
  * GIVEN_UP). FINISHING is left for ENDING when the tasks in hand are done; both can be left for GIVEN_UP, which stays. */
 enum run_phase {
         RUN_WORKING,            /* tasks are read, and given to workers */
-        RUN_FINISHING,          /* no task is given any more; those in hand may finish */
+        RUN_FINISHING,          /* no further task is given; those in hand may finish */
         RUN_ENDING,             /* no task is in hand; the workers are asked to end */
         RUN_GIVEN_UP,           /* the tasks in hand are dropped, and the workers killed */
 };

@@ -132,7 +132,7 @@ ferry_channel *ferry_channel_free(ferry_channel *channel);
  * @retval -ECANCELED     a callback has freed the channel or the loop during the wait
  * @retval -EDEADLK       waiting within waiting, 32 levels deep
  * @retval -EMSGSIZE      the record is larger than ferry_channel_record_max(), and nothing was sent
- * @retval -ECONNREFUSED  no process is bound there (any more)
+ * @retval -ECONNREFUSED  no process is bound there, or no longer
  * @retval -ENOENT        the socket file or queue does not exist
  * @retval -ENXIO         no process reads the FIFO
  * @retval -EPIPE         the peer reads no more
@@ -189,7 +189,7 @@ ssize_t ferry_channel_receive(ferry_channel *channel, void *buffer, size_t size,
  * @retval -ECANCELED     a callback has freed the channel or the loop during the wait
  * @retval -EDEADLK       waiting within waiting, 32 levels deep
  * @retval -EMSGSIZE      the record is larger than ferry_channel_record_max(), and nothing was sent
- * @retval -ECONNREFUSED  no process is bound there (any more)
+ * @retval -ECONNREFUSED  no process is bound there, or no longer
  * @retval -ENOENT        the socket file or queue does not exist
  * @retval -EACCES        the other end belongs to another user, or may not be written
  * @retval -EOPNOTSUPP    the channel has no datagrams
@@ -212,7 +212,7 @@ ssize_t ferry_channel_send_to(ferry_channel *channel, const char *address, const
  * @retval -ECANCELED     a callback has freed the channel or the loop during the wait
  * @retval -EDEADLK       waiting within waiting, 32 levels deep
  * @retval -EMSGSIZE      the record is larger than ferry_channel_record_max(), and nothing was sent
- * @retval -ECONNREFUSED  no process is bound there (any more)
+ * @retval -ECONNREFUSED  no process is bound there, or no longer
  * @retval -ENOENT        the socket file or queue does not exist
  * @retval -EACCES        the other end belongs to another user, or may not be written
  * @retval -EDESTADDRREQ  nothing was received yet, or its sender has no address. A channel of ferry always has one, which PHP
@@ -312,7 +312,7 @@ ssize_t ferry_channel_receive_typed(ferry_channel *channel, long type, long *ret
  * @retval -ECANCELED     a callback has freed the channel or the loop during the wait
  * @retval -EDEADLK       waiting within waiting, 32 levels deep
  * @retval -EMSGSIZE      the record is larger than ferry_channel_record_max(), and nothing was sent
- * @retval -ECONNREFUSED  no process is bound there (any more)
+ * @retval -ECONNREFUSED  no process is bound there, or no longer
  * @retval -ENOENT        the socket file or queue does not exist
  * @retval -EIDRM         the queue was removed
  * @retval -EACCES        the other end belongs to another user, or may not be written
@@ -340,7 +340,7 @@ int ferry_channel_send_value(ferry_channel *channel, long type, int timeout_ms, 
  * @retval -ECANCELED     a callback has freed the channel or the loop during the wait
  * @retval -EDEADLK       waiting within waiting, 32 levels deep
  * @retval -EMSGSIZE      the record is larger than ferry_channel_record_max(), and nothing was sent
- * @retval -ECONNREFUSED  no process is bound there (any more)
+ * @retval -ECONNREFUSED  no process is bound there, or no longer
  * @retval -ENOENT        the socket file or queue does not exist
  * @retval -EIDRM         the queue was removed
  * @retval -EACCES        the other end belongs to another user, or may not be written
@@ -398,7 +398,7 @@ ferry_channel *ferry_channel_accept(ferry_channel *channel, int timeout_ms);
  * @param channel  a channel of bytes
  * @return 0, or a negative errno: that with which the channel has failed, see ferry_channel_status(), or one of these
  * @retval -EOPNOTSUPP  the channel is not a connection with two directions
- * @retval -ENOTCONN    the channel is not connected yet, or not any more
+ * @retval -ENOTCONN    the channel is not connected yet, or no longer
  * @retval -ENOMEM      the channel is NULL
  * @retval -EPERM       the channel belongs to another thread
  * @retval -ECHILD      the channel belongs to the parent of this process
@@ -415,7 +415,7 @@ int ferry_channel_shutdown(ferry_channel *channel);
  * @return the descriptor, which the caller owns; or a negative errno: that with which the channel has failed, see
  * ferry_channel_status(), or one of these
  * @retval -EOPNOTSUPP  the channel is not a connection
- * @retval -ENOTCONN    the channel is not connected yet, or not any more
+ * @retval -ENOTCONN    the channel is not connected yet, or no longer
  * @retval -ENOMEM      the channel is NULL, or there is no memory
  * @retval -EPERM       the channel belongs to another thread
  * @retval -ECHILD      the channel belongs to the parent of this process
@@ -465,7 +465,7 @@ int ferry_channel_leave(ferry_channel *channel, const char *group, const char *i
  * @return the descriptor, which stays the channel's; or a negative errno: that with which the channel has failed, see
  * ferry_channel_status(), or one of these
  * @retval -EOPNOTSUPP  a SysV queue has no descriptor
- * @retval -ENOTCONN    the channel is not connected yet, or not any more
+ * @retval -ENOTCONN    the channel is not connected yet, or no longer
  * @retval -ENOMEM      the channel is NULL
  * @retval -EPERM       the channel belongs to another thread
  */

@@ -68,7 +68,7 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address,
 /**
  * Stops a service in order, in the background.
  *
- * No client is accepted any more, requests that were read are answered, and the clients are notified.
+ * No further client is accepted, requests that were read are answered, and the clients are notified.
  *
  * @param service  the service; NULL has failed with -ENOMEM
  * @return 0; or the negative errno with which the service has failed, see ferry_service_status(), or one of these
@@ -79,7 +79,7 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address,
 int ferry_service_close(ferry_service *service);
 
 /**
- * Closes a service and forgets it: the program must not use it any more, and its handlers are not called any more.
+ * Closes a service and forgets it: the program must no longer use it, and its handlers are no longer called.
  *
  * Without this call the service is freed with its loop.
  *

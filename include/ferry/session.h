@@ -150,7 +150,7 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address,
 int ferry_session_close(ferry_session *session);
 
 /**
- * Closes a session and forgets it: the program must not use it any more, and its handlers are not called any more.
+ * Closes a session and forgets it: the program must no longer use it, and its handlers are no longer called.
  *
  * Without this call the session is freed with its loop.
  *
@@ -525,7 +525,7 @@ const ferry_message *ferry_call_reply(const ferry_call *call);
 /**
  * Frees a call. A call in flight is cancelled, and the peer is notified if the dialect can do that.
  *
- * In a dialect without ids the session ends then, since a late answer could not be told from the next one.
+ * In a dialect without ids the session ends then, since a late answer could not be distinguished from the next one.
  *
  * @param call  the call; NULL is allowed
  * @return NULL

@@ -43,7 +43,7 @@ static int change(const struct semaphore *semaphore, unsigned short number, shor
         return operate(semaphore, &operation, 1, deadline);
 }
 
-/* Whether the set is not there any more. */
+/* Whether the set no longer exists. */
 static bool is_gone(int code)
 {
         return code == -EIDRM || code == -EINVAL;

@@ -40,7 +40,7 @@ int semaphore_lock(struct semaphore *semaphore, int64_t deadline, struct error *
 /* Releases what was taken once. 0, or -EPERM if the lock was not taken. A set that was removed has no lock to release. */
 int semaphore_unlock(struct semaphore *semaphore);
 
-/* Releases the lock if it is taken, and is no user any more. */
+/* Releases the lock if it is taken, and is no longer a user. */
 void semaphore_leave(struct semaphore *semaphore);
 
 /* Removes the set under a key if it is one of PHP's and no other process uses it, and with it a lock that is taken. Whether it

@@ -211,7 +211,7 @@ RAW_UNCOUNTED static int become(void *argument)
         struct start *start = argument;
         const struct child_spec *spec = start->spec;
         int moved[3];
-        /* Without a group of its own what it starts could not be told to end. */
+        /* Without a group of its own what it starts could not be stopped. */
         int error = spec->is_in_our_group ? 0 : sys_set_group(0, 0);
 
         if (!error)
@@ -292,7 +292,7 @@ int child_start(struct child *child, ferry_loop *loop, const struct child_spec *
         return error ? error : watch(child);
 }
 
-/* In the child: wait until our parent can tell our end from others', or that it cannot. It may have gone. */
+/* In the child: wait until our parent can distinguish our end from others', or that it cannot. It may have gone. */
 static void wait_to_be_known(const int gate[2])
 {
         bool is_known;
@@ -352,7 +352,7 @@ int child_signal(struct child *child, int signal)
         if (error == -ESRCH)
                 return error;
         error = sys_signal_group(child->pid, signal);
-        /* It may have left its group, and that others there can be told says nothing about it. */
+        /* It may have left its group, and that others there can be signalled says nothing about it. */
         return error || signal == SIGKILL || sys_group_of(child->pid) != child->pid ? sys_signal_child(child->pidfd, signal) : 0;
 }
 
@@ -426,7 +426,7 @@ static void look(struct child *child)
                 loop_source_set(&child->source, 0);
                 return;
         }
-        /* What is left of the group has not obeyed TERM, and cannot be found any more once the child is reaped. */
+        /* What is left of the group has not obeyed TERM, and can no longer be found once the child is reaped. */
         if (child->stage == CHILD_TERMINATED && child->owner->is_read && child_has_exited(child))
                 child_signal(child, SIGKILL);
         if (reap(child))

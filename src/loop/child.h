@@ -12,9 +12,9 @@ struct child_spec {
         const int *kept;                /* what it gets besides, under the same numbers, up to -1; or NULL */
         bool is_exact;                  /* it gets no others, even if they do not close on exec */
         bool is_in_our_group;           /* it leads no process group of its own, and may read from our terminal */
-        int channel;                    /* one more, whose number FERRY_FD tells it; 0: none */
+        int channel;                    /* one more, whose number is in FERRY_FD; 0: none */
         bool is_worker;
-        int worker;                     /* its number among those of its manager, which FERRY_WORKER tells it unless env does */
+        int worker;                     /* its number among those of its manager, in FERRY_WORKER unless env sets that */
         int death_signal;               /* that it is sent when our thread ends; 0: none */
 };
 
@@ -66,7 +66,7 @@ struct child {
 int child_start(struct child *child, ferry_loop *loop, const struct child_spec *spec, const struct child_owner *owner);
 
 /* Fork as fork(2) does. Returns 1 in the parent, 0 in the child, for which @child is nothing; or a negative errno. The
- * child begins once its parent can tell its end from that of any other. */
+ * child begins once its parent can distinguish its end from that of any other. */
 int child_fork(struct child *child, ferry_loop *loop, const struct child_owner *owner);
 
 /* In a child: copy descriptors to 0, 1 and 2 (-1: leave that one), also where they stand in each other's way, by way of
@@ -116,7 +116,7 @@ void child_stop(struct child *child, int64_t grace_ns, int64_t term_ns);
 /* Its output has ended, for an owner with is_read. */
 void child_output_ended(struct child *child);
 
-/* Let go of it. One that runs is ended at once, and waited for; in a forked child, or if it cannot be told to end, it
+/* Let go of it. One that runs is ended at once, and waited for; in a forked child, or if it cannot be stopped, it
  * belongs to no process. */
 void child_deinit(struct child *child);
 

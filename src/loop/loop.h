@@ -48,7 +48,7 @@ struct loop_grave {
         void (*free)(struct loop_grave *grave);
 };
 
-/* What outlives the loop, and is told when that goes. */
+/* What outlives the loop, and is notified when that is freed. */
 struct loop_holder {
         struct list link;
         void (*forget)(struct loop_holder *holder);
@@ -145,7 +145,7 @@ int64_t loop_deadline(int timeout_ms);
 void loop_task_start(ferry_loop *loop, struct loop_task *task);
 bool loop_task_is_started(const struct loop_task *task);
 
-/* Do not call it any more; it may never have been started. */
+/* Call it no longer; it may never have been started. */
 static inline void loop_task_stop(struct loop_task *task)
 {
         if (task->link.next)
@@ -180,8 +180,8 @@ void loop_failure_told(struct loop_failure *failure);
 /* program.c: the loop ends, and calls the program's timers and descriptors no more. */
 void loop_forget_program(ferry_loop *loop);
 
-/* A failure of the loop itself, or of the program's own timers and descriptors. Whether there is one, and tell it, for a program
- * that does not wait by run; 0 if there is none. */
+/* A failure of the loop itself, or of the program's own timers and descriptors. Whether there is one, and report it, for a
+ * program that does not wait by run; 0 if there is none. */
 void loop_fail(ferry_loop *loop, int code, const char *sentence);
 bool loop_has_own_failure(const ferry_loop *loop);
 int loop_tell_own_failure(ferry_loop *loop);

@@ -25,7 +25,7 @@ void retry_init(struct retry *retry, ferry_loop *loop, const char *path, const c
                 void (*fn)(struct retry *retry));
 
 /* It was tried in vain: call @fn when it is worth another try, but at @deadline at the latest. False if that is over, and
- * nothing is called any more. */
+ * nothing is called from then on. */
 bool retry_later(struct retry *retry, enum retry_hope hope, int64_t deadline);
 
 void retry_stop(struct retry *retry);

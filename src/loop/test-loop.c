@@ -269,7 +269,7 @@ START_TEST(a_removed_source_is_not_called)
         ferry_loop *loop = ferry_loop_new(NULL);
 
         open_sources(loop);
-        /* Whichever is first removes all others, of which epoll has told in the same batch. */
+        /* Whichever is first removes all others, which epoll has reported in the same batch. */
         for (int i = 0; i < SOURCES; i++)
                 for (int k = 0, at = 0; k < SOURCES; k++)
                         if (k != i)
@@ -301,8 +301,8 @@ static void tick_inside(struct loop_source *source, uint32_t ready)
         run_a_round(&nested);
 }
 
-/* A round inside a callback tells the others; the outer one, which had them reported too, must not find them ready
- * any more, but may call them: each is called once for each byte. */
+/* A round inside a callback calls the others; the outer one, which had them reported too, must not find them ready
+ * then, but may call them: each is called once for each byte. */
 START_TEST(a_round_inside_of_a_batch_takes_its_own)
 {
         ferry_loop *loop = nested_loop = ferry_loop_new(NULL);
@@ -474,7 +474,7 @@ START_TEST(a_task_frees_the_loop)
 }
 END_TEST
 
-/* More are ready than the kernel tells at once, and they stay so: each is called in the one round, and where few are
+/* More are ready than the kernel reports at once, and they stay so: each is called in the one round, and where few are
  * ready it is asked once. */
 static int count_calls(ferry_loop *loop, void *userdata)
 {
@@ -560,7 +560,7 @@ START_TEST(what_is_made_while_it_begins_to_watch_is_watched)
         ck_assert_int_eq(watch_add(&watch, path), 0);
         door_judge = NULL;
         ck_assert_int_ge(watch_calls, make_at_call);
-        /* That they were made may be told, too. */
+        /* That they were made may be reported, too. */
         ferry_loop_tick(loop, 0);
         watch_calls = 0;
         fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);

@@ -1,5 +1,5 @@
 /* Waits for changes of paths without looking again and again. Invariant: from the return of watch_add() on every change is
- * told, at least once for all that come together; it may be told of changes that have nothing to do with the path. */
+ * reported, at least once for all that come together; changes may be reported that have nothing to do with the path. */
 #include "loop/watch.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ int watch_add(struct watch *watch, const char *path)
         const char *slash = strrchr(path, '/');
         ssize_t own = slash ? slash - path : 0, depth = watch_deepest(watch, path), before = -1;
 
-        /* What was made below it before it was watched is not told, and no more is what will be made in that. */
+        /* What was made below it before it was watched is not reported, nor is what will be made in that. */
         while (depth >= 0 && depth != own && depth != before) {
                 before = depth;
                 depth = watch_deepest(watch, path);

@@ -492,7 +492,7 @@ static void bury(struct loop_grave *grave)
         sys_free(manager);
 }
 
-/* The loop ends: no process is started any more, and those that are left are awaited, or killed. */
+/* The loop ends: no further process is started, and those that are left are awaited, or killed. */
 static void close_member(struct loop_member *member)
 {
         ferry_manager *manager = container_of(member, ferry_manager, member);

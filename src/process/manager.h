@@ -8,7 +8,7 @@ enum worker_state {
         WORKER_IDLE,
         WORKER_BUSY,            /* it works on a request */
         WORKER_SUSPECT,         /* it has let a deadline pass, and may still work on that request */
-        WORKER_DISCONNECTED,    /* its session takes no requests any more */
+        WORKER_DISCONNECTED,    /* its session no longer takes requests */
         WORKER_LOST,            /* disconnected while it was suspect */
 };
 

@@ -184,7 +184,7 @@ static bool worker_gives_back(void *object, ferry_call *call)
         return true;
 }
 
-/* It was told that its request is cancelled. When it has read that, or answers, it takes the next. */
+/* It was sent the cancellation of its request. When it has read that, or answers, it takes the next. */
 static void wait_for_sign(struct worker *worker)
 {
         if (session_send_ping(worker->process.session, &worker->ping) == 0)

@@ -41,7 +41,7 @@ static void report_change(ferry_process *process)
 
 /* Its end ---------------------------------------------------------------------------------------------- */
 
-/* What the program is told of the end: its exit status, or why there is none. */
+/* What is reported of the end: its exit status, or why there is none. */
 static int result_of(const ferry_process *process)
 {
         return process->failure ? process->failure : process->exit_status;

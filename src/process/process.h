@@ -155,7 +155,7 @@ void process_replace(ferry_process *process);
 void process_recycle(ferry_process *process);
 /* It has answered: the pause before a restart is short again. */
 void process_reset_pause(ferry_process *process);
-/* Its session takes no requests any more. */
+/* Its session no longer takes requests. */
 void process_disconnect(ferry_process *process);
 void process_free(ferry_process *process);
 

@@ -240,7 +240,7 @@ static int check_kept(const struct process_spec *spec)
         return code < 0 ? code : 0;
 }
 
-/* A forked child could not tell its parent that it cannot go there. */
+/* A forked child could not report to its parent that it cannot go there. */
 static int check_directory(const char *path)
 {
         int fd = path ? sys_open(path, O_PATH | O_DIRECTORY, 0) : -1;

@@ -9,7 +9,7 @@ enum client_phase {
         CLIENT_SERVED,
         CLIENT_FINISHING,       /* the service closes, and this one when its requests are answered */
         CLIENT_CLOSED,          /* by the service */
-        CLIENT_REFUSED,         /* it is told that there is no room: refusal.c */
+        CLIENT_REFUSED,         /* it is refused, as there is no room: refusal.c */
 };
 
 struct client {

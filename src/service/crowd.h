@@ -44,5 +44,5 @@ bool crowd_counts(struct client *client, size_t held, size_t unfinished);
 /* Whether so much more may be queued for a client. */
 bool crowd_takes(const struct client *client, size_t size);
 
-/* The one that has been silent longest. It is not among those any more. NULL: there is none. */
+/* The one that has been silent longest. It is no longer among those. NULL: there is none. */
 struct client *crowd_take_silent(struct crowd *crowd);

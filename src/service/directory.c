@@ -178,7 +178,7 @@ static bool are_all_answered(void *object)
         return true;
 }
 
-/* A service whose queue is full is busy; one that is not there any more was about to end. */
+/* A service whose queue is full is busy; one that is gone was about to end. */
 static int ask_one(ferry_loop *loop, struct service_file *file)
 {
         unsigned dialect = file->is_ours && file->has_record ? dialect_to_ask_in(file->record.dialects) : 0;
@@ -236,7 +236,7 @@ static void add_number(ferry_builder *builder, const char *key, bool is_known, i
                 ferry_builder_add(builder, NULL);
 }
 
-static ferry_value *tell(struct list *files)
+static ferry_value *make_list(struct list *files)
 {
         ferry_builder *builder = ferry_builder_new();
         ferry_value *value = NULL;
@@ -272,7 +272,7 @@ ferry_value *ferry_service_list(ferry_loop *loop)
                 return NULL;
         loop_enter(loop);
         if (find(&files) == 0 && ask(loop, &files) == 0)
-                value = tell(&files);
+                value = make_list(&files);
         list_for_each(&files, link)
                 discard(container_of(link, struct service_file, link));
         loop_leave(loop);

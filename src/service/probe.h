@@ -1,5 +1,5 @@
 /* A client that only asks whether a service answers is known by the name of its socket, from the moment at which it comes: so no
- * handler is told of it, however fast or slow either side is. */
+ * handler sees it, however fast or slow either side is. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* A client for whom there is no room is told so. Where several dialects are spoken it has to show its own first; so
+/* A client for which there is no room is refused. Where several dialects are spoken it has to show its own first; so
  * what it asks for is refused, and then it is closed: it knows that no handler has seen it. Invariant: this is
  * bounded, in time and in number, and none of it is seen by the program. */
 #include "service/refusal.h"

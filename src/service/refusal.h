@@ -15,7 +15,7 @@ int refusal_init(struct refusal *refusal);
 void refusal_clear(struct refusal *refusal);
 void refusal_deinit(struct refusal *refusal);
 
-/* Take over a session that has not begun yet: it is told, and closed. */
+/* Take over a session that has not begun yet: it is refused, and closed. */
 void refusal_add(struct refusal *refusal, struct client *client);
 /* The session of one of them has ended, or goes. */
 void refusal_remove(struct client *client);

@@ -96,7 +96,7 @@ static struct client *visit_next(const ferry_service *service, const struct clie
         return NULL;
 }
 
-/* While the service closes: a client whose requests are answered is told, and closed. Closing settles requests, too. */
+/* While the service closes: a client whose requests are answered is notified, and closed. Closing settles requests, too. */
 static void close_if_done(struct client *client)
 {
         if (client->phase != CLIENT_FINISHING || (session_unanswered(client->session) > 0 && !client->service->is_late))
@@ -495,7 +495,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         return service;
 }
 
-/* What is said where: if no dialect was chosen, all that can be told from what comes first. */
+/* What is said where: if no dialect was chosen, all that can be distinguished by what comes first. */
 static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
 {
         const struct dialect *dialect;
@@ -640,7 +640,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
                 count = brief.builder.error;
         visit = ++service->visits;
         while ((client = visit_next(service, client, visit))) {
-                /* One that has not spoken yet has not shown in which dialect it wants to be told. */
+                /* One that has not spoken yet has not shown in which dialect it must be refused. */
                 if (outgoing.body && session_has_dialect(client->session) && !client->is_probe)
                         count += session_send(client->session, &outgoing, false, NULL, &error) == 0;
                 if (error.code == -ENOBUFS)

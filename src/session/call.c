@@ -69,7 +69,7 @@ static void call_back(struct loop_task *task)
         call_destroy(call);
 }
 
-/* Its reply has come: it is told now, before what came behind it. */
+/* Its reply has come: it is reported now, before what came behind it. */
 void call_deliver(ferry_call *call)
 {
         if (!call->fn)
@@ -78,7 +78,7 @@ void call_deliver(ferry_call *call)
         call_back(&call->task);
 }
 
-/* The loop goes; the call stays with the program, unless that has given it away and can be told. In a forked child it
+/* The loop goes; the call stays with the program, unless that has given it away and can be called. In a forked child it
  * cannot, and may still free the call. */
 static void forget_loop(struct loop_holder *holder)
 {
@@ -94,7 +94,7 @@ static void forget_loop(struct loop_holder *holder)
         call->loop = NULL;
 }
 
-/* Leave the session; what its fate tells about the frame is read first. */
+/* Leave the session; what its fate says about the frame is read first. */
 void call_leave_queue(ferry_call *call)
 {
         list_remove(&call->link);

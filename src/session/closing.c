@@ -196,7 +196,7 @@ static void refuse_unseen(ferry_session *session)
         }
 }
 
-/* A side that waits for an answer to what was read, but not handled, is told that there will be none. */
+/* A side that waits for an answer to what was read, but not handled, gets the answer that there will be none. */
 static void refuse_rest(ferry_session *session)
 {
         struct error error = { 0 };
@@ -209,7 +209,7 @@ static void refuse_rest(ferry_session *session)
                 if (!message->is_unanswered)
                         continue;
                 message_fail(message, message->was_seen ? WIRE_ERROR : WIRE_REFUSED, "the session is being closed");
-                /* A peer that was told that the request was not executed may send it again, so it is not fetched any more. */
+                /* A peer that knows that the request was not executed may send it again, so it is no longer fetched. */
                 if (is_told) {
                         list_remove(link);
                         ferry_message_unref(message);
@@ -248,7 +248,7 @@ static bool say_goodbye(ferry_session *session)
         return is_queued;
 }
 
-/* The last steps before the close: what the peer is told of it, and what that makes of the session. */
+/* The last steps before the close: what the peer learns of it, and what that makes of the session. */
 static enum session_event take_leave(ferry_session *session, enum session_phase before)
 {
         bool has_start = session->wire.dialect->has_start, is_queued = false;
@@ -282,7 +282,7 @@ static int begin_closing(ferry_session *session)
                 session_tell(session);
                 return session->error.code;
         }
-        /* Refusing what waits settles requests, and an owner that is told of that may close the session, too. */
+        /* Refusing what waits settles requests, and an owner that is notified of that may close the session, too. */
         if (session_is_closing(session) || session->phase == SESSION_REFUSING || session->holder == SESSION_FREED)
                 return 0;
         session_advance(session, EVENT_CLOSE);

@@ -28,7 +28,7 @@ static void answer_close(ferry_session *session)
         }
         if (is_open)
                 calls_end(session, -ECONNRESET, sentence);
-        /* What stands behind the frame that is being sent is not sent any more. */
+        /* What stands behind the frame that is being sent is dropped. */
         code = is_open ? session_note_lost(session, false, sentence, sizeof sentence) : 0;
         if (session_send_last(session, WIRE_CLOSE_OK) < 0) {
                 session_finish(session, -ENOMEM, "no memory to answer that the session is closed");

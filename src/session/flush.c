@@ -59,7 +59,7 @@ static bool is_flushed(void *object)
 
         if (session_has_ended(session) || session->holder == SESSION_FREED)
                 return true;
-        /* Its end, which comes soon, tells why. */
+        /* Its end, which comes soon, says why. */
         return !session->output_error && outbox_size(&session->out) == 0 &&
                (!session->wire.dialect->has_received || session->is_server || session->out.acknowledged >= session->out.written ||
                 !session_is_open(session)) &&

@@ -1,4 +1,4 @@
-/* What the owner of a session may ask of it, and tell it. */
+/* What the owner of a session may ask of it, and report to it. */
 #include "session/private.h"
 
 void session_set_shared_handlers(ferry_session *session, const struct list *handlers)

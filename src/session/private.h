@@ -28,7 +28,7 @@ struct ferry_call {
         uint64_t deadline_mark;         /* see session_has_caught_up() */
         struct loop_task task;          /* calls the callback */
         struct loop_grave grave;
-        ferry_loop *loop;               /* NULL once that cannot be reached any more */
+        ferry_loop *loop;               /* NULL once that can no longer be reached */
         ferry_session *session;         /* NULL once it has ended */
         struct loop_holder holder;
         char id[WIRE_ID_TEXT_MAX];
@@ -134,12 +134,13 @@ enum session_event {
         EVENT_GREETED,                  /* both sides have begun as the dialect requires */
         EVENT_INPUT_ENDED,              /* there is something left to send or to answer */
         EVENT_CLOSE,                    /* this side closes */
-        EVENT_CLOSED,                   /* what waited is refused, and where the peer can be told of the close, it is queued */
+        EVENT_CLOSED,                   /* what waited is refused, and where the peer can be notified of the close, it is
+                                         * queued */
         EVENT_CLOSE_QUEUED,             /* the same, and the peer answers it */
         EVENT_PEER_CLOSED,
         EVENT_PEER_AWAITS_ANSWER,       /* the peer has closed, and our answer is queued */
         EVENT_PEER_ANSWERED,            /* it knows that this side closes */
-        EVENT_FAILED,                   /* and the peer is told, which answers */
+        EVENT_FAILED,                   /* and the peer is notified, which answers */
         EVENT_FINISHED,
         EVENT_STREAM_CLOSED,
         EVENT_CHILD_ENDED,
@@ -169,7 +170,7 @@ struct ferry_session {
         bool has_reported_end;          /* FERRY_KIND_CLOSED */
         bool has_reported_opened;
         bool is_server;                 /* the other side has come to us */
-        bool is_hidden;                 /* it only asks whether the other side lives: no handler is told of its life */
+        bool is_hidden;                 /* it only asks whether the other side lives: no handler sees its life */
         char *address;
         struct stream *stream;
         struct wire wire;
@@ -178,7 +179,7 @@ struct ferry_session {
         ferry_session_options options;
 
         struct inbox in;
-        struct loop_task work;          /* frames wait to be handled, or the end to be told */
+        struct loop_task work;          /* frames wait to be handled, or the end to be reported */
         uint64_t overdue_at;            /* how many events had come when a call timed out last */
 
         const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
@@ -268,7 +269,7 @@ void calls_end(ferry_session *session, int status, const char *sentence);
 /* session.c */
 /* Something has happened to it: the only way in which its phase and its holder change. */
 void session_advance(ferry_session *session, enum session_event event);
-/* Whether this side has closed it, or it has failed and the peer is told; whether it has ended. */
+/* Whether this side has closed it, or it has failed and the peer is notified; whether it has ended. */
 bool session_is_closing(const ferry_session *session);
 bool session_has_ended(const ferry_session *session);
 /* A call has timed out, and nothing was heard since. */
@@ -283,7 +284,7 @@ void session_stream_closed(ferry_session *session, int code, const char *sentenc
 /* The same with a body by template; the arguments are used up. */
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments);
-/* What this side takes, unless the other side was told, or the dialect has no hello. */
+/* What this side takes, unless the other side knows it, or the dialect has no hello. */
 int session_send_hello(ferry_session *session, struct error *error);
 /* Both sides have said how they begin, or have not to. */
 bool session_is_greeted(const ferry_session *session);
@@ -293,7 +294,7 @@ int session_send_greeting(ferry_session *session, struct error *error);
 int session_send_last(ferry_session *session, enum wire_kind kind);
 /* Whether notifications or requests of ours are queued, or in a pipe, and will never be read: then -ECONNRESET, and how many
  * bytes are lost stands behind @sentence, as far as there is room. Else 0. Requests do not count where there is another reason,
- * which their calls are told. */
+ * which their calls report. */
 int session_note_lost(const ferry_session *session, bool has_reason, char *sentence, size_t room);
 void session_flush_now(ferry_session *session);
 void message_settle(ferry_message *request);
@@ -315,7 +316,7 @@ void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *typ
 /* closing.c */
 /* Letting go of a request answers it, and a callback may ask for the next one meanwhile. */
 void session_return_lent(ferry_session *session);
-/* A side that waits for an answer to this is told that there will be none. */
+/* A side that waits for an answer to this gets the answer that there will be none. */
 void session_refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason);
 /* 0, or why a request can have no answer now. */
 int message_check_answerable(const ferry_message *request, struct error *error);

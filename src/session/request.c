@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The program waits no more: tell the peer, where the dialect can. */
+/* The program waits no more: notify the peer, where the dialect can. */
 static enum ferry_outcome abandon(ferry_call *call)
 {
         ferry_session *session = call->session;

@@ -95,7 +95,7 @@ static int answer_timeout(const ferry_session *session)
         return session->options.answer_timeout_ms ? session->options.answer_timeout_ms : session->close_timeout_ms;
 }
 
-/* A peer that goes meanwhile is seen only by looking: nothing is read from it any more. */
+/* A peer that goes meanwhile is seen only by looking: nothing more is read from it. */
 static void await_answer(ferry_session *session)
 {
         int64_t look = loop_deadline(session->close_timeout_ms);
@@ -189,7 +189,7 @@ static bool is_live(const ferry_session *session)
         }
 }
 
-/* Bring up to date what follows from the phase: what the stream should tell, and whether the loop waits for us. */
+/* Bring up to date what follows from the phase: what the stream should report, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
         size_t sendable = outbox_sendable(&session->out);
@@ -265,7 +265,7 @@ static void finish(ferry_session *session, enum session_cause cause, int grace)
         session_update(session);
 }
 
-/* Whether the other side can still be told that we go, and suffers if it is not. */
+/* Whether the other side can still be notified that we go, and suffers if it is not. */
 static bool may_leave(const ferry_session *session)
 {
         return (session->phase == SESSION_CONNECTING || session_is_open(session)) && session->stream && session->stream->is_open &&
@@ -330,7 +330,7 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
 
         if (session_has_ended(session) || session->holder == SESSION_FREED)
                 return;
-        /* It has failed already, and the peer was being told. */
+        /* It has failed already, and the peer was being notified. */
         if (session->error.code) {
                 finish(session, CAUSE_FAILURE, 0);
                 return;

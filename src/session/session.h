@@ -9,13 +9,13 @@
 #include "util/map.h"
 #include "wire/dialect.h"
 
-/* What a session tells the object that has it (a service, a process), and asks it. Each member may be NULL; it gets the object
- * of session_set_owner(). */
+/* What a session reports to the object that has it (a service, a process), and asks it. Each member may be NULL; it gets the
+ * object of session_set_owner(). */
 struct session_owner {
-        void (*ended)(void *object);                    /* FERRY_KIND_CLOSED was told */
+        void (*ended)(void *object);                    /* FERRY_KIND_CLOSED was reported */
         void (*answered)(void *object);                 /* an answer that no call waits for, or to a ping, has come */
         bool (*spoke)(void *object);                    /* a message has come: whether it is handled; asked for each */
-        void (*settled)(void *object);                  /* a request was answered, or need not be any more */
+        void (*settled)(void *object);                  /* a request was answered, or need no longer be */
         void (*freed)(void *object);                    /* it goes, and calls its owner no more */
         /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. */
         bool (*counts)(void *object, size_t held, size_t unfinished);
@@ -74,7 +74,7 @@ uint64_t session_taken(const ferry_session *session);
 /* In ms, from its options. */
 int session_close_timeout(const ferry_session *session);
 
-/* No handler is told of it: the other side only asks whether this one lives. */
+/* No handler sees it: the other side only asks whether this one lives. */
 void session_hide(ferry_session *session);
 /* A line that is no part of the conversation. */
 void session_add_text(ferry_session *session, const char *source, const char *bytes, size_t size);
@@ -127,7 +127,7 @@ struct call_queue;
 
 /* What a call reports to the owner that gave it to a session. */
 struct call_owner {
-        /* It has ended, and does not know the owner any more. */
+        /* It has ended, and no longer knows the owner. */
         void (*ended)(void *object, ferry_call *call);
         /* It was not executed, and its session takes no more requests. Whether the owner has let it wait again, by
          * call_wait_again(); else it ends. */
@@ -138,7 +138,7 @@ struct call_owner {
 struct call_queue *call_queue_new(void);
 /* Bytes of requests that may wait in it; one that waits alone may be larger. */
 void call_queue_set_max(struct call_queue *queue, size_t max);
-/* NULL is allowed. Nothing waits in it any more. */
+/* NULL is allowed. Nothing waits in it from then on. */
 void call_queue_free(struct call_queue *queue);
 /* The call that has waited longest, or NULL. */
 ferry_call *call_queue_first(const struct call_queue *queue);

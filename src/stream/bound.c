@@ -1,6 +1,6 @@
 /* Asks the kernel (sock_diag(7)) for the sockets that are bound to files, and compares those files with ours. So it does
  * not matter by which path a server has bound its socket, relative or through links, nor which bytes that has; and
- * /proc/net/unix, which tells paths only, could be made to say anything by a line break in one of them. */
+ * /proc/net/unix, which reports paths only, could be made to say anything by a line break in one of them. */
 #include "stream/bound.h"
 
 #include "stream/lock.h"
@@ -50,7 +50,7 @@ static bool has_last_part(const struct sight *sight, const char *path)
                memcmp(theirs, ours, strlen(ours)) == 0;
 }
 
-/* The kernel tells 32 bits of the number of a file; and file systems that are made of others (btrfs, overlayfs) tell
+/* The kernel reports 32 bits of the number of a file; and file systems that are made of others (btrfs, overlayfs) report
  * programs another device than the kernel has for them. */
 static bool is_same(const struct sight *sight, const struct bound *bound)
 {

@@ -16,7 +16,7 @@ struct bound {
         bool is_datagram;       /* what is bound is a socket of datagrams */
 };
 
-/* Ask about all in a list. What the kernel cannot tell of is not bound: sockets of another network namespace, and all of
+/* Ask about all in a list. What the kernel cannot report is not bound: sockets of another network namespace, and all of
  * them where it was built without sock_diag. 0; or -ENOMEM, -EMFILE, -ENFILE if it could not be asked. */
 int bound_look(struct list *sockets);
 

@@ -1,7 +1,7 @@
 /* Reads and writes descriptors of every kind without blocking. Invariant: the flags of a descriptor that ferry did
  * not create stay as they are; O_NONBLOCK belongs to the open file, which parents and siblings share. A pipe is
  * therefore opened again by /proc/self/fd; the one that was given stays open and is the one polled, because the
- * other would not tell that its writer has gone. */
+ * other would not report that its writer has gone. */
 #include "stream/endpoint.h"
 
 #include <errno.h>

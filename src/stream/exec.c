@@ -1,5 +1,5 @@
 /* A child's stdin and stdout. Invariants: its stderr is always drained, so it never blocks there; it is waited for,
- * whatever happens to it or to us; what it wrote is read before its end is told.
+ * whatever happens to it or to us; what it wrote is read before its end is reported.
  *
  * The end of what it writes and its own end come in any order, or one of them never: a program that it has left
  * behind may hold the pipe, or it may close its output and live on. The first of the two is followed by a short

@@ -1,7 +1,7 @@
 /* FIFOs as streams. Invariants: opening never blocks, for reading since that is not-blocking at once, for writing since it
  * is tried again until a process reads; what is opened was looked at before, so another user's FIFO and what is no FIFO are
  * refused, whatever is put in the place meanwhile; a FIFO that was made here is removed at the end, unless another one
- * stands in its place. Until the first writer comes a read returns nothing, which endpoint.c tells apart from the end. */
+ * stands in its place. Until the first writer comes a read returns nothing, which endpoint.c distinguishes from the end. */
 #include "stream/fifo.h"
 
 #include "stream/held.h"

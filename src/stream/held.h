@@ -24,7 +24,7 @@ const char *held_path(const struct held *held, const char *suffix, char path[HEL
 /* What stands there; a symbolic link is not followed. 0, or a negative errno. */
 int held_stat(const struct held *held, const char *suffix, struct stat *ret_stat);
 
-/* Remove a file, unless another file stands there now. 0, or a negative errno; -ENOENT: it is not there any more. */
+/* Remove a file, unless another file stands there now. 0, or a negative errno; -ENOENT: it no longer exists. */
 int held_remove(const struct held *held, const char *suffix, dev_t device, ino_t number);
 
 /* The same for a file that was made at @path a moment ago. */

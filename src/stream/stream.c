@@ -1,5 +1,5 @@
-/* What all streams share: their place in the loop, reading, writing, ending. Invariants: a stream that has told
- * its end tells nothing more but that it has closed; what can be read is read before the end is told, whatever
+/* What all streams share: their place in the loop, reading, writing, ending. Invariants: a stream that has reported
+ * its end reports nothing more but that it has closed; what can be read is read before the end is reported, whatever
  * has happened to the other direction.
  *
  *      ALIVE → ENDED → CLOSING → CLOSED → FREED
@@ -276,7 +276,7 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
                 return 0;
         stream->output_error = (int)put;
         update(stream);
-        /* What the other side has still sent is read first; its end tells more than our error. */
+        /* What the other side has still sent is read first; its end says more than our error. */
         if (stream_has_input(stream))
                 loop_timer_start(stream->loop, &stream->linger,
                                  loop_deadline(put == -EPIPE || put == -ECONNRESET ? STREAM_LINGER_MS : 0));
@@ -286,7 +286,7 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
         return put;
 }
 
-/* What the kernel counts for bytes is more than the bytes. It tells that it can take something when three quarters of the
+/* What the kernel counts for bytes is more than the bytes. It reports that it can take something when three quarters of the
  * room are free: then there must be room for a frame, or we would ask in vain again and again. */
 static size_t cost(size_t size)
 {

@@ -1,8 +1,8 @@
 /* Streams: what moves the bytes of a session. One struct for all kinds; no caller asks which it is.
  *
- * A stream is opened, tells that it is up, and then when it can be read or written. At the end of what can be read
- * it tells that it has ended, once, after all bytes were read, with a sentence about why. Closing it goes on in
- * the background until it tells that it has closed. */
+ * A stream is opened, reports that it is up, and then when it can be read or written. At the end of what can be read
+ * it reports that it has ended, once, after all bytes were read, with a sentence about why. Closing it goes on in
+ * the background until it reports that it has closed. */
 #pragma once
 
 #include "loop/loop.h"
@@ -15,7 +15,7 @@ enum {
 
 struct stream;
 
-/* What a stream tells its owner. They may free it. */
+/* What a stream reports to its owner. They may free it. */
 struct stream_owner {
         void (*opened)(struct stream *stream);
         void (*readable)(struct stream *stream);
@@ -41,9 +41,9 @@ struct stream_kind {
         const char *junk_source;        /* the name of its first input in messages about junk; NULL: "input" */
         bool is_client;         /* it has connected to a service */
         bool ends_in_order;     /* no close is expected: it is a file, or a child whose status says how it has ended */
-        /* Any of these may be NULL. The main input has ended: true if the end is to be told later. */
+        /* Any of these may be NULL. The main input has ended: true if the end is to be reported later. */
         bool (*input_ended)(struct stream *stream);
-        /* The child at the other side, as long as its end was not told; else 0. */
+        /* The child at the other side, as long as its end was not reported; else 0. */
         pid_t (*child)(const struct stream *stream);
         /* What has stopped the child, as a phrase; false: nothing has. */
         bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
@@ -62,7 +62,7 @@ enum stream_phase {
         STREAM_ALIVE,           /* being opened, or open */
         STREAM_ENDED,           /* its end was reported */
         STREAM_CLOSING,
-        STREAM_CLOSED,          /* it has no descriptors any more */
+        STREAM_CLOSED,          /* it has no descriptors */
         STREAM_FREED,
 };
 
@@ -94,7 +94,7 @@ struct stream {
         ferry_peer peer;
 };
 
-/* open.c: open a stream. Each returns 0 and the stream, or a negative errno with a sentence in @error. Nothing is told
+/* open.c: open a stream. Each returns 0 and the stream, or a negative errno with a sentence in @error. Nothing is reported
  * before the next round. */
 int stream_open(const struct stream_place *place, const char *address, const ferry_session_options *options,
                 struct stream **ret_stream, struct error *error);
@@ -102,7 +102,7 @@ int stream_open(const struct stream_place *place, const char *address, const fer
 /* Of a service: a client's socket, which is taken over. */
 int stream_accept(const struct stream_place *place, int fd, struct stream **ret_stream);
 
-/* Descriptors that lead to a child, or a socket to our parent, which are taken over. The object that watches a child tells when
+/* Descriptors that lead to a child, or a socket to our parent, which are taken over. The object that watches a child reports when
  * it has ended, and how: then, or soon after it has closed its side, the stream ends. */
 int stream_open_relative(const struct stream_place *place, const int fds[2], const ferry_peer *peer, bool is_child,
                          struct stream **ret_stream, struct error *error);
@@ -126,7 +126,7 @@ int stream_explain_failed_write(int put, struct error *error);
 size_t stream_make_room(struct stream *stream, size_t size);
 bool stream_has_room(const struct stream *stream, size_t size);
 
-/* Whether it should tell when it can be read, written. */
+/* Whether it should report when it can be read, written. */
 void stream_want_read(struct stream *stream, bool wants);
 void stream_want_write(struct stream *stream, bool wants);
 
@@ -153,10 +153,10 @@ bool stream_is_read(const struct stream *stream);
 /* Whether it is being closed, and a child is still to be heard until it has exited. */
 bool stream_hears_child(const struct stream *stream);
 
-/* Whether its input has come to an end, and its own end will soon be told. */
+/* Whether its input has come to an end, and its own end will soon be reported. */
 bool stream_is_ending(const struct stream *stream);
 
-/* Write no more, and end, within @grace_ms; a child that has not ended by then is told to, and after as long again
+/* Write no more, and end, within @grace_ms; a child that has not ended by then is asked to, and after as long again
  * (1 s if there was no grace) killed. */
 void stream_close(struct stream *stream, int grace_ms);
 

@@ -1,6 +1,6 @@
-/* Connecting by tcp. Connecting never blocks: the kernel is asked to, and tells when
+/* Connecting by tcp. Connecting never blocks: the kernel is asked to, and reports when
  * it has come to something. A listener that is not there yet is tried again at growing distances until the time is over, since
- * nothing tells when a process begins to listen. What hangs is given up after a time, too.
+ * nothing reports when a process begins to listen. What hangs is given up after a time, too.
  *
  * Invariant: a connection is closed only when what was written has arrived, or its time is over. A socket that is
  * closed while bytes stand in it unread, or still come, resets the connection, and what the other side has not taken
@@ -111,7 +111,7 @@ static int check_other_side(const struct tcp_stream *client)
         return IN6_ARE_ADDR_EQUAL(&here.ipv6.sin6_addr, &there->ipv6.sin6_addr) ? -ECONNREFUSED : 0;
 }
 
-/* The kernel's connecting has come to something: 0, or why not, and then there is no socket any more. */
+/* The kernel's connecting has come to something: 0, or why not, and then there is no socket. */
 static int settle(struct tcp_stream *client)
 {
         int result = 0, code = sys_get_socket_option(client->source.fd, SO_ERROR, &result, sizeof result);
@@ -222,7 +222,7 @@ static int describe(const struct tcp_stream *client, int code, struct error *err
         return error_set(error, code, "cannot connect to '%s': %s", text, error_describe(code));
 }
 
-static void tell(struct tcp_stream *client, int code)
+static void report(struct tcp_stream *client, int code)
 {
         struct error error = { 0 };
 
@@ -239,7 +239,7 @@ static void has_settled(struct loop_source *source, uint32_t events)
         struct tcp_stream *client = container_of(source, struct tcp_stream, source);
 
         (void)events;
-        tell(client, proceed(client, settle(client)));
+        report(client, proceed(client, settle(client)));
 }
 
 static void time_is_over(struct loop_timer *timer)
@@ -248,9 +248,9 @@ static void time_is_over(struct loop_timer *timer)
 
         if (client->source.fd >= 0) {
                 hang_up(client, false);
-                tell(client, -ETIMEDOUT);
+                report(client, -ETIMEDOUT);
         } else
-                tell(client, proceed(client, dial(client)));
+                report(client, proceed(client, dial(client)));
 }
 
 int stream_open_tcp(const struct stream_place *place, const char *text,

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* What is written is a count, so that what is read can be told. */
+/* What is written is a count, so that what is read is known. */
 static unsigned char byte_at(size_t position)
 {
         return (unsigned char)(position * 7 + position / 256);

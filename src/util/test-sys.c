@@ -79,7 +79,7 @@ static void tell(int number)
         (void)number, (void)put;
 }
 
-/* A handler that tells the program through a pipe would tell it of the child's signal. */
+/* A handler that notifies the program through a pipe would notify it of the child's signal. */
 static int leave_word(void *argument)
 {
         *(volatile int *)argument = 5;

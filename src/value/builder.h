@@ -79,5 +79,5 @@ int name_check_mangled(const char *bytes, size_t size);
 /* The root, which lies in the arena; NULL with the error set if there is none. */
 ferry_value *builder_take(ferry_builder *builder);
 
-/* Add one value by a template (NULL: null). A template that is wrong is -EINVAL, and its place told. */
+/* Add one value by a template (NULL: null). A template that is wrong is -EINVAL, and its place reported. */
 void builder_add_template(ferry_builder *builder, const char *format, va_list arguments);

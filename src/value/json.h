@@ -9,7 +9,7 @@
 int json_encode_maps(const ferry_codec *codec, const ferry_value *root, ferry_sink *sink);
 int json_encode_objects(const ferry_codec *codec, const ferry_value *root, ferry_sink *sink);
 
-/* Whether bytes begin a UTF-8 sequence: its length; 0 if not; -1 if more bytes are needed to tell. */
+/* Whether bytes begin a UTF-8 sequence: its length; 0 if not; -1 if more bytes are needed to decide. */
 int utf8_length(const unsigned char *at, size_t left);
 
 int json_decode_maps(char *bytes, size_t size, struct check *check, struct arena *arena, ferry_value *root);

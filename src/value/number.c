@@ -200,7 +200,7 @@ size_t number_format(double number, char exponent, char text[NUMBER_TEXT_MAX])
 
 enum {
         MANTISSA_DIGITS = 19,           /* that fit into 64 bits */
-        SIGNIFICANT_MAX = 800,          /* more than any double needs to be told from its neighbours */
+        SIGNIFICANT_MAX = 800,          /* more than any double needs to be distinguished from its neighbours */
         EXPONENT_MAX = 100000000,
 };
 

@@ -441,9 +441,9 @@ static int take_part(struct parser *p)
 
 /* The quick way ------------------------------------------------------------------------------------------
  *
- * What most messages consist of, without looking at each byte for what may be wrong with it: the following functions take
- * what is complete and right, and return NULL for all else, which take_part() then looks at. The last byte is no digit, so each run
- * of digits ends before @end. */
+ * What most messages consist of, without looking at each byte for what may be wrong with it: the following functions take what is
+ * complete and right, and return NULL for all else, which take_part() then looks at. The last byte is no digit, so each run of
+ * digits ends before @end. */
 
 static inline bool is_digit(char c)
 {

@@ -10,5 +10,5 @@ struct slots;
 void php_want(const char *bytes, size_t size, struct slots *slots);
 int php_decode(char *bytes, size_t size, struct check *check, struct arena *arena, ferry_value *root);
 
-/* Whether bytes are a name of a class, as far as characters tell. */
+/* Whether bytes are a name of a class, as far as characters show. */
 bool php_is_class_name(const char *name, size_t size);

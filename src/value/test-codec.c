@@ -1,4 +1,4 @@
-/* The three codecs: what is encoded comes back, bytes that are missing are told from bytes that are wrong, no
+/* The three codecs: what is encoded comes back, bytes that are missing are distinguished from bytes that are wrong, no
  * lax or hostile input gets through, and what cannot be written is refused with its place. */
 #include "support/suite.h"
 #include "value/codec.h"

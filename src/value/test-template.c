@@ -1,4 +1,4 @@
-/* Templates: what each conversion and constant packs, that wrong ones give no value and tell the place, and that
+/* Templates: what each conversion and constant packs, that wrong ones give no value and name the place, and that
  * unpacking stores everything or nothing. What was packed is compared by its text in PHP's format, which shows
  * kinds, classes, keys and order. */
 #include "support/suite.h"

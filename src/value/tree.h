@@ -92,15 +92,15 @@ char *arena_copy(struct arena *arena, const void *bytes, size_t size);
 
 /* Let the arena hold what a node points to, for a copy of it: not the tree that the node stands in, which may share it
  * with another one, so that carrying a part from tree to tree does not keep them all. 0, -ENOMEM; -E2BIG if what it
- * points to must be copied, because it cannot be told where it lies. */
+ * points to must be copied, because it is not known where it lies. */
 int arena_hold_contents(struct arena *arena, const ferry_value *value);
 
 /* Let the arena hold a tree, a block. 0 or -ENOMEM. */
 int arena_hold_tree(struct arena *arena, struct arena *other);
 int arena_hold_block(struct arena *arena, struct block *block);
 
-/* A bit for each key: keys that have different ones are different. The first, middle and last byte tell the names apart that members
- * of one map have. */
+/* A bit for each key: keys that have different ones are different. The first, middle and last byte distinguish the names that
+ * members of one map have. */
 static inline uint64_t key_bit(const ferry_value *key)
 {
         const unsigned char *bytes = (const unsigned char *)key->bytes;

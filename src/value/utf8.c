@@ -2,7 +2,7 @@
 #include "value/json.h"
 #include "value/scan.h"
 
-/* Whether bytes begin a UTF-8 sequence: its length; 0 if not; -1 if more bytes are needed to tell. */
+/* Whether bytes begin a UTF-8 sequence: its length; 0 if not; -1 if more bytes are needed to decide. */
 int utf8_length(const unsigned char *at, size_t left)
 {
         unsigned char low = 0x80, high = 0xbf;

@@ -86,7 +86,7 @@ struct dialect {
         bool has_ids;                   /* replies say what they answer; else one request is in flight at a time, and the
                                          * next message is its answer */
         bool has_errors;                /* a request can be answered by an error; else the session is closed */
-        bool has_cancel;                /* and refused: the peer can be told more than replies */
+        bool has_cancel;                /* and refused: the peer can be sent more than replies */
         bool has_hello;
         bool has_ping;
         bool has_close;
@@ -97,7 +97,7 @@ struct dialect {
         size_t send_max;                /* bytes of a frame that the other side can take; 0: what we take ourselves */
         const char *directory;          /* under that for temporary files: where programs that know only this dialect look for
                                          * services; NULL: there are none */
-        /* Whether a payload may begin so, as far as these bytes tell. NULL: a dialect that has to be named. */
+        /* Whether a payload may begin so, as far as these bytes show. NULL: a dialect that has to be named. */
         bool (*can_begin)(const char *bytes, size_t size);
         /* What a whole payload says. 0, or a negative errno with a sentence; then kind and id are set if they could
          * be read, else kind is WIRE_UNKNOWN. */

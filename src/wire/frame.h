@@ -9,7 +9,7 @@
 enum {
         FRAME_HEADER = 8,               /* of framing_magic */
         FRAME_HEAD_MAX = 4096,          /* so much of a frame that is too large is looked at */
-        FRAME_JUDGE = 16,               /* and by so much it is told from junk */
+        FRAME_JUDGE = 16,               /* and by so much it is distinguished from junk */
 };
 
 enum frame_event {
@@ -19,9 +19,9 @@ enum frame_event {
 };
 
 struct framing {
-        /* Whether a frame begins with bytes by which it is found among others, so that those can be told from it. */
+        /* Whether a frame begins with bytes by which it is found among others, so that those can be distinguished from it. */
         bool has_magic;
-        /* How a frame that begins so is made up: 1; 0 if more bytes are needed to tell; -EBADMSG if it is none. */
+        /* How a frame that begins so is made up: 1; 0 if more bytes are needed to decide; -EBADMSG if it is none. */
         int (*measure)(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload);
 };
 
@@ -63,7 +63,7 @@ void *frame_reserve(struct frame_reader *reader, size_t *ret_size);
 void frame_commit(struct frame_reader *reader, size_t size);
 
 /* The next event: 1; 0 if more bytes are needed; -EBADMSG, -ENOMEM; -EMSGSIZE of a frame over the limit, where that
- * cannot be told from what is none. */
+ * cannot be distinguished from what is none. */
 int frame_next(struct frame_reader *reader, struct frame *ret_frame);
 
 /* No more bytes will come: 1 with junk that was held back; 0; -ECONNRESET if that is in the middle of a frame. */

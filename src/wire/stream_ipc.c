@@ -147,7 +147,7 @@ static void outline_tree(const ferry_value *root, struct outline *outline)
         }
 }
 
-/* Under the old root only the level tells an error. */
+/* Under the old root only the level shows an error. */
 static bool is_old_error(const struct incoming *in, const char *payload)
 {
         ferry_value *value = NULL;

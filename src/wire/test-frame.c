@@ -393,7 +393,7 @@ START_TEST(the_end_in_what_is_skipped)
                               text);
                 free(text);
                 buffer_deinit(&input);
-                /* Not enough to be told. */
+                /* Not enough to be distinguished. */
                 add_header(MAX + 1);
                 add_filled('{', 100);
                 require(has_junk, "cut");
