@@ -377,7 +377,7 @@ pid_t ferry_process_pid(const ferry_process *process);
  * Returns the state of a process: whether it runs, and why it could not be started.
  *
  * @param process  the process; NULL has failed with -ENOMEM
- * @return 1 while it runs or will be started again; 0 after it has ended, with any exit status (ferry_process_exit_status()); or
+ * @return 1 while it runs, will be started again, or its end was not reported yet; 0 after it has ended, with any exit status (ferry_process_exit_status()); or
  * a negative errno: that of execve(2) or of a path, or one of these
  * @retval -ECHILD       its exit status is unknown, because SIGCHLD is ignored or another call has waited for it
  * @retval -EPERM        the process belongs to another thread; or it runs as another user, and cannot be killed

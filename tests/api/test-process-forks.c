@@ -296,7 +296,50 @@ START_TEST(those_that_have_ended_take_little_room)
 }
 END_TEST
 
+static int refuse_directory(enum door_call call, bool is_child)
+{
+        return is_child && call == DOOR_change_directory ? -EACCES : 0;
+}
+
+static int refuse_shared_page(enum door_call call, bool is_child)
+{
+        return !is_child && call == DOOR_map_shared ? -ENOMEM : 0;
+}
+
+/* What fails in the child before its function stands in the sentence of the parent, its session and the calls to it. */
+START_TEST(a_child_tells_its_parent_what_it_could_not_do)
+{
+        static const char sentence[] = "the child exited with status 1: cannot change its directory: Permission denied";
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process_options options = { .directory = "/" };
+        int status = 0;
+        ferry_process *process;
+        ferry_call *call;
+
+        door_judge = refuse_directory;
+        process = ferry_process_fork(manager, exit_with, &status, &options);
+        call = ferry_session_request(ferry_process_session(process), SAFETY_MS, "t", "1");
+        door_reset();
+        require_result(process, 1);
+        ck_assert_str_eq(ferry_process_error(process), sentence);
+        ck_assert_str_eq(ferry_process_ending(process), sentence + strlen("the child "));
+        ck_assert_int_eq(ferry_session_status(ferry_process_session(process)), -ECONNRESET);
+        ck_assert_str_eq(ferry_session_error(ferry_process_session(process)), sentence);
+        ck_assert_int_eq(strncmp(ferry_call_error(call), sentence, strlen(sentence)), 0);
+        ck_assert_int_eq(ferry_call_exit_status(call), 1);
+        ferry_call_free(call);
+        /* Without memory for that the child is not started. */
+        door_judge = refuse_shared_page;
+        process = ferry_process_fork(manager, exit_with, &status, &options);
+        door_reset();
+        ck_assert_int_eq(ferry_process_status(process), -ENOMEM);
+        ferry_loop_free(loop);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(a_child_tells_its_parent_what_it_could_not_do),
         SUITE_LOOP(a_child_does_no_harm, 2),
         SUITE_TEST(a_child_prints_what_is_its_own),
         SUITE_TEST(a_grandchild_does_not_hold_the_parent),
