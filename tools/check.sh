@@ -1,7 +1,7 @@
 #!/bin/bash
 # Build and run the tests, part by part. Ends with "N passed, N failed", which counts single tests over all of it.
 #
-#   check.sh            gcc as it is shipped; clang with ASan and UBSan, and with TSan: in two minutes on two processors
+#   check.sh            gcc as it is shipped; clang with ASan and UBSan, and with TSan
 #   check.sh --long     the same with the full numbers (FERRY_LONG), then all long parts below
 #   check.sh --ci       check.sh, then the long parts, within 40 minutes
 #   check.sh PART…      these long parts alone, with the limits of --long
