@@ -96,7 +96,7 @@ coverage() {
         "$cov" show -instr-profile=$where/all.profdata -ignore-filename-regex=tests/ "${objects[@]}" >$where/lines.txt
         python3 - "$where/summary.json" <<'PYTHON'
 import json, sys
-parsers = ["value/" + name for name in "php json msgpack pack unpack template codec codecs native sink bytes number slots".split()]
+parsers = ["value/" + name for name in "php php_decode json json_decode json_text msgpack msgpack_decode maker members pack unpack template codec codecs native sink bytes number slots utf8".split()]
 parsers += ["wire/" + name for name in "frame dialect ferry stream_ipc".split()] + ["stream/address"]
 files = {}
 for file in json.load(open(sys.argv[1]))["data"][0]["files"]:

@@ -49,7 +49,7 @@ static void *grow(ferry_builder *builder, void *array, const void *first, size_t
         return grown;
 }
 
-void builder_reserve(ferry_builder *builder, size_t nodes)
+static void reserve(ferry_builder *builder, size_t nodes)
 {
         ferry_value *grown;
 
@@ -70,7 +70,7 @@ static ferry_value *push(ferry_builder *builder, enum ferry_value_kind kind)
         if (builder->error)
                 return NULL;
         if (builder->node_count == builder->node_capacity) {
-                builder_reserve(builder, builder->node_capacity * 2);
+                reserve(builder, builder->node_capacity * 2);
                 if (builder->error)
                         return NULL;
         }
@@ -216,7 +216,7 @@ static void add_copy(ferry_builder *builder, const ferry_value *value)
                 builder_open(builder, value->kind, builder_copy(builder, value->members->class_name,
                                                                 value->members->class_size),
                              value->members->class_size);
-                builder_close(builder, false);
+                builder_close(builder);
         } else
                 builder_add_named(builder, value->kind,
                                   builder_copy(builder, value->named->class_name, value->named->class_size),
@@ -378,24 +378,7 @@ static void close_list(ferry_builder *builder, const struct level *level, ferry_
         container->size = (uint32_t)count;
 }
 
-/* Entries whose keys count from 0 become the items of a list. */
-static void close_array(ferry_builder *builder, const struct level *level, ferry_value *container)
-{
-        const struct entry *entries = (struct entry *)&builder->nodes[level->first];
-        size_t count = (builder->node_count - level->first) / 2;
-
-        if (!entries_count_from_0(entries, count)) {
-                close_members(builder, level, container);
-                entries = container->members->entries;
-                if (builder->error || container->size == count || !entries_count_from_0(entries, container->size))
-                        return;
-                count = container->size;
-        }
-        if (list_make(builder->arena, container, entries, count) < 0)
-                builder_fail(builder, -ENOMEM);
-}
-
-void builder_close(ferry_builder *builder, bool is_array)
+void builder_close(ferry_builder *builder)
 {
         struct level *level;
         ferry_value *container;
@@ -413,55 +396,16 @@ void builder_close(ferry_builder *builder, bool is_array)
                 builder_fail(builder, -EMSGSIZE);
         else if (level->kind == FERRY_VALUE_LIST)
                 close_list(builder, level, container);
-        else if (is_array)
-                close_array(builder, level, container);
         else
                 close_members(builder, level, container);
         builder->node_count = level->first;
         note_depth(builder, container->depth);
 }
 
-static bool is_string(const ferry_value *value, const char *bytes, size_t size)
-{
-        return value->kind == FERRY_VALUE_STRING && value->size == size && memcmp(value->bytes, bytes, size) == 0;
-}
-
-void builder_name_class(ferry_builder *builder, const char *key)
-{
-        struct level *level = &builder->levels[builder->level_count - 1];
-        size_t size = strlen(key), kept = level->first;
-        const ferry_value *last = NULL;
-
-        if (builder->error)
-                return;
-        /* Of several the last counts, as for all keys. */
-        for (size_t i = builder->node_count; i > level->first && !last; i -= 2)
-                if (is_string(&builder->nodes[i - 2], key, size))
-                        last = &builder->nodes[i - 1];
-        if (!last || last->kind != FERRY_VALUE_STRING || last->size == 0)
-                return;
-        level->class_name = last->bytes;
-        level->class_size = last->size;
-        level->kind = FERRY_VALUE_OBJECT;
-        builder->nodes[level->first - 1].kind = level->kind;
-        for (size_t i = level->first; i < builder->node_count; i += 2) {
-                const ferry_value *name = &builder->nodes[i];
-
-                if (is_string(name, key, size))
-                        continue;
-                if (name->size > 0 && name->kind == FERRY_VALUE_STRING && name->bytes[0] == '\0')
-                        builder_fail(builder, -EBADMSG);
-                if (kept < i)
-                        memcpy(&builder->nodes[kept], &builder->nodes[i], sizeof(struct entry));
-                kept += 2;
-        }
-        builder->node_count = kept;
-}
-
 void ferry_builder_close(ferry_builder *builder)
 {
         if (builder)
-                builder_close(builder, false);
+                builder_close(builder);
 }
 
 ferry_value *builder_take(ferry_builder *builder)

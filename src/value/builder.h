@@ -35,9 +35,6 @@ struct ferry_builder {
 void builder_init(ferry_builder *builder, struct arena *arena);
 void builder_deinit(ferry_builder *builder);
 
-/* Make room for nodes at once, if so many are known to come. */
-void builder_reserve(ferry_builder *builder, size_t nodes);
-
 /* The first error sticks. */
 void builder_fail(ferry_builder *builder, int error);
 
@@ -55,15 +52,10 @@ void builder_add_value(ferry_builder *builder, const ferry_value *value);
 void builder_add_named(ferry_builder *builder, enum ferry_value_kind kind, const char *class_name,
                        size_t class_size, const char *bytes, size_t size);
 
-/* Begin a container; end it, with @is_array as PHP's arrays are: a map whose keys count from 0 becomes a
- * list. Names of classes are views, as the bytes of add_named. */
+/* Begin a container; end it. Names of classes are views, as the bytes of add_named. */
 void builder_open(ferry_builder *builder, enum ferry_value_kind kind, const char *class_name,
                   size_t class_size);
-void builder_close(ferry_builder *builder, bool is_array);
-
-/* The map that is open, before it is closed: if @key leads to a string in it, it is an object of that class,
- * without that key. */
-void builder_name_class(ferry_builder *builder, const char *key);
+void builder_close(ferry_builder *builder);
 
 /* Bytes in the arena, as a view; NULL with the error set. */
 const char *builder_copy(ferry_builder *builder, const void *bytes, size_t size);

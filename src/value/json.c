@@ -30,7 +30,7 @@ struct parser {
 
 static void skip_blanks(struct parser *p)
 {
-        /* cppcheck-suppress ctuuninitvar ; check_as() fills it member by member */
+        /* cppcheck-suppress ctuuninitvar ; start() fills it member by member */
         while (p->at < p->end && (*p->at == ' ' || *p->at == '\t' || *p->at == '\n' || *p->at == '\r'))
                 p->at++;
 }
@@ -487,6 +487,17 @@ static int parse(struct parser *p)
         return p->at < p->end ? -EBADMSG : 0;
 }
 
+static void start(struct parser *p, const char *bytes, size_t size, bool has_objects, struct check *check)
+{
+        p->begin = p->at = bytes;
+        p->end = bytes + size;
+        p->check = check;
+        p->has_objects = has_objects;
+        p->item = NULL;
+        p->open = 0;
+        p->depth = 0;
+}
+
 static int check_as(const char *bytes, size_t size, bool has_objects, struct check *check)
 {
         struct parser p;
@@ -502,13 +513,7 @@ static int check_as(const char *bytes, size_t size, bool has_objects, struct che
                 check->reason = "a byte order mark (EF BB BF), which JSON does not have";
                 return -EBADMSG;
         }
-        p.begin = p.at = bytes;
-        p.end = bytes + size;
-        p.check = check;
-        p.has_objects = has_objects;
-        p.item = NULL;
-        p.open = 0;
-        p.depth = 0;
+        start(&p, bytes, size, has_objects, check);
         error = parse(&p);
         check->offset = (size_t)(p.at - p.begin);
         return error;

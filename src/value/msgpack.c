@@ -477,23 +477,29 @@ static void take_quickly(struct parser *p)
         p->at = at;
 }
 
-static int parse(struct parser *p)
+/* The next item of the container that is open, or its end; or the value of all. */
+static int take_item(struct parser *p)
 {
+        struct container *container = p->depth > 0 ? &p->stack[p->depth - 1] : NULL;
         int error = 0;
 
-        do {
-                struct container *container = p->depth > 0 ? &p->stack[p->depth - 1] : NULL;
+        if (container && container->left == 0) {
+                close_container(p);
+                return 0;
+        }
+        if (container)
+                container->left--;
+        if (container && container->is_map)
+                error = read_key(p, container->is_object);
+        return error ? error : read_value(p);
+}
 
-                if (container && container->left == 0) {
-                        close_container(p);
-                } else {
-                        if (container)
-                                container->left--;
-                        if (container && container->is_map)
-                                error = read_key(p, container->is_object);
-                        if (!error)
-                                error = read_value(p);
-                }
+static int parse(struct parser *p)
+{
+        int error;
+
+        do {
+                error = take_item(p);
                 if (!error)
                         take_quickly(p);
         } while (!error && p->depth > 0);
@@ -503,7 +509,7 @@ static int parse(struct parser *p)
         return error;
 }
 
-static void begin(struct parser *p, const char *bytes, size_t size, struct check *check, struct slots *slots)
+static void start(struct parser *p, const char *bytes, size_t size, struct check *check, struct slots *slots)
 {
         p->begin = p->at = (const unsigned char *)bytes;
         p->end = p->begin + size;
@@ -520,7 +526,7 @@ static int check(const char *bytes, size_t size, struct check *check)
         check->memory = 0;
         check->has_references = false;
         check->reason = NULL;
-        begin(&p, bytes, size, check, NULL);
+        start(&p, bytes, size, check, NULL);
         return parse(&p);
 }
 
@@ -529,7 +535,7 @@ void msgpack_want(const char *bytes, size_t size, struct slots *slots)
         struct check again = { 0 };
         struct parser p;
 
-        begin(&p, bytes, size, &again, slots);
+        start(&p, bytes, size, &again, slots);
         parse(&p);
 }
 

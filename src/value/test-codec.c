@@ -740,6 +740,16 @@ START_TEST(bytes_are_looked_at_without_decoding)
         ck_assert(!outline.items[2].string.bytes && !outline.items[2].class_name.bytes);
 }
 
+START_TEST(a_string_inside_of_an_array_is_not_the_property)
+{
+        static const char text[] = "O:1:\"A\":1:{s:2:\"id\";a:1:{i:0;s:3:\"abc\";}}";
+        struct outline outline = { .items = { { .name = "id" } }, .count = 1 };
+        struct check check = { .outline = &outline };
+
+        ck_assert_int_eq(codec_native(ferry_codec_php())->check(text, strlen(text), &check), 0);
+        ck_assert_ptr_null(outline.items[0].string.bytes);
+}
+
 /* A program's own codec, which puts a mark before what another one does. */
 static int own_encode(const ferry_codec *codec, const ferry_value *value, ferry_sink *sink)
 {
@@ -810,6 +820,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(extension_types_pass_unchanged),
         SUITE_TEST(errors_are_explained),
         SUITE_LOOP(bytes_are_looked_at_without_decoding, 2),
+        SUITE_TEST(a_string_inside_of_an_array_is_not_the_property),
         SUITE_LOOP(own_codecs_may_let_another_one_work, 3),
         SUITE_LOOP(a_copy_of_a_built_in_codec_reads_and_writes, 3),
 };

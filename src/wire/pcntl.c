@@ -113,7 +113,7 @@ static int build(ferry_builder *builder, const struct outgoing *outgoing)
                 builder_add_value(builder, outgoing->body);
         else
                 builder_add_null(builder);
-        builder_close(builder, false);
+        builder_close(builder);
         return builder->error;
 }
 

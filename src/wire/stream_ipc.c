@@ -354,12 +354,12 @@ static int add_body(ferry_builder *builder, const struct wire *wire, const struc
                         builder_key_view(builder, "level", 5);
                         builder_add_view(builder, "info", 4);
                 }
-                builder_close(builder, false);
+                builder_close(builder);
                 return 0;
         case FERRY_VALUE_NONE:
         case FERRY_VALUE_NULL:
                 builder_open(builder, FERRY_VALUE_OBJECT, builder_copy(builder, type, strlen(type)), strlen(type));
-                builder_close(builder, false);
+                builder_close(builder);
                 return 0;
         default:
                 return error_set(error, -EINVAL, "in stream-ipc a body is an object, a map, a string or null");
@@ -391,7 +391,7 @@ static void add_error(ferry_builder *builder, const struct wire *wire, const fer
                 builder_key_mangled(builder, builder_copy(builder, name, (size_t)size), (size_t)size);
                 builder_add_value(builder, text);
         }
-        builder_close(builder, false);
+        builder_close(builder);
 }
 
 static int build(ferry_builder *builder, const struct wire *wire, const struct outgoing *outgoing,
@@ -412,7 +412,7 @@ static int build(ferry_builder *builder, const struct wire *wire, const struct o
         else
                 code = add_body(builder, wire, outgoing, error);
         if (is_enveloped)
-                builder_close(builder, false);
+                builder_close(builder);
         return code;
 }
 
