@@ -325,6 +325,7 @@ static int measure(struct bench *bench, struct request *requests, const struct c
 
 static int run(const struct cli_options *options, char **arguments, int count)
 {
+        struct cli_options own = *options;
         size_t size = options->bytes ? (size_t)options->bytes : BODY_DEFAULT;
         long in_flight = options->in_flight ? options->in_flight : 1;
         char *type = strdup(type_of(options));
@@ -340,8 +341,10 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 complain("--size: %zu is more than %d", size, BODY_MAX);
         else {
                 bench->in_flight_max = in_flight;
+                /* All requests go the same way. */
+                own.is_no_shm = !options->is_shm;
                 bench->count = options->count;
-                status = measure(bench, requests, options, (char *[]){ arguments[0], type }, size);
+                status = measure(bench, requests, &own, (char *[]){ arguments[0], type }, size);
                 free(bench->reason);
         }
         free(requests);
@@ -355,7 +358,7 @@ const struct cli_command command_bench = {
         .arguments = "ADDRESS",
         .summary = "measure how fast a listener answers requests",
         .options = (const char *const[]){ "size", "in-flight", "count", "seconds", "type", "dialect", "codec", "namespace", "timeout",
-                                          "wait", "allow", "json", "verbose", NULL },
+                                          "wait", "allow", "json", "verbose", "shm", NULL },
         .least = 1,
         .most = 1,
         .run = run,

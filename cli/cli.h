@@ -31,6 +31,8 @@ struct cli_options {
         bool is_value;          /* BODY is JSON */
         bool is_echo;
         bool is_public;
+        bool is_shm;            /* shared memory: at once … */
+        bool is_no_shm;         /* … or never */
         const char *reply;
         const char *exec;
         long count;             /* 0: no end */

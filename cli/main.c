@@ -61,6 +61,8 @@ static const struct {
         { "interface", "NAME", "udp: the network interface for multicast" },
         { "group", "ADDRESS", "udp: the multicast group to join; listen: the GROUP of the socket file, a name or a number" },
         { "allow", "USER", "a user, a name or a number, that may be the other side besides ours and root; may be repeated" },
+        { "shm", NULL, "NAME, unix: exchange messages in shared memory at once (listen: with clients that may)" },
+        { "no-shm", NULL, "NAME, unix: never exchange messages in shared memory" },
         { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
         { "broadcast", NULL, "udp: allow broadcast addresses" },
         { "size", "BYTES", "of a segment that is made (10000); bench: of a body (64)" },
@@ -250,6 +252,7 @@ ferry_session_options session_options(const struct cli_options *options)
                 .request_timeout_ms = options->timeout_ms,
                 /* Zero would be the default of the library, which waits for a service that is busy. */
                 .wait_ms = options->wait_ms ? options->wait_ms : 1,
+                .shm = options->is_shm ? FERRY_SHM_ALWAYS : options->is_no_shm ? FERRY_SHM_NEVER : FERRY_SHM_AUTO,
         };
 
         access_allow(&session, options);
@@ -567,6 +570,10 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->is_public = true;
         else if (strcmp(name, "quiet") == 0)
                 options->is_quiet = true;
+        else if (strcmp(name, "shm") == 0)
+                options->is_shm = true;
+        else if (strcmp(name, "no-shm") == 0)
+                options->is_no_shm = true;
         else
                 return read_run_option(options, name, argument);
         return true;

@@ -132,4 +132,4 @@ int peer_close(struct peer *peer, int status)
 }
 
 const char *const peer_options[] = { "dialect", "codec", "namespace", "timeout", "wait", "allow", "json", "value", "verbose",
-                                     NULL };
+                                     "shm", "no-shm", NULL };

@@ -20,6 +20,7 @@ static            0     0   1800
 sanitizers        0     0   3600
 memory            0     0   3600
 valgrind        400   130   1800
+ring              0     0   3600
 repetitions     200   120   1800
 bare              0     0   3600
 i686              0     0   3600
@@ -144,7 +145,8 @@ part_check() {
         [ -z "${FERRY_LONG:-}" ] || suites=
         # shellcheck disable=SC2086 # several words, or none
         build gcc gcc "$gcc_options" && : >build-check/gcc/pairs && start gcc $suites
-        build clang-threads clang "$thread_options" tests/test-threads tests/child && start clang-threads threads
+        build clang-threads clang "$thread_options" tests/test-threads tests/test-ring-threads tests/child &&
+                start clang-threads threads ring-threads
         build clang-sanitizers clang "$sanitizer_options" sanitized && start clang-sanitizers --no-suite scripts --no-suite counting
         for name in gcc clang-threads clang-sanitizers; do
                 [ -z "${running[$name]:-}" ] || finish "$name"
@@ -202,6 +204,16 @@ part_valgrind() {
 count_path() { # notify|receive AT-MOST
         echo "== the path of $1"
         if tools/trace.sh "$1" "$2"; then add 1 0; else add 0 1; fi
+}
+
+# All that the ring of shared memory can do, as a model; and faults of its code, which tests must find.
+part_ring() {
+        has spin && need_gcc && build clang-threads clang "$thread_options" tests/test-ring-threads || return 0
+        tests/ring/model.sh . --long >build-check/ring-model.log 2>&1
+        count build-check/ring-model.log $?
+        tests/ring/mutants.sh . build-check/gcc build-check/clang-threads >build-check/ring-mutants.log 2>&1
+        count build-check/ring-mutants.log $?
+        cat build-check/ring-model.log build-check/ring-mutants.log
 }
 
 # In CI as root only, for want of time.

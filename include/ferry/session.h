@@ -24,6 +24,14 @@ enum ferry_dialect {
         FERRY_DIALECT_PCNTL      = 1 << 3,      /**< sweikenb/pcntl */
 };
 
+/** Whether a session over a unix socket moves its messages to shared memory. Both sides must be in the dialect ferry; the socket
+ * stays, for credentials, and to notice that the peer has gone. A session that cannot move stays on its socket. */
+enum ferry_shm {
+        FERRY_SHM_AUTO   = 0,   /**< after a number of messages or bytes, unless the peer uses FERRY_SHM_NEVER */
+        FERRY_SHM_ALWAYS = 1,   /**< at once, unless the peer uses FERRY_SHM_NEVER */
+        FERRY_SHM_NEVER  = 2,   /**< not at all */
+};
+
 /** Special timeouts. */
 enum {
         FERRY_TIMEOUT_DEFAULT = -2,             /**< for requests: the session's `request_timeout_ms` */
@@ -112,6 +120,11 @@ struct ferry_session_options {
         bool is_unguarded;              /**< stdio: leave descriptors 0 and 1 as they are (no) */
         int answer_timeout_ms;          /**< how long the session waits for each answer of the program after the peer's input has
                                          * ended, in ms (as long as `close_timeout_ms`) */
+        int shm;                        /**< an enum ferry_shm: whether messages may move to memory that is shared with the peer
+                                         * (FERRY_SHM_AUTO) */
+        int spin_us;                    /**< in shared memory: for how long the loop looks for the next message before it sleeps, in
+                                         * microseconds, up to 1,000,000. It does so only while the peer is awake (20; -1: not
+                                         * at all) */
 };
 
 /**

@@ -1,7 +1,7 @@
 /* The event loop. Invariants: each descriptor is in epoll at most once, and leaves it before it is closed; descriptors are
  * read before deadlines expire; an idle loop makes no system call but the one that waits; the eventfd and the timerfd are
  * touched only for programs that poll the loop's descriptor themselves. It knows nothing of what lives in it. */
-#include "loop/loop.h"
+#include "loop/spin.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -419,7 +419,7 @@ static int run_round(ferry_loop *loop, int64_t deadline)
 
         if (loop_is_foreign(loop))
                 return -ECHILD;
-        timeout_ms = remaining(loop, deadline, &looked);
+        timeout_ms = loop_spin(loop, remaining(loop, deadline, &looked));
         /* epoll gives in turn what is ready. Where that is more than it can give at once, the last ones would have to
          * wait for the next rounds. */
         do {
@@ -646,6 +646,7 @@ ferry_loop *loop_new(void)
         if (!loop)
                 return NULL;
         list_init(&loop->tasks);
+        list_init(&loop->spinners);
         list_init(&loop->files);
         list_init(&loop->members);
         list_init(&loop->attachments);

@@ -80,6 +80,7 @@ struct ferry_loop {
         int64_t looked;                 /* up to when deadlines expire, because descriptors were looked at then */
 
         struct list tasks;
+        struct list spinners;   /* spin.h */
         struct list files;
         struct list members;
         struct list holders;

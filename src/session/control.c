@@ -80,9 +80,18 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 session->heartbeat.peer_ms = limit > INT_MAX ? INT_MAX : limit > 0 ? (int)limit : 0;
                 if (session_status_for_sending(session, &error) == 0) {
                         session_send_hello(session, &error);
+                        sharing_hear_features(session, has_feature(body, "shm"), has_feature(body, "shm-now"));
                         session_flush_now(session);
                 }
                 heartbeat_update(session);
+                break;
+        case WIRE_OFFER:
+        case WIRE_MOVED:
+        case WIRE_DECLINED:
+                if (!sharing_hear(session, in->kind))
+                        session_finish(session, -EBADMSG, "the other side has spoken of shared memory when it was not its turn");
+                else
+                        session_flush_now(session);
                 break;
         case WIRE_PING:
                 if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)

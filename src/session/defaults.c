@@ -8,6 +8,7 @@
 enum {
         REQUEST_TIMEOUT_DEFAULT_MS = 30000,
         QUEUE_DEFAULT_MAX = 16 << 20,
+        SPIN_MAX_US = 1000000,
 };
 
 struct session_defaults {
@@ -92,6 +93,8 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(stream);
         INHERIT(is_unguarded);
         INHERIT(is_in_foreground);
+        INHERIT(shm);
+        INHERIT(spin_us);
 #undef INHERIT
         if (!options->request_timeout_ms)
                 options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;
@@ -107,6 +110,10 @@ int session_inherit(const ferry_loop *loop, ferry_session_options *target, const
         if (options_copy_session(target, options, error) == 0 && defaults->error.code)
                 error_set(error, defaults->error.code, "%s", error_text(&defaults->error));
         inherit(target, defaults->options);
+        if (target->shm < FERRY_SHM_AUTO || target->shm > FERRY_SHM_NEVER)
+                error_set(error, -EINVAL, "ferry_session_options: shm is %d: write one of enum ferry_shm", target->shm);
+        if (target->spin_us < -1 || target->spin_us > SPIN_MAX_US)
+                error_set(error, -EINVAL, "ferry_session_options: spin_us is %d: write -1 to %d", target->spin_us, (int)SPIN_MAX_US);
         wire_init(wire, target, error);
         return error->code;
 }

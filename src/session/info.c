@@ -1,5 +1,6 @@
 /* What a program asks about a session. Invariant: asking changes nothing. */
 #include "session/private.h"
+#include "stream/moved.h"
 
 #include <errno.h>
 
@@ -48,7 +49,7 @@ ferry_value *ferry_session_info(const ferry_session *session)
                                 " junk: %llu}",
                                 session->address, wire->dialect ? wire->dialect->name : NULL,
                                 wire->codec ? wire->codec->name : NULL,
-                                session->stream ? session->stream->kind->name : NULL, (int)peer.pid,
+                                session->stream ? stream_name(session->stream) : NULL, (int)peer.pid,
                                 peer.pid < 0 ? -1LL : (long long)peer.uid, peer.pid < 0 ? -1LL : (long long)peer.gid,
                                 (unsigned long long)session->sent, (unsigned long long)session->received,
                                 outbox_queued(&session->out), list_count(&session->calls),

@@ -184,7 +184,7 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
 
 ferry_session *session_open_probe(ferry_loop *loop, int fd, unsigned dialect)
 {
-        const ferry_session_options options = { .size = sizeof options, .dialect = dialect };
+        const ferry_session_options options = { .size = sizeof options, .dialect = dialect, .shm = FERRY_SHM_NEVER };
         ferry_session *probe = session_accept(loop, fd, &options, "");
         uint64_t ping;
 

@@ -155,6 +155,23 @@ struct heartbeat {
         bool is_asked;                  /* in the last period: whether it lives */
 };
 
+/* Where a session is on its way to shared memory: sharing.c. */
+enum sharing_phase {
+        SHARING_NONE,
+        SHARING_ALLOWED,                /* this side has said so */
+        SHARING_POSSIBLE,               /* both have */
+        SHARING_OFFERED,                /* a client waits for an answer */
+        SHARING_MOVING,                 /* it says so once its queue is empty */
+        SHARING_MOVING_OUT,             /* a server has said so, and waits for the client to do so */
+        SHARING_MOVED,
+        SHARING_DECLINED,
+};
+
+struct sharing {
+        enum sharing_phase phase;
+        bool is_wanted;                 /* at once */
+};
+
 struct ferry_session {
         struct loop_member member;
         struct loop_grave grave;
@@ -192,6 +209,7 @@ struct ferry_session {
         struct error call_error;        /* of the last call of the program, if that has failed while the session lived */
         uint64_t ping, pong;
         struct heartbeat heartbeat;
+        struct sharing sharing;
 
         struct list calls;              /* in flight, in the order of their frames */
         struct map calls_by_id;
@@ -265,6 +283,14 @@ int call_join_queue(ferry_call *call, struct call_queue *queue);
 bool call_comes_back(ferry_call *call);
 void call_deliver(ferry_call *call);
 void calls_end(ferry_session *session, int status, const char *sentence);
+
+/* sharing.c: the list of features of a hello, NULL without memory; and what the other side's has. */
+ferry_value *sharing_features(ferry_session *session);
+void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted);
+/* The queue was written, as far as it could be. Whether a frame was put into it. */
+bool sharing_proceed(ferry_session *session);
+/* A frame of the other side; false if it was not its turn. */
+bool sharing_hear(ferry_session *session, enum wire_kind kind);
 
 /* session.c */
 /* Something has happened to it: the only way in which its phase and its holder change. */

@@ -477,10 +477,13 @@ void session_flush_now(ferry_session *session)
 {
         size_t size;
 
-        while (may_write(session) && (size = outbox_next(&session->out, session->wire.dialect)) > 0 && write_piece(session, size))
-                ;
-        if (session->holder == SESSION_FREED)
-                return;
+        do {
+                while (may_write(session) && (size = outbox_next(&session->out, session->wire.dialect)) > 0 &&
+                       write_piece(session, size))
+                        ;
+                if (session->holder == SESSION_FREED)
+                        return;
+        } while (sharing_proceed(session));
         buffer_shrink(&session->out.bytes, KEEP_QUEUE);
         session_update(session);
         session_check_closing(session);
@@ -504,17 +507,21 @@ int session_send_greeting(ferry_session *session, struct error *error)
 int session_send_hello(ferry_session *session, struct error *error)
 {
         struct outgoing hello = { .kind = WIRE_HELLO, .codec = ferry_codec_msgpack() };
-        ferry_value *body;
+        ferry_value *body, *features;
         int code;
 
         if (session->wire.has_said_hello || !session->wire.dialect->has_hello)
                 return 0;
-        body = stream_is_one_way(session->stream) ?
-                       ferry_value_pack("{frame_max: %zu, features: ['one-way']}", session->wire.frame_max) :
-               session->options.heartbeat_ms > 0 ?
-                       ferry_value_pack("{frame_max: %zu, features: [], heartbeat_ms: %d}", session->wire.frame_max,
-                                        session->options.heartbeat_ms) :
-                       ferry_value_pack("{frame_max: %zu, features: []}", session->wire.frame_max);
+        features = stream_is_one_way(session->stream) ? ferry_value_pack("['one-way']") : sharing_features(session);
+        body = !stream_is_one_way(session->stream) && session->options.heartbeat_ms > 0 ?
+                       ferry_value_pack("{frame_max: %zu, features: %p, heartbeat_ms: %d}", session->wire.frame_max,
+                                        (const void *)features, session->options.heartbeat_ms) :
+                       ferry_value_pack("{frame_max: %zu, features: %p}", session->wire.frame_max, (const void *)features);
+        if (!features) {
+                ferry_value_unref(body);
+                body = NULL;
+        }
+        ferry_value_unref(features);
         hello.body = body;
         code = body ? session->wire.dialect->write(&session->wire, &session->out.bytes, &hello, error) :
                       error_set(error, -ENOMEM, "no memory for a message");

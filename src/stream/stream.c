@@ -5,7 +5,7 @@
  *      ALIVE → ENDED → CLOSING → CLOSED → FREED
  *
  * A stream may be closed before it has ended, and freed at any time. */
-#include "stream/stream.h"
+#include "stream/moved.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -43,6 +43,8 @@ static int update(struct stream *stream)
 
                 if (i == 0 && wants_write && is_out_shared(stream))
                         events |= EPOLLOUT;
+                if (i == 0 && stream->moved)
+                        events = moved_events(stream->moved, wants_read, wants_write);
                 error = loop_source_set(&stream->in_sources[i], events);
         }
         if (!error && !is_out_shared(stream))
@@ -56,6 +58,11 @@ static void update_or_end(struct stream *stream)
 
         if (error < 0 && error != -ECHILD)
                 stream_end(stream, error, "cannot watch the descriptor: %s", error_describe(error));
+}
+
+void stream_update(struct stream *stream)
+{
+        update_or_end(stream);
 }
 
 void stream_end(struct stream *stream, int code, const char *format, ...)
@@ -92,6 +99,8 @@ int stream_explain_failed_write(int put, struct error *error)
 {
         if (put == -EPIPE || put == -ECONNRESET)
                 return error_set(error, -ECONNRESET, "the other side reads no more");
+        if (put == -EBADMSG)
+                return error_set(error, -EBADMSG, "the other side has written wrong numbers into the shared memory");
         return error_set(error, -ECONNRESET, "writing failed: %s", error_describe(put));
 }
 
@@ -160,7 +169,14 @@ int stream_read_peer(struct stream *stream)
 static void in_is_ready(struct stream *stream, uint32_t events)
 {
         bool can_write = (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && stream->wants_write;
+        int code = stream->moved ? moved_hear(stream->moved, events) : 0;
 
+        if (code) {
+                stream_end(stream, code, "the other side has written to the socket beside its shared memory");
+                return;
+        }
+        if (stream->moved)
+                can_write = stream->wants_write && moved_can_write(stream->moved, events);
         if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) && stream->wants_read)
                 stream->owner->readable(stream);
         if (can_write && stream->phase < STREAM_CLOSING)
@@ -237,7 +253,8 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
         if (stream->inputs[input].way == ENDPOINT_NONE || stream->is_input_ended[input] ||
             loop_is_foreign(stream->loop))
                 return 0;
-        got = endpoint_read(&stream->inputs[input], buffer, size);
+        got = input == 0 && stream->moved ? moved_read(stream->moved, buffer, size) :
+                                            endpoint_read(&stream->inputs[input], buffer, size);
         if (got > 0) {
                 stream->taken += input == 0 ? (uint64_t)got : 0;
                 return got;
@@ -254,9 +271,23 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
                 input_ended(stream);
         else if (got == 0)
                 update_or_end(stream);
+        else if (got == -EBADMSG)
+                stream_end(stream, (int)got, "the other side has written wrong numbers into the shared memory");
         else
                 stream_end(stream, (int)got, "reading failed: %s", error_describe((int)got));
         return got;
+}
+
+void stream_fail_output(struct stream *stream, int put)
+{
+        stream->output_error = put;
+        update(stream);
+        /* What the other side has still sent is read first; its end says more than our error. */
+        if (stream_has_input(stream))
+                loop_timer_start(stream->loop, &stream->linger,
+                                 loop_deadline(put == -EPIPE || put == -ECONNRESET ? STREAM_LINGER_MS : 0));
+        else
+                stream_end(stream, put == -EPIPE ? -ECONNRESET : put, "writing failed: %s", error_describe(put));
 }
 
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
@@ -269,20 +300,12 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
                 return -ECHILD;
         if (stream->output_error)
                 return stream->output_error;
-        put = endpoint_write(&stream->output, bytes, size);
+        put = stream->moved ? moved_write(stream->moved, bytes, size) : endpoint_write(&stream->output, bytes, size);
         if (put >= 0)
                 return put;
         if (put == -EAGAIN)
                 return 0;
-        stream->output_error = (int)put;
-        update(stream);
-        /* What the other side has still sent is read first; its end says more than our error. */
-        if (stream_has_input(stream))
-                loop_timer_start(stream->loop, &stream->linger,
-                                 loop_deadline(put == -EPIPE || put == -ECONNRESET ? STREAM_LINGER_MS : 0));
-        else
-                stream_end(stream, put == -EPIPE ? -ECONNRESET : (int)put, "writing failed: %s",
-                           error_describe((int)put));
+        stream_fail_output(stream, (int)put);
         return put;
 }
 
@@ -323,6 +346,8 @@ int stream_count_input(const struct stream *stream, int input)
 
         if (stream->phase == STREAM_FREED || endpoint->way == ENDPOINT_NONE || stream->is_input_ended[input])
                 return 0;
+        if (input == 0 && stream->moved)
+                return (int)moved_count(stream->moved);
         return endpoint->way == ENDPOINT_PROGRAM ? -EOPNOTSUPP : sys_count_input(endpoint->fd);
 }
 
@@ -347,7 +372,8 @@ bool stream_drain(struct stream *stream)
                stream->wants_read && !loop_is_foreign(stream->loop)) {
                 struct pollfd poll = { .fd = stream->inputs[0].fd, .events = POLLIN };
 
-                if (stream->inputs[0].way == ENDPOINT_NONE || sys_poll(&poll, 1, 0) <= 0)
+                if (stream->inputs[0].way == ENDPOINT_NONE ||
+                    (stream->moved ? !moved_can_read(stream->moved) : sys_poll(&poll, 1, 0) <= 0))
                         break;
                 stream->owner->readable(stream);
         }
@@ -362,6 +388,8 @@ void stream_want_read(struct stream *stream, bool wants)
         if (wants && stream->is_linger_put_off)
                 loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
         stream->is_linger_put_off = false;
+        if (wants && stream->moved)
+                moved_look(stream->moved);
         update_or_end(stream);
 }
 
@@ -370,6 +398,8 @@ void stream_want_write(struct stream *stream, bool wants)
         if (stream->wants_write == wants || stream->phase >= STREAM_CLOSING)
                 return;
         stream->wants_write = wants;
+        if (wants && stream->moved)
+                moved_look(stream->moved);
         update_or_end(stream);
 }
 
@@ -430,7 +460,9 @@ bool stream_has_output(const struct stream *stream)
 
 void stream_close_output(struct stream *stream)
 {
-        if (is_out_shared(stream) && stream->output.way == ENDPOINT_SOCKET && !stream->output_error)
+        bool is_closed = stream->moved && !loop_is_foreign(stream->loop) && moved_close_output(stream->moved);
+
+        if (!is_closed && is_out_shared(stream) && stream->output.way == ENDPOINT_SOCKET && !stream->output_error)
                 sys_shutdown(stream->output.io, SHUT_WR);
         stream->wants_write = false;
         update(stream);
@@ -456,6 +488,9 @@ static void release(struct stream *stream, enum stream_phase phase)
         }
         if (stream->kind->release)
                 stream->kind->release(stream, is_foreign);
+        if (stream->moved)
+                moved_free(stream->moved);
+        stream->moved = NULL;
         endpoint_deinit(&stream->output);
         for (int i = 0; i < STREAM_INPUTS; i++)
                 endpoint_deinit(&stream->inputs[i]);

@@ -40,6 +40,7 @@ struct stream_kind {
         bool has_junk;          /* other code may write to it, too */
         const char *junk_source;        /* the name of its first input in messages about junk; NULL: "input" */
         bool is_client;         /* it has connected to a service */
+        bool is_unix;           /* by a unix socket */
         bool ends_in_order;     /* no close is expected: it is a file, or a child whose status says how it has ended */
         /* Any of these may be NULL. The main input has ended: true if the end is to be reported later. */
         bool (*input_ended)(struct stream *stream);
@@ -90,6 +91,7 @@ struct stream {
         uint64_t taken;         /* bytes that were read of the main input */
         char *child_end;        /* of a child that another object watches: how it has ended, once it has … */
         int child_code;         /* … and whether that was in order */
+        struct moved *moved;    /* to shared memory; NULL: not, see moved.h */
         int room;               /* that a socket has for what is sent and not yet received; 0: unknown */
         ferry_peer peer;
 };
@@ -176,5 +178,7 @@ int stream_read_peer(struct stream *stream);    /* the credentials of the other 
 /* Closing is done; 0, or how a child has failed meanwhile. */
 void stream_closed(struct stream *stream, int code, const char *format, ...)
         __attribute__((__format__(__printf__, 3, 4)));
+void stream_fail_output(struct stream *stream, int put);        /* a write has failed with that errno */
+void stream_update(struct stream *stream);      /* what the loop waits for has changed */
 bool stream_drain(struct stream *stream);       /* let the owner read what is there; whether it still lives */
 void stream_close_output(struct stream *stream);

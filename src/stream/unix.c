@@ -157,7 +157,7 @@ static void describe(const struct retried *retried, int code, struct error *erro
 }
 
 static const struct retried_kind unix_kind = {
-        .stream = { .name = "unix", .is_client = true, .spoken = spoken, .release = stop_retrying },
+        .stream = { .name = "unix", .is_client = true, .is_unix = true, .spoken = spoken, .release = stop_retrying },
         .try = try, .try_later = try_later, .describe = describe,
 };
 

@@ -13,6 +13,7 @@
 #include <linux/sched.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +27,16 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #ifndef RWF_NOSIGNAL
 #define RWF_NOSIGNAL 0x100      /* linux/fs.h */
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u      /* linux/memfd.h */
 #endif
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -295,6 +300,11 @@ ssize_t sys_receive_message(int fd, struct msghdr *message, int flags)
         return RESULT_UNINTERRUPTED(recvmsg(fd, message, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
 }
 
+ssize_t sys_send_message(int fd, const struct msghdr *message)
+{
+        return RESULT_UNINTERRUPTED(sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
 int sys_set_socket_struct(int fd, int level, int name, const void *value, socklen_t size)
 {
         return RESULT(setsockopt(fd, level, name, value, size));
@@ -518,6 +528,62 @@ void *sys_map_shared(void)
 void sys_unmap_page(void *page)
 {
         munmap(page, (size_t)sysconf(_SC_PAGESIZE));
+}
+
+int sys_shared_memory_file(void)
+{
+        int fd = RESULT(memfd_create("ferry", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL));
+
+        /* Before Linux 6.3. */
+        return fd == -EINVAL ? RESULT(memfd_create("ferry", MFD_CLOEXEC | MFD_ALLOW_SEALING)) : fd;
+}
+
+int sys_allocate(int fd, off_t size)
+{
+        return RESULT_UNINTERRUPTED(fallocate(fd, 0, 0, size));
+}
+
+int sys_add_seals(int fd, int seals)
+{
+        return RESULT(fcntl(fd, F_ADD_SEALS, seals));
+}
+
+int sys_seals(int fd)
+{
+        return RESULT(fcntl(fd, F_GET_SEALS));
+}
+
+int sys_file_system(int fd, int64_t *ret_type)
+{
+        struct statfs system;
+        int result = RESULT_UNINTERRUPTED(fstatfs(fd, &system));
+
+        if (!result)
+                *ret_type = (int64_t)system.f_type;
+        return result;
+}
+
+void *sys_map_file(int fd, size_t size, int *ret_error)
+{
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+
+        *ret_error = memory == MAP_FAILED ? -errno : 0;
+        return memory == MAP_FAILED ? NULL : memory;
+}
+
+void sys_unmap(void *memory, size_t size)
+{
+        munmap(memory, size);
+}
+
+int sys_processor(void)
+{
+        return RESULT(sched_getcpu());
+}
+
+void sys_yield(void)
+{
+        sched_yield();
 }
 
 int sys_block_signal(int signal, sigset_t *ret_before)

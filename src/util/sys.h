@@ -84,6 +84,8 @@ int sys_shutdown(int fd, int how);
 ssize_t sys_send_to(int fd, const void *bytes, size_t size, const struct sockaddr *address, socklen_t address_size);
 /* The same as recvmsg(2), without blocking. */
 ssize_t sys_receive_message(int fd, struct msghdr *message, int flags);
+/* The same as sendmsg(2), without blocking and without SIGPIPE. */
+ssize_t sys_send_message(int fd, const struct msghdr *message);
 /* A socket option that is a struct. */
 int sys_set_socket_struct(int fd, int level, int name, const void *value, socklen_t size);
 /* The number of a network interface; -ENODEV if there is none of that name. */
@@ -140,6 +142,23 @@ void *sys_map_wiped_on_fork(void);
 /* The same page of zeros in this process and in those that it forks; NULL if there is no memory. */
 void *sys_map_shared(void);
 void sys_unmap_page(void *page);
+
+/* Memory that two processes share. A file that stands nowhere, can be sealed, and where the kernel knows that, never executed. */
+int sys_shared_memory_file(void);
+/* Reserve that many bytes of a file, and make it as large. */
+int sys_allocate(int fd, off_t size);
+int sys_add_seals(int fd, int seals);
+/* Those that a file has; -EINVAL if it can have none. */
+int sys_seals(int fd);
+/* Of which kind the file system is: f_type of statfs(2). */
+int sys_file_system(int fd, int64_t *ret_type);
+/* Map it, and all its pages at once; NULL with the errno in @ret_error, negative. */
+void *sys_map_file(int fd, size_t size, int *ret_error);
+void sys_unmap(void *memory, size_t size);
+/* The processor that this thread runs on, counted from 0; negative if that is not known. */
+int sys_processor(void);
+/* Let other threads run on it. */
+void sys_yield(void);
 
 int sys_block_signal(int signal, sigset_t *ret_before);
 /* Those of a list, up to a 0. */

@@ -20,6 +20,9 @@ enum wire_kind {
         WIRE_PING,
         WIRE_PONG,
         WIRE_CLOSE,
+        WIRE_OFFER,             /* shared memory, whose descriptor has come with it or before */
+        WIRE_MOVED,             /* all that follows is in there */
+        WIRE_DECLINED,          /* it was not taken */
         /* Where messages have no ids, and are notifications or requests as the other side sees fit: */
         WIRE_MESSAGE,
         WIRE_RECEIVED,          /* acknowledges one of those */
@@ -90,6 +93,7 @@ struct dialect {
         bool has_hello;
         bool has_ping;
         bool has_close;
+        bool has_shared_memory; /* WIRE_OFFER, WIRE_MOVED and WIRE_DECLINED */
         bool has_start;                 /* WIRE_START, WIRE_START_OK; and WIRE_CLOSE is answered by WIRE_CLOSE_OK */
         bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
         bool has_received;              /* a server acknowledges each message before anything else */

@@ -22,6 +22,7 @@ static const size_t NO_LIMIT = SIZE_MAX / 2;
 static const unsigned char kind_numbers[] = {
         [WIRE_HELLO] = 1, [WIRE_NOTIFICATION] = 2, [WIRE_REQUEST] = 3, [WIRE_RESPONSE] = 4, [WIRE_ERROR] = 5,
         [WIRE_REFUSED] = 6, [WIRE_CANCEL] = 7, [WIRE_PING] = 8, [WIRE_PONG] = 9, [WIRE_CLOSE] = 10,
+        [WIRE_OFFER] = KIND_OPTIONAL | 32, [WIRE_MOVED] = KIND_OPTIONAL | 33, [WIRE_DECLINED] = KIND_OPTIONAL | 34,
 };
 
 static enum wire_kind kind_of(unsigned char number)
@@ -91,7 +92,8 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         ret->body_offset = HEADER + type_size;
         ret->body_size = size - ret->body_offset;
         /* What ping, pong and cancel may carry is nothing to this version: it is not even looked at. */
-        if (ret->kind == WIRE_PING || ret->kind == WIRE_PONG || ret->kind == WIRE_CANCEL)
+        if (ret->kind == WIRE_PING || ret->kind == WIRE_PONG || ret->kind == WIRE_CANCEL || ret->kind == WIRE_OFFER ||
+            ret->kind == WIRE_MOVED)
                 ret->body_size = 0;
         if (ret->body_size == 0)
                 return 0;
@@ -107,7 +109,8 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
 
 static bool kind_is_control(enum wire_kind kind)
 {
-        return kind == WIRE_HELLO || kind == WIRE_CANCEL || kind == WIRE_PING || kind == WIRE_PONG || kind == WIRE_CLOSE;
+        return kind == WIRE_HELLO || kind == WIRE_CANCEL || kind == WIRE_PING || kind == WIRE_PONG || kind == WIRE_CLOSE ||
+               kind == WIRE_OFFER || kind == WIRE_MOVED || kind == WIRE_DECLINED;
 }
 
 static int write_frame(const struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing,
@@ -170,6 +173,7 @@ const struct dialect dialect_ferry = {
         .has_hello = true,
         .has_ping = true,
         .has_close = true,
+        .has_shared_memory = true,
         .can_begin = can_begin,
         .read = read_payload,
         .peek = peek,

@@ -54,7 +54,7 @@ static void open_descriptors(struct pair *pair, ferry_session_options *ours, fer
 
 static void open_service(struct pair *pair, const ferry_session_options *ours, const ferry_session_options *theirs)
 {
-        if (pair->stream == STREAM_UNIX) {
+        if (pair->stream != STREAM_TCP) {
                 strcpy(pair->directory, "/tmp/ferry-pair-XXXXXX");
                 ck_assert_ptr_nonnull(mkdtemp(pair->directory));
                 snprintf(pair->address, sizeof pair->address, "unix:%s/socket", pair->directory);
@@ -104,18 +104,29 @@ static void open_process(struct pair *pair, ferry_session_options *ours, const f
         pair->us = ferry_session_open(pair->loop, "exec:", ours);
 }
 
+static bool is_moved(const struct pair *pair)
+{
+        FERRY_AUTO(ferry_value) info = ferry_session_info(pair->us);
+
+        return strcmp(ferry_value_text(ferry_value_get(info, "stream"), ""), "shm") == 0;
+}
+
 void pair_open(struct pair *pair, int i, const ferry_session_options *ours, const ferry_session_options *theirs)
 {
         static const char *const dialects[DIALECTS] = { "ferry", "php", "json" };
         ferry_session_options our_options = ours ? *ours : (ferry_session_options){ 0 };
         ferry_session_options their_options = theirs ? *theirs : (ferry_session_options){ 0 };
+        bool moves;
 
         *pair = (struct pair){ .stream = i / DIALECTS, .dialect = dialects[i % DIALECTS], .third = -1 };
         pair->is_ferry = i % DIALECTS == 0;
         pair->loop = ferry_loop_new(NULL);
         set_dialect(&our_options, pair->dialect);
         set_dialect(&their_options, pair->dialect);
-        if (pair->stream == STREAM_UNIX || pair->stream == STREAM_TCP)
+        moves = pair->stream == STREAM_SHM && pair->is_ferry && our_options.shm == FERRY_SHM_AUTO && their_options.shm == FERRY_SHM_AUTO;
+        if (moves)
+                our_options.shm = their_options.shm = FERRY_SHM_ALWAYS;
+        if (pair->stream == STREAM_UNIX || pair->stream == STREAM_TCP || pair->stream == STREAM_SHM)
                 open_service(pair, &our_options, &their_options);
         else if (pair->stream == STREAM_FIFO)
                 open_fifos(pair, &our_options, &their_options);
@@ -123,6 +134,8 @@ void pair_open(struct pair *pair, int i, const ferry_session_options *ours, cons
                 open_process(pair, &our_options, &their_options);
         else
                 open_descriptors(pair, &our_options, &their_options);
+        while (moves && !is_moved(pair))
+                ck_assert_int_eq(ferry_loop_tick(pair->loop, 20000), 1);
         ck_assert_msg(ferry_session_status(pair->us) == 1, "%s", ferry_session_error(pair->us));
 }
 

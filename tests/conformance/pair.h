@@ -13,6 +13,7 @@ enum {
         STREAM_OWN,             /* of the program's own */
         STREAM_TCP,             /* as STREAM_UNIX, at a port */
         STREAM_FIFO,            /* two FIFOs, which the sessions make */
+        STREAM_SHM,             /* as STREAM_UNIX; where the dialect can, the messages have moved to shared memory */
         STREAMS,
         DIALECTS = 3,           /* ferry, stream-ipc with php, with json */
         PAIRS = STREAMS * DIALECTS,

@@ -61,14 +61,14 @@ static void check_price(const struct price *price, int i)
 {
         double most[DOOR_CALLS] = { 0 };
         bool is_pipes = streams[i / DIALECTS] == STREAM_PIPES;
-        unsigned reads = door_counts.calls[DOOR_recv] + door_counts.calls[DOOR_read];
+        unsigned reads = door_counts.calls[DOOR_recv] + door_counts.calls[DOOR_read] + door_counts.calls[DOOR_receive_message];
         unsigned writes = door_counts.calls[DOOR_send] + door_counts.calls[DOOR_write] +
                           door_counts.calls[DOOR_write_quietly];
 
         most[DOOR_alloc] = most[DOOR_alloc_zeroed] = most[DOOR_realloc] = price->allocations;
         most[DOOR_free] = 3 * price->allocations;       /* of nothing, too */
         most[DOOR_now] = price->now;
-        most[DOOR_recv] = most[DOOR_read] = price->reads;
+        most[DOOR_recv] = most[DOOR_read] = most[DOOR_receive_message] = price->reads;
         most[DOOR_send] = most[DOOR_write] = most[DOOR_write_quietly] = price->writes;
         most[DOOR_epoll_wait] = price->waits;
         /* On pipes SIGPIPE is kept away from the program: before Linux 6.18 by blocking it. */

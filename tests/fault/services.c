@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +132,147 @@ static void clients(void)
         fault_want(guests.closed == 1);
         close_service(loop, service);
         fault_want(guests.closed == 4);
+}
+
+/* Shared memory: without a fault the messages have moved there. */
+static bool has_moved(const ferry_session *session)
+{
+        FERRY_AUTO(ferry_value) info = ferry_session_info(session);
+
+        return strcmp(ferry_value_text(ferry_value_get(info, "stream"), ""), "shm") == 0;
+}
+
+static void shm_with(size_t size)
+{
+        ferry_session_options options = { .dialect = FERRY_DIALECT_FERRY, .shm = FERRY_SHM_ALWAYS };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        char *text = calloc(1, size + 1);
+        struct guests guests = { 0 };
+        ferry_service *service;
+        ferry_session *client;
+        int code;
+
+        open_service(loop, &(ferry_service_options){ .session = &options }, &guests, &service, 0);
+        client = ferry_session_open(loop, address(), &options);
+        for (int i = 0; i < 3; i++)
+                ask(client, 0);
+        fault_want(has_moved(client));
+        memset(text, 'x', size);
+        for (int i = 0; i < 3; i++) {
+                code = ferry_session_notify(client, "App\\Note", "{text: %s}", text);
+                fault_answer(FAULT_MEET, "notify", code, 0, ferry_session_error(client));
+        }
+        ask(client, 0);
+        fault_want(guests.heard == 3 && guests.served == 4);
+        code = ferry_session_close(client);
+        fault_answer(FAULT_MEET, "close", code, 0, ferry_session_error(client));
+        talk_run(loop, 20);
+        close_service(loop, service);
+        fault_want(guests.closed == 1);
+        free(text);
+}
+
+static void shm(void)
+{
+        shm_with(10);
+}
+
+/* Another process, on the same processor: it is given way to before this one sleeps. */
+static void serve_elsewhere(int ready, const ferry_session_options *options)
+{
+        ferry_loop *loop;
+        ferry_service *service;
+        struct guests guests = { 0 };
+
+        door_reset();
+        loop = ferry_loop_new(NULL);
+        service = ferry_service_open(loop, address(), &(ferry_service_options){ .session = options });
+        ferry_service_on(service, FERRY_KIND_REQUEST, count, &guests);
+        (void)!write(ready, "", 1);
+        ferry_loop_run(loop, -1);
+        _exit(0);
+}
+
+static void shm_elsewhere(void)
+{
+        ferry_session_options options = { .dialect = FERRY_DIALECT_FERRY, .shm = FERRY_SHM_ALWAYS };
+        cpu_set_t before, one;
+        ferry_session *client;
+        ferry_loop *loop;
+        int ready[2], code;
+        pid_t child;
+        char byte;
+
+        if (sched_getaffinity(0, sizeof before, &before) < 0 || pipe2(ready, O_CLOEXEC) < 0) {
+                fault_flaw("prepare: %m");
+                return;
+        }
+        CPU_ZERO(&one);
+        CPU_SET((size_t)sched_getcpu(), &one);
+        sched_setaffinity(0, sizeof one, &one);
+        child = fork();
+        if (child == 0)
+                serve_elsewhere(ready[1], &options);
+        close(ready[1]);
+        (void)!read(ready[0], &byte, 1);
+        close(ready[0]);
+        loop = ferry_loop_new(NULL);
+        client = ferry_session_open(loop, address(), &options);
+        for (int i = 0; i < 5; i++)
+                ask(client, 0);
+        fault_want(has_moved(client));
+        code = ferry_session_close(client);
+        fault_answer(FAULT_MEET, "close", code, 0, ferry_session_error(client));
+        ferry_loop_free(loop);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        unlink(fault_path("socket"));
+        unlink(fault_path("socket.lock"));
+        sched_setaffinity(0, sizeof before, &before);
+}
+
+/* A client that offers two descriptors, none of which is shared memory. */
+static void shm_wrong(void)
+{
+        static const unsigned char hello[] = "\xf3\x4a\x9d\xe2\0\0\0\x1f\1\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0\x81\xa8" "features\x91\xa3shm";
+        static const unsigned char offer[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa0\1\0\0\0\0\0\0\0\0\0\0\0\0";
+        union {
+                struct cmsghdr head;
+                char bytes[CMSG_SPACE(2 * sizeof(int))];
+        } control = { .bytes = "" };
+        struct iovec piece = { (void *)(uintptr_t)offer, sizeof offer };
+        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        int fds[2] = { open("/dev/null", O_RDWR | O_CLOEXEC), open("/dev/null", O_RDWR | O_CLOEXEC) };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ferry_service *service;
+
+        strncpy(name.sun_path, fault_path("socket"), sizeof name.sun_path - 1);
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(sizeof fds);
+        memcpy(CMSG_DATA(&control.head), fds, sizeof fds);
+        if (open_service(loop, NULL, &guests, &service, 0) && connect(fd, (struct sockaddr *)&name, sizeof name) == 0 &&
+            send(fd, hello, sizeof hello - 1, MSG_NOSIGNAL) > 0) {
+                talk_run(loop, 5);
+                fault_want(sendmsg(fd, &message, MSG_NOSIGNAL) == sizeof offer);
+                talk_run(loop, 5);
+                fault_want(guests.opened == 1 && guests.closed == 0);
+        }
+        close(fds[0]);
+        close(fds[1]);
+        close(fd);
+        talk_run(loop, 5);
+        close_service(loop, service);
+        fault_want(guests.closed == 1);
+}
+
+/* What is larger than the rings. */
+static void shm_large(void)
+{
+        shm_with(1 << 18);
 }
 
 /* Its socket file is removed, with a client that waits behind it, and then with its lock. */
@@ -644,6 +787,10 @@ static void replaced(void)
 }
 
 const struct scenario service_scenarios[] = {
+        { .name = "shm", .run = shm },
+        { .name = "shm-elsewhere", .run = shm_elsewhere, .patience_ms = 10000, .is_uncut = true, .is_slow = true },
+        { .name = "shm-wrong", .run = shm_wrong },
+        { .name = "shm-large", .run = shm_large, .is_uncut = true, .is_slow = true },
         { .name = "replaced", .run = replaced },
         { .name = "clients", .run = clients },
         { .name = "removed", .run = removed },

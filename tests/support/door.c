@@ -352,6 +352,12 @@ PLAIN(pid_t, group_of, (pid_t pid), (pid))
 PLAIN(int, change_directory, (const char *path), (path))
 PLAIN(int, rewind, (int fd), (fd))
 PLAIN(int, memory_file, (void), ())
+PLAIN(ssize_t, send_message, (int fd, const struct msghdr *message), (fd, message))
+PLAIN(int, shared_memory_file, (void), ())
+PLAIN(int, allocate, (int fd, off_t size), (fd, size))
+PLAIN(int, add_seals, (int fd, int seals), (fd, seals))
+PLAIN(int, seals, (int fd), (fd))
+PLAIN(int, file_system, (int fd, int64_t *ret_type), (fd, ret_type))
 PLAIN(int, socket_pair, (int ret_fds[2]), (ret_fds))
 PLAIN(int, keep_on_exec, (int fd), (fd))
 PLAIN(int, close_on_exec_from, (int lowest), (lowest))
@@ -421,9 +427,16 @@ int __wrap_sys_wait(int pidfd, siginfo_t *ret_info, int options)
         return error ? error : result;
 }
 
+DECLARE(void *, map_file, (int fd, size_t size, int *ret_error))
 DECLARE(void *, shm_attach, (int id, int flags, int *ret_error))
 DECLARE(int, shm_detach, (const void *memory))
 DECLARE(int, sem_operate, (int id, struct sembuf *operations, size_t count, int64_t timeout_ns))
+
+void *__wrap_sys_map_file(int fd, size_t size, int *ret_error)
+{
+        *ret_error = enter(DOOR_map_file, __builtin_return_address(0));
+        return *ret_error ? NULL : __real_sys_map_file(fd, size, ret_error);
+}
 
 void *__wrap_sys_shm_attach(int id, int flags, int *ret_error)
 {
@@ -512,8 +525,11 @@ SURE(gid_t, gid, (void), ())
 SURE(const char *, environment, (const char *name), (name))
 SURE(const unsigned char *, secret, (void), ())
 SURE(int, descriptor_limit, (void), ())
+SURE(int, processor, (void), ())
 
 DECLARE(void, unmap_page, (void *page))
+DECLARE(void, unmap, (void *memory, size_t size))
+DECLARE(void, yield, (void))
 DECLARE(void, reap, (pid_t pid))
 DECLARE(void, reset_signals, (void))
 DECLARE(_Noreturn void, exit, (int status))
@@ -522,6 +538,18 @@ void __wrap_sys_reap(pid_t pid)
 {
         enter(DOOR_reap, __builtin_return_address(0));
         __real_sys_reap(pid);
+}
+
+void __wrap_sys_unmap(void *memory, size_t size)
+{
+        enter(DOOR_unmap, __builtin_return_address(0));
+        __real_sys_unmap(memory, size);
+}
+
+void __wrap_sys_yield(void)
+{
+        enter(DOOR_yield, __builtin_return_address(0));
+        __real_sys_yield();
 }
 
 void __wrap_sys_unmap_page(void *page)

@@ -16,13 +16,15 @@
         X(watch_directory) X(watch_file) X(map_wiped_on_fork) X(map_shared) X(block_signal) X(restore_signals) X(take_signal) X(spawn)       \
         X(rewind) X(memory_file) X(socket_pair) X(keep_on_exec) X(block_signals) X(signalfd) X(fork_program)    \
         X(open_process) X(set_death_signal) X(close_on_exec_from) X(close_on_exec_each)                                               \
-        X(send_to) X(receive_message) X(set_socket_struct) X(interface) X(make_fifo) X(mqueue_open) X(mqueue_send)              \
+        X(send_to) X(receive_message) X(send_message) X(set_socket_struct) X(interface) X(make_fifo) X(mqueue_open) X(mqueue_send)              \
         X(mqueue_receive) X(mqueue_attributes) X(mqueue_unlink) X(ftok) X(msg_get) X(msg_send) X(msg_receive)   \
         X(msg_control) X(shm_get) X(shm_attach) X(shm_detach) X(shm_control) X(sem_get) X(sem_operate)          \
         X(sem_value) X(sem_control)                                                                             \
+        X(shared_memory_file) X(allocate) X(add_seals) X(seals) X(file_system) X(map_file)                      \
         X(stop_signal) X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
         X(free) X(now) X(wall_clock) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals)         \
-        X(exit) X(pid) X(reap) X(parent) X(uid) X(gid) X(environment) X(descriptor_limit) X(secret)
+        X(exit) X(pid) X(reap) X(parent) X(uid) X(gid) X(environment) X(descriptor_limit)   \
+        X(unmap) X(processor) X(yield) X(secret)
 
 #define DOOR_NAME(name) DOOR_##name,
 enum door_call { DOOR_LIST(DOOR_NAME) DOOR_CALLS, DOOR_REFUSABLE = DOOR_find_group + 1 };

@@ -142,6 +142,10 @@ static const struct example {
 #define FERRY(kind, id, type, body) EXAMPLE(FERRY_DIALECT_FERRY, kind, id, type, body)
         { .label = "ferry hello", FERRY(WIRE_HELLO, "0", "", "{\"frame_max\":16777216,\"features\":[],\"heartbeat_ms\":5000}") },
         { .label = "ferry hello one-way", FERRY(WIRE_HELLO, "0", "", "{\"frame_max\":16777216,\"features\":[\"one-way\"]}") },
+        { .label = "ferry hello with shared memory", FERRY(WIRE_HELLO, "0", "", "{\"frame_max\":16777216,\"features\":[\"shm\"]}") },
+        { .label = "ferry offer", FERRY(WIRE_OFFER, "0", "", NULL) },
+        { .label = "ferry moved", FERRY(WIRE_MOVED, "0", "", NULL) },
+        { .label = "ferry declined", FERRY(WIRE_DECLINED, "0", "", "\"small\"") },
         { .label = "ferry notification", FERRY(WIRE_NOTIFICATION, "0", "progress", "{\"percent\":50}") },
         { .label = "ferry request", FERRY(WIRE_REQUEST, "1", "echo", "\"hello\"") },
         { .label = "ferry request in php", FERRY(WIRE_REQUEST, "1", "echo", "\"hello\""), .codec = ferry_codec_php },

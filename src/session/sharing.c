@@ -1,0 +1,152 @@
+/* Moving a session from its unix socket to shared memory, and what both sides say about it. The side that has connected offers; the
+ * other one takes or declines. Each direction moves behind a frame that says so, so all frames stay in order.
+ *
+ *      client  NONE → POSSIBLE → OFFERED → MOVING → MOVED
+ *      server  NONE → POSSIBLE → MOVING → MOVING_OUT → MOVED
+ *
+ * and DECLINED, from which no other phase follows. A side says that it moves when its queue is empty, so what stands behind that
+ * frame in the queue was queued after it. */
+#include "session/private.h"
+#include "stream/moved.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+        RING_SIZE = 1 << 17,            /* of each direction */
+        MESSAGES_MIN = 1000,            /* or so many bytes, before a session moves by itself */
+        BYTES_MIN = 1 << 20,
+        SPIN_DEFAULT_US = 20,
+};
+
+static void set_phase(ferry_session *session, enum sharing_phase phase)
+{
+        int spin_us = session->options.spin_us ? session->options.spin_us : SPIN_DEFAULT_US;
+
+        session->sharing.phase = phase;
+        if (phase == SHARING_MOVED && spin_us > 0)
+                stream_look_for(session->stream, (int64_t)spin_us * 1000);
+}
+
+/* Whether this side allows it, and could do it. */
+static bool may_share(const ferry_session *session)
+{
+        return session->options.shm != FERRY_SHM_NEVER && session->wire.dialect->has_shared_memory &&
+               session->stream && stream_may_move(session->stream);
+}
+
+ferry_value *sharing_features(ferry_session *session)
+{
+        if (session->sharing.phase != SHARING_NONE || !may_share(session) ||
+            (session->is_server && stream_expect_offer(session->stream) < 0))
+                return ferry_value_pack("[]");
+        set_phase(session, SHARING_ALLOWED);
+        return session->options.shm == FERRY_SHM_ALWAYS ? ferry_value_pack("['shm', 'shm-now']") : ferry_value_pack("['shm']");
+}
+
+void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted)
+{
+        if (session->sharing.phase != SHARING_ALLOWED || !is_allowed)
+                return;
+        session->sharing.is_wanted = is_wanted || session->options.shm == FERRY_SHM_ALWAYS;
+        set_phase(session, SHARING_POSSIBLE);
+}
+
+/* Put a frame into the queue; its size, or 0 if there is no memory for it. */
+static size_t put(ferry_session *session, enum wire_kind kind, const char *reason)
+{
+        size_t before = outbox_size(&session->out);
+        ferry_value *body = reason ? ferry_value_pack("%s", reason) : NULL;
+        struct outgoing frame = { .kind = kind, .codec = ferry_codec_msgpack(), .body = body };
+        struct error error = { 0 };
+        int code = reason && !body ? -ENOMEM : session->wire.dialect->write(&session->wire, &session->out.bytes, &frame, &error);
+
+        ferry_value_unref(body);
+        error_deinit(&error);
+        if (code)
+                outbox_undo(&session->out, before);
+        return code ? 0 : outbox_size(&session->out) - before;
+}
+
+/* What cannot be done is no failure of the session, which stays on its socket. */
+static bool offer(ferry_session *session)
+{
+        struct error error = { 0 };
+        int code = stream_offer(session->stream, RING_SIZE, &error);
+
+        error_deinit(&error);
+        set_phase(session, SHARING_DECLINED);
+        if (code)
+                return false;
+        if (put(session, WIRE_OFFER, NULL) == 0) {
+                stream_withdraw_offer(session->stream);
+                return false;
+        }
+        set_phase(session, SHARING_OFFERED);
+        return true;
+}
+
+static bool is_due(const ferry_session *session)
+{
+        return session->sharing.is_wanted || session->sent + session->received >= MESSAGES_MIN ||
+               session->out.begin + session->in.taken >= BYTES_MIN;
+}
+
+bool sharing_proceed(ferry_session *session)
+{
+        size_t size;
+
+        if (session->phase != SESSION_OPEN || session->output_error || session->out.is_lent)
+                return false;
+        if (session->sharing.phase == SHARING_POSSIBLE && !session->is_server && is_due(session) && stream_can_move(session->stream))
+                return offer(session);
+        if (session->sharing.phase != SHARING_MOVING || outbox_size(&session->out) > 0)
+                return false;
+        size = put(session, WIRE_MOVED, NULL);
+        if (size == 0)
+                return false;
+        stream_move_output(session->stream, size);
+        set_phase(session, session->is_server ? SHARING_MOVING_OUT : SHARING_MOVED);
+        return true;
+}
+
+static bool hear_offer(ferry_session *session)
+{
+        struct error error = { 0 };
+        int code;
+
+        if (!session->is_server || (session->sharing.phase != SHARING_ALLOWED && session->sharing.phase != SHARING_POSSIBLE))
+                return false;
+        code = stream_take_offer(session->stream, &error);
+        set_phase(session, code ? SHARING_DECLINED : SHARING_MOVING);
+        /* Nothing is lost if there is no memory for that: the other side stays on its socket. */
+        if (code)
+                put(session, WIRE_DECLINED, error_text(&error));
+        error_deinit(&error);
+        return true;
+}
+
+static bool hear_moved(ferry_session *session)
+{
+        bool is_expected = session->is_server ? session->sharing.phase == SHARING_MOVING_OUT : session->sharing.phase == SHARING_OFFERED;
+
+        if (!is_expected || inbox_held(&session->in, 0) > 0)
+                return false;
+        stream_move_input(session->stream);
+        set_phase(session, session->is_server ? SHARING_MOVED : SHARING_MOVING);
+        return true;
+}
+
+static bool hear_declined(ferry_session *session)
+{
+        if (session->sharing.phase != SHARING_OFFERED)
+                return false;
+        stream_withdraw_offer(session->stream);
+        set_phase(session, SHARING_DECLINED);
+        return true;
+}
+
+bool sharing_hear(ferry_session *session, enum wire_kind kind)
+{
+        return kind == WIRE_OFFER ? hear_offer(session) : kind == WIRE_MOVED ? hear_moved(session) : hear_declined(session);
+}

@@ -1,0 +1,370 @@
+/* Moving to shared memory, and the two kinds of bytes on a socket meanwhile. Invariants: a side that has read all there is, or has
+ * filled the ring, has said that it sleeps; whatever else may be done without an event is a task. The end of the socket is looked
+ * for before the rings are looked at, so all that the other side has written is read. */
+#include "stream/moved.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+static void look(struct loop_task *task)
+{
+        struct moved *moved = container_of(task, struct moved, look);
+        struct stream *stream = moved->stream;
+
+        stream_update(stream);
+        if (stream->phase < STREAM_ENDED && moved->duplex.wake_error && !stream->output_error)
+                stream_fail_output(stream, moved->duplex.wake_error);
+        if (stream->phase >= STREAM_ENDED)
+                return;
+        if (stream->wants_read && moved->input == MOVED_RING)
+                stream->owner->readable(stream);
+        if (stream->phase < STREAM_CLOSING && stream->moved == moved && stream->wants_write && moved_can_write(moved, 0))
+                stream->owner->writable(stream);
+}
+
+static enum loop_hope spin(struct loop_spinner *spinner, bool is_last)
+{
+        struct moved *moved = container_of(spinner, struct moved, spinner);
+        struct stream *stream = moved->stream;
+        enum ring_peer peer;
+
+        if (!stream->wants_read || stream->is_input_ended[0])
+                return LOOP_NEVER;
+        if (is_last ? !ring_duplex_sleep_reading(&moved->duplex) : ring_duplex_is_ready(&moved->duplex, true, false)) {
+                moved_look(moved);
+                return LOOP_READY;
+        }
+        if (is_last)
+                return LOOP_NEVER;
+        peer = ring_duplex_peer(&moved->duplex);
+        /* The other side may be in this very thread. */
+        if (peer == RING_PEER_HERE && stream->peer.pid != moved->pid)
+                return LOOP_YIELD;
+        return peer == RING_PEER_ELSEWHERE ? LOOP_SOON : LOOP_NEVER;
+}
+
+void stream_look_for(struct stream *stream, int64_t patience_ns)
+{
+        struct moved *moved = stream->moved;
+
+        moved->spinner.patience_ns = patience_ns;
+        moved->pid = sys_pid();
+        if (patience_ns > 0 && !moved->spinner.link.next)
+                loop_spinner_start(stream->loop, &moved->spinner);
+}
+
+static int create(struct stream *stream)
+{
+        struct moved *moved = sys_alloc_zeroed(sizeof *moved);
+
+        if (!moved)
+                return -ENOMEM;
+        moved->stream = stream;
+        moved->descriptor = -1;
+        moved->look.fn = look;
+        moved->spinner.fn = spin;
+        stream->moved = moved;
+        return 0;
+}
+
+static void close_descriptor(struct moved *moved)
+{
+        if (moved->descriptor >= 0)
+                sys_close(moved->descriptor);
+        moved->descriptor = -1;
+}
+
+bool stream_may_move(const struct stream *stream)
+{
+        return stream->is_open ? stream_can_move(stream) : stream->kind->is_unix;
+}
+
+bool stream_can_move(const struct stream *stream)
+{
+        return stream->is_open && stream->is_peer_known && stream->inputs[0].way == ENDPOINT_SOCKET &&
+               stream->output.way == ENDPOINT_SOCKET && stream->output.fd == stream->inputs[0].fd &&
+               stream->inputs[1].way == ENDPOINT_NONE && stream->phase < STREAM_ENDED && !stream_has_offer(stream);
+}
+
+int stream_expect_offer(struct stream *stream)
+{
+        return stream->moved ? 0 : create(stream);
+}
+
+static void begin(struct moved *moved, const struct ring_memory *memory, bool is_maker)
+{
+        ring_duplex_init(&moved->duplex, memory, is_maker, moved->stream->output.io);
+        moved->duplex.is_mute = true;
+        moved->is_maker = is_maker;
+}
+
+int stream_offer(struct stream *stream, uint32_t size, struct error *error)
+{
+        struct ring_memory memory;
+        int fd, code = stream->moved ? 0 : create(stream);
+
+        if (code)
+                return error_set(error, code, "no memory for a stream");
+        code = ring_memory_make(&memory, size, &fd, error);
+        if (code)
+                return code;
+        close_descriptor(stream->moved);
+        stream->moved->descriptor = fd;
+        begin(stream->moved, &memory, true);
+        return 0;
+}
+
+int stream_take_offer(struct stream *stream, struct error *error)
+{
+        struct moved *moved = stream->moved;
+        struct ring_memory memory;
+        int code;
+
+        if (!moved || moved->descriptor < 0 || stream_has_offer(stream))
+                return error_set(error, -EBADMSG, "the other side offers shared memory without a descriptor of it");
+        code = ring_memory_take(&memory, moved->descriptor, error);
+        close_descriptor(moved);
+        if (!code)
+                begin(moved, &memory, false);
+        return code;
+}
+
+void stream_withdraw_offer(struct stream *stream)
+{
+        if (!stream->moved || stream->moved->output != MOVED_SOCKET || stream->moved->input != MOVED_SOCKET)
+                return;
+        close_descriptor(stream->moved);
+        ring_duplex_deinit(&stream->moved->duplex);
+}
+
+bool stream_has_offer(const struct stream *stream)
+{
+        return stream->moved && stream->moved->duplex.memory.pair;
+}
+
+static bool is_moved(const struct stream *stream)
+{
+        return stream->moved && stream->moved->input == MOVED_RING && stream->moved->output == MOVED_RING;
+}
+
+void moved_look(struct moved *moved)
+{
+        loop_task_start(moved->stream->loop, &moved->look);
+}
+
+const char *stream_name(const struct stream *stream)
+{
+        return is_moved(stream) ? "shm" : stream->kind->name;
+}
+
+static void output_has_moved(struct moved *moved)
+{
+        moved->output = MOVED_RING;
+        moved->duplex.is_mute = false;
+        ring_duplex_pay(&moved->duplex);
+        moved_look(moved);
+}
+
+void stream_move_output(struct stream *stream, size_t size)
+{
+        struct moved *moved = stream->moved;
+
+        moved->output = MOVED_LEAVING;
+        moved->left = size;
+        if (size == 0)
+                output_has_moved(moved);
+}
+
+void stream_move_input(struct stream *stream)
+{
+        stream->moved->input = MOVED_RING;
+        moved_look(stream->moved);
+}
+
+/* The other side could not be woken, which is not known yet. */
+static bool needs_look(const struct moved *moved)
+{
+        return (moved->duplex.owes_wake && !moved->duplex.is_mute && !(moved->events & EPOLLOUT)) ||
+               (moved->duplex.wake_error && !moved->stream->output_error);
+}
+
+/* Reading ------------------------------------------------------------------------------------------------- */
+
+/* The first descriptor that comes is kept, until an offer says what it is; there is no reason for another one. */
+static void keep_descriptor(struct moved *moved, struct msghdr *message)
+{
+        for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head; head = CMSG_NXTHDR(message, head)) {
+                size_t count = head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS ?
+                                       (head->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+
+                for (size_t i = 0; i < count; i++) {
+                        int fd;
+
+                        memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
+                        if (moved->descriptor < 0 && !stream_has_offer(moved->stream))
+                                moved->descriptor = fd;
+                        else
+                                sys_close(fd);
+                }
+        }
+}
+
+bool moved_can_read(struct moved *moved)
+{
+        struct pollfd poll = { .fd = moved->stream->inputs[0].fd, .events = POLLIN };
+
+        if (moved->input == MOVED_RING && (moved->is_peer_gone || ring_duplex_is_ready(&moved->duplex, true, false)))
+                return true;
+        return sys_poll(&poll, 1, 0) > 0 && (moved->input != MOVED_RING || (moved_hear(moved, EPOLLIN) == 0 && moved->is_peer_gone));
+}
+
+static ssize_t read_socket(struct moved *moved, void *buffer, size_t size)
+{
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))];
+        struct iovec piece = { .iov_base = buffer, .iov_len = size };
+        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+        ssize_t got;
+
+        /* The maker's own descriptor waits there to be sent. */
+        if (stream_has_offer(moved->stream))
+                return sys_recv(moved->stream->inputs[0].io, buffer, size);
+        got = sys_receive_message(moved->stream->inputs[0].io, &message, 0);
+        if (got >= 0)
+                keep_descriptor(moved, &message);
+        return got;
+}
+
+ssize_t moved_read(struct moved *moved, void *buffer, size_t size)
+{
+        ssize_t got;
+
+        if (moved->input != MOVED_RING)
+                return read_socket(moved, buffer, size);
+        got = ring_duplex_read(&moved->duplex, buffer, size);
+        if (got == -EAGAIN && moved->is_peer_gone)
+                return 0;
+        if ((got > 0 || got == -EAGAIN) && !ring_duplex_sleep_reading(&moved->duplex))
+                moved_look(moved);
+        if (needs_look(moved))
+                moved_look(moved);
+        return got;
+}
+
+int moved_hear(struct moved *moved, uint32_t events)
+{
+        char bytes[256];
+        ssize_t got;
+
+        if (moved->duplex.owes_wake && !moved->duplex.is_mute) {
+                ring_duplex_pay(&moved->duplex);
+                moved_look(moved);
+        }
+        if (moved->input != MOVED_RING || !(events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+                return 0;
+        got = sys_recv(moved->stream->inputs[0].io, bytes, sizeof bytes);
+        for (ssize_t i = 0; i < got; i++)
+                if (bytes[i] != 0)
+                        return -EBADMSG;
+        if (got == -EAGAIN)
+                return 0;
+        if (got == 0 || got == -ECONNRESET)
+                moved->is_peer_gone = true;
+        return got < 0 && got != -ECONNRESET ? (int)got : 0;
+}
+
+/* Writing ------------------------------------------------------------------------------------------------- */
+
+static ssize_t send_with_descriptor(struct moved *moved, const void *bytes, size_t size)
+{
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = "";
+        struct iovec piece = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = size };
+        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        ssize_t put;
+
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(head), &moved->descriptor, sizeof(int));
+        put = sys_send_message(moved->stream->output.io, &message);
+        if (put > 0)
+                close_descriptor(moved);
+        return put;
+}
+
+static ssize_t write_socket(struct moved *moved, const void *bytes, size_t size)
+{
+        return moved->is_maker && moved->descriptor >= 0 ? send_with_descriptor(moved, bytes, size) :
+                                                           sys_send(moved->stream->output.io, bytes, size);
+}
+
+static ssize_t write_ring(struct moved *moved, const void *bytes, size_t size)
+{
+        ssize_t put;
+
+        if (moved->is_peer_gone)
+                return -EPIPE;
+        put = ring_duplex_write(&moved->duplex, bytes, size);
+        if ((put == -EAGAIN || (put >= 0 && (size_t)put < size)) && !ring_duplex_sleep_writing(&moved->duplex))
+                moved_look(moved);
+        if (needs_look(moved))
+                moved_look(moved);
+        return put;
+}
+
+ssize_t moved_write(struct moved *moved, const void *bytes, size_t size)
+{
+        size_t first = moved->output == MOVED_LEAVING && size > moved->left ? moved->left : size;
+        ssize_t put = moved->output == MOVED_RING ? write_ring(moved, bytes, size) : write_socket(moved, bytes, first), more;
+
+        if (moved->output != MOVED_LEAVING || put <= 0)
+                return put;
+        moved->left -= (size_t)put;
+        if (moved->left > 0)
+                return put;
+        output_has_moved(moved);
+        if ((size_t)put == size)
+                return put;
+        more = write_ring(moved, (const char *)bytes + put, size - (size_t)put);
+        return more > 0 ? put + more : put;
+}
+
+bool moved_can_write(struct moved *moved, uint32_t events)
+{
+        if (moved->output != MOVED_RING)
+                return events & (EPOLLOUT | EPOLLERR | EPOLLHUP);
+        return moved->is_peer_gone || !ring_duplex_sleep_writing(&moved->duplex);
+}
+
+ssize_t moved_count(struct moved *moved)
+{
+        return moved->input == MOVED_RING ? ring_duplex_count(&moved->duplex) : sys_count_input(moved->stream->inputs[0].fd);
+}
+
+bool moved_close_output(struct moved *moved)
+{
+        if (moved->output == MOVED_SOCKET)
+                return false;
+        ring_duplex_close(&moved->duplex);
+        return true;
+}
+
+/* Both ------------------------------------------------------------------------------------------------------ */
+
+uint32_t moved_events(struct moved *moved, bool wants_read, bool wants_write)
+{
+        bool hears = wants_read || (wants_write && moved->output == MOVED_RING && moved->input == MOVED_RING);
+        bool sends = (wants_write && moved->output != MOVED_RING) || (moved->duplex.owes_wake && !moved->duplex.is_mute);
+
+        return moved->events = (hears ? EPOLLIN : 0u) | (sends ? EPOLLOUT : 0u);
+}
+
+void moved_free(struct moved *moved)
+{
+        loop_task_stop(&moved->look);
+        loop_spinner_stop(&moved->spinner);
+        close_descriptor(moved);
+        ring_duplex_deinit(&moved->duplex);
+        sys_free(moved);
+}
