@@ -336,6 +336,8 @@ static void write_all(void)
                 put = ring_write(&writer, &piece, 1, &wakes);
                 if (wakes)
                         wake(READER);
+                if (put > (ssize_t)ring_size)
+                        flaw("more was written than the ring holds");
                 if (put > 0)
                         sent += (unsigned)put;
                 else if (scenario->has_hostile)
