@@ -85,7 +85,7 @@ ssize_t ring_write(struct ring_writer *writer, const struct iovec *pieces, size_
         writer->tail += put;
         atomic_store_explicit(&writer->shared->tail, writer->tail, memory_order_release);
         *ret_wakes |= has_to_wake(&writer->shared->is_reader_asleep);
-        return put;
+        return (ssize_t)put;
 }
 
 bool ring_close(struct ring_writer *writer)
@@ -169,7 +169,7 @@ ssize_t ring_read(struct ring_reader *reader, void *buffer, size_t size, bool *r
         atomic_store_explicit(&reader->shared->head, reader->head, memory_order_release);
         if (reader->size - (reader->tail - reader->head) >= (reader->size + 1) / 2)
                 *ret_wakes |= has_to_wake(&reader->shared->is_writer_asleep);
-        return got;
+        return (ssize_t)got;
 }
 
 bool ring_is_readable(struct ring_reader *reader)
