@@ -118,6 +118,15 @@ named_owners() {
 }
 check 'a lower object names its owner' "$(named_owners | grep -vE '/test-[a-z-]*\.c:')"
 
+# What a session may inherit from its loop, and does not.
+not_inherited() {
+        sed -n '/^struct ferry_session_options {/,/^};/p' "$source/include/ferry/session.h" |
+                sed -nE 's/^ {8}[a-z][^;]*[ *]([a-z_]+);.*/\1/p' | while read -r field; do
+                [ "$field" = size ] || grep -qE "INHERIT\($field\)|options->$field = " "$source/src/session/defaults.c" || echo "$field"
+        done
+}
+check 'an option of sessions is not inherited from the loop (src/session/defaults.c)' "$(not_inherited)"
+
 dialects() {
         grep -nHE 'dialect_(ferry|stream_ipc)|FERRY_DIALECT_(FERRY|STREAM_IPC)|"stream-ipc"' "$source"/src/*/*.[ch] |
                 grep -vE '^[^:]*/src/wire/' | grep -v '/test-[a-z-]*\.c:'
