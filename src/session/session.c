@@ -598,7 +598,8 @@ static int queue_frame(ferry_session *session, const struct outgoing *outgoing, 
                 debug_message(session, ">", outgoing->kind == WIRE_NOTIFICATION ? "notification" :
                                             outgoing->kind == WIRE_REQUEST      ? "request" :
                                             outgoing->kind == WIRE_RESPONSE     ? "response" :
-                                                                                  "control",
+                                            outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED ? "error" :
+                                                                                                             "control",
                               outgoing->type, outgoing->body);
         /* What waits already goes first, when the stream says so. */
         if (before == 0 || !session->wire.dialect->has_ids)

@@ -54,11 +54,11 @@ promises() {
         local before
         before=$(cpu_ms)
         run ferry call --timeout 0.2 'exec:sleep 60' t hello
-        ended 'call to who is silent' 124 ''
-        says 'call to who is silent' 'no answer within 0.2 s'
-        within 'call to who is silent' 200 10000
+        ended 'call to a silent command' 124 ''
+        says 'call to a silent command' 'no answer within 0.2 s'
+        within 'call to a silent command' 200 10000
         check 'waiting burns no processor time' test $(($(cpu_ms) - before)) -lt 400
-        nothing_left 'call to who is silent'
+        nothing_left 'call to a silent command'
 
         head -c 12000000 /dev/urandom | base64 -w0 > in
         run ferry call "$echo_child" t - < in
@@ -1031,6 +1031,10 @@ debugging() {
         says 'FERRY_DEBUG' '> request t "hello"' '< response t "hello"'
         check 'FERRY_DEBUG of the child: in' grep -qF '< request t "hello"' theirs
         check 'FERRY_DEBUG of the child: out' grep -qF '> response t "hello"' theirs
+        run env FERRY_DEBUG=1 ferry call 'exec:ferry listen stdio: 2> theirs' t hello
+        ended 'FERRY_DEBUG of an error' 1 ''
+        says 'FERRY_DEBUG of an error' '< error t "this listener only listens'
+        check 'FERRY_DEBUG of an error, out' grep -qF '> error t "this listener only listens' theirs
         run env FERRY_DEBUG=0 ferry call "$echo_child" t hello
         ended 'FERRY_DEBUG is 0' 0 hello
         says_exactly 'FERRY_DEBUG is 0' ''
