@@ -1,5 +1,6 @@
 /* Bytes in. Invariants: reading goes on while writing waits, unless what is held for the peer is over its budget; frames are
- * handled in rounds of the loop, some at a time, so that no session keeps the others waiting. */
+ * handled in rounds of the loop, some at a time, so that no session keeps the others waiting; what the end of the input means is
+ * decided only when all that was read before it is handled. */
 #include "session/private.h"
 
 #include <errno.h>
@@ -364,7 +365,8 @@ static bool may_drain(const ferry_session *session)
 
 static void drain(ferry_session *session)
 {
-        /* Before the state says so: requests of which nothing has left are taken back, not sent. */
+        /* First, because the flush below would send requests that can have no answer: those of which nothing has left are
+         * taken back. */
         calls_end(session, -ECONNRESET, inbox_end_sentence(&session->in));
         session_advance(session, EVENT_INPUT_ENDED);
         session_flush_now(session);

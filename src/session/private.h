@@ -1,12 +1,12 @@
 /* What the files of this folder know of each other: sessions, their calls and messages.
  *
  * A message's way in: the stream says that it can be read (input.c) → the inbox gives it as an event → the dialect reads it →
- * dispatch() to the handlers, or to the call that waits. Its way out: session_send() (session.c) → the dialect writes it into the
- * outbox → the stream takes what it can.
+ * dispatch() to the handlers, or to the call that waits. Its way out: session_send() or session_send_template() (session.c) → the
+ * dialect writes it into the outbox → the stream takes what it can.
  *
  * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers and debug hold what is
- * known; session and owner decide; above them dispatch, closing, heartbeat, control, input; and then what programs call: open,
- * request, reply, next, flush, info. */
+ * known; session and owner decide; above them dispatch, farewell, closing, heartbeat, control, input; and then what programs call:
+ * defaults, open, request, reply, next, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -307,14 +307,14 @@ void session_check_closing(ferry_session *session);     /* something was sent: w
 void session_close_is_late(struct loop_timer *timer);
 /* Closing the stream is done; 0, or how a child has failed meanwhile, with a sentence. */
 void session_stream_closed(ferry_session *session, int code, const char *sentence);
-/* The same with a body by template; the arguments are used up. */
+/* session_send() with a body by template; the arguments are used up. */
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments);
 /* What this side takes, unless the other side knows it, or the dialect has no hello. */
 int session_send_hello(ferry_session *session, struct error *error);
-/* Both sides have said how they begin, or have not to. */
+/* Both sides have begun as the dialect requires, or it requires nothing. */
 bool session_is_greeted(const ferry_session *session);
-/* Say what a conversation begins with, where it does. */
+/* What this side begins a conversation with, where the dialect has that. */
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
 int session_send_last(ferry_session *session, enum wire_kind kind);

@@ -86,7 +86,9 @@ void session_update(ferry_session *session);
 
 /* Sending ---------------------------------------------------------------------------------------------- */
 
-/* @is_reply: to what the other side waits for, which goes before requests of ours; @call: of which it is the request, or NULL. */
+/* Queue a message, and send what the stream takes of the queue now. @is_reply: an answer, or a frame of the conversation itself,
+ * which queue_max does not stop, and which goes before requests that wait for their turn; @call: the call whose request it
+ * is, or NULL. */
 int session_send(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call,
                  struct error *error);
 int session_send_ping(ferry_session *session, uint64_t *ret_ping);
