@@ -173,7 +173,7 @@ bool lines_are_there(const struct lines *lines);
 const char *lines_next(struct lines *lines, size_t *ret_size);
 void lines_free(struct lines *lines);
 
-/* peer.c: the one whom call and notify talk to. 0, or the exit status of a complaint, and then nothing is open. */
+/* peer.c: the other side of call and notify. 0, or the exit status of a complaint, and then nothing is open. */
 struct peer {
         const struct cli_options *options;
         const char *type;

@@ -1,5 +1,5 @@
-/* ferry COMMAND [OPTIONS] ARGUMENTS: finds the command and reads its options. Adding a command is adding a file and
- * a line in the table here. */
+/* ferry COMMAND [OPTIONS] ARGUMENTS: finds the command and reads its options. CONTRIBUTING.md names all places of a new command or
+ * option. */
 #include "cli.h"
 
 #include <ctype.h>
@@ -60,7 +60,7 @@ static const struct {
         { "strict", NULL, "refuse objects whose permissions let other users in" },
         { "interface", "NAME", "udp: the network interface for multicast" },
         { "group", "ADDRESS", "udp: the multicast group to join; listen: the GROUP of the socket file, a name or a number" },
-        { "allow", "USER", "a user, a name or a number, that may be the other side besides ours and root; may be repeated" },
+        { "allow", "USER", "a user (name or number) that may be the other side, besides this user and root; may be repeated" },
         { "shm", NULL, "NAME, unix: exchange messages in shared memory at once (listen: with clients that may)" },
         { "no-shm", NULL, "NAME, unix: never exchange messages in shared memory" },
         { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
