@@ -35,7 +35,7 @@ static void stop_recording(void)
         state = RECORDED;
 }
 
-/* These two replace the functions of the C library, where a recording ends or begins. */
+/* These replace the functions of the C library, where a recording ends or begins. */
 ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
         if (!is_receiving)
@@ -46,6 +46,16 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
 ssize_t recv(int fd, void *bytes, size_t size, int flags)
 {
         ssize_t n = syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL);
+
+        if (is_receiving && state == ARMED && n > 0)
+                start_recording();
+        return n;
+}
+
+/* What a service reads by as long as its client may offer shared memory. */
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+        ssize_t n = syscall(SYS_recvmsg, fd, message, flags);
 
         if (is_receiving && state == ARMED && n > 0)
                 start_recording();
