@@ -4,9 +4,9 @@
  * dispatch() to the handlers, or to the call that waits. Its way out: session_send() or session_send_template() (session.c) → the
  * dialect writes it into the outbox → the stream takes what it can.
  *
- * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers and debug hold what is
- * known; session and owner decide; above them dispatch, farewell, closing, heartbeat, control, input; and then what programs call:
- * defaults, open, request, reply, next, flush, info. */
+ * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, sharing and debug
+ * hold what is known; session and owner decide; above them dispatch, farewell, closing, heartbeat, control, input; and then what
+ * programs call: defaults, open, request, reply, next, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
