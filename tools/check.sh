@@ -1,7 +1,7 @@
 #!/bin/bash
 # Build and run the tests, part by part. Ends with "N passed, N failed", which counts single tests over all of it.
 #
-#   check.sh            gcc as it is shipped; clang with ASan and UBSan, and with TSan
+#   check.sh            gcc as it is shipped; clang with ASan and UBSan
 #   check.sh --long     the same with the full numbers (FERRY_LONG), then all long parts below
 #   check.sh --ci       check.sh, then the long parts, within 40 minutes
 #   check.sh PART…      these long parts alone, with the limits of --long
@@ -15,14 +15,15 @@ cd "$(dirname "$0")/.." || exit 1
 # NAME LIMIT-CI LEAST-CI LIMIT-LONG, in seconds; LEAST: with less time than this it is not begun. The limits of CI are about
 # twice what a part takes on two processors. LIMIT-CI 0: left out of CI, as it has not passed as a whole on this state.
 long_parts='
+threads         120    30    300
 live            100    70    300
-static            0     0   1800
-sanitizers        0     0   3600
-memory            0     0   3600
+static          450   200   1800
+sanitizers      340   170   3600
+memory          420   180   3600
 valgrind        400   130   1800
 ring              0     0   3600
 repetitions     200   120   1800
-bare              0     0   3600
+bare            560   360   3600
 i686              0     0   3600
 musl              0     0   1800
 arm64             0     0   3600'
@@ -137,18 +138,16 @@ run() { # NAME MESON-TEST-OPTION…
 
 # Parts -------------------------------------------------------------------------------------------------
 
-# While the tests of one wait, the next is built. What `make check` leaves to CI: cppcheck. What both leave to the long parts:
-# the suite "long", and with sanitizers the scripts and what counts, which part_sanitizers runs.
+# While the tests of one wait, the next is built. What `make check` leaves to CI: the suite "later". What both leave to the long
+# parts: the suite "long", and with sanitizers the scripts and what counts, which part_sanitizers runs.
 part_check() {
-        local name suites='--no-suite long --no-suite cppcheck'
-        [ $mode = check ] || suites='--no-suite long'
+        local name suites='--no-suite long --no-suite later' targets=all
+        [ $mode = check ] || suites='--no-suite long' targets='all later'
         [ -z "${FERRY_LONG:-}" ] || suites=
         # shellcheck disable=SC2086 # several words, or none
-        build gcc gcc "$gcc_options" && : >build-check/gcc/pairs && start gcc $suites
-        build clang-threads clang "$thread_options" tests/test-threads tests/test-ring-threads tests/child &&
-                start clang-threads threads ring-threads
+        build gcc gcc "$gcc_options" $targets && : >build-check/gcc/pairs && start gcc $suites
         build clang-sanitizers clang "$sanitizer_options" sanitized && start clang-sanitizers --no-suite scripts --no-suite counting
-        for name in gcc clang-threads clang-sanitizers; do
+        for name in gcc clang-sanitizers; do
                 [ -z "${running[$name]:-}" ] || finish "$name"
         done
         compare_pairs
@@ -169,6 +168,12 @@ part_static() {
         tools/static.sh --long . build-check/gcc >build-check/static.log
         count build-check/static.log $?
         cat build-check/static.log
+}
+
+# The programs with several threads.
+part_threads() {
+        build clang-threads clang "$thread_options" tests/test-threads tests/test-ring-threads tests/child &&
+                run clang-threads threads ring-threads
 }
 
 # A program in a build of its own: optimised, all rounds, and the scripts.
@@ -258,7 +263,7 @@ foreign() { # ARCHITECTURE PACKAGE…
 part_i686() {
         local root=$PWD/build-check/sysroot-i386 log=build-check/i686-faults.log
         foreign i386 libc6-dev "libgcc-$(gcc -dumpversion)-dev" check libjansson-dev php8.2-cli php8.2-msgpack || return 0
-        build i686 gcc "--cross-file=$root/cross.ini $gcc_options" || return 0
+        build i686 gcc "--cross-file=$root/cross.ini $gcc_options" all later || return 0
         PKG_CONFIG_LIBDIR=/nonexistent CC=$root/bin/cc PATH=$root/bin:$PATH run i686 --suite scripts --timeout-multiplier 3
         run i686 --no-suite scripts --no-suite counting --no-suite source --no-suite static --no-suite long --no-suite faults
         build-check/i686/tests/test-faults >$log 2>&1
@@ -290,7 +295,7 @@ cpu = '$(uname -m)'
 endian = 'little'
 END
         build musl gcc "--cross-file=$folder/cross.ini -Dtest_libraries=false $gcc_options" || return 0
-        PKG_CONFIG_LIBDIR=/nonexistent CC="musl-gcc -idirafter $folder" run musl --no-suite source --no-suite static --no-suite long --no-suite faults
+        PKG_CONFIG_LIBDIR=/nonexistent CC="musl-gcc -idirafter $folder" run musl --no-suite later --no-suite source --no-suite static --no-suite long --no-suite faults
 }
 
 # Under qemu, which refuses to clone as sys_spawn() does, and does not run what a program starts: docs/portability.md.
@@ -315,7 +320,7 @@ has() { # TOOL
 }
 
 need_gcc() {
-        build gcc gcc "$gcc_options"
+        build gcc gcc "$gcc_options" all later
 }
 
 # In a process group of its own, which is ended when the limit is over.
