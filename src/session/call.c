@@ -167,9 +167,9 @@ void call_append_type(char *text, size_t size, const char *before, const ferry_c
 void calls_end(ferry_session *session, int status, const char *sentence)
 {
         bool has_hint = status == -ECONNRESET && !session->wire.dialect->has_errors;
-        bool is_open = session->phase < SESSION_PEER_CLOSING;
+        bool may_withdraw = session->phase < SESSION_PEER_CLOSING;
 
-        if (is_open && !session->out.is_lent)
+        if (may_withdraw && !session->out.is_lent)
                 outbox_withdraw_all(&session->out);
         while (!list_is_empty(&session->calls)) {
                 ferry_call *call = container_of(session->calls.next, ferry_call, link);
@@ -178,7 +178,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
 
                 /* What waits would still be sent if this side closes; else a frame that was not taken whole
                  * cannot have been acted on. */
-                if (is_open)
+                if (may_withdraw)
                         outcome = call_withdraw(call);
                 else if (session->out.begin < call->frame.end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;

@@ -331,7 +331,7 @@ static void handle(ferry_session *session, const struct inbox_event *event)
 
 /* The end of the input ----------------------------------------------------------------------------------- */
 
-/* Whether the other side should have said that it closes, and has not. If nothing was said there is no leave to take. */
+/* Whether the other side should have said that it closes, and has not. No close is due where nothing was exchanged. */
 static bool is_close_missing(const ferry_session *session)
 {
         const struct dialect *dialect = session->wire.dialect;

@@ -132,15 +132,14 @@ enum session_holder {
 enum session_event {
         EVENT_STREAM_UP,
         EVENT_GREETED,                  /* both sides have begun as the dialect requires */
-        EVENT_INPUT_ENDED,              /* there is something left to send or to answer */
+        EVENT_INPUT_ENDED,              /* the peer sends no more, and something is left to send or to answer */
         EVENT_CLOSE,                    /* this side closes */
-        EVENT_CLOSED,                   /* what waited is refused, and where the peer can be notified of the close, it is
-                                         * queued */
-        EVENT_CLOSE_QUEUED,             /* the same, and the peer answers it */
+        EVENT_CLOSED,                   /* requests that waited are refused, and a close is queued if the dialect has one */
+        EVENT_CLOSE_QUEUED,             /* the same, where the peer answers a close */
         EVENT_PEER_CLOSED,
         EVENT_PEER_AWAITS_ANSWER,       /* the peer has closed, and our answer is queued */
-        EVENT_PEER_ANSWERED,            /* it knows that this side closes */
-        EVENT_FAILED,                   /* and the peer is notified, which answers */
+        EVENT_PEER_ANSWERED,            /* the peer knows that this side closes */
+        EVENT_FAILED,                   /* the session has failed, and the peer, which answers a close, is notified */
         EVENT_FINISHED,
         EVENT_STREAM_CLOSED,
         EVENT_CHILD_ENDED,

@@ -195,8 +195,8 @@ void session_update(ferry_session *session)
         size_t sendable = outbox_sendable(&session->out);
         /* What can never be sent does not wait for anything. */
         size_t held = session->held + (session->output_error ? 0 : sendable);
-        bool is_open = session->phase == SESSION_GREETING || session->phase == SESSION_OPEN;
-        bool is_reading = is_open && held <= session->queue_max && !session->in.is_behind;
+        bool takes_messages = session->phase == SESSION_GREETING || session->phase == SESSION_OPEN;
+        bool is_reading = takes_messages && held <= session->queue_max && !session->in.is_behind;
 
         if (session->holder == SESSION_FREED || loop_is_foreign(session->loop))
                 return;

@@ -54,6 +54,7 @@ void session_set_shared_handlers(ferry_session *session, const struct list *hand
 void *session_owner_object(const ferry_session *session, const struct session_owner *owner);
 
 ferry_loop *session_loop(const ferry_session *session);
+/* Whether frames may still go both ways: also while this side refuses what waits, not while it drains. */
 bool session_is_open(const ferry_session *session);
 bool session_is_freed(const ferry_session *session);
 /* Whether FERRY_KIND_CLOSED was reported. */
