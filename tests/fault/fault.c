@@ -37,7 +37,7 @@ enum {
         FDS_MAX = 64,
         SITES_MAX = 1 << 14,
         FAULTS_MAX = 1 << 20,
-        SCENARIOS_MAX = 128,
+        SCENARIOS_MAX = 256,
         FLAWS_MAX = 40,         /* that are printed */
         PATIENCE_FAULT_MS = 60,
 };
@@ -773,8 +773,13 @@ int fault_main(const struct scenario *const *groups, size_t count)
         total = share(sizeof *total);
         plan = share(sizeof *plan);
         for (size_t i = 0; i < count; i++)
-                for (const struct scenario *at = groups[i]; at->name && scenario_count < SCENARIOS_MAX; at++)
+                for (const struct scenario *at = groups[i]; at->name; at++) {
+                        if (scenario_count == SCENARIOS_MAX) {
+                                fprintf(stderr, "there are more than %d scenarios: raise SCENARIOS_MAX\n", SCENARIOS_MAX);
+                                return 1;
+                        }
                         scenarios[scenario_count++] = at;
+                }
         if (name && *name)
                 return run_named(name);
         status = run_workers();
