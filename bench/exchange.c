@@ -103,7 +103,7 @@ static bool measure(struct entry *entry, size_t count, int block)
         return true;
 }
 
-/* Who is first changes from block to block, so that none always finds the same contents in the caches. */
+/* The first library changes from block to block, so that none always finds the same contents in the caches. */
 static int measure_all(struct entry *entries, size_t count, const struct work *work, enum placement placement, int rounds,
                        size_t samples)
 {

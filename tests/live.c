@@ -69,7 +69,7 @@ static struct listener {
 } listeners[LISTENERS_MAX];
 static int listener_count;
 
-/* Bytes of a conversation that somebody has had. */
+/* Bytes of a recorded conversation. */
 static struct sample {
         unsigned char *bytes;
         size_t size;

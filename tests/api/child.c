@@ -100,7 +100,7 @@ static int log_it(ferry_session *session, const ferry_message *request, void *us
         (void)session, (void)userdata;
         if (write(atoi(getenv("FERRY_TEST_LOG")), &number, sizeof number) != sizeof number)
                 return -EIO;
-        /* Whoever is going to kill us may do it now. */
+        /* The parent may kill this process now. */
         sched_yield();
         return ferry_message_reply(request, NULL, "%d", number);
 }
@@ -216,7 +216,7 @@ static void exit_with_5(int number)
         _exit(5);
 }
 
-/* Leaves its process group, in which somebody stays who hears nothing; says who, and waits for TERM. */
+/* Leaves its process group, in which a process stays that ignores signals; reports its pid, and waits for TERM. */
 static int leave_group(void)
 {
         ferry_session_options options = { .fds = (const int[]){ atoi(getenv("FERRY_FD")), -1 } };

@@ -41,7 +41,7 @@ static const struct {
         { "exec:i=0; while [ $i -lt 200 ]; do echo line $i >&2; i=$((i+1)); done; exit 1", -ECONNRESET,
           "line 197 | line 198 | line 199" },
         { "exec:exec /nowhere/at/all", -ECONNRESET, "exited with status 127; its last words: " },
-        /* Whoever it has left behind holds its output, and is not waited for. */
+        /* A process that it has left behind holds its output, and is not waited for. */
         { "exec:sleep 2 & exit 5", -ECONNRESET, "exited with status 5" },
         { "exec:exec >&-; sleep 100", 0, "has closed its output but still runs" },
 };
@@ -247,7 +247,7 @@ START_TEST(signals_are_as_ever_in_the_child)
         text = collect(session, "stdout");
         ck_assert_int_eq(sscanf(text, "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2);
         ck_assert_msg(blocked == 0, "%s", text);
-        /* 32 and 33 are the C library's own: nobody can set them, whatever was inherited. */
+        /* 32 and 33 are the C library's own: no program can set them, whatever was inherited. */
         ck_assert_msg((ignored & ~(3ULL << 31)) == 0, "%s", text);
         free(text);
         ferry_loop_free(loop);
@@ -284,7 +284,7 @@ START_TEST(stderr_is_always_drained)
         ferry_call *call;
         size_t bytes = 0;
 
-        /* With a handler, and with nobody who wants it. */
+        /* With a handler for junk, and without one. */
         if (_i == 0)
                 ferry_session_on(session, FERRY_KIND_JUNK, count_bytes, &bytes);
         call = ferry_session_request(session, SAFETY_MS, "t", "'x'");
@@ -349,7 +349,7 @@ START_TEST(a_child_is_always_ended)
 }
 END_TEST
 
-/* Whoever of its process group has the FIFO open holds it open. */
+/* Each process of its group that has the FIFO open holds it open. */
 START_TEST(its_process_group_is_ended_with_it)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -645,7 +645,7 @@ START_TEST(the_guard_is_undone)
         ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
         ferry_call_free(call);
         ferry_loop_free(loop);
-        /* Its exit status is seen where it is not we who close. */
+        /* Its exit status is seen where this side does not close. */
         FILE *output = popen("printf '' | " BUILD_DIRECTORY "/tests/child compare 2>&1 > /dev/null", "r");
         char line[64] = "";
         int status;

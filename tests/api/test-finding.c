@@ -1,5 +1,5 @@
-/* Waiting for services: what is waited for can be connected to when the wait ends, nobody is connected to meanwhile, and
- * waiting is no polling. And arguments and loops with which nobody can be found. */
+/* Waiting for services: a service accepts connections when the wait for it ends, no connection is made meanwhile, and
+ * waiting is no polling. And arguments and loops with which no service can be found. */
 #include "support/door.h"
 #include "support/names.h"
 #include "support/suite.h"
@@ -65,7 +65,7 @@ static int tick(ferry_loop *loop, void *userdata)
         return 1;
 }
 
-/* The directory is made by who listens; whatever else lives in the loop lives on meanwhile. */
+/* The directory is made by the service; whatever else lives in the loop lives on meanwhile. */
 START_TEST(a_later_listener_ends_the_wait)
 {
         struct names names;
@@ -136,8 +136,8 @@ static int bind_late(ferry_loop *loop, void *userdata)
         return late->rounds++ == 0;
 }
 
-/* One who takes a long time between his socket and listening, which changes nothing in the directory, is looked at now
- * and then as long as the socket is his. */
+/* A server that takes long between bind(2) and listen(2), which changes nothing in the directory, is looked at now
+ * and then as long as the socket belongs to it. */
 START_TEST(a_slow_listener_ends_the_wait)
 {
         struct names names;
@@ -217,7 +217,7 @@ static int stir(ferry_loop *loop, void *userdata)
         return late->rounds++ < 3;
 }
 
-/* Neither a file, nor a socket that nobody has any more, ends the wait; a server does, ferry or not. It is not connected
+/* Neither a file nor a stale socket ends the wait; a server does, ferry or not. It is not connected
  * to. */
 START_TEST(only_a_listener_ends_the_wait)
 {

@@ -1,5 +1,5 @@
 /* What others share with us stays as it is: the flags of descriptors that were given to us, and everything of the parent
- * in a forked child, where each use answers -ECHILD and freeing disturbs nobody. */
+ * in a forked child, where each use answers -ECHILD and freeing disturbs no peer. */
 #include "support/door.h"
 #include "support/suite.h"
 
@@ -160,7 +160,7 @@ static int use_everything(struct parent *parent)
         REQUIRE(ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED);
         REQUIRE(ferry_call_await(call) == NULL);
         ferry_call_then(call, never, NULL);
-        /* Nobody will be called, so it is still ours. */
+        /* No callback will be called, so the call still belongs to this function. */
         ferry_call_free(call);
         REQUIRE(ferry_call_await(parent->call) == NULL);
         session = ferry_session_open(parent->loop, parent->address, NULL);
@@ -183,7 +183,7 @@ static int free_everything(struct parent *parent)
         return 0;
 }
 
-/* Has a loop of its own, and talks to the parent's service: just like anybody. */
+/* Has a loop of its own, and talks to the parent's service, as any client does. */
 static int begin_anew(struct parent *parent)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -251,7 +251,7 @@ START_TEST(a_forked_child_begins_anew)
 
         open_parent(&parent);
         run_in_child(&parent, begin_anew);
-        /* Somebody was there, and has gone. */
+        /* A client was there, and has gone. */
         while (ferry_loop_tick(parent.loop, 0) == 1)
                 ;
         ck_assert_ptr_eq(ferry_service_client(parent.service, ferry_service_client(parent.service, NULL)), NULL);
@@ -327,7 +327,7 @@ START_TEST(flags_of_given_descriptors_stay)
 }
 END_TEST
 
-/* What cannot be opened stays with whoever gave it. */
+/* Descriptors that cannot be opened stay with the caller. */
 START_TEST(descriptors_are_taken_over_all_or_none)
 {
         ferry_loop *loop = ferry_loop_new(NULL);

@@ -106,7 +106,7 @@ static void *watch_descriptors(void *userdata)
         return NULL;
 }
 
-/* Whoever else in the program starts something, at any moment, would hand that on. */
+/* Any other thread that starts a program, at any moment, would hand an inheritable descriptor on. */
 START_TEST(nothing_can_be_inherited_by_accident)
 {
         struct watch watch = { .found = 0 };
@@ -297,7 +297,7 @@ END_TEST
 static volatile sig_atomic_t is_enough;
 
 /* The C library sees to it that no lock of its allocator is held when a program forks. AddressSanitizer's allocator, as of
- * clang 14, does not: a few of a hundred children would wait for such a lock for ever, whoever forks them. So there the
+ * clang 14, does not: a few of a hundred children would wait for such a lock for ever, however they are forked. So there the
  * test itself keeps the threads out of it meanwhile. */
 static pthread_mutex_t allocating = PTHREAD_MUTEX_INITIALIZER;
 
@@ -311,7 +311,7 @@ static void end_fork(void)
         pthread_mutex_unlock(&allocating);
 }
 
-/* Seen by the compiler, a block that nobody uses would never be asked for. */
+/* The compiler would remove the allocation of an unused block if it saw it. */
 static void allocate_once(size_t size, size_t new_size)
 {
         void *volatile block = malloc(size);

@@ -1,4 +1,4 @@
-/* The list of services: who is listed lives; nobody is connected to who could take harm from it, and nothing that others
+/* The list of services: a listed service lives; no server is connected to that this could harm, and nothing that others
  * have put there keeps us waiting or is believed. */
 #include "support/door.h"
 #include "support/names.h"
@@ -100,7 +100,7 @@ START_TEST(the_dead_are_not_listed)
 }
 END_TEST
 
-/* It is asked, and does not answer; nobody waits for it longer than for all others together. */
+/* It is asked, and does not answer; the list waits for it no longer than for all others together. */
 START_TEST(a_service_that_does_not_answer_is_busy)
 {
         struct names names;
@@ -124,7 +124,7 @@ START_TEST(a_service_that_does_not_answer_is_busy)
 }
 END_TEST
 
-/* A full queue of those who want to come is the same. */
+/* A full backlog is the same. */
 START_TEST(a_service_with_a_full_backlog_is_busy)
 {
         struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -165,7 +165,7 @@ static int look_for_clients(ferry_loop *loop, void *userdata)
         return 0;
 }
 
-/* Handlers are not told of who only asks, be it in a loop of its own or in theirs; of all others they are. */
+/* Handlers do not see a client that only asks, be it in a loop of its own or in theirs; they see all others. */
 START_TEST(handlers_do_not_see_the_probe)
 {
         const unsigned all = FERRY_KIND_MESSAGE | FERRY_KIND_OPENED | FERRY_KIND_CLOSED | FERRY_KIND_ERROR | FERRY_KIND_JUNK;
@@ -177,7 +177,7 @@ START_TEST(handlers_do_not_see_the_probe)
         pid_t pid;
 
         open_names(&names);
-        /* So that who was asked is there for a time. */
+        /* So that the service that was asked is there for a time. */
         pid = start_service("stopped", FERRY_DIALECT_AUTO);
         hold_service(pid);
         service = open_service(names.loop, "asked", NULL);
@@ -245,7 +245,7 @@ START_TEST(handlers_elsewhere_do_not_see_it_either)
 }
 END_TEST
 
-/* Nobody has to go to make room for a question. */
+/* No client is disconnected to make room for a question. */
 START_TEST(a_full_service_is_listed)
 {
         struct names names;
@@ -301,7 +301,7 @@ static int hold_lock(const char *path, const char *text, size_t size)
         return fd;
 }
 
-/* Whatever may lie there is passed over, and keeps nobody waiting. */
+/* Whatever may lie there is passed over, and does not delay the list. */
 START_TEST(strange_files_are_passed_over)
 {
         static const char *const texts[] = {
@@ -332,7 +332,7 @@ START_TEST(strange_files_are_passed_over)
         snprintf(name, sizeof name, "%065d.sock", 0);
         sockets[used] = bind_plain(path_of(&names, name), -1);
         locks[used++] = -1;
-        /* Locks beside sockets that nobody has any more. */
+        /* Locks beside stale sockets. */
         close(bind_plain(path_of(&names, "lock-fifo.sock"), 4));
         ck_assert_int_eq(mkfifo(path_of(&names, "lock-fifo.sock.lock"), 0600), 0);
         close(bind_plain(path_of(&names, "lock-folder.sock"), 4));
@@ -356,7 +356,7 @@ START_TEST(strange_files_are_passed_over)
         }
         ck_assert_str_eq(list_names(names.loop), "");
 
-        /* What is right is read, as far as it is known; and who says that it listens, and is gone, is not there. */
+        /* What is right is read, as far as it is known; and a service that says that it listens, and is gone, is not listed. */
         sockets[used] = bind_plain(path_of(&names, "future.sock"), 4);
         locks[used++] = hold_lock(path_of(&names, "future.sock.lock"), "ferry lock\n77\n88 zebra stream-ipc ferr\n99\n", 42);
         close(bind_plain(path_of(&names, "liar.sock"), 4));
@@ -462,12 +462,12 @@ START_TEST(an_unsafe_directory_is_not_listed)
 }
 END_TEST
 
-/* Whoever starts while others list and wait is never refused because of them. */
+/* A service that starts while others list and wait is never refused because of them. */
 START_TEST(asking_takes_nothing)
 {
         const int questions = (int)suite_scale(200000);
         volatile int *asked = mmap(NULL, sizeof *asked, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        /* One whom the list does not ask, which would be waited for. */
+        /* A service that the list does not ask, which would be waited for. */
         const ferry_service_options options = { .dialects = FERRY_DIALECT_STREAM_IPC };
         struct names names;
         pid_t pid;
@@ -515,7 +515,7 @@ START_TEST(services_for_all_users_are_listed)
         ck_assert_int_eq(chmod("/run/ferry", 0700), 0);
         ck_assert_str_eq(list_names(names.loop), "everybody ");
         ck_assert_int_eq(setenv("FERRY_DIR", names.directory, 1), 0);
-        /* Another user may not read the lock: that somebody listens there is known all the same. */
+        /* Another user may not read the lock: that a service listens there is known all the same. */
         ck_assert_int_eq(chmod("/run/ferry", 0755), 0);
         ck_assert_int_eq(setenv("FERRY_DIR", names.parent, 1), 0);
         ck_assert_int_eq(seteuid(65534), 0);

@@ -1,4 +1,4 @@
-/* Several children: who is told of their ends, and in which order; how many run at a time; how they are stopped; which
+/* Several children: which callbacks get their ends, and in which order; how many run at a time; how they are stopped; which
  * signals they are passed; where what they print goes. */
 #include "support/children.h"
 #include "support/door.h"
@@ -60,7 +60,7 @@ struct releasing {
         ferry_process *children[CHILDREN];
         int order[CHILDREN];
         int at;
-        bool is_at_once;        /* all have ended before anybody waits */
+        bool is_at_once;        /* all have ended before the wait begins */
 };
 
 static void fork_shuffled(ferry_manager *manager, struct releasing *all, int seed)
@@ -175,7 +175,7 @@ START_TEST(the_callback_is_before_the_handlers)
         ferry_process_fork(manager, exit_with, &status, NULL);
         ck_assert_int_eq(ferry_manager_wait(manager, by_callback, NULL), 0);
         ck_assert_str_eq(told, "f-115 c3 f3 s3 ");
-        /* Of one that ended while nobody waited the callback is told later. */
+        /* The end of a child outside of a wait is reported to the callback later. */
         told[0] = '\0';
         ferry_process_wait(ferry_process_fork(manager, exit_with, &status, NULL), SAFETY_MS);
         ck_assert_str_eq(told, "f-115 f3 s3 ");
@@ -190,7 +190,7 @@ START_TEST(the_callback_is_before_the_handlers)
 }
 END_TEST
 
-/* Stopped by the callback, or by a handler; the rest is told to who waits again. */
+/* Stopped by the callback, or by a handler; the next wait gets the rest. */
 START_TEST(waiting_stops_and_goes_on)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -407,7 +407,7 @@ START_TEST(stopping_asks_then_terminates_then_kills)
 }
 END_TEST
 
-/* Nobody's clock moves while a child that was asked to end has nothing left to do. */
+/* No clock moves while a child that was asked to end has nothing left to do. */
 static int end_without_waiting(ferry_session *parent, void *userdata)
 {
         int64_t before;
@@ -524,7 +524,7 @@ START_TEST(signals_are_passed_on)
         if (_i < 6)
                 ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), FERRY_PROCESS_KILLED + number);
         else {
-                /* These kill nobody. */
+                /* These signals kill no process. */
                 ferry_session_notify(ferry_process_session(ferry_manager_child(manager, NULL)), "go", "%d", 1);
                 ferry_process_wait(ferry_manager_child(manager, NULL), SAFETY_MS);
                 kill(ferry_process_pid(ferry_manager_child(manager, ferry_manager_child(manager, NULL))), SIGKILL);

@@ -1,5 +1,5 @@
 /* Services by name: both sides find the same socket, wherever the environment says that it stands; in a directory that
- * others could have changed nobody listens and nobody is asked. */
+ * others could have changed no service listens and none is asked. */
 #include "support/door.h"
 #include "support/names.h"
 #include "support/suite.h"
@@ -64,16 +64,16 @@ START_TEST(a_name_leads_to_its_service)
 }
 END_TEST
 
-/* Where nobody has listened yet there is nothing, and nothing is made by asking. */
+/* Before the first service there is no directory, and a question makes none. */
 START_TEST(asking_makes_no_directory)
 {
         struct names names;
         ferry_session *session;
 
         open_names(&names);
-        session = ferry_session_open(names.loop, "nobody", NULL);
+        session = ferry_session_open(names.loop, "vacant", NULL);
         ck_assert_int_eq(ferry_session_status(session), -ENOENT);
-        ck_assert_msg(strstr(ferry_session_error(session), "/ferry/nobody.sock"), "%s", ferry_session_error(session));
+        ck_assert_msg(strstr(ferry_session_error(session), "/ferry/vacant.sock"), "%s", ferry_session_error(session));
         ck_assert_int_eq(access(names.directory, F_OK), -1);
         close_empty(&names);
 }
@@ -106,7 +106,7 @@ START_TEST(a_name_is_waited_for)
 }
 END_TEST
 
-/* Nobody looks for it again and again: a few times at first, and then when the directory changes. */
+/* It is not looked for again and again: a few times at first, and then when the directory changes. */
 START_TEST(waiting_for_a_name_costs_nothing)
 {
         ferry_session *session;
@@ -115,7 +115,7 @@ START_TEST(waiting_for_a_name_costs_nothing)
 
         open_names(&names);
         door_stop_clock(0);
-        session = ferry_session_open(names.loop, "nobody", &(ferry_session_options){ .wait_ms = 3600000 });
+        session = ferry_session_open(names.loop, "vacant", &(ferry_session_options){ .wait_ms = 3600000 });
         call = ferry_session_request(session, 7200000, "t", "'x'");
         door_counts.calls[DOOR_epoll_wait] = 0;
         ck_assert_ptr_null(ferry_call_await(call));
@@ -166,7 +166,7 @@ START_TEST(what_others_could_change_is_not_trusted)
 }
 END_TEST
 
-/* A directory of somebody else's: only root can try. */
+/* A directory of another user: only root can try. */
 START_TEST(a_stranger_s_directory_is_not_trusted)
 {
         struct names names;

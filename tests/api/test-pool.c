@@ -85,7 +85,7 @@ START_TEST(requests_are_shared)
 }
 END_TEST
 
-/* Whoever waits, waits for a worker too; and stopping finishes what was asked. */
+/* A wait for a request is a wait for a worker, too; and stopping finishes what was asked. */
 START_TEST(stopping_finishes_the_requests)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -98,7 +98,7 @@ START_TEST(stopping_finishes_the_requests)
                 ferry_process_spawn(manager, CHILD("echo"), &worker);
         ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
         ck_assert_msg(ends.done == 100, "%d, %s", ends.done, ends.text);
-        /* Nobody is left. */
+        /* No worker is left. */
         ferry_call_then(ferry_manager_request(manager, 100, "t", "1"), count_end, &ends);
         ck_assert_int_eq(ferry_manager_stop(manager, -1), 0);
         ck_assert_int_eq(ends.failed, 1);
@@ -317,7 +317,7 @@ START_TEST(a_late_request_costs_its_worker)
         pid_t pid = ferry_process_pid(process);
 
         ferry_call_then(ferry_manager_request(manager, 10, "t", "1"), count_end, &ends);
-        /* This one nobody has taken. */
+        /* No worker has taken this one. */
         ferry_call_then(ferry_manager_request(manager, 5, "t", "1"), count_end, &ends);
         while (ends.failed < 2)
                 ck_assert_msg(ferry_loop_tick(loop, SAFETY_MS) >= 0, "%s", ferry_loop_error(loop));
@@ -330,7 +330,7 @@ START_TEST(a_late_request_costs_its_worker)
 }
 END_TEST
 
-/* Who is killed for that takes nothing more: what waits is for the next. */
+/* A worker that is killed for that takes nothing more: what waits is for the next. */
 START_TEST(a_killed_worker_takes_no_more_requests)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -427,7 +427,7 @@ static int log_it(ferry_session *session, const ferry_message *request, void *us
         (void)session;
         if (write(*(int *)userdata, &number, sizeof number) != sizeof number)
                 return -EIO;
-        /* Whoever is going to kill us may do it now. */
+        /* The parent may kill this process now. */
         sched_yield();
         return ferry_message_reply(request, NULL, "%d", number);
 }
@@ -554,7 +554,7 @@ START_TEST(what_waits_is_bounded)
 }
 END_TEST
 
-/* Whoever has waited for the children knows what has become of all requests. */
+/* After the wait for the children the result of each request is known. */
 START_TEST(requests_end_before_the_wait)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -594,8 +594,8 @@ static int work_until_the_gate(ferry_session *parent, void *userdata)
         return ferry_loop_run(ferry_session_loop(parent), -1);
 }
 
-/* Who has let a deadline pass is given nothing more until it is seen to be done with that; one that cannot be replaced. In
- * stream-ipc it answers late; in ferry it is told that nobody waits any more, and answers that. */
+/* A worker that has let a deadline pass is given nothing more until it has answered; here one that cannot be replaced. In
+ * stream-ipc it answers late; in ferry it gets the cancellation, and answers that. */
 START_TEST(a_stopped_worker_gets_no_more_requests)
 {
         const ferry_session_options session = { .dialect = _i ? FERRY_DIALECT_STREAM_IPC : FERRY_DIALECT_FERRY,

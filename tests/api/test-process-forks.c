@@ -1,4 +1,4 @@
-/* Forking, and what children write, in the cases that nobody plans for: a child that uses what its parent has, what stands in
+/* Forking, and what children write, in cases that no program plans for: a child that uses what its parent has, what stands in
  * buffers, grandchildren, threads that all have children, and output without end. */
 #include "support/children.h"
 #include "support/door.h"
@@ -64,7 +64,7 @@ static int touch_all(ferry_session *parent, void *userdata)
         return in_child(ours->manager, ours->process, NULL, ours->loop) != 2;
 }
 
-/* Whatever a forked child does with what its parent has, nobody there notices anything. */
+/* Whatever a forked child does with what its parent has, the parent's peers notice nothing. */
 START_TEST(a_child_does_no_harm)
 {
         struct ours ours = { .loop = ferry_loop_new(NULL) };

@@ -1,5 +1,5 @@
-/* Children in the cases that nobody plans for: workers that close their session and live on, shortages, signals that come
- * while somebody waits within a wait, options that go with nothing, and objects that are let go of at the wrong time. */
+/* Children in the cases that no program plans for: workers that close their session and live on, shortages, signals that come
+ * during a wait within a wait, options that go with nothing, and objects that are let go of at the wrong time. */
 #include "support/children.h"
 #include "support/door.h"
 #include "support/suite.h"
@@ -257,7 +257,7 @@ START_TEST(options_that_go_with_nothing_are_refused)
                 { true, { .is_on_stdio = true, .stdout_path = "/dev/null" }, -EINVAL, "its session" },
                 { true, { .session = &mixed }, -EINVAL, "dialect is 9: set one" },
                 { false, { .session = &mixed }, -EINVAL, "dialect is 9: set one" },
-                /* Numbers that are nobody's could become those of ferry's own. */
+                /* Numbers of closed descriptors could become those of ferry's own. */
                 { true, { .fds = (const int[]){ 0, 900, -1 } }, -EBADF, "Bad file descriptor" },
                 { true, { .fds = (const int[]){ 0, 1, 2, 1, 2, -1 } }, 0, "" },
                 { true, { .death_signal = 99 }, -EINVAL, "99 is not a signal" },
@@ -386,7 +386,7 @@ START_TEST(one_is_given_away_once)
 }
 END_TEST
 
-/* Whoever starts another one whenever one fails does not run out of stack. */
+/* A callback that starts another one whenever one fails does not run out of stack. */
 START_TEST(failures_in_a_row_do_not_nest)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -424,7 +424,7 @@ static int let_go(ferry_manager *manager, ferry_process *process, void *userdata
         return 0;
 }
 
-/* Who made it does not get what is about to go. */
+/* The caller that made it does not get a process that is about to go. */
 START_TEST(a_process_may_be_freed_in_its_exit_callback)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -494,8 +494,8 @@ static int ask_masks(ferry_manager *manager, ferry_process *process, void *userd
         return 0;
 }
 
-/* A signal reaches the children of all who wait for it, and each of those is told. A child that is forked meanwhile, by
- * whomever, has the mask from before all that. */
+/* A signal reaches the children of all waits for it, and each of these returns it. A child that is forked meanwhile, by
+ * any of them, has the mask from before all that. */
 START_TEST(waits_within_waits_pass_signals_on)
 {
         static const int status = 7;
@@ -528,7 +528,7 @@ static int stop_with_signal(ferry_manager *manager, ferry_process *process, void
         return *(const int *)userdata;
 }
 
-/* It comes with the last end, when nobody reads signals any more: the wait returns it, and it does not end us. */
+/* It comes with the last end, when the wait reads no signals any more: the wait returns it, and this process lives on. */
 START_TEST(a_signal_in_the_last_moment_is_returned)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -651,7 +651,7 @@ static int replace(ferry_manager *manager, ferry_process *process, void *userdat
         return 0;
 }
 
-/* Also where somebody waits already, none is started once all are to be stopped. */
+/* Also within a wait, none is started once all are to be stopped. */
 START_TEST(stopping_within_a_wait_lasts)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -680,7 +680,7 @@ static int stop_harder(ferry_loop *loop, void *userdata)
         return 0;
 }
 
-/* Who loses patience is heard. */
+/* A caller that loses patience is heard. */
 START_TEST(the_shorter_grace_counts)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -749,7 +749,7 @@ static int wait_in_handler(ferry_session *session, const ferry_message *message,
         return 0;
 }
 
-/* Who waits for the end in a handler of what it has sent is handed the rest of that meanwhile. */
+/* A handler of a child's messages that waits for its end gets the rest of them meanwhile. */
 START_TEST(its_end_may_be_awaited_by_its_handler)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -780,7 +780,7 @@ START_TEST(a_child_that_has_left_its_group_is_stopped)
 }
 END_TEST
 
-/* A FIFO that nobody reads is not waited for. */
+/* A FIFO without a reader is not waited for. */
 START_TEST(output_without_a_reader_is_refused)
 {
         char path[] = "/tmp/ferry-fifo-XXXXXX";
@@ -797,7 +797,7 @@ START_TEST(output_without_a_reader_is_refused)
         process = ferry_process_spawn(manager, SH("exit 0"), &options);
         ck_assert_int_eq(result_of(process), -ENXIO);
         ck_assert_ptr_nonnull(strstr(ferry_process_error(process), path));
-        /* Where somebody does, it is as any other for who writes. */
+        /* With a reader it is like any other output for the child. */
         fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         process = ferry_process_spawn(manager, SH("sed -n 's/^flags:.*0\\([0-7]*\\)$/\\1/p' /proc/self/fdinfo/1"), &options);
         ck_assert_int_eq(ferry_process_wait(process, SAFETY_MS), 0);
@@ -832,7 +832,7 @@ static void wait_for_it(ferry_process *process, int fd, const char *bytes, size_
         ck_assert_uint_eq(waiter->size, 20000);
 }
 
-/* Who is handed its output may wait for its end: the rest comes meanwhile. */
+/* The handler of its output may wait for its end: the rest comes meanwhile. */
 START_TEST(an_output_callback_may_await_the_end_of_its_process)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -913,7 +913,7 @@ START_TEST(a_child_whose_lines_are_taken_slowly_has_its_time_again)
 }
 END_TEST
 
-/* Somebody whom it has left behind writes on and on. */
+/* A process that it has left behind writes on and on. */
 START_TEST(a_process_left_behind_keeps_no_loop_busy)
 {
         static const char *const argv[] = { "sh", "-c", "yes & exit 3", NULL };

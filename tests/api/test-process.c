@@ -73,7 +73,7 @@ START_TEST(a_command_s_result_is_the_same)
                 int result;
         } commands[] = {
                 { "exit 0", 0 }, { "exit 7", 7 }, { "kill -SEGV $$", FERRY_PROCESS_KILLED + SIGSEGV },
-                /* Who is left behind holds all that it was given, and is not waited for. */
+                /* A process that is left behind holds all that it was given, and is not waited for. */
                 { "sleep 1000 & exit 3", 3 },
         };
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -234,7 +234,7 @@ static void count_failure(ferry_call *call, const ferry_message *reply, void *us
         *(int *)userdata += !reply;
 }
 
-/* Who is told that it has ended knows what has become of what was asked of it. */
+/* When the end is reported the results of its requests are known. */
 START_TEST(calls_end_before_the_end_is_reported)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -261,7 +261,7 @@ static int say_too_much(ferry_session *parent, void *userdata)
         return *(const int *)userdata;
 }
 
-/* Nobody here reads it; the end of the child is not held up for ever, and is not in order. */
+/* The parent does not read it; the end of the child is not held up for ever, and is not in order. */
 START_TEST(what_is_not_taken_is_no_success)
 {
         const ferry_session_options session = { .close_timeout_ms = 50 };
@@ -469,7 +469,7 @@ static int sleep_long(ferry_session *parent, void *userdata)
         return 0;
 }
 
-/* A parent of its own, which tells who its child is, and dies. */
+/* A parent of its own, which reports the pid of its child, and dies. */
 static int be_parent(ferry_session *parent, void *userdata)
 {
         int kind = *(const int *)userdata;

@@ -1,5 +1,5 @@
-/* More clients than there is room for, and than there are descriptors: each user has its own limit; at it whoever
- * never spoke makes room, and who has spoken stays, whatever it is that he has sent; who finds no room is told. With
+/* More clients than there is room for, and than there are descriptors: each user has its own limit; at it a client that
+ * never spoke makes room, and one that has spoken stays, whatever it has sent; a client without room gets the reason. With
  * a clock that stands still. */
 #include "conformance/raw.h"
 #include "support/door.h"
@@ -73,7 +73,7 @@ START_TEST(a_client_that_has_spoken_stays)
         last = connect_raw(&place);
         send_raw(spoken, frame, size);
         send_raw(half, frame, size - 1);
-        /* All of that before anybody looks. */
+        /* All of that before the service looks. */
         settle(&place);
         ck_assert(has_answer(spoken, RAW_RESPONSE));
         ck_assert(has_ended_raw(half));
@@ -92,7 +92,7 @@ START_TEST(a_client_that_has_spoken_stays)
 }
 END_TEST
 
-/* Whoever came first goes first, also if he sends a byte now and then. */
+/* The client that came first goes first, also if it sends a byte now and then. */
 START_TEST(the_one_that_has_been_silent_longest_goes)
 {
         enum { MAX = 8, MORE = 20 };
@@ -121,7 +121,7 @@ START_TEST(the_one_that_has_been_silent_longest_goes)
 }
 END_TEST
 
-/* One that asks where there is no room knows that nobody has acted on it, in each dialect. */
+/* A client that asks where there is no room learns that no handler has acted on it, in each dialect. */
 START_TEST(a_request_for_which_there_is_no_room_is_refused)
 {
         static const struct {
@@ -162,7 +162,7 @@ START_TEST(a_request_for_which_there_is_no_room_is_refused)
 }
 END_TEST
 
-/* Where only one dialect is spoken it need not speak first; nor need whoever is sent away. */
+/* Where only one dialect is spoken the client need not speak first, also where it is refused. */
 START_TEST(a_client_without_room_is_refused)
 {
         struct place place;
@@ -197,7 +197,7 @@ START_TEST(a_client_without_room_is_refused)
 }
 END_TEST
 
-/* A flood of them, who say nothing: they are kept for a second, and never more than a few. */
+/* A flood of them, which say nothing: they are kept for a second, and never more than a few. */
 START_TEST(the_refused_do_not_pile_up)
 {
         enum { FLOOD = 500, KEPT_MAX = 64, BYTES_MAX = 4096 };
@@ -388,7 +388,7 @@ START_TEST(opened_and_closed_come_in_pairs)
 }
 END_TEST
 
-/* A stranger that is not allowed is none, either. And he takes nobody's place. */
+/* A stranger that is not allowed never becomes a client, and takes no place of another. */
 START_TEST(a_refused_client_takes_no_other_s_place)
 {
         struct place place;
@@ -453,7 +453,7 @@ START_TEST(one_user_keeps_no_other_out)
         own = ferry_session_open(place.loop, place.address, NULL);
         require_echo(own);
         settle(&place);
-        /* Of each as many as there is room for; of those who have spoken the first. */
+        /* Of each as many as there is room for; of those that have spoken the first. */
         ck_assert_int_eq(ends.opened - ends.closed, 2 * MAX + 1);
         for (size_t i = 0; i < COUNT(others); i++) {
                 ck_assert(has_answer(others[i], i < MAX ? RAW_RESPONSE : RAW_REFUSED));
@@ -477,7 +477,7 @@ static int refuse_accept(enum door_call call, bool is_child)
         return call == DOOR_accept ? accept_error : 0;
 }
 
-/* As long as none is left the service asks less and less often; then it serves all who have waited. */
+/* As long as none is left the service asks less and less often; then it serves all clients that have waited. */
 START_TEST(no_descriptor_is_left)
 {
         static const int errors[] = { -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS };
@@ -736,7 +736,7 @@ START_TEST(a_probe_that_sends_a_message_is_closed)
 }
 END_TEST
 
-/* When a client goes, whoever waits takes its place, and no time passes. */
+/* When a client goes, one that waits takes its place, and no time passes. */
 START_TEST(a_descriptor_is_freed)
 {
         struct place place;

@@ -1,4 +1,4 @@
-/* How a service goes on and how it ends: a handler that fails costs one reply; closing takes nobody new, finishes
+/* How a service goes on and how it ends: a handler that fails costs one reply; closing takes no new client, finishes
  * what is in hand, tells the clients, and has an end; and it may come from anywhere. With a clock that stands still. */
 #include "support/door.h"
 #include "support/place.h"
@@ -130,7 +130,7 @@ START_TEST(closing_accepts_no_client_and_finishes_requests_in_hand)
         late = open_client(&scene.place, dialects[_i]);
         ck_assert_int_eq(ferry_session_status(late), -ENOENT);
         ferry_session_free(late);
-        /* Who has nothing in hand goes at once. */
+        /* A client without a request goes at once. */
         settle(&scene.place);
         ck_assert_int_eq(scene.closed, 1);
         ck_assert_int_eq(ferry_session_status(scene.clients[CLIENTS - 1]), 0);
@@ -144,7 +144,7 @@ START_TEST(closing_accepts_no_client_and_finishes_requests_in_hand)
                 ck_assert_int_eq(ferry_session_status(scene.clients[i]), 0);
                 ck_assert_int_eq(scene.closed, CLIENTS - i);
         }
-        /* Nobody has waited for a deadline, and nothing is left to wait for. */
+        /* No deadline was waited for, and nothing is left to wait for. */
         ck_assert_int_eq(sys_now(), begin);
         ck_assert_int_eq(ferry_loop_run(scene.place.loop, -1), 0);
         ck_assert_int_eq(sys_now(), begin);
@@ -161,7 +161,7 @@ static int answer_and_close(ferry_session *session, const ferry_message *request
         return ferry_service_close(ferry_session_service(session));
 }
 
-/* What came with the message that closes was read already: who has sent it is told that nobody has acted on it. */
+/* What came with the message that closes was read already: its sender learns that no handler has acted on it. */
 START_TEST(what_was_read_and_not_seen_is_refused)
 {
         struct place place;
@@ -371,7 +371,7 @@ START_TEST(only_messages_keep_it_from_idling)
                 settle(&place);
         }
         begin = sys_now();
-        /* Who comes and goes, and bytes that are no message, do not. */
+        /* A client that comes and goes, and bytes that are no message, do not. */
         while (ferry_service_status(service) == 1) {
                 fd = connect_raw(&place);
                 send_raw(fd, "\xf3\x4a", 2);

@@ -1,6 +1,6 @@
 /* Where a service stands: what others have put at its socket, at its lock or in place of its directory is neither
- * followed nor removed, and is told at once; the socket has its mode before anybody can use it; and both sides know
- * who is there. What takes two users is left out unless root runs it. */
+ * followed nor removed, and is reported at once; the socket has its mode before a client can use it; and both sides know
+ * the user of the other. What takes two users is left out unless root runs it. */
 #include "support/door.h"
 #include "support/place.h"
 #include "support/run.h"
@@ -39,7 +39,7 @@ enum squatter {
         LISTENER,
         DATAGRAMS,
         STRANGER_S_LISTENER,
-        STRANGER_S_SOCKET,      /* that nobody listens at */
+        STRANGER_S_SOCKET,      /* without a listener */
         STRANGER_S_TEXT,
         SQUATTERS,
 };
@@ -64,7 +64,7 @@ static void write_text(const char *path, const char *text)
         close(fd);
 }
 
-static const char foreign_text[] = "somebody's only copy";
+static const char foreign_text[] = "a user's only copy";
 
 /* Put one there; returns a descriptor that goes with it, or -1. */
 static int squat(enum squatter squatter, const char *path, const char *target)
@@ -182,7 +182,7 @@ START_TEST(what_stands_at_the_socket_stays)
         snprintf(target, sizeof target, "%s/target", place.directory);
         fd = squat((enum squatter)_i, place.path, target);
         expect_squatter(&place, place.path, -EADDRINUSE, reasons[_i] ? reasons[_i] : "not a socket");
-        /* Nobody was led there. */
+        /* No client was led there. */
         if (_i == LINK_TO_LISTENER)
                 ck_assert(accept4(fd, NULL, NULL, SOCK_CLOEXEC) < 0 && errno == EAGAIN);
         if (fd >= 0)
@@ -215,7 +215,7 @@ START_TEST(what_stands_at_the_lock_stays)
 }
 END_TEST
 
-/* A lock that somebody else holds, in whatever way locks can be held. */
+/* A lock that another process holds, in whatever way locks can be held. */
 START_TEST(a_lock_that_others_hold)
 {
         struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -249,7 +249,7 @@ START_TEST(a_lock_that_others_hold)
 }
 END_TEST
 
-/* Somebody has cleared the place, and a second one listens there: the first takes nothing of it along. */
+/* The socket was removed, and a second service listens there: the first takes nothing of it along. */
 START_TEST(a_place_that_was_cleared_belongs_to_the_next)
 {
         struct place place;
@@ -406,7 +406,7 @@ START_TEST(the_longest_name)
 }
 END_TEST
 
-/* A link that takes the place of the socket leads nobody: neither its mode nor its group is set there. */
+/* A link that takes the place of the socket is not followed: neither its mode nor its group is set there. */
 static const struct place *swapped_place;
 static enum door_call swapped_at;
 static bool is_swapped, is_bound;
@@ -540,7 +540,7 @@ START_TEST(the_mode_is_right_from_the_first_moment)
         umask(mask);
         ck_assert(is_listened);
         ck_assert_uint_eq(seen_at_listen, mode);
-        /* Widened only when it has its group, and then nobody but that group may come. */
+        /* Widened only when it has its group, and then only that group may connect. */
         ck_assert_uint_eq(seen_before & ~mode, 0);
         if (group)
                 ck_assert_uint_eq(group_at_listen, group->gr_gid);
@@ -549,7 +549,7 @@ START_TEST(the_mode_is_right_from_the_first_moment)
 }
 END_TEST
 
-/* Who is there ------------------------------------------------------------------------------------------ */
+/* The user of the other side ----------------------------------------------------------------------------- */
 
 static uid_t asked_about;
 
@@ -636,7 +636,7 @@ START_TEST(a_stranger_at_the_door)
 }
 END_TEST
 
-/* Anybody can listen at a path that nobody has yet: the client asks who it is. */
+/* Any user can listen at a path that is still free: the client asks for the user of the service. */
 START_TEST(a_stranger_behind_the_door)
 {
         static const bool yes = true;
@@ -694,7 +694,7 @@ START_TEST(services_for_all_users)
         ck_assert_msg(ferry_session_status(client) == 1, "%s", ferry_session_error(client));
         require_echo(client);
         ck_assert_uint_eq(ferry_session_peer(client).uid, 0);
-        /* Where others can write nobody is looked for. */
+        /* Where others can write no service is looked for. */
         ck_assert_int_eq(chmod("/run/ferry", 01777), 0);
         ck_assert_int_eq(ferry_session_status(open_as(&place, STRANGER, NULL)), -ENOENT);
         ck_assert_int_eq(chmod("/run/ferry", 0755), 0);
@@ -785,7 +785,7 @@ START_TEST(a_directory_that_is_not_ours_to_write)
 }
 END_TEST
 
-/* Its loop does not run, and its backlog is full: connecting takes as long as it may, and no longer; and nobody who has
+/* Its loop does not run, and its backlog is full: connecting takes as long as it may, and no longer; and no client that has
  * waited is lost when it runs again. */
 START_TEST(a_service_that_is_busy)
 {

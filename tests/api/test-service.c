@@ -51,7 +51,7 @@ START_TEST(what_the_dead_left_is_cleared_away)
 }
 END_TEST
 
-/* Left by somebody who knows no lock. */
+/* Left by a server that knows no lock. */
 START_TEST(a_bare_socket_without_a_listener)
 {
         struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -181,7 +181,7 @@ START_TEST(the_socket_has_its_mode)
         open_echo(&place, &(ferry_service_options){ .mode = modes[_i].mode });
         ck_assert_int_eq(lstat(place.path, &stat), 0);
         ck_assert_uint_eq(stat.st_mode & 07777, modes[_i].seen);
-        /* The umask is nobody's business but the program's. */
+        /* The umask belongs to the program. */
         ck_assert_uint_eq(umask(mask), modes[_i].mask);
         close_place(&place);
 }
@@ -221,7 +221,7 @@ START_TEST(a_mode_and_a_group_that_a_socket_cannot_have_are_refused)
 }
 END_TEST
 
-/* Who comes too early may wait. */
+/* A client that comes too early may wait. */
 static int open_late(ferry_loop *loop, void *userdata)
 {
         struct place *place = userdata;
@@ -374,7 +374,7 @@ START_TEST(handlers_of_a_client_come_first)
 }
 END_TEST
 
-/* What is wrong with one client is nobody else's concern: half a frame, junk, silence, a sudden end. */
+/* What is wrong with one client does not touch another: half a frame, junk, silence, a sudden end. */
 START_TEST(clients_do_not_disturb_each_other)
 {
         struct place place;
@@ -618,7 +618,7 @@ START_TEST(a_handler_frees_its_service)
 }
 END_TEST
 
-/* A service that nobody uses ends by itself. */
+/* A service without clients ends by itself. */
 START_TEST(it_ends_when_it_is_idle)
 {
         struct place place;

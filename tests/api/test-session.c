@@ -220,7 +220,7 @@ START_TEST(what_failed_to_open_says_why_everywhere)
 }
 END_TEST
 
-/* Who asks nothing is told by run; only once. */
+/* A caller that does not ask gets the error from run; only once. */
 START_TEST(run_returns_an_error_that_was_not_reported)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -526,7 +526,7 @@ static void ask_again_at_once(ferry_call *call, const ferry_message *reply, void
         ferry_call_then(ferry_session_request(asking->session, SAFETY_MS, "t", "{}"), ask_again_at_once, asking);
 }
 
-/* Whoever asks again when an answer fails is told once more that it does, and then lets the loop go. */
+/* A callback that asks again when an answer fails gets one more failure, and then the loop ends. */
 START_TEST(asking_again_and_again_ends_with_the_loop)
 {
         struct { ferry_session *session; int count; } asking = { 0 };
@@ -649,7 +649,7 @@ START_TEST(calls_and_messages_outlive_the_loop)
         ck_assert(!ferry_message_is_wanted(kept));
         ck_assert_int_lt(ferry_message_reply(kept, NULL, NULL), 0);
         ferry_message_unref(kept);
-        /* Whose callback is then called by whoever gives it. */
+        /* Its callback is then called as soon as it is set. */
         ferry_call_then(call, note_end, &ends);
         ck_assert_int_eq(ends, 1);
 }

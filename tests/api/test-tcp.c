@@ -1,4 +1,4 @@
-/* Tcp: which addresses there are; who may come; connecting that is refused, hangs, or has to wait; and ends that lose
+/* Tcp: which addresses there are; which peers may connect; a connect that is refused, hangs, or has to wait; and ends that lose
  * nothing. */
 #include "support/door.h"
 #include "support/suite.h"
@@ -104,7 +104,7 @@ static void reset(int fd)
         close(fd);
 }
 
-/* A port that nobody listens at, nor will, but for who says that he may share it: as services do. */
+/* A bound port without a listener: only a listener that shares ports, as services do, can get it. */
 static int hold_port(char address[64])
 {
         return listen_raw(address, -1);
@@ -245,7 +245,7 @@ static int no_ipv6(enum door_call call, bool is_child)
         return call == DOOR_socket && door_counts.calls[DOOR_socket] % 2 == 0 ? -EAFNOSUPPORT : 0;
 }
 
-/* What it is where there is no ::1 is still that nobody listens, and waited for. */
+/* Without ::1 the error is still that there is no listener, and it is waited for. */
 
 START_TEST(localhost_without_ipv6)
 {
@@ -367,7 +367,7 @@ static bool forbid(ferry_session *session, const ferry_peer *peer, void *userdat
         return false;
 }
 
-/* Nobody is known; no message waits for the next one; and no program that is started inherits a connection. */
+/* Peers are not identified; no message waits for the next one; and no program that is started inherits a connection. */
 START_TEST(what_a_connection_is)
 {
         int asked = 0, connections = 0;
@@ -501,7 +501,7 @@ END_TEST
 
 enum { CROWD = 16 };
 
-/* A listener that lets nobody in any more: the kernel does not answer. Returns how many keep it so. */
+/* A listener that accepts no more clients: the kernel does not answer. Returns how many connections keep it so. */
 static int fill_backlog(const char *address, int fds[CROWD])
 {
         for (int i = 0; i < CROWD; i++) {
@@ -630,7 +630,7 @@ static bool enter_small_network(void)
         return is_done;
 }
 
-/* Whoever connects to a port that nobody listens at, and is given that port by the kernel, reaches itself. */
+/* A client that connects to a port without a listener, and is given that port by the kernel, reaches itself. */
 START_TEST(a_client_does_not_connect_to_itself)
 {
         ferry_loop *loop;
@@ -657,7 +657,7 @@ END_TEST
 
 /* Ending ----------------------------------------------------------------------------------------------- */
 
-/* A client that vanishes in the middle of a frame harms nobody. */
+/* A client that vanishes in the middle of a frame harms no other. */
 START_TEST(a_client_that_is_reset)
 {
         ferry_loop *loop = ferry_loop_new(NULL);

@@ -296,8 +296,8 @@ START_TEST(each_thread_has_processes)
 }
 END_TEST
 
-/* A write to a pipe that nobody reads takes its own SIGPIPE, and not that of another thread, which blocks it too. */
-static void *write_to_nobody(void *argument)
+/* A write to a pipe without a reader takes its own SIGPIPE, and not that of another thread, which blocks it too. */
+static void *write_without_reader(void *argument)
 {
         struct thread *thread = argument;
 
@@ -314,7 +314,7 @@ static void *write_to_nobody(void *argument)
                 close(out[0]);
                 session = ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = fds });
                 ferry_session_notify(session, "t", "'x'");
-                fails(thread, ferry_session_flush(session, WAIT_MS) >= 0, "write", "nobody reads, and nobody says so");
+                fails(thread, ferry_session_flush(session, WAIT_MS) >= 0, "write", "the pipe has no reader, but no error");
                 close(in[1]);
         }
         return NULL;
@@ -326,7 +326,7 @@ START_TEST(each_thread_takes_its_own_sigpipe)
 
         for (int i = 0; i < THREADS; i++)
                 set_up_thread(&threads[i], i);
-        start(threads, THREADS, write_to_nobody);
+        start(threads, THREADS, write_without_reader);
         finish(threads, THREADS);
 }
 END_TEST

@@ -270,8 +270,8 @@ bodies() {
 
 answers() {
         run ferry call 'exec:ferry listen stdio:' t hello
-        ended 'nobody answers' 1 ''
-        says 'nobody answers' '--echo'
+        ended 'no answer' 1 ''
+        says 'no answer' '--echo'
 
         run ferry call 'exec:ferry listen stdio: --reply fixed' t hello
         ended '--reply' 0 fixed
@@ -336,11 +336,11 @@ how_many_are_marked() {
         [[ $(marked "${1%/}" | wc -l) -eq $2 ]]
 }
 
-# Nobody waits any more: the command is ended, with all that it has started, also if it does not want to.
+# The caller waits no more: the command is ended, with all that it has started, also if it ignores signals.
 cancelled() {
         local command listener of_listener
 
-        # Time enough to begin it: who is killed while he starts something cannot end that.
+        # Time enough to begin it: a command that is killed while it starts another cannot end that.
         for command in 'sleep 60' 'sleep 60; true' 'trap "" TERM; sleep 60; sleep 60' 'sleep 60 & wait'; do
                 run ferry call --timeout 1 "exec:ferry listen stdio: --exec '$command'" t
                 ended "no answer in time from: $command" 124 ''
@@ -351,10 +351,10 @@ cancelled() {
         if command -v setsid > /dev/null; then
                 mkfifo go
                 run ferry call --timeout 0.2 "exec:ferry listen stdio: --exec 'setsid cat go'" t
-                ended 'no answer in time from who has a session of its own' 124 ''
+                ended 'no answer in time from a session of its own' 124 ''
                 # It may have been ended before it had one; so this must not wait for it.
                 echo 1<> go
-                nothing_left 'no answer in time from who has a session of its own'
+                nothing_left 'no answer in time from a session of its own'
         fi
 
         # Beside the listener there is its guard.
@@ -450,8 +450,8 @@ listeners() {
         check 'no socket is left' is_gone count.sock
         check 'no lock is left' is_gone count.sock.lock
         run ferry call --wait 0 unix:count.sock t hello
-        ended 'nobody is there any more' 3 ''
-        says 'nobody is there any more' "no process listens at 'count.sock'"
+        ended 'no listener is left' 3 ''
+        says 'no listener is left' "no process listens at 'count.sock'"
 
         # In use.
         start ferry listen unix:used.sock --echo
@@ -462,9 +462,9 @@ listeners() {
         says_exactly 'in use' "ferry: 'used.sock' is in use by process $listener"$'\n'
         within 'in use' 0 10000
         run ferry call unix:used.sock t hello
-        ended 'who was there is still there' 0 hello
+        ended 'the first listener is still there' 0 hello
 
-        # Left by one who was killed.
+        # Left by a listener that was killed.
         kill -KILL "$listener"
         await "$listener"
         check 'a socket without a listener' is_there used.sock
@@ -513,7 +513,7 @@ listeners() {
         run ferry call --wait 0.1 unix:file t hello
         ended 'calling a file' 3 ''
 
-        # A call waits until somebody listens.
+        # A call waits until a process listens.
         start ferry call --wait 20 unix:later.sock t hello
         client=$job
         start ferry listen unix:later.sock --echo --count 1
@@ -540,7 +540,7 @@ listeners() {
         ended 'the listener of twenty' 0 -
         is 'what it printed' "$(sort -V out)" "$(printf 'client %d\n' {1..20})"
 
-        # The mode of the socket: nobody else may connect.
+        # The mode of the socket: no other user may connect.
         start ferry listen unix:mode.sock
         check 'it listens' soon is_there mode.sock
         is 'the mode of the socket' "$(stat -c %a mode.sock)" 600
@@ -618,9 +618,9 @@ drain() {
         client=$job
         read -r < begun
         kill -"$signal" "$listener"
-        check 'nobody new may come' soon is_gone drain.sock
+        check 'no new client may come' soon is_gone drain.sock
         run ferry call --wait 0 unix:drain.sock t hello
-        ended 'who comes later is told so' 3 ''
+        ended 'a later client learns it' 3 ''
         echo the answer: > go
         await "$client"
         ended 'the request in hand is answered' 0 $'the answer:\nhello'
@@ -692,7 +692,7 @@ end() {
         within 'a call' 0 10000
         nothing_left 'a call'
 
-        start ferry notify --wait 20 unix:nobody-there.sock t hello
+        start ferry notify --wait 20 unix:vacant-too.sock t hello
         check 'notify handles signals' soon handles_signals "$job"
         interrupt "$signal"
         ended 'notify' $((128 + $(kill -l "$signal"))) ''
@@ -949,24 +949,24 @@ convert() {
 ## The rest --------------------------------------------------------------------------------------------
 
 waiting() {
-        run ferry call --wait 0.5 unix:nobody.sock t hello
-        ended 'nobody listens' 3 ''
-        says 'nobody listens' "no process listens at 'nobody.sock'" 'No such file'
-        within 'nobody listens' 500 5000
-        run ferry notify --wait 0.1 unix:nobody.sock t hello
-        ended 'nobody listens: notify' 3 ''
-        within 'nobody listens: notify' 100 10000
-        run ferry call --wait 0 unix:nobody.sock t hello
-        ended 'nobody listens, and no waiting' 3 ''
-        within 'nobody listens, and no waiting' 0 10000
-        run ferry call --timeout 0.2 --wait 20 unix:nobody.sock t hello
+        run ferry call --wait 0.5 unix:vacant.sock t hello
+        ended 'no listener' 3 ''
+        says 'no listener' "no process listens at 'vacant.sock'" 'No such file'
+        within 'no listener' 500 5000
+        run ferry notify --wait 0.1 unix:vacant.sock t hello
+        ended 'no listener: notify' 3 ''
+        within 'no listener: notify' 100 10000
+        run ferry call --wait 0 unix:vacant.sock t hello
+        ended 'no listener, and no waiting' 3 ''
+        within 'no listener, and no waiting' 0 10000
+        run ferry call --timeout 0.2 --wait 20 unix:vacant.sock t hello
         ended 'the timeout ends the waiting, too' 124 ''
         within 'the timeout ends the waiting, too' 200 10000
 
-        # Somebody who is there and says nothing.
+        # A peer that is there and says nothing.
         run ferry notify --timeout 0.2 'exec:sleep 60' t hello
-        ended 'notify to who is silent' 124 ''
-        nothing_left 'notify to who is silent'
+        ended 'notify to a silent peer' 124 ''
+        nothing_left 'notify to a silent peer'
         run ferry notify 'exec:cat > taken' --dialect stream-ipc "$log" hello
         ended 'notify in stream-ipc: once the bytes are taken' 0 ''
         run ferry notify exec:false t hello
@@ -979,13 +979,13 @@ waiting() {
         ended 'a frame that does not go on' 124 ''
         nothing_left 'a frame that does not go on'
         run ferry call 'exec:trap "" TERM; exec <&- >&-; sleep 60; sleep 60' t hello
-        ended 'who closes its output and lives on' 3 ''
-        within 'who closes its output and lives on' 0 10000
-        nothing_left 'who closes its output and lives on'
+        ended 'a child that closes its output and lives on' 3 ''
+        within 'a child that closes its output and lives on' 0 10000
+        nothing_left 'a child that closes its output and lives on'
         run ferry call 'exec:echo last words >&2; exit 7' t hello
         ended 'last words' 3 ''
         says 'last words' 'exited with status 7' 'last words'
-        # What a child has left behind holds its output; that is its own affair, and keeps nobody waiting.
+        # What a child has left behind holds its output; that does not delay the call.
         mkfifo go
         run ferry call 'exec:cat go & exit 0' t hello
         ended 'a child that leaves another behind' 3 ''
@@ -1073,8 +1073,8 @@ ports() {
         await "$listener"
         ended 'a listener at a port' 0 $'hello\nhello\ntold\nhello\n'
         run ferry call --wait 0 "$address" t hello
-        ended 'nobody is at the port any more' 3 ''
-        says_exactly 'nobody is at the port any more' "ferry: no process listens at '$address': Connection refused"$'\n'
+        ended 'no listener is at the port any more' 3 ''
+        says_exactly 'no listener is at the port any more' "ferry: no process listens at '$address': Connection refused"$'\n'
 
         run ferry listen tcp:0.0.0.0:0
         ended 'others are kept out' 3 ''
@@ -1087,7 +1087,7 @@ ports() {
         await "$job"
         ended 'a public listener that has done its work' 0 $'hello\n'
 
-        # A call waits until somebody listens, at the port that was free just now.
+        # A call waits until a process listens, at the port that was free just now.
         start ferry call --wait 20 "$address" t later
         listener=$job
         start ferry listen "$address" --echo --count 1
@@ -1105,29 +1105,29 @@ ports() {
 }
 
 permissions() {
-        local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+        local as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 
-        if [[ $(id -u) -ne 0 ]] || ! "${nobody[@]}" test -x "$build/ferry" 2> /dev/null; then
+        if [[ $(id -u) -ne 0 ]] || ! "${as_nobody[@]}" test -x "$build/ferry" 2> /dev/null; then
                 skipped 'what another user may do: this needs root, and a build that others can run'
                 return
         fi
         chmod 711 "$folder"
         start ferry listen unix:private.sock --echo
         run ferry call --wait 20 unix:private.sock t hello
-        run "${nobody[@]}" env ASAN_OPTIONS=detect_leaks=0 ferry call unix:private.sock t hello
+        run "${as_nobody[@]}" env ASAN_OPTIONS=detect_leaks=0 ferry call unix:private.sock t hello
         ended 'another user may not connect' 4 ''
         says 'another user may not connect' 'Permission denied'
         chmod 666 private.sock
-        run "${nobody[@]}" env ASAN_OPTIONS=detect_leaks=0 ferry call unix:private.sock t hello
+        run "${as_nobody[@]}" env ASAN_OPTIONS=detect_leaks=0 ferry call unix:private.sock t hello
         check 'and is refused if he can' test $status -ne 0
         run ferry call unix:private.sock t hello
         ended 'and the listener lives' 0 hello
         kill -TERM "$job"
         await "$job"
         ended 'and has heard nothing of him' 0 $'hello\nhello\n'
-        run "${nobody[@]}" env ASAN_OPTIONS=detect_leaks=0 ferry listen unix:private-2.sock
+        run "${as_nobody[@]}" env ASAN_OPTIONS=detect_leaks=0 ferry listen unix:private-2.sock
         ended 'he may not listen there' 3 ''
-        run "${nobody[@]}" env ASAN_OPTIONS=detect_leaks=0 ferry call "$echo_child" t hello
+        run "${as_nobody[@]}" env ASAN_OPTIONS=detect_leaks=0 ferry call "$echo_child" t hello
         ended 'but he may call a child' 0 hello
 }
 
@@ -1145,9 +1145,9 @@ finding() {
         export FERRY_DIR=$PWD/names TMPDIR=$PWD
         user=$(id -un)
         run ferry list
-        ended 'nobody is there' 0 ''
+        ended 'no service is there' 0 ''
         run ferry list --json
-        ended 'nobody is there, in JSON' 0 ''
+        ended 'no service is there, in JSON' 0 ''
 
         # Waiting ends when it can be called.
         start ferry wait echo
@@ -1160,7 +1160,7 @@ finding() {
         run ferry call --wait 0 echo ping hello
         ended 'and can be called' 0 hello
         run ferry wait echo --timeout 0
-        ended 'who is there is not waited for' 0 ''
+        ended 'a service that is there is not waited for' 0 ''
         run ferry wait --dialect stream-ipc "unix:$FERRY_DIR/echo.sock"
         ended 'a path is waited for' 0 ''
 
@@ -1175,8 +1175,8 @@ finding() {
 
         kill -STOP "$listener"
         run ferry list
-        is 'who does not answer' "$(sed -n 2p out | tr -s ' ' | cut -d ' ' -f 6)" yes
-        within 'who does not answer' 200 10000
+        is 'a service that does not answer' "$(sed -n 2p out | tr -s ' ' | cut -d ' ' -f 6)" yes
+        within 'a service that does not answer' 200 10000
         kill -CONT "$listener"
         kill -KILL "$listener"
         await "$listener"
@@ -1197,7 +1197,7 @@ finding() {
         says 'a directory that is not safe' 'not safe'
         chmod 700 names
 
-        start ferry wait unix:nobody.sock
+        start ferry wait unix:vacant.sock
         soon handles_signals "$job"
         kill -TERM "$job"
         await "$job"

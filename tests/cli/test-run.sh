@@ -243,7 +243,7 @@ huge() {
         ended 'twelve million bytes' 0 @tasks
         within 'twelve million bytes' 0 20000
 
-        # The limit is told, whoever finds it, and the next line is the next.
+        # The limit is reported, wherever it is found, and the next line is the next.
         { echo a; head -c 16777216 /dev/zero | tr '\0' x; echo; echo b; } > tasks
         run ferry run --ordered --workers 2 -- "${echoes[@]}" < tasks
         ended 'as long as a frame' 1 $'a\nb\n'
@@ -307,7 +307,7 @@ outputs() {
         run ferry run -v --workers 2 -- "${echoes[@]}" <<< a
         ended 'what the sessions were' 0 $'a\n'
         is 'what the sessions were' "$(grep -c '"dialect":"ferry",.*"stream":"process".*"in_flight":0' err)" 2
-        # The first waits for the second: without the number nobody could tell which is which.
+        # The first waits for the second: only the number tells which is which.
         mkfifo second
         run ferry run --json --workers 2 -- ferry listen stdio: --exec \
                 'read -r task; if [ $task = b ]; then echo > second; else read -r word < second; fi; echo $task' <<< $'a\nb'
@@ -327,12 +327,12 @@ outputs() {
         sed -i '/workers had to be killed/d' err
         said 'its reader has gone'
         nothing_left 'its reader has gone'
-        # Even if somebody works for ever on the next.
+        # Even if a worker works for ever on the next.
         mark
         { echo 1; echo 2; } | { ferry run --workers 2 -- \
                 sh -c 'mkdir answers && exec ferry listen stdio: --echo; exec sleep 1000' 2> err; echo $? > its-status; } | true
-        is 'its reader has gone, and somebody works for ever' "$(< its-status)" 0
-        nothing_left 'its reader has gone, and somebody works for ever'
+        is 'its reader has gone, and a worker works for ever' "$(< its-status)" 0
+        nothing_left 'its reader has gone, and a worker works for ever'
         if [[ -e /dev/full ]]; then
                 mark
                 seq 1 10 | ferry run --workers 2 -- "${echoes[@]}" 2> err > /dev/full
@@ -348,7 +348,7 @@ outputs() {
         ferry run --workers 1 -- "${echoes[@]}" <<< hello 2> err >&-
         is 'without stdout' $? 3
 
-        # What people see who look on.
+        # What a user sees on the terminal.
         if command -v script > script-is && script -qec true /dev/null > /dev/null < /dev/null; then
                 # The shell is the user's here, or sh: what it reads is plain.
                 printf 'a\nb\n' > tasks
@@ -417,7 +417,7 @@ joblog() {
         run ferry run --workers 1 --resume --joblog /dev/null -- "${echoes[@]}" <<< 1
         ended 'nothing to resume from' 4 ''
         run ferry run --workers 1 --joblog /dev/null -- "${echoes[@]}" <<< 1
-        ended 'a log for nobody' 0 $'1\n'
+        ended 'a log without a reader' 0 $'1\n'
         for option in --resume --resume-failed; do
                 run ferry run --workers 1 $option -- "${echoes[@]}" <<< 1
                 ended "$option without a log" 2 ''
@@ -622,7 +622,7 @@ terminals() {
         on_terminal "ferry call --timeout 10 'exec:sh asks.sh' t x" <<< 'from the terminal'
         check 'a child of call reads from the terminal' grep -q 'from the terminal' <(tail -n 1 out)
         is 'a child of call reads from the terminal' "$status" 0
-        on_terminal "echo 1 | ferry run --timeout 0.7 --workers 1 -- sh asks.sh" <<< 'for nobody'
+        on_terminal "echo 1 | ferry run --timeout 0.7 --workers 1 -- sh asks.sh" <<< 'for no reader'
         is 'a worker that reads from the terminal' "$status" 1
         check 'a worker that reads from the terminal' grep -q 'was stopped by SIGTTIN: it uses the terminal' out
         nothing_left 'terminals'
@@ -631,7 +631,7 @@ terminals() {
 silence() {
         local dialect
 
-        # Who does not answer is replaced; what waited is not given to it any more.
+        # A worker that does not answer is replaced; what waited is not given to it any more.
         run ferry run --workers 1 --timeout 0.1 -- sh -c 'mkdir first && exec sleep 1000; exec ferry listen stdio: --echo' \
                 <<< $'1\n2\n3'
         says 'one does not answer' 'ferry: task 1: no answer within 0.1 s'
@@ -643,16 +643,16 @@ silence() {
         says 'no worker ever answers' 'ferry: giving up: no worker has ever answered, in 10 tries: no answer within 0.05 s' \
                 'ferry: task 15 was not done: 15'
         run ferry run --workers 2 --timeout 0.1 --retry 1 -- sleep 1000 <<< $'1\n2\n3\n4\n5'
-        ended 'nobody ever answers' 1 ''
-        said 'nobody ever answers' 'ferry: task '{1..5}': no answer within 0.1 s'
-        nothing_left 'nobody ever answers'
+        ended 'no worker ever answers' 1 ''
+        said 'no worker ever answers' 'ferry: task '{1..5}': no answer within 0.1 s'
+        nothing_left 'no worker ever answers'
         # What it has started for the task ends with it.
         for dialect in ferry stream-ipc; do
                 run ferry run --dialect $dialect --workers 2 --timeout 0.3 -- ferry listen stdio: --exec 'sleep 1000; true' <<< $'1\n2\n3'
                 ended "a command is too slow, in $dialect" 1 ''
                 nothing_left "a command is too slow, in $dialect"
         done
-        # Who can no longer be talked to is replaced.
+        # A worker whose session has failed is replaced.
         run ferry run --workers 1 --timeout 0.2 -- sh -c 'exec <&-; exec sleep 1000' <<< $'1\n2'
         ended 'its stdin is closed' 1 ''
         summary 'its stdin is closed' "0 done, 2 failed, $(restarts) restarts"
@@ -718,7 +718,7 @@ printed() {
 }
 
 deadlines() {
-        # The time of a task begins when somebody has it: each takes little of it, all of them more.
+        # The time of a task begins when a worker has it: each takes little of it, all of them more.
         run ferry run --workers 1 --timeout 6 -- ferry listen stdio: --exec 'sleep 1.3; printf x' <<< $'1\n2\n3\n4\n5'
         ended 'those behind have their time, too' 0 $'x\nx\nx\nx\nx\n'
 }
@@ -801,7 +801,7 @@ recycling() {
 
 ## Signals ---------------------------------------------------------------------------------------------
 
-# Start a run whose input stays open, in which somebody works.
+# Start a run whose input stays open, in which a worker works.
 begin() {
         rm -f begun go tasks
         mkfifo begun go tasks
@@ -840,7 +840,7 @@ signalled() {
         summary "$signal: the task in hand" '1 done, 0 failed, 2 not done, 0 restarts'
         nothing_left "$signal: the task in hand"
 
-        # Who dies of it is not started again.
+        # A worker that dies of it is not started again.
         begin ferry run --workers 1 --retry 5 -- sh -c 'echo > begun; exec sleep 1000'
         interrupt "$signal"
         ended "$signal: it dies" $number ''
@@ -848,7 +848,7 @@ signalled() {
         within "$signal: it dies" 0 15000
         nothing_left "$signal: it dies"
 
-        # The second one ends those who do not hear it.
+        # The second one ends the workers that ignore it.
         begin ferry run --workers 1 -- sh -c 'trap "" TERM INT HUP; echo > begun; sleep 1000; sleep 1000'
         kill -"$signal" "$job"
         let_signal_pass
@@ -910,7 +910,7 @@ dialects() {
                 ended "in $codec" 0 $'{"a":[1]}\n'
         done
         run ferry run --workers 1 --timeout 0.2 --dialect pcntl -- "${echoes[@]}" --dialect ferry <<< 1
-        ended 'who speaks another' 1 ''
+        ended 'a worker that speaks another' 1 ''
         run ferry run --dialect innmind "${echoes[@]}" <<< 1
         says_exactly 'innmind' $'ferry: workers are talked to in one of ferry, stream-ipc and pcntl; innmind is for services\n'
         nothing_left 'dialects'

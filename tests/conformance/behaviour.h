@@ -10,8 +10,8 @@ struct behaviour {
         ferry_message *kept[KEPT_MAX];
         int kept_count;
         int notifications;
-        int cancelled;          /* kept requests that nobody waits for any more */
-        int wanted;             /* among these, those that still said somebody would */
+        int cancelled;          /* kept requests that the peer has cancelled */
+        int wanted;             /* among these, those that did not report it */
         int errors;
         int answers;            /* to what it has asked */
         int depth;              /* in the last one; its errno if it was none */

@@ -60,7 +60,7 @@ struct peer {
         char bytes[PEER_BYTES_MAX];
 };
 
-/* Come to the service; take who comes to us, or say that nobody does. Peers are large: they are on the heap. */
+/* Connect to the service; accept a client, or report that none comes. Peers are large: they are on the heap. */
 struct peer *peer_connect(struct place *place);
 struct peer *peer_accept(struct place *place);
 bool peer_comes(struct place *place);

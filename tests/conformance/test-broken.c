@@ -1,6 +1,6 @@
 /* What other programs, broken ones and hostile ones put on a stream: junk, false headers, frames over the limit, half
  * frames, payloads that do not decode. Where others may write, junk is told and skipped; on a socket it is the end. Bytes
- * of a frame are never searched for frames. A half frame neither hangs anybody nor hides the end. */
+ * of a frame are never searched for frames. A half frame neither hangs a reader nor hides the end. */
 #include "conformance/raw.h"
 #include "support/suite.h"
 
@@ -155,7 +155,7 @@ static size_t begin_envelope(int kind, unsigned char payload[256])
         return strlen(texts[kind - 1]);
 }
 
-/* A text of somebody's, over the limit, that contains whole frames. */
+/* A foreign text, over the limit, that contains whole frames. */
 START_TEST(frames_inside_of_a_frame_over_the_limit_are_never_executed)
 {
         enum { SIZE = 20000 };
@@ -427,7 +427,7 @@ static int note_the_end(ferry_session *session, const ferry_message *message, vo
         return 0;
 }
 
-/* Who has asked and then ends its side may still want the answer: it is sent to its end, however long that takes it to
+/* A peer that has asked and then ends its side may still want the answer: it is sent to its end, however long that takes it to
  * read. */
 START_TEST(the_end_of_the_questions_is_not_that_of_the_answers)
 {

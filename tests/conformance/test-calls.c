@@ -1,5 +1,5 @@
 /* Messages, requests and replies are the same over every stream and in each dialect: each of these tests runs over all
- * of them. A call ends exactly once, as replied, as surely not executed, or as unknown; whoever waits serves the other
+ * of them. A call ends exactly once, as replied, as surely not executed, or as unknown; a waiting caller serves the other
  * side meanwhile. */
 #include "conformance/pair.h"
 #include "support/suite.h"

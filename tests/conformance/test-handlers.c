@@ -1,4 +1,4 @@
-/* Handlers and ferry_session_next(), over every stream and in each dialect: who sees a message and in which order, what
+/* Handlers and ferry_session_next(), over every stream and in each dialect: which gets a message and in which order, what
  * is kept and what is dropped, and that a handler may do anything: turn handlers off, close or free its session, its
  * service and its loop, and wait. */
 #include "conformance/pair.h"
@@ -381,7 +381,7 @@ START_TEST(a_handler_closes_its_session)
         ck_assert_int_eq(ferry_call_status(call), -ECANCELED);
         ferry_call_free(call);
         pair_close(&pair);
-        /* Those that came after it are nobody's. */
+        /* No handler gets those that came after it. */
         ck_assert_str_eq(events, "xnc");
 }
 END_TEST

@@ -82,7 +82,7 @@ START_TEST(a_peer_that_answers_is_kept)
 }
 END_TEST
 
-/* Who talks is not asked. */
+/* A peer that talks is not asked. */
 START_TEST(a_peer_that_talks_is_not_asked)
 {
         struct raw raw;

@@ -251,7 +251,7 @@ START_TEST(a_timeout_ends_the_session)
                       ferry_session_error(session));
         peer_expect_goodbye(peer);
         ck_assert_int_eq(ferry_session_close(session), -ETIMEDOUT);
-        /* It was told, so nobody is told again. */
+        /* It was reported, and is not reported again. */
         ck_assert_int_eq(ferry_loop_run(place.loop, 0), 0);
         peer_close(peer);
         place_close(&place);
@@ -293,7 +293,7 @@ START_TEST(letting_a_call_go_ends_the_session)
 }
 END_TEST
 
-/* One that has not left harms nobody. */
+/* A call that was not sent yet can be freed, or time out. */
 START_TEST(a_call_that_waits_can_go)
 {
         struct place place;

@@ -1,6 +1,6 @@
 /* What clients in the dialect innmind may do to a service, and must not do to others: bytes that are none of its
- * dialect, frames in pieces, half a frame for ever, not reading, coming in crowds. What was sent is never cut, whoever
- * reads. */
+ * dialect, frames in pieces, half a frame for ever, not reading, coming in crowds. What was sent is never cut, however it
+ * is read. */
 #include "conformance/innmind.h"
 #include "support/door.h"
 #include "support/suite.h"
@@ -200,7 +200,7 @@ START_TEST(frames_are_never_cut)
         ferry_value_unref(info);
         ck_assert_uint_gt(queued, 1 << 20);
         held = door_counts.bytes;
-        /* Full: nobody is woken, and nothing is tried. */
+        /* Full: the service is not woken, and nothing is tried. */
         place_settle(&place);
         place_forget_sends();
         door_counts.calls[DOOR_epoll_wait] = 0;

@@ -1,5 +1,5 @@
 /* Services in innmind by name, both ends of this library: where their sockets stand, beside those of other dialects;
- * which directories and sockets are not trusted; and that nobody is spoken to who would be harmed by it. */
+ * which directories and sockets are not trusted; and that no server is spoken to that would be harmed by it. */
 #include "support/door.h"
 #include "support/suite.h"
 
@@ -138,7 +138,7 @@ START_TEST(asking_makes_no_directory)
         struct names names;
 
         open_names(&names);
-        ck_assert_int_eq(ferry_session_status(ferry_session_open(names.loop, "nobody", &speaks_innmind)), -ENOENT);
+        ck_assert_int_eq(ferry_session_status(ferry_session_open(names.loop, "vacant", &speaks_innmind)), -ENOENT);
         ck_assert_int_eq(access(names.above, F_OK), -1);
         close_names(&names);
 }
@@ -211,7 +211,7 @@ START_TEST(all_dialects_under_one_name)
                 } else
                         require_echo(sessions[i], types[i]);
         }
-        /* One who has not spoken has not shown what it wants to hear. No type is one in each dialect. */
+        /* A client that has not spoken has not shown its dialect. No type is one in each dialect. */
         silent = ferry_session_open(names.loop, "name", &(ferry_session_options){ .dialect = FERRY_DIALECT_STREAM_IPC });
         ferry_loop_run(names.loop, 20);
         ck_assert_int_eq(ferry_service_notify(service, "text/plain", "'news'"), 2);
@@ -347,7 +347,7 @@ START_TEST(what_others_could_change_is_not_trusted)
 }
 END_TEST
 
-/* As /tmp is: there nobody takes away what belongs to another. */
+/* As /tmp is: there no user removes what belongs to another. */
 START_TEST(a_sticky_directory_is_good_enough)
 {
         struct names names;
@@ -362,9 +362,9 @@ START_TEST(a_sticky_directory_is_good_enough)
 }
 END_TEST
 
-/* Nobody is disturbed ------------------------------------------------------------------------------------ */
+/* No server is disturbed --------------------------------------------------------------------------------- */
 
-/* A socket where those stand who only speak innmind; who listens there is the test. */
+/* A socket where servers stand that only speak innmind; the test listens there. */
 static int listen_at(const struct names *names, struct sockaddr_un *name)
 {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -411,7 +411,7 @@ START_TEST(a_socket_of_innmind_is_not_connected_to_in_another_dialect)
 }
 END_TEST
 
-/* One who listens there, and knows no lock, does not notice that somebody else wanted to; nor is one pushed aside who has
+/* A server that listens there, and knows no lock, does not notice that another wanted to; nor is one pushed aside that has
  * only its name yet. */
 START_TEST(a_listener_is_not_disturbed)
 {
@@ -446,7 +446,7 @@ static bool allow_all(ferry_session *session, const ferry_peer *peer, void *user
         return true;
 }
 
-/* To see who is there one would have to come, and go again: so it is seen by whom the socket belongs to. */
+/* To identify the server a client would have to connect, and close again: so the owner of the socket is checked. */
 START_TEST(a_stranger_s_socket_is_not_touched)
 {
         ferry_session_options options = { .dialect = FERRY_DIALECT_INNMIND };
@@ -614,7 +614,7 @@ START_TEST(many_messages)
 }
 END_TEST
 
-/* Both ask at once: with no ids each takes what comes next for the answer, and nobody waits for ever. */
+/* Both ask at once: with no ids each takes what comes next for the answer, and neither waits for ever. */
 START_TEST(both_ask_at_once)
 {
         struct names names;

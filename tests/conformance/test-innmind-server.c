@@ -167,7 +167,7 @@ START_TEST(answers_come_when_they_come)
 }
 END_TEST
 
-/* Nobody is angry about a message that nobody answers: not about one that was kept, either. */
+/* An unanswered message is no error: neither is one that was kept. */
 START_TEST(what_is_let_go_says_nothing)
 {
         struct place place;
@@ -194,7 +194,7 @@ START_TEST(what_is_let_go_says_nothing)
 }
 END_TEST
 
-/* They keep nobody awake, and are not answered. */
+/* They do not wake the service up again, and are not answered. */
 START_TEST(heartbeats_are_swallowed)
 {
         struct place place;
@@ -244,7 +244,7 @@ START_TEST(close_is_answered_and_the_end_follows)
         peer_expect_control(peer, "connection.close-ok");
         peer_expect_end(peer);
         require_sends((const size_t[]){ 48 }, 1);
-        /* One who has not begun was never there. */
+        /* A client that has not begun was never there. */
         ck_assert_int_eq(book.closed, _i);
         peer_close(peer);
         place_close(&place);
@@ -410,7 +410,7 @@ START_TEST(stopping_does_not_wait_for_ever)
 }
 END_TEST
 
-/* What is queued for one who has not begun cannot be sent: that is not waited for, either. */
+/* What is queued for a client that has not begun cannot be sent: that is not waited for, either. */
 START_TEST(stopping_before_it_has_begun_and_has_been_notified)
 {
         struct place place;
@@ -576,7 +576,7 @@ START_TEST(a_handler_that_fails)
         ck_assert_str_eq(book.heard, "negative fail ");
         ck_assert_int_eq(reasons.errors, 2);
         ck_assert_int_eq(reasons.ends, 2);
-        /* Who has an answer has it. */
+        /* An answer that was given stays. */
         peer_text(good, "reply, then negative");
         peer_expect_control(good, "message.received");
         peer_expect_text(good, "answered");

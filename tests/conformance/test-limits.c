@@ -1,5 +1,5 @@
 /* What a peer can do to the others, and to us, by what it does not do: one that has said goodbye and stays, one that
- * reads nothing, one that sends more than anybody takes, one that never stops. Each has its limit, in time, in bytes or
+ * reads nothing, one that sends more than the reader takes, one that never stops. Each has its limit, in time, in bytes or
  * in frames of a round, and within the limits nothing is lost. With a clock that stands still. */
 #include "conformance/raw.h"
 #include "support/door.h"
@@ -118,7 +118,7 @@ static int fill(struct raw *raw, int kind, int most)
         return count;
 }
 
-/* Nobody fetches what the program has asked for: then it is not read either, and the peer waits. When it is fetched,
+/* The program does not fetch what it has asked for: then it is not read either, and the peer waits. When it is fetched,
  * all of it is there, and the peer goes on. */
 START_TEST(messages_that_are_not_fetched_are_not_read)
 {
@@ -198,7 +198,7 @@ static int echo(ferry_session *session, const ferry_message *request, void *user
         return ferry_message_reply(request, NULL, "%p", (const void *)ferry_message_body(request));
 }
 
-/* A crowd comes to a service at once: it is let in by and by, and who is there already is served meanwhile. */
+/* A crowd comes to a service at once: it is let in by and by, and clients that are there already are served meanwhile. */
 START_TEST(a_crowd_does_not_keep_a_client_waiting)
 {
         enum { CROWD = 100, ROUND_MAX = 20, ROUNDS_MAX = 3 };
@@ -263,8 +263,8 @@ static int judge_connect(enum door_call call, bool is_child)
         return refused-- > 0 ? refused_code : 0;
 }
 
-/* One whose backlog is full is asked again for 5 s, or as long as the program says if that is longer; one who is not
- * there, only as long as the program says. In growing distances, which do not grow beyond 20 ms; who is not there, only
+/* One whose backlog is full is asked again for 5 s, or as long as the program says if that is longer; one that is not
+ * there, only as long as the program says. In growing distances, which do not grow beyond 20 ms; one that is not there, only
  * for the first 100 ms, and then when something changes. */
 START_TEST(the_busy_are_asked_again)
 {
@@ -300,7 +300,7 @@ START_TEST(the_busy_are_asked_again)
 }
 END_TEST
 
-/* A backlog that is really full, until somebody is let in: nothing was lost by waiting. */
+/* A backlog that is really full, until a client is accepted: nothing was lost by waiting. */
 START_TEST(a_full_backlog_is_waited_for)
 {
         char directory[] = "/tmp/ferry-limits-XXXXXX", address[128];

@@ -1,6 +1,6 @@
 /* Sessions in the dialect pcntl over a socketpair, byte for byte; the test is the other side. A real one reads a frame with
  * one read: so each leaves by one send, or not at all. What comes may be cut anywhere; what is no message ends the session,
- * since nobody knows any more what the next one answers. */
+ * since it is no longer known what the next one answers. */
 #include "conformance/raw.h"
 #include "support/door.h"
 #include "support/suite.h"
@@ -320,7 +320,7 @@ START_TEST(frames_may_come_in_pieces)
 }
 END_TEST
 
-/* Whoever goes within a frame has broken off; whoever goes between two has not. */
+/* A peer that goes within a frame has broken off; one that goes between two has not. */
 START_TEST(the_end_within_a_frame)
 {
         for (size_t cut = 0; cut <= 4 + sizeof FIRST - 1; cut++) {
@@ -640,7 +640,7 @@ START_TEST(what_is_asked_is_answered)
         expect(&raw, "same", "a:1:{i:0;d:0.5;}");
         say(&raw, "rename", "N;");
         expect(&raw, "other", "N;");
-        /* Nobody has to answer. */
+        /* The reader need not answer. */
         say(&raw, "nothing", "N;");
         ck_assert(raw_is_silent(&raw));
         say(&raw, "keep", "i:1;");
@@ -666,7 +666,7 @@ START_TEST(what_is_asked_is_answered)
 }
 END_TEST
 
-/* Both ask at once: each has the other's request for an answer. That is how the dialect is; nobody waits for ever. */
+/* Both ask at once: each has the other's request for an answer. That is how the dialect is; neither waits for ever. */
 START_TEST(both_ask_at_once)
 {
         ferry_message *kept[2] = { NULL, NULL };

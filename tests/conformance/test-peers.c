@@ -76,7 +76,7 @@ static void print_peer(char *text, size_t size, const char *format, const char *
 #pragma GCC diagnostic pop
 }
 
-/* Nobody has said what the peer speaks; it is answered byte for byte as PHP would. */
+/* The program has not set the peer's dialect; it is answered byte for byte as PHP would. */
 START_TEST(a_php_peer_is_recognised)
 {
         int peer = _i % PEERS;
@@ -152,7 +152,7 @@ START_TEST(the_first_that_decodes_counts)
 }
 END_TEST
 
-/* To one who has not spoken nothing is said, not even that it is closed. */
+/* To a peer that has not spoken nothing is said, not even that it is closed. */
 START_TEST(a_session_closed_before_it_has_read_says_nothing)
 {
         struct raw raw;
@@ -165,7 +165,7 @@ START_TEST(a_session_closed_before_it_has_read_says_nothing)
 }
 END_TEST
 
-/* Who must send first speaks ferry; if that was wrong, the error of the call names what the peer speaks. */
+/* A side that must send first speaks ferry; if that was wrong, the error of the call names what the peer speaks. */
 START_TEST(a_timeout_names_the_other_dialect)
 {
         struct raw raw;
@@ -225,7 +225,7 @@ START_TEST(errors_of_both_roots)
         ck_assert_str_eq(ferry_message_id(ferry_call_reply(call)), id);
         ferry_call_free(call);
 
-        /* Ours: nobody answers this. */
+        /* Our side: no handler answers this. */
         print_peer(question, sizeof question, peers[is_json].request, root, strlen("\\Envelope\\RequestEnvelope"));
         raw_text(&raw, question);
         raw_read(&raw);
@@ -412,7 +412,7 @@ static int see(ferry_session *session, const ferry_message *request, void *userd
         return 0;
 }
 
-/* What nobody has seen when the session is closed is refused, and then nobody sees it; what a handler has seen has failed. */
+/* What no handler has seen when the session is closed is refused, and stays unseen; what a handler has seen has failed. */
 START_TEST(requests_that_wait_when_the_session_is_closed)
 {
         struct raw raw;

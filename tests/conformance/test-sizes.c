@@ -66,7 +66,7 @@ static int check_load(ferry_session *session, const ferry_message *message, void
         return 0;
 }
 
-/* Much more than all buffers between them hold: whoever waits to write must read meanwhile. */
+/* Much more than all buffers between them hold: a side that waits to write must read meanwhile. */
 START_TEST(both_sides_write_at_once)
 {
         enum { COUNT = 2 };
@@ -204,7 +204,7 @@ START_TEST(a_full_queue_says_so)
         int taken = 0;
 
         pair_open(&pair, _i, &options, NULL);
-        /* No round of the loop runs meanwhile, so nobody makes room; a child may. */
+        /* No round of the loop runs meanwhile, so this process makes no room; a child may. */
         while (ferry_session_notify(pair.us, "App\\Note", "{text: %s}", text) == 0)
                 ck_assert_int_lt(++taken, 10000000);
         ck_assert_int_gt(taken, 5);
@@ -331,7 +331,7 @@ END_TEST
 
 /* Taking back and closing ------------------------------------------------------------------------------ */
 
-/* A session whose other end nobody reads yet; when it is, it is theirs. */
+/* A session whose other end is not read yet. */
 static void open_unread(ferry_loop *loop, const char *dialect, ferry_session **ret_us, int *ret_there)
 {
         ferry_session_options options = { 0 };
@@ -360,8 +360,8 @@ static const char *const dialects[DIALECTS] = { "ferry", "php", "json" };
 
 enum { TAKEN_BACK_BY_FREE, TAKEN_BACK_BY_TIME, TAKEN_BACK_BY_CLOSE, WAYS };
 
-/* Requests that wait in the queue behind a large one are taken back when they end: who says "not executed" has not
- * sent them, and does not later. The large one is on its way, and goes on. */
+/* Requests that wait in the queue behind a large one are taken back when they end: a call that ends as "not executed" was not
+ * sent, and is not sent later. The large one is on its way, and goes on. */
 START_TEST(what_was_not_sent_is_taken_back)
 {
         const char *dialect = dialects[_i % DIALECTS];
@@ -431,7 +431,7 @@ START_TEST(closing_sends_what_is_queued)
 }
 END_TEST
 
-/* Closing has an end, too, where nobody reads. */
+/* Closing has an end, too, where the peer does not read. */
 START_TEST(closing_is_bounded)
 {
         ferry_loop *loop = ferry_loop_new(&(ferry_loop_options){

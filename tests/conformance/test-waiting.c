@@ -27,7 +27,7 @@ static unsigned count_calls(void)
         return calls;
 }
 
-/* A request that nobody will answer, and what time it was before and after it was sent. */
+/* A request that the peer will not answer, and the time before and after it was sent. */
 struct question {
         ferry_call *call;
         int64_t before, after;
@@ -69,7 +69,7 @@ START_TEST(silence_is_slept_through)
 }
 END_TEST
 
-/* A part of a frame, from one byte of its header to all but the last of its payload, does not keep anybody awake. */
+/* A part of a frame, from one byte of its header to all but the last of its payload, does not keep the reader awake. */
 START_TEST(half_a_frame_is_slept_through)
 {
         unsigned char payload[256], frame[264] = { 0xf3, 0x4a, 0x9d, 0xe2 };
@@ -216,7 +216,7 @@ START_TEST(a_stopped_peer_harms_only_itself)
 }
 END_TEST
 
-/* A request is on the wire once, whatever becomes of it and for however long nobody answers. */
+/* A request is on the wire once, whatever becomes of it and however long it stays unanswered. */
 START_TEST(nothing_is_sent_twice)
 {
         struct question question;

@@ -1,4 +1,4 @@
-/* Bytes that somebody sends who wants to cost much: for each codec the shapes that are cheapest to write and most
+/* Bytes that an attacker sends to cost much: for each codec the shapes that are cheapest to write and most
  * expensive to take, in any size. */
 #pragma once
 

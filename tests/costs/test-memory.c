@@ -326,7 +326,7 @@ static void *decode_a_million(void *argument)
         size_t offset, levels, before;
         char *at;
 
-        /* They need not end: nobody comes to see that. */
+        /* They need not end: no reader gets that far. */
         levels = 1000000;
         at = buffer_reserve(&buffer, levels * nesting->open_size);
         REQUIRE(at);

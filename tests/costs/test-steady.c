@@ -135,7 +135,7 @@ static int look_away(ferry_session *session, const ferry_message *message, void 
         return 1;
 }
 
-/* A body that nobody looks at is never built. */
+/* A body that is not looked at is never built. */
 START_TEST(notifications_whose_body_is_not_used_are_cheap)
 {
         struct pair pair;
@@ -234,7 +234,7 @@ START_TEST(a_thousand_idle_sessions)
 }
 END_TEST
 
-/* Who waits for an answer, waits: nothing is asked again and again. */
+/* A wait for an answer sleeps: nothing is asked again and again. */
 START_TEST(a_session_that_waits)
 {
         struct pair pair;

@@ -144,9 +144,9 @@ timeouts() {
         says_exactly timeouts $'junk on stderr: Received response: quickly\n'
         mkfifo silence
         run "$build/examples/timeouts" 0<> silence
-        ended 'timeouts: nobody answers' 1 -
-        says_exactly 'timeouts: nobody answers' $'Request timed out: no answer within 2 s\n'
-        within 'timeouts: nobody answers' 2000 6000
+        ended 'timeouts: no answer' 1 -
+        says_exactly 'timeouts: no answer' $'Request timed out: no answer within 2 s\n'
+        within 'timeouts: no answer' 2000 6000
 }
 
 uuid-ids() {
@@ -240,7 +240,7 @@ late-answers() {
         await "$first"
         ended 'late-answers: the first' 0 'Worth waiting for: one'
         run ferry call patience t three --timeout 0.2
-        ended 'late-answers: who gives up' 124 ''
+        ended 'late-answers: a client that gives up' 124 ''
         kill "$server"
         await "$server"
 }
@@ -267,7 +267,7 @@ chat-server() {
  (comes)
  hello, all
  (goes)"
-        is 'chat-server: who that was' "$(cut -d: -f1 "out.${run_of[one]}" | tail -1)" "$two"
+        is 'chat-server: the sender' "$(cut -d: -f1 "out.${run_of[one]}" | tail -1)" "$two"
         kill "$server"
         await "$one"
         ended 'the first chat client' 1 -

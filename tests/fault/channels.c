@@ -432,7 +432,7 @@ static void udg_strange(void)
         };
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_channel *sender;
-        char nobody[40];
+        char vacant[40];
 
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
                 const char *path = fault_path("%s", kinds[i].name);
@@ -449,10 +449,10 @@ static void udg_strange(void)
                         close(fd);
                 unlink(path);
         }
-        snprintf(nobody, sizeof nobody, "udg:@ferry-fault-\\x%02x-%d", 1, (int)getpid());
-        open_end(loop, nobody, FERRY_SEND, NULL, 0, &sender);
+        snprintf(vacant, sizeof vacant, "udg:@ferry-fault-\\x%02x-%d", 1, (int)getpid());
+        open_end(loop, vacant, FERRY_SEND, NULL, 0, &sender);
         send_text(sender, "a record", 0, -ECONNREFUSED);
-        check_moved(sender, "send to", ferry_channel_send_to(sender, nobody, "x", 1, 0), -ECONNREFUSED);
+        check_moved(sender, "send to", ferry_channel_send_to(sender, vacant, "x", 1, 0), -ECONNREFUSED);
         end_loop(loop);
         look_for_files();
 }

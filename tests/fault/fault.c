@@ -460,7 +460,7 @@ static void compare_descriptors(const struct descriptors *before, const struct d
         fault_flaw("a descriptor is gone; %d before, %d now", before->count, after->count);
 }
 
-/* A child whose group could not be told to end is nobody's, by design. */
+/* A child whose group could not be signalled may be left, by design. */
 static void look_for_children(void)
 {
         bool may_be_left = run->fault.kind == FAULT_REFUSE && run->fault.call == DOOR_signal_group;

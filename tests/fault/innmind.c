@@ -222,7 +222,7 @@ static void stopping(void)
         close_visit(&visit);
 }
 
-/* Closed before anybody has begun; and while nobody listens. */
+/* Closed before either side has begun; and without a listener. */
 static void early(void)
 {
         struct visit visit;
@@ -230,7 +230,7 @@ static void early(void)
         int code;
 
         open_visit(&visit);
-        vain = ferry_session_open(visit.loop, "nobody", &(ferry_session_options){ .dialect = FERRY_DIALECT_INNMIND,
+        vain = ferry_session_open(visit.loop, "vacant", &(ferry_session_options){ .dialect = FERRY_DIALECT_INNMIND,
                                                                                   .wait_ms = 1000 });
         say(&visit);
         ferry_session_free(visit.client);

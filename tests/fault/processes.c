@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Of what runs elsewhere nobody can stop the clock, so it gets time. */
+/* The clock of another process cannot be stopped, so it gets time. */
 enum { CHILD_PATIENCE_MS = 10000 };
 
 static unsigned started, ended;
@@ -156,7 +156,7 @@ static void process_at_the_bottom(void)
         }
 }
 
-/* A signal that came while somebody waits; and a child that is forked meanwhile. */
+/* A signal that came during a wait; and a child that is forked meanwhile. */
 static void let_pass(int signal)
 {
         (void)signal;
@@ -213,7 +213,7 @@ static int be_deaf(ferry_session *parent, void *userdata)
         return 0;
 }
 
-/* One that ends when it is asked, one that has to be killed, and one that nobody waits for. */
+/* One that ends when it is asked, one that has to be killed, and one that is not waited for. */
 static void process_stop(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -233,7 +233,7 @@ static void process_stop(void)
         finish(loop, 3);
 }
 
-/* cat sends a request back, nobody here answers it, and that is what the request is answered with. */
+/* cat sends a request back, this side does not answer it, and that is what the request is answered with. */
 static void process_pool(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);

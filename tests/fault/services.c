@@ -1,5 +1,5 @@
 /* Services and their clients, in one loop: all ways to begin and end, what others have left in the file system, and a
- * client that waits for somebody to listen. */
+ * client that waits for a listener. */
 #include "fault/talk.h"
 
 #include <errno.h>
@@ -356,7 +356,7 @@ static void stale(void)
         close_service(loop, service);
 }
 
-/* A living one is not pushed aside, nor is what is no socket, nor one who listens and knows no lock. */
+/* A living one is not pushed aside, nor is what is no socket, nor one that listens and knows no lock. */
 static void in_use(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -387,7 +387,7 @@ static void in_use(void)
         close(fd);
 }
 
-/* The limit: one who has never spoken makes room, and who comes when there is none left is told. */
+/* The limit: a client that has never spoken makes room, and one that comes when there is none left gets the reason. */
 static void crowded(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -481,19 +481,19 @@ static int listen_later(ferry_loop *loop, void *userdata)
         return 0;
 }
 
-/* A client that is there before anybody listens; and one that waits in vain. */
+/* A client that is there before the service; and one that waits in vain. */
 static void awaited(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
         struct guests guests = { 0 };
         ferry_session *client, *vain;
-        char nobody[300];
+        char vacant[300];
         int code;
 
-        snprintf(nobody, sizeof nobody, "unix:%s", fault_path("nobody"));
+        snprintf(vacant, sizeof vacant, "unix:%s", fault_path("vacant"));
         ferry_loop_after(loop, 30, listen_later, &guests);
         client = ferry_session_open(loop, address(), &(ferry_session_options){ .wait_ms = 1000 });
-        vain = ferry_session_open(loop, nobody, &(ferry_session_options){ .wait_ms = 20 });
+        vain = ferry_session_open(loop, vacant, &(ferry_session_options){ .wait_ms = 20 });
         ask(client, 0);
         ferry_loop_run(loop, 50);
         code = ferry_session_status(vain);
@@ -580,7 +580,7 @@ static void named_for_all(void)
         ferry_address_resolve("name", FERRY_DIALECT_AUTO, address, sizeof address);
 }
 
-/* Ports. What holds one, so that nobody else gets it: it is listened at if there is a backlog. */
+/* Ports. A socket that holds one, so that no other process gets it: it listens if there is a backlog. */
 static int hold_port(char text[64], const char *host, int backlog)
 {
         struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -623,11 +623,11 @@ static int listen_at_port_later(ferry_loop *loop, void *userdata)
         return 0;
 }
 
-/* A client that is there before anybody listens; one that waits in vain; one who is not answered. */
+/* A client that is there before the service; one that waits in vain; one that is not answered. */
 static void ports_awaited(void)
 {
-        char nobody[64], silent[64];
-        int held[] = { hold_port(awaited_port, "127.0.0.1", -1), hold_port(nobody, "localhost", -1),
+        char vacant[64], silent[64];
+        int held[] = { hold_port(awaited_port, "127.0.0.1", -1), hold_port(vacant, "localhost", -1),
                        hold_port(silent, "127.0.0.1", 0), socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
         struct sockaddr_in name = { .sin_family = AF_INET };
         socklen_t size = sizeof name;
@@ -641,7 +641,7 @@ static void ports_awaited(void)
                 fault_flaw("connect: %m");
         ferry_loop_after(loop, 30, listen_at_port_later, &guests);
         client = ferry_session_open(loop, awaited_port, &(ferry_session_options){ .wait_ms = 1000 });
-        vain = ferry_session_open(loop, nobody, &(ferry_session_options){ .wait_ms = 20 });
+        vain = ferry_session_open(loop, vacant, &(ferry_session_options){ .wait_ms = 20 });
         unheard = ferry_session_open(loop, silent, &(ferry_session_options){ .wait_ms = 50 });
         ask(client, 0);
         /* Each ends a run; so does the service, if it cannot listen. */
@@ -722,7 +722,7 @@ static int listen_by_name(ferry_loop *loop, void *userdata)
         return 0;
 }
 
-/* For a service that comes later, one that knows nothing of ferry, one of whom there is a socket only, and nobody. */
+/* For a service that comes later, one that knows nothing of ferry, one of which only a socket is left, and none. */
 static void waited(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -742,7 +742,7 @@ static void waited(void)
         code = ferry_service_wait(loop, "plain", FERRY_DIALECT_AUTO, 1000);
         fault_answer(FAULT_MEET, "wait", code, -ETIMEDOUT, ferry_loop_error(loop));
         fault_check(code != 0);
-        code = ferry_service_wait(loop, "nobody", FERRY_DIALECT_AUTO, 0);
+        code = ferry_service_wait(loop, "vacant", FERRY_DIALECT_AUTO, 0);
         fault_answer(FAULT_MEET, "wait", code, -ETIMEDOUT, ferry_loop_error(loop));
         fault_check(code != 0);
         ferry_loop_free(loop);

@@ -665,7 +665,7 @@ static void freed_at_the_end_of_a_call(void)
 
         open_pair(&talk, NULL);
         for (int i = 0; i < 3; i++)
-                ferry_call_then(ferry_session_request(talk.a, 1000, "App\\Nobody", NULL), free_all, &talk);
+                ferry_call_then(ferry_session_request(talk.a, 1000, "App\\Unanswered", NULL), free_all, &talk);
         if (talk.called_back < 2)
                 ferry_loop_run(talk.loop, 100);
         if (talk.called_back < 2)

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Children: of what runs elsewhere nobody can stop the clock, so they get time. */
+/* Children: the clock of another process cannot be stopped, so they get time. */
 enum { CHILD_PATIENCE_MS = 10000, SHORT_MS = 3 };
 
 struct echo {
@@ -228,7 +228,7 @@ static void child_closes(void)
         watch_child("exec:exec >&-; exec cat > /dev/null", NULL, 0, 0);
 }
 
-/* A request that nobody answers, and the child dies. */
+/* A request without an answer, and the child dies. */
 static void child_dies(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);

@@ -168,7 +168,7 @@ static void judge_call(struct talk *talk, ferry_call *call, unsigned number, int
         fault_check(status != 1);
         fault_answer(FAULT_END, "a call", status, expected, ferry_call_error(call));
         talk->is_not_executed[number] = ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED;
-        /* Whatever happens to a request, who asked is told of it before the time is over, if only by the end. */
+        /* Whatever happens to a request, it ends before the time is over, if only by the end of the session. */
         if (status == -ETIMEDOUT && expected != status && ferry_session_status(talk->a) == 1 &&
             ferry_session_status(talk->b) == 1)
                 fault_flaw("question %u is neither answered nor refused", number);
@@ -270,7 +270,7 @@ void talk_end(struct talk *talk)
         /* A connection that was reset has ended in order; the kernel says so only where all was read. */
         if (talk->received + talk->lost < talk->sent && !was_told && fault_error() != ECONNRESET &&
             ferry_session_status(talk->a) >= 0 && ferry_session_status(talk->b) >= 0)
-                fault_flaw("%u of %u notifications were received, and nobody was told of the rest", talk->received,
+                fault_flaw("%u of %u notifications were received, and the loss of the rest was not reported", talk->received,
                            talk->sent);
         ferry_loop_free(talk->loop);
         if (talk->kept)

@@ -5,7 +5,7 @@
 #
 #   test-sites.sh PROGRAM
 #
-# A call that ends its function is a jump, and returns to who called that: such a one counts as reached if its function
+# A call that ends its function is a jump, and returns to the caller of that: such a one counts as reached if its function
 # was seen to be called, and to return from that call (where it is only called by pointer: from any such call).
 set -u
 program=$1

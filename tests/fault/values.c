@@ -138,7 +138,7 @@ static void encodes_as(const ferry_codec *codec, const ferry_value *value, const
         sys_free(bytes);
 }
 
-/* Through a codec and back; then from bytes that somebody else wrote. */
+/* Through a codec and back; then from bytes that another program wrote. */
 static void through(const ferry_codec *codec, const char *foreign, size_t foreign_size)
 {
         FERRY_AUTO(ferry_value) value = pack_all();

@@ -1,7 +1,7 @@
 /* A stream of bytes in the dialect innmind. Besides what must hold in frames.c:
  *
  *      - what is read is written as the same bytes, unless it is over the limit of what is sent, or its type is one that
- *        not all who speak innmind would take
+ *        not all peers of innmind would take
  *      - what a program says is read as it was said, or is refused, and is never one of the connection's own messages
  *
  * The input: as frames.h says; bit 5: a program says something instead: a type, up to a zero, and a text. */

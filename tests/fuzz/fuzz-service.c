@@ -4,7 +4,7 @@
  *      - a client of ours is answered at the end, whatever the others have done, unless the service was told to stop
  *      - handlers are told of the end of each client of whose beginning they were told
  *      - freeing the loop ends it all; nothing is left, no descriptor and no file
- *      - a directory with anything in it can be listed; what is listed has a name, and nobody is there who does not listen
+ *      - a directory with anything in it can be listed; what is listed has a name, and only listeners are there
  *
  * The input: flags (bits 0 to 2: the dialects; bit 7: the rest is a lock file and what stands beside it); then steps: client
  * (2 bits), operation (3 bits), a length or a choice (3 bits), and what that needs. */
@@ -116,7 +116,7 @@ static void settle(void)
                 ;
 }
 
-/* Where the service listens for those who speak @dialect. */
+/* Where the service listens for clients of @dialect. */
 static void connect_client(int i, unsigned dialect)
 {
         struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -246,8 +246,8 @@ static void fuzz_directory(struct fuzz_input *input, uint8_t about)
                 close(open(path_of("own/fuzz.sock"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
         loop = ferry_loop_new(NULL);
         list = ferry_service_list(loop);
-        FUZZ_REQUIRE(ferry_value_count(list) == 0, "somebody is listed");
-        FUZZ_REQUIRE(ferry_service_wait(loop, "fuzz", FERRY_DIALECT_AUTO, 0) == -ETIMEDOUT, "somebody is there");
+        FUZZ_REQUIRE(ferry_value_count(list) == 0, "a service is listed");
+        FUZZ_REQUIRE(ferry_service_wait(loop, "fuzz", FERRY_DIALECT_AUTO, 0) == -ETIMEDOUT, "a service is there");
         ferry_value_unref(list);
         ferry_loop_free(loop);
         unlink(path_of("own/fuzz.sock.lock"));

@@ -695,7 +695,7 @@ static void open_side(struct side *side, uint8_t about, bool is_small, bool is_o
                          FERRY_KIND_OPENED | FERRY_KIND_CLOSED, handle, side);
 }
 
-/* Whether what one side sends the other can read, whoever begins. */
+/* Whether what one side sends the other can read, whichever begins. */
 static bool is_compatible(uint8_t a, uint8_t b)
 {
         if (a % 3 != b % 3)
@@ -755,7 +755,7 @@ static void check_end(void)
 {
         door_judge = NULL;
         piece_max = 0;
-        /* Who holds too many requests is not read; each round may bring more of them. */
+        /* A peer with too many requests in flight is not read; each round may bring more of them. */
         for (int i = 0; i < 2 * KEPT_MAX; i++) {
                 sides[0].mode = sides[1].mode = 0;
                 answer(&sides[i & 1], 0, 0);

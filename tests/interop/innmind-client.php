@@ -4,7 +4,7 @@
 //
 //      innmind-client.php [--heartbeat=S] STEP…
 //
-//      exists NAME             print "exists" or "absent"; nobody is touched
+//      exists NAME             print "exists" or "absent"; no server is touched
 //      get NAME                connect: the first thing heard must be the greeting
 //      send TYPE CONTENT       the next thing heard must be the acknowledgement
 //      send-file TYPE FILE     the same
@@ -159,7 +159,7 @@ final class Client
         private function say(Message $message): void
         {
                 if ($this->is_closed || !write_message($this->stream, $message)) {
-                        fail('nobody takes ' . $message->show());
+                        fail('the peer does not take ' . $message->show());
                 }
         }
 

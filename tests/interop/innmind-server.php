@@ -14,7 +14,7 @@
 //      cmd:silent      no answer
 //      cmd:close       close this client
 //      cmd:stop, stop  close all, and end
-//      cmd:late S      answer after S seconds in which nobody is served
+//      cmd:late S      answer after S seconds in which no client is served
 //      cmd:later S     answer after S seconds
 //      cmd:push N      N answers
 //      cmd:before      a message before this one is acknowledged
@@ -89,7 +89,7 @@ final class Server
                         $ready = $this->wait();
                         if ($ready === null) {
                                 if ($this->is_ending) {
-                                        break;          // a second signal: nobody is waited for
+                                        break;          // a second signal: no client is waited for
                                 }
                                 continue;
                         }
@@ -148,7 +148,7 @@ final class Server
         private function say(Visitor $visitor, Message $message): bool
         {
                 $is_said = write_message($visitor->stream, $message);
-                $this->log("out $visitor->number " . $message->show() . ($is_said ? '' : ' (nobody takes it)'));
+                $this->log("out $visitor->number " . $message->show() . ($is_said ? '' : ' (not taken)'));
                 return $is_said;
         }
 
@@ -264,7 +264,7 @@ final class Server
                 }
         }
 
-        // Nobody new; every client is told, and waited for without limit.
+        // No new client; every client is told, and waited for without limit.
         private function shut(): void
         {
                 if ($this->is_ending) {

@@ -79,7 +79,7 @@ function media_type(string $bytes): ?string
         return $type;
 }
 
-// An integer, or the end of the process: nobody catches this.
+// An integer, or the end of the process: this exception is not caught.
 function number(string $format, string $bytes): int
 {
         $found = @unpack($format, $bytes);

@@ -49,7 +49,7 @@ function handle(Peer $peer, object $envelope): void
                 $peer->answer($envelope, $peer->log('after the broken one'));
                 break;
         case 'late':
-                $peer->answer((object)['id' => '1.1'], $peer->log('to somebody else'));
+                $peer->answer((object)['id' => '1.1'], $peer->log('to another one'));
                 $peer->answer($envelope, $peer->log('to you'));
                 break;
         case 'bytewise':

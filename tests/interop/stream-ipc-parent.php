@@ -99,7 +99,7 @@ try {
 
         $child = new Child('ferry listen stdio:', $codec, $root);
         $peer = $child->peer;
-        check('a request that nobody answers', str_starts_with(text($peer->wait($peer->ask($peer->log('hello')))),
+        check('a request without an answer', str_starts_with(text($peer->wait($peer->ask($peer->log('hello')))),
                                                                'error: this listener only listens'), true);
         // Over the limit: it is told so, and the conversation goes on.
         $id = $peer->ask($peer->log(str_repeat('x', 17 << 20)));

@@ -87,7 +87,7 @@ namespace Interop {
                         }
                 }
                 if ($value !== []) {
-                        throw new \RuntimeException('properties that nobody knows: ' . implode(', ', array_keys($value)));
+                        throw new \RuntimeException('unknown properties: ' . implode(', ', array_keys($value)));
                 }
                 return $object;
         }

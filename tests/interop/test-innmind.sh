@@ -10,7 +10,7 @@ vectors=$tests/vectors
 php=(php -n)
 
 if ! command -v php > /dev/null; then
-        skipped 'PHP is not installed, so there is nobody to talk to'
+        skipped 'PHP is not installed, so there is no peer to talk to'
         finish
 fi
 if ! "${php[@]}" -r 'exit(function_exists("pcntl_signal") ? 0 : 1);'; then
@@ -86,7 +86,7 @@ heartbeat=$(hex "$vectors/innmind-heartbeat.bin")
 peers_talk() {
         alone
         client exists q
-        told 'nobody' absent
+        told 'no server' absent
         serve q
         client exists q get q send text/plain ping wait 5 send text/plain '' wait 5 \
                 send 'application/json; charset=utf-8' '{}' wait 5 close
@@ -120,7 +120,7 @@ END
 
         # As the real one: the answer to the first is taken for the acknowledgement of the second.
         client get q send text/plain one send text/plain two
-        ended 'two messages to who answers' 1 $'ok get\nok send\nfailed: received expected; found: text/plain one\n'
+        ended 'two messages to a server that answers' 1 $'ok get\nok send\nfailed: received expected; found: text/plain one\n'
         client get q send text/plain cmd:reset wait 5 send text/plain cmd:before
         ended 'a message before the acknowledgement' 1 -
         says 'a message before the acknowledgement' 'failed: received expected; found: text/plain before'
@@ -171,7 +171,7 @@ peers_lose() {
                 carries "$name" lost
         done
         is 'all of these were dropped' "$(grep -c '^dropped' "$log")" 5
-        # Whoever is stopped meanwhile hears it too late to be hurt: what was written is read before the end is seen.
+        # A client that is stopped meanwhile sees the reset too late to be hurt: it reads what was written before the end.
         client get q send text/plain cmd:reset wait 5 close
         kill -STOP "$server"
         client connect q leave
@@ -184,14 +184,14 @@ peers_lose() {
         client connect q wait 5 raw "$start_ok$close" leave
         soon more_closed $((before + 3))
         carries 'a client that says all it has to say at once' 0
-        # Who has not said start-ok is not heard.
+        # A client that has not said start-ok is not heard.
         client connect q wait 5 raw "$close" leave
         told 'close before start-ok' 'ok connect' 'message start' 'ok raw' 'ok leave'
         carries 'close before start-ok' lost
         stops 'what costs the carry'
 }
 
-# What costs the server its life. Its socket stays, and nobody can take its place.
+# What costs the server its life. Its socket stays, and no other server can take its place.
 peers_die() {
         local name what
 
@@ -207,7 +207,7 @@ peers_die() {
                 says "$name: the server says why" "$what"
                 check "$name: the socket stays" test -S "$sockets/q.sock"
                 run "${php[@]}" "$here/innmind-server.php" q
-                ended "$name: nobody takes its place" 1 ''
+                ended "$name: no server takes its place" 1 ''
                 rm "$sockets/q.sock"
         done
         # hello is 22 bytes: cut before its length is complete, and behind that.
@@ -332,7 +332,7 @@ ferry_serves() {
         client get f send text/plain ping send text/plain ping
         ended 'the acknowledgement comes first, the answer next' 1 \
                 $'ok get\nok send\nfailed: received expected; found: text/plain pong\n'
-        # Who leaves without a word hurts nobody.
+        # A client that leaves without a word hurts no other.
         client get f leave
         client get f send text/plain again wait 5 beats 16 send text/plain 'after three seconds' wait 5 close
         told 'three seconds of heartbeats' 'ok get' 'ok send' 'message text/plain pong' 'ok beats' 'ok send' \
@@ -425,14 +425,14 @@ ferry_beats() {
         drained 'a client that is silent'
 }
 
-# A name that is taken, and what somebody else has left.
+# A name that is taken, and what another process has left.
 ferry_starts() {
         alone
         serve q
         run ferry listen q --dialect innmind --echo
         ended 'a name that a PHP server has' 3 ''
         carries 'a name that a PHP server has' 0
-        # Whether that costs the carry depends on who is first, so it must not happen at all.
+        # Whether that costs the carry depends on the order, so it must not happen at all.
         is 'ferry has not looked by connecting' "$(grep -c ^accepted "$log")" 1
         kill -KILL "$server"
         await "$server"
@@ -584,7 +584,7 @@ ferry_fails() {
         run ferry notify "unix:$sockets/q.sock" --dialect ferry ping hello
         check 'a notification in another dialect' test "$status" = 3 -o "$status" = 4
         says 'a notification in another dialect' dialect innmind
-        is 'nobody has come' "$(grep -c ^accepted "$log")" "$accepted"
+        is 'no client has come' "$(grep -c ^accepted "$log")" "$accepted"
         carries 'in another dialect' 4
 
         # It hangs: no time is enough, and it is not hurt once it goes on.
@@ -599,19 +599,19 @@ ferry_fails() {
         await "$server"
         ended 'a server that stops: it has ended' 0 -
         check 'a server that stops: all were waited for' grep -qx ended out
-        run ferry call nobody --dialect innmind --wait 0 text/plain hello
-        ended 'nobody' 3 ''
+        run ferry call vacant --dialect innmind --wait 0 text/plain hello
+        ended 'no server' 3 ''
 }
 
 controls=(connection.start connection.start-ok connection.close connection.close-ok message.received heartbeat)
 
-# Who lives is read, not asked.
+# Whether a server lives is read, not asked.
 ferry_finds() {
         local waiting calling
 
         alone
         run ferry wait q --dialect innmind --timeout 0.3
-        ended 'nobody' 124 ''
+        ended 'no server' 124 ''
         start ferry wait q --dialect innmind
         waiting=$job
         start ferry call q --dialect innmind --wait 20 text/plain hello
@@ -623,7 +623,7 @@ ferry_finds() {
         ended 'a call that waits for a server' 0 hello
         left_in_order 'a call that waits for a server'
         run ferry wait q --dialect innmind
-        ended 'waiting for who is there' 0 ''
+        ended 'waiting for a server that is there' 0 ''
         run ferry list
         ended 'a list' 0 -
         check 'a list' grep -q '\bq\b.*innmind' out
@@ -638,7 +638,7 @@ ferry_finds() {
         kill -KILL "$server"
         await "$server"
         run ferry list --json
-        ended 'a list of nobody' 0 ''
+        ended 'an empty list' 0 ''
         run ferry wait q --dialect innmind --timeout 0.3
         ended 'a server that was killed' 124 ''
         run ferry call q --dialect innmind --wait 0 text/plain hello

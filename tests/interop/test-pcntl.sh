@@ -8,7 +8,7 @@ here=$tests/interop
 php=(php -n)
 
 if ! command -v php > /dev/null; then
-        skipped 'PHP is not installed, so there is nobody to talk to'
+        skipped 'PHP is not installed, so there is no peer to talk to'
         finish
 fi
 if ! "${php[@]}" -r 'exit(function_exists("socket_import_stream") ? 0 : 1);'; then

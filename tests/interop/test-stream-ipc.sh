@@ -9,7 +9,7 @@ here=$tests/interop
 php=(php -n)
 
 if ! command -v php > /dev/null; then
-        skipped 'PHP is not installed, so there is nobody to talk to'
+        skipped 'PHP is not installed, so there is no peer to talk to'
         finish
 fi
 
@@ -85,7 +85,7 @@ child() {
         says "$codec: a frame that does not decode" 'error'
 
         run "${call[@]}" "$log" late
-        ended "$codec: an answer to nobody" 0 'to you'
+        ended "$codec: an answer without a request" 0 'to you'
 
         run "${call[@]}" "$log" bytewise
         ended "$codec: a frame in pieces" 0 whole
@@ -160,7 +160,7 @@ examples() {
         run "$build/examples/monitor"
         ended 'examples/monitor and a PHP worker' 0 $'[info] one\n[success] two\n'
 
-        # Who speaks another dialect is named.
+        # A peer that speaks another dialect is named.
         run ferry call --timeout 3 'exec:./background-worker; sleep 60' t hello
         ended 'a call in the wrong dialect' 124 ''
         says 'a call in the wrong dialect' 'speaks the dialect stream-ipc'

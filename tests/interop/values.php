@@ -392,7 +392,7 @@ function answer(string $letter, string $bytes): string|false
             return msgpack_pack((new Maker((int) $bytes, 'msgpack'))->value());
         case 'P':
             return walk((new Maker((int) $bytes, 'msgpack'))->value(), 0, true);
-        case 'q':                       // packed by ferry or PHP, nobody else: it dies of what is wrong
+        case 'q':                       // packed by ferry or PHP only: it dies of what is wrong
             return walk(msgpack_unpack($bytes));
         case 'l':
             return walk(msgpack_unpack($bytes), 0, true);

@@ -1,5 +1,5 @@
-/* Whatever hundreds and thousands of clients do, who speaks in whole frames is answered in the round of the loop in
- * which his frame is whole; and what each of them costs has its limit. Counted in rounds: no clock has a part in it. */
+/* Whatever hundreds and thousands of clients do, one that speaks in whole frames is answered in the round of the loop in
+ * which its frame is whole; and what each of them costs has its limit. Counted in rounds: no clock has a part in it. */
 #include "conformance/raw.h"
 #include "support/door.h"
 #include "support/place.h"
@@ -170,7 +170,7 @@ START_TEST(a_complete_request_is_served_in_that_round)
 }
 END_TEST
 
-/* Those who ask and never read their answers are not read any more once too much waits for them. */
+/* Clients that ask and never read their answers are not read any more once too much waits for them. */
 START_TEST(a_client_that_reads_no_answers_costs_no_more)
 {
         enum { NUMBER = 50, FRAMES = 64, EACH_MAX = 2 * QUEUE_MAX + (3 << 16) };
@@ -195,7 +195,7 @@ START_TEST(a_client_that_reads_no_answers_costs_no_more)
         }
         ck_assert_msg(door_counts.bytes_peak - before <= NUMBER * EACH_MAX, "%zu bytes each",
                       (door_counts.bytes_peak - before) / NUMBER);
-        /* They are all quiet now: nothing is done, by nobody. */
+        /* They are all quiet now: no side does anything. */
         settle(&place);
         ck_assert_int_eq(ferry_loop_tick(place.loop, 0), 0);
         close_all(fds, NUMBER);

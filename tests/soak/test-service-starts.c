@@ -1,4 +1,4 @@
-/* Starting, over and over: of all who want a name at the same moment exactly one gets it, and the others are told who
+/* Starting, over and over: of all that want a name at the same moment exactly one gets it, and the others are told which
  * that is; and however a server was killed, the next one starts as if nothing had been. */
 #include "support/door.h"
 #include "support/place.h"
@@ -146,7 +146,7 @@ START_TEST(a_race_has_one_winner)
                         }
                         SUITE_CHECK(result.status == -EADDRINUSE, "race %zu: %d: %s", number, result.status,
                                     result.sentence);
-                        SUITE_CHECK(is_one_of(racers, result.owner), "race %zu: nobody: %s", number, result.sentence);
+                        SUITE_CHECK(is_one_of(racers, result.owner), "race %zu: not a racer: %s", number, result.sentence);
                         SUITE_CHECK(result.owner != racers[i].pid, "race %zu: the loser itself: %s", number,
                                     result.sentence);
                 }

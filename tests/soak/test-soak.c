@@ -131,7 +131,7 @@ static void connect_and_leave(struct pair *pair, int number)
         behaviour_deinit(&pair->behaviour);
 }
 
-static void connect_to_nobody(struct pair *pair, int number)
+static void connect_without_listener(struct pair *pair, int number)
 {
         ferry_session *client = ferry_session_open(pair->loop, "unix:/nowhere/at/all", NULL);
         ferry_call *call = ferry_session_request(client, SAFETY_MS, "App\\Echo", "{number: %d}", number);
@@ -250,7 +250,7 @@ static const struct cycle {
 } cycles[] = {
         { "connect, ask, close", connect_and_ask, 1, false },
         { "leave in the middle", connect_and_leave, 10, false },
-        { "connect to nobody", connect_to_nobody, 10, false },
+        { "connect without a listener", connect_without_listener, 10, false },
         { "be late", be_late, 10, true },
         { "let go", let_go, 10, false },
         { "send too much", send_too_much, 10, false },

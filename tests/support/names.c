@@ -1,4 +1,4 @@
-/* Directories for services with names, and who listens there: services of ferry and others. */
+/* Directories for services with names, and the servers there: services of ferry and others. */
 #include "support/names.h"
 
 #include "support/suite.h"

@@ -1,4 +1,4 @@
-/* A directory of its own for each test of services with names, and those who listen there. */
+/* A directory of its own for each test of services with names, and the servers there. */
 #pragma once
 
 #include <ferry/ferry.h>
@@ -29,5 +29,5 @@ int bind_plain(const char *path, int backlog);
 ferry_service *open_service(ferry_loop *loop, const char *address, const ferry_service_options *options);
 pid_t start_service(const char *address, unsigned dialects);
 void end_service(pid_t pid);
-/* It is there, and answers nobody. */
+/* It is there, and answers no client. */
 void hold_service(pid_t pid);

@@ -23,10 +23,10 @@ suite() {
         folder=$(mktemp -d /tmp/ferry-test-XXXXXX) || exit 1
         trap clean_up EXIT
         cd "$folder" || exit 1
-        # What whoever started us has open: make, for one.
+        # Descriptors that the caller has open: make, for one.
         exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
         PATH=$build:$PATH
-        # What a sanitizer finds is found again in finish, whoever has read stderr meanwhile.
+        # What a sanitizer finds is found again in finish, also if stderr was read meanwhile.
         export ASAN_OPTIONS=log_path=$folder/sanitizer
         export UBSAN_OPTIONS=log_path=$folder/sanitizer:print_stacktrace=1
         # Also where no start has chosen them (support/surroundings.h).
@@ -92,7 +92,7 @@ now_ms() {
         echo "${us%???}"
 }
 
-# Every program that is started carries a mark in its environment; whoever it starts carries it on.
+# Every program that is started carries a mark in its environment; its children inherit it.
 mark() {
         runs=$((runs + 1))
         export FERRY_TEST_MARK=$folder/$runs/
@@ -142,7 +142,7 @@ start() {
         run_of[job]=$runs
 }
 
-# Jobs of a shell stay to be asked about until it has waited for them; who has ended is no longer there to be signalled.
+# Jobs of a shell stay to be asked about until it has waited for them; one that has ended is no longer there to be signalled.
 has_ended() {
         local stat
 
