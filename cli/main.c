@@ -365,17 +365,33 @@ static bool read_dialects(const char *names, unsigned *ret)
         return true;
 }
 
+static const char digits[] = "0123456789";
+
+/* Numbers are plain decimal ones: the functions of the C library also take blanks, a plus sign, exponents, 0x10, inf and nan. */
+static bool is_integer(const char *text)
+{
+        text += *text == '-';
+        return *text && text[strspn(text, digits)] == '\0';
+}
+
+static bool is_decimal(const char *text)
+{
+        size_t whole = strspn(text, digits);
+        size_t fraction = text[whole] == '.' ? strspn(text + whole + 1, digits) : 0;
+
+        return whole + fraction > 0 && text[whole + (text[whole] == '.') + fraction] == '\0';
+}
+
 /* 0: not at all; none, which is -1: forever. */
 static bool read_seconds(const char *name, const char *text, int *ret_ms)
 {
-        char *end;
-        double seconds = strtod(text, &end);
+        double seconds = is_decimal(text) ? strtod(text, NULL) : -1;
 
         if (strcmp(text, "none") == 0) {
                 *ret_ms = -1;
                 return true;
         }
-        if (end == text || *end || !(seconds >= 0) || seconds > 1e6) {
+        if (seconds < 0 || seconds > 1e6) {
                 complain("--%s: '%s' is not a number of seconds from 0 to 1000000, nor none", name, text);
                 return false;
         }
@@ -396,12 +412,10 @@ static bool read_duration(const char *name, const char *text, int *ret_ms)
 
 bool read_number(const char *name, const char *text, int64_t least, int64_t most, int64_t *ret)
 {
-        char *end;
-
         errno = 0;
-        *ret = strtoll(text, &end, 10);
-        if (end == text || *end)
-                complain("%s: '%s' is not a number", name, text);
+        *ret = strtoll(text, NULL, 10);
+        if (!is_integer(text))
+                complain("%s: '%s' is not a whole decimal number", name, text);
         else if (*ret < least || (errno && *ret < 0))
                 complain("%s: %s is less than %lld", name, text, (long long)least);
         else if (*ret > most || errno)
@@ -469,12 +483,10 @@ static bool read_size(const char *name, const char *text, int64_t *ret)
         size_t size = strlen(text);
         const char *unit = size > 1 ? strchr(units, toupper((unsigned char)text[size - 1])) : NULL;
         int shift = unit ? 10 * (int)(unit - units + 1) : 0;
-        char *end;
 
         errno = 0;
-        *ret = strtoll(text, &end, 10);
-        if (end == text || *end != (unit ? text[size - 1] : '\0') || (unit && end[1]) || *ret < 1 || errno ||
-            *ret > PTRDIFF_MAX >> shift) {
+        *ret = strtoll(text, NULL, 10);
+        if (strspn(text, digits) != size - (unit != NULL) || *ret < 1 || errno || *ret > PTRDIFF_MAX >> shift) {
                 complain("--%s: '%s' is not a number of bytes from 1, alone or with K, M or G", name, text);
                 return false;
         }

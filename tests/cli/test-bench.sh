@@ -121,7 +121,7 @@ arguments_are_checked() {
 |bench needs ADDRESS
 name other|unexpected argument 'other'
 --count 0 name|--count: 0 is less than 1
---count x name|--count: 'x' is not a number
+--count x name|--count: 'x' is not a whole decimal number
 --in-flight 0 name|--in-flight: 0 is less than 1
 --in-flight 65537 name|--in-flight: 65537 is more than 65536
 --size 0 name|--size: 0 is less than 1

@@ -298,6 +298,46 @@ no_timeout_and_no_wait_are_said_so() {
         says 'a word' "--timeout: 'never' is not a number of seconds from 0 to 1000000, nor none"
 }
 
+a_number_is_a_plain_decimal_one() {
+        local text name
+
+        for text in 0x1 inf nan 1e1 1e400 ' 5' '5 ' +5 -5 1,5 5s '' . 1.2.3 99999999999999999999; do
+                run ferry call --timeout "$text" "$echo_child" t x
+                ended "--timeout '$text'" 2 ''
+                says "--timeout '$text'" "--timeout: '$text' is not a number of seconds from 0 to 1000000, nor none"
+                run ferry run --max-rss "$text" -- cat
+                ended "--max-rss '$text'" 2 ''
+                says "--max-rss '$text'" "--max-rss: '$text' is not a number of bytes from 1, alone or with K, M or G"
+        done
+        for text in 0x1 inf nan 1e1 1e400 ' 5' '5 ' +5 - 1.5 5K ''; do
+                for name in workers retry max-tasks; do
+                        run ferry run --"$name"="$text" -- cat
+                        ended "--$name '$text'" 2 ''
+                        says "--$name '$text'" "--$name: '$text' is not a whole decimal number"
+                done
+                run ferry recv --type "$text" msgq:private
+                ended "--type '$text'" 2 ''
+                says "--type '$text'" "--type: '$text' is not a whole decimal number"
+                run ferry store shm:private get "$text"
+                ended "KEY '$text'" 2 ''
+                says "KEY '$text'" "KEY: '$text' is not a whole decimal number"
+        done
+        for text in 0x1 ' 7' +7 '7 ' 8; do
+                run ferry listen --mode "$text" unix:m
+                ended "--mode '$text'" 2 ''
+                says "--mode '$text'" "--mode: '$text' is not an octal number"
+        done
+        for text in 0x1 ' 5' +5 5e1 inf nan 5.5; do
+                run ferry run --halt "soon,fail=$text" -- cat
+                ended "--halt '$text'" 2 ''
+                says "--halt '$text'" "--halt: 'soon,fail=$text'"
+        done
+        for text in 5 05 5. .5 0.5 none; do
+                run ferry call --timeout "$text" "$echo_child" t x
+                ended "--timeout '$text'" 0 x
+        done
+}
+
 a_stderr_that_is_not_read_holds_no_deadline() {
         local caller
 
@@ -323,7 +363,7 @@ all+=,stdin_that_does_not_block_is_waited_for,a_full_stdout_that_does_not_block_
 all+=,lines_that_stderr_refuses_change_no_status,lines_are_whole_on_a_stderr_that_does_not_block,a_signal_ends_a_wait_for_stdout,ignored_signals_stay_ignored
 all+=,blocked_signals_are_let_in,an_ignored_sigchld_hides_no_failure,two_signals_at_once_are_one,diagnostics_are_escaped
 all+=,a_newline_forges_no_line,bodies_are_escaped_on_a_terminal_only,malformed_frames_cost_one_line_a_second
-all+=,no_timeout_and_no_wait_are_said_so,a_stderr_that_is_not_read_holds_no_deadline
+all+=,no_timeout_and_no_wait_are_said_so,a_number_is_a_plain_decimal_one,a_stderr_that_is_not_read_holds_no_deadline
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
