@@ -1,7 +1,8 @@
 #!/bin/bash
 # The rules that no compiler checks: includes and calls run downward, the files of a large object form no cycles, a struct
 # has few bools, only the dialects' own folder names them, the tool and the examples see public headers only, the symbol
-# map is what the headers declare and the library exports, and the headers stand alone, in C11 and C++17.
+# map is what the headers declare and the library exports, the man page describes the options of the tool, and the headers
+# stand alone, in C11 and C++17.
 #
 #   test-structure.sh SOURCE BUILD
 set -u
@@ -220,6 +221,40 @@ toured_files() {
         done
 }
 check 'CONTRIBUTING.md names what does not exist' "$(toured_files)"
+
+# The options of each command are described in the man page: in a paragraph of the command, or in one of its own under OPTIONS; and
+# each paragraph under OPTIONS is of an option that a command has. Lines "COMMAND --OPTION" of the help:
+options_of_tool() {
+        local command
+        for command in $("$build/ferry" --help | sed -nE 's/^  ferry ([a-z]+) .*/\1/p'); do
+                "$build/ferry" "$command" --help | sed -nE "s/^ {4}(--[a-z-]+) .*/$command \1/p"
+        done
+}
+all_options=$(options_of_tool)
+undescribed_options() {
+        awk '
+        function note(line) {
+                while (match(line, /--[a-z]+(-[a-z]+)*/)) {
+                        page[section == "OPTIONS" ? "any" : command, substr(line, RSTART, RLENGTH)]
+                        line = substr(line, RSTART + RLENGTH)
+                }
+        }
+        FNR != NR {
+                known["any", $2]
+                if (!(("any", $2) in page) && !(($1, $2) in page)) print "docs/ferry.1 does not describe " $2 " of ferry " $1
+                next
+        }
+        { gsub(/\\-/, "-") }
+        $1 == ".SH" { section = $2; command = "" }
+        section == "COMMANDS" && is_tag { command = $2 }
+        section == "COMMANDS" || (section == "OPTIONS" && is_tag) { note($0) }
+        { is_tag = $1 == ".TP" || $1 == ".TQ" }
+        END {
+                for (option in page) if (option ~ /^any/ && !(option in known)) print "no command has " substr(option, 5)
+        }' "$source/docs/ferry.1" - <<<"$all_options"
+}
+check 'ferry --help names no command with options' "$([ -n "$all_options" ] || echo "$build/ferry")"
+check 'the options of the tool and those of docs/ferry.1 differ' "$(undescribed_options)"
 
 # Subjects are nouns: the client, the worker, the program.
 stand_ins() { (cd "$source" && grep -rnIiwE --exclude-dir=corpus 'whom?ever|(no|some|any)body' "$@"); }
