@@ -10,9 +10,13 @@
 # the one above, with cppcheck-suppress, with NOLINT.
 set -u
 mode=
-case $1 in
+case ${1-} in
 --*) mode=${1#--}; shift ;;
 esac
+[ -f "${1-}/tests/support/silence.sh" ] && [ $# = 2 ] || {
+        echo 'usage: static.sh [--long|--shipped|--source] SOURCE BUILD' >&2
+        exit 2
+}
 cd "$1" || exit 1
 build=$2
 . tests/support/silence.sh

@@ -8,10 +8,11 @@
 #                                                 so that it does not creep up within the margin
 set -u
 is_writing=
-if [ "$1" = --write ]; then
+if [ "${1-}" = --write ]; then
         is_writing=1
         shift
 fi
+[ -f "${1-}" ] && [ -d "${2-}" ] || { echo 'usage: test-instructions.sh [--write] PROGRAM CORPUS' >&2; exit 2; }
 program=$1 corpus=$2
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/../support/silence.sh"

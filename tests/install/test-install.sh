@@ -4,6 +4,7 @@
 #
 #   test-install.sh SOURCE BUILD
 set -u
+[ -f "${1-}/tests/support/silence.sh" ] && [ -d "${2-}" ] || { echo 'usage: test-install.sh SOURCE BUILD' >&2; exit 2; }
 source=$1
 build=$2
 . "$source/tests/support/silence.sh"

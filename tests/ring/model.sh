@@ -4,6 +4,7 @@
 #
 #   model.sh SOURCE [--long]
 set -u
+[ -f "${1-}/tests/support/silence.sh" ] || { echo 'usage: model.sh SOURCE [--long]' >&2; exit 2; }
 cd "$1" || exit 1
 is_long=${2:-}
 model=$PWD/tests/ring/ring.pml

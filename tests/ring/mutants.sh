@@ -6,6 +6,7 @@
 #
 #   mutants.sh SOURCE BUILD BUILD-CLANG-THREADS
 set -u
+[ -f "${1-}/tests/support/silence.sh" ] && [ $# = 3 ] || { echo 'usage: mutants.sh SOURCE BUILD BUILD-CLANG-THREADS' >&2; exit 2; }
 cd "$1" || exit 1
 source=$PWD
 build=$2

@@ -11,6 +11,7 @@ if [ "${1:-}" = --write ]; then
         is_writing=1
         shift
 fi
+[ -d "${1-}/tests/sentences" ] || { echo 'usage: compare.sh [--write] SOURCE' >&2; exit 2; }
 source=$1
 lists=$source/tests/sentences
 

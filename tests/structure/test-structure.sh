@@ -6,6 +6,7 @@
 #
 #   test-structure.sh SOURCE BUILD
 set -u
+[ -f "${1-}/tests/support/silence.sh" ] && [ -d "${2-}" ] || { echo 'usage: test-structure.sh SOURCE BUILD' >&2; exit 2; }
 source=$1
 build=$2
 . "$source/tests/support/silence.sh"
@@ -260,6 +261,19 @@ check 'the options of the tool and those of docs/ferry.1 differ' "$(undescribed_
 stand_ins() { (cd "$source" && grep -rnIiwE --exclude-dir=corpus 'whom?ever|(no|some|any)body' "$@"); }
 check 'a page has a stand-in for a noun' "$(stand_ins docs README.md CONTRIBUTING.md)"
 check 'a test, tool or example has a stand-in for a noun' "$(stand_ins tests tools bench examples)"
+
+# A script that is given a build directory for the source, or nothing, ends with its usage.
+without_usage() {
+        local script arguments
+        (cd "$source" && grep -lE '^#   [a-z-]+\.sh .*\b(SOURCE|CORPUS)\b' tests/*/*.sh tools/*.sh) | while read -r script; do
+                for arguments in '' "$build" "$build $build"; do
+                        # shellcheck disable=SC2086
+                        [[ $(bash "$source/$script" $arguments 2>&1 >/dev/null </dev/null) == "usage: ${script##*/} "* ]] ||
+                                echo "$script $arguments"
+                done
+        done
+}
+check 'a script with wrong arguments does not print its usage' "$(without_usage)"
 
 long_files() {
         wc -l "$source"/src/*/*.[ch] "$source"/cli/*.[ch] "$source"/include/ferry/*.h | awk '$2 != "total" && $1 > 900'
