@@ -91,9 +91,11 @@ START_TEST(a_child_does_no_harm)
 }
 END_TEST
 
+static bool is_marking;
+
 static void leave_a_mark(void)
 {
-        ssize_t put = write(1, "atexit\n", 7);
+        ssize_t put = is_marking ? write(1, "atexit\n", 7) : 0;
 
         (void)put;
 }
@@ -118,6 +120,7 @@ START_TEST(a_child_prints_what_is_its_own)
         struct text text = { .size = 0 };
         int result;
 
+        is_marking = true;
         atexit(leave_a_mark);
         /* Into a file, so that nothing but the end of a buffer writes it. */
         fflush(stdout);
@@ -145,9 +148,7 @@ START_TEST(a_child_prints_what_is_its_own)
         close(saved[1]);
         unlink(path);
         ferry_loop_free(loop);
-        /* Not by our own end. */
-        fflush(stdout);
-        _exit(0);
+        is_marking = false;
 }
 END_TEST
 
