@@ -3,6 +3,7 @@
  * lives no longer than its owner wants its process group to be safe from strangers. */
 #include "loop/child.h"
 
+#include "util/error.h"
 #include "util/raw.h"
 
 #include <errno.h>
@@ -402,11 +403,12 @@ static bool reap(struct child *child)
         if (child->pid == 0 || child->has_ended)
                 return child->has_ended;
         error = sys_wait(child->pidfd, &info, WNOHANG);
-        if (!error && info.si_pid == 0)
+        /* A sandbox may refuse the call, which then says nothing about the child. */
+        if (error ? error != -ECHILD && !child_has_exited(child) : info.si_pid == 0)
                 return false;
         child->has_ended = true;
         child->is_killed = !error && info.si_code != CLD_EXITED;
-        child->status = error ? -1 : info.si_status;
+        child->status = error ? error : info.si_status;
         loop_timer_stop(child->loop, &child->stage_timer);
         loop_source_set(&child->source, 0);
         return true;
@@ -515,6 +517,8 @@ void child_describe(const struct child *child, char *text, size_t size)
 {
         if (!child->has_ended)
                 snprintf(text, size, "still runs");
+        else if (child->status < 0 && child->status != -ECHILD)
+                snprintf(text, size, "ended, but its status is unknown: waitid(2) is refused: %s", error_describe(child->status));
         else if (child->status < 0)
                 snprintf(text, size, "ended, but its status is unknown: SIGCHLD is ignored, or another wait has taken it");
         else if (child->is_killed)

@@ -111,8 +111,8 @@ static const struct {
         { DOOR_map_shared, { ENOMEM } },
         { DOOR_block_signal, { EINVAL } },
         { DOOR_spawn, { EAGAIN, EMFILE, ENOMEM, ENOSYS, EPERM } },
-        { DOOR_stop_signal, { ECHILD } },
-        { DOOR_wait, { ECHILD } },
+        { DOOR_stop_signal, { ECHILD, ENOSYS } },
+        { DOOR_wait, { ECHILD, ENOSYS, EPERM } },
         { DOOR_is_exiting, { EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH } },
         { DOOR_signal_group, { EPERM, ESRCH } },
         { DOOR_signal_child, { EPERM, ESRCH, ENOSYS } },
@@ -329,6 +329,12 @@ bool fault_is_of_files(void)
         return false;
 }
 
+void fault_judge_cause(const char *sentence)
+{
+        if (strstr(sentence, "SIGCHLD is ignored") && run->fault.error != ECHILD)
+                fault_flaw("a wrong cause: \"%s\"", sentence);
+}
+
 bool fault_answer(enum fault_operation operation, const char *what, int code, int expected, const char *sentence)
 {
         bool is_expected = expected < 0 ? code == expected : code >= 0;
@@ -336,6 +342,8 @@ bool fault_answer(enum fault_operation operation, const char *what, int code, in
         bool is_documented = code >= 0 || is_expected || (code == -run->fault.error && code != -ENOBUFS &&
                                                           (code != -EAGAIN || operation != FAULT_CHANNEL));
 
+        /* Whatever the reason why a status is unknown. */
+        is_documented |= code == -ECHILD && run->fault.kind == FAULT_REFUSE && run->fault.call == DOOR_wait;
         for (const int *answer = answers[operation]; *answer && !is_documented; answer++)
                 is_documented = code == -*answer;
         if (fault_is_absent() ? !is_expected : !is_documented)
@@ -343,6 +351,8 @@ bool fault_answer(enum fault_operation operation, const char *what, int code, in
                            sentence ? sentence : "", expected < 0 ? strerrorname_np(-expected) : "success");
         if (code < 0 && sentence && (!*sentence || strcmp(sentence, "no error") == 0))
                 fault_flaw("%s: %s, and no sentence about it: \"%s\"", what, strerrorname_np(-code), sentence);
+        if (code < 0 && sentence)
+                fault_judge_cause(sentence);
         return code >= 0;
 }
 

@@ -57,6 +57,9 @@ bool fault_is_memory(void);
 /* Whether the fault may keep a file or queue from being found, looked at or removed. */
 bool fault_is_of_files(void);
 
+/* Only a child whose status was not there to be read (ECHILD) may be said to have ended so. */
+void fault_judge_cause(const char *sentence);
+
 /* Something is wrong. The run goes on, so that all flaws of all faults are listed. */
 void fault_flaw(const char *format, ...) FERRY_PRINTF(1, 2);
 

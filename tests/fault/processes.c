@@ -39,6 +39,7 @@ static void require_result(ferry_process *process, int expected)
 
         fault_want((status < 0 ? status : exit_status) == expected);
         fault_check(status <= 0 && (status == 0) == (exit_status >= 0) && *ferry_process_error(process));
+        fault_judge_cause(ferry_process_error(process));
 }
 
 static int answer(ferry_session *session, const ferry_message *request, void *userdata)
