@@ -6,6 +6,7 @@
  * yet. The guard is in a session of its own, blocks all signals, and holds no descriptor but its pipe. */
 #include "listen.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -57,6 +58,23 @@ bool group_is_gone(pid_t group)
 
 /* The guard process --------------------------------------------------------------------------------------- */
 
+/* Where close_range(2) is refused. The limit may be a million and more, so only what is open is closed. */
+static bool close_listed(int lowest)
+{
+        DIR *list = opendir("/proc/self/fd");
+
+        if (!list)
+                return false;
+        for (struct dirent *entry; (entry = readdir(list));) {
+                int fd = (int)strtol(entry->d_name, NULL, 10);
+
+                if (fd >= lowest && fd != dirfd(list))
+                        close(fd);
+        }
+        closedir(list);
+        return true;
+}
+
 static void leave_everything(int fd, int ready)
 {
         int null;
@@ -69,7 +87,7 @@ static void leave_everything(int fd, int ready)
         ready = fcntl(ready, F_DUPFD, 5);
         if (fd < 0 || ready < 0 || dup2(fd, 3) < 0 || dup2(ready, 4) < 0)
                 _exit(1);
-        if (close_range(5, ~0U, 0) < 0)
+        if (close_range(5, ~0U, 0) < 0 && !close_listed(5))
                 for (int other = 5; other < (int)sysconf(_SC_OPEN_MAX); other++)
                         close(other);
         null = open("/dev/null", O_RDWR);

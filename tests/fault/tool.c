@@ -8,6 +8,7 @@
  */
 #undef main
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,7 +30,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_MS = 20000 };
+enum {
+        LIMIT_MS = 20000,
+        GUARD_CALLS_MAX = 200,  /* that the guard makes: far fewer than there may be descriptors */
+};
 
 int tool_main(int argc, char **argv);
 
@@ -113,6 +117,9 @@ WRAP(int, unlink, (const char *path), (path), -1, EROFS, -1)
 WRAP(int, dup2, (int fd, int to), (fd, to), fd, EBUSY, -1)
 WRAP(int, chdir, (const char *path), (path), -1, EACCES, -1)
 WRAP(int, close_range, (unsigned first, unsigned last, int flags), (first, last, flags), -1, ENOSYS, -1)
+WRAP(DIR *, opendir, (const char *path), (path), -1, EMFILE, NULL)
+WRAP(struct dirent64 *, readdir64, (DIR *list), (list), -1, ENOENT, NULL)
+WRAP(int, closedir, (DIR *list), (list), -1, EBADF, -1)
 WRAP(int, setpgid, (pid_t pid, pid_t group), (pid, group), -1, EPERM, -1)
 WRAP(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set), (pid, size, set), -1, EPERM, -1)
 WRAP(cpu_set_t *, __sched_cpualloc, (size_t count), (count), -1, ENOMEM, NULL)
@@ -427,6 +434,8 @@ static const char *judge(const struct line *line, int status, int normal)
                 return "it hangs";
         if (WIFSIGNALED(status))
                 return "it is killed by a signal";
+        if (state->calls[GUARD] > GUARD_CALLS_MAX)
+                return "the guard makes a call for each descriptor that may be open";
         if (status == 0 && line->is_measured && count_lines("out") != expected_output_lines)
                 return "the exit status is 0, but the output has not all its lines";
         if (status == 0 && normal == 0 && !line->is_measured &&

@@ -184,7 +184,7 @@ check 'tests/support/door.h and src/util/sys.h differ' "$(diff <(door_calls) <(d
 # are given, on numbers and on settings of this process:
 plain='bcmp|mem(chr|cmp|cpy|move|rchr|set)|str(chr|rchr|cmp|cspn|error|len|n?casecmp|ncmp|spn|str|tod|tok_r|tol|toll|toul|toull)
         |v?s?n?printf|toupper|ceil|qsort|getopt_long|opt(arg|err|ind|opt)|environ|sig(addset|emptyset|fillset)|sigabbrev_np|errno_location
-        |sched_cpu(count|free)|free|ctype_(toupper|b)_loc'
+        |sched_cpu(count|free)|free|dirfd|ctype_(toupper|b)_loc'
 # Streams: what goes wrong in writing to memory shows at fclose(3), what goes wrong in reading is kept for ferror(3).
 plain+='|fprintf|fputs|fputc|fwrite|putc|feof|ferror'
 # The kernel has no reason to refuse them: they change or read what this process has always.
