@@ -1,5 +1,5 @@
-/* ferry COMMAND [OPTIONS] ARGUMENTS: finds the command and reads its options. CONTRIBUTING.md names all places of a new command or
- * option. */
+/* ferry COMMAND [OPTIONS] ARGUMENTS: finds the command and reads its options. CONTRIBUTING.md names all places of a new
+ * command or option. */
 #include "cli.h"
 
 #include <ctype.h>

@@ -4,9 +4,9 @@
 #   install.sh BUILD PREFIX DESTDIR
 #   install.sh --remove BUILD PREFIX DESTDIR
 #
-# BUILD/installed records each file, and each directory that was made for it, as lines DESTDIR, PREFIX, PATH. Installing again adds
-# to the record, so that removing knows the directories that the first time has made. A directory that another PREFIX still uses
-# stays in the record, with an empty PREFIX.
+# BUILD/installed records each file, and each directory that was made for it, as lines DESTDIR, PREFIX, PATH. Installing again
+# adds to the record, so that removing knows the directories that the first time has made. A directory that another PREFIX
+# still uses stays in the record, with an empty PREFIX.
 set -eu
 is_removing=
 if [ "$1" = --remove ]; then

@@ -1,7 +1,7 @@
 /* The memory of two rings: a sealed file that stands nowhere, which one process makes and another one takes.
  *
- * Offset 0: struct ring_pair, in the first 4,096 bytes. Behind it as many bytes for each ring: first the one that the maker writes. All
- * else follows from the size of the file, which its seals fix. */
+ * Offset 0: struct ring_pair, in the first 4,096 bytes. Behind it as many bytes for each ring: first the one that the maker
+ * writes. All else follows from the size of the file, which its seals fix. */
 #pragma once
 
 #include "ring/ring.h"

@@ -1,6 +1,6 @@
-/* Moving to shared memory, and the two kinds of bytes on a socket meanwhile. Invariants: a side that has read all there is, or has
- * filled the ring, has said that it sleeps; whatever else may be done without an event is a task. The end of the socket is looked
- * for before the rings are looked at, so all that the other side has written is read. */
+/* Moving to shared memory, and the two kinds of bytes on a socket meanwhile. Invariants: a side that has read all there is,
+ * or has filled the ring, has said that it sleeps; whatever else may be done without an event is a task. The end of the
+ * socket is looked for before the rings are looked at, so all that the other side has written is read. */
 #include "stream/moved.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* What some C libraries do not have, as glibc has it. meson.build asks which functions are missing, and puts this file before each
- * source then, so nothing else depends on the library. */
+/* What some C libraries do not have, as glibc has it. meson.build asks which functions are missing, and puts this file before
+ * each source then, so nothing else depends on the library. */
 #pragma once
 
 #ifdef LACKS_SIGABBREV

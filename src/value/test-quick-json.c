@@ -1,4 +1,5 @@
-/* json: the quick way of looking at bytes is the same as the other one, and text is scanned many bytes at a time as byte by byte. */
+/* json: the quick way of looking at bytes is the same as the other one, and text is scanned many bytes at a time as byte by
+ * byte. */
 #include "value/json.h"
 
 const ferry_codec *looked_codec_json(void);

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The benchmark works: each driver does its work with right answers, figures have their shape, failures are reported. How fast anything
-# is is not looked at. With FERRY_LONG all kinds of work and all libraries that are installed are run, else some. Takes the build
-# directory.
+# The benchmark works: each driver does its work with right answers, figures have their shape, failures are reported. How fast
+# anything is is not looked at. With FERRY_LONG all kinds of work and all libraries that are installed are run, else some.
+# Takes the build directory.
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 suite bench "${1:?usage: test-bench.sh BUILD}"
 bench=$build/bench/bench

@@ -333,7 +333,8 @@ requests_before_the_end_of_the_input_are_answered() {
         nothing_left 'requests before the end of the input'
 }
 
-# Two answers of 9 MB are more than may wait; a command begins when the one before it has exited, which may be before its answer waits.
+# Two answers of 9 MB are more than may wait; a command begins when the one before it has exited, which may be before its
+# answer waits.
 a_client_that_does_not_read_is_given_no_more_answers() {
         local id
 

@@ -1,7 +1,8 @@
 #!/bin/bash
-# A message and the codecs take at most as many instructions as tests/costs/instructions.txt says. They are counted by callgrind, so
-# the load of the machine does not matter. The bounds are those of the library as gcc 12 optimizes it for x86-64, on a processor with
-# AVX2, with a margin of 4 % for other C libraries. A change that makes something dearer fails; one that makes it cheaper lowers the bound.
+# A message and the codecs take at most as many instructions as tests/costs/instructions.txt says. They are counted by
+# callgrind, so the load of the machine does not matter. The bounds are those of the library as gcc 12 optimizes it for
+# x86-64, on a processor with AVX2, with a margin of 4 % for other C libraries. A change that makes something dearer fails;
+# one that makes it cheaper lowers the bound.
 #
 #   test-instructions.sh PROGRAM CORPUS           ends with "costs-instructions: N passed, N failed"
 #   test-instructions.sh --write PROGRAM CORPUS   lowers the bounds to what was counted, and adds new cases; a bound is raised by hand,

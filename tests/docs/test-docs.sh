@@ -1,6 +1,6 @@
 #!/bin/bash
-# The reference: each public function has a page with all sections that mandoc accepts, and a declaration without a sentence for each
-# parameter and result is refused.
+# The reference: each public function has a page with all sections that mandoc accepts, and a declaration without a sentence
+# for each parameter and result is refused.
 #
 #   test-docs.sh SOURCE
 set -u

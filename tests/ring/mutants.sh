@@ -1,8 +1,9 @@
 #!/bin/bash
-# Makes copies of the ring's code, each with one fault, and expects that it is found: a fence that is missing or too weak, an order that is
-# too weak, steps in another order, a check that is missing. `schedule` is tests/ring/test-ring-schedule.c around that
-# copy, `threads` the traffic between two threads with ThreadSanitizer. The ring as it is must pass both. (That the end is stored with
-# release makes no difference behind the fence of the write before.) Ends with "mutants: N passed, N failed".
+# Makes copies of the ring's code, each with one fault, and expects that it is found: a fence that is missing or too weak, an
+# order that is too weak, steps in another order, a check that is missing. `schedule` is tests/ring/test-ring-schedule.c
+# around that copy, `threads` the traffic between two threads with ThreadSanitizer. The ring as it is must pass both. (That
+# the end is stored with release makes no difference behind the fence of the write before.) Ends with "mutants: N passed, N
+# failed".
 #
 #   mutants.sh SOURCE BUILD BUILD-CLANG-THREADS
 set -u

@@ -1,14 +1,15 @@
-/* The code of the ring itself (src/ring/ring.c is compiled into this program) under a scheduler that decides which of two threads makes
- * the next access to shared memory, and when a store leaves the store buffer of its thread.
+/* The code of the ring itself (src/ring/ring.c is compiled into this program) under a scheduler that decides which of two
+ * threads makes the next access to shared memory, and when a store leaves the store buffer of its thread.
  *
- * A thread sees its own stores at once; the other one sees a store once it has left the buffer. A relaxed or plain store may leave
- * it in any order with those to other places; a release store leaves it after all that stand before it; a fence that is sequentially
- * consistent, and an exchange, wait until the buffer is empty. That is more than a store buffer of x86 does. What it does not do
- * is to let loads happen early, so an acquire load is no different from a relaxed one here: ThreadSanitizer knows those.
+ * A thread sees its own stores at once; the other one sees a store once it has left the buffer. A relaxed or plain store may
+ * leave it in any order with those to other places; a release store leaves it after all that stand before it; a fence that is
+ * sequentially consistent, and an exchange, wait until the buffer is empty. That is more than a store buffer of x86 does.
+ * What it does not do is to let loads happen early, so an acquire load is no different from a relaxed one here:
+ * ThreadSanitizer knows those.
  *
  * Each schedule is one run from the beginning. The plain one never interrupts a thread until it sleeps, and lets stores out at
- * once. All schedules are tried that deviate from it in at most so many places: an interruption, a store that stays in the buffer,
- * one that leaves it, a death of the writer. */
+ * once. All schedules are tried that deviate from it in at most so many places: an interruption, a store that stays in the
+ * buffer, one that leaves it, a death of the writer. */
 #include "ring/ring.h"
 
 #include "support/suite.h"

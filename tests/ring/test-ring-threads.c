@@ -1,5 +1,5 @@
-/* Both ends of the rings as threads over one mapping. Built with ThreadSanitizer too, which sees each byte that is read or written
- * without the order that `tail` and `head` give. */
+/* Both ends of the rings as threads over one mapping. Built with ThreadSanitizer too, which sees each byte that is read or
+ * written without the order that `tail` and `head` give. */
 #include "ring/traffic.h"
 
 #include "support/suite.h"

@@ -223,8 +223,8 @@ toured_files() {
 }
 check 'CONTRIBUTING.md names what does not exist' "$(toured_files)"
 
-# The options of each command are described in the man page: in a paragraph of the command, or in one of its own under OPTIONS; and
-# each paragraph under OPTIONS is of an option that a command has. Lines "COMMAND --OPTION" of the help:
+# The options of each command are described in the man page: in a paragraph of the command, or in one of its own under
+# OPTIONS; and each paragraph under OPTIONS is of an option that a command has. Lines "COMMAND --OPTION" of the help:
 options_of_tool() {
         local command
         for command in $("$build/ferry" --help | sed -nE 's/^  ferry ([a-z]+) .*/\1/p'); do
