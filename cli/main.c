@@ -518,8 +518,8 @@ static bool read_run_option(struct cli_options *options, const char *name, const
 /* What an empty argument, as an unset variable of a shell is, cannot stand for. */
 static bool is_empty_name(const char *name, const char *argument)
 {
-        static const char *const names[][2] = { { "allow", "a USER" }, { "exec", "a COMMAND" }, { "joblog", "a FILE" }, { "group", "an argument" },
-                                                { "interface", "a NAME" }, { "namespace", "a ROOT" } };
+        static const char *const names[][2] = { { "allow", "a USER" }, { "exec", "a COMMAND" }, { "joblog", "a FILE" },
+                                                { "group", "an argument" }, { "interface", "a NAME" }, { "namespace", "a ROOT" } };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (strcmp(names[i][0], name) == 0 && is_blank(argument)) {

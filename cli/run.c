@@ -66,7 +66,8 @@ void run_check_workers(struct run *run, const char *ending, const char *reason)
 {
         long most = run->workers * WORKER_TRIES_MAX > TRIES_MAX ? run->workers * WORKER_TRIES_MAX : TRIES_MAX;
 
-        if (run->phase != RUN_WORKING || run->answers > 0 || (is_all_given(run) && run->in_hand == 0) || (run->lost < most && run->deaths < most))
+        if (run->phase != RUN_WORKING || run->answers > 0 || (is_all_given(run) && run->in_hand == 0) ||
+            (run->lost < most && run->deaths < most))
                 return;
         progress_clear(run);
         if (*ending)

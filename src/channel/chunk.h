@@ -80,7 +80,8 @@ static inline bool chunk_read(const struct segment *segment, size_t offset, size
                 return false;
         length = segment_load(segment, offset + CHUNK_LENGTH);
         next = segment_load(segment, offset + CHUNK_NEXT);
-        if (next < SEGMENT_CHUNK || next % SEGMENT_UNIT != 0 || (uint64_t)next > bound - offset || length < 0 || length > next - SEGMENT_CHUNK)
+        if (next < SEGMENT_CHUNK || next % SEGMENT_UNIT != 0 || (uint64_t)next > bound - offset || length < 0 ||
+            length > next - SEGMENT_CHUNK)
                 return false;
         *ret_chunk = (struct segment_chunk){ .offset = offset, .key = segment_load(segment, offset + CHUNK_KEY),
                                              .length = (size_t)length, .next = (size_t)next };

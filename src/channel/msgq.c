@@ -332,6 +332,6 @@ static int look(const char *text, enum retry_hope *ret_hope)
 
 const struct channel_kind channel_msgq = {
         .name = "msgq", .size = sizeof(struct msgq_channel), .is_records = true, .is_ordered = true, .is_persistent = true,
-        .is_unpollable = true, .first_type = 1, .open = open_msgq, .close = close_msgq, .send = send_record, .receive = receive_record, .limit = limit,
-        .remove = remove_queue, .describe = describe_facts, .look = look,
+        .is_unpollable = true, .first_type = 1, .open = open_msgq, .close = close_msgq, .send = send_record, .receive = receive_record,
+        .limit = limit, .remove = remove_queue, .describe = describe_facts, .look = look,
 };

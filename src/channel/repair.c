@@ -35,7 +35,8 @@ static void read_fields(struct repair *repair)
         repair->total = (size_t)total;
         repair->is_end_known = is_end_possible;
         repair->end = is_end_possible ? (size_t)end : repair->total / SEGMENT_UNIT * SEGMENT_UNIT;
-        repair->start = start < SEGMENT_HEADER || (uint64_t)start > repair->end || start % SEGMENT_UNIT != 0 ? SEGMENT_HEADER : (size_t)start;
+        repair->start = start < SEGMENT_HEADER || (uint64_t)start > repair->end || start % SEGMENT_UNIT != 0 ?
+                                SEGMENT_HEADER : (size_t)start;
 }
 
 /* Interrupted moves ------------------------------------------------------------------------------------ */

@@ -190,7 +190,8 @@ static int say(ferry_store *store, int code, int64_t key, size_t size)
         if (code == -ENOENT)
                 return error_set(&store->error, code, "'%s' has no variable %lld", store->address, (long long)key);
         if (code == -ENOSPC)
-                return error_set(&store->error, code, "'%s' has no room for %zu bytes under %lld: the segment has %zu bytes and never grows",
+                return error_set(&store->error, code,
+                                 "'%s' has no room for %zu bytes under %lld: the segment has %zu bytes and never grows",
                                  store->address, size, (long long)key, store->segment.memory ? store->segment.size : store->options.bytes);
         if (code == -ERANGE)
                 return error_set(&store->error, code, "the key %lld is outside of the integers of PHP, which have %d bits on this machine",

@@ -607,8 +607,9 @@ const char *ferry_process_ending(const ferry_process *process)
 
 const char *ferry_process_error(const ferry_process *process)
 {
-        return !process ? "the process is NULL: its manager is NULL or belongs to another thread, or no memory was left for it" : loop_is_elsewhere(process->loop) ? loop_elsewhere :
-               error_text(&process->error);
+        if (!process)
+                return "the process is NULL: its manager is NULL or belongs to another thread, or no memory was left for it";
+        return loop_is_elsewhere(process->loop) ? loop_elsewhere : error_text(&process->error);
 }
 
 ferry_process *ferry_session_process(const ferry_session *session)

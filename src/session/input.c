@@ -340,7 +340,8 @@ static bool is_close_missing(const ferry_session *session)
         if (dialect->has_start && session->is_server)
                 return false;
         return session_is_open(session) && dialect->has_close && !session->wire.is_peer_one_way &&
-               (dialect->has_start || session->received > 0 || session->sent > 0 || session->wire.has_said_hello) && stream_expects_close(session->stream);
+               (dialect->has_start || session->received > 0 || session->sent > 0 || session->wire.has_said_hello) &&
+               stream_expects_close(session->stream);
 }
 
 /* The input has ended without a close. The end is reported once all that was read is answered. */

@@ -127,7 +127,8 @@ static void withdraw_all(struct model *model)
 /* Bytes that the model may send: up to the second request in flight. */
 static size_t sendable(const struct model *model)
 {
-        size_t end = model->outbox.gate == OUTBOX_TURNS && model->flying_count > 1 ? place_of(model, model->flying[1]) : model->count, size = 0;
+        bool is_turn = model->outbox.gate == OUTBOX_TURNS && model->flying_count > 1;
+        size_t end = is_turn ? place_of(model, model->flying[1]) : model->count, size = 0;
 
         for (size_t i = 0; i < end; i++)
                 size += model->frames[i].left;
@@ -193,7 +194,8 @@ START_TEST(what_leaves_is_what_was_queued)
                 step(&model, &dialect);
                 for (size_t at = 0; at < model.count; at++)
                         left += model.frames[at].left;
-                SUITE_CHECK(outbox_queued(&model.outbox) == left, "%zu bytes are queued instead of %zu", outbox_queued(&model.outbox), left);
+                SUITE_CHECK(outbox_queued(&model.outbox) == left, "%zu bytes are queued instead of %zu", outbox_queued(&model.outbox),
+                            left);
         }
         while (model.flying_count > 0) {
                 outbox_forget(model.flying[0]);
