@@ -31,7 +31,11 @@ suite() {
         export UBSAN_OPTIONS=log_path=$folder/sanitizer:print_stacktrace=1
         # Also where no start has chosen them (support/surroundings.h).
         for variable in "${!FERRY_@}"; do
-                [[ $variable == FERRY_LONG ]] || unset "$variable"
+                case $variable in
+                FERRY_LONG) ;;
+                FERRY_TEST) export -n FERRY_TEST ;;     # for the script only
+                *) unset "$variable" ;;
+                esac
         done
         unset TMPDIR XDG_RUNTIME_DIR POSIXLY_CORRECT variable
         export LC_ALL=C HOME=${HOME:-/}
