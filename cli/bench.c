@@ -57,7 +57,7 @@ static size_t bucket_of(uint64_t ns)
 /* The least number in a bucket. */
 static uint64_t bucket_begin(size_t bucket)
 {
-        size_t shift = bucket < 2 * STEPS ? 0 : bucket / STEPS - 1;
+        size_t shift = bucket < (size_t)2 * STEPS ? 0 : bucket / STEPS - 1;
 
         return (uint64_t)(bucket - shift * STEPS) << shift;
 }

@@ -31,7 +31,7 @@ bool segment_is_foreign(const struct segment *segment)
 {
         enum { START, END, FREE, TOTAL, FIELDS };
         enum { OTHER_UNIT = 12 - SEGMENT_UNIT };
-        const size_t header = sizeof MAGIC + FIELDS * OTHER_UNIT;
+        const size_t header = sizeof MAGIC + (size_t)FIELDS * OTHER_UNIT;
         uint64_t fields[FIELDS];
         uint32_t narrow;
 

@@ -77,7 +77,7 @@ int ring_memory_take(struct ring_memory *memory, int fd, struct error *error)
         code = sys_file_system(fd, &type);
         if (!code)
                 code = sys_stat_fd(fd, &stat);
-        if (code < 0)
+        if (code)
                 return error_set(error, code, "cannot look at shared memory: %s", error_describe(code));
         /* Memory of huge pages can have the same seals, and ends in SIGBUS where no page is left. */
         if (type != TMPFS_MAGIC)

@@ -351,7 +351,7 @@ START_TEST(a_wake_that_failed_is_made_up_for)
         struct error error = { 0 };
         struct ring_duplex maker, taker;
         int fds[2], fd;
-        char out[16];
+        char out[16] = { 0 };
 
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
         ck_assert_int_eq(ring_memory_make(&made, RING_SIZE_MIN, &fd, &error), 0);

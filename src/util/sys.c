@@ -633,12 +633,13 @@ pid_t sys_spawn(int (*fn)(void *), void *argument, void *stack, size_t size, int
 
 int sys_close_on_exec_from(int lowest)
 {
-        return (int)raw_call(SYS_close_range, lowest, (long)~0U, CLOSE_RANGE_CLOEXEC, 0);
+        return (int)raw_call(SYS_close_range, lowest, (long)UINT_MAX, CLOSE_RANGE_CLOEXEC, 0);
 }
 
 int sys_close_on_exec_each(int lowest)
 {
-        _Alignas(struct dirent64) char entries[2048];
+        /* Of a system call that goes past the C library, no checker knows what it writes. */
+        _Alignas(struct dirent64) char entries[2048] = { 0 };
         int fd = (int)raw_call(SYS_openat, AT_FDCWD, (long)"/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
         long size = fd < 0 ? fd : 1, result = 0;
 

@@ -82,7 +82,7 @@ int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry
                 return -EMSGSIZE;
         if (native)
                 return native_decode(native, bytes, size, ret_value, ret_offset);
-        if (!codec->decode) /* NOLINT(clang-analyzer-core.NullDereference): codec is no NULL anywhere */
+        if (!codec || !codec->decode)
                 return -EINVAL;
         builder_init(&builder, arena_new(size < 1024 ? size * 2 + 64 : 2048));
         error = codec->decode(codec, bytes, size, &builder);

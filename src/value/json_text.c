@@ -49,7 +49,10 @@ static char *put_escaped(char *at, const char **bytes)
 
         if (escape[1] != 'u') {
                 named = strchr(from, escape[1]);
-                *at++ = named ? to[named - from] : escape[1];
+                *at = escape[1];
+                if (named)
+                        *at = to[named - from];
+                at++;
                 *bytes += 2;
                 return at;
         }

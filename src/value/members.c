@@ -121,20 +121,24 @@ static size_t keep(struct members *members, const struct entry *entry, size_t ke
 /* The same for a few, which have no slots. */
 static size_t keep_few(struct members *members, const struct entry *entries, size_t count)
 {
+        struct entry *end = members->entries;
         uint64_t seen = 0;
-        size_t kept = 0;
 
         for (size_t i = 0; i < count; i++) {
                 uint64_t bit = key_bit(&entries[i].key);
+                size_t kept = (size_t)(end - members->entries);
                 struct entry *same = (seen & bit) ? members_find(members, kept, &entries[i].key, 0) : NULL;
 
                 if (same)
                         same->value = entries[i].value;
-                else if (&members->entries[kept++] != &entries[i])
-                        members->entries[kept - 1] = entries[i];
+                else {
+                        if (end != &entries[i])
+                                *end = entries[i]; /* NOLINT(clang-analyzer-core.NullDereference): there is room for @count */
+                        end++;
+                }
                 seen |= bit;
         }
-        return kept;
+        return (size_t)(end - members->entries);
 }
 
 int members_gather(struct arena *arena, struct members *members, const struct entry *entries, size_t count,
