@@ -41,6 +41,8 @@ int main(void)
 }
 END
 libraries=$(dirname "$(find "$tree" -name libferry.so.1)")
+# Where the linker, pkg-config and CMake look on every system, whatever the build has found there.
+check 'the libraries are not in lib' "$([ "$libraries" = "$tree$prefix/lib" ] || echo "$libraries")"
 
 # The tree stands in DESTDIR, which pkg-config knows as the root of another system; a space in its path is not quoted.
 ln -s "$tree" "$folder/root"
