@@ -23,7 +23,7 @@ memory          420   180   3600
 valgrind        400   130   1800
 ring              0     0   3600
 repetitions     200   120   1800
-bare            560   360   3600
+bare              0     0   3600
 i686              0     0   3600
 musl              0     0   1800
 arm64             0     0   3600'
