@@ -4,6 +4,7 @@
 #include "instructions.h"
 #include "part.h"
 #include "result.h"
+#include "samples.h"
 
 #include <err.h>
 #include <fnmatch.h>
@@ -37,16 +38,6 @@ enum { PARTS = sizeof parts / sizeof *parts };
 
 static struct contestant contestants[CONTESTANTS_MAX];
 static size_t contestant_count, missing_count;
-
-static bool matches(const char *name, char **patterns)
-{
-        if (!*patterns)
-                return true;
-        for (; *patterns; patterns++)
-                if (fnmatch(*patterns, name, 0) == 0)
-                        return true;
-        return false;
-}
 
 /* Patterns with commas between. */
 struct list {
@@ -236,7 +227,7 @@ static bool run_part(size_t number, const struct exchange_options *options, char
                 arguments[count++] = parts[number].quick;
         fixed = count;
         for (char **name = parts[number].works; *name && count < ARGUMENTS_MAX - 1; name++)
-                if (matches(*name, patterns))
+                if (matches_pattern(*name, patterns))
                         arguments[count++] = *name;
         arguments[count] = NULL;
         if (count == fixed)
@@ -254,7 +245,7 @@ static void run_channels(int rounds, char **patterns)
         CPU_SET((unsigned)cpu_at(0), &set);
         if (sched_setaffinity(0, sizeof set, &set) < 0)
                 err(1, "sched_setaffinity");
-        channels_run(folder, rounds, patterns, matches);
+        channels_run(folder, rounds, patterns);
 }
 
 int main(int argc, char **argv)
@@ -324,11 +315,11 @@ int main(int argc, char **argv)
                 printf("%zu of the libraries to compare with are not installed: make bench-peers\n", missing_count);
         check_output();
         for (size_t i = 0; i < work_count && !stop_signal; i++)
-                if (matches(works[i].name, argv + optind)) {
+                if (matches_pattern(works[i].name, argv + optind)) {
                         failures += exchange_run(&works[i], contestants, contestant_count, &options);
                         check_output();
                 }
-        if (!stop_signal && matches(INSTRUCTIONS_WORK, argv + optind))
+        if (!stop_signal && matches_pattern(INSTRUCTIONS_WORK, argv + optind))
                 failures += instructions_run(contestants, contestant_count, options.is_quick, folder);
         for (size_t i = 0; i < PARTS && !stop_signal; i++)
                 failures += !run_part(i, &options, argv + optind);

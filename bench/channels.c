@@ -434,7 +434,7 @@ bool channels_has(const char *pattern)
         return false;
 }
 
-void channels_run(const char *directory, int rounds, char **patterns, channels_want_fn *is_wanted)
+void channels_run(const char *directory, int rounds, char **patterns)
 {
         struct contest contests[2 * KIND_COUNT + STORE_COUNT];
         struct channel *channels[KIND_COUNT];
@@ -443,7 +443,7 @@ void channels_run(const char *directory, int rounds, char **patterns, channels_w
         int channel_count = 0, count = 0;
 
         for (int i = 0; i < KIND_COUNT; i++) {
-                if (!is_wanted(kinds[i].name, patterns))
+                if (!matches_pattern(kinds[i].name, patterns))
                         continue;
                 channels[channel_count] = open_channel(&kinds[i], loop, directory);
                 contests[count++] = make_channel_contest(channels[channel_count], SMALL);
@@ -451,7 +451,7 @@ void channels_run(const char *directory, int rounds, char **patterns, channels_w
                 channel_count++;
         }
         for (int i = 0; i < STORE_COUNT; i++) {
-                if (!is_wanted(store_contests[i].name, patterns))
+                if (!matches_pattern(store_contests[i].name, patterns))
                         continue;
                 store = store ? store : open_store(directory);
                 contests[count] = store_contests[i];

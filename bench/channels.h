@@ -10,8 +10,5 @@ void channels_list(FILE *stream);
 /* Whether a pattern of fnmatch(3) names one of the rows. */
 bool channels_has(const char *pattern);
 
-/* Whether a row is to be measured. */
-typedef bool channels_want_fn(const char *name, char **patterns);
-
-/* Measures the rows that are wanted. Sockets and FIFOs are made in @directory. */
-void channels_run(const char *directory, int rounds, char **patterns, channels_want_fn *is_wanted);
+/* Measures the rows that @patterns choose. Sockets and FIFOs are made in @directory. */
+void channels_run(const char *directory, int rounds, char **patterns);

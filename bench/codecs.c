@@ -6,7 +6,6 @@
 #include <ferry/ferry.h>
 
 #include <err.h>
-#include <fnmatch.h>
 #include <getopt.h>
 #include <sched.h>
 #include <signal.h>
@@ -342,16 +341,6 @@ static void run_row(const char *name, struct input *input, int rounds, double bl
                 free(theirs[i]);
 }
 
-static bool is_wanted(const char *name, char *patterns[])
-{
-        if (!*patterns)
-                return true;
-        for (; *patterns; patterns++)
-                if (fnmatch(*patterns, name, 0) == 0)
-                        return true;
-        return false;
-}
-
 int main(int argc, char *argv[])
 {
         static const struct option options[] = {
@@ -398,7 +387,7 @@ int main(int argc, char *argv[])
                                 if (strcmp(files[file], "text") == 0 && strcmp(codecs[codec], "json") != 0)
                                         continue;
                                 snprintf(name, sizeof name, "%s-%s-%s", codecs[codec], works[work], files[file]);
-                                if (!is_wanted(name, argv + optind))
+                                if (!matches_pattern(name, argv + optind))
                                         continue;
                                 if (is_list) {
                                         printf("%s\n", name);

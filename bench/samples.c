@@ -1,6 +1,7 @@
 #include "samples.h"
 
 #include <err.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,4 +63,14 @@ struct spread spread_of(double *values, size_t count)
         qsort(values, count, sizeof *values, compare);
         return (struct spread){ .median = values[count / 2], .low = values[count / 4],
                                 .high = values[count - 1 - count / 4], .blocks = count };
+}
+
+bool matches_pattern(const char *name, char *patterns[])
+{
+        if (!*patterns)
+                return true;
+        for (; *patterns; patterns++)
+                if (fnmatch(*patterns, name, 0) == 0)
+                        return true;
+        return false;
 }

@@ -1,6 +1,7 @@
-/* Times, and what is read from many of them. */
+/* Which rows are measured, times, and what is read from many of them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What was measured of one side at one place: nanoseconds for one message each. */
@@ -17,6 +18,9 @@ double percentile(double *samples, size_t count, double share);
 
 /* The median; leaves the order of the samples as it is. */
 double median_of(const double *samples, size_t count);
+
+/* Whether a row of the table is chosen: it matches a pattern of fnmatch(3), or there are none. */
+bool matches_pattern(const char *name, char *patterns[]);
 
 /* Zeroed memory; the program ends where there is none. */
 void *allocate(size_t size);

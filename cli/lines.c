@@ -1,5 +1,5 @@
 /* Lines of stdin, or what ends with another byte, as many ahead as fit in a buffer. Invariants: what is held is bounded, whatever
- * comes; each line is reported once, in order; one that is too long is reported as such, and the next one begins behind it. */
+ * comes; each line is reported once, in order; a line that is too long is reported as such, and the next line begins behind it. */
 #include "cli.h"
 
 #include <errno.h>

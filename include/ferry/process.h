@@ -341,7 +341,7 @@ ferry_process *ferry_process_spawn(ferry_manager *manager, const char *const arg
 /**
  * Hands a process over to the loop, which calls a function at the end of the process, or soon if it has ended, and then frees it.
  *
- * If the process was handed over already, this function replaces the other one.
+ * If the process was handed over already, the new function replaces the earlier one.
  *
  * @param process   the process; NULL is allowed, and has failed: the function is called at once, with -ENOMEM
  * @param fn        the callback; NULL: the process is only freed at its end

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An integer of PHP. A unit test that includes the source tests the other one, too. */
+/* An integer of PHP. A unit test includes the source to test the other size, too. */
 #ifdef SEGMENT_INTEGER
 typedef SEGMENT_INTEGER segment_integer;
 #elif defined(__LP64__) || defined(__x86_64__)

@@ -178,7 +178,7 @@ static bool are_all_answered(void *object)
         return true;
 }
 
-/* A service whose queue is full is busy; one that is gone was about to end. */
+/* A service whose queue is full is busy; a service that has gone was about to end. */
 static int ask_one(ferry_loop *loop, struct service_file *file)
 {
         unsigned dialect = file->is_ours && file->has_record ? dialect_to_ask_in(file->record.dialects) : 0;

@@ -95,7 +95,7 @@ struct ferry_message {
         bool is_counted;                /* as such, among what its session has in hand */
         bool was_seen;                  /* by a handler, which may have acted on it */
         int failure;                    /* a negative errno that a handler returned for a request; 0 */
-        size_t cost;                    /* of one that is counted or fetched later, in the budget of its session */
+        size_t cost;                    /* of a message that is counted or fetched later, in the session's budget */
 };
 
 /* Changed by session_advance() alone, and only forward; the diagram stands in session.c. */
@@ -262,7 +262,7 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
                            const struct incoming *incoming);
 ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes,
                                 size_t size);
-/* Let go of one that is no request without an answer. */
+/* Releases a message that awaits no answer. */
 void message_release(ferry_message *message);
 void message_destroy(ferry_message *message);
 bool message_is_elsewhere(const ferry_message *message);

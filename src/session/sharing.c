@@ -1,5 +1,5 @@
 /* Moving a session from its unix socket to shared memory, and what both sides say about it. The side that has connected
- * offers; the other one takes or declines. Each direction moves behind a frame that says so, so all frames stay in order.
+ * offers; the other side accepts or declines. Each direction moves behind a frame that says so, so all frames stay in order.
  *
  *      client  NONE → POSSIBLE → OFFERED → MOVING → MOVED
  *      server  NONE → POSSIBLE → MOVING → MOVING_OUT → MOVED

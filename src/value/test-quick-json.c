@@ -1,4 +1,4 @@
-/* json: the quick way of looking at bytes is the same as the other one, and text is scanned many bytes at a time as byte by
+/* json: the quick walk over bytes finds what the slow walk finds, and text is scanned many bytes at a time as byte by
  * byte. */
 #include "value/json.h"
 

@@ -1,4 +1,4 @@
-/* msgpack: the quick way of looking at bytes is the same as the other one. */
+/* msgpack: the quick walk over bytes finds what the slow walk finds. */
 #include "value/msgpack.h"
 
 struct slots;

@@ -1,4 +1,4 @@
-/* php: the quick way of looking at bytes is the same as the other one. */
+/* php: the quick walk over bytes finds what the slow walk finds. */
 #include "value/php.h"
 
 struct slots;

@@ -4,16 +4,6 @@
 
 #include <ferry/ferry.h>
 
-static int count(ferry_session *session, const ferry_message *message, void *userdata)
-{
-        int *counted = userdata;
-
-        (void)session;
-        ck_assert_int_eq(ferry_value_int(ferry_message_body(message), -1), *counted);
-        ++*counted;
-        return 0;
-}
-
 /* Each of the commands that a script runs is a session of its own, which only writes. */
 START_TEST(a_script_reports_how_it_goes)
 {
@@ -25,7 +15,7 @@ START_TEST(a_script_reports_how_it_goes)
         ferry_process *process = ferry_process_spawn(manager, argv, NULL);
         int counted = 0;
 
-        ferry_session_on(ferry_process_session(process), FERRY_KIND_NOTIFICATION, count, &counted);
+        ferry_session_on(ferry_process_session(process), FERRY_KIND_NOTIFICATION, count_in_order, &counted);
         ck_assert_int_eq(ferry_manager_wait(manager, NULL, NULL), 0);
         ck_assert_int_eq(result_of(process), 6);
         ck_assert_int_eq(counted, 4);

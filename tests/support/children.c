@@ -75,6 +75,16 @@ int tell_descriptors(ferry_session *parent, void *userdata)
         return count_descriptors();
 }
 
+int count_in_order(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        int *counted = userdata;
+
+        (void)session;
+        ck_assert_int_eq(ferry_value_int(ferry_message_body(message), -1), *counted);
+        ++*counted;
+        return 0;
+}
+
 void collect(ferry_process *process, int fd, const char *bytes, size_t size, void *userdata)
 {
         struct text *text = userdata;

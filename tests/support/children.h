@@ -21,6 +21,9 @@ int tell_descriptors(ferry_session *parent, void *userdata);
 /* For ferry_manager_on(): one more in the int that @userdata points to. */
 int count_event(ferry_manager *manager, ferry_process *process, void *userdata);
 
+/* For ferry_session_on(): the messages are 0, 1, 2 …; the int that @userdata points to is how many have come. */
+int count_in_order(ferry_session *session, const ferry_message *message, void *userdata);
+
 /* Its exit status, or why it has none. */
 int result_of(const ferry_process *process);
 
