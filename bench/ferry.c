@@ -45,7 +45,8 @@ static void make_address(char *address, size_t size, unsigned port)
 static void make_loop(void)
 {
         static const ferry_session_options sessions = {
-                .dialect = FERRY_DIALECT_FERRY, .wait_ms = WAIT_MS, .frame_max = FRAME_MAX, .queue_max = 2 * FRAME_MAX };
+                .dialect = FERRY_DIALECT_FERRY, .wait_ms = WAIT_MS, .frame_max = FRAME_MAX, .queue_max = 2 * FRAME_MAX,
+                .shm = FERRY_SHM_NEVER };
 
         loop = ferry_loop_new(&(ferry_loop_options){ .session = &sessions });
 }
