@@ -31,6 +31,7 @@ static const struct target {
         { "round-trip", "ferry-unix", "libqb-socket", ONE | TWO, 1.1 },
         { "round-trip", "ferry-ring", NULL, ONE, 1.25 },
         { "round-trip", "ferry-ring", NULL, TWO, 2 },
+        { "round-trip", "ferry-ring-asleep", NULL, ONE | TWO, 1.25 },
         { "round-trip", "ferry-ring", "libqb-shm", ONE, 1.5 },
         { "round-trip", "ferry-ring", "libqb-shm", TWO, 10 },
         { "in-flight-32", "ferry-unix", NULL, ONE | TWO, 3 },

@@ -11,25 +11,34 @@
 enum {
         ALL_OF_A_CHILD = 1 << WORK_ROUND_TRIP | 1 << WORK_IN_FLIGHT | 1 << WORK_ONE_WAY | 1 << WORK_LONE,
         ALL_OF_A_SERVICE = ALL_OF_A_CHILD | 1 << WORK_FAN_IN | 1 << WORK_CONNECT | 1 << WORK_IDLE,
+        ALL_OF_A_RING = ALL_OF_A_CHILD | 1 << WORK_FAN_IN,
         FRAME_MAX = 32 << 20,
         BATCH_MAX = 32,
         WAIT_MS = 5000,
+        ECHOES_MAX = 10,
 };
 
-enum kind { UNIX, PIPES, TCP };
+enum kind { UNIX, PIPES, TCP, RING, BLOCKED };
 
-/* A stream that is added is one more line here and one more case in make_address(), or in the options of make_loop(). One in
- * shared memory, "ferry-ring", is compared with "floor-cacheline,floor-eventfd,floor-ring": bench knows its targets. */
+/* A stream that is added is one more line here and one more case in make_address(), or in the options of make_loop(). */
 static const struct subject subjects[] = {
         [UNIX] = { "ferry-unix", "floor-unix", ALL_OF_A_SERVICE | 1 << WORK_SPAWN, false, false, 0, 0 },
         [PIPES] = { "ferry-pipes", "floor-pipes", ALL_OF_A_CHILD, true, false, 0, 0 },
         [TCP] = { "ferry-tcp", "floor-tcp", ALL_OF_A_SERVICE, false, false, 0, 0 },
+        /* In shared memory: as it comes, and with sides that sleep at once when there is nothing to do. */
+        [RING] = { "ferry-ring", "floor-cacheline,floor-eventfd,floor-ring,floor-unix", ALL_OF_A_RING, false, false, 0, 0 },
+        [BLOCKED] = { "ferry-ring-asleep", "floor-eventfd", 1 << WORK_ROUND_TRIP, false, false, 0, 0 },
         { 0 },
 };
 
 static enum kind kind(void)
 {
         return (enum kind)(job.subject - subjects);
+}
+
+static bool is_ring(void)
+{
+        return kind() == RING || kind() == BLOCKED;
 }
 
 static ferry_loop *loop;
@@ -44,9 +53,9 @@ static void make_address(char *address, size_t size, unsigned port)
 
 static void make_loop(void)
 {
-        static const ferry_session_options sessions = {
+        const ferry_session_options sessions = {
                 .dialect = FERRY_DIALECT_FERRY, .wait_ms = WAIT_MS, .frame_max = FRAME_MAX, .queue_max = 2 * FRAME_MAX,
-                .shm = FERRY_SHM_NEVER };
+                .shm = is_ring() ? FERRY_SHM_ALWAYS : FERRY_SHM_NEVER, .spin_us = kind() == BLOCKED ? -1 : 0 };
 
         loop = ferry_loop_new(&(ferry_loop_options){ .session = &sessions });
 }
@@ -121,6 +130,22 @@ static void spawn_server(void)
         sessions[0] = ferry_process_session(process);
 }
 
+/* A session moves as soon as both sides have said so, which takes a few round trips. */
+static void wait_for_ring(ferry_session *session)
+{
+        for (int i = 0; i < ECHOES_MAX; i++) {
+                FERRY_AUTO(ferry_call) call = ferry_session_request(session, FERRY_TIMEOUT_DEFAULT, DRIVER_TYPE, "%s", "e");
+                FERRY_AUTO(ferry_value) info = NULL;
+
+                if (!ferry_call_await(call))
+                        errx(1, "ferry: %s", ferry_call_error(call));
+                info = ferry_session_info(session);
+                if (strcmp(ferry_value_text(ferry_value_get(info, "stream"), ""), "shm") == 0)
+                        return;
+        }
+        errx(1, "ferry: the session does not move to shared memory");
+}
+
 static void open_client(int client)
 {
         const char *const argv[] = { job.program, "serve", job.subject->name, job.work->name, job.folder, NULL };
@@ -138,6 +163,8 @@ static void open_client(int client)
         }
         make_address(address, sizeof address, kind() == TCP ? driver_read_port() : 0);
         sessions[client] = ferry_session_open(loop, address, NULL);
+        if (is_ring())
+                wait_for_ring(sessions[client]);
 }
 
 static void close_client(int client)

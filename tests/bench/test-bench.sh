@@ -48,6 +48,9 @@ works_have_figures() {
                 *) check "$work has a figure" has_figure "$work" one ferry-unix ;;
                 esac
         done
+        for work in round-trip one-way; do
+                check "$work over the ring has a figure" has_figure "$work" one ferry-ring
+        done
         nothing_left 'a bench that has ended'
 }
 
