@@ -55,7 +55,7 @@ static int decode(ferry_message *message)
         message->is_decoded = true;
         if (!message->tree) {
                 error = codec_decode_block(native, message->payload, message->body_bytes, message->body_size,
-                                           &message->check, &message->tree);
+                                           &message->check, NULL, &message->tree);
                 if (error)
                         return error;
         }

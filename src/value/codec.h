@@ -65,9 +65,10 @@ int native_decode(const struct native_codec *codec, const void *bytes, size_t si
 /* The same into a builder: for the public decode of a built-in codec, which a program's own codec may call. */
 int native_decode_into(const struct native_codec *codec, const void *bytes, size_t size, ferry_builder *builder);
 
-/* Decode what has been checked in place, in a block that the value will hold. 0, -ENOMEM, -EMSGSIZE. */
+/* Decode what has been checked in place, in a block that the value will hold; the tree takes the memory that is spare (NULL: none),
+ * which spare_keep() gets back. 0, -ENOMEM, -EMSGSIZE. */
 int codec_decode_block(const struct native_codec *codec, struct block *block, char *bytes, size_t size,
-                       struct check *check, ferry_value **ret_value);
+                       struct check *check, struct spare *spare, ferry_value **ret_value);
 
 /* End a builder with @error (0: none), and take its value; returns its first error. */
 int native_take(ferry_builder *builder, int error, ferry_value **ret_value);

@@ -28,9 +28,10 @@ static int decode_in(struct arena *arena, const struct native_codec *codec, char
 }
 
 int codec_decode_block(const struct native_codec *codec, struct block *block, char *bytes, size_t size,
-                       struct check *check, ferry_value **ret_value)
+                       struct check *check, struct spare *spare, ferry_value **ret_value)
 {
-        struct arena *arena = arena_new(sizeof(ferry_value) + check->memory + ARENA_HOLD_SIZE);
+        size_t room = sizeof(ferry_value) + check->memory + ARENA_HOLD_SIZE;
+        struct arena *arena = spare ? spare_take(spare, room) : arena_new(room);
 
         *ret_value = NULL;
         if (!arena)

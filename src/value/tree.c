@@ -7,6 +7,8 @@
 
 enum {
         CHUNK_MAX = 1 << 15,     /* what is free at the end of a tree counts as its memory, too */
+        SPARE_MAX = 1 << 14,     /* first memory of a tree that is kept for another one */
+        SPARE_STEP = 256,        /* its size is a multiple, so that a tree that is a little larger finds room, too */
 };
 
 struct chunk {
@@ -31,7 +33,8 @@ struct arena *arena_new(size_t size)
         arena = sys_alloc(sizeof *arena + size);
         if (!arena)
                 return NULL;
-        *arena = (struct arena){ .references = 1, .at = (char *)(arena + 1), .end = (char *)(arena + 1) + size };
+        *arena = (struct arena){ .references = 1, .at = (char *)(arena + 1), .end = (char *)(arena + 1) + size,
+                                 .room = size <= SPARE_MAX ? (uint32_t)size : 0 };
         return arena;
 }
 
@@ -40,7 +43,8 @@ void arena_init_lent(struct arena *arena, void *memory, size_t size)
         *arena = (struct arena){ .references = 1, .at = memory, .end = (char *)memory + size, .is_lent = true };
 }
 
-static void release(struct arena *arena, struct arena **dead)
+/* What an arena holds, and its chunks. */
+static void release_contents(struct arena *arena, struct arena **dead)
 {
         for (struct hold *hold = arena->holds; hold; hold = hold->next) {
                 block_unref(hold->block);
@@ -53,8 +57,6 @@ static void release(struct arena *arena, struct arena **dead)
                 next = chunk->next;
                 sys_free(chunk);
         }
-        if (!arena->is_lent)
-                sys_free(arena);
 }
 
 /* Trees that hold trees that hold trees end one after the other, not one within the other. */
@@ -64,7 +66,9 @@ static void release_all(struct arena *dead)
                 struct arena *arena = dead;
 
                 dead = arena->next_dead;
-                release(arena, &dead);
+                release_contents(arena, &dead);
+                if (!arena->is_lent)
+                        sys_free(arena);
         }
 }
 
@@ -80,6 +84,41 @@ void arena_unref(struct arena *arena)
                 return;
         arena->next_dead = NULL;
         release_all(arena);
+}
+
+void spare_keep(struct spare *spare, ferry_value *value)
+{
+        struct arena *arena = value ? value->arena : NULL, *dead = NULL;
+
+        if (!arena)
+                return;
+        if (arena->references > 1 || arena->is_lent || arena->room <= (spare->arena ? spare->arena->room : 0)) {
+                arena_unref(arena);
+                return;
+        }
+        release_contents(arena, &dead);
+        release_all(dead);
+        spare_deinit(spare);
+        spare->arena = arena;
+}
+
+struct arena *spare_take(struct spare *spare, size_t size)
+{
+        struct arena *arena = spare->arena;
+        char *memory;
+
+        if (!arena || size > arena->room)
+                return arena_new(size <= SPARE_MAX ? (size + SPARE_STEP - 1) / SPARE_STEP * SPARE_STEP : size);
+        spare->arena = NULL;
+        memory = (char *)(arena + 1);
+        *arena = (struct arena){ .references = 1, .at = memory, .end = memory + arena->room, .room = arena->room };
+        return arena;
+}
+
+void spare_deinit(struct spare *spare)
+{
+        sys_free(spare->arena);
+        spare->arena = NULL;
 }
 
 void *arena_take_slowly(struct arena *arena, size_t size)

@@ -25,6 +25,13 @@ struct arena {
         struct hold *holds;
         struct arena *next_dead;
         bool is_lent;           /* its first memory is not its own: it lies on a stack */
+        uint32_t room;          /* bytes of its first memory, if it is small enough to be kept for another tree */
+};
+
+/* The memory of a tree that has ended, for the next one, so that trees of much the same size that come one after the other
+ * allocate nothing. All zero: none. */
+struct spare {
+        struct arena *arena;
 };
 
 struct ferry_value {
@@ -72,6 +79,13 @@ struct arena *arena_new(size_t size);
 void arena_init_lent(struct arena *arena, void *memory, size_t size);
 void arena_deinit_lent(struct arena *arena);
 void arena_unref(struct arena *arena);
+
+/* End a reference to a tree (NULL: none). If it was the last, what the tree held is released, and its memory is kept if it is
+ * small and more than the spare has. */
+void spare_keep(struct spare *spare, ferry_value *value);
+/* An arena as arena_new() makes it: the one that is spare, if it has that room. */
+struct arena *spare_take(struct spare *spare, size_t size);
+void spare_deinit(struct spare *spare);
 
 /* Memory that lives as long as the arena, aligned for nodes; NULL if it is out. */
 void *arena_take_slowly(struct arena *arena, size_t size);

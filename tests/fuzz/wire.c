@@ -50,6 +50,9 @@ static char *copy_text(const struct raw_text *text, size_t *ret_size)
         return copy;
 }
 
+/* Of the message before. */
+static struct spare spare;
+
 /* As a session does with a message: the body of a copy, in place. Without a value there is none. */
 static ferry_value *decode_body(const struct incoming *in, const char *payload)
 {
@@ -66,7 +69,7 @@ static ferry_value *decode_body(const struct incoming *in, const char *payload)
         block->references = 1;
         bytes = (char *)(block + 1);
         memcpy(bytes, payload + in->body_offset, in->body_size);
-        code = codec_decode_block(codec_native(in->codec), block, bytes, in->body_size, &check, &value);
+        code = codec_decode_block(codec_native(in->codec), block, bytes, in->body_size, &check, &spare, &value);
         block_unref(block);
         FUZZ_REQUIRE(code == 0 || (in->check.has_references && (code == -EBADMSG || code == -EMSGSIZE)),
                      "the body does not decode: %d", code);
@@ -99,7 +102,7 @@ static void read_deinit(struct read *read)
 {
         free(read->id);
         free(read->type);
-        ferry_value_unref(read->tree);
+        spare_keep(&spare, read->tree);
 }
 
 /* Write what was read, and read it again. */
