@@ -2,7 +2,7 @@
 # Build and run the tests, part by part. Ends with "N passed, N failed", which counts single tests over all of it.
 #
 #   check.sh            gcc as it is shipped; clang with ASan and UBSan
-#   check.sh --long     the same with the full numbers (FERRY_LONG), then all long parts below
+#   check.sh --long     the same with the full numbers (FERRY_LONG), then all long parts below, without them
 #   check.sh --ci       check.sh, then the long parts, within 40 minutes
 #   check.sh PART…      these long parts alone, with the limits of --long
 #
@@ -30,7 +30,7 @@ arm64             0     0   3600'
 
 mode=check parts=
 case ${1:-} in
---long) mode=long; export FERRY_LONG=1 ;;
+--long) mode=long ;;
 --ci) mode=ci ;;
 '') ;;
 *) mode=parts parts=$* ;;
@@ -141,12 +141,15 @@ run() { # NAME MESON-TEST-OPTION…
 # While the tests of one wait, the next is built. What `make check` leaves to CI: the suite "later". What both leave to the long
 # parts: the suite "long", and with sanitizers the scripts and what counts, which part_sanitizers runs.
 part_check() {
-        local name suites='--no-suite long --no-suite later' targets=all
+        local name suites='--no-suite long --no-suite later' targets=all slow=
         [ $mode = check ] || suites='--no-suite long' targets='all later'
-        [ -z "${FERRY_LONG:-}" ] || suites=
+        [ $mode != long ] || export FERRY_LONG=1
+        # With the full numbers a program may take as long as the part.
+        [ -z "${FERRY_LONG:-}" ] || suites='--timeout-multiplier 100' slow=$suites
         # shellcheck disable=SC2086 # several words, or none
         build gcc gcc "$gcc_options" $targets && : >build-check/gcc/pairs && start gcc $suites
-        build clang-sanitizers clang "$sanitizer_options" sanitized && start clang-sanitizers --no-suite scripts --no-suite counting
+        # shellcheck disable=SC2086 # two words, or none
+        build clang-sanitizers clang "$sanitizer_options" sanitized && start clang-sanitizers $slow --no-suite scripts --no-suite counting
         for name in gcc clang-sanitizers; do
                 [ -z "${running[$name]:-}" ] || finish "$name"
         done
@@ -234,7 +237,6 @@ part_bare() {
 # All of it six times, while the machine has four other things to do. The last one ends in time.
 part_repetitions() { # LIMIT
         local limit=$1 began=$SECONDS took=0 i busy=()
-        unset FERRY_LONG
         need_gcc || return 0
         for i in 1 2 3 4; do
                 while :; do :; done &

@@ -297,7 +297,7 @@ START_TEST(requests_that_cannot_be_sent_end_one_by_one)
         struct ends ends = { 0 };
 
         for (int i = 0; i < requests; i++)
-                ferry_call_then(ferry_manager_request(manager, SAFETY_MS, FERRY_LOG_MESSAGE, "'x'"), count_end, &ends);
+                ferry_call_then(ferry_manager_request(manager, -1, FERRY_LOG_MESSAGE, "'x'"), count_end, &ends);
         ferry_process_fork(manager, work, NULL, NULL);
         ferry_loop_run(loop, 0);
         ck_assert_int_eq(asked, requests);
