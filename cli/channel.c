@@ -152,7 +152,7 @@ int channel_open(struct cli_channel *channel, enum ferry_channel_end end)
                 complain("cannot open '%s': no descriptors or no memory are left", channel->address);
                 return EXIT_CONNECTION;
         }
-        error_limit_wait();
+        error_limit_wait(end == FERRY_RECEIVE && !options->has_timeout ? -1 : options->timeout_ms);
         signals_watch(channel->loop, 1, interrupt, channel);
         channel->channel = ferry_channel_open(channel->loop, channel->address, end, &open);
         error = ferry_channel_status(channel->channel);

@@ -217,9 +217,9 @@ void inform(const char *format, ...) __attribute__((__format__(__printf__, 1, 2)
 /* The same for lines that are made and escaped already; and for what is drawn again soon, which waits for nothing. */
 void error_bytes(const char *bytes, size_t size);
 void error_draw(const char *bytes, size_t size);
-/* From now on a line that stderr does not take within 0.1 s is dropped, counted and reported, so that deadlines hold. Without
- * this call it is waited for. */
-void error_limit_wait(void);
+/* A line that stderr does not take within @timeout_ms from now (-1: no limit), or then within 0.1 s, is dropped, counted and
+ * reported, so that deadlines hold. Without this call it is waited for. */
+void error_limit_wait(int timeout_ms);
 /* Close a stream of open_memstream(3). False: there was no memory for some of its text. */
 bool close_text(FILE *stream);
 

@@ -221,7 +221,7 @@ static int serve(struct listener *listener, const char *address)
         answers_init(listener->loop, listener->options);
         backlog_init(listener->loop);
         output_divert(backlog_add);
-        error_limit_wait();
+        error_limit_wait(0);
         signals_watch(listener->loop, 1, interrupt, listener);
         if (is_session) {
                 listener->session = ferry_session_open(listener->loop, address, NULL);

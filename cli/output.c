@@ -15,20 +15,22 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
         LINE_MAX_SIZE = 4096,
-        PATIENCE_MS = 100,      /* for stderr, once while it takes nothing */
+        PATIENCE_MS = 100,      /* for stderr, once while it takes nothing, when the time of the command is over */
 };
 
 static struct {
         int error;              /* the first of stdout; 0: none */
         bool (*divert)(const char *bytes, size_t size);
-        int patience_ms;        /* how long stderr is waited for; -1: forever */
+        bool is_limited;        /* stderr is not waited for beyond this time, but for PATIENCE_MS */
+        struct timespec until;
         long lost;              /* lines that stderr has not taken */
         bool is_stuck;          /* a wait for stderr was in vain: the next lines do not wait */
-} output = { .patience_ms = -1 };
+} output;
 
 /* One system call, which does not block where poll(2) has just said that there is room. */
 static ssize_t put_some(int fd, const char *bytes, size_t size)
@@ -39,7 +41,7 @@ static ssize_t put_some(int fd, const char *bytes, size_t size)
         if (is_known && S_ISSOCK(status.st_mode))
                 return send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         /* A pipe has room for this much, or none. A line on stderr stays whole where it may be waited for. */
-        if (is_known && S_ISFIFO(status.st_mode) && (fd == STDOUT_FILENO || output.patience_ms >= 0) && size > PIPE_BUF)
+        if (is_known && S_ISFIFO(status.st_mode) && (fd == STDOUT_FILENO || output.is_limited) && size > PIPE_BUF)
                 size = PIPE_BUF;
         return write(fd, bytes, size);
 }
@@ -139,40 +141,53 @@ int output_status(int status)
         return is_better && output.error && output.error != EPIPE ? EXIT_CONNECTION : status;
 }
 
-/* Some file systems report a full disk only here. */
-int output_close(int status)
-{
-        /* A session may have taken it over. */
-        if (close(STDOUT_FILENO) < 0 && errno != EINTR && errno != EBADF)
-                output_fail(errno);
-        return output_status(status);
-}
-
 /* stderr -------------------------------------------------------------------------------------------------- */
+
+/* How long a line waits: -1: forever. */
+static int patience_ms(void)
+{
+        struct timespec now = { 0 };
+        long long left;
+
+        if (output.is_stuck)
+                return 0;
+        if (!output.is_limited)
+                return -1;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        left = (output.until.tv_sec - now.tv_sec) * 1000LL + (output.until.tv_nsec - now.tv_nsec) / 1000000;
+        return left < PATIENCE_MS ? PATIENCE_MS : left > INT_MAX ? INT_MAX : (int)left;
+}
 
 static void put_line(const char *line, size_t size)
 {
         size_t taken;
-        int error = put(STDERR_FILENO, line, size, output.is_stuck ? 0 : output.patience_ms, &taken);
+        int error = put(STDERR_FILENO, line, size, patience_ms(), &taken);
 
         output.is_stuck = error == -ETIMEDOUT || error == -EINTR;
         output.lost += output.is_stuck;
 }
 
-void error_bytes(const char *bytes, size_t size)
+/* False: stderr still takes nothing. */
+static bool report_lost(void)
 {
         char line[80];
         long lost = output.lost;
 
-        if (lost > 0) {
-                output.lost = 0;
-                put_line(line, (size_t)snprintf(line, sizeof line, "ferry: %ld lines are missing here: stderr took no more\n", lost));
-                if (output.is_stuck) {
-                        output.lost = lost + 1;
-                        return;
-                }
-        }
-        put_line(bytes, size);
+        if (lost == 0)
+                return true;
+        output.lost = 0;
+        put_line(line, (size_t)snprintf(line, sizeof line, "ferry: %ld lines are missing here: stderr took no more\n", lost));
+        if (output.is_stuck)
+                output.lost = lost;
+        return !output.is_stuck;
+}
+
+void error_bytes(const char *bytes, size_t size)
+{
+        if (report_lost())
+                put_line(bytes, size);
+        else
+                output.lost++;
 }
 
 void error_draw(const char *bytes, size_t size)
@@ -182,9 +197,12 @@ void error_draw(const char *bytes, size_t size)
         put(STDERR_FILENO, bytes, size, 0, &taken);
 }
 
-void error_limit_wait(void)
+void error_limit_wait(int timeout_ms)
 {
-        output.patience_ms = PATIENCE_MS;
+        output.is_limited = timeout_ms >= 0;
+        clock_gettime(CLOCK_MONOTONIC, &output.until);
+        output.until.tv_sec += timeout_ms / 1000;
+        output.until.tv_nsec += timeout_ms % 1000 * 1000000L;
 }
 
 /* A line that needs no memory but its end may be missing. */
@@ -266,4 +284,17 @@ bool close_text(FILE *stream)
         bool is_whole = !ferror(stream);
 
         return fclose(stream) == 0 && is_whole;
+}
+
+/* The end ------------------------------------------------------------------------------------------------- */
+
+/* Some file systems report a full disk only here. */
+int output_close(int status)
+{
+        /* A session may have taken it over. */
+        if (close(STDOUT_FILENO) < 0 && errno != EINTR && errno != EBADF)
+                output_fail(errno);
+        output.is_stuck = false;
+        report_lost();
+        return output_status(status);
 }

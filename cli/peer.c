@@ -78,7 +78,7 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         if (!peer->body)
                 return status;
         peer->loop = ferry_loop_new(NULL);
-        error_limit_wait();
+        error_limit_wait(options->timeout_ms);
         signals_watch(peer->loop, 1, interrupt, peer);
         peer->is_child = ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC;
         /* Closing has no longer than the rest; a child has its own time to end. */

@@ -230,7 +230,7 @@ static int run_all(struct run *run, char **command)
 {
         int status, result;
 
-        error_limit_wait();
+        error_limit_wait(0);
         signals_watch(run->loop, 2, interrupt, run);
         status = start_workers(run, command);
         if (status) {
