@@ -16,6 +16,7 @@ enum {
         BATCH_MAX = 32,
         WAIT_MS = 5000,
         ECHOES_MAX = 10,
+        HELD_MAX = 4096,        /* bytes of a message that is held until others come */
 };
 
 enum kind { UNIX, PIPES, TCP, RING, BLOCKED };
@@ -115,6 +116,15 @@ static ferry_manager *manager;
 static ferry_session *sessions[WORK_CLIENTS_MAX];
 static ferry_process *process;
 
+static bool is_held;
+
+static void hold(void)
+{
+        if (!is_held && ferry_session_hold(sessions[0]) < 0)
+                errx(1, "ferry: %s", ferry_session_error(sessions[0]));
+        is_held = true;
+}
+
 /* Calls in flight, in the order of their requests: of one client many, or of many clients one each. */
 static ferry_call *calls[WORK_CLIENTS_MAX];
 static size_t requested, awaited;
@@ -179,8 +189,11 @@ static void close_client(int client)
         sessions[client] = ferry_session_free(sessions[client]);
 }
 
+/* Bursts are held: they leave when the loop is entered. */
 static void request(int client, const char *body, size_t size)
 {
+        if (job.work->kind == WORK_IN_FLIGHT)
+                hold();
         calls[requested++ % WORK_CLIENTS_MAX] = ferry_session_request(sessions[client], FERRY_TIMEOUT_DEFAULT, DRIVER_TYPE,
                                                                       "%.*s", (int)size, body);
 }
@@ -193,6 +206,7 @@ static void await(int client)
         size_t size;
 
         (void)client;
+        is_held = false;
         if (!reply)
                 errx(1, "ferry: %s", ferry_call_error(call));
         body = ferry_value_bytes(ferry_message_body(reply), &size);
@@ -202,6 +216,7 @@ static void await(int client)
 
 static void flush(void)
 {
+        is_held = false;
         if (ferry_session_flush(sessions[0], -1) < 0)
                 errx(1, "ferry: %s", ferry_session_error(sessions[0]));
 }
@@ -209,8 +224,11 @@ static void flush(void)
 /* What the queue does not take now, it takes after a flush, which reports the refusal, too. */
 static void notify(const char *body, size_t size)
 {
-        int code = ferry_session_notify(sessions[0], DRIVER_TYPE, "%.*s", (int)size, body);
+        int code;
 
+        if (job.work->kind == WORK_ONE_WAY && size < HELD_MAX && !is_ring())
+                hold();
+        code = ferry_session_notify(sessions[0], DRIVER_TYPE, "%.*s", (int)size, body);
         while (code == -ENOBUFS) {
                 ferry_session_flush(sessions[0], -1);
                 code = ferry_session_notify(sessions[0], DRIVER_TYPE, "%.*s", (int)size, body);

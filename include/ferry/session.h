@@ -258,6 +258,52 @@ int ferry_session_notify_value(ferry_session *session, const char *type, const f
 ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, const char *type, const ferry_value *body);
 
 /**
+ * Holds back what is sent: messages are only queued, so that they leave together, in as few writes as possible.
+ *
+ * Calls may be nested; the last ferry_session_release() writes. Calls that run the loop (ferry_loop_run(), ferry_loop_tick(), and
+ * all that wait, such as ferry_session_flush() and ferry_call_await()) release the session, too, and so does closing or freeing it.
+ * In a callback it is released at the latest when the loop has called what was ready. A program that polls the descriptor of its
+ * loop finds it readable while a session is held.
+ *
+ * Limits, order and errors stay as they are: a notification beyond `queue_max` is -ENOBUFS, after which the program releases the
+ * session, or flushes it. That a write has failed is reported by the call that writes, or by the next one.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @return 0; or a negative errno, and then the session is not held: that with which the session has failed, see
+ * ferry_session_status(), or one of these. ferry_session_error() has the sentence
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the session is closed here
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EOPNOTSUPP  the stream of the session can only be read
+ * @retval -EOVERFLOW   the session is held UINT_MAX times
+ * @retval -ENOMEM      the session is NULL
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
+ */
+int ferry_session_hold(ferry_session *session);
+
+/**
+ * Ends what ferry_session_hold() has begun: writes what was queued, as far as the stream takes it now, and returns.
+ *
+ * It does not wait. The loop writes the rest when the stream takes more. A session that is not held, or was released by the loop
+ * meanwhile, is left as it is.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @return 0; or a negative errno, and then what is still queued is lost: that with which the session has failed, see
+ * ferry_session_status(), or one of these. ferry_session_error() has the sentence
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the session is closed here, or was freed by a stream of the program that was writing
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EOPNOTSUPP  the stream of the session can only be read
+ * @retval -ENOMEM      the session is NULL
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
+ */
+int ferry_session_release(ferry_session *session);
+
+/**
  * Runs the loop until the peer has received everything that was sent (stream-ipc: until the kernel has), or has closed in order.
  *
  * Its own failure comes first: the session has failed, or the time is over. Otherwise it returns the first error of a
@@ -365,7 +411,7 @@ int ferry_session_status(const ferry_session *session);
 
 /**
  * Returns a sentence about why a session has ended. While it lives, the sentence is about the last ferry_session_notify(),
- * ferry_session_flush() or ferry_session_next(), if that call has failed.
+ * ferry_session_flush(), ferry_session_next(), ferry_session_hold() or ferry_session_release(), if that call has failed.
  *
  * @param session  the session; NULL is allowed
  * @return the sentence, never NULL; valid until the next one

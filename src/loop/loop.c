@@ -40,7 +40,7 @@ static bool has_tasks(const ferry_loop *loop)
 
 static bool has_work(const ferry_loop *loop)
 {
-        return !list_is_empty(&loop->files) || has_tasks(loop);
+        return !list_is_empty(&loop->files) || has_tasks(loop) || !list_is_empty(&loop->put_off);
 }
 
 /* Signal to a program that polls our descriptor what it cannot see: work in memory, and the next deadline. */
@@ -253,6 +253,31 @@ void loop_task_start(ferry_loop *loop, struct loop_task *task)
                 show(loop);
 }
 
+void loop_put_off(ferry_loop *loop, struct loop_task *task)
+{
+        if (!loop_task_is_started(task))
+                list_append(&loop->put_off, &task->link);
+}
+
+/* What a task puts off meanwhile, also its own, is called the next time. */
+void loop_catch_up(ferry_loop *loop)
+{
+        struct list now;
+
+        loop->is_gathering = false;
+        if (list_is_empty(&loop->put_off) || loop_is_foreign(loop))
+                return;
+        list_init(&now);
+        list_append(&loop->put_off, &now);
+        list_remove(&loop->put_off);
+        while (!list_is_empty(&now)) {
+                struct loop_task *task = container_of(now.next, struct loop_task, link);
+
+                list_remove(&task->link);
+                task->fn(task);
+        }
+}
+
 /* Each task that is there now, once. A round inside a task works on the same list, so nothing waits for the
  * outer one; each round marks how far it goes with a task that does nothing. */
 static int run_tasks(ferry_loop *loop)
@@ -405,20 +430,17 @@ static int run_sources(ferry_loop *loop, int timeout_ms, int *count)
         return batch.count;
 }
 
-/* One round, which waits until @deadline at most. How much was done, or a negative errno. The caller stands
- * between loop_enter() and loop_leave().
+/* Wait until @deadline at most, and call what is ready. How much that was, or a negative errno.
  *
  * The order matters: descriptors are read and what they brought is handled, then deadlines expire, and only those that
  * had passed before the descriptors were read. So a reply that was there in time counts, however late the program, or
  * the whole process, comes to look at it. */
-static int run_round(ferry_loop *loop, int64_t deadline)
+static int run_ready(ferry_loop *loop, int64_t deadline)
 {
         int count = 0, got, timeout_ms, timers;
         int64_t looked = 0;
         size_t seen = 0;
 
-        if (loop_is_foreign(loop))
-                return -ECHILD;
         timeout_ms = loop_spin(loop, remaining(loop, deadline, &looked));
         /* epoll gives in turn what is ready. Where that is more than it can give at once, the last ones would have to
          * wait for the next rounds. */
@@ -442,6 +464,21 @@ static int run_round(ferry_loop *loop, int64_t deadline)
         if (timers > 0 && !is_over(loop))
                 count += run_tasks(loop);
         return count + timers;
+}
+
+/* One round. The caller stands between loop_enter() and loop_leave(). */
+static int run_round(ferry_loop *loop, int64_t deadline)
+{
+        int result;
+
+        if (loop_is_foreign(loop))
+                return -ECHILD;
+        loop_catch_up(loop);
+        if (is_over(loop))
+                return 0;
+        result = run_ready(loop, deadline);
+        loop_catch_up(loop);
+        return result;
 }
 
 int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object), void *object,
@@ -646,6 +683,7 @@ ferry_loop *loop_new(void)
         if (!loop)
                 return NULL;
         list_init(&loop->tasks);
+        list_init(&loop->put_off);
         list_init(&loop->spinners);
         list_init(&loop->files);
         list_init(&loop->members);

@@ -80,6 +80,8 @@ struct ferry_loop {
         int64_t looked;                 /* up to when deadlines expire, because descriptors were looked at then */
 
         struct list tasks;
+        struct list put_off;    /* tasks for the end of the round, or before the loop waits */
+        bool is_gathering;      /* what callbacks send is put off: those that handle what was read together are under way */
         struct list spinners;   /* spin.h */
         struct list files;
         struct list members;
@@ -152,6 +154,12 @@ static inline void loop_task_stop(struct loop_task *task)
         if (task->link.next)
                 list_remove(&task->link);
 }
+
+/* Call the task at the end of the round, or, outside of one, before the loop waits; loop_task_stop() stops it. Putting off a task
+ * again changes nothing. */
+void loop_put_off(ferry_loop *loop, struct loop_task *task);
+/* Call those that are put off now. */
+void loop_catch_up(ferry_loop *loop);
 
 /* Count an object among the live ones, for which a loop runs, or no more; @counted is whether it is counted now. */
 void loop_count_live(ferry_loop *loop, bool *counted, bool is_live);

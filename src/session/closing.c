@@ -303,6 +303,10 @@ static int begin_closing(ferry_session *session)
         if (session->output_error || !stream_has_output(session->stream))
                 outbox_drop(&session->out);
         loop_timer_start(session->loop, &session->close_timer, loop_deadline(timeout_ms));
+        if (session_stop_holding(session))
+                session_flush_now(session);
+        if (session->holder == SESSION_FREED)
+                return 0;
         session_update(session);
         session_check_closing(session);
         return 0;
@@ -408,6 +412,7 @@ void session_free(ferry_session *session)
         session_set_owner(session, NULL, NULL);
         list_remove(&session->member.link);
         loop_task_stop(&session->work);
+        session_stop_holding(session);
         loop_timer_stop(session->loop, &session->close_timer);
         loop_timer_stop(session->loop, &session->heartbeat.timer);
         if (session->stream)

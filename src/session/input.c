@@ -11,6 +11,8 @@ enum {
         FRAMES_PER_ROUND = 64,
         LAST_READS = 16,                /* before a session counts as one that has not spoken */
         UNCOUNTED_MAX = 1 << 18,        /* bytes that may lie in a stream that cannot say how many do */
+        LONG_NS = 100000,               /* a handler takes long, or what is put off has waited long enough */
+        QUICK_CALLS = 16,               /* handlers in a row did not: then what the next ones send leaves together */
 };
 
 static bool is_over(const ferry_session *session)
@@ -470,12 +472,76 @@ static void report_end(ferry_session *session)
                 session_free(session);
 }
 
+/* Replies to what was read together leave together, as long as handlers are quick: a slow one would keep those before it waiting.
+ * So what handlers send is put off once some in a row took no longer than LONG_NS, until a handler does, the first of it is as
+ * old, or all are called. A message that was read alone is answered at once, and no clock is read for it. */
+struct gathering {
+        uint64_t sent;
+        int64_t since, at;      /* the first and the last time at which something had been sent; 0: nothing was */
+};
+
+static void begin_gathering(ferry_session *session)
+{
+        if (session->quick == QUICK_CALLS)
+                session->loop->is_gathering = true;
+}
+
+/* A handler has returned. */
+static void note_pace(ferry_session *session, struct gathering *gathering)
+{
+        int64_t now;
+
+        if (session->sent == gathering->sent && list_is_empty(&session->loop->put_off))
+                return;
+        now = sys_now();
+        gathering->sent = session->sent;
+        if (gathering->at && now - gathering->at > LONG_NS)
+                session->quick = 0;
+        else if (gathering->at && session->quick < QUICK_CALLS)
+                session->quick++;
+        gathering->at = now;
+        if (!gathering->since)
+                gathering->since = now;
+        if (session->quick == 0 || now - gathering->since > LONG_NS) {
+                gathering->since = 0;
+                loop_catch_up(session->loop);
+        }
+}
+
+/* The events that there are, as many as are @left. The result of the last inbox_next(). */
+static int handle_some(ferry_session *session, int *left)
+{
+        struct inbox *in = &session->in;
+        struct gathering gathering = { .sent = session->sent };
+        struct inbox_event event;
+        bool has_more = false;
+        int result = 0;
+
+        while (*left > 0 && may_handle(session) && (result = inbox_next(in, &event)) > 0) {
+                bool is_last = inbox_held(in, event.input) == 0;
+
+                /* A handler that waits must find what has been read behind its message. */
+                if (!is_last || in->is_over)
+                        loop_task_start(session->loop, &session->work);
+                if (!is_last)
+                        begin_gathering(session);
+                has_more = has_more || !is_last;
+                handle(session, &event);
+                block_unref(event.frame.block);
+                --*left;
+                if (has_more && !is_over(session) && !loop_is_foreign(session->loop))
+                        note_pace(session, &gathering);
+        }
+        if (has_more)
+                loop_catch_up(session->loop);
+        return result;
+}
+
 void session_work(struct loop_task *task)
 {
         ferry_session *session = container_of(task, ferry_session, work);
         struct inbox *in = &session->in;
-        struct inbox_event event;
-        int left = FRAMES_PER_ROUND, result = 0;
+        int left = FRAMES_PER_ROUND, result;
 
         if (session->phase >= SESSION_CLOSING_STREAM) {
                 report_end(session);
@@ -488,14 +554,7 @@ void session_work(struct loop_task *task)
                 if (session->holder != SESSION_FREED)
                         announce(session);
         }
-        while (left > 0 && may_handle(session) && (result = inbox_next(in, &event)) > 0) {
-                /* A handler that waits must find what has been read behind its message. */
-                if (inbox_held(in, event.input) > 0 || in->is_over)
-                        loop_task_start(session->loop, &session->work);
-                handle(session, &event);
-                block_unref(event.frame.block);
-                left--;
-        }
+        result = handle_some(session, &left);
         if (result < 0 && may_handle(session)) {
                 inbox_discard(in);
                 session_finish(session, result, result == -EBADMSG ?

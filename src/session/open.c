@@ -70,6 +70,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         list_init(&session->handlers);
         map_init(&session->calls_by_id);
         map_init(&session->requests_by_id);
+        session->departure.fn = session_depart;
         session->close_timer.fn = session_close_is_late;
         heartbeat_init(session);
         return session;

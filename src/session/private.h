@@ -6,7 +6,7 @@
  *
  * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, sharing and debug
  * hold what is known; session and owner decide; above them dispatch, farewell, closing, heartbeat, control, input; and then what
- * programs call: defaults, open, request, reply, next, flush, info. */
+ * programs call: defaults, open, request, reply, next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -197,9 +197,12 @@ struct ferry_session {
         struct inbox in;
         struct loop_task work;          /* frames wait to be handled, or the end to be reported */
         uint64_t overdue_at;            /* how many events had come when a call timed out last */
+        unsigned quick;                 /* handlers in a row that took little time, see input.c */
 
         const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
         struct outbox out;
+        unsigned holds;                 /* what is sent waits until as many are released, or the loop goes on … */
+        struct loop_task departure;     /* … which writes it then */
         size_t queue_max;
         uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was
                                          * taken */
@@ -322,6 +325,10 @@ int session_send_last(ferry_session *session, enum wire_kind kind);
  * which their calls report. */
 int session_note_lost(const ferry_session *session, bool has_reason, char *sentence, size_t room);
 void session_flush_now(ferry_session *session);
+/* It is held no longer. Whether something may have been put off, which the caller sees to. */
+bool session_stop_holding(ferry_session *session);
+/* The loop goes on. */
+void session_depart(struct loop_task *task);
 void message_settle(ferry_message *request);
 /* It need not be answered, but may be: no side waits for that. */
 void message_relax(ferry_message *request);

@@ -22,7 +22,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEEP_QUEUE = 1 << 16 };  /* an empty queue keeps no more memory than this */
+enum {
+        KEEP_QUEUE = 1 << 16,           /* an empty queue keeps no more memory than this */
+        GATHERED_MAX = 1 << 16,         /* bytes that wait for the end of a round of handlers */
+};
 
 static const struct session_owner no_owner = { 0 };
 
@@ -255,6 +258,7 @@ static void finish(ferry_session *session, enum session_cause cause, int grace)
                 session_advance(session, EVENT_STREAM_CLOSED);
         loop_timer_stop(session->loop, &session->close_timer);
         loop_timer_stop(session->loop, &session->heartbeat.timer);
+        session_stop_holding(session);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
         /* Nothing more is handled but the end, after the callbacks of the calls that it has ended. */
         loop_task_stop(&session->work);
@@ -552,10 +556,103 @@ static bool has_own_codec(const ferry_session *session, const struct outgoing *o
         return outgoing->body && codec && !codec_native(codec);
 }
 
+bool session_stop_holding(ferry_session *session)
+{
+        bool has_put_off = loop_task_is_started(&session->departure);
+
+        session->holds = 0;
+        loop_task_stop(&session->departure);
+        return has_put_off;
+}
+
+/* Put a frame behind what is queued, after a hello where one is due. @apart is the frame if it was put together apart. */
+static int append_frame(ferry_session *session, const struct outgoing *outgoing, const struct buffer *apart, size_t *ret_begin,
+                        struct error *error)
+{
+        int code = session_send_hello(session, error);
+
+        *ret_begin = outbox_size(&session->out);
+        if (code)
+                return code;
+        return apart ? buffer_append(&session->out.bytes, buffer_bytes(apart), buffer_size(apart)) :
+                       session->wire.dialect->write(&session->wire, &session->out.bytes, outgoing, error);
+}
+
+/* Whether what was queued behind @before bytes is within the limits. */
+static int check_room(ferry_session *session, size_t before, struct error *error)
+{
+        if (before > 0 && outbox_queued(&session->out) > session->queue_max)
+                return error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then try again", before);
+        if (session->owner->takes &&
+            !session->owner->takes(session->owner_object, outbox_size(&session->out) - before))
+                return error_set(error, -ENOBUFS, "the messages that the service holds for all its clients have reached their"
+                                                  " limit (bytes_max)");
+        return 0;
+}
+
+/* Put a frame behind the @ret_before bytes that are queued. What was put off, and is not held, leaves before a frame is refused
+ * because of it. */
+static int append_in_limits(ferry_session *session, const struct outgoing *outgoing, const struct buffer *apart, bool is_reply,
+                            size_t *ret_before, size_t *ret_begin, struct error *error)
+{
+        for (;;) {
+                bool had_hello = session->wire.has_said_hello;
+                int code;
+
+                *ret_before = outbox_size(&session->out);
+                code = append_frame(session, outgoing, apart, ret_begin, error);
+                if (!code && !is_reply)
+                        code = check_room(session, *ret_before, error);
+                if (!code)
+                        return 0;
+                outbox_undo(&session->out, *ret_before);
+                session->wire.has_said_hello = had_hello;
+                if (code != -ENOBUFS || session->holds > 0 || !session_stop_holding(session))
+                        return code;
+                error_deinit(error);
+                session_flush_now(session);
+                if (session->holder == SESSION_FREED)
+                        return error_set(error, -ECANCELED, "the session was freed while it was writing");
+                code = session_status_for_sending(session, error);
+                if (code)
+                        return code;
+        }
+}
+
+static bool puts_off(const ferry_session *session)
+{
+        return session->holds > 0 || (session->loop->is_gathering && session->wire.dialect->has_ids);
+}
+
+void session_depart(struct loop_task *task)
+{
+        ferry_session *session = container_of(task, ferry_session, departure);
+
+        session->holds = 0;
+        session_flush_now(session);
+}
+
+/* A frame was queued behind @before bytes: it leaves now, or with others. */
+static void send_queued(ferry_session *session, size_t before)
+{
+        if (puts_off(session) && (session->holds > 0 || outbox_size(&session->out) < GATHERED_MAX)) {
+                loop_put_off(session->loop, &session->departure);
+                /* The owner counts what is queued. */
+                if (session->owner->counts)
+                        session_update(session);
+        } else if (before == 0 || !session->wire.dialect->has_ids || loop_task_is_started(&session->departure)) {
+                loop_task_stop(&session->departure);
+                session_flush_now(session);
+        } else {
+                /* What waits already goes first, when the stream says so. */
+                session_update(session);
+        }
+}
+
 /* What session_status_for_sending() has allowed. */
 static int queue_frame(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call, struct error *error)
 {
-        bool had_hello, is_apart = has_own_codec(session, outgoing);
+        bool is_apart = has_own_codec(session, outgoing);
         struct buffer frame = { 0 };
         size_t before, begin;
         int code = 0;
@@ -566,27 +663,11 @@ static int queue_frame(ferry_session *session, const struct outgoing *outgoing, 
                 code = write_apart(session, outgoing, &frame, error);
         if (code)
                 return code;
-        had_hello = session->wire.has_said_hello;
-        before = outbox_size(&session->out);
-        code = session_send_hello(session, error);
-        begin = outbox_size(&session->out);
-        if (!code && is_apart)
-                code = buffer_append(&session->out.bytes, buffer_bytes(&frame), buffer_size(&frame));
-        else if (!code)
-                code = session->wire.dialect->write(&session->wire, &session->out.bytes, outgoing, error);
+        code = append_in_limits(session, outgoing, is_apart ? &frame : NULL, is_reply, &before, &begin, error);
         if (is_apart)
                 buffer_deinit(&frame);
-        if (!code && !is_reply && before > 0 && outbox_queued(&session->out) > session->queue_max)
-                code = error_set(error, -ENOBUFS, "%zu bytes already wait to be sent: flush, then try again", before);
-        if (!code && !is_reply && session->owner->takes &&
-            !session->owner->takes(session->owner_object, outbox_size(&session->out) - before))
-                code = error_set(error, -ENOBUFS, "the messages that the service holds for all its clients have reached their"
-                                                  " limit (bytes_max)");
-        if (code) {
-                outbox_undo(&session->out, before);
-                session->wire.has_said_hello = had_hello;
+        if (code)
                 return code;
-        }
         if (is_reply)
                 outbox_jump_queue(&session->out, begin);
         if (call)
@@ -601,11 +682,7 @@ static int queue_frame(ferry_session *session, const struct outgoing *outgoing, 
                                             outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED ? "error" :
                                                                                                              "control",
                               outgoing->type, outgoing->body);
-        /* What waits already goes first, when the stream says so. */
-        if (before == 0 || !session->wire.dialect->has_ids)
-                session_flush_now(session);
-        else
-                session_update(session);
+        send_queued(session, before);
         return 0;
 }
 

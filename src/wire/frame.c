@@ -9,6 +9,7 @@
 enum {
         ROOM_MIN = 1024,
         ROOM_MAX = 1 << 17,
+        SPARED_MAX = 4,         /* reads that need little until less room is lent */
         SMALL_MAX = 1 << 14,    /* smaller frames are gathered in the buffer, larger ones in a block */
         LARGE_FIRST = 1 << 16,
         MAGIC_SIZE = 4,
@@ -111,11 +112,14 @@ void frame_commit(struct frame_reader *reader, size_t size)
                 return;
         }
         reader->buffer.end += size;
-        /* A peer that sends much is read in larger pieces, an idle one holds little. */
+        /* A peer that sends much is read in larger pieces, an idle one holds little. The last of what was sent together may be small. */
         if (size == reader->room && reader->room < ROOM_MAX)
                 reader->room *= 2;
-        else if (size < reader->room / 8 && reader->room > ROOM_MIN)
+        reader->spared = size < reader->room / 8 ? reader->spared + 1 : 0;
+        if (reader->spared == SPARED_MAX && reader->room > ROOM_MIN)
                 reader->room /= 2;
+        if (reader->spared == SPARED_MAX)
+                reader->spared = 0;
 }
 
 /* Where the first magic begins, or what may still become one; @size if there is none. */

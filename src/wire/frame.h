@@ -42,7 +42,8 @@ struct frame_reader {
         size_t max;             /* of a payload */
         bool (*can_begin)(const char *bytes, size_t size);      /* whether these may begin a payload */
         struct buffer buffer;
-        size_t room;            /* that is lent at once */
+        size_t room;            /* that is lent at once … */
+        unsigned spared;        /* … much of which so many reads in a row did not need */
         size_t taken;           /* of the buffer, by the event that was given out last */
         struct block *large;    /* a payload that is read straight into its place */
         size_t large_size;

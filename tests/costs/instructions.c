@@ -18,9 +18,9 @@ enum { WARM_UP = 20, ROUNDS = 100 };    /* test-instructions.sh divides by ROUND
 
 static const char text[] = "sixty-four bytes, which is what the benchmark sends each time ..";
 
-enum part { REQUEST, ANSWER, NOTIFY, RECEIVE, PART_COUNT };
+enum part { REQUEST, ANSWER, NOTIFY, HELD, RECEIVE, PART_COUNT };
 
-static const char *const names[PART_COUNT] = { "request", "answer", "notify", "receive" };
+static const char *const names[PART_COUNT] = { "request", "answer", "notify", "held", "receive" };
 
 static struct {
         ferry_loop *ours, *theirs;
@@ -71,11 +71,17 @@ static void talk(enum part part)
 /* What is notified fits into the socket. */
 static void tell(enum part part, int count)
 {
-        toggle(part == NOTIFY);
+        bool is_counted = part == NOTIFY || part == HELD;
+
+        toggle(is_counted);
+        if (part == HELD)
+                ferry_session_hold(pair.client);
         for (int i = 0; i < count; i++)
                 if (ferry_session_notify(pair.client, "bench", "%s", text) < 0)
                         errx(1, "%s", ferry_session_error(pair.client));
-        toggle(part == NOTIFY);
+        if (part == HELD)
+                ferry_session_release(pair.client);
+        toggle(is_counted);
         toggle(part == RECEIVE);
         run_server(count);
         toggle(part == RECEIVE);

@@ -658,6 +658,32 @@ static void free_all(ferry_call *call, const ferry_message *reply, void *userdat
                 ferry_loop_free(talk->loop);
 }
 
+/* Bursts, whose answers leave together, too. */
+static void held(void)
+{
+        struct talk talk;
+        int code;
+
+        open_pair(&talk, NULL);
+        talk_begin(&talk);
+        for (int burst = 0; burst < 3; burst++) {
+                code = ferry_session_hold(talk.a);
+                fault_answer(FAULT_SEND, "hold", code, 0, ferry_session_error(talk.a));
+                talk_note(&talk);
+                talk_note(&talk);
+                for (int i = 0; i < 15; i++)
+                        talk_promise(&talk, "App\\Echo");
+                code = ferry_session_release(talk.a);
+                fault_answer(FAULT_SEND, "release", code, 0, ferry_session_error(talk.a));
+                talk_run(talk.loop, 20);
+        }
+        fault_want(talk.called_back == 45);
+        code = ferry_session_hold(talk.a);
+        fault_answer(FAULT_SEND, "hold", code, 0, ferry_session_error(talk.a));
+        talk_note(&talk);
+        talk_end(&talk);
+}
+
 /* A callback lets go of its call, of the session, and of the loop. */
 static void freed_at_the_end_of_a_call(void)
 {
@@ -709,6 +735,7 @@ const struct scenario session_scenarios[] = {
         { .name = "answered-after-the-end", .run = answered_after_the_end },
         { .name = "peer-goes-quietly", .run = peer_goes_quietly, .is_whole = true },
         { .name = "many-calls", .run = many_calls, .is_uncut = true },
+        { .name = "held", .run = held },
         { .name = "debugged", .run = debugged },
         { .name = "large-and-wrong", .run = large_and_wrong, .is_uncut = true },
         { .name = "freed-in-callback", .run = freed_in_callback },
