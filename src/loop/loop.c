@@ -371,6 +371,8 @@ void loop_enter(ferry_loop *loop)
 
 void loop_leave(ferry_loop *loop)
 {
+        if (loop->depth == 1 && loop->timer >= 0 && !loop->is_freed)
+                loop_fall_asleep(loop);
         if (--loop->depth > 0)
                 return;
         if (loop->is_freed) {
@@ -430,6 +432,44 @@ static int run_sources(ferry_loop *loop, int timeout_ms, int *count)
         return batch.count;
 }
 
+/* epoll gives in turn what is ready. Where that is more than it can give at once, the last ones would have to wait for the
+ * next rounds. As run_sources(); -EINTR for a failure of a later call than the first. */
+static int run_all_sources(ferry_loop *loop, int timeout_ms, int *count)
+{
+        size_t seen = 0;
+        int got;
+
+        loop->skipping_since = 0;
+        do {
+                got = run_sources(loop, seen == 0 ? timeout_ms : 0, count);
+                seen += BATCH_EVENTS;
+        } while (got == BATCH_EVENTS && seen < loop->watched && !is_over(loop));
+        return got < 0 && seen > BATCH_EVENTS ? -EINTR : got;
+}
+
+/* Wait, perhaps by looking at shared memory, and call what has become ready; -EINTR if descriptors were not looked at. */
+static int wait_for_sources(ferry_loop *loop, int64_t deadline, int64_t *looked, int *count)
+{
+        int64_t spinning_until = 0;
+        enum loop_next next;
+        int got;
+
+        do {
+                int timeout_ms = remaining(loop, deadline, looked);
+
+                next = loop_spin(loop, timeout_ms != 0, *looked, &spinning_until);
+                if (next == LOOP_SKIP)
+                        return -EINTR;
+                if (next != LOOP_SLEEP)
+                        timeout_ms = 0;
+                got = run_all_sources(loop, timeout_ms, count);
+                /* The kernel has looked once more when the time was over. */
+                if (got == 0 && timeout_ms > 0)
+                        *looked += (int64_t)timeout_ms * 1000000;
+        } while (got == 0 && next == LOOP_GLANCE && !is_over(loop));
+        return got;
+}
+
 /* Wait until @deadline at most, and call what is ready. How much that was, or a negative errno.
  *
  * The order matters: descriptors are read and what they brought is handled, then deadlines expire, and only those that
@@ -437,22 +477,12 @@ static int run_sources(ferry_loop *loop, int timeout_ms, int *count)
  * the whole process, comes to look at it. */
 static int run_ready(ferry_loop *loop, int64_t deadline)
 {
-        int count = 0, got, timeout_ms, timers;
+        int count = 0, got, timers;
         int64_t looked = 0;
-        size_t seen = 0;
 
-        timeout_ms = loop_spin(loop, remaining(loop, deadline, &looked));
-        /* epoll gives in turn what is ready. Where that is more than it can give at once, the last ones would have to
-         * wait for the next rounds. */
-        do {
-                got = run_sources(loop, seen == 0 ? timeout_ms : 0, &count);
-                seen += BATCH_EVENTS;
-        } while (got == BATCH_EVENTS && seen < loop->watched && !is_over(loop));
-        if (got < 0 && got != -EINTR && seen == BATCH_EVENTS)
+        got = wait_for_sources(loop, deadline, &looked, &count);
+        if (got < 0 && got != -EINTR)
                 return got;
-        /* The kernel has looked once more when the time was over. */
-        if (got == 0 && seen == BATCH_EVENTS && timeout_ms > 0)
-                looked += (int64_t)timeout_ms * 1000000;
         if (!is_over(loop))
                 count += run_files(loop);
         if (!is_over(loop))
@@ -663,6 +693,7 @@ int ferry_loop_fd(ferry_loop *loop)
                         return error;
                 }
                 loop->timer = timer;
+                loop_fall_asleep(loop);
                 show(loop);
         }
         return loop->epoll;

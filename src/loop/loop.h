@@ -82,7 +82,8 @@ struct ferry_loop {
         struct list tasks;
         struct list put_off;    /* tasks for the end of the round, or before the loop waits */
         bool is_gathering;      /* what callbacks send is put off: those that handle what was read together are under way */
-        struct list spinners;   /* spin.h */
+        struct list spinners;   /* spin.h: those that are awake */
+        int64_t skipping_since; /* how long descriptors were not looked at, because there was always something to do; 0: they were */
         struct list files;
         struct list members;
         struct list holders;

@@ -1,15 +1,23 @@
+/* Invariant: a spinner that is started is awake, and each sleep of the process is preceded by its last look. */
 #include "loop/spin.h"
 
 enum {
-        SPINNERS_MAX = 8,               /* of more than so many, some always wait for another process */
+        SPINNERS_MAX = 8,               /* of more than so many that are awake, some always wait for another process */
         LOOKS_PER_CLOCK = 32,
         YIELDS_MAX = 8,
         FAILURES_MAX = 6,               /* in a row, before one of 64 waits begins with a look */
+        GLANCE_NS = 20000,              /* for so long descriptors are not looked at while there is something to do, or hope for it */
 };
 
-void loop_spinner_start(ferry_loop *loop, struct loop_spinner *spinner)
+bool loop_spinner_start(ferry_loop *loop, struct loop_spinner *spinner)
 {
+        if (spinner->link.next && !list_is_empty(&spinner->link))
+                return true;
+        /* Outside of a round a program that polls could sleep at once. */
+        if (loop->depth == 0 && loop->timer >= 0)
+                return false;
         list_append(&loop->spinners, &spinner->link);
+        return true;
 }
 
 void loop_spinner_stop(struct loop_spinner *spinner)
@@ -28,18 +36,40 @@ static inline void relax(void)
 }
 
 /* The best that can be hoped for. */
-static enum loop_hope look(ferry_loop *loop, bool is_last)
+static enum loop_hope look(ferry_loop *loop)
 {
         enum loop_hope best = LOOP_NEVER;
 
         list_for_each(&loop->spinners, link) {
                 struct loop_spinner *spinner = container_of(link, struct loop_spinner, link);
-                enum loop_hope hope = spinner->fn(spinner, is_last);
+                enum loop_hope hope = spinner->fn(spinner, false);
 
                 if (hope < best)
                         best = hope;
         }
         return best;
+}
+
+/* Whether there is nothing to do: then all sleep. */
+static bool fall_asleep(ferry_loop *loop)
+{
+        bool is_ready = false;
+
+        list_for_each(&loop->spinners, link) {
+                struct loop_spinner *spinner = container_of(link, struct loop_spinner, link);
+
+                if (spinner->fn(spinner, true) == LOOP_READY)
+                        is_ready = true;
+                else
+                        list_remove(link);
+        }
+        return !is_ready;
+}
+
+void loop_fall_asleep(ferry_loop *loop)
+{
+        if (!list_is_empty(&loop->spinners) && !loop_is_foreign(loop))
+                fall_asleep(loop);
 }
 
 /* For how long to look; 0: not at all. */
@@ -75,45 +105,83 @@ static void learn(ferry_loop *loop, bool is_ready)
         }
 }
 
-static bool spin(ferry_loop *loop, int64_t patience_ns)
+/* The descriptors wait while one thing after another is to be done in memory, but not for long. */
+static enum loop_next go_on(ferry_loop *loop, int64_t now)
 {
-        int64_t deadline = 0, now;
+        if (now == 0)
+                now = sys_now();
+        if (loop->skipping_since == 0)
+                loop->skipping_since = now;
+        return now - loop->skipping_since < GLANCE_NS ? LOOP_SKIP : LOOP_GO_ON;
+}
+
+static enum loop_next sleep_or_go_on(ferry_loop *loop)
+{
+        return fall_asleep(loop) ? LOOP_SLEEP : LOOP_GO_ON;
+}
+
+/* Until something comes, or for so long that it is time to look at the clock. */
+static enum loop_hope look_closely(ferry_loop *loop)
+{
+        enum loop_hope hope = LOOP_NEVER;
+
+        for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
+                hope = look(loop);
+                if (hope != LOOP_SOON)
+                        return hope;
+                relax();
+        }
+        return hope;
+}
+
+/* LOOP_SOON when a slice of the wait is over, LOOP_NEVER when it was in vain. */
+static enum loop_hope spin(ferry_loop *loop, int64_t patience_ns, int64_t *until)
+{
+        int64_t slice_end = 0;
         int yields = 0;
 
         for (;;) {
-                enum loop_hope hope = LOOP_NEVER;
+                enum loop_hope hope = look_closely(loop);
+                int64_t now;
 
-                for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
-                        hope = look(loop, false);
-                        if (hope != LOOP_SOON)
-                                break;
-                        relax();
-                }
                 if (hope == LOOP_READY || hope == LOOP_NEVER || (hope == LOOP_YIELD && yields++ == YIELDS_MAX))
-                        return hope == LOOP_READY;
+                        return hope == LOOP_READY ? LOOP_READY : LOOP_NEVER;
                 if (hope == LOOP_YIELD)
                         sys_yield();
                 now = sys_now();
-                if (deadline == 0)
-                        deadline = now + patience_ns;
-                else if (now >= deadline)
-                        return false;
+                if (*until == 0)
+                        *until = now + patience_ns;
+                else if (now >= *until)
+                        return LOOP_NEVER;
+                if (slice_end == 0)
+                        slice_end = now + GLANCE_NS;
+                else if (now >= slice_end)
+                        return LOOP_SOON;
         }
 }
 
-int loop_spin(ferry_loop *loop, int timeout_ms)
+enum loop_next loop_spin(ferry_loop *loop, bool may_sleep, int64_t now, int64_t *until)
 {
-        int64_t patience_ns = timeout_ms == 0 || list_is_empty(&loop->spinners) ? 0 : patience(loop);
+        bool is_first = *until == 0;
+        int64_t patience_ns = 0;
         enum loop_hope hope;
-        bool is_ready;
 
-        if (patience_ns == 0)
-                return timeout_ms;
-        hope = look(loop, false);
-        /* It is no failure that the other side sleeps. */
-        if (hope == LOOP_NEVER || hope == LOOP_READY)
-                return look(loop, true) == LOOP_READY || hope == LOOP_READY ? 0 : timeout_ms;
-        is_ready = spin(loop, patience_ns);
-        learn(loop, is_ready);
-        return look(loop, true) == LOOP_READY || is_ready ? 0 : timeout_ms;
+        if (list_is_empty(&loop->spinners))
+                return may_sleep ? LOOP_SLEEP : LOOP_GO_ON;
+        if (!may_sleep)
+                return look(loop), LOOP_GO_ON;
+        if (is_first) {
+                hope = look(loop);
+                if (hope == LOOP_READY)
+                        return go_on(loop, now);
+                /* It is no failure that the other side sleeps. */
+                patience_ns = hope == LOOP_NEVER ? 0 : patience(loop);
+                if (patience_ns == 0)
+                        return sleep_or_go_on(loop);
+        }
+        hope = spin(loop, patience_ns, until);
+        if (hope == LOOP_SOON)
+                return LOOP_GLANCE;
+        learn(loop, hope == LOOP_READY);
+        return hope == LOOP_READY ? go_on(loop, is_first ? now : 0) : sleep_or_go_on(loop);
 }

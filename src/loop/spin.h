@@ -12,15 +12,27 @@ enum loop_hope {
 
 struct loop_spinner {
         struct list link;
-        int64_t patience_ns;
+        int64_t patience_ns;            /* 0: never look */
         unsigned skips, failures;       /* how often not to look, after looking in vain so often */
-        /* Look; for the last time before the process sleeps, if @is_last. */
+        /* Look. If the process is about to sleep (@is_last), see to it that it is woken, or return LOOP_READY. */
         enum loop_hope (*fn)(struct loop_spinner *spinner, bool is_last);
 };
 
-/* Before each wait that may sleep. A spinner that is started must be stopped before it goes. */
-void loop_spinner_start(ferry_loop *loop, struct loop_spinner *spinner);
+/* The spinner is awake: the other process need not wake this one, since the loop looks before it sleeps, and before a program
+ * that polls the loop's descriptor can sleep. False: the loop would not come to that; the spinner stays asleep. A spinner that was
+ * started must be stopped before it goes. */
+bool loop_spinner_start(ferry_loop *loop, struct loop_spinner *spinner);
 void loop_spinner_stop(struct loop_spinner *spinner);
 
-/* @timeout_ms of a wait, or 0 if there is something to do now. */
-int loop_spin(ferry_loop *loop, int timeout_ms);
+enum loop_next {
+        LOOP_SLEEP,             /* nothing to do, and all spinners sleep */
+        LOOP_GLANCE,            /* look at the descriptors, without waiting, and come back if nothing was there */
+        LOOP_GO_ON,             /* there is something to do; the same, and do not come back */
+        LOOP_SKIP,              /* there is something to do, and the descriptors were looked at a moment ago */
+};
+
+/* Before each wait. @now is the time, or 0; @until is 0 at the first call of a round, and then the spinners' own. */
+enum loop_next loop_spin(ferry_loop *loop, bool may_sleep, int64_t now, int64_t *until);
+
+/* The process may sleep without a wait of the loop. */
+void loop_fall_asleep(ferry_loop *loop);

@@ -48,14 +48,19 @@ static void wake_peer(struct ring_duplex *duplex)
                 duplex->wake_error = (int)put;
 }
 
+void ring_duplex_wake(struct ring_duplex *duplex)
+{
+        if (duplex->is_reader_asleep)
+                ring_reader_wake(&duplex->reader);
+        duplex->is_reader_asleep = false;
+}
+
 ssize_t ring_duplex_read(struct ring_duplex *duplex, void *buffer, size_t size)
 {
         bool wakes = false;
         ssize_t got;
 
-        if (duplex->is_reader_asleep)
-                ring_reader_wake(&duplex->reader);
-        duplex->is_reader_asleep = false;
+        ring_duplex_wake(duplex);
         got = ring_read(&duplex->reader, buffer, size, &wakes);
         if (wakes)
                 wake_peer(duplex);
@@ -115,9 +120,6 @@ enum ring_peer ring_duplex_peer(struct ring_duplex *duplex)
         uint32_t peer = atomic_load_explicit(duplex->peer_processor, memory_order_relaxed);
 
         publish_processor(duplex);
-        if (duplex->is_reader_asleep)
-                ring_reader_wake(&duplex->reader);
-        duplex->is_reader_asleep = false;
         if (peer == 0 || !is_peer_awake(duplex))
                 return RING_PEER_ASLEEP;
         return peer == duplex->processor ? RING_PEER_HERE : RING_PEER_ELSEWHERE;

@@ -32,7 +32,10 @@ ssize_t ring_duplex_count(struct ring_duplex *duplex);
 /* Whether there is something to do now: something to be read, room to write. */
 bool ring_duplex_is_ready(struct ring_duplex *duplex, bool wants_read, bool wants_write);
 
-/* Whether it is worth to look again soon, as the other side is awake, and where it runs. This side says that it is awake, too. */
+/* This side is awake, as it is when it has read. */
+void ring_duplex_wake(struct ring_duplex *duplex);
+
+/* Whether it is worth to look again soon, as the other side is awake, and where it runs. */
 enum ring_peer { RING_PEER_ASLEEP, RING_PEER_ELSEWHERE, RING_PEER_HERE };
 enum ring_peer ring_duplex_peer(struct ring_duplex *duplex);
 

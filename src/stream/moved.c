@@ -1,6 +1,7 @@
-/* Moving to shared memory, and the two kinds of bytes on a socket meanwhile. Invariants: a side that has read all there is,
- * or has filled the ring, has said that it sleeps; whatever else may be done without an event is a task. The end of the
- * socket is looked for before the rings are looked at, so all that the other side has written is read. */
+/* Moving to shared memory, and the two kinds of bytes on a socket meanwhile. Invariants: a side that has filled the ring has
+ * said that it sleeps; one that wants to read has said so, too, or is awake, which means that the loop looks before it sleeps;
+ * whatever else may be done without an event is a task. The end of the socket is looked for before the rings are looked at, so all
+ * that the other side has written is read. */
 #include "stream/moved.h"
 
 #include <errno.h>
@@ -29,13 +30,13 @@ static enum loop_hope spin(struct loop_spinner *spinner, bool is_last)
         struct stream *stream = moved->stream;
         enum ring_peer peer;
 
-        if (!stream->wants_read || stream->is_input_ended[0])
+        if (!stream->wants_read || stream->is_input_ended[0] || moved->input != MOVED_RING)
                 return LOOP_NEVER;
         if (is_last ? !ring_duplex_sleep_reading(&moved->duplex) : ring_duplex_is_ready(&moved->duplex, true, false)) {
                 moved_look(moved);
                 return LOOP_READY;
         }
-        if (is_last)
+        if (is_last || spinner->patience_ns == 0)
                 return LOOP_NEVER;
         peer = ring_duplex_peer(&moved->duplex);
         /* The other side may be in this very thread. */
@@ -50,8 +51,15 @@ void stream_look_for(struct stream *stream, int64_t patience_ns)
 
         moved->spinner.patience_ns = patience_ns;
         moved->pid = sys_pid();
-        if (patience_ns > 0 && !moved->spinner.link.next)
-                loop_spinner_start(stream->loop, &moved->spinner);
+}
+
+/* The other side need not wake this one, which looks before it sleeps. False: it could not. */
+static bool stay_awake(struct moved *moved)
+{
+        if (moved->input != MOVED_RING || !loop_spinner_start(moved->stream->loop, &moved->spinner))
+                return false;
+        ring_duplex_wake(&moved->duplex);
+        return true;
 }
 
 static int create(struct stream *stream)
@@ -244,7 +252,8 @@ ssize_t moved_read(struct moved *moved, void *buffer, size_t size)
         got = ring_duplex_read(&moved->duplex, buffer, size);
         if (got == -EAGAIN && moved->is_peer_gone)
                 return 0;
-        if ((got > 0 || got == -EAGAIN) && !ring_duplex_sleep_reading(&moved->duplex))
+        if ((got > 0 || got == -EAGAIN) && (stay_awake(moved) ? ring_duplex_is_ready(&moved->duplex, true, false) :
+                                                                !ring_duplex_sleep_reading(&moved->duplex)))
                 moved_look(moved);
         if (needs_look(moved))
                 moved_look(moved);
@@ -305,6 +314,7 @@ static ssize_t write_ring(struct moved *moved, const void *bytes, size_t size)
 
         if (moved->is_peer_gone)
                 return -EPIPE;
+        stay_awake(moved);
         put = ring_duplex_write(&moved->duplex, bytes, size);
         if ((put == -EAGAIN || (put >= 0 && (size_t)put < size)) && !ring_duplex_sleep_writing(&moved->duplex))
                 moved_look(moved);

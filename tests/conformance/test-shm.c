@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ferry/ferry.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,6 +316,39 @@ START_TEST(another_program_may_move)
 }
 END_TEST
 
+/* The peer has written; a program that polls notices. */
+static void expect_to_be_woken(struct client *client, uint64_t heard)
+{
+        struct pollfd poll_fd = { .fd = ferry_loop_fd(client->side.loop), .events = POLLIN };
+        char bytes[] = "\xf3\x4a\x9d\xe2\0\0\0\x12\1\2\1\0\0\1\0\0\0\0\0\0\0\0\0\0t\1";
+
+        while (poll(&poll_fd, 1, 0) > 0)
+                ck_assert_int_ge(ferry_loop_tick(client->side.loop, 0), 0);
+        bytes[sizeof bytes - 2] = (char)(heard - 1);
+        ck_assert_int_eq(ring_duplex_write(&client->duplex, bytes, sizeof bytes - 1), sizeof bytes - 1);
+        ck_assert_int_eq(poll(&poll_fd, 1, SAFETY_MS), 1);
+        for (int i = 0; i < 5; i++)
+                ck_assert_int_ge(ferry_loop_tick(client->side.loop, 0), 0);
+        ck_assert_uint_eq(client->side.heard, heard);
+}
+
+START_TEST(a_program_that_polls_is_woken)
+{
+        struct client client;
+
+        open_client(&client);
+        move(&client);
+        /* Until now no program polled, so the session was awake. */
+        notify_by_ring(&client, 0);
+        expect_to_be_woken(&client, 2);
+        expect_to_be_woken(&client, 3);
+        /* What is written between two rounds leaves the session as it is. */
+        ck_assert_int_eq(ferry_session_notify(client.session, "t", NULL), 0);
+        expect_to_be_woken(&client, 4);
+        close_client(&client);
+}
+END_TEST
+
 static int file_of(size_t size, int seals)
 {
         int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -432,6 +466,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(wrong_options_are_refused),
         SUITE_TEST(a_killed_peer_ends_its_session_at_once),
         SUITE_TEST(another_program_may_move),
+        SUITE_TEST(a_program_that_polls_is_woken),
         SUITE_LOOP(what_is_no_memory_of_rings_is_declined, 6),
         SUITE_LOOP(frames_out_of_turn_end_the_session, 5),
         SUITE_LOOP(a_peer_that_breaks_its_ring_ends_its_session, 4),
