@@ -447,7 +447,8 @@ static int run_all_sources(ferry_loop *loop, int timeout_ms, int *count)
         return got < 0 && seen > BATCH_EVENTS ? -EINTR : got;
 }
 
-/* Wait, perhaps by looking at shared memory, and call what has become ready; -EINTR if descriptors were not looked at. */
+/* Wait, perhaps by looking at shared memory, and call what has become ready; -EINTR if descriptors were not looked at. What was
+ * found in memory is read as what descriptors bring. */
 static int wait_for_sources(ferry_loop *loop, int64_t deadline, int64_t *looked, int *count)
 {
         int64_t spinning_until = 0;
@@ -457,12 +458,12 @@ static int wait_for_sources(ferry_loop *loop, int64_t deadline, int64_t *looked,
         do {
                 int timeout_ms = remaining(loop, deadline, looked);
 
-                next = loop_spin(loop, timeout_ms != 0, *looked, &spinning_until);
-                if (next == LOOP_SKIP)
-                        return -EINTR;
+                next = loop_spin(loop, timeout_ms, *looked, &spinning_until);
                 if (next != LOOP_SLEEP)
                         timeout_ms = 0;
-                got = run_all_sources(loop, timeout_ms, count);
+                got = next == LOOP_SKIP ? -EINTR : run_all_sources(loop, timeout_ms, count);
+                if ((next == LOOP_SKIP || next == LOOP_GO_ON) && !is_over(loop))
+                        *count += run_tasks(loop);
                 /* The kernel has looked once more when the time was over. */
                 if (got == 0 && timeout_ms > 0)
                         *looked += (int64_t)timeout_ms * 1000000;

@@ -6,7 +6,7 @@ enum {
         LOOKS_PER_CLOCK = 32,
         YIELDS_MAX = 8,
         FAILURES_MAX = 6,               /* in a row, before one of 64 waits begins with a look */
-        GLANCE_NS = 20000,              /* for so long descriptors are not looked at while there is something to do, or hope for it */
+        GLANCE_NS = 50000,              /* for so long descriptors are not looked at while there is something to do, or hope for it */
 };
 
 bool loop_spinner_start(ferry_loop *loop, struct loop_spinner *spinner)
@@ -160,16 +160,16 @@ static enum loop_hope spin(ferry_loop *loop, int64_t patience_ns, int64_t *until
         }
 }
 
-enum loop_next loop_spin(ferry_loop *loop, bool may_sleep, int64_t now, int64_t *until)
+enum loop_next loop_spin(ferry_loop *loop, int timeout_ms, int64_t now, int64_t *until)
 {
         bool is_first = *until == 0;
         int64_t patience_ns = 0;
         enum loop_hope hope;
 
         if (list_is_empty(&loop->spinners))
-                return may_sleep ? LOOP_SLEEP : LOOP_GO_ON;
-        if (!may_sleep)
-                return look(loop), LOOP_GO_ON;
+                return LOOP_SLEEP;
+        if (timeout_ms == 0)
+                return look(loop) == LOOP_READY ? LOOP_GO_ON : LOOP_SLEEP;
         if (is_first) {
                 hope = look(loop);
                 if (hope == LOOP_READY)

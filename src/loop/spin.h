@@ -25,14 +25,15 @@ bool loop_spinner_start(ferry_loop *loop, struct loop_spinner *spinner);
 void loop_spinner_stop(struct loop_spinner *spinner);
 
 enum loop_next {
-        LOOP_SLEEP,             /* nothing to do, and all spinners sleep */
+        LOOP_SLEEP,             /* nothing to do */
         LOOP_GLANCE,            /* look at the descriptors, without waiting, and come back if nothing was there */
         LOOP_GO_ON,             /* there is something to do; the same, and do not come back */
         LOOP_SKIP,              /* there is something to do, and the descriptors were looked at a moment ago */
 };
 
-/* Before each wait. @now is the time, or 0; @until is 0 at the first call of a round, and then the spinners' own. */
-enum loop_next loop_spin(ferry_loop *loop, bool may_sleep, int64_t now, int64_t *until);
+/* Before each wait, of @timeout_ms or of -1; spinners do not sleep if that is 0. @now is the time, or 0; @until is 0 at the first
+ * call of a round, and then the spinners' own. */
+enum loop_next loop_spin(ferry_loop *loop, int timeout_ms, int64_t now, int64_t *until);
 
 /* The process may sleep without a wait of the loop. */
 void loop_fall_asleep(ferry_loop *loop);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+enum { BYTES_LEFT_MAX = 3 };
+
 static void look(struct loop_task *task)
 {
         struct moved *moved = container_of(task, struct moved, look);
@@ -32,7 +34,8 @@ static enum loop_hope spin(struct loop_spinner *spinner, bool is_last)
 
         if (!stream->wants_read || stream->is_input_ended[0] || moved->input != MOVED_RING)
                 return LOOP_NEVER;
-        if (is_last ? !ring_duplex_sleep_reading(&moved->duplex) : ring_duplex_is_ready(&moved->duplex, true, false)) {
+        if (moved->is_peer_gone ||
+            (is_last ? !ring_duplex_sleep_reading(&moved->duplex) : ring_duplex_is_ready(&moved->duplex, true, false))) {
                 moved_look(moved);
                 return LOOP_READY;
         }
@@ -220,11 +223,12 @@ static void keep_descriptor(struct moved *moved, struct msghdr *message)
 
 bool moved_can_read(struct moved *moved)
 {
-        struct pollfd poll = { .fd = moved->stream->inputs[0].fd, .events = POLLIN };
+        struct pollfd poll = { .fd = moved->stream->inputs[0].fd, .events = POLLIN | POLLRDHUP };
 
         if (moved->input == MOVED_RING && (moved->is_peer_gone || ring_duplex_is_ready(&moved->duplex, true, false)))
                 return true;
-        return sys_poll(&poll, 1, 0) > 0 && (moved->input != MOVED_RING || (moved_hear(moved, EPOLLIN) == 0 && moved->is_peer_gone));
+        return sys_poll(&poll, 1, 0) > 0 &&
+               (moved->input != MOVED_RING || (moved_hear(moved, (uint32_t)poll.revents) == 0 && moved->is_peer_gone));
 }
 
 static ssize_t read_socket(struct moved *moved, void *buffer, size_t size)
@@ -252,34 +256,50 @@ ssize_t moved_read(struct moved *moved, void *buffer, size_t size)
         got = ring_duplex_read(&moved->duplex, buffer, size);
         if (got == -EAGAIN && moved->is_peer_gone)
                 return 0;
-        if ((got > 0 || got == -EAGAIN) && (stay_awake(moved) ? ring_duplex_is_ready(&moved->duplex, true, false) :
-                                                                !ring_duplex_sleep_reading(&moved->duplex)))
+        if ((got > 0 || got == -EAGAIN) && !stay_awake(moved) && !ring_duplex_sleep_reading(&moved->duplex))
                 moved_look(moved);
         if (needs_look(moved))
                 moved_look(moved);
         return got;
 }
 
-int moved_hear(struct moved *moved, uint32_t events)
+/* A byte that was not read leaves room for others in the smallest of sockets, so that the other side can always wake this one. */
+static bool is_byte_left(struct moved *moved, uint32_t events)
+{
+        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) || moved->bytes_left == BYTES_LEFT_MAX ||
+            !ring_duplex_is_ready(&moved->duplex, true, false))
+                return false;
+        moved->bytes_left++;
+        return true;
+}
+
+/* Bytes of zero, and perhaps the end. */
+static int read_bytes(struct moved *moved, bool is_shut)
 {
         char bytes[256];
         ssize_t got;
 
+        moved->bytes_left = 0;
+        do {
+                got = sys_recv(moved->stream->inputs[0].io, bytes, sizeof bytes);
+                for (ssize_t i = 0; i < got; i++)
+                        if (bytes[i] != 0)
+                                return -EBADMSG;
+        } while (got > 0 && is_shut);
+        if (got == 0 || got == -ECONNRESET)
+                moved->is_peer_gone = true;
+        return got < 0 && got != -EAGAIN && got != -ECONNRESET ? (int)got : 0;
+}
+
+int moved_hear(struct moved *moved, uint32_t events)
+{
         if (moved->duplex.owes_wake && !moved->duplex.is_mute) {
                 ring_duplex_pay(&moved->duplex);
                 moved_look(moved);
         }
-        if (moved->input != MOVED_RING || !(events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+        if (moved->input != MOVED_RING || !(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) || is_byte_left(moved, events))
                 return 0;
-        got = sys_recv(moved->stream->inputs[0].io, bytes, sizeof bytes);
-        for (ssize_t i = 0; i < got; i++)
-                if (bytes[i] != 0)
-                        return -EBADMSG;
-        if (got == -EAGAIN)
-                return 0;
-        if (got == 0 || got == -ECONNRESET)
-                moved->is_peer_gone = true;
-        return got < 0 && got != -ECONNRESET ? (int)got : 0;
+        return read_bytes(moved, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 }
 
 /* Writing ------------------------------------------------------------------------------------------------- */
@@ -366,8 +386,10 @@ uint32_t moved_events(struct moved *moved, bool wants_read, bool wants_write)
 {
         bool hears = wants_read || (wants_write && moved->output == MOVED_RING && moved->input == MOVED_RING);
         bool sends = (wants_write && moved->output != MOVED_RING) || (moved->duplex.owes_wake && !moved->duplex.is_mute);
+        /* Each byte wakes once, though it is not read at once. */
+        uint32_t heard = moved->input == MOVED_RING && !sends ? EPOLLIN | EPOLLRDHUP | EPOLLET : EPOLLIN;
 
-        return moved->events = (hears ? EPOLLIN : 0u) | (sends ? EPOLLOUT : 0u);
+        return moved->events = (hears ? heard : 0u) | (sends ? EPOLLOUT : 0u);
 }
 
 void moved_free(struct moved *moved)

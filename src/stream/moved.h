@@ -25,6 +25,7 @@ struct moved {
         size_t left;                    /* MOVED_LEAVING: bytes that still go to the socket */
         pid_t pid;                      /* of this process */
         bool is_maker;
+        int bytes_left;                 /* on the socket, which have woken this side, and were not read */
         bool is_peer_gone;              /* the socket has come to its end */
         struct loop_spinner spinner;
         struct loop_task look;          /* there is something to do that no event reports */

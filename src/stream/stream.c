@@ -177,7 +177,7 @@ static void in_is_ready(struct stream *stream, uint32_t events)
         }
         if (stream->moved)
                 can_write = stream->wants_write && moved_can_write(stream->moved, events);
-        if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) && stream->wants_read)
+        if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) && stream->wants_read)
                 stream->owner->readable(stream);
         if (can_write && stream->phase < STREAM_CLOSING)
                 stream->owner->writable(stream);
@@ -357,6 +357,8 @@ bool stream_is_readable(const struct stream *stream)
 
         if (stream->phase >= STREAM_ENDED)
                 return false;
+        if (stream->moved)
+                return !stream->is_input_ended[0] && moved_can_read(stream->moved);
         for (int i = 0; i < STREAM_INPUTS; i++)
                 polls[i] = (struct pollfd){ .fd = stream->is_input_ended[i] ? -1 : stream->inputs[i].fd, .events = POLLIN };
         return sys_poll(polls, STREAM_INPUTS, 0) > 0;
