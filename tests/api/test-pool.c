@@ -292,7 +292,7 @@ START_TEST(requests_that_cannot_be_sent_end_one_by_one)
         ferry_loop *loop = ferry_loop_new(NULL);
         int asked = 0, requests = (int)suite_scale(500000);
         ferry_session_options options = { .dialect = FERRY_DIALECT_STREAM_IPC, .make_id = fail_to_send,
-                                          .make_id_userdata = &asked };
+                                          .make_id_userdata = &asked, .queue_max = 1 << 30 };
         ferry_manager *manager = ferry_manager_new(loop, &(ferry_manager_options){ .session = &options });
         struct ends ends = { 0 };
 
