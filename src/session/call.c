@@ -18,7 +18,10 @@ static void bury(struct loop_grave *grave)
         ferry_value_unref(call->waiting_body);
         if (call->type)
                 sys_free(call->type);
-        sys_free(call);
+        if (call->loop)
+                pile_give(&call->reserve->calls, call, call->room);
+        else
+                sys_free(call);
 }
 
 /* Its callback comes in the next round; waiting for a queue waits for that. */
@@ -110,8 +113,7 @@ static void leave_session(ferry_call *call)
         call_leave_queue(call);
         if (!session)
                 return;
-        if (call->node.key)
-                map_remove(&session->calls_by_id, &call->node);
+        map_remove(&session->calls_by_id, &call->node);
         outbox_forget(&call->frame);
         call->session = NULL;
 }
@@ -191,12 +193,14 @@ void calls_end(ferry_session *session, int status, const char *sentence)
         }
 }
 
-ferry_call *call_new(void (*is_late)(struct loop_timer *timer))
+ferry_call *call_new(struct reserve *reserve, void (*is_late)(struct loop_timer *timer))
 {
-        ferry_call *call = sys_alloc_zeroed(sizeof *call);
+        size_t room = sizeof(ferry_call);
+        ferry_call *call = reserve ? pile_take(&reserve->calls, room, &room) : sys_alloc(room);
 
         if (!call)
                 return NULL;
+        *call = (ferry_call){ .reserve = reserve, .room = room };
         list_init(&call->link);
         list_init(&call->holder.link);
         list_init(&call->made_link);

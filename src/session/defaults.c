@@ -14,6 +14,7 @@ enum {
 struct session_defaults {
         struct loop_attachment attachment;
         const ferry_session_options *options;
+        struct reserve reserve;
         struct error error;             /* what is wrong with them: no session can have them */
 };
 
@@ -25,11 +26,17 @@ static const struct session_defaults *defaults_of(const ferry_loop *loop)
         return container_of(loop_attachment_next(loop, &defaults_kind, NULL), const struct session_defaults, attachment);
 }
 
+struct reserve *session_reserve(const ferry_loop *loop)
+{
+        return &container_of(loop_attachment_next(loop, &defaults_kind, NULL), struct session_defaults, attachment)->reserve;
+}
+
 static void free_defaults(struct loop_attachment *attachment)
 {
         struct session_defaults *defaults = container_of(attachment, struct session_defaults, attachment);
 
         options_drop_session(defaults->options);
+        reserve_deinit(&defaults->reserve);
         error_deinit(&defaults->error);
         sys_free(defaults);
 }

@@ -15,13 +15,14 @@ static void add_to_session(ferry_message *message, ferry_session *session)
 }
 
 /* Room for a message and @size bytes behind it. */
-static ferry_message *allocate(size_t size)
+static ferry_message *allocate(struct reserve *reserve, size_t size)
 {
-        ferry_message *message = sys_alloc(sizeof *message + size);
+        size_t room;
+        ferry_message *message = pile_take(&reserve->messages, sizeof *message + size, &room);
 
         if (!message)
                 return NULL;
-        *message = (ferry_message){ .block = { .references = 1 }, .references = 1, .type = "", .id = "" };
+        *message = (ferry_message){ .block = { .references = 1 }, .room = room, .references = 1, .type = "", .id = "" };
         list_init(&message->link);
         list_init(&message->queue_link);
         list_init(&message->unasked_link);
@@ -41,10 +42,7 @@ static void take_request(ferry_message *message)
         message->node.key = message->id;
         message->node.key_size = message->id_size;
         /* A peer that uses an id twice has itself to blame: the first one is the one it can cancel. */
-        if (!map_find(&session->requests_by_id, message->id, message->id_size))
-                map_add(&session->requests_by_id, &message->node);
-        else
-                message->node.key = NULL;
+        map_add(&session->requests_by_id, &message->node);
 }
 
 static int decode(ferry_message *message)
@@ -55,7 +53,8 @@ static int decode(ferry_message *message)
         message->is_decoded = true;
         if (!message->tree) {
                 error = codec_decode_block(native, message->payload, message->body_bytes, message->body_size,
-                                           &message->check, NULL, &message->tree);
+                                           &message->check, message->session ? &message->session->reserve->tree : NULL,
+                                           &message->tree);
                 if (error)
                         return error;
         }
@@ -74,7 +73,7 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
         size_t inline_size = frame->block ? 0 : in->body_size + 1;
         /* Only requests and replies have one, whatever stands there. */
         struct raw_text none = { 0 }, id = kind == FERRY_KIND_NOTIFICATION ? none : in->id;
-        ferry_message *message = allocate(in->type.size + 1 + id.size * 3 + 1 + ID_TEXT_ROOM + inline_size);
+        ferry_message *message = allocate(session->reserve, in->type.size + 1 + id.size * 3 + 1 + ID_TEXT_ROOM + inline_size);
         char *at;
 
         if (!message)
@@ -113,7 +112,7 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
 ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, const char *type, const char *bytes,
                                 size_t size)
 {
-        ferry_message *message = allocate(strlen(type) + 1);
+        ferry_message *message = allocate(session->reserve, strlen(type) + 1);
         ferry_builder builder;
 
         if (!message)
@@ -134,13 +133,22 @@ ferry_message *message_new_text(ferry_session *session, enum ferry_kind kind, co
 
 void message_destroy(ferry_message *message)
 {
+        struct reserve *reserve = message->session ? message->session->reserve : NULL;
+
         list_remove(&message->link);
         list_remove(&message->queue_link);
         list_remove(&message->unasked_link);
-        ferry_value_unref(message->tree);
         if (message->payload != &message->block)
                 block_unref(message->payload);
-        block_unref(&message->block);
+        if (reserve)
+                spare_keep(&reserve->tree, message->tree);
+        else
+                ferry_value_unref(message->tree);
+        /* A value may still hold it. */
+        if (reserve && message->block.references == 1)
+                pile_give(&reserve->messages, message, message->room);
+        else
+                block_unref(&message->block);
 }
 
 void message_release(ferry_message *message)

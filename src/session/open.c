@@ -49,6 +49,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
                 return NULL;
         }
         session->loop = loop;
+        session->reserve = session_reserve(loop);
         session_set_owner(session, NULL, NULL);
         session_inherit(loop, &session->options, options, &session->wire, error);
         session->work.fn = session_work;

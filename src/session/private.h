@@ -13,6 +13,18 @@
 #include "session/session.h"
 #include "stream/stream.h"
 
+/* Blocks of memory of which the one that was used last is taken first. */
+struct pile {
+        struct reserved *top;
+        unsigned count;
+};
+
+/* What ended calls and messages leave to the next ones of the same loop: reserve.c. */
+struct reserve {
+        struct pile calls, messages;
+        struct spare tree;
+};
+
 struct call_queue {
         struct list calls;
         struct list made;       /* all that were made for it, also those that have a session, or have ended */
@@ -29,6 +41,8 @@ struct ferry_call {
         struct loop_task task;          /* calls the callback */
         struct loop_grave grave;
         ferry_loop *loop;               /* NULL once that can no longer be reached */
+        struct reserve *reserve;        /* of the loop */
+        size_t room;                    /* that it was allocated with */
         ferry_session *session;         /* NULL once it has ended */
         struct loop_holder holder;
         char id[WIRE_ID_TEXT_MAX];
@@ -70,6 +84,7 @@ struct handler {
 
 struct ferry_message {
         struct block block;             /* that it stands in, with its texts, and its bytes unless they are large */
+        size_t room;                    /* of the block */
         size_t references;
         ferry_session *session;         /* NULL if that is gone */
         struct list link;               /* among the messages of the session */
@@ -175,6 +190,7 @@ struct ferry_session {
         struct loop_member member;
         struct loop_grave grave;
         ferry_loop *loop;
+        struct reserve *reserve;                /* of the loop */
         const struct session_owner *owner;      /* never NULL: one without members stands for none */
         void *owner_object;
         enum session_phase phase;
@@ -260,6 +276,14 @@ static inline int session_note_call(ferry_session *session, int code, const char
 int session_inherit(const ferry_loop *loop, ferry_session_options *target, const ferry_session_options *options, struct wire *wire,
                     struct error *error);
 
+struct reserve *session_reserve(const ferry_loop *loop);
+
+/* reserve.c: a block of @size bytes, NULL if memory is out; how many it has, for pile_give(), which keeps it unless it is large, or
+ * many are kept. */
+void *pile_take(struct pile *pile, size_t size, size_t *ret_size);
+void pile_give(struct pile *pile, void *memory, size_t size);
+void reserve_deinit(struct reserve *reserve);
+
 /* message.c */
 ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
                            const struct incoming *incoming);
@@ -271,7 +295,8 @@ void message_destroy(ferry_message *message);
 bool message_is_elsewhere(const ferry_message *message);
 
 /* call.c */
-ferry_call *call_new(void (*is_late)(struct loop_timer *timer));
+/* Of no loop yet. @reserve: of the loop that it will have, or NULL. */
+ferry_call *call_new(struct reserve *reserve, void (*is_late)(struct loop_timer *timer));
 void call_destroy(ferry_call *call);
 void call_tell(ferry_call *call);
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */

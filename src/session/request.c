@@ -153,7 +153,8 @@ static void sent(ferry_call *call, int code, struct error *error)
 ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type, const char *format, ...)
 {
         struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = type };
-        ferry_call *call = call_new(is_late);
+        bool is_foreign = session && loop_is_elsewhere(session->loop);
+        ferry_call *call = call_new(session && !is_foreign ? session->reserve : NULL, is_late);
         struct error error = { 0 };
         ferry_loop *loop;
         va_list arguments;
@@ -165,7 +166,7 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
                 call_end(call, -ENOMEM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the session is NULL");
                 return call;
         }
-        if (loop_is_elsewhere(session->loop)) {
+        if (is_foreign) {
                 call_end(call, -EPERM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", loop_elsewhere);
                 return call;
         }
@@ -203,13 +204,12 @@ int ferry_session_notify_value(ferry_session *session, const char *type, const f
 ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wait_ms, int timeout_ms, const char *type,
                              const char *format, va_list arguments)
 {
-        ferry_call *call = call_new(is_late);
+        int code = loop_refuse(loop);
+        ferry_call *call = call_new(code ? NULL : session_reserve(loop), is_late);
         struct error error = { 0 };
-        int code;
 
         if (!call)
                 return NULL;
-        code = loop_refuse(loop);
         if (code) {
                 call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", loop_refusal(code));
                 return call;

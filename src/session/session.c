@@ -767,7 +767,7 @@ void message_settle(ferry_message *request)
         if (!request->is_unanswered)
                 return;
         request->is_unanswered = false;
-        if (request->session && request->node.key)
+        if (request->session)
                 map_remove(&request->session->requests_by_id, &request->node);
         message_relax(request);
 }

@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void error_deinit(struct error *error)
-{
-        sys_free(error->sentence);
-        *error = (struct error){ 0 };
-}
-
 int error_vreplace(struct error *error, int code, const char *format, va_list arguments)
 {
         char text[1024];

@@ -1,6 +1,8 @@
 /* Errors: a negative errno and a sentence. The first one sticks. */
 #pragma once
 
+#include "util/sys.h"
+
 #include <stdarg.h>
 #include <stddef.h>
 
@@ -9,7 +11,12 @@ struct error {
         char *sentence;         /* NULL: there was no memory for it; error_text() has one then */
 };
 
-void error_deinit(struct error *error);
+static inline void error_deinit(struct error *error)
+{
+        if (error->sentence)
+                sys_free(error->sentence);
+        *error = (struct error){ 0 };
+}
 
 /* Set it, unless it is set. Returns the code that it has now. */
 int error_set(struct error *error, int code, const char *format, ...)

@@ -58,6 +58,7 @@ struct hash_key hash_secret(void)
 void map_init(struct map *map)
 {
         *map = (struct map){ .slot_count = MAP_SLOTS_MIN, .hash_key = hash_secret() };
+        list_init(&map->fresh);
         map->slots = map->first_slots;
 }
 
@@ -73,9 +74,8 @@ static struct map_node **slot_of(const struct map *map, uint64_t hash)
         return &map->slots[hash & (map->slot_count - 1)];
 }
 
-struct map_node *map_find(const struct map *map, const void *key, size_t key_size)
+static struct map_node *find_hashed(const struct map *map, uint64_t hash, const void *key, size_t key_size)
 {
-        uint64_t hash = hash_bytes(&map->hash_key, key, key_size);
         struct map_node *node = *slot_of(map, hash);
 
         while (node && (node->hash != hash || node->key_size != key_size ||
@@ -111,21 +111,47 @@ static void grow(struct map *map)
                 sys_free(old);
 }
 
-void map_add(struct map *map, struct map_node *node)
+static void add_hashed(struct map *map, struct map_node *node)
 {
         if (map->count >= map->slot_count)
                 grow(map);
         node->hash = hash_bytes(&map->hash_key, node->key, node->key_size);
+        if (find_hashed(map, node->hash, node->key, node->key_size)) {
+                node->key = NULL;
+                map->count--;
+                return;
+        }
         link_node(map, node);
+}
+
+struct map_node *map_find(struct map *map, const void *key, size_t key_size)
+{
+        list_for_each(&map->fresh, link) {
+                list_remove(link);
+                add_hashed(map, container_of(link, struct map_node, fresh));
+        }
+        return find_hashed(map, hash_bytes(&map->hash_key, key, key_size), key, key_size);
+}
+
+void map_add(struct map *map, struct map_node *node)
+{
+        list_append(&map->fresh, &node->fresh);
         map->count++;
 }
 
 void map_remove(struct map *map, struct map_node *node)
 {
-        struct map_node **link = slot_of(map, node->hash);
+        struct map_node **link;
 
+        if (!node->key)
+                return;
+        map->count--;
+        if (!list_is_empty(&node->fresh)) {
+                list_remove(&node->fresh);
+                return;
+        }
+        link = slot_of(map, node->hash);
         while (*link != node)
                 link = &(*link)->next;
         *link = node->next;
-        map->count--;
 }

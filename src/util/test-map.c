@@ -57,8 +57,8 @@ START_TEST(the_secret_is_in_the_hash)
                 ck_assert_uint_ne(hash_bytes(&key, "key", 3), before);
                 map_init(&map);
                 map_add(&map, &node);
-                ck_assert_uint_eq(node.hash, hash_bytes(&key, "key", 3));
                 ck_assert_ptr_eq(map_find(&map, "key", 3), &node);
+                ck_assert_uint_eq(node.hash, hash_bytes(&key, "key", 3));
                 map_remove(&map, &node);
                 map_deinit(&map);
                 secret[bit / 8] ^= (unsigned char)(1 << bit % 8);
@@ -93,10 +93,52 @@ START_TEST(what_is_in_it_is_found)
 }
 END_TEST
 
+START_TEST(of_two_with_the_same_key_the_first_is_found)
+{
+        struct map_node first = { .key = "key", .key_size = 3 }, second = first, third = first;
+        struct map map;
+
+        map_init(&map);
+        map_add(&map, &first);
+        map_add(&map, &second);
+        ck_assert_ptr_eq(map_find(&map, "key", 3), &first);
+        ck_assert_ptr_null(second.key);
+        map_remove(&map, &second);
+        ck_assert_uint_eq(map.count, 1);
+        /* It comes into its own when the others have gone before anything was looked for. */
+        map_add(&map, &third);
+        map_remove(&map, &first);
+        ck_assert_ptr_eq(map_find(&map, "key", 3), &third);
+        map_remove(&map, &third);
+        ck_assert_ptr_null(map_find(&map, "key", 3));
+        ck_assert_uint_eq(map.count, 0);
+        map_deinit(&map);
+}
+END_TEST
+
+START_TEST(what_goes_before_anything_is_looked_for_is_not_hashed)
+{
+        struct map_node gone = { .key = "gone", .key_size = 4 }, kept = { .key = "kept", .key_size = 4 };
+        struct map map;
+
+        map_init(&map);
+        map_add(&map, &gone);
+        map_add(&map, &kept);
+        map_remove(&map, &gone);
+        ck_assert_ptr_eq(map_find(&map, "kept", 4), &kept);
+        ck_assert_uint_eq(gone.hash, 0);
+        ck_assert_uint_ne(kept.hash, 0);
+        ck_assert_ptr_null(map_find(&map, "gone", 4));
+        map_deinit(&map);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(the_hash_is_siphash),
         SUITE_TEST(the_secret_is_in_the_hash),
         SUITE_TEST(what_is_in_it_is_found),
+        SUITE_TEST(of_two_with_the_same_key_the_first_is_found),
+        SUITE_TEST(what_goes_before_anything_is_looked_for_is_not_hashed),
 };
 
 SUITE_MAIN("map", tests)

@@ -16,8 +16,10 @@ int slots_init(struct slots *slots, size_t numbers_max, size_t input_size)
 
 void slots_deinit(struct slots *slots)
 {
-        sys_free(slots->wanted);
-        sys_free(slots->slots);
+        if (slots->wanted)
+                sys_free(slots->wanted);
+        if (slots->slots)
+                sys_free(slots->slots);
 }
 
 void slots_want(struct slots *slots, uint64_t number)

@@ -117,7 +117,8 @@ struct arena *spare_take(struct spare *spare, size_t size)
 
 void spare_deinit(struct spare *spare)
 {
-        sys_free(spare->arena);
+        if (spare->arena)
+                sys_free(spare->arena);
         spare->arena = NULL;
 }
 

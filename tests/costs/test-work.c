@@ -231,6 +231,7 @@ static size_t count_chains(void (*put_key)(char *key, size_t number))
                 ids[i].node.key_size = strlen(ids[i].key);
                 map_add(&map, &ids[i].node);
         }
+        ck_assert_ptr_null(map_find(&map, "", 0));
         for (size_t i = 0; i < map.slot_count; i++) {
                 size_t length = 0;
 
