@@ -623,8 +623,7 @@ static int encode_template(ferry_channel *channel, struct buffer *buffer, const 
         int code;
 
         error_deinit(&channel->error);
-        brief_init(&brief, channel->options.codec);
-        value = brief_build(&brief, format, arguments, &channel->error);
+        value = brief_build(&brief, channel->options.codec, format, arguments, &channel->error);
         code = value ? encode(channel, buffer, value) : channel->error.code;
         brief_deinit(&brief);
         return code;

@@ -248,9 +248,8 @@ int ferry_store_put(ferry_store *store, int64_t key, const char *format, ...)
 
         if (code)
                 return code;
-        brief_init(&brief, ferry_codec_php());
         va_start(arguments, format);
-        value = brief_build(&brief, format, arguments, &store->error);
+        value = brief_build(&brief, ferry_codec_php(), format, arguments, &store->error);
         va_end(arguments);
         code = value ? put_value(store, key, value) : store->error.code;
         brief_deinit(&brief);

@@ -22,11 +22,6 @@ struct running {
         int result;
 };
 
-bool loop_is_foreign(const ferry_loop *loop)
-{
-        return *loop->alive == 0;
-}
-
 /* What is shown outside ------------------------------------------------------------------------------- */
 
 static bool has_tasks(const ferry_loop *loop)
@@ -379,8 +374,10 @@ void loop_leave(ferry_loop *loop)
                 destroy(loop);
                 return;
         }
-        bury_all(&loop->graves, NULL);
-        show(loop);
+        if (!list_is_empty(&loop->graves))
+                bury_all(&loop->graves, NULL);
+        if (loop->timer >= 0)
+                show(loop);
         __atomic_store_n(&loop->is_entered, false, __ATOMIC_RELEASE);
 }
 

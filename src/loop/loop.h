@@ -118,7 +118,10 @@ struct loop_attachment *loop_attachment_next(const ferry_loop *loop, const void 
 
 /* Whether this is a forked child of the process whose loop it is: then nothing may be done with it but closing
  * descriptors. */
-bool loop_is_foreign(const ferry_loop *loop);
+static inline bool loop_is_foreign(const ferry_loop *loop)
+{
+        return *loop->alive == 0;
+}
 
 /* thread.c: whether it belongs to another thread; then nothing else of it, or of what lives in it, may be read. The sentence
  * says so. */

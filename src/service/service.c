@@ -632,12 +632,12 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
         loop = service->loop;
         loop_enter(loop);
         va_start(arguments, format);
-        brief_init(&brief, service->session_options->codec ? service->session_options->codec : session_defaults(service->loop)->codec);
-        builder_add_template(&brief.builder, format, arguments);
+        outgoing.body = brief_build(&brief, service->session_options->codec ? service->session_options->codec :
+                                                                              session_defaults(service->loop)->codec,
+                                    format, arguments, &error);
         va_end(arguments);
-        outgoing.body = builder_take(&brief.builder);
-        if (!outgoing.body)
-                count = brief.builder.error;
+        count = error.code;
+        error_deinit(&error);
         visit = ++service->visits;
         while ((client = visit_next(service, client, visit))) {
                 /* One that has not spoken yet has not shown in which dialect it must be refused. */

@@ -216,6 +216,9 @@ void session_update(ferry_session *session)
 
 int session_status_for_sending(const ferry_session *session, struct error *error)
 {
+        if (session->phase < SESSION_PEER_CLOSING && !session->output_error && session->stream->output.way != ENDPOINT_NONE &&
+            !loop_is_foreign(session->loop))
+                return 0;
         if (loop_is_foreign(session->loop))
                 return error_set(error, -ECHILD, "the session belongs to the parent of this process");
         if (session->phase < SESSION_PEER_CLOSING && session->output_error)
@@ -569,7 +572,7 @@ bool session_stop_holding(ferry_session *session)
 static int append_frame(ferry_session *session, const struct outgoing *outgoing, const struct buffer *apart, size_t *ret_begin,
                         struct error *error)
 {
-        int code = session_send_hello(session, error);
+        int code = session->wire.has_said_hello ? 0 : session_send_hello(session, error);
 
         *ret_begin = outbox_size(&session->out);
         if (code)
@@ -704,8 +707,7 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
                 return code;
         if (!outgoing->type)
                 return error_set(error, -EINVAL, "a message needs a type");
-        brief_init(&brief, outgoing->codec ? outgoing->codec : session->wire.codec);
-        outgoing->body = brief_build(&brief, format, arguments, error);
+        outgoing->body = brief_build(&brief, outgoing->codec ? outgoing->codec : session->wire.codec, format, arguments, error);
         code = outgoing->body ? queue_frame(session, outgoing, is_reply, call, error) : error->code;
         brief_deinit(&brief);
         return code;
@@ -800,10 +802,12 @@ int ferry_session_notify(ferry_session *session, const char *type, const char *f
         va_start(arguments, format);
         code = session_send_template(session, &outgoing, false, NULL, &error, format, arguments);
         va_end(arguments);
-        session_note_call(session, code, error_text(&error));
-        if (code)
+        if (code) {
+                session_note_call(session, code, error_text(&error));
                 error_set(&session->refused, code, "%s", error_text(&error));
-        error_deinit(&error);
+                error_deinit(&error);
+        } else if (session->call_error.code)
+                error_deinit(&session->call_error);
         loop_leave(loop);
         return code;
 }

@@ -11,6 +11,7 @@ void builder_init(ferry_builder *builder, struct arena *arena)
         builder->arena = arena;
         builder->error = arena ? 0 : -ENOMEM;
         builder->has_key = false;
+        builder->is_borrowing = false;
         builder->nodes = builder->first_nodes;
         builder->node_count = 0;
         builder->node_capacity = BUILDER_NODES;
@@ -193,6 +194,14 @@ void builder_add_string(ferry_builder *builder, const void *bytes, size_t size)
         builder_add_view(builder, builder_copy(builder, bytes, size), size);
 }
 
+void builder_add_argument(ferry_builder *builder, const char *bytes, size_t size)
+{
+        if (builder->is_borrowing && size <= UINT32_MAX)
+                builder_add_view(builder, bytes, size);
+        else
+                builder_add_string(builder, bytes, size);
+}
+
 void builder_add_node(ferry_builder *builder, const ferry_value *value)
 {
         ferry_value *node;
@@ -232,7 +241,7 @@ void builder_add_value(ferry_builder *builder, const ferry_value *value)
                 builder_fail(builder, -EINVAL);
         if (builder->error)
                 return;
-        error = arena_hold_contents(builder->arena, value);
+        error = builder->is_borrowing ? 0 : arena_hold_contents(builder->arena, value);
         if (error == -E2BIG)
                 add_copy(builder, value);
         else if (error)
@@ -307,6 +316,14 @@ void builder_key_view(ferry_builder *builder, const char *bytes, size_t size)
 void builder_key_string(ferry_builder *builder, const void *bytes, size_t size)
 {
         builder_key_view(builder, builder_copy(builder, bytes, size), size);
+}
+
+void builder_key_argument(ferry_builder *builder, const char *bytes, size_t size)
+{
+        if (builder->is_borrowing && size <= UINT32_MAX)
+                builder_key_view(builder, bytes, size);
+        else
+                builder_key_string(builder, bytes, size);
 }
 
 int name_check_mangled(const char *bytes, size_t size)

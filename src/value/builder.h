@@ -20,6 +20,7 @@ struct ferry_builder {
         struct arena *arena;
         int error;
         bool has_key;           /* a key waits for its value */
+        bool is_borrowing;      /* arguments, and values that are added, outlive the value */
         ferry_value *nodes;     /* all that is not yet in a finished container: values, each behind its key */
         size_t node_count;
         size_t node_capacity;
@@ -51,6 +52,10 @@ void builder_add_node(ferry_builder *builder, const ferry_value *node);
 void builder_add_value(ferry_builder *builder, const ferry_value *value);
 void builder_add_named(ferry_builder *builder, enum ferry_value_kind kind, const char *class_name,
                        size_t class_size, const char *bytes, size_t size);
+
+/* Bytes that the program has given as an argument, also as a key: a view, if the builder borrows those. */
+void builder_add_argument(ferry_builder *builder, const char *bytes, size_t size);
+void builder_key_argument(ferry_builder *builder, const char *bytes, size_t size);
 
 /* Begin a container; end it. Names of classes are views, as the bytes of add_named. */
 void builder_open(ferry_builder *builder, enum ferry_value_kind kind, const char *class_name,

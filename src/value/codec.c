@@ -27,14 +27,22 @@ static void explain_kind(ferry_sink *sink, const ferry_value *value)
 int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit,
                  char *reason)
 {
-        ferry_sink sink = { .buffer = buffer, .limit = limit, .name = codec->name ? codec->name : "the codec" };
+        ferry_sink sink;
         size_t before = buffer_size(buffer);
-        int error = codec->encode ? codec->encode(codec, value, &sink) : -EINVAL;
+        int error;
 
+        sink.buffer = buffer;
+        sink.end = NULL;
+        sink.limit = limit;
+        sink.error = 0;
+        sink.name = codec->name ? codec->name : "the codec";
+        sink.reason[0] = '\0';
+        error = codec->encode ? codec->encode(codec, value, &sink) : -EINVAL;
         if (error < 0)
                 sink_fail(&sink, error, "%s", codec->encode ? "" : "the codec has no encode");
-        if (sink.error)
-                buffer->end = buffer->begin + before;
+        if (!sink.error)
+                return 0;
+        buffer->end = buffer->begin + before;
         if (reason && !*sink.reason)
                 explain_kind(&sink, value);
         if (reason)
@@ -149,20 +157,64 @@ int ferry_codec_explain_encode(const ferry_codec *codec, const ferry_value *valu
         return code;
 }
 
+static bool is_brief(const ferry_codec *codec)
+{
+        return !codec || codec_native(codec);
+}
+
 void brief_init(struct brief *brief, const ferry_codec *codec)
 {
-        if (!codec || codec_native(codec)) {
+        if (is_brief(codec)) {
                 arena_init_lent(&brief->lent, brief->memory, sizeof brief->memory);
                 builder_init(&brief->builder, &brief->lent);
+                brief->builder.is_borrowing = true;
         } else
                 builder_init(&brief->builder, arena_new(sizeof brief->memory));
 }
 
-const ferry_value *brief_build(struct brief *brief, const char *format, va_list arguments, struct error *error)
+/* A template that is one string, "%s" or "%.*s", or one value, "%p", needs no builder; NULL: any other. */
+static const ferry_value *take_alone(struct brief *brief, const char *format, va_list arguments)
+{
+        bool has_size = format[0] == '%' && format[1] == '.' && format[2] == '*' && format[3] == 's' && !format[4];
+        const char *text;
+        size_t size;
+        int precision;
+        va_list list;
+
+        if (!has_size && (format[0] != '%' || (format[1] != 's' && format[1] != 'p') || format[2]))
+                return NULL;
+        va_copy(list, arguments);
+        if (format[1] == 'p') {
+                const ferry_value *value = va_arg(list, const ferry_value *);
+
+                va_end(list);
+                return value;
+        }
+        precision = has_size ? va_arg(list, int) : -1;
+        text = va_arg(list, const char *);
+        va_end(list);
+        if (!text)
+                return NULL;
+        size = precision < 0 ? strlen(text) : (size_t)precision;
+        if (size > UINT32_MAX)
+                return NULL;
+        brief->root = (ferry_value){ .kind = FERRY_VALUE_STRING, .bytes = text, .size = (uint32_t)size };
+        return &brief->root;
+}
+
+const ferry_value *brief_build(struct brief *brief, const ferry_codec *codec, const char *format, va_list arguments,
+                               struct error *error)
 {
         ferry_builder *builder = &brief->builder;
-        const ferry_value *value;
+        const ferry_value *value = NULL;
 
+        if (format && is_brief(codec))
+                value = take_alone(brief, format, arguments);
+        if (value) {
+                builder->arena = NULL;
+                return value;
+        }
+        brief_init(brief, codec);
         builder_add_template(builder, format, arguments);
         value = builder_take(builder);
         if (!value)
@@ -174,9 +226,11 @@ const ferry_value *brief_build(struct brief *brief, const char *format, va_list 
 
 void brief_deinit(struct brief *brief)
 {
+        if (!brief->builder.arena)
+                return;
         builder_deinit(&brief->builder);
         if (brief->builder.arena == &brief->lent)
                 arena_deinit_lent(&brief->lent);
-        else if (brief->builder.arena)
+        else
                 arena_unref(brief->builder.arena);
 }

@@ -102,14 +102,16 @@ int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry
 enum { BRIEF_MEMORY = 2048 };
 
 struct brief {
-        ferry_builder builder;
+        ferry_value root;               /* of a template that is one string */
+        ferry_builder builder;          /* without an arena: it was not needed */
         struct arena lent;
         _Alignas(8) char memory[BRIEF_MEMORY];
 };
 
 void brief_init(struct brief *brief, const ferry_codec *codec);
-/* The value of a template, which lives until brief_deinit(); NULL with the error set. */
-const ferry_value *brief_build(struct brief *brief, const char *format, va_list arguments, struct error *error);
+/* The same, and the value of a template, which lives until brief_deinit(); NULL with the error set. The arguments live as long. */
+const ferry_value *brief_build(struct brief *brief, const ferry_codec *codec, const char *format, va_list arguments,
+                               struct error *error);
 void brief_deinit(struct brief *brief);
 
 bool utf8_is_valid(const void *bytes, size_t size);

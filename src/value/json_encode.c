@@ -31,7 +31,8 @@ static char *refuse(ferry_sink *sink, char *at, const struct walk *walk, int err
                 if (walk->stack[i].next == 0)
                         break;
                 if (key && key->kind == FERRY_VALUE_STRING)
-                        size += (size_t)snprintf(place + size, sizeof place - size, ".%.20s", key->bytes);
+                        size += (size_t)snprintf(place + size, sizeof place - size, ".%.*s", key->size < 20 ? (int)key->size : 20,
+                                                 key->bytes);
                 else
                         size += (size_t)snprintf(place + size, sizeof place - size, "[%lld]",
                                                  key ? (long long)key->integer : (long long)index);

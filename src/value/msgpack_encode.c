@@ -240,6 +240,12 @@ int msgpack_encode(const ferry_codec *codec, const ferry_value *root, ferry_sink
         char *at = sink_more(sink, NULL, HEAD_ROOM);
 
         (void)codec;
+        if (!is_container(root)) {
+                at = put_value(sink, at, root);
+                if (at)
+                        sink_take(sink, at);
+                return 0;
+        }
         walk_begin(&walk, root);
         for (size_t parent = 0; at && walk_next(&walk, &step); parent = walk.depth) {
                 if (step.is_closing)

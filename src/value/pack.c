@@ -60,9 +60,9 @@ static void add_conversion(ferry_builder *builder, const char *format, const str
                 }
                 size = integer < 0 ? strlen(text) : (size_t)integer;
                 if (is_key)
-                        builder_key_string(builder, text, size);
+                        builder_key_argument(builder, text, size);
                 else
-                        builder_add_string(builder, text, size);
+                        builder_add_argument(builder, text, size);
                 return;
         case 'd':
         case 'i':
@@ -183,7 +183,7 @@ static const char *add_key(ferry_builder *builder, const char *format, const cha
         end = skip_word(at);
         if (end == at)
                 return wrong(builder, format, at);
-        builder_key_string(builder, at, (size_t)(end - at));
+        builder_key_argument(builder, at, (size_t)(end - at));
         return end;
 }
 

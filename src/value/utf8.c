@@ -32,10 +32,30 @@ int utf8_length(const unsigned char *at, size_t left)
         return length;
 }
 
+/* Few bytes: two words that overlap, instead of a loop. */
+static inline bool is_short_ascii(const unsigned char *at, size_t size)
+{
+        uint64_t first = 0, last = 0;
+
+        if (size >= 8) {
+                memcpy(&first, at, 8);
+                memcpy(&last, at + size - 8, 8);
+        } else if (size >= 4) {
+                memcpy(&first, at, 4);
+                memcpy(&last, at + size - 4, 4);
+        } else {
+                for (size_t i = 0; i < size; i++)
+                        first |= at[i];
+        }
+        return ((first | last) & 0x8080808080808080) == 0;
+}
+
 bool utf8_is_valid(const void *bytes, size_t size)
 {
         const unsigned char *at = bytes, *end = size > 0 ? at + size : at;
 
+        if (size <= 16 && is_short_ascii(at, size))
+                return true;
         while (at < end) {
                 int length = *at < 0x80 ? 1 : utf8_length(at, (size_t)(end - at));
                 uint64_t word;

@@ -206,22 +206,27 @@ int wire_over_limit(const struct wire *wire, struct error *error)
                          wire->send_max);
 }
 
-int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin, const ferry_codec *codec,
-                   const ferry_value *body, int code, struct error *error)
+static int fail_frame(const struct wire *wire, struct buffer *buffer, size_t begin, int code, const char *reason, struct error *error)
 {
-        size_t limit = begin + FRAME_HEADER + (wire->peer_max < wire->send_max ? wire->peer_max : wire->send_max);
-        char reason[96] = "";
-
-        if (!code && buffer_size(buffer) > limit)
-                code = -EMSGSIZE;
-        if (!code && body)
-                code = codec_encode(codec, body, buffer, limit, reason);
-        if (!code) {
-                frame_end(buffer, begin);
-                return 0;
-        }
         buffer->end = buffer->begin + begin;
         if (code == -EMSGSIZE)
                 return wire_over_limit(wire, error);
         return error_set(error, code, "cannot write the body: %s", *reason ? reason : error_describe(code));
+}
+
+int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin, const ferry_codec *codec,
+                   const ferry_value *body, int code, struct error *error)
+{
+        size_t limit = begin + FRAME_HEADER + (wire->peer_max < wire->send_max ? wire->peer_max : wire->send_max);
+        char reason[96];
+
+        reason[0] = '\0';
+        if (!code && buffer_size(buffer) > limit)
+                code = -EMSGSIZE;
+        if (!code && body)
+                code = codec_encode(codec, body, buffer, limit, reason);
+        if (code)
+                return fail_frame(wire, buffer, begin, code, reason, error);
+        frame_end(buffer, begin);
+        return 0;
 }

@@ -10,13 +10,11 @@ enum {
         VERSION = 1,
         HEADER = 16,
         ID_SIZE = 8,
+        BODY_ROOM = 256,        /* that is reserved with the header */
         KIND_OPTIONAL = 0x80,   /* a peer that does not know the kind may ignore the frame */
         FLAG_LEAVING = 0x01,    /* of refused */
         CONTROL_NODES_MAX = 256,        /* values in the body of a hello or a close, which is decoded when it comes */
 };
-
-/* Whatever is added to it does not wrap around. */
-static const size_t NO_LIMIT = SIZE_MAX / 2;
 
 /* Numbers on the wire, by wire_kind. */
 static const unsigned char kind_numbers[] = {
@@ -113,39 +111,53 @@ static bool kind_is_control(enum wire_kind kind)
                kind == WIRE_OFFER || kind == WIRE_MOVED || kind == WIRE_DECLINED;
 }
 
-static int write_frame(const struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing,
-                       const ferry_codec *codec, size_t type_size, struct error *error)
+/* Header and type of a frame, at once. */
+static int begin_frame(struct buffer *buffer, const struct outgoing *outgoing, const ferry_codec *codec, size_t type_size,
+                       size_t *ret_begin)
 {
-        unsigned char header[HEADER] = { VERSION, kind_numbers[outgoing->kind], codec->number,
-                                         outgoing->is_leaving ? FLAG_LEAVING : 0,
-                                         (unsigned char)(type_size >> 8), (unsigned char)type_size };
-        size_t begin;
-        int code;
+        size_t size = FRAME_HEADER + HEADER + type_size;
+        char *at = buffer_reserve(buffer, size + BODY_ROOM);
 
+        *ret_begin = buffer_size(buffer);
+        if (!at)
+                return -ENOMEM;
+        at = frame_put_magic(at);
+        *at++ = VERSION;
+        *at++ = (char)kind_numbers[outgoing->kind];
+        *at++ = (char)codec->number;
+        *at++ = outgoing->is_leaving ? FLAG_LEAVING : 0;
+        *at++ = (char)(type_size >> 8);
+        *at++ = (char)type_size;
+        *at++ = 0;
+        *at++ = 0;
         if (outgoing->id)
-                memcpy(header + 8, outgoing->id, ID_SIZE);
-        code = frame_begin(buffer, &begin);
-        if (!code)
-                code = buffer_append(buffer, header, HEADER);
-        if (!code && type_size > 0)
-                code = buffer_append(buffer, outgoing->type, type_size);
-        return wire_end_frame(wire, buffer, begin, codec, outgoing->body, code, error);
+                memcpy(at, outgoing->id, ID_SIZE);
+        else
+                memset(at, 0, ID_SIZE);
+        if (type_size > 0)
+                memcpy(at + ID_SIZE, outgoing->type, type_size);
+        buffer->end += size;
+        return 0;
 }
 
 static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
 {
+        /* Whatever is added to these does not wrap around. */
+        static const struct wire unlimited = { .peer_max = SIZE_MAX / 2, .send_max = SIZE_MAX / 2, .frame_max = SIZE_MAX / 2 };
         const ferry_codec *codec = outgoing->codec ? outgoing->codec : wire->codec ? wire->codec : ferry_codec_msgpack();
-        size_t type_size = outgoing->type ? strlen(outgoing->type) : 0;
-        struct wire unlimited = *wire;
+        const struct wire *limits = wire;
+        size_t type_size = outgoing->type ? strlen(outgoing->type) : 0, begin;
+        int code;
 
-        /* What keeps the conversation going is small, and not for the limits, which are known only by a hello. */
-        if (outgoing->kind == WIRE_HELLO || (!outgoing->body && kind_is_control(outgoing->kind)))
-                unlimited.peer_max = unlimited.send_max = unlimited.frame_max = NO_LIMIT;
         if (type_size > UINT16_MAX)
                 return error_set(error, -EMSGSIZE, "the type has more than %d bytes", UINT16_MAX);
         if (!utf8_is_valid(outgoing->type, type_size))
                 return error_set(error, -EINVAL, "the type is not UTF-8");
-        return write_frame(&unlimited, buffer, outgoing, codec, type_size, error);
+        code = begin_frame(buffer, outgoing, codec, type_size, &begin);
+        /* What keeps the conversation going is small, and not for the limits, which are known only by a hello. */
+        if (outgoing->kind == WIRE_HELLO || (!outgoing->body && kind_is_control(outgoing->kind)))
+                limits = &unlimited;
+        return wire_end_frame(limits, buffer, begin, codec, outgoing->body, code, error);
 }
 
 static size_t make_id(struct wire *wire, char id[WIRE_ID_TEXT_MAX])

@@ -274,8 +274,14 @@ size_t frame_held(const struct frame_reader *reader)
 
 int frame_begin(struct buffer *buffer, size_t *ret_begin)
 {
+        char *at = buffer_reserve(buffer, FRAME_HEADER);
+
         *ret_begin = buffer_size(buffer);
-        return buffer_append(buffer, (const char[FRAME_HEADER]){ '\xf3', '\x4a', '\x9d', '\xe2' }, FRAME_HEADER);
+        if (!at)
+                return -ENOMEM;
+        frame_put_magic(at);
+        buffer->end += FRAME_HEADER;
+        return 0;
 }
 
 void frame_end(struct buffer *buffer, size_t begin)

@@ -6,6 +6,8 @@
 #include "util/buffer.h"
 #include "util/bytes.h"
 
+#include <string.h>
+
 enum {
         FRAME_HEADER = 8,               /* of framing_magic */
         FRAME_HEAD_MAX = 4096,          /* so much of a frame that is too large is looked at */
@@ -72,6 +74,13 @@ int frame_finish(struct frame_reader *reader, struct frame *ret_frame);
 
 /* Bytes that are held. */
 size_t frame_held(const struct frame_reader *reader);
+
+/* F3 4A 9D E2, and room for the length. Returns what is behind. */
+static inline char *frame_put_magic(char *at)
+{
+        memcpy(at, "\xf3\x4a\x9d\xe2\0\0\0", FRAME_HEADER);
+        return at + FRAME_HEADER;
+}
 
 /* Begin a frame of framing_magic in a buffer, and end it once its payload stands behind. 0 or -ENOMEM. */
 int frame_begin(struct buffer *buffer, size_t *ret_begin);
