@@ -1,6 +1,6 @@
-/* Moving to shared memory, and the two kinds of bytes on a socket meanwhile. Invariants: a side that has filled the ring has
- * said that it sleeps; one that wants to read has said so, too, or is awake, which means that the loop looks before it sleeps;
- * whatever else may be done without an event is a task. The end of the socket is looked for before the rings are looked at, so all
+/* Moving to shared memory, and the two kinds of bytes on a socket meanwhile. Invariants: a side that wants to read, or to write
+ * into a ring that is full, has said that it sleeps, or it is awake, which means that the loop looks before it sleeps; whatever
+ * else may be done without an event is a task. The end of the socket is looked for before the rings are looked at, so all
  * that the other side has written is read. */
 #include "stream/moved.h"
 
@@ -26,24 +26,35 @@ static void look(struct loop_task *task)
                 stream->owner->writable(stream);
 }
 
+/* Whether there is something to do now. If the side is about to sleep (@is_last), it is woken once there is. */
+static bool is_ready(struct moved *moved, bool is_last)
+{
+        const struct stream *stream = moved->stream;
+        struct ring_duplex *duplex = &moved->duplex;
+        bool reads = stream->wants_read && !stream->is_input_ended[0] && moved->input == MOVED_RING;
+        bool writes = stream->wants_write && !stream->output_error && moved->output == MOVED_RING;
+
+        if ((reads || writes) && moved->is_peer_gone)
+                return true;
+        if (!is_last)
+                return ring_duplex_is_ready(duplex, reads, writes);
+        return (reads && !ring_duplex_sleep_reading(duplex)) || (writes && !ring_duplex_sleep_writing(duplex));
+}
+
 static enum loop_hope spin(struct loop_spinner *spinner, bool is_last)
 {
         struct moved *moved = container_of(spinner, struct moved, spinner);
-        struct stream *stream = moved->stream;
         enum ring_peer peer;
 
-        if (!stream->wants_read || stream->is_input_ended[0] || moved->input != MOVED_RING)
-                return LOOP_NEVER;
-        if (moved->is_peer_gone ||
-            (is_last ? !ring_duplex_sleep_reading(&moved->duplex) : ring_duplex_is_ready(&moved->duplex, true, false))) {
+        if (is_ready(moved, is_last)) {
                 moved_look(moved);
                 return LOOP_READY;
         }
-        if (is_last || spinner->patience_ns == 0)
+        if (is_last || spinner->patience_ns == 0 || !(moved->stream->wants_read || moved->stream->wants_write))
                 return LOOP_NEVER;
         peer = ring_duplex_peer(&moved->duplex);
         /* The other side may be in this very thread. */
-        if (peer == RING_PEER_HERE && stream->peer.pid != moved->pid)
+        if (peer == RING_PEER_HERE && moved->stream->peer.pid != moved->pid)
                 return LOOP_YIELD;
         return peer == RING_PEER_ELSEWHERE ? LOOP_SOON : LOOP_NEVER;
 }
@@ -330,13 +341,14 @@ static ssize_t write_socket(struct moved *moved, const void *bytes, size_t size)
 
 static ssize_t write_ring(struct moved *moved, const void *bytes, size_t size)
 {
+        bool is_awake;
         ssize_t put;
 
         if (moved->is_peer_gone)
                 return -EPIPE;
-        stay_awake(moved);
+        is_awake = stay_awake(moved);
         put = ring_duplex_write(&moved->duplex, bytes, size);
-        if ((put == -EAGAIN || (put >= 0 && (size_t)put < size)) && !ring_duplex_sleep_writing(&moved->duplex))
+        if ((put == -EAGAIN || (put >= 0 && (size_t)put < size)) && !is_awake && !ring_duplex_sleep_writing(&moved->duplex))
                 moved_look(moved);
         if (needs_look(moved))
                 moved_look(moved);
@@ -364,7 +376,8 @@ bool moved_can_write(struct moved *moved, uint32_t events)
 {
         if (moved->output != MOVED_RING)
                 return events & (EPOLLOUT | EPOLLERR | EPOLLHUP);
-        return moved->is_peer_gone || !ring_duplex_sleep_writing(&moved->duplex);
+        return moved->is_peer_gone ||
+               (stay_awake(moved) ? ring_duplex_is_ready(&moved->duplex, false, true) : !ring_duplex_sleep_writing(&moved->duplex));
 }
 
 ssize_t moved_count(struct moved *moved)
