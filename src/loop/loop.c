@@ -227,18 +227,6 @@ static int run_timers(ferry_loop *loop, int64_t looked)
 
 /* Work in memory -------------------------------------------------------------------------------------- */
 
-void loop_count_live(ferry_loop *loop, bool *counted, bool is_live)
-{
-        if (*counted != is_live)
-                loop->live += is_live ? 1 : (size_t)-1;
-        *counted = is_live;
-}
-
-bool loop_task_is_started(const struct loop_task *task)
-{
-        return task->link.next && !list_is_empty(&task->link);
-}
-
 void loop_task_start(ferry_loop *loop, struct loop_task *task)
 {
         if (loop_task_is_started(task))
@@ -356,12 +344,6 @@ void loop_bury(ferry_loop *loop, struct loop_grave *grave, void (*free)(struct l
         list_append(&loop->graves, &grave->link);
         if (loop->depth == 0)
                 bury_all(&loop->graves, NULL);
-}
-
-void loop_enter(ferry_loop *loop)
-{
-        if (loop->depth++ == 0)
-                __atomic_store_n(&loop->is_entered, true, __ATOMIC_RELAXED);
 }
 
 void loop_leave(ferry_loop *loop)

@@ -150,7 +150,10 @@ int64_t loop_deadline(int timeout_ms);
 
 /* Call the task in the next round. Starting a task that was started changes nothing. */
 void loop_task_start(ferry_loop *loop, struct loop_task *task);
-bool loop_task_is_started(const struct loop_task *task);
+static inline bool loop_task_is_started(const struct loop_task *task)
+{
+        return task->link.next && !list_is_empty(&task->link);
+}
 
 /* Call it no longer; it may never have been started. */
 static inline void loop_task_stop(struct loop_task *task)
@@ -166,7 +169,12 @@ void loop_put_off(ferry_loop *loop, struct loop_task *task);
 void loop_catch_up(ferry_loop *loop);
 
 /* Count an object among the live ones, for which a loop runs, or no more; @counted is whether it is counted now. */
-void loop_count_live(ferry_loop *loop, bool *counted, bool is_live);
+static inline void loop_count_live(ferry_loop *loop, bool *counted, bool is_live)
+{
+        if (*counted != is_live)
+                loop->live += is_live ? 1 : (size_t)-1;
+        *counted = is_live;
+}
 
 /* In a forked child: close what its parent has in the loop, unnoticed by the parent. The memory stays: the
  * child may have come from one of its callbacks. */
@@ -175,7 +183,11 @@ void loop_abandon(ferry_loop *loop);
 void loop_bury(ferry_loop *loop, struct loop_grave *grave, void (*free)(struct loop_grave *grave));
 
 /* Callbacks from outside of a round stand between these. */
-void loop_enter(ferry_loop *loop);
+static inline void loop_enter(ferry_loop *loop)
+{
+        if (loop->depth++ == 0)
+                __atomic_store_n(&loop->is_entered, true, __ATOMIC_RELAXED);
+}
 void loop_leave(ferry_loop *loop);
 
 /* Run rounds until @is_done says so; 0, -ETIMEDOUT, -EDEADLK if this is nested too deep, -ECHILD, or -ECANCELED

@@ -51,7 +51,8 @@ void inbox_discard(struct inbox *inbox)
 int inbox_next(struct inbox *inbox, struct inbox_event *ret)
 {
         for (int left = STREAM_INPUTS; left > 0 && !inbox->is_discarding; left--) {
-                int result = frame_next(&inbox->inputs[inbox->current].reader, &ret->frame);
+                struct frame_reader *reader = &inbox->inputs[inbox->current].reader;
+                int result = frame_is_idle(reader) ? 0 : frame_next(reader, &ret->frame);
 
                 ret->input = inbox->current;
                 inbox->events += result > 0;

@@ -13,16 +13,6 @@ void outbox_deinit(struct outbox *outbox)
         holes_deinit(&outbox->holes);
 }
 
-size_t outbox_size(const struct outbox *outbox)
-{
-        return buffer_size(&outbox->bytes);
-}
-
-size_t outbox_queued(const struct outbox *outbox)
-{
-        return outbox_size(outbox) - (size_t)outbox->holes.size;
-}
-
 /* Sending --------------------------------------------------------------------------------------------- */
 
 /* Up to where the queue may be sent. */
@@ -49,7 +39,7 @@ void outbox_set_gate(struct outbox *outbox, enum outbox_gate gate)
         outbox->gate = gate;
 }
 
-size_t outbox_sendable(const struct outbox *outbox)
+size_t outbox_sendable_by_gate(const struct outbox *outbox)
 {
         uint64_t end = limit(outbox);
         size_t size = outbox_size(outbox);

@@ -44,13 +44,25 @@ void outbox_init(struct outbox *outbox);
 void outbox_deinit(struct outbox *outbox);
 
 /* Bytes in the queue, with the holes; and without. */
-size_t outbox_size(const struct outbox *outbox);
-size_t outbox_queued(const struct outbox *outbox);
+static inline size_t outbox_size(const struct outbox *outbox)
+{
+        return buffer_size(&outbox->bytes);
+}
+
+static inline size_t outbox_queued(const struct outbox *outbox)
+{
+        return outbox_size(outbox) - (size_t)outbox->holes.size;
+}
 
 void outbox_set_gate(struct outbox *outbox, enum outbox_gate gate);
 
 /* Bytes at the front that may be sent now. */
-size_t outbox_sendable(const struct outbox *outbox);
+size_t outbox_sendable_by_gate(const struct outbox *outbox);
+
+static inline size_t outbox_sendable(const struct outbox *outbox)
+{
+        return outbox_size(outbox) == 0 || outbox->gate == OUTBOX_OPEN ? outbox_size(outbox) : outbox_sendable_by_gate(outbox);
+}
 
 /* How many of these are to be written next: all up to a hole, or one frame where the dialect wants frames whole. */
 size_t outbox_next(const struct outbox *outbox, const struct dialect *dialect);

@@ -216,17 +216,14 @@ void session_update(ferry_session *session)
 
 int session_status_for_sending(const ferry_session *session, struct error *error)
 {
-        if (session->phase < SESSION_PEER_CLOSING && !session->output_error && session->stream->output.way != ENDPOINT_NONE &&
-            !loop_is_foreign(session->loop))
+        if (session_can_send(session))
                 return 0;
         if (loop_is_foreign(session->loop))
                 return error_set(error, -ECHILD, "the session belongs to the parent of this process");
         if (session->phase < SESSION_PEER_CLOSING && session->output_error)
                 return stream_explain_failed_write(session->output_error, error);
-        if (session->phase < SESSION_PEER_CLOSING && !stream_has_output(session->stream))
-                return error_set(error, -EOPNOTSUPP, "this stream can only be read");
         if (session->phase < SESSION_PEER_CLOSING)
-                return 0;
+                return error_set(error, -EOPNOTSUPP, "this stream can only be read");
         if (session->error.code)
                 return error_set(error, session->error.code, "%s", error_text(&session->error));
         if (session_is_closing(session))

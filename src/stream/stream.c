@@ -405,11 +405,6 @@ void stream_want_write(struct stream *stream, bool wants)
         update_or_end(stream);
 }
 
-bool stream_has_input(const struct stream *stream)
-{
-        return stream->inputs[0].way != ENDPOINT_NONE && !stream->is_input_ended[0] && stream->phase < STREAM_ENDED;
-}
-
 bool stream_expects_close(const struct stream *stream)
 {
         return !stream->kind->ends_in_order && stream->output.way != ENDPOINT_NONE;
@@ -453,11 +448,6 @@ bool stream_is_only_written(const struct stream *stream)
 bool stream_is_ending(const struct stream *stream)
 {
         return stream->is_input_ended[0] && stream->phase < STREAM_ENDED;
-}
-
-bool stream_has_output(const struct stream *stream)
-{
-        return stream->output.way != ENDPOINT_NONE || !stream->is_open;
 }
 
 void stream_close_output(struct stream *stream)

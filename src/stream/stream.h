@@ -133,12 +133,18 @@ void stream_want_read(struct stream *stream, bool wants);
 void stream_want_write(struct stream *stream, bool wants);
 
 /* Whether bytes may still come; be sent. */
-bool stream_has_input(const struct stream *stream);
+static inline bool stream_has_input(const struct stream *stream)
+{
+        return stream->inputs[0].way != ENDPOINT_NONE && !stream->is_input_ended[0] && stream->phase < STREAM_ENDED;
+}
 /* Whether it was made without an input. */
 bool stream_is_one_way(const struct stream *stream);
 /* Whether no answer can ever come, also while it is still being opened. */
 bool stream_is_only_written(const struct stream *stream);
-bool stream_has_output(const struct stream *stream);
+static inline bool stream_has_output(const struct stream *stream)
+{
+        return stream->output.way != ENDPOINT_NONE || !stream->is_open;
+}
 
 /* Whether the other side is expected to take its leave where the dialect can: it must know that it is read. */
 bool stream_expects_close(const struct stream *stream);

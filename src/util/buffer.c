@@ -1,5 +1,5 @@
 /* A growing array of bytes whose front can be taken. Invariant: begin <= end <= capacity. Bytes move only
- * in buffer_reserve(), and each at most a constant number of times: they are shifted only when at least half
+ * in buffer_reserve_slowly(), and each at most a constant number of times: they are shifted only when at least half
  * of the memory is free in front of them. */
 #include "util/buffer.h"
 
@@ -16,15 +16,12 @@ void buffer_deinit(struct buffer *buffer)
         *buffer = (struct buffer){ 0 };
 }
 
-void *buffer_reserve(struct buffer *buffer, size_t size)
+void *buffer_reserve_slowly(struct buffer *buffer, size_t size)
 {
         size_t used = buffer_size(buffer);
         size_t capacity = buffer->capacity;
         unsigned char *memory;
 
-        /* An empty one has no place to point to, even for nothing. */
-        if (buffer->memory && size <= buffer->capacity - buffer->end)
-                return buffer->memory + buffer->end;
         if (size > SIZE_MAX / 4 - used)
                 return NULL;
         if (buffer->memory && buffer->begin >= buffer->capacity / 2 && size <= buffer->capacity - used) {
@@ -57,13 +54,6 @@ int buffer_append(struct buffer *buffer, const void *bytes, size_t size)
         memcpy(room, bytes, size);
         buffer->end += size;
         return 0;
-}
-
-void buffer_consume(struct buffer *buffer, size_t size)
-{
-        buffer->begin += size;
-        if (buffer->begin == buffer->end)
-                buffer->begin = buffer->end = 0;
 }
 
 static void reverse(unsigned char *bytes, size_t size)

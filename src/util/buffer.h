@@ -26,13 +26,26 @@ static inline unsigned char *buffer_bytes(const struct buffer *buffer)
 }
 
 /* Make room for @size bytes behind the end; NULL if memory is out. What is in it may move. */
-void *buffer_reserve(struct buffer *buffer, size_t size);
+void *buffer_reserve_slowly(struct buffer *buffer, size_t size);
+
+static inline void *buffer_reserve(struct buffer *buffer, size_t size)
+{
+        /* An empty one has no place to point to, even for nothing. */
+        if (buffer->memory && size <= buffer->capacity - buffer->end)
+                return buffer->memory + buffer->end;
+        return buffer_reserve_slowly(buffer, size);
+}
 
 /* 0 or -ENOMEM. */
 int buffer_append(struct buffer *buffer, const void *bytes, size_t size);
 
 /* Take bytes from the front. */
-void buffer_consume(struct buffer *buffer, size_t size);
+static inline void buffer_consume(struct buffer *buffer, size_t size)
+{
+        buffer->begin += size;
+        if (buffer->begin == buffer->end)
+                buffer->begin = buffer->end = 0;
+}
 
 /* Move the last @size bytes to @offset from the front. */
 void buffer_move_last(struct buffer *buffer, size_t offset, size_t size);

@@ -1,12 +1,12 @@
 /* The built-in codecs. A new one is added to the table. */
 #include "value/codec.h"
 
-/* Those that have a number. */
+/* Those that have a number; first the one that most messages are in. */
 static const ferry_codec *(*const table[])(void) = {
+        ferry_codec_msgpack,
         ferry_codec_php,
         ferry_codec_json,
         ferry_codec_json_objects,
-        ferry_codec_msgpack,
 };
 
 const struct native_codec *codec_native(const ferry_codec *codec)

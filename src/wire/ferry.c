@@ -10,7 +10,7 @@ enum {
         VERSION = 1,
         HEADER = 16,
         ID_SIZE = 8,
-        BODY_ROOM = 256,        /* that is reserved with the header */
+        BODY_ROOM = 192,        /* that is reserved with the header */
         KIND_OPTIONAL = 0x80,   /* a peer that does not know the kind may ignore the frame */
         FLAG_LEAVING = 0x01,    /* of refused */
         CONTROL_NODES_MAX = 256,        /* values in the body of a hello or a close, which is decoded when it comes */
@@ -23,9 +23,17 @@ static const unsigned char kind_numbers[] = {
         [WIRE_OFFER] = KIND_OPTIONAL | 32, [WIRE_MOVED] = KIND_OPTIONAL | 33, [WIRE_DECLINED] = KIND_OPTIONAL | 34,
 };
 
+/* The same the other way round, for those that are not optional. */
+static const unsigned char kinds[] = {
+        [1] = WIRE_HELLO, [2] = WIRE_NOTIFICATION, [3] = WIRE_REQUEST, [4] = WIRE_RESPONSE, [5] = WIRE_ERROR,
+        [6] = WIRE_REFUSED, [7] = WIRE_CANCEL, [8] = WIRE_PING, [9] = WIRE_PONG, [10] = WIRE_CLOSE,
+};
+
 static enum wire_kind kind_of(unsigned char number)
 {
-        for (size_t i = 0; i < sizeof kind_numbers; i++)
+        if (number > 0 && number < sizeof kinds)
+                return (enum wire_kind)kinds[number];
+        for (size_t i = WIRE_OFFER; i < sizeof kind_numbers && number > 0; i++)
                 if (kind_numbers[i] == number)
                         return (enum wire_kind)i;
         return WIRE_UNKNOWN;

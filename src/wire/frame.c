@@ -7,7 +7,6 @@
 #include <string.h>
 
 enum {
-        ROOM_MIN = 1024,
         ROOM_MAX = 1 << 17,
         SPARED_MAX = 4,         /* reads that need little until less room is lent */
         SMALL_MAX = 1 << 14,    /* smaller frames are gathered in the buffer, larger ones in a block */
@@ -35,7 +34,7 @@ void frame_reader_init(struct frame_reader *reader, const struct framing *framin
 {
         *reader = (struct frame_reader){
                 .framing = framing, .has_junk = has_junk && framing->has_magic, .max = max, .can_begin = can_begin,
-                .room = ROOM_MIN,
+                .room = FRAME_ROOM_MIN,
         };
 }
 
@@ -116,7 +115,7 @@ void frame_commit(struct frame_reader *reader, size_t size)
         if (size == reader->room && reader->room < ROOM_MAX)
                 reader->room *= 2;
         reader->spared = size < reader->room / 8 ? reader->spared + 1 : 0;
-        if (reader->spared == SPARED_MAX && reader->room > ROOM_MIN)
+        if (reader->spared == SPARED_MAX && reader->room > FRAME_ROOM_MIN)
                 reader->room /= 2;
         if (reader->spared == SPARED_MAX)
                 reader->spared = 0;
@@ -227,7 +226,7 @@ int frame_next(struct frame_reader *reader, struct frame *ret)
         bytes = (const char *)buffer_bytes(&reader->buffer);
         size = buffer_size(&reader->buffer);
         if (size == 0) {
-                if (reader->buffer.capacity > ROOM_MIN && reader->room == ROOM_MIN)
+                if (reader->buffer.capacity > FRAME_ROOM_MIN && reader->room == FRAME_ROOM_MIN)
                         buffer_deinit(&reader->buffer);
                 return 0;
         }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum {
+        FRAME_ROOM_MIN = 1024,          /* that is lent at least */
         FRAME_HEADER = 8,               /* of framing_magic */
         FRAME_HEAD_MAX = 4096,          /* so much of a frame that is too large is looked at */
         FRAME_JUDGE = 16,               /* and by so much it is distinguished from junk */
@@ -71,6 +72,13 @@ int frame_next(struct frame_reader *reader, struct frame *ret_frame);
 
 /* No more bytes will come: 1 with junk that was held back; 0; -ECONNRESET if that is in the middle of a frame. */
 int frame_finish(struct frame_reader *reader, struct frame *ret_frame);
+
+/* Whether there is nothing for frame_next() to give, nor to give back. */
+static inline bool frame_is_idle(const struct frame_reader *reader)
+{
+        return buffer_size(&reader->buffer) == reader->taken && reader->buffer.capacity <= FRAME_ROOM_MIN && !reader->large &&
+               reader->skip == 0 && !reader->error;
+}
 
 /* Bytes that are held. */
 size_t frame_held(const struct frame_reader *reader);
