@@ -333,5 +333,6 @@ void fuzz_wire_run(unsigned dialect, const uint8_t *data, size_t size)
                              error_text(&error));
         error_deinit(&error);
         free(payload);
+        spare_deinit(&spare);
         fuzz_end(&mark);
 }
