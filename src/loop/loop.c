@@ -172,13 +172,10 @@ void loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadli
                 show(loop);
 }
 
-void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer)
+void loop_timer_remove(ferry_loop *loop, struct loop_timer *timer)
 {
-        struct loop_timer *rest;
+        struct loop_timer *rest = meld_chain(timer->first);
 
-        if (!timer->is_running)
-                return;
-        rest = meld_chain(timer->first);
         if (timer->previous) {
                 if (timer->previous->first == timer)
                         timer->previous->first = timer->next;
@@ -437,7 +434,7 @@ static int wait_for_sources(ferry_loop *loop, int64_t deadline, int64_t *looked,
         do {
                 int timeout_ms = remaining(loop, deadline, looked);
 
-                next = loop_spin(loop, timeout_ms, *looked, &spinning_until);
+                next = list_is_empty(&loop->spinners) ? LOOP_SLEEP : loop_spin(loop, timeout_ms, *looked, &spinning_until);
                 if (next != LOOP_SLEEP)
                         timeout_ms = 0;
                 got = next == LOOP_SKIP ? -EINTR : run_all_sources(loop, timeout_ms, count);
@@ -511,7 +508,7 @@ int loop_wait(ferry_loop *loop, int64_t deadline, bool (*is_done)(void *object),
                 result = loop->is_freed ? -ECANCELED : run_round(loop, is_late ? 0 : deadline);
                 if (result >= 0 && is_late && !is_done(object))
                         result = -ETIMEDOUT;
-                if (is_outermost && !loop->is_freed)
+                if (is_outermost && !loop->is_freed && !list_is_empty(&loop->graves))
                         bury_all(&loop->graves, kept);
                 if (result < 0)
                         break;

@@ -141,7 +141,14 @@ int loop_source_set(struct loop_source *source, uint32_t events);
 
 /* Call the timer at a time, or not at all. Starting one that runs moves it. */
 void loop_timer_start(ferry_loop *loop, struct loop_timer *timer, int64_t deadline);
-void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer);
+void loop_timer_remove(ferry_loop *loop, struct loop_timer *timer);
+
+static inline void loop_timer_stop(ferry_loop *loop, struct loop_timer *timer)
+{
+        if (timer->is_running)
+                loop_timer_remove(loop, timer);
+}
+
 /* From its own callback: call it again in the next round, after that has read what has come. */
 void loop_timer_postpone(ferry_loop *loop, struct loop_timer *timer);
 

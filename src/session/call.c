@@ -118,20 +118,15 @@ static void leave_session(ferry_call *call)
         call->session = NULL;
 }
 
-void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
+static void end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply)
 {
         const struct call_owner *owner = call->owner;
-        va_list arguments;
 
-        if (call->status != 1)
-                return;
         call->status = status;
         call->outcome = outcome;
-        call->reply = ferry_message_ref(reply);
-        va_start(arguments, format);
-        if (status < 0)
-                error_vreplace(&call->error, status, format, arguments);
-        va_end(arguments);
+        if (reply)
+                reply->references++;
+        call->reply = reply;
         leave_session(call);
         if (call->loop) {
                 loop_timer_stop(call->loop, &call->timer);
@@ -142,6 +137,24 @@ void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_me
                 call->owner = NULL;
                 owner->ended(call->owner_object, call);
         }
+}
+
+void call_succeed(ferry_call *call, ferry_message *reply)
+{
+        if (call->status == 1)
+                end(call, 0, FERRY_OUTCOME_REPLIED, reply);
+}
+
+void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
+{
+        va_list arguments;
+
+        if (call->status != 1)
+                return;
+        va_start(arguments, format);
+        error_vreplace(&call->error, status, format, arguments);
+        va_end(arguments);
+        end(call, status, outcome, reply);
 }
 
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */
@@ -200,7 +213,10 @@ ferry_call *call_new(struct reserve *reserve, void (*is_late)(struct loop_timer 
 
         if (!call)
                 return NULL;
-        *call = (ferry_call){ .reserve = reserve, .room = room };
+        memset(call, 0, offsetof(ferry_call, id));
+        *call->id = '\0';
+        call->reserve = reserve;
+        call->room = room;
         list_init(&call->link);
         list_init(&call->holder.link);
         list_init(&call->made_link);

@@ -20,6 +20,18 @@ static bool is_over(const ferry_session *session)
         return session->holder == SESSION_FREED || session->phase >= SESSION_CLOSING_STREAM;
 }
 
+/* Most ids are a number of 8 bytes. */
+static bool ids_are_equal(const char *a, const char *b, size_t size)
+{
+        uint64_t words[2];
+
+        if (size != sizeof *words)
+                return memcmp(a, b, size) == 0;
+        memcpy(&words[0], a, sizeof *words);
+        memcpy(&words[1], b, sizeof *words);
+        return words[0] == words[1];
+}
+
 static ferry_call *find_call(ferry_session *session, const struct raw_text *id)
 {
         char name[WIRE_ID_MAX + 1];
@@ -29,7 +41,7 @@ static ferry_call *find_call(ferry_session *session, const struct raw_text *id)
         if (!id->bytes || id->size > WIRE_ID_MAX)
                 return NULL;
         /* Most peers answer in the order in which they were asked. */
-        if (first && first->node.key && first->node.key_size == id->size && !id->is_escaped && memcmp(first->id, id->bytes, id->size) == 0)
+        if (first && first->node.key && first->node.key_size == id->size && !id->is_escaped && ids_are_equal(first->id, id->bytes, id->size))
                 return first;
         node = map_find(&session->calls_by_id, name, raw_text_copy(id, name));
         return node ? container_of(node, ferry_call, node) : NULL;
@@ -150,14 +162,17 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 call_end(call, -EBADMSG, FERRY_OUTCOME_REPLIED, NULL,
                          "cannot take the answer: its references are wrong, or too many");
         else if (kind == FERRY_KIND_RESPONSE)
-                call_end(call, 0, FERRY_OUTCOME_REPLIED, reply, "%s", "");
+                call_succeed(call, reply);
         else
                 call_end(call, -EREMOTEIO,
                          in->kind == WIRE_REFUSED ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED, reply, "%s",
                          ferry_message_text(reply));
-        session_update(session);
-        ferry_message_unref(reply);
-        call_deliver(call);
+        message_release(reply);
+        /* Without a callback the round goes on with an update of its own. */
+        if (call->fn) {
+                session_update(session);
+                call_deliver(call);
+        }
 }
 
 static void handle_message(ferry_session *session, const struct frame *frame, const struct incoming *in)

@@ -67,6 +67,16 @@ static int decode(ferry_message *message)
         return message->body ? 0 : -ENOMEM;
 }
 
+static size_t put_text(const struct raw_text *text, char *at)
+{
+        if (text->is_escaped)
+                return raw_text_copy(text, at);
+        if (text->size > 0)
+                memcpy(at, text->bytes, text->size);
+        at[text->size] = '\0';
+        return text->size;
+}
+
 ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,
                            const struct incoming *in)
 {
@@ -86,9 +96,9 @@ ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const s
         message->tree = ferry_value_ref(in->value);
         at = (char *)(message + 1);
         message->type = at;
-        at += raw_text_copy(&in->type, at) + 1;
+        at += put_text(&in->type, at) + 1;
         message->id = at;
-        message->id_size = raw_text_copy(&id, at);
+        message->id_size = put_text(&id, at);
         at += id.size + 1;
         message->id_text = at;
         *at = '\0';

@@ -45,7 +45,6 @@ struct ferry_call {
         size_t room;                    /* that it was allocated with */
         ferry_session *session;         /* NULL once it has ended */
         struct loop_holder holder;
-        char id[WIRE_ID_TEXT_MAX];
         struct outbox_frame frame;
         const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
         int timeout_ms;
@@ -71,6 +70,7 @@ struct ferry_call {
         int wait_ms;
         const struct call_owner *owner;         /* that gave it to a session, or NULL */
         void *owner_object;
+        char id[WIRE_ID_TEXT_MAX];              /* the last member: it is not cleared */
 };
 
 struct handler {
@@ -298,6 +298,8 @@ bool message_is_elsewhere(const ferry_message *message);
 /* Of no loop yet. @reserve: of the loop that it will have, or NULL. */
 ferry_call *call_new(struct reserve *reserve, void (*is_late)(struct loop_timer *timer));
 void call_destroy(ferry_call *call);
+/* Its reply has come. */
+void call_succeed(ferry_call *call, ferry_message *reply);
 void call_tell(ferry_call *call);
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */
 enum ferry_outcome call_withdraw(ferry_call *call);

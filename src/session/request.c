@@ -114,8 +114,10 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         if (code)
                 return code;
         /* While the id was made others may have been sent. */
-        list_remove(&call->link);
-        list_append(&session->calls, &call->link);
+        if (session->calls.previous != &call->link) {
+                list_remove(&call->link);
+                list_append(&session->calls, &call->link);
+        }
         outgoing->id = call->id;
         outgoing->id_size = call->node.key_size;
         /* For the sentence of a failure that the other side cannot explain. Without memory it is shorter. */
@@ -176,7 +178,6 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
         call->timeout_ms = timeout_ms == FERRY_TIMEOUT_DEFAULT ? session->options.request_timeout_ms : timeout_ms;
         list_append(&session->loop->holders, &call->holder.link);
         list_append(&session->calls, &call->link);
-        session_update(session);
         va_start(arguments, format);
         code = check_timeout(call, &error);
         if (!code)

@@ -180,16 +180,10 @@ void session_advance(ferry_session *session, enum session_event event)
 /* Whether anything may still happen with it. */
 static bool is_live(const ferry_session *session)
 {
-        switch (session->phase) {
-        case SESSION_GREETING:
-        case SESSION_OPEN:
+        if (session->phase == SESSION_GREETING || session->phase == SESSION_OPEN)
                 return stream_has_input(session->stream) || stream_is_ending(session->stream) ||
                        session->in.is_over || outbox_size(&session->out) > 0 || !list_is_empty(&session->calls);
-        case SESSION_ENDED:
-                return false;
-        default:
-                return true;
-        }
+        return session->phase != SESSION_ENDED;
 }
 
 /* Bring up to date what follows from the phase: what the stream should report, and whether the loop waits for us. */

@@ -155,6 +155,6 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
 void call_start(ferry_call *call, ferry_session *session, const struct call_owner *owner, void *object);
 /* It is the first in its queue again. */
 void call_wait_again(ferry_call *call);
-/* Does nothing if it has ended. */
+/* It has failed; does nothing if it has ended. */
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
         __attribute__((__format__(__printf__, 5, 6)));

@@ -382,9 +382,9 @@ bool stream_drain(struct stream *stream)
         return stream->phase < STREAM_ENDED;
 }
 
-void stream_want_read(struct stream *stream, bool wants)
+void stream_change_reading(struct stream *stream, bool wants)
 {
-        if (stream->wants_read == wants || stream->phase >= STREAM_ENDED)
+        if (stream->phase >= STREAM_ENDED)
                 return;
         stream->wants_read = wants;
         if (wants && stream->is_linger_put_off)
@@ -395,9 +395,9 @@ void stream_want_read(struct stream *stream, bool wants)
         update_or_end(stream);
 }
 
-void stream_want_write(struct stream *stream, bool wants)
+void stream_change_writing(struct stream *stream, bool wants)
 {
-        if (stream->wants_write == wants || stream->phase >= STREAM_CLOSING)
+        if (stream->phase >= STREAM_CLOSING)
                 return;
         stream->wants_write = wants;
         if (wants && stream->moved)

@@ -129,8 +129,20 @@ size_t stream_make_room(struct stream *stream, size_t size);
 bool stream_has_room(const struct stream *stream, size_t size);
 
 /* Whether it should report when it can be read, written. */
-void stream_want_read(struct stream *stream, bool wants);
-void stream_want_write(struct stream *stream, bool wants);
+void stream_change_reading(struct stream *stream, bool wants);
+void stream_change_writing(struct stream *stream, bool wants);
+
+static inline void stream_want_read(struct stream *stream, bool wants)
+{
+        if (stream->wants_read != wants)
+                stream_change_reading(stream, wants);
+}
+
+static inline void stream_want_write(struct stream *stream, bool wants)
+{
+        if (stream->wants_write != wants)
+                stream_change_writing(stream, wants);
+}
 
 /* Whether bytes may still come; be sent. */
 static inline bool stream_has_input(const struct stream *stream)

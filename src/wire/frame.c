@@ -14,14 +14,15 @@ enum {
         MAGIC_SIZE = 4,
 };
 
+static const uint32_t MAGIC = 0xf34a9de2;
 static const char magic[MAGIC_SIZE] = { '\xf3', '\x4a', '\x9d', '\xe2' };
 
 static int measure_magic(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
 {
-        if (memcmp(bytes, magic, size < MAGIC_SIZE ? size : MAGIC_SIZE) != 0)
-                return -EBADMSG;
         if (size < FRAME_HEADER)
-                return 0;
+                return memcmp(bytes, magic, size < MAGIC_SIZE ? size : MAGIC_SIZE) == 0 ? 0 : -EBADMSG;
+        if (read_u32(bytes) != MAGIC)
+                return -EBADMSG;
         *ret_header = FRAME_HEADER;
         *ret_payload = read_u32(bytes + MAGIC_SIZE);
         return 1;
