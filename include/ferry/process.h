@@ -380,7 +380,7 @@ pid_t ferry_process_pid(const ferry_process *process);
  * @return 1 while it runs, will be started again, or its end was not reported yet; 0 after it has ended, with any exit status
  * (ferry_process_exit_status()); or a negative errno: that of execve(2) or of a path, or one of these
  * @retval -ECHILD       its exit status is unknown, because SIGCHLD is ignored, another call has waited for it, or a sandbox
- *                       refuses waitid(2)
+ *                       refuses waitid(2) and wait4(2)
  * @retval -EPERM        the process belongs to another thread; or it runs as another user, and cannot be killed
  * @retval -EINVAL       not started: an option of the process or its manager is wrong, or there is no command
  * @retval -E2BIG        not started: the options have a field that this version does not know, or the arguments are too long

@@ -231,6 +231,19 @@ RAW_UNCOUNTED static int become(void *argument)
         return 127;
 }
 
+/* Take the status of the child. Where a sandbox refuses waitid(2), wait4(2) takes it, by the number: the pidfd says that the child
+ * has exited, and still reaches it, so the number is that of a zombie, and not of another process. */
+static int take_status(const struct child *child, siginfo_t *ret_info, int options)
+{
+        int error = sys_wait(child->pidfd, ret_info, options);
+
+        if (!error || error == -ECHILD || ((options & WNOHANG) && !child_has_exited(child)))
+                return error;
+        if (sys_signal_child(child->pidfd, 0) == -ESRCH)
+                return -ECHILD;
+        return sys_reap(child->pid, ret_info) ? error : 0;
+}
+
 static void has_exited(struct loop_source *source, uint32_t events);
 static void stage_is_over(struct loop_timer *timer);
 
@@ -254,7 +267,7 @@ static int spawn(struct child *child, struct start *start)
         child->pid = pid;
         if (start->error) {
                 /* It has ended. */
-                sys_wait(child->pidfd, &info, 0);
+                take_status(child, &info, 0);
                 child->has_ended = true;
                 child_deinit(child);
         }
@@ -332,7 +345,7 @@ int child_fork(struct child *child, ferry_loop *loop, const struct child_owner *
         if (error) {
                 /* It ends now, without having done anything. */
                 if (child->pid > 0)
-                        sys_reap(child->pid);
+                        sys_reap(child->pid, NULL);
                 child->pid = 0;
                 return error;
         }
@@ -402,8 +415,8 @@ static bool reap(struct child *child)
 
         if (child->pid == 0 || child->has_ended)
                 return child->has_ended;
-        error = sys_wait(child->pidfd, &info, WNOHANG);
-        /* A sandbox may refuse the call, which then says nothing about the child. */
+        error = take_status(child, &info, WNOHANG);
+        /* A call that is refused says nothing about the child. */
         if (error ? error != -ECHILD && !child_has_exited(child) : info.si_pid == 0)
                 return false;
         child->has_ended = true;
@@ -506,7 +519,7 @@ void child_deinit(struct child *child)
         loop_timer_stop(child->loop, &child->stage_timer);
         if (!loop_is_foreign(child->loop)) {
                 if (!reap(child) && child_signal(child, SIGKILL) == 0)
-                        sys_wait(child->pidfd, &info, 0);
+                        take_status(child, &info, 0);
                 loop_source_set(&child->source, 0);
         }
         sys_close(child->pidfd);
@@ -518,7 +531,7 @@ void child_describe(const struct child *child, char *text, size_t size)
         if (!child->has_ended)
                 snprintf(text, size, "still runs");
         else if (child->status < 0 && child->status != -ECHILD)
-                snprintf(text, size, "ended, but its status is unknown: waitid(2) is refused: %s", error_describe(child->status));
+                snprintf(text, size, "ended, but its status is unknown: waitid(2) and wait4(2) are refused: %s", error_describe(child->status));
         else if (child->status < 0)
                 snprintf(text, size, "ended, but its status is unknown: SIGCHLD is ignored, or another wait has taken it");
         else if (child->is_killed)

@@ -54,7 +54,7 @@ struct child {
         struct loop_source source;
         bool has_ended;
         bool is_killed;                 /* by a signal, which is the status then */
-        int status;                     /* exit status; negative: unknown, the errno of waitid(2) */
+        int status;                     /* exit status; negative: unknown, the errno of the wait */
         const struct child_owner *owner;
         enum child_stage stage;         /* stays when it has ended */
         struct loop_timer stage_timer;  /* the next stage */

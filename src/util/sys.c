@@ -801,9 +801,18 @@ int sys_open_process(pid_t pid)
         return (int)RESULT(syscall(SYS_pidfd_open, pid, 0));
 }
 
-void sys_reap(pid_t pid)
+int sys_reap(pid_t pid, siginfo_t *ret_info)
 {
-        (void)RESULT_UNINTERRUPTED(waitpid(pid, NULL, 0));
+        int status, result = (int)RESULT_UNINTERRUPTED(waitpid(pid, &status, 0));
+
+        if (result < 0)
+                return result;
+        if (ret_info) {
+                ret_info->si_pid = pid;
+                ret_info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
+                ret_info->si_status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+        }
+        return 0;
 }
 
 int sys_keep_on_exec(int fd)

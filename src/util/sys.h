@@ -179,8 +179,8 @@ pid_t sys_spawn(int (*fn)(void *argument), void *argument, void *stack, size_t s
 /* Fork as the C library does; the child is a whole program. Its descriptor is got afterwards. */
 pid_t sys_fork_program(void);
 int sys_open_process(pid_t pid);
-/* Wait for a child that will soon end, of which nothing is of interest. */
-void sys_reap(pid_t pid);
+/* Wait by its number for a child that has ended, or soon will, and take its status (NULL: which is of no interest). */
+int sys_reap(pid_t pid, siginfo_t *ret_info);
 /* Take the status of a child that has ended; @options as of waitid(2). */
 int sys_wait(int pidfd, siginfo_t *ret_info, int options);
 /* The signal that has stopped a child, which stays to be waited for; 0: it is not stopped. */

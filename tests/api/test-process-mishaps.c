@@ -971,7 +971,59 @@ START_TEST(all_that_it_has_written_is_handed_over)
 }
 END_TEST
 
+static int exit_with_seven(ferry_session *parent, void *userdata)
+{
+        (void)parent, (void)userdata;
+        return 7;
+}
+
+static bool is_reaping_refused;
+
+static int refuse_waits(enum door_call call, bool is_child)
+{
+        (void)is_child;
+        return call == DOOR_wait || (call == DOOR_reap && is_reaping_refused) ? -EPERM : 0;
+}
+
+/* As a sandbox may refuse it, always. */
+START_TEST(a_status_is_known_where_waitid_is_refused)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process;
+
+        door_judge = refuse_waits;
+        process = ferry_process_fork(manager, exit_with_seven, NULL, NULL);
+        require_result(process, 7);
+        process = ferry_process_spawn(manager, (const char *const[]){ "/nowhere", NULL }, NULL);
+        require_result(process, -ENOENT);
+        process = ferry_process_spawn(manager, (const char *const[]){ "/bin/sleep", "1000", NULL }, NULL);
+        ck_assert_int_eq(ferry_process_kill(process, SIGKILL), 0);
+        require_result(process, FERRY_PROCESS_KILLED + SIGKILL);
+        ferry_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_status_is_unknown_where_all_waits_are_refused)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_process *process;
+
+        door_judge = refuse_waits;
+        is_reaping_refused = true;
+        process = ferry_process_fork(manager, exit_with_seven, NULL, NULL);
+        require_result(process, -ECHILD);
+        ck_assert_msg(strstr(ferry_process_error(process), "waitid(2) and wait4(2) are refused: "), "%s", ferry_process_error(process));
+        ferry_loop_free(loop);
+        /* It stays a zombie, which is the test's to take. */
+        ck_assert_int_gt(waitpid(-1, NULL, 0), 0);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
+        SUITE_TEST(a_status_is_known_where_waitid_is_refused),
+        SUITE_TEST(a_status_is_unknown_where_all_waits_are_refused),
         SUITE_TEST(a_child_that_has_left_its_group_is_stopped),
         SUITE_TEST(output_without_a_reader_is_refused),
         SUITE_LOOP(an_output_callback_may_await_the_end_of_its_process, 2),

@@ -112,6 +112,7 @@ static const struct {
         { DOOR_block_signal, { EINVAL } },
         { DOOR_spawn, { EAGAIN, EMFILE, ENOMEM, ENOSYS, EPERM } },
         { DOOR_stop_signal, { ECHILD, ENOSYS } },
+        { DOOR_reap, { ECHILD, ENOSYS, EPERM } },
         { DOOR_wait, { ECHILD, ENOSYS, EPERM } },
         { DOOR_is_exiting, { EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, ESRCH } },
         { DOOR_signal_group, { EPERM, ESRCH } },
@@ -342,8 +343,6 @@ bool fault_answer(enum fault_operation operation, const char *what, int code, in
         bool is_documented = code >= 0 || is_expected || (code == -run->fault.error && code != -ENOBUFS &&
                                                           (code != -EAGAIN || operation != FAULT_CHANNEL));
 
-        /* Whatever the reason why a status is unknown. */
-        is_documented |= code == -ECHILD && run->fault.kind == FAULT_REFUSE && run->fault.call == DOOR_wait;
         for (const int *answer = answers[operation]; *answer && !is_documented; answer++)
                 is_documented = code == -*answer;
         if (fault_is_absent() ? !is_expected : !is_documented)

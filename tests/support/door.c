@@ -422,8 +422,11 @@ int __wrap_sys_wait(int pidfd, siginfo_t *ret_info, int options)
         int result, error;
 
         count(DOOR_wait, __builtin_return_address(0));
-        result = __real_sys_wait(pidfd, ret_info, options);
+        result = __real_sys_wait(pidfd, ret_info, options | WNOWAIT);
         error = result == 0 && ret_info->si_pid != 0 ? ask(DOOR_wait) : 0;
+        /* Another wait has taken the status, or the call is refused and has taken nothing. */
+        if (result == 0 && ret_info->si_pid != 0 && (!error || error == -ECHILD))
+                result = __real_sys_wait(pidfd, ret_info, options);
         return error ? error : result;
 }
 
@@ -530,14 +533,15 @@ SURE(int, processor, (void), ())
 DECLARE(void, unmap_page, (void *page))
 DECLARE(void, unmap, (void *memory, size_t size))
 DECLARE(void, yield, (void))
-DECLARE(void, reap, (pid_t pid))
+DECLARE(int, reap, (pid_t pid, siginfo_t *ret_info))
 DECLARE(void, reset_signals, (void))
 DECLARE(_Noreturn void, exit, (int status))
 
-void __wrap_sys_reap(pid_t pid)
+int __wrap_sys_reap(pid_t pid, siginfo_t *ret_info)
 {
-        enter(DOOR_reap, __builtin_return_address(0));
-        __real_sys_reap(pid);
+        int error = enter(DOOR_reap, __builtin_return_address(0));
+
+        return error ? error : __real_sys_reap(pid, ret_info);
 }
 
 void __wrap_sys_unmap(void *memory, size_t size)

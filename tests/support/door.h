@@ -21,9 +21,9 @@
         X(msg_control) X(shm_get) X(shm_attach) X(shm_detach) X(shm_control) X(sem_get) X(sem_operate)          \
         X(sem_value) X(sem_control)                                                                             \
         X(shared_memory_file) X(allocate) X(add_seals) X(seals) X(file_system) X(map_file)                      \
-        X(stop_signal) X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
+        X(stop_signal) X(reap) X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
         X(free) X(now) X(wall_clock) X(is_terminal) X(unmap_page) X(is_signal_pending) X(reset_signals)         \
-        X(exit) X(pid) X(reap) X(parent) X(uid) X(gid) X(environment) X(descriptor_limit)   \
+        X(exit) X(pid) X(parent) X(uid) X(gid) X(environment) X(descriptor_limit)   \
         X(unmap) X(processor) X(yield) X(secret)
 
 #define DOOR_NAME(name) DOOR_##name,
@@ -57,9 +57,9 @@ const unsigned *door_child_calls(void);
 void door_separate(void);
 
 /* Asked before each call that can be refused; the call is counted already. Returns 0 to let it through, or a
- * negative errno for the caller (NULL, if it wants memory). A refused close has closed, as close(2) has; a refused wait
- * has waited, and is one only where there was a status to take; of epoll_control only adding is refused, because
- * epoll_ctl(2) has no reason to refuse the rest. In a child it is asked too, and @is_child is true. */
+ * negative errno for the caller (NULL, if it wants memory). A refused close has closed, as close(2) has; a wait is refused
+ * only where there was a status to take, and has taken it where it answers ECHILD; of epoll_control only adding is
+ * refused, because epoll_ctl(2) has no reason to refuse the rest. In a child it is asked too, and @is_child is true. */
 typedef int door_judge_fn(enum door_call call, bool is_child);
 extern door_judge_fn *door_judge;
 
