@@ -183,8 +183,8 @@ static size_t output_max(const ferry_message *request)
         return speaks(session, "innmind") || speaks(session, "pcntl") ? SMALL_MESSAGE_MAX : body_max(false);
 }
 
-/* 0, or a negative errno. */
-static int start(struct answer *answer)
+/* Whether it has begun. */
+static bool start(struct answer *answer, struct command_failure *ret_failure)
 {
         FERRY_AUTO(ferry_value) input = body_text(answer->request);
         struct command_spec spec = {
@@ -192,11 +192,22 @@ static int start(struct answer *answer)
                 .output_max = output_max(answer->request), .over = command_is_over,
                 .exited = start_waiting, .userdata = answer,
         };
-        int error = -ENOMEM;
 
+        *ret_failure = (struct command_failure){ .error = -ENOMEM };
         if (input)
-                answer->command = command_start(answers.loop, &spec, &error);
-        return error;
+                answer->command = command_start(answers.loop, &spec, ret_failure);
+        return answer->command;
+}
+
+static void answer_by_failure(const ferry_message *request, const struct command_failure *failure)
+{
+        bool is_gone = failure->is_guard && failure->error == -EPIPE;
+
+        answer_by_error(request, "cannot start %s: %s%s",
+                        failure->is_guard ? "the guard, which ends commands with their listener" : "the command",
+                        is_gone ? "it has ended at once" : strerror(-failure->error),
+                        failure->error == -EMFILE ? "; the limit is raised by `ulimit -n`, or use fewer --workers" :
+                        failure->error == -EAGAIN ? "; the limit is raised by `ulimit -u`, or use fewer --workers" : "");
 }
 
 /* The others only drain. */
@@ -255,20 +266,18 @@ static void start_waiting(void)
 
         while (answers.waiting.first && count_running() < answers.workers && (link = find_next())) {
                 struct answer *answer = *link;
-                int error = 0;
+                struct command_failure failure = { 0 };
 
-                if (ferry_message_is_wanted(answer->request)) {
-                        error = start(answer);
-                        if (may_help_to_wait(error) && answers.begun.first)
-                                return;
-                }
+                if (ferry_message_is_wanted(answer->request) && !start(answer, &failure) && may_help_to_wait(failure.error) &&
+                    answers.begun.first)
+                        return;
                 take(&answers.waiting, link);
                 if (answer->command) {
                         append(&answers.begun, answer);
                         continue;
                 }
-                if (error)
-                        answer_by_error(answer->request, "cannot start the command: %s", strerror(-error));
+                if (failure.error)
+                        answer_by_failure(answer->request, &failure);
                 answer_free(answer);
         }
         if (answers.waiting.first && count_running() < answers.workers && !answers.is_looking) {

@@ -449,7 +449,7 @@ static char **environment_with_type(const char *type, char **ret_variable)
         return copy;
 }
 
-static pid_t launch_guarded(struct command *command, const int fds[3], char *const *environment)
+static pid_t launch_guarded(struct command *command, const int fds[3], char *const *environment, bool *ret_is_guard)
 {
         const char *argv[] = { "/bin/sh", "-c", command->spec.line, NULL };
         struct launch launch = { .argv = argv, .environment = environment, .fds = { fds[0], fds[1], fds[2] } };
@@ -460,17 +460,17 @@ static pid_t launch_guarded(struct command *command, const int fds[3], char *con
         /* The second time with a new guard. */
         for (int tries = 0; tries < 2; tries++) {
                 launch.guard = guard_open();
-                if (launch.guard < 0)
-                        return launch.guard;
-                pid = launch_process(&launch, &command->pidfd);
-                if (!launch.is_unguarded)
+                *ret_is_guard = launch.guard < 0;
+                pid = *ret_is_guard ? launch.guard : launch_process(&launch, &command->pidfd);
+                if (!*ret_is_guard && !launch.is_unguarded)
                         break;
+                *ret_is_guard = true;
                 guard_fail();
         }
         return pid;
 }
 
-static int start(struct command *command)
+static int start(struct command *command, bool *ret_is_guard)
 {
         int theirs[3] = { -1, -1, -1 }, *ours[] = { &command->in, &command->out, &command->err };
         char *variable, **environment = environment_with_type(command->spec.type, &variable);
@@ -488,7 +488,7 @@ static int start(struct command *command)
                 fcntl(*ours[fd], F_SETFL, O_NONBLOCK);
         }
         if (!error) {
-                command->pid = launch_guarded(command, theirs, environment);
+                command->pid = launch_guarded(command, theirs, environment, ret_is_guard);
                 error = command->pid < 0 ? command->pid : 0;
                 command->is_guarded = !error;
         }
@@ -505,18 +505,18 @@ static int start(struct command *command)
         return error;
 }
 
-struct command *command_start(ferry_loop *loop, const struct command_spec *spec, int *ret_error)
+struct command *command_start(ferry_loop *loop, const struct command_spec *spec, struct command_failure *ret_failure)
 {
         struct command *command = calloc(1, sizeof *command);
 
-        *ret_error = -ENOMEM;
+        *ret_failure = (struct command_failure){ .error = -ENOMEM };
         if (!command)
                 return NULL;
         command->loop = loop;
         command->spec = *spec;
         command->in = command->out = command->err = command->pidfd = -1;
-        *ret_error = start(command);
-        if (*ret_error) {
+        ret_failure->error = start(command, &ret_failure->is_guard);
+        if (ret_failure->error) {
                 free(command);
                 return NULL;
         }

@@ -75,7 +75,8 @@ static bool close_listed(int lowest)
         return true;
 }
 
-static void leave_everything(int fd, int ready)
+/* 0, or a negative errno. */
+static int leave_everything(int fd, int ready)
 {
         int null;
 
@@ -86,7 +87,7 @@ static void leave_everything(int fd, int ready)
         fd = fcntl(fd, F_DUPFD, 5);
         ready = fcntl(ready, F_DUPFD, 5);
         if (fd < 0 || ready < 0 || dup2(fd, 3) < 0 || dup2(ready, 4) < 0)
-                _exit(1);
+                return -errno;
         if (close_range(5, ~0U, 0) < 0 && !close_listed(5))
                 for (int other = 5; other < (int)sysconf(_SC_OPEN_MAX); other++)
                         close(other);
@@ -96,6 +97,7 @@ static void leave_everything(int fd, int ready)
                         close(standard);
         if (null >= 0)
                 close(null);
+        return 0;
 }
 
 static void end_groups(struct groups *groups)
@@ -117,15 +119,21 @@ static void end_groups(struct groups *groups)
 
 /* A note is the number of a group, negative for a group that has ended, and 0 at the end of a listener that waits for the guard.
  * Notes are shorter than PIPE_BUF, so they come whole. */
-_Noreturn static void keep_guard(int fd, int ready)
+_Noreturn static void keep_guard(const int pipe[2], const int ready[2])
 {
         struct groups groups = { 0 };
         pid_t notes[256];
         bool is_over = false;
         ssize_t got;
+        int error;
 
-        leave_everything(fd, ready);
-        (void)!write(4, "", 1);
+        /* What the listener's side of these takes is needed here. */
+        close(pipe[1]);
+        close(ready[0]);
+        error = leave_everything(pipe[0], ready[1]);
+        (void)!write(error ? ready[1] : 4, &error, sizeof error);
+        if (error)
+                _exit(1);
         close(4);
         while (!is_over && (got = read(3, notes, sizeof notes)) > 0)
                 for (size_t i = 0; i < (size_t)got / sizeof *notes; i++)
@@ -149,14 +157,15 @@ static bool notify_guard(pid_t note)
         return write(guard.fd, &note, sizeof note) == sizeof note;
 }
 
-/* A byte says that it has left everything, its process group as well; the end of file, that it has failed. */
-static void await_readiness(int fd)
+/* 0 once it has left everything, its process group as well; or its error, -EPIPE where it has ended without one. */
+static int await_readiness(int fd)
 {
-        char byte;
+        int error = 0;
+        ssize_t got;
 
-        while (read(fd, &byte, 1) < 0 && errno == EINTR)
+        while ((got = read(fd, &error, sizeof error)) < 0 && errno == EINTR)
                 ;
-        close(fd);
+        return got == sizeof error ? error : got < 0 ? -errno : -EPIPE;
 }
 
 /* 0, or a negative errno. */
@@ -176,18 +185,24 @@ static int start(void)
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, &before);
         guard.pid = fork();
-        error = -errno;
+        error = guard.pid < 0 ? -errno : 0;
         if (guard.pid == 0)
-                keep_guard(notes[0], ready[1]);
+                keep_guard(notes, ready);
         sigprocmask(SIG_SETMASK, &before, NULL);
         close(notes[0]);
         close(ready[1]);
-        await_readiness(ready[0]);
+        if (!error)
+                error = await_readiness(ready[0]);
+        close(ready[0]);
         if (guard.pid < 0) {
                 close(notes[1]);
                 return error;
         }
         guard.fd = notes[1];
+        if (error) {
+                guard_fail();
+                return error;
+        }
         fcntl(guard.fd, F_SETFL, O_NONBLOCK);
         for (size_t i = 0; i < guard.groups.count; i++)
                 if (!notify_guard(guard.groups.ids[i])) {

@@ -49,8 +49,14 @@ struct command_spec {
         void *userdata;
 };
 
-/* NULL with a negative errno in @ret_error if it cannot be started. */
-struct command *command_start(ferry_loop *loop, const struct command_spec *spec, int *ret_error);
+/* Why a command could not be started. */
+struct command_failure {
+        int error;                      /* a negative errno */
+        bool is_guard;                  /* it is the guard that could not be started */
+};
+
+/* NULL with @ret_failure if it cannot be started. */
+struct command *command_start(ferry_loop *loop, const struct command_spec *spec, struct command_failure *ret_failure);
 /* Send SIGTERM to its group, and SIGKILL if that does not help. Its output is ignored from now on. */
 void command_end(struct command *command);
 /* Whether the process has not exited yet. */

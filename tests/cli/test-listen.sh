@@ -154,6 +154,15 @@ a_command_that_cannot_be_started_says_so() {
         is 'an environment that is too large' $? 0
 }
 
+a_guard_needs_few_descriptors() {
+        local limit
+        for limit in {21..28}; do
+                (ulimit -n "$limit"; run ferry call "exec:ferry listen stdio: --exec 'echo hi'" t
+                 [[ $status -eq 0 && $(< out) == hi ]] || grep -q 'cannot start the [cg].*: Too many open files; the limit is raised by' err)
+                is "a limit of $limit descriptors" $? 0
+        done
+}
+
 ## The guard -------------------------------------------------------------------------------------------
 
 guard_of() {
@@ -603,8 +612,9 @@ a_failed_request_without_an_error_ends_the_session() {
 all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_that_does_not_fit_is_an_error_reply
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
 all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_in_the_environment_is_replaced
-all+=,a_command_that_cannot_be_started_says_so,commands_end_with_their_listener,the_guard_survives_a_signal_to_the_group
-all+=,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered,answers_that_a_full_disk_does_not_take_are_a_failure
+all+=,a_command_that_cannot_be_started_says_so,a_guard_needs_few_descriptors,commands_end_with_their_listener
+all+=,the_guard_survives_a_signal_to_the_group,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered
+all+=,answers_that_a_full_disk_does_not_take_are_a_failure
 all+=,a_client_that_does_not_read_is_given_no_more_answers,a_stopped_guard_does_not_keep_its_listener
 all+=,a_drain_has_an_end_where_it_is_given_one
 all+=,the_mode_and_the_group_of_a_socket_are_given,users_are_let_in_by_name
