@@ -1,5 +1,6 @@
 #!/bin/bash
-# Shows which files and functions of src/ a notification passes on a unix socket in steady state, as callgrind records them.
+# Shows which files and functions of src/ a notification passes on a unix socket in steady state, as callgrind records them;
+# CONTRIBUTING.md describes that way.
 #
 #   trace.sh notify    from the call of ferry_session_notify() to send(2)
 #   trace.sh receive   from the return of recv(2) to the handler

@@ -1,8 +1,6 @@
 /* What the files of this folder know of each other: sessions, their calls and messages.
  *
- * A message's way in: the stream says that it can be read (input.c) → the inbox gives it as an event → the dialect reads it →
- * dispatch() to the handlers, or to the call that waits. Its way out: session_send() or session_send_template() (session.c) → the
- * dialect writes it into the outbox → the stream takes what it can.
+ * CONTRIBUTING.md describes the way of a message through them.
  *
  * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, sharing and debug
  * hold what is known; session and owner decide; above them dispatch, farewell, closing, heartbeat, control, input; and then what

@@ -77,7 +77,7 @@ static void compare_all(const struct native_codec *codec, const struct seed *see
                 memcpy(input, seed->bytes, size);
                 for (uint64_t changes = next_random(&state) % 4; changes > 0; changes--) {
                         const struct seed *other = &seeds[next_random(&state) % count];
-                        size_t at = next_random(&state) % size, from = next_random(&state) % other->size;
+                        size_t at = (size_t)(next_random(&state) % size), from = (size_t)(next_random(&state) % other->size);
                         size_t piece = 1 + next_random(&state) % 8;
 
                         switch (next_random(&state) % 3) {

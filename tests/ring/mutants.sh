@@ -8,10 +8,10 @@
 #   mutants.sh SOURCE BUILD BUILD-CLANG-THREADS
 set -u
 [ -f "${1-}/tests/support/silence.sh" ] && [ $# = 3 ] || { echo 'usage: mutants.sh SOURCE BUILD BUILD-CLANG-THREADS' >&2; exit 2; }
-cd "$1" || exit 1
-source=$PWD
-build=$2
-threads=$3
+source=$(realpath "$1")
+build=$(realpath "$2")
+threads=$(realpath "$3")
+cd "$source" || exit 1
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 . tests/support/silence.sh

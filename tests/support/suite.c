@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum {
         TIME_LIMIT_S = 60,
@@ -231,6 +232,20 @@ static int explain_failures(size_t runs)
         return count;
 }
 
+/* What tests start. Where only one program was built, its failures would not name them. */
+static void require_programs(const char *name)
+{
+        static const char *const programs[] = { "tests/child", "tests/peer" };
+
+        for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+                char path[512];
+
+                snprintf(path, sizeof path, BUILD_DIRECTORY "/%s", programs[i]);
+                if (access(path, X_OK) < 0)
+                        printf("%s: %s is missing, and tests that start it fail: ninja -C " BUILD_DIRECTORY " %s\n", name, path, programs[i]);
+        }
+}
+
 int suite_run(const char *name, const struct suite_test *tests, size_t count)
 {
         struct series *all_series = calloc(count + 1, sizeof *all_series);
@@ -239,6 +254,7 @@ int suite_run(const char *name, const struct suite_test *tests, size_t count)
         int rounds = 0, failed, unfinished;
 
         surroundings_choose();
+        require_programs(name);
         for (size_t i = 0; i < count; i++)
                 rounds += tests[i].count > 0 ? tests[i].count : 1;
         all_progress = mmap(NULL, ((size_t)rounds + 1) * sizeof *all_progress, PROT_READ | PROT_WRITE,
