@@ -11,6 +11,7 @@ enum exit_status {
         EXIT_USAGE = 2,
         EXIT_CONNECTION = 3,
         EXIT_REFUSED = 4,
+        EXIT_NOT_REACHED = 69,
         EXIT_TIMEOUT = 124,
         EXIT_NOT_EXECUTABLE = 126,
         EXIT_NOT_FOUND = 127,
@@ -81,6 +82,7 @@ struct cli_command {
 };
 
 extern const struct cli_command command_bench;
+extern const struct cli_command command_bridge;
 extern const struct cli_command command_call;
 extern const struct cli_command command_convert;
 extern const struct cli_command command_ipcs;

@@ -16,7 +16,7 @@
 static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify, &command_run,
                                                       &command_list, &command_wait, &command_send, &command_recv,
                                                       &command_store, &command_ipcs, &command_convert,
-                                                      &command_bench };
+                                                      &command_bench, &command_bridge };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

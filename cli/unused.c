@@ -36,7 +36,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
 {
         int scheme = count > 0 ? ferry_address_scheme(arguments[0]) : -1;
         bool is_listen = strcmp(command, "listen") == 0, is_peer = is_named(command, "call", "notify"),
-             is_client = is_peer || strcmp(command, "bench") == 0;
+             is_client = is_peer || strcmp(command, "bench") == 0, is_bridge = strcmp(command, "bridge") == 0;
         bool is_store = strcmp(command, "store") == 0 && count > 1;
         const char *verb = is_store ? arguments[1] : "";
         const struct {
@@ -47,7 +47,9 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { is_listen && options->workers && !options->exec, "--workers needs --exec" },
                 { is_listen && options->is_public && scheme >= 0 && scheme != FERRY_SCHEME_TCP, "--public is for tcp: only" },
                 { is_listen && options->is_quiet && options->is_json, "--quiet and --json exclude each other" },
-                { is_client && options->has_wait && is_there(scheme), "--wait is not for exec:, fd:, file: and stdio:" },
+                { is_bridge && options->dialects && (options->dialects != FERRY_DIALECT_INNMIND || scheme != FERRY_SCHEME_NAME),
+                  "--dialect is for a NAME in innmind, whose services stand in another directory" },
+                { (is_client || is_bridge) && options->has_wait && is_there(scheme), "--wait is not for exec:, fd:, file: and stdio:" },
                 { is_client && options->allowed_count && scheme >= 0 && !is_shared(scheme, options),
                   "--allow is for unix:PATH, and for NAME in innmind" },
                 { is_peer && options->is_value && count < 3, "--value needs BODY" },

@@ -35,12 +35,14 @@
  *
  * `FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);` frees the loop where the block ends. Objects are released in the
  * reverse order of their declarations. The macro is for the types that a program releases itself: ferry_loop, ferry_call,
- * ferry_message, ferry_value, ferry_channel and ferry_store.
+ * ferry_message, ferry_value, ferry_channel, ferry_bridge and ferry_store.
  *
  * @param type  the type of the object
  */
 #define FERRY_AUTO(type) __attribute__((__cleanup__(type##_auto))) type *
 
+/** Joins two descriptors to an address, byte by byte. @see ferry_bridge_open() */
+typedef struct ferry_bridge ferry_bridge;
 /** Builds a value step by step. @see ferry_builder_new() */
 typedef struct ferry_builder ferry_builder;
 /** A request of this side that is in flight or has ended. @see ferry_session_request() */

@@ -12,6 +12,7 @@
  * service   | listens at an address; its handlers receive the messages of all its clients
  * process   | a child, a forked function or a command, with a session to it; a manager has a set of them
  * channel   | records or bytes without sessions: datagrams, streams, FIFOs, message queues
+ * bridge    | joins two descriptors to an address, byte by byte
  * store     | values or raw bytes in shared memory, under the lock that PHP uses
  *
  * The rules below apply to all of them.
@@ -42,7 +43,7 @@
  *
  * # Ownership
  *
- * The loop owns its sessions, services, managers, processes and channels. The program owns calls (ferry_call_free()), stores
+ * The loop owns its sessions, services, managers, processes, channels and bridges. The program owns calls (ferry_call_free()), stores
  * (ferry_store_free()), and the values and messages that it made or kept (ferry_value_unref(), ferry_message_unref()). A const
  * value or message is borrowed, for as long as the function says. Arguments are copied, unless the function says how long they
  * must stay valid.
@@ -150,6 +151,7 @@
 #include <ferry/service.h>
 #include <ferry/process.h>
 #include <ferry/channel.h>
+#include <ferry/bridge.h>
 #include <ferry/store.h>
 #include <ferry/ipc.h>
 

@@ -23,6 +23,7 @@ struct exec_stream {
         struct child child;
         struct captured errors; /* its stderr */
         struct loop_timer last_lines;   /* its stderr is handed over, then closing is done */
+        int linger_ms;          /* how long its exit may follow the end of its output */
         int graces;             /* that are left for a child that waits for us to read its stderr */
         bool is_output_over;    /* its stdout was read to the end */
         bool has_outlived_output; /* and the time that it had then to exit has passed */
@@ -87,7 +88,7 @@ static bool input_ended(struct stream *stream)
         exec->is_output_over = true;
         if (exec->child.has_ended)
                 return false;
-        loop_timer_start(stream->loop, &stream->linger, loop_deadline(STREAM_LINGER_MS));
+        loop_timer_start(stream->loop, &stream->linger, loop_deadline(exec->linger_ms));
         return true;
 }
 
@@ -96,6 +97,13 @@ static pid_t child_of(const struct stream *stream)
         const struct exec_stream *exec = container_of(stream, const struct exec_stream, stream);
 
         return exec->child.has_ended ? 0 : exec->child.pid;
+}
+
+static int exit_status(const struct stream *stream)
+{
+        const struct child *child = &container_of(stream, const struct exec_stream, stream)->child;
+
+        return !child->has_ended || child_has_unknown_status(child) ? -ECHILD : child->is_killed ? 128 + child->status : child->status;
 }
 
 static bool describe_stop(const struct stream *stream, char *text, size_t size)
@@ -213,6 +221,7 @@ static const struct stream_kind exec_kind = {
         .ends_in_order = true,
         .input_ended = input_ended,
         .child = child_of,
+        .exit_status = exit_status,
         .describe_stop = describe_stop,
         .end = end,
         .close = close_child,
@@ -298,6 +307,7 @@ int stream_open_exec(const struct stream_place *place, const char *text,
         stream_init(&exec->stream, &exec_kind, place);
         captured_init(&exec->errors, place->loop, true, take_line, is_gone);
         exec->last_lines.fn = last_lines_are_read;
+        exec->linger_ms = place->linger_ms ? place->linger_ms : STREAM_LINGER_MS;
         failure = start(exec, text, options);
         if (failure) {
                 error_set(error, failure, "%s cannot be started%s%s: %s",

@@ -286,7 +286,8 @@ void stream_fail_output(struct stream *stream, int put)
         if (stream_has_input(stream))
                 loop_timer_start(stream->loop, &stream->linger,
                                  loop_deadline(put == -EPIPE || put == -ECONNRESET ? STREAM_LINGER_MS : 0));
-        else
+        /* The exit of a child, which is waited for, explains it. */
+        else if (!stream_is_ending(stream))
                 stream_end(stream, put == -EPIPE ? -ECONNRESET : put, "writing failed: %s", error_describe(put));
 }
 
@@ -440,6 +441,11 @@ bool stream_hears_child(const struct stream *stream)
         return stream->phase == STREAM_CLOSING && stream->kind->child;
 }
 
+int stream_exit_status(const struct stream *stream)
+{
+        return stream->kind->exit_status ? stream->kind->exit_status(stream) : -ECHILD;
+}
+
 bool stream_is_only_written(const struct stream *stream)
 {
         return stream->is_only_written || (stream->is_open && !stream_has_input(stream));
@@ -462,6 +468,13 @@ void stream_close_output(struct stream *stream)
                 loop_source_set(&stream->out_source, 0);
         endpoint_deinit(&stream->output);
         stream->out_source.fd = -1;
+}
+
+void stream_end_output(struct stream *stream)
+{
+        if (!is_out_shared(stream) && stream->output.way == ENDPOINT_SOCKET && !stream->output_error)
+                sys_shutdown(stream->output.io, SHUT_WR);
+        stream_close_output(stream);
 }
 
 /* Let go of all descriptors. */

@@ -33,6 +33,7 @@ struct stream_place {
         ferry_loop *loop;
         const struct stream_owner *owner;
         void *object;           /* the owner's */
+        int linger_ms;          /* how long the exit of a child may follow the end of its output; 0: STREAM_LINGER_MS */
 };
 
 struct stream_kind {
@@ -46,6 +47,8 @@ struct stream_kind {
         bool (*input_ended)(struct stream *stream);
         /* The child at the other side, as long as its end was not reported; else 0. */
         pid_t (*child)(const struct stream *stream);
+        /* The exit status of a child, 128 and the signal that has killed it, or -ECHILD. */
+        int (*exit_status)(const struct stream *stream);
         /* What has stopped the child, as a phrase; false: nothing has. */
         bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
         /* Which dialects the service at the other side says that it speaks: see stream_spoken(). */
@@ -173,8 +176,16 @@ bool stream_is_read(const struct stream *stream);
 /* Whether it is being closed, and a child is still to be heard until it has exited. */
 bool stream_hears_child(const struct stream *stream);
 
+/* The exit status of the child at the other side, once its end was reported; 128 and the signal that has killed it. -ECHILD:
+ * there is none, or it is not known. */
+int stream_exit_status(const struct stream *stream);
+
 /* Whether its input has come to an end, and its own end will soon be reported. */
 bool stream_is_ending(const struct stream *stream);
+
+/* Write no more, but still read. The other side learns of it although this process may have the same socket as another
+ * descriptor. */
+void stream_end_output(struct stream *stream);
 
 /* Write no more, and end, within @grace_ms; a child that has not ended by then is asked to, and after as long again
  * (1 s if there was no grace) killed. */

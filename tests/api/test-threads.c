@@ -3,6 +3,7 @@
 #include "support/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ferry/ferry.h>
 #include <poll.h>
 #include <pthread.h>
@@ -339,6 +340,7 @@ struct foreign {
         ferry_manager *manager;
         ferry_process *process;
         ferry_channel *channel;
+        ferry_bridge *bridge;
         ferry_call *call;
         const ferry_message *message;
         char failure[256];
@@ -391,6 +393,12 @@ static void use_loop(struct foreign *foreign)
         NOTHING(ferry_service_list(foreign->loop));
         REFUSED(ferry_service_wait(foreign->loop, "nothing", FERRY_DIALECT_AUTO, 0));
         REFUSED(ferry_channel_wait(foreign->loop, "tcp:127.0.0.1:1", 0));
+        NOTHING(ferry_bridge_open(foreign->loop, "exec:cat", 0, 1, NULL));
+        REFUSED(ferry_bridge_status(foreign->bridge));
+        SAID(ferry_bridge_error(foreign->bridge));
+        NOTHING(ferry_bridge_was_connected(foreign->bridge));
+        NOTHING(ferry_bridge_exit_status(foreign->bridge) != -ECHILD);
+        ferry_bridge_free(foreign->bridge);
 }
 
 static void use_session(struct foreign *foreign)
@@ -520,6 +528,8 @@ START_TEST(another_thread_may_use_nothing_of_a_loop)
         foreign.manager = ferry_manager_new(foreign.loop, NULL);
         foreign.process = ferry_process_spawn(foreign.manager, argv, NULL);
         foreign.channel = ferry_channel_open(foreign.loop, "tcp:127.0.0.1:0", FERRY_RECEIVE, NULL);
+        ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+        foreign.bridge = ferry_bridge_open(foreign.loop, "exec:exec sleep 100", fds[0], fds[1], &(ferry_bridge_options){ .close_timeout_ms = 1 });
         foreign.call = ferry_session_request(foreign.session, WAIT_MS, "t", "{}");
         reply = ferry_call_await(foreign.call);
         ck_assert_msg(!foreign.failure[0], "%s", foreign.failure);
@@ -529,6 +539,7 @@ START_TEST(another_thread_may_use_nothing_of_a_loop)
         ck_assert_int_eq(ferry_service_status(foreign.service), 1);
         ck_assert_int_eq(ferry_process_status(foreign.process), 1);
         ck_assert_int_eq(ferry_channel_status(foreign.channel), 1);
+        ck_assert_int_eq(ferry_bridge_status(foreign.bridge), 1);
         ferry_call_free(foreign.call);
         ferry_process_kill(foreign.process, 9);
         ferry_loop_free(foreign.loop);

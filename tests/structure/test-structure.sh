@@ -11,7 +11,7 @@ source=$1
 build=$2
 . "$source/tests/support/silence.sh"
 
-layers='util value wire loop ring stream channel session service process'
+layers='util value wire loop ring stream channel bridge session service process'
 
 upward() {
         local allowed=

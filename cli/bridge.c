@@ -1,0 +1,75 @@
+/* ferry bridge: our stdin and stdout, joined to an address. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int interrupt(ferry_loop *loop, void *userdata)
+{
+        ferry_bridge **bridge = userdata;
+
+        (void)loop;
+        *bridge = ferry_bridge_free(*bridge);
+        return 0;
+}
+
+/* What a command writes to its stderr goes to ours. */
+static void pass_line(ferry_bridge *bridge, const char *line, size_t size, void *userdata)
+{
+        (void)bridge, (void)userdata;
+        print_passed(line, size);
+}
+
+static int exit_status(const ferry_bridge *bridge)
+{
+        int error = ferry_bridge_status(bridge), child = ferry_bridge_exit_status(bridge);
+
+        /* A reader that closes its end of a pipe is no failure. */
+        if (error == -EPIPE)
+                return EXIT_DONE;
+        if (child > 0)
+                return child;
+        if (error >= 0)
+                return EXIT_DONE;
+        complain("%s", ferry_bridge_error(bridge));
+        return ferry_bridge_was_connected(bridge) || exit_status_of(error) == EXIT_REFUSED ? exit_status_of(error) : EXIT_NOT_REACHED;
+}
+
+static int run(const struct cli_options *options, char **arguments, int count)
+{
+        ferry_session_options session = session_options(options);
+        const ferry_bridge_options bridge_options = { .dialect = session.dialect, .wait_ms = options->wait_ms, .line = pass_line };
+        int status = check_session(arguments[0], options);
+        ferry_loop *loop;
+        ferry_bridge *bridge = NULL;
+
+        (void)count;
+        if (status)
+                return status;
+        if (ferry_address_scheme(arguments[0]) == FERRY_SCHEME_STDIO) {
+                complain("bridge joins stdin and stdout to another address than stdio:");
+                return EXIT_USAGE;
+        }
+        error_limit_wait(0);
+        loop = ferry_loop_new(NULL);
+        signals_watch(loop, 1, interrupt, &bridge);
+        bridge = ferry_bridge_open(loop, arguments[0], STDIN_FILENO, STDOUT_FILENO, &bridge_options);
+        /* The watch for signals would keep a run going. */
+        while (ferry_bridge_status(bridge) == 1 && ferry_loop_tick(loop, -1) >= 0)
+                ;
+        status = signals_received() ? EXIT_DONE : exit_status(bridge);
+        ferry_loop_free(loop);
+        signals_raise();
+        return status;
+}
+
+const struct cli_command command_bridge = {
+        .name = "bridge",
+        .arguments = "ADDRESS",
+        .summary = "join stdin and stdout to a service, byte by byte",
+        .options = (const char *const[]){ "dialect", "wait", NULL },
+        .least = 1,
+        .most = 1,
+        .run = run,
+};

@@ -1,0 +1,141 @@
+/* Bridges: to a service that ends its output before it closes, and to a command. Invariants: what was sent arrives in order, or
+ * the bridge has failed; a descriptor that was taken over is closed; no child is left. */
+#include "fault/talk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { LONG_MS = 1000 };
+
+/* The other end of a socket that the bridge has as two descriptors, as commands of sshd(8) do; no call of the library. */
+static int open_bridge(ferry_loop *loop, const char *address, int expected, ferry_bridge **ret_bridge)
+{
+        int fds[2], out;
+
+        *ret_bridge = NULL;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+                return -1;
+        out = dup(fds[0]);
+        *ret_bridge = ferry_bridge_open(loop, address, fds[0], out, &(ferry_bridge_options){ .close_timeout_ms = 100 });
+        fault_answer(FAULT_MEET, "open a bridge", ferry_bridge_status(*ret_bridge), expected, ferry_bridge_error(*ret_bridge));
+        /* It stays the program's. */
+        if (ferry_bridge_status(*ret_bridge) < 0 && fcntl(fds[0], F_GETFD) >= 0) {
+                close(fds[0]);
+                close(out);
+        }
+        return fds[1];
+}
+
+/* Runs the loop until the bridge has ended, or something can be read. */
+static void wait_for(ferry_loop *loop, const ferry_bridge *bridge, int fd)
+{
+        struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+        for (int i = 0; i < 200 && ferry_bridge_status(bridge) == 1 && poll(&poll_fd, 1, 0) == 0; i++)
+                ferry_loop_tick(loop, LONG_MS);
+}
+
+/* Whether all of it came. */
+static bool require_text(ferry_loop *loop, const ferry_bridge *bridge, int fd, const char *expected)
+{
+        char text[64];
+        size_t size = 0;
+        ssize_t got = 1;
+
+        while (size < strlen(expected) && got > 0) {
+                wait_for(loop, bridge, fd);
+                got = recv(fd, text + size, sizeof text - size, MSG_DONTWAIT);
+                size += got > 0 ? (size_t)got : 0;
+        }
+        fault_want(size == strlen(expected));
+        fault_check(size <= strlen(expected) && memcmp(text, expected, size) == 0);
+        return size == strlen(expected);
+}
+
+static void require_end(ferry_loop *loop, const ferry_bridge *bridge, enum fault_operation operation, int expected)
+{
+        for (int i = 0; i < 200 && ferry_bridge_status(bridge) == 1; i++)
+                ferry_loop_tick(loop, LONG_MS);
+        fault_answer(operation, "a bridge", ferry_bridge_status(bridge), expected, ferry_bridge_error(bridge));
+        fault_check(ferry_bridge_status(bridge) != 1);
+}
+
+static void end_loop(ferry_loop *loop)
+{
+        int code = ferry_loop_run(loop, LONG_MS);
+
+        fault_answer(FAULT_MEET, "run", code, 0, ferry_loop_error(loop));
+        ferry_loop_free(loop);
+}
+
+/* The service has ended its output while the input is open, and closes later. */
+static void to_service(void)
+{
+        char address[300];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_channel *listener, *service;
+        ferry_bridge *bridge;
+        bool is_whole = true;
+        int fd;
+
+        snprintf(address, sizeof address, "unix:%s", fault_path("service"));
+        listener = ferry_channel_open(loop, address, FERRY_RECEIVE, NULL);
+        if (ferry_channel_status(listener) == 1) {
+                fd = open_bridge(loop, address, 0, &bridge);
+                service = ferry_channel_accept(listener, LONG_MS);
+                fault_answer(FAULT_CHANNEL, "accept", ferry_channel_status(service), 0, ferry_channel_error(service));
+                if (ferry_channel_send(service, "an answer", 9, LONG_MS) == 9 && ferry_channel_shutdown(service) == 0) {
+                        is_whole = require_text(loop, bridge, fd, "an answer");
+                        wait_for(loop, bridge, fd);
+                }
+                ferry_channel_free(service);
+                ferry_channel_free(listener);
+                /* Without the watch for its end the bridge would wait for the input. */
+                if (!fault_is_absent())
+                        close(fd);
+                require_end(loop, bridge, FAULT_CHANNEL, 0);
+                fault_check(is_whole || ferry_bridge_status(bridge) < 0);
+                if (fault_is_absent())
+                        close(fd);
+        } else
+                ferry_channel_free(listener);
+        end_loop(loop);
+}
+
+static void to_command(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_bridge *bridge;
+        int fd = open_bridge(loop, "exec:cat; echo late >&2; exit 3", 0, &bridge);
+
+        fault_check(send(fd, "there and back", 14, MSG_NOSIGNAL | MSG_DONTWAIT) == 14 || ferry_bridge_status(bridge) != 1);
+        require_text(loop, bridge, fd, "there and back");
+        shutdown(fd, SHUT_WR);
+        require_end(loop, bridge, FAULT_MEET, -ECONNRESET);
+        fault_want(ferry_bridge_exit_status(bridge) == 3);
+        close(fd);
+        end_loop(loop);
+}
+
+static void freed(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_bridge *bridge;
+        int fd = open_bridge(loop, "exec:exec cat", 0, &bridge);
+
+        ferry_bridge_free(bridge);
+        close(fd);
+        end_loop(loop);
+}
+
+const struct scenario bridge_scenarios[] = {
+        { .name = "bridge-service", .run = to_service, .is_slow = true },
+        { .name = "bridge-command", .run = to_command, .patience_ms = 200 },
+        { .name = "bridge-freed", .run = freed },
+        { .name = NULL },
+};
