@@ -32,18 +32,27 @@ int site_make_members(struct site *site, struct arena *arena, const char *class_
         members = arena_take(arena, sizeof *members + site->size * sizeof(struct entry));
         if (!members)
                 return -ENOMEM;
-        *members = (struct members){ .class_name = class_name, .class_size = class_size,
-                                     .entries = (struct entry *)(members + 1) };
+        members->class_name = class_name;
+        members->class_size = class_size;
+        members->slot_count = 0;
+        members->entries = (struct entry *)(members + 1);
         site->node->members = members;
         site->at = &members->entries->key;
         return 0;
 }
 
-int site_make_items(struct site *site, struct arena *arena)
+int site_gather(struct site *site, struct arena *arena)
 {
-        site->at = arena_take(arena, site->size * sizeof *site->at);
-        site->node->items = site->at;
-        return site->at ? 0 : -ENOMEM;
+        ferry_value *node = site->node;
+        struct members *members = (struct members *)node->members;
+
+        if (site->size == 0)
+                return 0;
+        if (members_gather(arena, members, members->entries, site->size, site->may_have_twins, &node->size) < 0)
+                return -ENOMEM;
+        /* The keys may count from 0 once those that are twice are one, or where they are text. */
+        return site->is_array && entries_count_from_0(members->entries, node->size) ?
+                       list_make(arena, node, members->entries, node->size) : 0;
 }
 
 /* A container is one level deeper than the deepest of its items. */
@@ -53,28 +62,6 @@ static void note_depth(struct maker *maker, const ferry_value *item)
 
         if (container->depth <= item->depth)
                 container->depth = (uint16_t)(item->depth + 1);
-}
-
-int maker_close(struct maker *maker, size_t offset)
-{
-        struct site *site = maker->site--;
-        ferry_value *node = site->node;
-        struct members *members;
-
-        node->size = site->size;
-        if (node->kind != FERRY_VALUE_LIST && site->size > 0) {
-                members = (struct members *)node->members;
-                if (members_gather(maker->arena, members, members->entries, site->size, site->may_have_twins, &node->size) < 0)
-                        return -ENOMEM;
-                /* The keys may count from 0 once those that are twice are one, or where they are text. */
-                if (site->is_array && entries_count_from_0(members->entries, node->size) &&
-                    list_make(maker->arena, node, members->entries, node->size) < 0)
-                        return -ENOMEM;
-        }
-        note_depth(maker, node);
-        if (site->slot > 0)
-                slots_end(&maker->slots, site->slot, node, offset);
-        return 0;
 }
 
 int maker_add_again(struct maker *maker, ferry_value *node, uint64_t number, bool must_be_object)

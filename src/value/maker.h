@@ -5,6 +5,8 @@
 #include "value/codec.h"
 #include "value/slots.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 /* A container that is being filled. */
@@ -55,7 +57,25 @@ static inline struct site *maker_open(struct maker *maker, ferry_value *node, ui
         return site;
 }
 
-int maker_close(struct maker *maker, size_t offset);
+/* Members that are many, or may be twice; of an array of PHP, which may be a list. 0 or -ENOMEM. */
+int site_gather(struct site *site, struct arena *arena);
+
+static inline int maker_close(struct maker *maker, size_t offset)
+{
+        struct site *site = maker->site--;
+        ferry_value *node = site->node, *parent = maker->site->node;
+
+        node->size = site->size;
+        /* Few members with different keys are as they stand. */
+        if (node->kind != FERRY_VALUE_LIST && (site->size > MEMBERS_WITHOUT_SLOTS || site->may_have_twins || site->is_array) &&
+            site_gather(site, maker->arena) < 0)
+                return -ENOMEM;
+        if (parent->depth <= node->depth)
+                parent->depth = (uint16_t)(node->depth + 1);
+        if (site->slot > 0)
+                slots_end(&maker->slots, site->slot, node, offset);
+        return 0;
+}
 
 /* The key at the place of the next item is written: the item comes behind it. */
 static inline void site_take_key(struct site *site)
@@ -68,24 +88,63 @@ static inline void site_take_key(struct site *site)
 
 /* Memory for the items of the container; its keys and items alternate then. 0 or -ENOMEM. */
 int site_make_members(struct site *site, struct arena *arena, const char *class_name, uint32_t class_size);
-int site_make_items(struct site *site, struct arena *arena);
+
+static inline int site_make_items(struct site *site, struct arena *arena)
+{
+        site->at = arena_take(arena, site->size * sizeof *site->at);
+        site->node->items = site->at;
+        return site->at ? 0 : -ENOMEM;
+}
 
 /* The value of that number again; returns as slots_add(). */
 int maker_add_again(struct maker *maker, ferry_value *node, uint64_t number, bool must_be_object);
 
+/* All of a node but what it points to: the kind and the size in one move. */
+static inline void set_head(ferry_value *node, enum ferry_value_kind kind, uint32_t size, struct arena *arena)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        uint64_t head = (uint64_t)size << 32 | (uint64_t)kind;
+
+        _Static_assert(offsetof(ferry_value, kind) == 0 && offsetof(ferry_value, size) == 4, "layout");
+        memcpy(node, &head, sizeof head);
+#else
+        node->kind = (uint8_t)kind;
+        node->visibility = 0;
+        node->depth = 0;
+        node->size = size;
+#endif
+        node->arena = arena;
+}
+
 static inline void set_kind(ferry_value *node, enum ferry_value_kind kind, struct arena *arena)
 {
-        *node = (ferry_value){ .kind = (uint8_t)kind, .arena = arena };
+        set_head(node, kind, 0, arena);
+        node->integer = 0;
 }
 
 static inline void set_string(ferry_value *node, const char *bytes, uint32_t size, struct arena *arena)
 {
-        *node = (ferry_value){ .kind = FERRY_VALUE_STRING, .size = size, .bytes = bytes, .arena = arena };
+        set_head(node, FERRY_VALUE_STRING, size, arena);
+        node->bytes = bytes;
 }
 
 static inline void set_integer(ferry_value *node, int64_t integer, struct arena *arena)
 {
-        *node = (ferry_value){ .kind = FERRY_VALUE_INT, .integer = integer, .arena = arena };
+        set_head(node, FERRY_VALUE_INT, 0, arena);
+        node->integer = integer;
+}
+
+static inline void set_bool(ferry_value *node, bool boolean, struct arena *arena)
+{
+        set_head(node, FERRY_VALUE_BOOL, 0, arena);
+        node->integer = 0;
+        node->boolean = boolean;
+}
+
+static inline void set_real(ferry_value *node, double real, struct arena *arena)
+{
+        set_head(node, FERRY_VALUE_DOUBLE, 0, arena);
+        node->real = real;
 }
 
 /* The key of a property, whose name is "name", "\0*\0name" or "\0Class\0name". */

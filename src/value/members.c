@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MEMBERS_WITHOUT_SLOTS = 8 };
-
 const char *key_mangled(const ferry_value *key, size_t *ret_size)
 {
         const char *begin = key->bytes;

@@ -190,11 +190,24 @@ static int read_exactly(struct parser *p, struct head *head, enum head_kind kind
         return error || head->kind == kind ? error : -EBADMSG;
 }
 
+/* What its items are, and what they will take: counted when it begins, so that its end is nothing to do. */
+static inline void count_items(struct check *check, const struct container *container)
+{
+        size_t size = container->size;
+
+        check->nodes += size << container->is_map;
+        if (!container->is_map && !container->is_object)
+                check->memory += size * sizeof(ferry_value);
+        else if (size > 0 || container->is_object)
+                check->memory += sizeof(struct members) + size * sizeof(struct entry);
+}
+
 static int push(struct parser *p, const struct container *container)
 {
         if (p->depth == DEPTH_MAX)
                 return -EMSGSIZE;
         p->stack[p->depth++] = *container;
+        count_items(p->check, container);
         return 0;
 }
 
@@ -323,7 +336,6 @@ static int read_value(struct parser *p)
 
         if (error)
                 return error;
-        p->check->nodes++;
         if (head.kind == HEAD_LIST || head.kind == HEAD_MAP)
                 return read_container(p, &head);
         if (head.kind == HEAD_EXT)
@@ -338,143 +350,182 @@ static int read_key(struct parser *p, bool is_object)
 
         if (error)
                 return error;
-        p->check->nodes++;
         if (head.kind != HEAD_INT && head.kind != HEAD_STRING)
                 return -EBADMSG;
         return head.kind == HEAD_STRING && is_object ? name_check_mangled(head.bytes, head.size) : 0;
 }
 
-/* A container ends: what its items will take. */
-static void close_container(struct parser *p)
-{
-        const struct container *container = &p->stack[--p->depth];
-
-        if (!container->is_map && !container->is_object)
-                p->check->memory += container->size * sizeof(ferry_value);
-        else if (container->size > 0 || container->is_object)
-                p->check->memory += sizeof(struct members) + container->size * sizeof(struct entry);
-}
-
 /* The quick way: what most messages consist of, as far as it is complete and right. ---------------------- */
 
-/* By the first byte: bytes of a value that has no bytes of its own to check; what else it is. 0: not for the quick way. */
-enum { STRING_8 = 0x40, STRING_16, STRING_32, SMALL_STRING, SMALL_LIST, SMALL_MAP, LIST_16, MAP_16 };
+/* By the first byte: how many bytes a value has that has none to check, and no others in it; 0: other. Short strings are such
+ * values, so most items are one step. */
+#define SHORT(n) [0xa0 + (n)] = 1 + (n)
+#define SHORT_8(n) SHORT(n), SHORT((n) + 1), SHORT((n) + 2), SHORT((n) + 3), SHORT((n) + 4), SHORT((n) + 5), SHORT((n) + 6), SHORT((n) + 7)
+#define NUMBERS [0x00 ... 0x7f] = 1, [0xe0 ... 0xff] = 1, \
+        [0xcc] = 2, [0xcd] = 3, [0xce] = 5, [0xd0] = 2, [0xd1] = 3, [0xd2] = 5, [0xd3] = 9
 
-static const unsigned char shapes[256] = {
-        [0x00 ... 0x7f] = 1, [0xe0 ... 0xff] = 1, [0xc0] = 1, [0xc2 ... 0xc3] = 1,
-        [0xca] = 5, [0xcb] = 9, [0xcc] = 2, [0xcd] = 3, [0xce] = 5, [0xd0] = 2, [0xd1] = 3, [0xd2] = 5, [0xd3] = 9,
-        [0xa0 ... 0xbf] = SMALL_STRING, [0xc4] = STRING_8, [0xd9] = STRING_8, [0xc5] = STRING_16, [0xda] = STRING_16,
-        [0xc6] = STRING_32, [0xdb] = STRING_32,
-        [0x90 ... 0x9f] = SMALL_LIST, [0x80 ... 0x8f] = SMALL_MAP, [0xdc] = LIST_16, [0xde] = MAP_16,
+static const unsigned char value_sizes[256] = {
+        NUMBERS, SHORT_8(0), SHORT_8(8), SHORT_8(16), SHORT_8(24), [0xc0] = 1, [0xc2 ... 0xc3] = 1, [0xca] = 5, [0xcb] = 9,
 };
+static const unsigned char key_sizes[256] = { NUMBERS, SHORT_8(0), SHORT_8(8), SHORT_8(16), SHORT_8(24) };
 
-/* Behind the head and the bytes of a string; NULL if these are not all there. */
-static inline const unsigned char *quick_string(const unsigned char *at, const unsigned char *end, unsigned shape)
+/* The same of a string that is not short; 0: it is something else, or its head is not there. */
+static inline size_t long_string_size(const unsigned char *at, const unsigned char *end)
 {
-        size_t left = (size_t)(end - at), head, size;
-
         /* So many bytes do for any head. */
-        if (left < 5) {
-                if (shape != SMALL_STRING || left < 1u + (*at & 31))
-                        return NULL;
-                return at + 1 + (*at & 31);
+        if (end - at < 5)
+                return 0;
+        switch (*at) {
+        case 0xc4:
+        case 0xd9:
+                return (size_t)2 + at[1];
+        case 0xc5:
+        case 0xda:
+                return 3 + ((size_t)at[1] << 8 | at[2]);
+        case 0xc6:
+        case 0xdb:
+                return 5 + ((size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4]);
+        default:
+                return 0;
         }
-        if (shape == SMALL_STRING)
-                head = 1, size = *at & 31;
-        else if (shape == STRING_8)
-                head = 2, size = at[1];
-        else if (shape == STRING_16)
-                head = 3, size = (size_t)at[1] << 8 | at[2];
-        else
-                head = 5, size = (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
-        return size <= left - head ? at + head + size : NULL;
 }
 
-static inline const unsigned char *quick_key(const unsigned char *at, const unsigned char *end, bool is_object)
+/* Behind a value that is no container; NULL: it is left to the other way. */
+static inline const unsigned char *behind_value(const unsigned char *at, const unsigned char *end)
 {
-        unsigned shape;
+        size_t size = value_sizes[*at];
+
+        if (size == 0)
+                size = long_string_size(at, end);
+        return size > 0 && size <= (size_t)(end - at) ? at + size : NULL;
+}
+
+/* The value behind a key; NULL if the key is left to the other way, or the value is not there. */
+static inline const unsigned char *behind_key(const unsigned char *at, const unsigned char *end, bool is_object)
+{
+        size_t size;
 
         if (at == end)
                 return NULL;
-        shape = shapes[*at];
-        if (shape == SMALL_STRING) {
-                size_t size = *at & 31;
-
-                /* A name that is mangled is left to the other way. */
-                return (size_t)(end - at) > size && !(is_object && size > 0 && at[1] == '\0') ? at + 1 + size : NULL;
-        }
-        return shape == 1 && *at != 0xc0 && *at != 0xc2 && *at != 0xc3 ? at + 1 : NULL;
-}
-
-/* The head of a list or a map, which needs up to three bytes; NULL: that is left to the other way. */
-static inline const unsigned char *quick_opening(const unsigned char *at, const unsigned char *end, unsigned shape,
-                                                 struct container *container)
-{
-        uint32_t size = *at & 15;
-
-        if (end - at < 4)
+        size = key_sizes[*at];
+        /* A name that is mangled is left to the other way, too. */
+        if (size == 0 || size >= (size_t)(end - at) || (is_object && size > 1 && at[1] == '\0'))
                 return NULL;
-        if (shape >= LIST_16) {
-                size = (uint32_t)at[1] << 8 | at[2];
-                at += 2;
-        }
-        at++;
-        *container = (struct container){ .is_map = shape == SMALL_MAP || shape == MAP_16, .size = size, .left = size };
-        /* What begins with nil is special. */
-        return container->is_map && size > 0 && *at == 0xc0 ? NULL : at;
+        return at + size;
 }
 
-/* As many items of one container as it can. Returns where it stands: at the end of the container, in one that it has opened in
- * this one, or at what is left to the other way. */
-static inline const unsigned char *take_items(struct parser *p, struct container *container, const unsigned char *at,
-                                              const unsigned char *end)
+/* Where there are more bytes, an item with sizes from the tables is all there, with the byte behind it. */
+enum { ITEM_MAX = 2 * 33 };
+
+/* The same as behind_value(), where there are that many. Branches are foreseen, and a load is waited for: so the sizes that most
+ * values have are no look at the table. */
+static inline const unsigned char *behind_near_value(const unsigned char *at, const unsigned char *end)
 {
-        bool is_map = container->is_map, is_object = container->is_object, is_open = false;
-        uint32_t left = container->left, left_before = left;
+        unsigned first = *at;
 
-        while (left > 0 && !is_open) {
-                const unsigned char *value = is_map ? quick_key(at, end, is_object) : at, *next;
-                unsigned shape;
+        if (first - 0xa0 < 32)
+                return at + 1 + (first & 31);
+        if ((signed char)first >= -32)
+                return at + 1;
+        if (first == 0xcb)
+                return at + 9;
+        if (first == 0xce)
+                return at + 5;
+        return behind_value(at, end);
+}
 
-                if (!value || value == end)
+/* As many items as are no containers. Returns the next value, which may be one; NULL: there is none left, or its key is left to
+ * the other way. *@ret_at: where that item begins. */
+static inline const unsigned char *take_values(const unsigned char *at, const unsigned char *end, uint32_t *left,
+                                               const unsigned char **ret_at)
+{
+        const unsigned char *next = NULL;
+        uint32_t count = *left;
+
+        for (; count > 0 && at < end; count--) {
+                next = end - at > ITEM_MAX ? behind_near_value(at, end) : behind_value(at, end);
+                if (!next)
                         break;
-                shape = shapes[*value];
-                if (shape < STRING_8) {
-                        next = shape > 0 && (size_t)(end - value) >= shape ? value + shape : NULL;
-                } else if (shape <= SMALL_STRING) {
-                        next = quick_string(value, end, shape);
+                at = next;
+        }
+        *left = count;
+        *ret_at = at;
+        return count > 0 && at < end ? at : NULL;
+}
+
+static inline const unsigned char *take_members(const unsigned char *at, const unsigned char *end, uint32_t *left, bool is_object,
+                                                const unsigned char **ret_at)
+{
+        const unsigned char *value = NULL, *next;
+        uint32_t count = *left;
+
+        for (; count > 0; count--) {
+                if (end - at > ITEM_MAX && *at - 0xa0u < 32 && !(is_object && at[1] == '\0')) {
+                        value = at + 1 + (*at & 31);
+                        next = behind_near_value(value, end);
                 } else {
-                        next = p->depth < DEPTH_MAX ? quick_opening(value, end, shape, container + 1) : NULL;
-                        is_open = next != NULL;
+                        value = behind_key(at, end, is_object);
+                        next = value ? behind_value(value, end) : NULL;
                 }
                 if (!next)
                         break;
-                left--;
                 at = next;
         }
-        container->left = left;
-        p->depth += is_open;
-        p->check->nodes += (size_t)(left_before - left) << is_map;
+        *left = count;
+        *ret_at = at;
+        return count > 0 ? value : NULL;
+}
+
+/* The head of a list or a map, which needs up to three bytes; NULL: that is left to the other way. */
+static inline const unsigned char *quick_opening(const unsigned char *at, const unsigned char *end, struct container *container)
+{
+        unsigned first = *at;
+        uint32_t size = first & 15;
+        bool is_map = first < 0x90 || first == 0xde;
+
+        if (end - at < 4)
+                return NULL;
+        at++;
+        if (first == 0xdc || first == 0xde) {
+                size = (uint32_t)at[0] << 8 | at[1];
+                at += 2;
+        } else if ((first & 0xe0) != 0x80)
+                return NULL;
+        /* What begins with nil is special. */
+        if (is_map && *at == 0xc0 && size > 0)
+                return NULL;
+        container->is_map = is_map;
+        container->is_object = false;
+        container->size = container->left = size;
         return at;
 }
 
 /* As many items as it can. */
 static void take_quickly(struct parser *p)
 {
-        const unsigned char *at = p->at, *end = p->end;
+        const unsigned char *at = p->at, *end = p->end, *value;
+        struct container *bottom = p->stack, *top = bottom + p->depth - 1;
+        struct check *check = p->check;
 
-        while (p->depth > 0) {
-                size_t depth = p->depth;
-                struct container *container = &p->stack[depth - 1];
+        while (top >= bottom) {
+                uint32_t left = top->left;
 
-                at = take_items(p, container, at, end);
-                if (p->depth > depth)
+                value = top->is_map ? take_members(at, end, &left, top->is_object, &at) : take_values(at, end, &left, &at);
+                if (left == 0) {
+                        top--;
                         continue;
-                if (container->left > 0)
+                }
+                top->left = left;
+                value = value && top < bottom + DEPTH_MAX - 1 ? quick_opening(value, end, top + 1) : NULL;
+                if (!value)
                         break;
-                close_container(p);
+                top->left--;
+                at = value;
+                top++;
+                count_items(check, top);
         }
         p->at = at;
+        p->depth = (size_t)(top + 1 - bottom);
 }
 
 /* The next item of the container that is open, or its end; or the value of all. */
@@ -484,7 +535,7 @@ static int take_item(struct parser *p)
         int error = 0;
 
         if (container && container->left == 0) {
-                close_container(p);
+                p->depth--;
                 return 0;
         }
         if (container)
@@ -516,16 +567,16 @@ static void start(struct parser *p, const char *bytes, size_t size, struct check
         p->check = check;
         p->slots = slots;
         p->depth = 0;
+        check->nodes = 1;
+        check->memory = 0;
+        check->has_references = false;
+        check->reason = NULL;
 }
 
 static int check(const char *bytes, size_t size, struct check *check)
 {
         struct parser p;
 
-        check->nodes = 0;
-        check->memory = 0;
-        check->has_references = false;
-        check->reason = NULL;
         start(&p, bytes, size, check, NULL);
         return parse(&p);
 }

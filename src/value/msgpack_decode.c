@@ -1,5 +1,6 @@
-/* Builds the value of bytes that msgpack.c has looked at. Strings stay where they are; the head behind one makes room for its
- * zero, once it has been read. */
+/* Builds the value of bytes that msgpack.c has looked at. Strings stay where they are. Behind one stands the first byte of what
+ * follows, or the byte behind all: so each first byte becomes a zero once it has been read, whether it stands behind a string or
+ * not. */
 #include "value/maker.h"
 #include "value/msgpack.h"
 
@@ -9,38 +10,40 @@
 struct cursor {
         const unsigned char *begin;
         unsigned char *at;
-        unsigned char *unterminated;    /* where the zero of the last string goes; again, if there was none since */
 };
 
 static inline unsigned take_byte(struct cursor *c)
 {
-        unsigned byte = *c->at++;
+        unsigned byte = *c->at;
 
-        *c->unterminated = '\0';
+        *c->at++ = '\0';
         return byte;
 }
 
-static inline uint64_t take_number(struct cursor *c, unsigned size)
+/* Numbers of 1, 2, 4 and 8 bytes, which the compiler makes one move each. */
+static inline uint64_t number_at(const unsigned char *at, unsigned size)
 {
         uint64_t number = 0;
 
         for (unsigned i = 0; i < size; i++)
-                number = number << 8 | *c->at++;
+                number = number << 8 | at[i];
         return number;
 }
 
-/* So that each size is one move. */
 static inline uint64_t take_sized(struct cursor *c, unsigned logarithm)
 {
+        const unsigned char *at = c->at;
+
+        c->at += 1u << logarithm;
         switch (logarithm) {
         case 0:
-                return *c->at++;
+                return *at;
         case 1:
-                return take_number(c, 2);
+                return number_at(at, 2);
         case 2:
-                return take_number(c, 4);
+                return number_at(at, 4);
         default:
-                return take_number(c, 8);
+                return number_at(at, 8);
         }
 }
 
@@ -49,7 +52,6 @@ static inline const char *take_bytes(struct cursor *c, uint32_t size)
         const char *bytes = (const char *)c->at;
 
         c->at += size;
-        c->unterminated = c->at;
         return bytes;
 }
 
@@ -80,18 +82,21 @@ static inline int64_t take_integer(struct cursor *c, unsigned first)
         }
 }
 
-static double take_real(struct cursor *c, bool is_float)
+static inline double real_at(const unsigned char *at)
 {
-        uint64_t bits = take_sized(c, is_float ? 2 : 3);
-        uint32_t half = (uint32_t)bits;
+        uint64_t bits = number_at(at, 8);
         double real;
+
+        memcpy(&real, &bits, sizeof real);
+        return real;
+}
+
+static inline double single_at(const unsigned char *at)
+{
+        uint32_t bits = (uint32_t)number_at(at, 4);
         float single;
 
-        if (!is_float) {
-                memcpy(&real, &bits, sizeof real);
-                return real;
-        }
-        memcpy(&single, &half, sizeof single);
+        memcpy(&single, &bits, sizeof single);
         return (double)single;
 }
 
@@ -221,17 +226,12 @@ static int take_special(struct maker *m, struct cursor *c, ferry_value *node, ui
         }
 }
 
-/* One value, or the opening of one, in which something is. */
+/* The opening of a list or map, or an ext: all that take_leaf() leaves. */
 static int take_other(struct maker *m, struct cursor *c, ferry_value *node, unsigned first, size_t offset)
 {
         uint32_t size;
 
         switch (first) {
-        case 0xca:
-        case 0xcb:
-                set_kind(node, FERRY_VALUE_DOUBLE, m->arena);
-                node->real = take_real(c, first == 0xca);
-                return 0;
         case 0xc7:
         case 0xc8:
         case 0xc9:
@@ -257,51 +257,96 @@ static int take_other(struct maker *m, struct cursor *c, ferry_value *node, unsi
         return open_map(m, node, size, false, offset);
 }
 
-/* This is inlined, so the place in the bytes stays in registers; what is called gets a copy of it. */
-static inline int take_value(struct maker *m, struct cursor *c, ferry_value *node)
+static inline unsigned char *take_text(unsigned char *at, ferry_value *node, struct arena *arena, size_t head, uint64_t size)
 {
-        struct cursor copy;
-        int error;
+        set_string(node, (const char *)at + head, (uint32_t)size, arena);
+        *at = '\0';
+        return at + head + size;
+}
 
-        size_t offset = (size_t)(c->at - c->begin);
-        unsigned first = take_byte(c);
-        const char *bytes;
-        uint32_t size;
+static inline unsigned char *take_binary(unsigned char *at, ferry_value *node, struct arena *arena, size_t head, uint64_t size)
+{
+        unsigned char *next = take_text(at, node, arena, head, size);
 
-        if (first >= 0xa0 && first < 0xc0) {
-                set_string(node, take_bytes(c, first & 31), first & 31, m->arena);
-                return 0;
-        }
-        if (first < 0x80 || first >= 0xe0 || (first >= 0xcc && first < 0xd4)) {
-                set_integer(node, take_integer(c, first), m->arena);
-                return 0;
+        node->visibility = STRING_IS_BINARY;
+        return next;
+}
+
+/* A value with nothing in it, but an ext, and where the next one begins; NULL: it is something else, and nothing was taken. */
+static inline __attribute__((__always_inline__)) unsigned char *take_leaf(unsigned char *at, ferry_value *node, struct arena *arena)
+{
+        unsigned first = *at;
+        size_t size = 1;
+
+        if (first >= 0xa0 && first < 0xc0)
+                return take_text(at, node, arena, 1, first & 31);
+        if ((int8_t)first >= -32) {
+                set_integer(node, (int8_t)first, arena);
+                *at = '\0';
+                return at + 1;
         }
         switch (first) {
         case 0xc0:
-                set_kind(node, FERRY_VALUE_NULL, m->arena);
-                return 0;
+                set_kind(node, FERRY_VALUE_NULL, arena);
+                break;
         case 0xc2:
         case 0xc3:
-                set_kind(node, FERRY_VALUE_BOOL, m->arena);
-                node->boolean = first & 1;
-                return 0;
+                set_bool(node, first & 1, arena);
+                break;
         case 0xc4:
+                return take_binary(at, node, arena, 2, at[1]);
         case 0xc5:
+                return take_binary(at, node, arena, 3, number_at(at + 1, 2));
         case 0xc6:
+                return take_binary(at, node, arena, 5, number_at(at + 1, 4));
+        case 0xca:
+                set_real(node, single_at(at + 1), arena);
+                size = 5;
+                break;
+        case 0xcb:
+                set_real(node, real_at(at + 1), arena);
+                size = 9;
+                break;
+        case 0xcc:
+                set_integer(node, at[1], arena);
+                size = 2;
+                break;
+        case 0xcd:
+                set_integer(node, (uint16_t)number_at(at + 1, 2), arena);
+                size = 3;
+                break;
+        case 0xce:
+                set_integer(node, (uint32_t)number_at(at + 1, 4), arena);
+                size = 5;
+                break;
+        case 0xd0:
+                set_integer(node, (int8_t)at[1], arena);
+                size = 2;
+                break;
+        case 0xd1:
+                set_integer(node, (int16_t)number_at(at + 1, 2), arena);
+                size = 3;
+                break;
+        case 0xd2:
+                set_integer(node, (int32_t)number_at(at + 1, 4), arena);
+                size = 5;
+                break;
+        case 0xcf:
+        case 0xd3:
+                set_integer(node, (int64_t)number_at(at + 1, 8), arena);
+                size = 9;
+                break;
         case 0xd9:
+                return take_text(at, node, arena, 2, at[1]);
         case 0xda:
+                return take_text(at, node, arena, 3, number_at(at + 1, 2));
         case 0xdb:
-                bytes = take_string(c, first, &size);
-                set_string(node, bytes, size, m->arena);
-                if (first < 0xd9)
-                        node->visibility = STRING_IS_BINARY;
-                return 0;
+                return take_text(at, node, arena, 5, number_at(at + 1, 4));
         default:
-                copy = *c;
-                error = take_other(m, &copy, node, first, offset);
-                *c = copy;
-                return error;
+                return NULL;
         }
+        *at = '\0';
+        return at + size;
 }
 
 static inline void take_key(struct maker *m, struct cursor *c, struct site *site)
@@ -331,32 +376,122 @@ static inline void take_key(struct maker *m, struct cursor *c, struct site *site
         site_take_key(site);
 }
 
-/* A value with all that is in it. */
-static int make(struct maker *m, struct cursor *ret_c, ferry_value *node)
+/* Items that are leaves, with short names. Returns where the next value goes, which is none, and has its key; NULL: there is
+ * no item left, or none that has such a name. */
+static inline ferry_value *take_members(struct site *site, struct cursor *c, struct arena *arena)
 {
-        struct cursor c = *ret_c;
-        struct site *site;
-        int error;
+        bool is_object = site->node->kind == FERRY_VALUE_OBJECT;
+        unsigned char *at = c->at, *next = at;
+        ferry_value *node = site->at;
+        uint64_t bits = site->key_bits, twins = 0;
+        uint32_t left = site->left;
 
-        for (;;) {
-                error = take_value(m, &c, node);
-                while (!error && m->site->left == 0)
-                        error = maker_close(m, (size_t)(c.at - c.begin));
-                site = m->site;
-                if (error || site == m->stack)
+        while (left > 0) {
+                unsigned first = *at, size = first - 0xa0;
+                uint64_t bit;
+
+                /* A name that is mangled has its own way, too. */
+                if (size - 1 >= 31 || (is_object && at[1] == '\0'))
                         break;
-                site->left--;
-                take_key(m, &c, site);
-                node = site->at++;
+                set_string(node, (const char *)at + 1, size, arena);
+                *at++ = '\0';
+                bit = name_bit(at, size);
+                twins |= bits & bit;
+                bits |= bit;
+                left--;
+                at += size;
+                next = take_leaf(at, node + 1, arena);
+                node += 2;
+                if (!next)
+                        break;
+                at = next;
         }
-        *ret_c = c;
+        c->at = at;
+        site->at = node;
+        site->key_bits = bits;
+        site->left = left;
+        site->may_have_twins |= twins != 0;
+        return next ? NULL : node - 1;
+}
+
+static inline ferry_value *take_items(struct site *site, struct cursor *c, struct arena *arena)
+{
+        unsigned char *at = c->at, *next = at;
+        ferry_value *node = site->at;
+        uint32_t left = site->left;
+
+        while (left > 0) {
+                left--;
+                next = take_leaf(at, node, arena);
+                node++;
+                if (!next)
+                        break;
+                at = next;
+        }
+        c->at = at;
+        site->at = node;
+        site->left = left;
+        return next ? NULL : node - 1;
+}
+
+/* The opening of a list or map as most are; all else has its own way. */
+static inline int open_quickly(struct maker *m, struct cursor *c, ferry_value *node)
+{
+        unsigned first = *c->at;
+        size_t offset = (size_t)(c->at - c->begin);
+
+        if (m->has_references || first >= 0xa0 || (first < 0x90 && c->at[1] == 0xc0))
+                return take_other(m, c, node, take_byte(c), offset);
+        *c->at++ = '\0';
+        if (first >= 0x90) {
+                set_head(node, FERRY_VALUE_LIST, 0, m->arena);
+                return site_make_items(maker_open(m, node, first & 15, 0), m->arena);
+        }
+        set_head(node, FERRY_VALUE_MAP, 0, m->arena);
+        return site_make_members(maker_open(m, node, first & 15, 0), m->arena, NULL, 0);
+}
+
+/* One value, or the opening of one, in which something is. */
+static __attribute__((__noinline__)) int take_value(struct maker *m, struct cursor *c, ferry_value *node)
+{
+        unsigned char *next = take_leaf(c->at, node, m->arena);
+
+        if (!next)
+                return open_quickly(m, c, node);
+        c->at = next;
+        return 0;
+}
+
+/* A value with all that is in it. */
+static int make(struct maker *m, struct cursor *c, ferry_value *root)
+{
+        int error = take_value(m, c, root);
+
+        while (!error && m->site > m->stack) {
+                struct site *site = m->site;
+                ferry_value *next = NULL;
+
+                if (site->node->kind == FERRY_VALUE_LIST)
+                        next = take_items(site, c, m->arena);
+                else if (site->has_keys)
+                        next = take_members(site, c, m->arena);
+                if (next)
+                        error = open_quickly(m, c, next);
+                else if (site->left == 0)
+                        error = maker_close(m, (size_t)(c->at - c->begin));
+                else {
+                        site->left--;
+                        take_key(m, c, site);
+                        error = take_value(m, c, site->at++);
+                }
+        }
         return error;
 }
 
 int msgpack_decode(char *bytes, size_t size, struct check *check, struct arena *arena, ferry_value *root)
 {
-        unsigned char nothing, *begin = (unsigned char *)bytes;
-        struct cursor c = { .begin = begin, .at = begin, .unterminated = &nothing };
+        unsigned char *begin = (unsigned char *)bytes;
+        struct cursor c = { .begin = begin, .at = begin };
         struct maker m;
         int error = maker_init(&m, check, size, arena);
 
@@ -365,7 +500,7 @@ int msgpack_decode(char *bytes, size_t size, struct check *check, struct arena *
                 msgpack_want(bytes, size, &m.slots);
         if (!error)
                 error = make(&m, &c, root);
-        *c.unterminated = '\0';
+        *c.at = '\0';
         maker_deinit(&m);
         check->offset = (size_t)(c.at - c.begin);
         return error;

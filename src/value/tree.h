@@ -11,6 +11,7 @@
 
 enum {
         DEPTH_MAX = 512,
+        MEMBERS_WITHOUT_SLOTS = 8,      /* so few keys are found by looking at each */
         STRING_IS_BINARY = 0x80,        /* msgpack's bin: no text */
         ARENA_ALIGNMENT = 8,
         ARENA_HOLD_SIZE = 4 * sizeof(void *),   /* what a hold takes */
@@ -115,13 +116,16 @@ int arena_hold_block(struct arena *arena, struct block *block);
 
 /* A bit for each key: keys that have different ones are different. The first, middle and last byte distinguish the names that
  * members of one map have. */
+static inline uint64_t name_bit(const void *name, size_t size)
+{
+        const unsigned char *bytes = name;
+
+        return size == 0 ? 1 : (uint64_t)1 << ((bytes[0] + 7u * bytes[size / 2] + bytes[size - 1]) & 63);
+}
+
 static inline uint64_t key_bit(const ferry_value *key)
 {
-        const unsigned char *bytes = (const unsigned char *)key->bytes;
-
-        if (key->kind != FERRY_VALUE_STRING)
-                return (uint64_t)1 << (key->integer & 63);
-        return key->size == 0 ? 1 : (uint64_t)1 << ((bytes[0] + 7u * bytes[key->size / 2] + bytes[key->size - 1]) & 63);
+        return key->kind == FERRY_VALUE_STRING ? name_bit(key->bytes, key->size) : (uint64_t)1 << (key->integer & 63);
 }
 
 /* members.c: put entries, which may stand where those of @members do, into it; of two with the same key the later value takes
