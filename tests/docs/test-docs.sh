@@ -5,7 +5,7 @@
 #   test-docs.sh SOURCE
 set -u
 [ -f "${1-}/tests/support/silence.sh" ] || { echo 'usage: test-docs.sh SOURCE' >&2; exit 2; }
-source=$1
+source=$(realpath "$1")
 . "$source/tests/support/silence.sh"
 
 for tool in doxygen python3 mandoc; do
