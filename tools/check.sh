@@ -141,11 +141,11 @@ run() { # NAME MESON-TEST-OPTION…
 # While the tests of one wait, the next is built. What `make check` leaves to CI: the suite "later". What both leave to the long
 # parts: the suite "long", and with sanitizers the scripts and what counts, which part_sanitizers runs.
 part_check() {
-        local name suites='--no-suite long --no-suite later' targets=all slow=
-        [ $mode = check ] || suites='--no-suite long' targets='all later'
+        local name suites='--no-suite long --no-suite later' targets=checked slow=
+        [ $mode = check ] || suites='--no-suite long' targets=all
         [ $mode != long ] || export FERRY_LONG=1
         # With the full numbers a program may take as long as the part.
-        [ -z "${FERRY_LONG:-}" ] || suites='--timeout-multiplier 100' slow=$suites
+        [ -z "${FERRY_LONG:-}" ] || suites='--timeout-multiplier 100' slow=$suites targets=all
         # shellcheck disable=SC2086 # several words, or none
         build gcc gcc "$gcc_options" $targets && : >build-check/gcc/pairs && start gcc $suites
         # shellcheck disable=SC2086 # two words, or none
@@ -322,7 +322,7 @@ has() { # TOOL
 }
 
 need_gcc() {
-        build gcc gcc "$gcc_options" all later
+        build gcc gcc "$gcc_options" all
 }
 
 # In a process group of its own, which is ended when the limit is over.
