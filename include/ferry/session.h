@@ -123,7 +123,7 @@ struct ferry_session_options {
         int shm;                        /**< an enum ferry_shm: whether messages may move to memory that is shared with the peer
                                          * (FERRY_SHM_AUTO) */
         int spin_us;                    /**< in shared memory: for how long the loop looks for the next message before it sleeps, in
-                                         * microseconds, up to 1,000,000. It does so only while the peer is awake (20; -1: not
+                                         * microseconds, up to 1,000,000. It does so only while the peer is awake (50; -1: not
                                          * at all) */
 };
 

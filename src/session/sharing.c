@@ -16,7 +16,7 @@ enum {
         RING_SIZE = 1 << 17,            /* of each direction */
         MESSAGES_MIN = 1000,            /* or so many bytes, before a session moves by itself */
         BYTES_MIN = 1 << 20,
-        SPIN_DEFAULT_US = 20,
+        SPIN_DEFAULT_US = 50,
 };
 
 static void set_phase(ferry_session *session, enum sharing_phase phase)

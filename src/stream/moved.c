@@ -10,12 +10,20 @@
 
 enum { BYTES_LEFT_MAX = 3 };
 
+/* The other side could not be woken, which is not known yet. */
+static bool needs_look(const struct moved *moved)
+{
+        return (moved->duplex.owes_wake && !moved->duplex.is_mute && !(moved->events & EPOLLOUT)) ||
+               (moved->duplex.wake_error && !moved->stream->output_error);
+}
+
 static void look(struct loop_task *task)
 {
         struct moved *moved = container_of(task, struct moved, look);
         struct stream *stream = moved->stream;
 
-        stream_update(stream);
+        if (!moved->is_found || needs_look(moved))
+                stream_update(stream);
         if (stream->phase < STREAM_ENDED && moved->duplex.wake_error && !stream->output_error)
                 stream_fail_output(stream, moved->duplex.wake_error);
         if (stream->phase >= STREAM_ENDED)
@@ -47,7 +55,8 @@ static enum loop_hope spin(struct loop_spinner *spinner, bool is_last)
         enum ring_peer peer;
 
         if (is_ready(moved, is_last)) {
-                moved_look(moved);
+                moved->is_found = moved->is_found || !loop_task_is_started(&moved->look);
+                loop_task_start(moved->stream->loop, &moved->look);
                 return LOOP_READY;
         }
         if (is_last || spinner->patience_ns == 0 || !(moved->stream->wants_read || moved->stream->wants_write))
@@ -172,6 +181,7 @@ static bool is_moved(const struct stream *stream)
 
 void moved_look(struct moved *moved)
 {
+        moved->is_found = false;
         loop_task_start(moved->stream->loop, &moved->look);
 }
 
@@ -202,13 +212,6 @@ void stream_move_input(struct stream *stream)
 {
         stream->moved->input = MOVED_RING;
         moved_look(stream->moved);
-}
-
-/* The other side could not be woken, which is not known yet. */
-static bool needs_look(const struct moved *moved)
-{
-        return (moved->duplex.owes_wake && !moved->duplex.is_mute && !(moved->events & EPOLLOUT)) ||
-               (moved->duplex.wake_error && !moved->stream->output_error);
 }
 
 /* Reading ------------------------------------------------------------------------------------------------- */

@@ -28,7 +28,8 @@ struct moved {
         int bytes_left;                 /* on the socket, which have woken this side, and were not read */
         bool is_peer_gone;              /* the socket has come to its end */
         struct loop_spinner spinner;
-        struct loop_task look;          /* there is something to do that no event reports */
+        struct loop_task look;          /* there is something to do that no event reports … */
+        bool is_found;                  /* … as the loop has seen, and nothing else has changed */
 };
 
 /* Whether it stands on a unix socket, and has not begun to move; and whether it may, once it is open. */
