@@ -24,8 +24,9 @@ enum ferry_dialect {
         FERRY_DIALECT_PCNTL      = 1 << 3,      /**< sweikenb/pcntl */
 };
 
-/** Whether a session over a unix socket moves its messages to shared memory. Both sides must be in the dialect ferry; the socket
- * stays, for credentials, and to notice that the peer has gone. A session that cannot move stays on its socket. */
+/** Whether a session over a unix socket, also one between parent and child, moves its messages to shared memory. Both sides must
+ * be in the dialect ferry; the socket stays, for credentials, and to notice that the peer has gone. A session that cannot move
+ * stays where it is, as do those over pipes. */
 enum ferry_shm {
         FERRY_SHM_AUTO   = 0,   /**< after a number of messages or bytes, unless the peer uses FERRY_SHM_NEVER */
         FERRY_SHM_ALWAYS = 1,   /**< at once, unless the peer uses FERRY_SHM_NEVER */

@@ -80,7 +80,8 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 session->heartbeat.peer_ms = limit > INT_MAX ? INT_MAX : limit > 0 ? (int)limit : 0;
                 if (session_status_for_sending(session, &error) == 0) {
                         session_send_hello(session, &error);
-                        sharing_hear_features(session, has_feature(body, "shm"), has_feature(body, "shm-now"));
+                        sharing_hear_features(session, has_feature(body, "shm"), has_feature(body, "shm-now"),
+                                              has_feature(body, "shm-parent"));
                         session_flush_now(session);
                 }
                 heartbeat_update(session);

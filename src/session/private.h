@@ -172,9 +172,9 @@ enum sharing_phase {
         SHARING_NONE,
         SHARING_ALLOWED,                /* this side has said so */
         SHARING_POSSIBLE,               /* both have */
-        SHARING_OFFERED,                /* a client waits for an answer */
+        SHARING_OFFERED,                /* the maker waits for an answer */
         SHARING_MOVING,                 /* it says so once its queue is empty */
-        SHARING_MOVING_OUT,             /* a server has said so, and waits for the client to do so */
+        SHARING_MOVING_OUT,             /* the taker has said so, and waits for the maker to do so */
         SHARING_MOVED,
         SHARING_DECLINED,
 };
@@ -182,6 +182,7 @@ enum sharing_phase {
 struct sharing {
         enum sharing_phase phase;
         bool is_wanted;                 /* at once */
+        bool is_maker;                  /* this side offers, once that is possible; else the other side does, or none */
 };
 
 struct ferry_session {
@@ -313,7 +314,7 @@ void calls_end(ferry_session *session, int status, const char *sentence);
 
 /* sharing.c: the list of features of a hello, NULL without memory; and what the other side's has. */
 ferry_value *sharing_features(ferry_session *session);
-void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted);
+void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted, bool is_parent);
 /* The queue was written, as far as it could be. Whether a frame was put into it. */
 bool sharing_proceed(ferry_session *session);
 /* A frame of the other side; false if it was not its turn. */

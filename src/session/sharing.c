@@ -1,8 +1,9 @@
 /* Moving a session from its unix socket to shared memory, and what both sides say about it. The side that has connected
- * offers; the other side accepts or declines. Each direction moves behind a frame that says so, so all frames stay in order.
+ * offers, or the child of the other side; that one accepts or declines. Each direction moves behind a frame that says so, so all
+ * frames stay in order.
  *
- *      client  NONE → POSSIBLE → OFFERED → MOVING → MOVED
- *      server  NONE → POSSIBLE → MOVING → MOVING_OUT → MOVED
+ *      maker  NONE → ALLOWED → POSSIBLE → OFFERED → MOVING → MOVED
+ *      taker  NONE → ALLOWED → POSSIBLE → MOVING → MOVING_OUT → MOVED
  *
  * and DECLINED, from which no other phase follows. A side says that it moves when its queue is empty, so what stands behind that
  * frame in the queue was queued after it. */
@@ -35,19 +36,34 @@ static bool may_share(const ferry_session *session)
                session->stream && stream_may_move(session->stream);
 }
 
-ferry_value *sharing_features(ferry_session *session)
+/* Other sides do not offer at all, but take what is offered. */
+static bool is_known_as_taker(const ferry_session *session)
 {
-        if (session->sharing.phase != SHARING_NONE || !may_share(session) ||
-            (session->is_server && stream_expect_offer(session->stream) < 0))
-                return ferry_value_pack("[]");
-        set_phase(session, SHARING_ALLOWED);
-        return session->options.shm == FERRY_SHM_ALWAYS ? ferry_value_pack("['shm', 'shm-now']") : ferry_value_pack("['shm']");
+        return session->is_server || stream_leads_to_child(session->stream);
 }
 
-void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted)
+ferry_value *sharing_features(ferry_session *session)
+{
+        bool is_parent, is_now = session->options.shm == FERRY_SHM_ALWAYS;
+
+        if (session->sharing.phase != SHARING_NONE || !may_share(session))
+                return ferry_value_pack("[]");
+        session->sharing.is_maker = stream_has_connected(session->stream);
+        if (!session->sharing.is_maker && stream_expect_offer(session->stream) < 0)
+                return ferry_value_pack("[]");
+        set_phase(session, SHARING_ALLOWED);
+        is_parent = stream_leads_to_child(session->stream);
+        if (is_parent)
+                return is_now ? ferry_value_pack("['shm', 'shm-now', 'shm-parent']") : ferry_value_pack("['shm', 'shm-parent']");
+        return is_now ? ferry_value_pack("['shm', 'shm-now']") : ferry_value_pack("['shm']");
+}
+
+void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted, bool is_parent)
 {
         if (session->sharing.phase != SHARING_ALLOWED || !is_allowed)
                 return;
+        if (is_parent && !is_known_as_taker(session))
+                session->sharing.is_maker = true;
         session->sharing.is_wanted = is_wanted || session->options.shm == FERRY_SHM_ALWAYS;
         set_phase(session, SHARING_POSSIBLE);
 }
@@ -98,7 +114,7 @@ bool sharing_proceed(ferry_session *session)
 
         if (session->phase != SESSION_OPEN || session->output_error || session->out.is_lent)
                 return false;
-        if (session->sharing.phase == SHARING_POSSIBLE && !session->is_server && is_due(session) && stream_can_move(session->stream))
+        if (session->sharing.phase == SHARING_POSSIBLE && session->sharing.is_maker && is_due(session) && stream_can_move(session->stream))
                 return offer(session);
         if (session->sharing.phase != SHARING_MOVING || outbox_size(&session->out) > 0)
                 return false;
@@ -106,7 +122,7 @@ bool sharing_proceed(ferry_session *session)
         if (size == 0)
                 return false;
         stream_move_output(session->stream, size);
-        set_phase(session, session->is_server ? SHARING_MOVING_OUT : SHARING_MOVED);
+        set_phase(session, session->sharing.is_maker ? SHARING_MOVED : SHARING_MOVING_OUT);
         return true;
 }
 
@@ -115,7 +131,7 @@ static bool hear_offer(ferry_session *session)
         struct error error = { 0 };
         int code;
 
-        if (!session->is_server || (session->sharing.phase != SHARING_ALLOWED && session->sharing.phase != SHARING_POSSIBLE))
+        if (session->sharing.is_maker || (session->sharing.phase != SHARING_ALLOWED && session->sharing.phase != SHARING_POSSIBLE))
                 return false;
         code = stream_take_offer(session->stream, &error);
         set_phase(session, code ? SHARING_DECLINED : SHARING_MOVING);
@@ -128,12 +144,12 @@ static bool hear_offer(ferry_session *session)
 
 static bool hear_moved(ferry_session *session)
 {
-        bool is_expected = session->is_server ? session->sharing.phase == SHARING_MOVING_OUT : session->sharing.phase == SHARING_OFFERED;
+        bool is_expected = session->sharing.phase == (session->sharing.is_maker ? SHARING_OFFERED : SHARING_MOVING_OUT);
 
         if (!is_expected || inbox_held(&session->in, 0) > 0)
                 return false;
         stream_move_input(session->stream);
-        set_phase(session, session->is_server ? SHARING_MOVED : SHARING_MOVING);
+        set_phase(session, session->sharing.is_maker ? SHARING_MOVING : SHARING_MOVED);
         return true;
 }
 

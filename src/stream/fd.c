@@ -97,6 +97,7 @@ int stream_open_relative(const struct stream_place *place, const int fds[2], con
                 return error_set(error, code, "cannot use the descriptors of a process: %s", error_describe(code));
         }
         stream->peer = *peer;
+        stream->is_unix = fds[0] == fds[1];
         code = stream_start(stream);
         if (code) {
                 stream->inputs[0].is_shared = stream->output.is_shared = true;  /* the caller keeps them */
@@ -151,13 +152,20 @@ static int parse_fds(const char *text, int fds[3])
         return fds[1] < 0 || *text ? -EINVAL : 0;
 }
 
-/* A connection by tcp needs an orderly close, or its last bytes may be lost. */
-static bool is_tcp(int fd)
+static int family_of(int fd)
 {
         union inet_address address = { 0 };
 
-        return sys_socket_name(fd, &address.any, sizeof address) == 0 &&
-               (address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6);
+        return sys_socket_name(fd, &address.any, sizeof address) == 0 ? address.any.sa_family : AF_UNSPEC;
+}
+
+static void choose_socket_kind(struct stream *stream)
+{
+        int family = family_of(stream->inputs[0].fd);
+
+        /* A connection by tcp needs an orderly close, or its last bytes may be lost. */
+        stream->kind = family == AF_INET || family == AF_INET6 ? &stream_tcp_accepted : &socket_kind;
+        stream->is_unix = family == AF_UNIX;
 }
 
 int stream_open_fds(const struct stream_place *place, const char *text,
@@ -165,7 +173,6 @@ int stream_open_fds(const struct stream_place *place, const char *text,
 {
         int fds[3] = { -1, -1, -1 };
         struct stream *stream;
-        bool is_socket;
         int failure;
 
         if (*text) {
@@ -189,9 +196,8 @@ int stream_open_fds(const struct stream_place *place, const char *text,
                 return error_set(error, failure, "cannot use descriptor %d or %d: %s", fds[0], fds[1],
                                  error_describe(failure));
         }
-        is_socket = stream->inputs[0].way == ENDPOINT_SOCKET && stream->inputs[1].way == ENDPOINT_NONE;
-        if (is_socket)
-                stream->kind = is_tcp(fds[0]) ? &stream_tcp_accepted : &socket_kind;
+        if (stream->inputs[0].way == ENDPOINT_SOCKET && stream->inputs[1].way == ENDPOINT_NONE)
+                choose_socket_kind(stream);
         *ret_stream = stream;
         return 0;
 }

@@ -113,9 +113,19 @@ bool stream_may_move(const struct stream *stream)
 
 bool stream_can_move(const struct stream *stream)
 {
-        return stream->is_open && stream->is_peer_known && stream->inputs[0].way == ENDPOINT_SOCKET &&
+        return stream->is_open && stream->is_unix && stream->inputs[0].way == ENDPOINT_SOCKET &&
                stream->output.way == ENDPOINT_SOCKET && stream->output.fd == stream->inputs[0].fd &&
                stream->inputs[1].way == ENDPOINT_NONE && stream->phase < STREAM_ENDED && !stream_has_offer(stream);
+}
+
+bool stream_has_connected(const struct stream *stream)
+{
+        return stream->kind->is_client;
+}
+
+bool stream_leads_to_child(const struct stream *stream)
+{
+        return stream->kind->child;
 }
 
 int stream_expect_offer(struct stream *stream)

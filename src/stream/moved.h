@@ -36,6 +36,10 @@ struct moved {
 bool stream_can_move(const struct stream *stream);
 bool stream_may_move(const struct stream *stream);
 
+/* Which side it is: one that has connected to a service, the parent of the other side; or neither of both. */
+bool stream_has_connected(const struct stream *stream);
+bool stream_leads_to_child(const struct stream *stream);
+
 /* The other side may offer memory from now on. 0 or -ENOMEM. */
 int stream_expect_offer(struct stream *stream);
 

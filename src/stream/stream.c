@@ -162,7 +162,7 @@ int stream_read_peer(struct stream *stream)
                 return 0;
         /* The pid is 0 for a process of another namespace; the user holds there, too. */
         stream->peer = (ferry_peer){ .pid = peer.pid, .uid = peer.uid, .gid = peer.gid };
-        stream->is_peer_known = true;
+        stream->is_peer_known = stream->is_unix = true;
         return 0;
 }
 

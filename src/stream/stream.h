@@ -41,7 +41,7 @@ struct stream_kind {
         bool has_junk;          /* other code may write to it, too */
         const char *junk_source;        /* the name of its first input in messages about junk; NULL: "input" */
         bool is_client;         /* it has connected to a service */
-        bool is_unix;           /* by a unix socket */
+        bool is_unix;           /* by a unix socket, once it is open */
         bool ends_in_order;     /* no close is expected: it is a file, or a child whose status says how it has ended */
         /* Any of these may be NULL. The main input has ended: true if the end is to be reported later. */
         bool (*input_ended)(struct stream *stream);
@@ -89,6 +89,7 @@ struct stream {
         bool is_linger_put_off;
         bool is_only_written;   /* it has no input, nor will have */
         bool is_peer_known;
+        bool is_unix;           /* one socket of that family moves its bytes */
         int input_error;        /* -ECONNRESET: the end of the input came by a broken connection */
         int output_error;
         uint64_t taken;         /* bytes that were read of the main input */

@@ -210,6 +210,19 @@ static int use_channel(void)
         return 0;
 }
 
+/* Answers each request over that descriptor. */
+static int serve_channel(void)
+{
+        ferry_session_options options = { .fds = (const int[]){ atoi(getenv("FERRY_FD")), -1 } };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        int code;
+
+        ferry_session_on(ferry_session_open(loop, NULL, &options), FERRY_KIND_REQUEST, echo, NULL);
+        code = ferry_loop_run(loop, -1);
+        ferry_loop_free(loop);
+        return code < 0;
+}
+
 static void exit_with_5(int number)
 {
         (void)number;
@@ -266,6 +279,8 @@ int main(int argc, char **argv)
                 return be_noisy();
         if (strcmp(mode, "leave-group") == 0)
                 return leave_group();
+        if (strcmp(mode, "serve-channel") == 0)
+                return serve_channel();
         if (strcmp(mode, "channel") == 0)
                 return use_channel();
         return 2;
