@@ -99,6 +99,26 @@ START_TEST(a_request_and_its_reply)
 }
 END_TEST
 
+/* Sides that are awake look at the clock and at their processor, for which the kernel is not called. With a clock that stands the
+ * loop never comes to look at its descriptors, as it does every 50 us. */
+START_TEST(a_request_and_its_reply_in_shared_memory)
+{
+        struct pair pair;
+
+        pair_open(&pair, STREAM_SHM * DIALECTS, NULL, NULL);
+        ask(&pair, WARM_UP);
+        door_reset();
+        door_stop_clock(0);
+        ask(&pair, MESSAGES);
+        for (int k = 0; k < DOOR_CALLS; k++)
+                if (k != DOOR_now && k != DOOR_processor)
+                        ck_assert_msg(door_counts.calls[k] == 0, "%s: %u for %d messages", door_name((enum door_call)k),
+                                      door_counts.calls[k], MESSAGES);
+        door_reset();
+        pair_close(&pair);
+}
+END_TEST
+
 /* Many are read at once. */
 START_TEST(notifications_in_a_row)
 {
@@ -264,6 +284,7 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_request_and_its_reply, STEADY),
+        SUITE_TEST(a_request_and_its_reply_in_shared_memory),
         SUITE_LOOP(notifications_in_a_row, STEADY),
         SUITE_LOOP(a_notification_by_itself, STEADY),
         SUITE_LOOP(notifications_whose_body_is_not_used_are_cheap, DIALECTS),
