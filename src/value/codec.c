@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { BYTES_AT_FIRST = 512 };
+
 /* For a codec that gives no reason of its own. */
 static void explain_kind(ferry_sink *sink, const ferry_value *value)
 {
@@ -67,7 +69,8 @@ int ferry_codec_encode(const ferry_codec *codec, const ferry_value *value, void 
         *ret_size = 0;
         if (error || !value)
                 return error ? error : -EINVAL;
-        error = codec_encode(codec, value, &buffer, UINT32_MAX, NULL);
+        /* Most messages fit at once. */
+        error = buffer_reserve(&buffer, BYTES_AT_FIRST) ? codec_encode(codec, value, &buffer, UINT32_MAX, NULL) : -ENOMEM;
         if (!error)
                 error = buffer_append(&buffer, "", 1);
         if (error) {

@@ -101,14 +101,31 @@ static char *put_rest(ferry_sink *sink, char *at, const struct walk *walk, const
         return at;
 }
 
-static inline char *put_string(ferry_sink *sink, char *at, const struct walk *walk, const char *bytes, size_t size)
+/* Fewer than 16 bytes, looked at as they are moved: by two words that overlap. Whether all were plain. */
+static inline bool put_few(char *at, const char *bytes, size_t size)
+{
+        if (size >= 8) {
+                uint64_t first = scan_load(bytes), last = scan_load(bytes + size - 8);
+
+                memcpy(at, &first, 8);
+                memcpy(at + size - 8, &last, 8);
+                return word_is_plain(first) && word_is_plain(last);
+        }
+        if (size >= 4) {
+                uint32_t first = scan_load_half(bytes), last = scan_load_half(bytes + size - 4);
+
+                memcpy(at, &first, 4);
+                memcpy(at + size - 4, &last, 4);
+                return word_is_plain((uint64_t)first << 32 | last);
+        }
+        put_bytes(at, bytes, size);
+        return few_are_plain(bytes, size);
+}
+
+static char *put_long_string(ferry_sink *sink, char *at, const struct walk *walk, const char *bytes, size_t size)
 {
         const char *end = bytes + size, *other = scan_plain(bytes, end);
 
-        at = sink_room(sink, at, size + NUMBERS_ROOM);
-        if (!at)
-                return NULL;
-        *at++ = '"';
         at = put_bytes(at, bytes, (size_t)(other - bytes));
         if (other < end) {
                 at = put_rest(sink, at, walk, other, end);
@@ -116,6 +133,19 @@ static inline char *put_string(ferry_sink *sink, char *at, const struct walk *wa
                 if (!at)
                         return NULL;
         }
+        *at++ = '"';
+        return at;
+}
+
+static inline char *put_string(ferry_sink *sink, char *at, const struct walk *walk, const char *bytes, size_t size)
+{
+        at = sink_room(sink, at, size + NUMBERS_ROOM);
+        if (!at)
+                return NULL;
+        *at++ = '"';
+        if (size >= 16 || !put_few(at, bytes, size))
+                return put_long_string(sink, at, walk, bytes, size);
+        at += size;
         *at++ = '"';
         return at;
 }
