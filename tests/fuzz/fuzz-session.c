@@ -635,11 +635,14 @@ static void step(struct fuzz_input *input)
 
 /* From nothing to nothing ----------------------------------------------------------------------------- */
 
-static void make_streams(int transport, int fds[2][3])
+/* A ring is over a socket, whose one end is the parent of the other. */
+enum transport { SOCKET, PIPES, OWN, RING, RING_OF_PARENT };
+
+static void make_streams(enum transport transport, int fds[2][3])
 {
         int one[2], two[2];
 
-        if (transport == 1) {
+        if (transport == PIPES) {
                 if (pipe2(one, O_CLOEXEC) < 0 || pipe2(two, O_CLOEXEC) < 0)
                         abort();
                 memcpy(fds[0], (const int[]){ one[0], two[1], -1 }, sizeof fds[0]);
@@ -662,12 +665,23 @@ static ferry_session *accept_session(struct side *side, int fd, const ferry_sess
         return session;
 }
 
-static void open_side(struct side *side, uint8_t about, bool is_small, bool is_own, bool is_server, const int fds[3])
+/* As a process has it to its child, so that the other side may offer shared memory. */
+static ferry_session *open_parent(struct side *side, const int fds[3], const ferry_session_options *options)
+{
+        static const struct session_owner owner = { .ended = NULL };
+        const ferry_peer unknown = { .pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+
+        return session_open_process(side->loop, fds, options, "child", &unknown, &owner, NULL);
+}
+
+static void open_side(struct side *side, uint8_t about, enum transport transport, bool is_small, bool is_server, const int fds[3])
 {
         const ferry_codec *codecs[] = { NULL, ferry_codec_php(), ferry_codec_json(), ferry_codec_msgpack() };
         ferry_session_options options = { .dialect = (unsigned)(about % 3), .codec = codecs[about >> 2 & 3], .fds = fds,
                                           .request_timeout_ms = 500 };
 
+        if (transport == RING || transport == RING_OF_PARENT)
+                options.shm = FERRY_SHM_ALWAYS;
         if (is_small) {
                 options.queue_max = 3000;
                 options.frame_max = 1500;
@@ -677,12 +691,15 @@ static void open_side(struct side *side, uint8_t about, bool is_small, bool is_o
         if (is_server) {
                 side->session = accept_session(side, fds[0], &options);
                 FUZZ_REQUIRE(side->session, "no memory");
-        } else if (is_own) {
+        } else if (transport == RING_OF_PARENT) {
+                side->session = open_parent(side, fds, &options);
+                FUZZ_REQUIRE(side->session, "no memory");
+        } else if (transport == OWN) {
                 side->own = (ferry_stream){ .fd = fds[0], .read = own_read, .write = own_write, .close = own_close };
                 options.stream = &side->own;
                 options.fds = NULL;
         }
-        if (!is_server)
+        if (!side->session)
                 side->session = ferry_session_open(side->loop, NULL, &options);
         if (ferry_session_status(side->session) < 0) {
                 FUZZ_REQUIRE(about % 3 == 2 && (about >> 2 & 3) == 3, "%s", ferry_session_error(side->session));
@@ -704,12 +721,13 @@ static bool is_compatible(uint8_t a, uint8_t b)
         return a % 3 != 2 || (a >> 2 & 3) == (b >> 2 & 3);
 }
 
-/* Byte 0: bits 0 and 1 the streams (socket, pipes, the program's own, socket), 2: a raw peer, 3: small limits, 4: one
+/* Byte 0: bits 0 and 1 the streams (socket, pipes, the program's own, a ring), 2: a raw peer, 3: small limits, 4: one
  * loop for both, 5: the second loop is freed first, 6: innmind, 7: there the first side is the server. Bytes 1 and 2:
  * dialect (modulo 3) and codec (bits 2 and 3) of the sides; byte 3: the seed of pieces. */
 static void set_up(struct fuzz_input *input, uint8_t about)
 {
         uint8_t a = fuzz_byte(input), b = fuzz_byte(input);
+        enum transport transport;
         int fds[2][3];
 
         memset(sides, 0, sizeof sides);
@@ -732,16 +750,18 @@ static void set_up(struct fuzz_input *input, uint8_t about)
         door_stop_clock(0);
         door_judge = judge;
         door_limit = limit;
-        make_streams(about & 3, fds);
+        transport = (enum transport)(about & 3);
+        make_streams(transport, fds);
         for (int i = 0; i < 2; i++) {
                 sides[i].last_n = -1;
                 sides[i].raw_in = sides[i].raw_out = -1;
                 sides[i].loop = i == 1 && is_one_loop ? sides[0].loop : ferry_loop_new(NULL);
                 FUZZ_REQUIRE(sides[i].loop && is_seen, "no memory");
         }
-        open_side(&sides[0], a, about & 8, (about & 3) == 2, is_innmind && about & 128, fds[0]);
+        open_side(&sides[0], a, is_raw && transport == RING && seed & 1 ? RING_OF_PARENT : transport, about & 8,
+                  is_innmind && about & 128, fds[0]);
         if (!is_raw) {
-                open_side(&sides[1], b, about & 8, (about & 3) == 2, is_innmind && !(about & 128), fds[1]);
+                open_side(&sides[1], b, transport == RING ? RING_OF_PARENT : transport, about & 8, is_innmind && !(about & 128), fds[1]);
                 return;
         }
         sides[1].raw_in = fds[1][0];
