@@ -91,11 +91,6 @@ int inbox_finish(struct inbox *inbox, int input, struct inbox_event *ret)
 
 /* How far it is ---------------------------------------------------------------------------------------- */
 
-size_t inbox_held(const struct inbox *inbox, int input)
-{
-        return frame_held(&inbox->inputs[input].reader);
-}
-
 size_t inbox_held_in_all(const struct inbox *inbox)
 {
         size_t held = 0;

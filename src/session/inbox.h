@@ -54,7 +54,10 @@ const char *inbox_end_sentence(const struct inbox *inbox);
 int inbox_finish(struct inbox *inbox, int input, struct inbox_event *ret);
 
 /* Bytes of an input that were given in no event; and of all. */
-size_t inbox_held(const struct inbox *inbox, int input);
+static inline size_t inbox_held(const struct inbox *inbox, int input)
+{
+        return frame_held(&inbox->inputs[input].reader);
+}
 size_t inbox_held_in_all(const struct inbox *inbox);
 
 /* Whether there may be more than what was handled. */

@@ -198,6 +198,7 @@ struct ferry_session {
         int child_exit_status;          /* CAUSE_CHILD: of that child; -1: unknown */
         bool is_reported;               /* its failure: to a call, a handler or the program */
         bool is_live;                   /* counts among what may still happen in the loop */
+        bool is_counted_empty;          /* its owner was told last that it holds nothing, and lets it be read */
         bool has_reported_end;          /* FERRY_KIND_CLOSED */
         bool has_reported_opened;
         bool is_server;                 /* the other side has come to us */
@@ -362,6 +363,10 @@ bool session_stop_holding(ferry_session *session);
 /* The loop goes on. */
 void session_depart(struct loop_task *task);
 void message_settle(ferry_message *request);
+/* Around the sending of its answer, which came to @code: it costs nothing meanwhile, so that the session is brought up to date
+ * once. */
+bool message_begin_answer(ferry_message *request);
+void message_end_answer(ferry_message *request, bool has_begun, int code);
 /* It need not be answered, but may be: no side waits for that. */
 void message_relax(ferry_message *request);
 /* The session goes. */

@@ -26,16 +26,17 @@ int ferry_message_reply(const ferry_message *request, const char *type, const ch
         struct error error = { 0 };
         va_list arguments;
         ferry_loop *loop;
+        bool has_begun;
         int code = message_check_answerable(request, &error);
 
         if (!code) {
                 loop = enter(answered);
+                has_begun = message_begin_answer(answered);
                 outgoing = message_answer(request, WIRE_RESPONSE, type);
                 va_start(arguments, format);
                 code = session_send_template(request->session, &outgoing, true, NULL, &error, format, arguments);
                 va_end(arguments);
-                if (!code)
-                        message_settle(answered);
+                message_end_answer(answered, has_begun, code);
                 leave(answered, loop);
         }
         error_deinit(&error);

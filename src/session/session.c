@@ -34,6 +34,7 @@ void session_set_owner(ferry_session *session, const struct session_owner *owner
         session->owner = owner ? owner : &no_owner;
         session->owner_object = object;
         session->shared_handlers = NULL;
+        session->is_counted_empty = false;
 }
 
 void *session_owner_object(const ferry_session *session, const struct session_owner *owner)
@@ -186,21 +187,38 @@ static bool is_live(const ferry_session *session)
         return session->phase != SESSION_ENDED;
 }
 
+/* Whether nothing can have changed: the session has nothing to send, its stream is read and not written, and its owner knows that
+ * it holds nothing. */
+static bool is_up_to_date(const ferry_session *session)
+{
+        const struct stream *stream = session->stream;
+
+        return session->phase == SESSION_OPEN && session->is_live && outbox_size(&session->out) == 0 && !session->in.is_behind &&
+               session->held <= session->queue_max && stream->wants_read && !stream->wants_write && stream_has_input(stream) &&
+               (!session->owner->counts || (session->is_counted_empty && session->held + session->next_bytes == 0 &&
+                                            inbox_held(&session->in, 0) == 0));
+}
+
 /* Bring up to date what follows from the phase: what the stream should report, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
-        size_t sendable = outbox_sendable(&session->out);
-        /* What can never be sent does not wait for anything. */
-        size_t held = session->held + (session->output_error ? 0 : sendable);
-        bool takes_messages = session->phase == SESSION_GREETING || session->phase == SESSION_OPEN;
-        bool is_reading = takes_messages && held <= session->queue_max && !session->in.is_behind;
+        size_t sendable, held, counted, unfinished;
+        bool takes_messages, is_reading;
 
-        if (session->holder == SESSION_FREED || loop_is_foreign(session->loop))
+        if (session->holder == SESSION_FREED || loop_is_foreign(session->loop) || is_up_to_date(session))
                 return;
-        if (session->owner->counts &&
-            !session->owner->counts(session->owner_object, session->held + session->next_bytes + outbox_size(&session->out),
-                                     inbox_held(&session->in, 0)))
-                is_reading = false;
+        sendable = outbox_sendable(&session->out);
+        /* What can never be sent does not wait for anything. */
+        held = session->held + (session->output_error ? 0 : sendable);
+        takes_messages = session->phase == SESSION_GREETING || session->phase == SESSION_OPEN;
+        is_reading = takes_messages && held <= session->queue_max && !session->in.is_behind;
+        if (session->owner->counts) {
+                counted = session->held + session->next_bytes + outbox_size(&session->out);
+                unfinished = inbox_held(&session->in, 0);
+                session->is_counted_empty = session->owner->counts(session->owner_object, counted, unfinished);
+                is_reading = is_reading && session->is_counted_empty;
+                session->is_counted_empty = session->is_counted_empty && counted + unfinished == 0;
+        }
         if (session->stream && session->stream->is_open && session->phase < SESSION_CLOSING_STREAM) {
                 stream_want_read(session->stream, is_reading || session->phase >= SESSION_REFUSING);
                 stream_want_write(session->stream, sendable > 0 && !session->output_error);
@@ -476,15 +494,17 @@ void session_flush_now(ferry_session *session)
         size_t size;
 
         do {
-                while (may_write(session) && (size = outbox_next(&session->out, session->wire.dialect)) > 0 &&
+                while (outbox_size(&session->out) > 0 && may_write(session) && (size = outbox_next(&session->out, session->wire.dialect)) > 0 &&
                        write_piece(session, size))
                         ;
                 if (session->holder == SESSION_FREED)
                         return;
-        } while (sharing_proceed(session));
-        buffer_shrink(&session->out.bytes, KEEP_QUEUE);
+        } while (session->sharing.phase != SHARING_NONE && sharing_proceed(session));
+        if (session->out.bytes.capacity > KEEP_QUEUE)
+                buffer_shrink(&session->out.bytes, KEEP_QUEUE);
         session_update(session);
-        session_check_closing(session);
+        if (session->phase >= SESSION_DRAINING)
+                session_check_closing(session);
 }
 
 int session_send_greeting(ferry_session *session, struct error *error)
@@ -763,6 +783,47 @@ void message_settle(ferry_message *request)
         if (request->session)
                 map_remove(&request->session->requests_by_id, &request->node);
         message_relax(request);
+}
+
+bool message_begin_answer(ferry_message *request)
+{
+        ferry_session *session = request->session;
+
+        if (!request->is_counted || session->phase != SESSION_OPEN)
+                return false;
+        request->is_counted = false;
+        session->unanswered--;
+        session->held -= request->cost;
+        return true;
+}
+
+void message_end_answer(ferry_message *request, bool has_begun, int code)
+{
+        ferry_session *session = request->session;
+
+        if (!has_begun) {
+                if (!code)
+                        message_settle(request);
+                return;
+        }
+        /* The session may have gone, and what sends may have answered meanwhile. */
+        if (code && session && request->is_unanswered) {
+                request->is_counted = true;
+                session->unanswered++;
+                session->held += request->cost;
+                session_update(session);
+                return;
+        }
+        request->cost = 0;
+        if (!session)
+                return;
+        if (request->is_unanswered)
+                map_remove(&session->requests_by_id, &request->node);
+        request->is_unanswered = false;
+        if (session->owner->settled)
+                session->owner->settled(session->owner_object);
+        if (session->phase == SESSION_DRAINING)
+                keep_draining(session);
 }
 
 void message_forget_session(ferry_message *message)

@@ -267,11 +267,6 @@ int frame_finish(struct frame_reader *reader, struct frame *ret)
         return give(reader, ret, FRAME_JUNK, 0, size);
 }
 
-size_t frame_held(const struct frame_reader *reader)
-{
-        return buffer_size(&reader->buffer) - reader->taken + (reader->large ? reader->large_filled : 0);
-}
-
 int frame_begin(struct buffer *buffer, size_t *ret_begin)
 {
         char *at = buffer_reserve(buffer, FRAME_HEADER);

@@ -81,7 +81,10 @@ static inline bool frame_is_idle(const struct frame_reader *reader)
 }
 
 /* Bytes that are held. */
-size_t frame_held(const struct frame_reader *reader);
+static inline size_t frame_held(const struct frame_reader *reader)
+{
+        return buffer_size(&reader->buffer) - reader->taken + (reader->large ? reader->large_filled : 0);
+}
 
 /* F3 4A 9D E2, and room for the length. Returns what is behind. */
 static inline char *frame_put_magic(char *at)
