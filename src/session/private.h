@@ -420,4 +420,4 @@ int session_refuse_timeout(ferry_session *session, int timeout_ms);
 
 /* debug.c */
 void debug_message(const ferry_session *session, const char *direction, const char *kind, const char *type,
-                   const ferry_value *body);
+                   const ferry_value *body) __attribute__((__cold__));

@@ -109,7 +109,7 @@ int session_wait(ferry_session *session, int timeout_ms, bool (*is_done)(void *o
 size_t session_send_rest(ferry_session *session);
 /* It ends, with 0 or a negative errno and a sentence; where the dialect has a way to say so, the other side hears of it. */
 void session_finish(ferry_session *session, int code, const char *format, ...)
-        __attribute__((__format__(__printf__, 3, 4)));
+        __attribute__((__cold__, __format__(__printf__, 3, 4)));
 /* It frees itself once it has ended. */
 void session_let_go(ferry_session *session);
 /* At once. */
@@ -157,4 +157,4 @@ void call_start(ferry_call *call, ferry_session *session, const struct call_owne
 void call_wait_again(ferry_call *call);
 /* It has failed; does nothing if it has ended. */
 void call_end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply, const char *format, ...)
-        __attribute__((__format__(__printf__, 5, 6)));
+        __attribute__((__cold__, __format__(__printf__, 5, 6)));

@@ -203,7 +203,7 @@ int stream_start(struct stream *stream);        /* the endpoints are there: it i
 bool stream_come_up(struct stream *stream, int *code);
 void stream_fail(struct stream *stream, int code, struct error *error);
 void stream_end(struct stream *stream, int code, const char *format, ...)
-        __attribute__((__format__(__printf__, 3, 4)));
+        __attribute__((__cold__, __format__(__printf__, 3, 4)));
 int stream_read_peer(struct stream *stream);    /* the credentials of the other side, if they are known: 0 or a negative errno */
 /* Closing is done; 0, or how a child has failed meanwhile. */
 void stream_closed(struct stream *stream, int code, const char *format, ...)

@@ -1,4 +1,5 @@
-/* Errors: a negative errno and a sentence. The first one sticks. */
+/* Errors: a negative errno and a sentence. The first one sticks. What makes a sentence is cold: the compiler moves what leads
+ * there out of the way of what goes well. */
 #pragma once
 
 #include "util/sys.h"
@@ -20,11 +21,11 @@ static inline void error_deinit(struct error *error)
 
 /* Set it, unless it is set. Returns the code that it has now. */
 int error_set(struct error *error, int code, const char *format, ...)
-        __attribute__((__format__(__printf__, 3, 4)));
+        __attribute__((__cold__, __format__(__printf__, 3, 4)));
 
 /* Replace it. */
 int error_replace(struct error *error, int code, const char *format, ...)
-        __attribute__((__format__(__printf__, 3, 4)));
+        __attribute__((__cold__, __format__(__printf__, 3, 4)));
 int error_vreplace(struct error *error, int code, const char *format, va_list arguments)
         __attribute__((__format__(__printf__, 3, 0)));
 

@@ -86,7 +86,7 @@ struct ferry_sink {
         char reason[96];        /* what cannot be written, in words, or "" */
 };
 
-void sink_fail(ferry_sink *sink, int error, const char *format, ...) __attribute__((__format__(__printf__, 3, 4)));
+void sink_fail(ferry_sink *sink, int error, const char *format, ...) __attribute__((__cold__, __format__(__printf__, 3, 4)));
 
 /* Encode a value behind what is in the buffer, up to @limit bytes in all. On an error the buffer is as before,
  * and @reason (NULL or 96 bytes) a phrase about it, or "". */

@@ -102,6 +102,35 @@ START_TEST(requests_read_before_the_end_are_answered)
 }
 END_TEST
 
+static int answer_wrongly_and_keep(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        ck_assert_int_eq(ferry_message_reply(request, NULL, "%p, more", ferry_arg(NULL)), -EINVAL);
+        ck_assert(ferry_message_is_wanted(request));
+        return keep(session, request, userdata);
+}
+
+/* One that has failed is none. */
+START_TEST(a_session_waits_for_an_answer_whose_first_try_has_failed)
+{
+        struct kept kept = { 0 };
+        struct raw raw;
+
+        raw_open(&raw, (enum raw_stream)_i, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        ferry_session_on(raw.session, FERRY_KIND_REQUEST, answer_wrongly_and_keep, &kept);
+        send_request(&raw, false, 1);
+        while (kept.count < 1)
+                ck_assert_int_eq(ferry_loop_tick(raw.loop, SAFETY_MS), 1);
+        raw_end(&raw);
+        while (ferry_loop_tick(raw.loop, 0) > 0)
+                ;
+        ck_assert_int_eq(ferry_session_status(raw.session), 1);
+        answer(&kept, 0);
+        raw_expect(&raw, RAW_RESPONSE, 1);
+        run_to_the_end(&raw);
+        raw_close(&raw);
+}
+END_TEST
+
 START_TEST(requests_fetched_after_the_end_are_answered)
 {
         struct raw raw;
@@ -429,6 +458,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_flush_succeeds_when_the_peer_has_read_all_and_closes, 4),
         SUITE_TEST(a_peer_that_only_writes_ends_without_a_close),
         SUITE_LOOP(requests_read_before_the_end_are_answered, 2 * RAW_STREAMS),
+        SUITE_LOOP(a_session_waits_for_an_answer_whose_first_try_has_failed, RAW_STREAMS),
         SUITE_LOOP(requests_fetched_after_the_end_are_answered, RAW_STREAMS),
         SUITE_LOOP(an_answer_may_take_longer_than_closing, RAW_STREAMS),
         SUITE_TEST(a_peer_that_goes_before_it_is_answered_is_noticed),
