@@ -30,6 +30,8 @@ enum ferry_kind {
         FERRY_KIND_CANCELLED    = 1 << 5,       /**< the peer has cancelled a request that was kept here */
         FERRY_KIND_OPENED       = 1 << 6,       /**< the session is open; in a service: a client has connected */
         FERRY_KIND_CLOSED       = 1 << 7,       /**< the session has ended; the text says why */
+        FERRY_KIND_SUBSCRIBED   = 1 << 8,       /**< in a service: a client has subscribed; the type is the pattern */
+        FERRY_KIND_UNSUBSCRIBED = 1 << 9,       /**< in a service: a client has withdrawn a subscription; the type is the pattern */
 };
 
 /**

@@ -43,7 +43,10 @@ typedef struct ferry_service_options {
                                          * clients are refused, and only clients that hold nothing are read. One client at a time
                                          * may still complete its message; a client that does not go on with it within the
                                          * session's `close_timeout_ms` while others wait is closed (-ETIMEDOUT). Replies are
-                                         * always accepted */
+                                         * always accepted.
+                                         *
+                                         * The subscriptions of the clients of one user may take an eighth of it */
+        size_t retained_max;            /**< bytes of memory of the values that ferry_service_retain() keeps (1 MiB) */
 } ferry_service_options;
 
 /**
@@ -111,7 +114,10 @@ void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata);
 
 /**
- * Notifies all clients whose dialect is known.
+ * Notifies all clients that have not subscribed to anything, and those with a subscription that matches the type.
+ *
+ * See ferry_session_subscribe(). Finding the subscribers takes no walk over the clients. A client is notified once, however many
+ * of its subscriptions match, and only if its dialect is known.
  *
  * A service of one dialect knows the dialect of its clients. In a service of several dialects, a client shows its dialect with
  * its first message. A client of this library that only listens shows it after it has connected, in the first round of its loop,
@@ -149,6 +155,61 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
  * @retval -ECHILD    the service belongs to the parent of this process
  */
 int ferry_service_notify_value(ferry_service *service, const char *type, const ferry_value *body);
+
+/**
+ * Notifies clients as ferry_service_notify(), and keeps the value for clients that subscribe later.
+ *
+ * The last value of each type is kept. A client that subscribes to a pattern gets the values whose types match it before anything
+ * else of that subscription, in the order in which they were set. Values that do not fit into the queue of such a client, or exceed
+ * its `frame_max`, are left out, and it gets a FERRY_KIND_ERROR that says how many.
+ *
+ * @param service  the service; NULL has failed with -ENOMEM
+ * @param type     the message type, UTF-8, up to 65,535 bytes; copied
+ * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
+ * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed,
+ * see ferry_service_status(), or one of these
+ * @retval -ENOBUFS   the value is kept, and was queued for no client, as all of them have too much queued
+ * @retval -ENOSPC    all values together would exceed `retained_max`; nothing was kept or sent
+ * @retval -EINVAL    the type is NULL, too long or not UTF-8, or the template is malformed
+ * @retval -EMSGSIZE  the body is nested more than 512 levels deep, or a string in it is longer than 4 GiB
+ * @retval -ENOMEM    the service is NULL, or there is no memory
+ * @retval -EPERM     the service belongs to another thread
+ * @retval -ECHILD    the service belongs to the parent of this process
+ */
+int ferry_service_retain(ferry_service *service, const char *type, const char *format, ...)
+        FERRY_PRINTF(3, 4);
+
+/**
+ * Notifies clients and keeps the value, as ferry_service_retain(), with a body that is a value.
+ *
+ * @param service  the service; NULL has failed with -ENOMEM
+ * @param type     the message type, UTF-8, up to 65,535 bytes; copied
+ * @param body     the body; referenced
+ * @return the number of clients for which the message was queued; or a negative errno: that with which the service has failed,
+ * see ferry_service_status(), or one of these
+ * @retval -ENOBUFS   the value is kept, and was queued for no client, as all of them have too much queued
+ * @retval -ENOSPC    all values together would exceed `retained_max`; nothing was kept or sent
+ * @retval -EINVAL    the type is NULL, too long or not UTF-8, or the body is NULL
+ * @retval -EMSGSIZE  the body is nested more than 512 levels deep
+ * @retval -ENOMEM    the service is NULL, or there is no memory
+ * @retval -EPERM     the service belongs to another thread
+ * @retval -ECHILD    the service belongs to the parent of this process
+ */
+int ferry_service_retain_value(ferry_service *service, const char *type, const ferry_value *body);
+
+/**
+ * Drops the value that ferry_service_retain() has kept for a type. Clients are not notified.
+ *
+ * @param service  the service; NULL is allowed
+ * @param type     the type
+ * @return 0, or a negative errno
+ * @retval -ENOENT  no value of that type is kept
+ * @retval -EINVAL  the type is NULL
+ * @retval -ENOMEM  the service is NULL
+ * @retval -EPERM   the service belongs to another thread
+ * @retval -ECHILD  the service belongs to the parent of this process
+ */
+int ferry_service_unretain(ferry_service *service, const char *type);
 
 /**
  * Returns the clients of a service, one after the other.

@@ -305,6 +305,63 @@ int ferry_session_hold(ferry_session *session);
 int ferry_session_release(ferry_session *session);
 
 /**
+ * Subscribes to the notifications of a service whose types match a pattern.
+ *
+ * A client that never subscribes gets all notifications that a service sends to its clients. After its first subscription it gets
+ * only those that match one of its subscriptions, each once. What the service sends to this client alone always comes. Values that
+ * the service has retained (ferry_service_retain()) come first. After a ferry_session_flush() the subscription is in effect.
+ *
+ * A pattern consists of 1 to 16 parts with dots between them, as does a type. The part `*` matches one part, whatever it is; `>`, as
+ * the last part, matches one or more. So `price.*` matches `price.eur`, `price.>` also `price.eur.now`, and `>` everything. A client
+ * may have 1,000 subscriptions with 65,536 bytes of patterns altogether.
+ *
+ * To subscribe again to the same pattern has no effect. A peer that is not a service answers with a FERRY_KIND_ERROR. A peer that
+ * does not know subscriptions ignores them, and sends everything.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @param pattern  the pattern, UTF-8, 1 to 255 bytes; copied
+ * @return 0, or a negative errno: that with which the session has failed, see ferry_session_status(), or one of these. If the
+ * result is ignored, the next ferry_session_flush() returns the first error. ferry_session_error() has the sentence
+ * @retval -EINVAL      the pattern is NULL or malformed
+ * @retval -ENOSPC      the limit of subscriptions is reached
+ * @retval -EOPNOTSUPP  the dialect has no subscriptions, or the stream of the session can only be read
+ * @retval -ENOBUFS     the queue is full (`queue_max`); flush and try again
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the session is closed here
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EDEADLK     a stream of the program has called this while it was writing
+ * @retval -ENOMEM      the session is NULL, or there is no memory
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
+ */
+int ferry_session_subscribe(ferry_session *session, const char *pattern);
+
+/**
+ * Withdraws a subscription. A client without subscriptions that has had one gets no notifications for all clients.
+ *
+ * Notifications that the service has sent before it receives this still come.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @param pattern  the pattern, as it was given to ferry_session_subscribe()
+ * @return 0, or a negative errno: that with which the session has failed, see ferry_session_status(), or one of these. If the
+ * result is ignored, the next ferry_session_flush() returns the first error. ferry_session_error() has the sentence
+ * @retval -ENOENT      there is no subscription to that pattern
+ * @retval -EINVAL      the pattern is NULL or malformed
+ * @retval -EOPNOTSUPP  the dialect has no subscriptions, or the stream of the session can only be read
+ * @retval -ENOBUFS     the queue is full (`queue_max`); flush and try again
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the session is closed here
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EDEADLK     a stream of the program has called this while it was writing
+ * @retval -ENOMEM      the session is NULL, or there is no memory
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
+ */
+int ferry_session_unsubscribe(ferry_session *session, const char *pattern);
+
+/**
  * Runs the loop until the peer has received everything that was sent (stream-ipc: until the kernel has), or has closed in order.
  *
  * Its own failure comes first: the session has failed, or the time is over. Otherwise it returns the first error of a

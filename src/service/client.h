@@ -2,6 +2,7 @@
  * long as its session. */
 #pragma once
 
+#include "service/topics.h"
 #include "session/session.h"
 
 enum client_phase {
@@ -25,6 +26,8 @@ struct client {
         struct crowd *crowd;            /* clients of the same user, or NULL */
         struct list crowd_link;         /* among those of them that are silent */
         struct list waiting_link;       /* among clients that are not read, as there is too much for all of them */
+        struct list unfiltered_link;    /* among those that have never subscribed */
+        struct subscriber subscriber;
         size_t counted;                 /* bytes that it holds … */
         size_t counted_whole;           /* … without those of a message that is not complete */
 };

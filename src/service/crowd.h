@@ -10,6 +10,7 @@ struct crowd {
         uid_t uid;
         unsigned count;
         size_t held;            /* bytes */
+        size_t subscribed;      /* memory of their subscriptions */
         struct list silent;     /* those that have not been seen to send a whole frame; the first to come is in front */
 };
 

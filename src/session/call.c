@@ -231,27 +231,6 @@ ferry_call *call_new(struct reserve *reserve, void (*is_late)(struct loop_timer 
 
 /* Calls that wait for a session -------------------------------------------------------------------------- */
 
-/* Whatever it shares with others, it may be the last to hold it. */
-static size_t weigh(const ferry_value *body)
-{
-        size_t size = 0;
-        struct walk walk;
-        struct walk_step step;
-
-        walk_begin(&walk, body);
-        while (walk_next(&walk, &step)) {
-                const ferry_value *parts[] = { step.key, step.value };
-
-                for (int i = 0; i < 2 && !step.is_closing; i++) {
-                        size_t bytes = 0;
-
-                        ferry_value_bytes(parts[i], &bytes);
-                        size += sizeof *body + bytes;
-                }
-        }
-        return size;
-}
-
 int call_keep_message(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error)
 {
         ferry_builder builder;
@@ -275,7 +254,7 @@ int call_keep_message(ferry_call *call, const char *type, const char *format, va
 /* An empty queue takes any one. */
 int call_join_queue(ferry_call *call, struct call_queue *queue)
 {
-        call->waiting_size = strlen(call->type) + weigh(call->waiting_body);
+        call->waiting_size = strlen(call->type) + tree_weigh(call->waiting_body);
         if (queue->size > 0 && (queue->size >= queue->max || call->waiting_size > queue->max - queue->size))
                 return -ENOBUFS;
         call->queue = queue;

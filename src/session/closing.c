@@ -2,6 +2,7 @@
  * closing fails the requests that are not answered. Invariant: a request is answered exactly once: by the first
  * answer, or by an error when the last hold on it goes. */
 #include "session/private.h"
+#include "session/subscriptions.h"
 #include "util/text.h"
 
 #include <errno.h>
@@ -390,6 +391,7 @@ static void bury(struct loop_grave *grave)
         error_deinit(&session->call_error);
         /* A codec of the program may still be reading what it was lent. */
         inbox_deinit(&session->in);
+        subscriptions_free(session->subscriptions);
         sys_free(session->address);
         sys_free(session);
 }

@@ -94,6 +94,10 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 else
                         session_flush_now(session);
                 break;
+        case WIRE_SUBSCRIBE:
+        case WIRE_UNSUBSCRIBE:
+                subscriptions_hear(session, in);
+                break;
         case WIRE_PING:
                 if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
                         session_finish(session, -ENOMEM, "no memory for an answer");

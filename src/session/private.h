@@ -2,9 +2,9 @@
  *
  * CONTRIBUTING.md describes the way of a message through them.
  *
- * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, sharing and debug
- * hold what is known; session and owner decide; above them dispatch, farewell, closing, heartbeat, control, input; and then what
- * programs call: defaults, open, request, reply, next, hold, flush, info. */
+ * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, subscriptions, sharing
+ * and debug hold what is known; session and owner decide; above them dispatch, farewell, closing, heartbeat, subscribe, control,
+ * input; and then what programs call: defaults, open, request, reply, next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -248,6 +248,7 @@ struct ferry_session {
                                          * flight */
         int64_t answer_deadline;        /* while it drains */
         void *userdata;
+        struct subscriptions *subscriptions;    /* of this side; NULL until it makes one */
 
         uint64_t sent, received, dropped, junk;
         bool is_debugged;
@@ -413,6 +414,9 @@ void session_work(struct loop_task *task);
 /* Whether all that had come when a deadline passed is handled. If not, the deadline is asked about again in the next round;
  * @mark, which begins as 0, keeps up to where that is in all that is read: what comes later does not count. */
 bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
+
+/* subscribe.c: a frame of the other side. */
+void subscriptions_hear(ferry_session *session, const struct incoming *in);
 
 /* flush.c */
 /* -EINVAL, which ferry_session_error() explains. */

@@ -17,6 +17,10 @@ struct session_owner {
         bool (*spoke)(void *object);                    /* a message has come: whether it is handled; asked for each */
         void (*settled)(void *object);                  /* a request was answered, or need no longer be */
         void (*freed)(void *object);                    /* it goes, and calls its owner no more */
+        /* The peer subscribes to a pattern, which is well-formed, or withdraws that: 0, or a negative errno with a sentence, with
+         * which the session ends. */
+        int (*subscribed)(void *object, const char *pattern, size_t size, struct error *error);
+        void (*unsubscribed)(void *object, const char *pattern, size_t size);
         /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. */
         bool (*counts)(void *object, size_t held, size_t unfinished);
         /* Whether so much more may be queued for it. */

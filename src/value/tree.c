@@ -454,3 +454,23 @@ enum ferry_visibility ferry_value_visibility(const ferry_value *value, size_t in
                 *ret_class_name = key_mangled(key, &size) + 1;
         return key->visibility;
 }
+
+size_t tree_weigh(const ferry_value *root)
+{
+        size_t size = 0;
+        struct walk walk;
+        struct walk_step step;
+
+        walk_begin(&walk, root);
+        while (walk_next(&walk, &step)) {
+                const ferry_value *parts[] = { step.key, step.value };
+
+                for (int i = 0; i < 2 && !step.is_closing; i++) {
+                        size_t bytes = 0;
+
+                        ferry_value_bytes(parts[i], &bytes);
+                        size += sizeof *root + bytes;
+                }
+        }
+        return size;
+}

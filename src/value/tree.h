@@ -214,3 +214,6 @@ static inline bool walk_next(struct walk *walk, struct walk_step *ret_step)
         }
         return true;
 }
+
+/* The memory that a tree keeps, roughly: whatever it shares with others, it may be the last to hold it. */
+size_t tree_weigh(const ferry_value *root);

@@ -23,6 +23,8 @@ enum wire_kind {
         WIRE_OFFER,             /* shared memory, whose descriptor has come with it or before */
         WIRE_MOVED,             /* all that follows is in there */
         WIRE_DECLINED,          /* it was not taken */
+        WIRE_SUBSCRIBE,         /* to the notifications whose type matches the pattern, which stands as the type */
+        WIRE_UNSUBSCRIBE,
         /* Where messages have no ids, and are notifications or requests as the other side sees fit: */
         WIRE_MESSAGE,
         WIRE_RECEIVED,          /* acknowledges one of those */
@@ -94,6 +96,7 @@ struct dialect {
         bool has_ping;
         bool has_close;
         bool has_shared_memory; /* WIRE_OFFER, WIRE_MOVED and WIRE_DECLINED */
+        bool has_subscriptions; /* WIRE_SUBSCRIBE and WIRE_UNSUBSCRIBE */
         bool has_start;                 /* WIRE_START, WIRE_START_OK; and WIRE_CLOSE is answered by WIRE_CLOSE_OK */
         bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
         bool has_received;              /* a server acknowledges each message before anything else */

@@ -21,6 +21,7 @@ static const unsigned char kind_numbers[] = {
         [WIRE_HELLO] = 1, [WIRE_NOTIFICATION] = 2, [WIRE_REQUEST] = 3, [WIRE_RESPONSE] = 4, [WIRE_ERROR] = 5,
         [WIRE_REFUSED] = 6, [WIRE_CANCEL] = 7, [WIRE_PING] = 8, [WIRE_PONG] = 9, [WIRE_CLOSE] = 10,
         [WIRE_OFFER] = KIND_OPTIONAL | 32, [WIRE_MOVED] = KIND_OPTIONAL | 33, [WIRE_DECLINED] = KIND_OPTIONAL | 34,
+        [WIRE_SUBSCRIBE] = KIND_OPTIONAL | 35, [WIRE_UNSUBSCRIBE] = KIND_OPTIONAL | 36,
 };
 
 /* The same the other way round, for those that are not optional. */
@@ -97,9 +98,9 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         ret->type = (struct raw_text){ .bytes = payload + HEADER, .size = type_size };
         ret->body_offset = HEADER + type_size;
         ret->body_size = size - ret->body_offset;
-        /* What ping, pong and cancel may carry is nothing to this version: it is not even looked at. */
+        /* What such frames may carry is nothing to this version: it is not even looked at. */
         if (ret->kind == WIRE_PING || ret->kind == WIRE_PONG || ret->kind == WIRE_CANCEL || ret->kind == WIRE_OFFER ||
-            ret->kind == WIRE_MOVED)
+            ret->kind == WIRE_MOVED || ret->kind == WIRE_SUBSCRIBE || ret->kind == WIRE_UNSUBSCRIBE)
                 ret->body_size = 0;
         if (ret->body_size == 0)
                 return 0;
@@ -116,7 +117,8 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
 static bool kind_is_control(enum wire_kind kind)
 {
         return kind == WIRE_HELLO || kind == WIRE_CANCEL || kind == WIRE_PING || kind == WIRE_PONG || kind == WIRE_CLOSE ||
-               kind == WIRE_OFFER || kind == WIRE_MOVED || kind == WIRE_DECLINED;
+               kind == WIRE_OFFER || kind == WIRE_MOVED || kind == WIRE_DECLINED || kind == WIRE_SUBSCRIBE ||
+               kind == WIRE_UNSUBSCRIBE;
 }
 
 /* Header and type of a frame, at once. */
@@ -194,6 +196,7 @@ const struct dialect dialect_ferry = {
         .has_ping = true,
         .has_close = true,
         .has_shared_memory = true,
+        .has_subscriptions = true,
         .can_begin = can_begin,
         .read = read_payload,
         .peek = peek,

@@ -153,7 +153,11 @@ static int use_everything(struct parent *parent)
         ferry_session_off(parent->client, echo, NULL);
         REQUIRE(ferry_message_reply(parent->kept, NULL, "{}") == -ECHILD);
         REQUIRE(ferry_message_fail(parent->kept, "no") == -ECHILD);
+        REQUIRE(ferry_session_subscribe(parent->client, "t") == -ECHILD);
+        REQUIRE(ferry_session_unsubscribe(parent->client, "t") == -ECHILD);
         REQUIRE(ferry_service_notify(parent->service, "t", "{}") == -ECHILD);
+        REQUIRE(ferry_service_retain(parent->service, "t", "{}") == -ECHILD);
+        REQUIRE(ferry_service_unretain(parent->service, "t") == -ECHILD);
         REQUIRE(ferry_service_close(parent->service) == -ECHILD);
         call = ferry_session_request(parent->client, -1, "t", "{}");
         REQUIRE(ferry_call_status(call) == -ECHILD);

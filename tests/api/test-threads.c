@@ -409,6 +409,8 @@ static void use_session(struct foreign *foreign)
         SAID(ferry_call_error(call));
         ferry_call_free(call);
         REFUSED(ferry_session_notify(foreign->session, "t", "{}"));
+        REFUSED(ferry_session_subscribe(foreign->session, "t"));
+        REFUSED(ferry_session_unsubscribe(foreign->session, "t"));
         REFUSED(ferry_session_flush(foreign->session, 0));
         REFUSED(ferry_session_close(foreign->session));
         REFUSED(ferry_session_status(foreign->session));
@@ -452,6 +454,8 @@ static void use_others(struct foreign *foreign)
         REFUSED(ferry_call_status(call));
         ferry_call_free(call);
         REFUSED(ferry_service_notify(foreign->service, "t", "{}"));
+        REFUSED(ferry_service_retain(foreign->service, "t", "{}"));
+        REFUSED(ferry_service_unretain(foreign->service, "t"));
         REFUSED(ferry_service_close(foreign->service));
         REFUSED(ferry_service_status(foreign->service));
         SAID(ferry_service_error(foreign->service));

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -565,6 +567,85 @@ START_TEST(what_is_taken_back_leaves_no_trace)
 }
 END_TEST
 
+/* Services --------------------------------------------------------------------------------------------- */
+
+static int connect_to(const char *path)
+{
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        strcpy(name.sun_path, path);
+        SUITE_CHECK(connect(fd, (struct sockaddr *)&name, sizeof name) == 0, "connect: %d", errno);
+        return fd;
+}
+
+static void send_subscription(int fd, const char *pattern)
+{
+        size_t size = strlen(pattern);
+        unsigned char frame[64] = { 0xf3, 0x4a, 0x9d, 0xe2, 0, 0, 0, (unsigned char)(16 + size), 1, 163, 1, 0, 0, (unsigned char)size };
+
+        memcpy(frame + 24, pattern, size);
+        SUITE_CHECK(send(fd, frame, 24 + size, MSG_NOSIGNAL) == (ssize_t)(24 + size), "send: %d", errno);
+}
+
+static void run_loop(ferry_loop *loop)
+{
+        while (ferry_loop_tick(loop, 0) == 1)
+                ;
+}
+
+/* The work of a notification for two of so many clients, each with ten subscriptions. */
+static uint64_t notify_among(size_t count, const char *type)
+{
+        char directory[] = "/tmp/ferry-work-XXXXXX", path[64], address[80], pattern[32];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        int *fds = calloc(count, sizeof *fds);
+        ferry_service *service;
+        uint64_t steps;
+
+        ck_assert_ptr_nonnull(mkdtemp(directory));
+        snprintf(path, sizeof path, "%s/socket", directory);
+        snprintf(address, sizeof address, "unix:%s", path);
+        service = ferry_service_open(loop, address, NULL);
+        for (size_t i = 0; i < count; i++) {
+                fds[i] = connect_to(path);
+                for (int j = 0; j < 10; j++) {
+                        snprintf(pattern, sizeof pattern, j == 9 ? "own.%zu.>" : j % 2 ? "a.%zu.%d" : "b.*.%zu.%d", i, j);
+                        send_subscription(fds[i], pattern);
+                }
+                run_loop(loop);
+        }
+        send_subscription(fds[0], "price.*");
+        send_subscription(fds[count - 1], "*.eur");
+        run_loop(loop);
+        /* The first one makes room for what it finds. */
+        ck_assert_int_eq(ferry_service_notify(service, type, "%d", 1), 2);
+        work_steps = 0;
+        ck_assert_int_eq(ferry_service_notify(service, type, "%d", 1), 2);
+        steps = work_steps;
+        ferry_loop_free(loop);
+        for (size_t i = 0; i < count; i++)
+                close(fds[i]);
+        free(fds);
+        ck_assert_int_eq(rmdir(directory), 0);
+        return steps;
+}
+
+START_TEST(subscribers_are_found_without_a_walk)
+{
+        struct rlimit limit;
+        uint64_t few, many;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        few = notify_among(2, "price.eur");
+        many = notify_among(1000, "price.eur");
+        ck_assert_uint_gt(few, 100);
+        ck_assert_msg(many < few + few / 4, "%llu steps among 1,000 clients, %llu among 2", (unsigned long long)many, (unsigned long long)few);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(values_are_linear, SHAPES),
         SUITE_TEST(chosen_keys_do_not_collide),
@@ -574,6 +655,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(calls_are_linear, ENDINGS),
         SUITE_TEST(dropping_notifications_is_linear),
         SUITE_LOOP(what_is_taken_back_leaves_no_trace, 50),
+        SUITE_TEST(subscribers_are_found_without_a_walk),
 };
 
 SUITE_MAIN("costs-work", tests)

@@ -134,6 +134,47 @@ static void clients(void)
         fault_want(guests.closed == 4);
 }
 
+/* Subscriptions: three clients, of which one never subscribes; and values that were retained before. */
+static void subscriptions(void)
+{
+        static const char *const patterns[] = { "price.*", "price.>", "price.eur" };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 }, heard[3] = { { 0 } };
+        ferry_session *sessions[3];
+        ferry_service *service;
+        int code;
+
+        open_service(loop, NULL, &guests, &service, 0);
+        code = ferry_service_retain(service, "price.eur", "{n: %d}", 1);
+        fault_answer(FAULT_MEET, "retain", code, 0, NULL);
+        code = ferry_service_retain(service, "price.usd", "{n: %d}", 2);
+        fault_answer(FAULT_MEET, "retain", code, 0, NULL);
+        for (int i = 0; i < 3; i++) {
+                sessions[i] = ferry_session_open(loop, address(), &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+                ferry_session_on(sessions[i], FERRY_KIND_NOTIFICATION, count, &heard[i]);
+                for (int j = 0; i < 2 && j < 3; j++) {
+                        code = ferry_session_subscribe(sessions[i], patterns[j]);
+                        fault_answer(FAULT_MEET, "subscribe", code, 0, ferry_session_error(sessions[i]));
+                }
+                ask(sessions[i], 0);
+        }
+        /* Two by the first pattern, two by the second, and one. */
+        fault_want(heard[0].heard == 5 && heard[1].heard == 5 && heard[2].heard == 0);
+        code = ferry_session_unsubscribe(sessions[1], "price.>");
+        if (!fault_is_absent() && code == -ENOENT)
+                code = 0;
+        fault_answer(FAULT_MEET, "unsubscribe", code, 0, ferry_session_error(sessions[1]));
+        ask(sessions[1], 0);
+        code = ferry_service_notify(service, "price.eur.now", "{n: %d}", 3);
+        fault_answer(FAULT_MEET, "notify", code, 0, NULL);
+        fault_want(code == 2);
+        code = ferry_service_unretain(service, "price.usd");
+        fault_want(code == 0);
+        talk_run(loop, 20);
+        fault_want(heard[0].heard == 6 && heard[1].heard == 5 && heard[2].heard == 1);
+        close_service(loop, service);
+}
+
 /* Shared memory: without a fault the messages have moved there. */
 static bool has_moved(const ferry_session *session)
 {
@@ -793,6 +834,7 @@ const struct scenario service_scenarios[] = {
         { .name = "shm-large", .run = shm_large, .is_uncut = true, .is_slow = true },
         { .name = "replaced", .run = replaced },
         { .name = "clients", .run = clients },
+        { .name = "subscriptions", .run = subscriptions },
         { .name = "removed", .run = removed },
         { .name = "group", .run = group },
         { .name = "group-unknown", .run = group_unknown },
