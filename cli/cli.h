@@ -66,6 +66,9 @@ struct cli_options {
         bool is_strict;
         bool is_removing;
         bool is_removing_stale;
+        bool is_publishing;
+        bool is_retaining;
+        long after_clients;     /* 0: at once */
 };
 
 /* A command: its options by their names, and how many arguments it takes. */
@@ -94,6 +97,7 @@ extern const struct cli_command command_run;
 extern const struct cli_command command_send;
 extern const struct cli_command command_store;
 extern const struct cli_command command_wait;
+extern const struct cli_command command_watch;
 
 /* main.c */
 int exit_status_of(int error);
@@ -233,6 +237,9 @@ enum escaping {
 };
 
 enum { ESCAPED_MAX = 16 };
+
+/* Whether these bytes are UTF-8. */
+bool is_utf8(const char *bytes, size_t size);
 
 /* The next character, or a byte that is not one: how many bytes @text has then, and how many were taken. */
 size_t escape_next(const char *bytes, size_t size, enum escaping how, char text[ESCAPED_MAX], size_t *ret_taken);

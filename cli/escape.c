@@ -23,6 +23,18 @@ static size_t read_character(const unsigned char *at, size_t left, uint32_t *ret
         return size;
 }
 
+bool is_utf8(const char *bytes, size_t size)
+{
+        uint32_t character;
+
+        for (size_t taken; size > 0; bytes += taken, size -= taken) {
+                taken = read_character((const unsigned char *)bytes, size, &character);
+                if (taken == 0)
+                        return false;
+        }
+        return true;
+}
+
 /* Characters that act on a terminal or on the order of what it shows: controls, separators of lines, bidirectional marks; and
  * the byte order mark, which is not seen at all. */
 static bool is_hidden(uint32_t character)

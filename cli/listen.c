@@ -10,8 +10,11 @@
  * Each may be left out. */
 enum phase { SERVES, DRAINS, FLUSHES };
 
-/* For stdout, where a signal has asked us to end. */
-enum { FLUSH_MS = 1000 };
+enum {
+        FLUSH_MS = 1000,                /* for stdout, where a signal has asked us to end */
+        PUBLISHED_MAX = 64 << 20,       /* bytes that wait for a client: some lines of any size */
+        RETAINED_MAX = 64 << 20,
+};
 
 struct listener {
         const struct cli_options *options;
@@ -48,9 +51,15 @@ static void stop(struct listener *listener)
         if (listener->phase != SERVES)
                 return;
         listener->phase = DRAINS;
+        publisher_stop();
         ferry_service_close(listener->service);
         if (listener->options->drain_ms >= 0)
                 ferry_loop_after(listener->loop, listener->options->drain_ms, drain_is_over, listener);
+}
+
+static void stop_after_publishing(void *userdata)
+{
+        stop(userdata);
 }
 
 static void show(struct listener *listener, const ferry_message *message)
@@ -182,6 +191,7 @@ static int run_until_over(struct listener *listener)
         if (listener->session)
                 ferry_session_close(listener->session);
         ferry_loop_off(listener->loop, drain_is_over, listener);
+        publisher_stop();
         listener->phase = FLUSHES;
         if (signals_received())
                 ferry_loop_after(listener->loop, FLUSH_MS, give_up_output, listener);
@@ -212,10 +222,17 @@ static int serve(struct listener *listener, const char *address)
         };
         bool is_session = !is_served(address);
         const char *reason;
-        int error, failure = 0;
+        int error, failure = 0, published;
 
         /* Also behind the end of the input. */
         session.answer_timeout_ms = listener->options->drain_ms > 0 ? listener->options->drain_ms : -1;
+        if (listener->options->is_publishing) {
+                service.dialects = FERRY_DIALECT_FERRY;
+                service.retained_max = RETAINED_MAX;
+                /* The publisher sees to it that clients have little queued. */
+                service.bytes_max = PTRDIFF_MAX;
+                session.queue_max = PUBLISHED_MAX;
+        }
         access_set(&service, listener->options);
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
@@ -236,6 +253,9 @@ static int serve(struct listener *listener, const char *address)
                 if (listener->options->is_verbose)
                         inform("listening at %s",
                                is_session ? address : ferry_service_address(listener->service));
+                if (listener->options->is_publishing &&
+                    !publisher_begin(listener->loop, listener->service, listener->options, stop_after_publishing, listener))
+                        stop(listener);
                 failure = run_until_over(listener);
         }
         error = status_of(listener);
@@ -247,11 +267,12 @@ static int serve(struct listener *listener, const char *address)
         free(listener->shown);
         ferry_loop_free(listener->loop);
         guard_close();
+        published = publisher_end();
         if (listener->is_late || error == -ETIMEDOUT)
                 return EXIT_TIMEOUT;
         if (failure || backlog_has_dropped())
                 return EXIT_CONNECTION;
-        return error < 0 && !signals_received() ? EXIT_CONNECTION : EXIT_DONE;
+        return error < 0 && !signals_received() ? EXIT_CONNECTION : published;
 }
 
 static int run(const struct cli_options *options, char **arguments, int count)
@@ -286,7 +307,7 @@ const struct cli_command command_listen = {
         .summary = "print each message, answer requests",
         .options = (const char *const[]){ "echo", "reply", "exec", "workers", "drain", "count", "public", "mode", "group", "allow",
                                           "dialect", "codec", "namespace", "json", "value", "quiet", "verbose", "shm", "no-shm",
-                                          NULL },
+                                          "publish", "retain", "after-clients", "timeout", NULL },
         .least = 1,
         .most = 1,
         .run = run,

@@ -1,4 +1,4 @@
-/* The parts of ferry listen: listen.c uses answer.c, which uses command.c, which uses guard.c. */
+/* The parts of ferry listen: listen.c uses publish.c and answer.c, which uses command.c, which uses guard.c. */
 #pragma once
 
 #include "cli.h"
@@ -74,6 +74,15 @@ size_t answers_due(void);
 void answers_end_unwanted(bool is_session);
 /* Give up all requests in hand. */
 void answers_abandon(void);
+
+/* publish.c: lines of stdin become notifications of a service. False: that was complained about. @over is called once all were
+ * sent. */
+bool publisher_begin(ferry_loop *loop, ferry_service *service, const struct cli_options *options, void (*over)(void *userdata),
+                     void *userdata);
+/* Nothing more is read. */
+void publisher_stop(void);
+/* The exit status: whether each line was published. */
+int publisher_end(void);
 
 /* backlog.c: lines that wait until stdout takes them. */
 void backlog_init(ferry_loop *loop);

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify, &command_run,
+static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify, &command_watch,
+                                                      &command_run,
                                                       &command_list, &command_wait, &command_send, &command_recv,
                                                       &command_store, &command_ipcs, &command_convert,
                                                       &command_bench, &command_bridge };
@@ -28,7 +29,8 @@ static const struct {
         { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind, pcntl" },
         { "codec", "NAME", "msgpack, php, json or json-objects; for records also plain" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
-        { "timeout", "SECONDS", "for an answer, a listener, room or a lock (30), for a record (none); 0: do not wait, none: forever" },
+        { "timeout", "SECONDS", "for an answer, a listener, room, a lock or a slow client (30), for a record or a notification (none);"
+                                " 0: do not wait, none: forever" },
         { "wait", "SECONDS", "how long to wait until the other end is there (1); 0: do not wait, none: forever" },
         { "json", NULL, "print each message, record, object or service as one JSON object a line" },
         { "verbose", NULL, "say more, on stderr (-v)" },
@@ -36,6 +38,9 @@ static const struct {
         { "echo", NULL, "answer requests with their own type and body" },
         { "reply", "BODY", "answer requests with this body" },
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
+        { "publish", NULL, "make a notification of each line of stdin: TYPE BODY" },
+        { "retain", NULL, "keep the last one of each TYPE for clients that subscribe later" },
+        { "after-clients", "N", "wait until N clients have subscribed" },
         { "drain", "SECONDS", "when asked to stop, give requests in hand so long (until they are done)" },
         { "count", "N", "end after N messages, records, clients or requests" },
         { "seconds", "SECONDS", "send requests so long (2, unless there is a --count)" },
@@ -74,6 +79,9 @@ enum { KNOWN = sizeof known / sizeof *known };
 
 /* More than any machine can use; each is a process. */
 enum { WORKERS_MAX = 1024 };
+
+/* Of one user, by the library's default. */
+enum { CLIENTS_MAX = 4096 };
 
 /* Of a bench; each has a buffer of its own. */
 enum { IN_FLIGHT_MAX = 65536 };
@@ -556,6 +564,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 return read_count(name, argument, 1, WORKERS_MAX, &options->workers);
         if (strcmp(name, "in-flight") == 0)
                 return read_count(name, argument, 1, IN_FLIGHT_MAX, &options->in_flight);
+        if (strcmp(name, "after-clients") == 0)
+                return read_count(name, argument, 1, CLIENTS_MAX, &options->after_clients);
         if (strcmp(name, "seconds") == 0)
                 return read_duration(name, argument, &options->seconds_ms);
         if (strcmp(name, "retry") == 0)
@@ -578,6 +588,10 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->is_value = true;
         else if (strcmp(name, "echo") == 0)
                 options->is_echo = true;
+        else if (strcmp(name, "publish") == 0)
+                options->is_publishing = true;
+        else if (strcmp(name, "retain") == 0)
+                options->is_retaining = true;
         else if (strcmp(name, "public") == 0)
                 options->is_public = true;
         else if (strcmp(name, "quiet") == 0)

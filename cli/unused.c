@@ -15,6 +15,12 @@ static bool is_there(int scheme)
         return is_one_of(scheme, FERRY_SCHEME_EXEC, FERRY_SCHEME_FD) || is_one_of(scheme, FERRY_SCHEME_FILE, FERRY_SCHEME_STDIO);
 }
 
+/* By a service. */
+static bool is_served(int scheme)
+{
+        return is_one_of(scheme, FERRY_SCHEME_NAME, FERRY_SCHEME_UNIX) || scheme == FERRY_SCHEME_TCP;
+}
+
 static bool is_named(const char *command, const char *a, const char *b)
 {
         return strcmp(command, a) == 0 || strcmp(command, b) == 0;
@@ -43,7 +49,17 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 bool is_broken;
                 const char *rule;
         } rules[] = {
-                { is_listen && options->is_value && !options->reply && !options->exec, "--value needs --reply or --exec" },
+                { is_listen && options->is_value && !options->reply && !options->exec && !options->is_publishing,
+                  "--value needs --reply, --exec or --publish" },
+                { is_listen && options->is_retaining && !options->is_publishing, "--retain needs --publish" },
+                { is_listen && options->after_clients && !options->is_publishing, "--after-clients needs --publish" },
+                { is_listen && options->has_timeout && !options->is_publishing, "--timeout needs --publish" },
+                { is_listen && options->is_publishing && scheme >= 0 && !is_served(scheme), "--publish is for NAME, unix: and tcp: only" },
+                { is_listen && options->is_publishing && options->dialects && options->dialects != FERRY_DIALECT_FERRY,
+                  "--publish is for the dialect ferry only" },
+                { strcmp(command, "watch") == 0 && options->has_wait && is_there(scheme), "--wait is not for exec:, fd:, file: and stdio:" },
+                { strcmp(command, "watch") == 0 && options->allowed_count && scheme >= 0 && scheme != FERRY_SCHEME_UNIX,
+                  "--allow is for unix:PATH" },
                 { is_listen && options->workers && !options->exec, "--workers needs --exec" },
                 { is_listen && options->is_public && scheme >= 0 && scheme != FERRY_SCHEME_TCP, "--public is for tcp: only" },
                 { is_listen && options->is_quiet && options->is_json, "--quiet and --json exclude each other" },
