@@ -2,12 +2,28 @@
 #include "value/codec.h"
 
 #include "util/options.h"
+#include "value/tree.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { BYTES_AT_FIRST = 512 };
+enum { BYTES_AT_FIRST = 512, BYTES_AT_FIRST_MAX = 1 << 20, ITEMS_LOOKED_AT = 16, ITEM_GUESS = 16 };
+
+/* How many bytes a value may become, by its first items: what is too few grows. */
+static size_t guess_size(const ferry_value *value)
+{
+        size_t count = ferry_value_count(value), looked_at = count < ITEMS_LOOKED_AT ? count : ITEMS_LOOKED_AT, bytes = 0;
+
+        for (size_t i = 0; i < looked_at; i++) {
+                const ferry_value *item = ferry_value_at(value, i);
+
+                bytes += ITEM_GUESS + (is_container(item) ? (size_t)item->size * ITEM_GUESS : item->size);
+        }
+        if (looked_at > 0)
+                bytes = bytes / looked_at < BYTES_AT_FIRST_MAX / count ? bytes / looked_at * count : BYTES_AT_FIRST_MAX;
+        return bytes > BYTES_AT_FIRST ? bytes : BYTES_AT_FIRST;
+}
 
 /* For a codec that gives no reason of its own. */
 static void explain_kind(ferry_sink *sink, const ferry_value *value)
@@ -69,8 +85,7 @@ int ferry_codec_encode(const ferry_codec *codec, const ferry_value *value, void 
         *ret_size = 0;
         if (error || !value)
                 return error ? error : -EINVAL;
-        /* Most messages fit at once. */
-        error = buffer_reserve(&buffer, BYTES_AT_FIRST) ? codec_encode(codec, value, &buffer, UINT32_MAX, NULL) : -ENOMEM;
+        error = buffer_reserve(&buffer, guess_size(value)) ? codec_encode(codec, value, &buffer, UINT32_MAX, NULL) : -ENOMEM;
         if (!error)
                 error = buffer_append(&buffer, "", 1);
         if (error) {

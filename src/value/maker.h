@@ -60,6 +60,12 @@ static inline struct site *maker_open(struct maker *maker, ferry_value *node, ui
 /* Members that are many, or may be twice; of an array of PHP, which may be a list. 0 or -ENOMEM. */
 int site_gather(struct site *site, struct arena *arena);
 
+/* An array of PHP whose first key is text is none. */
+static inline bool site_may_be_list(const struct site *site)
+{
+        return site->is_array && site->size > 0 && site->node->members->entries->key.kind == FERRY_VALUE_INT;
+}
+
 static inline int maker_close(struct maker *maker, size_t offset)
 {
         struct site *site = maker->site--;
@@ -67,7 +73,7 @@ static inline int maker_close(struct maker *maker, size_t offset)
 
         node->size = site->size;
         /* Few members with different keys are as they stand. */
-        if (node->kind != FERRY_VALUE_LIST && (site->size > MEMBERS_WITHOUT_SLOTS || site->may_have_twins || site->is_array) &&
+        if (node->kind != FERRY_VALUE_LIST && (site->size > MEMBERS_WITHOUT_SLOTS || site->may_have_twins || site_may_be_list(site)) &&
             site_gather(site, maker->arena) < 0)
                 return -ENOMEM;
         if (parent->depth <= node->depth)
