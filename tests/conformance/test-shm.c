@@ -1,6 +1,6 @@
 /* Sessions that move to shared memory: when they do, what they keep, and what a client that is another program may do to a
  * service there. That all else is as on any stream the other conformance tests show, on STREAM_SHM. */
-#include "ring/duplex.h"
+#include "ring/traffic.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SAFETY_MS = 20000, RING = 8192, ALL_SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
@@ -25,6 +26,7 @@ struct side {
         ferry_service *service;
         char directory[64], address[128];
         unsigned heard, closed;
+        bool is_any_heard;              /* notifications need not be in order */
         int status;                     /* of the session that has closed */
         char error[200];
 };
@@ -42,10 +44,18 @@ static int hear(ferry_session *session, const ferry_message *message, void *user
                 snprintf(side->error, sizeof side->error, "%s", ferry_session_error(session));
                 return 0;
         default:
-                SUITE_CHECK(ferry_value_int(ferry_message_body(message), -1) == side->heard, "a notification is out of order");
+                SUITE_CHECK(side->is_any_heard || ferry_value_int(ferry_message_body(message), -1) == side->heard, "a notification is out of order");
                 side->heard++;
                 return 1;
         }
+}
+
+static double seconds(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static void open_side(struct side *side, int shm)
@@ -262,14 +272,21 @@ static void offer(struct client *client, int descriptor)
                 close(descriptor);
 }
 
-static void offer_memory(struct client *client)
+/* Returns the memory, which is the caller's. */
+static int offer_kept_memory(struct client *client)
 {
         struct ring_memory memory;
         int fd;
 
         ck_assert_int_eq(ring_memory_make(&memory, RING, &fd, &(struct error){ 0 }), 0);
         ring_duplex_init(&client->duplex, &memory, true, client->fd);
-        offer(client, fd);
+        frame(client, OFFER, sizeof OFFER, fd);
+        return fd;
+}
+
+static void offer_memory(struct client *client)
+{
+        close(offer_kept_memory(client));
 }
 
 static void move(struct client *client)
@@ -460,6 +477,66 @@ START_TEST(a_peer_that_breaks_its_ring_ends_its_session)
 }
 END_TEST
 
+/* Numbers and bytes of all kinds; or right frames, in memory that changes meanwhile, or whose pages are taken away. */
+_Noreturn static void misbehave(struct client *client, int descriptor, unsigned round)
+{
+        static const char bytes[] = "\xf3\x4a\x9d\xe2\0\0\0\x12\1\2\1\0\0\1\0\0\0\0\0\0\0\0\0\0t\1";
+        unsigned char *all = (unsigned char *)client->duplex.memory.pair;
+        unsigned state = round;
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (round % 3 == 0)
+                traffic_scribble(&client->duplex, round);
+        for (;;) {
+                unsigned where = (state = state * 1664525 + 1013904223) >> 8;
+
+                ring_duplex_write(&client->duplex, bytes, sizeof bytes - 1);
+                ring_duplex_pay(&client->duplex);
+                if (round % 3 == 1)
+                        all[RING_HEADER + where % (2 * RING)] ^= (unsigned char)(1u << (where & 7));
+                else
+                        fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(where % (RING_HEADER + 2 * RING)), 4096);
+        }
+}
+
+/* Each harms its own session only, for a minute with FERRY_LONG. */
+START_TEST(a_peer_that_writes_anything_harms_its_session_only)
+{
+        double begin = seconds();
+        unsigned rounds = 0;
+
+        for (; seconds() < begin + (suite_is_long() ? 60 : 0.5) || rounds < 6; rounds++) {
+                ferry_session *other;
+                struct client client;
+                int descriptor;
+                pid_t child;
+
+                open_client(&client);
+                client.side.is_any_heard = true;
+                descriptor = offer_kept_memory(&client);
+                ck_assert_int_eq(next_kind(&client), 0xa1);
+                frame(&client, MOVED, sizeof MOVED, -1);
+                settle(&client);
+                child = fork();
+                ck_assert_int_ge(child, 0);
+                if (child == 0)
+                        misbehave(&client, descriptor, rounds);
+                close(descriptor);
+                close(client.fd);
+                client.fd = -1;
+                other = ferry_session_open(client.side.loop, client.side.address, &(ferry_session_options){ .shm = FERRY_SHM_ALWAYS });
+                for (double end = seconds() + 0.02; seconds() < end;)
+                        ask(other, 0);
+                kill(child, SIGKILL);
+                ck_assert_int_eq(waitpid(child, NULL, 0), child);
+                while (client.side.closed == 0)
+                        ck_assert_int_ge(ferry_loop_tick(client.side.loop, SAFETY_MS), 0);
+                ask(other, 1);
+                close_client(&client);
+        }
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(a_busy_session_moves_and_keeps_the_order),
         SUITE_LOOP(each_side_may_refuse_or_ask_for_it, 4),
@@ -470,6 +547,8 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(what_is_no_memory_of_rings_is_declined, 6),
         SUITE_LOOP(frames_out_of_turn_end_the_session, 5),
         SUITE_LOOP(a_peer_that_breaks_its_ring_ends_its_session, 4),
+        { .name = "a_peer_that_writes_anything_harms_its_session_only", .test = &a_peer_that_writes_anything_harms_its_session_only,
+          .is_whole = 1 },
 };
 
 SUITE_MAIN("conformance-shm", tests)

@@ -295,3 +295,59 @@ void traffic_close(struct ring_duplex *duplex)
         close(duplex->socket);
         ring_duplex_deinit(duplex);
 }
+
+static uint64_t next_random(uint64_t *state)
+{
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        return *state;
+}
+
+void traffic_scribble(struct ring_duplex *duplex, uint64_t seed)
+{
+        struct ring_pair *pair = duplex->memory.pair;
+        unsigned char *all = (unsigned char *)pair;
+        size_t size = RING_HEADER + 2 * (size_t)duplex->memory.size;
+        uint64_t state = seed * 2654435761u + 1;
+
+        for (;;) {
+                uint64_t random = next_random(&state);
+                struct ring_shared *shared = &pair->rings[random >> 8 & 1];
+                uint32_t value = (uint32_t)(random >> 32);
+
+                switch (random & 15) {
+                case 0:
+                        all[(random >> 16) % size] = (unsigned char)random;
+                        break;
+                case 1:
+                        atomic_store_explicit(&shared->tail, value, memory_order_relaxed);
+                        break;
+                case 2:
+                        atomic_store_explicit(&shared->head, value, memory_order_relaxed);
+                        break;
+                case 3:
+                        atomic_store_explicit(&shared->is_reader_asleep, value & 1, memory_order_relaxed);
+                        break;
+                case 4:
+                        atomic_store_explicit(&shared->is_writer_asleep, value & 1, memory_order_relaxed);
+                        break;
+                case 5:
+                        atomic_store_explicit(&pair->processors[value & 1].number, value & 3, memory_order_relaxed);
+                        break;
+                case 6:
+                        memset(all + (random >> 16) % (size - 64), (int)random, 64);
+                        break;
+                case 7:
+                        send(duplex->socket, &random, (random & 7) + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+                        break;
+                case 8:
+                        if ((value & 1023) == 0)
+                                atomic_store_explicit(&shared->is_closed, value, memory_order_relaxed);
+                        break;
+                default:
+                        atomic_fetch_add_explicit(random & 256 ? &shared->tail : &shared->head, value & 255, memory_order_relaxed);
+                        break;
+                }
+        }
+}

@@ -26,3 +26,7 @@ void traffic_open(struct ring_duplex duplexes[2], uint32_t size);
 /* The same over one mapping, which belongs to the first: ThreadSanitizer knows memory by its addresses. */
 void traffic_open_together(struct ring_duplex duplexes[2], uint32_t size);
 void traffic_close(struct ring_duplex *duplex);
+
+/* Write without end into the memory of both sides: numbers that look right by and by, so that the other side goes far, and any
+ * bytes everywhere else. */
+_Noreturn void traffic_scribble(struct ring_duplex *duplex, uint64_t seed);
