@@ -221,6 +221,18 @@ static void flush(void)
                 errx(1, "ferry: %s", ferry_session_error(sessions[0]));
 }
 
+/* A large body is a value, which the session holds until it is written instead of copying it. */
+static int send_body(const char *body, size_t size)
+{
+        static ferry_value *large;
+
+        if (size < HELD_MAX)
+                return ferry_session_notify(sessions[0], DRIVER_TYPE, "%.*s", (int)size, body);
+        if (!large)
+                large = ferry_value_pack("%.*s", (int)size, body);
+        return ferry_session_notify_value(sessions[0], DRIVER_TYPE, large);
+}
+
 /* What the queue does not take now, it takes after a flush, which reports the refusal, too. */
 static void notify(const char *body, size_t size)
 {
@@ -228,11 +240,8 @@ static void notify(const char *body, size_t size)
 
         if (job.work->kind == WORK_ONE_WAY && size < HELD_MAX && !is_ring())
                 hold();
-        code = ferry_session_notify(sessions[0], DRIVER_TYPE, "%.*s", (int)size, body);
-        while (code == -ENOBUFS) {
+        while ((code = send_body(body, size)) == -ENOBUFS)
                 ferry_session_flush(sessions[0], -1);
-                code = ferry_session_notify(sessions[0], DRIVER_TYPE, "%.*s", (int)size, body);
-        }
         if (code < 0)
                 errx(1, "ferry: %s", ferry_session_error(sessions[0]));
 }

@@ -176,8 +176,9 @@ ferry_session *ferry_session_free(ferry_session *session);
 /**
  * Sends a notification: a message that expects no answer.
  *
- * The message is queued and, if the queue was empty, written before the call returns. The call never blocks. Where the dialect
- * requires an object and the body is a string, the string becomes the property "message".
+ * The message is queued and, if the queue was empty and the session is not held (ferry_session_hold()), written before the call
+ * returns. The call never blocks. Where the dialect requires an object and the body is a string, the string becomes the property
+ * "message".
  *
  * If the result is ignored, the next ferry_session_flush() that has not failed itself returns the first error.
  *
@@ -223,6 +224,8 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
 
 /**
  * Sends a notification, as ferry_session_notify(), with a body that is a value.
+ *
+ * A large string of it is not copied: the session holds the tree of that string until it is written.
  *
  * @param session  the session; NULL has failed with -ENOMEM
  * @param type     the message type, as for ferry_session_notify(); copied

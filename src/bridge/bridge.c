@@ -187,7 +187,7 @@ static void write_held(struct side *from)
         ssize_t put;
 
         while (held(from) > 0) {
-                put = stream_write(to, from->held + from->begin, held(from));
+                put = stream_write_bytes(to, from->held + from->begin, held(from));
                 if (put == 0 || !is_moving(bridge))
                         return;
                 from->begin = put < 0 ? from->end : from->begin + (size_t)put;

@@ -126,7 +126,7 @@ static ssize_t send_bytes(ferry_channel *channel, struct channel_io *io)
                 return channel_error(channel, -EOPNOTSUPP, "%s: this is the end of a FIFO that receives", channel->address);
         if (bytes_of(channel)->has_shut_down)
                 return channel_error(channel, -EPIPE, "%s: this side has ended this direction", channel->address);
-        put = io->size > 0 || !stream->is_open ? stream_write(stream, io->bytes, io->size) : 0;
+        put = io->size > 0 || !stream->is_open ? stream_write_bytes(stream, io->bytes, io->size) : 0;
         if (put > 0 || (put == 0 && io->size == 0 && stream->is_open))
                 return put;
         if (put < 0)

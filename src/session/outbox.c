@@ -1,14 +1,37 @@
 #include "session/outbox.h"
 
+#include <errno.h>
 #include <string.h>
 
 void outbox_init(struct outbox *outbox)
 {
         list_init(&outbox->requests);
+        list_init(&outbox->pieces);
+}
+
+static struct outbox_piece *first_piece(const struct outbox *outbox)
+{
+        return list_first(&outbox->pieces, struct outbox_piece, link);
+}
+
+static void drop_piece(struct outbox *outbox, struct outbox_piece *piece)
+{
+        outbox->pieces_size -= piece->size;
+        list_remove(&piece->link);
+        if (piece->tree)
+                arena_unref(piece->tree);
+        sys_free(piece);
+}
+
+static void drop_pieces(struct outbox *outbox)
+{
+        while (!list_is_empty(&outbox->pieces))
+                drop_piece(outbox, first_piece(outbox));
 }
 
 void outbox_deinit(struct outbox *outbox)
 {
+        drop_pieces(outbox);
         buffer_deinit(&outbox->bytes);
         holes_deinit(&outbox->holes);
 }
@@ -62,14 +85,65 @@ size_t outbox_next(const struct outbox *outbox, const struct dialect *dialect)
         return header + (size_t)payload;
 }
 
+int outbox_slices(const struct outbox *outbox, size_t *size, struct iovec slices[OUTBOX_SLICES])
+{
+        unsigned char *bytes = buffer_bytes(&outbox->bytes);
+        const struct list *link = outbox->pieces.next;
+        uint64_t at = outbox->begin, end = at + *size;
+        int count = 0;
+
+        while (at < end && count < OUTBOX_SLICES) {
+                const struct outbox_piece *piece = link == &outbox->pieces ? NULL : container_of(link, struct outbox_piece, link);
+                uint64_t slice_end = piece && piece->at == at ? at + piece->size : piece && piece->at < end ? piece->at : end;
+                struct iovec *slice = &slices[count++];
+
+                slice->iov_len = (size_t)((slice_end < end ? slice_end : end) - at);
+                if (piece && piece->at == at) {
+                        slice->iov_base = (void *)(uintptr_t)piece->bytes;
+                        link = link->next;
+                } else {
+                        slice->iov_base = bytes;
+                        bytes += slice->iov_len;
+                }
+                at += slice->iov_len;
+        }
+        *size = (size_t)(at - outbox->begin);
+        return count;
+}
+
+/* Bytes leave the front. */
+static void consume(struct outbox *outbox, size_t size)
+{
+        while (size > 0 && outbox->pieces_size > 0) {
+                struct outbox_piece *piece = first_piece(outbox);
+                size_t before = (size_t)(piece->at - outbox->begin), taken;
+
+                if (before > 0) {
+                        taken = before < size ? before : size;
+                        buffer_consume(&outbox->bytes, taken);
+                } else {
+                        taken = piece->size < size ? piece->size : size;
+                        piece->at += taken;
+                        piece->bytes += taken;
+                        piece->size -= taken;
+                        outbox->pieces_size -= taken;
+                        if (piece->size == 0)
+                                drop_piece(outbox, piece);
+                }
+                outbox->begin += taken;
+                size -= taken;
+        }
+        outbox->begin += size;
+        buffer_consume(&outbox->bytes, size);
+}
+
 /* What was taken back and stands at the front is passed over. */
 static void skip_holes(struct outbox *outbox)
 {
         struct holes *holes = &outbox->holes;
 
         while (holes->count > 0 && holes->at[0].begin == outbox->begin) {
-                buffer_consume(&outbox->bytes, (size_t)holes->at[0].size);
-                outbox->begin += holes->at[0].size;
+                consume(outbox, (size_t)holes->at[0].size);
                 holes_remove_first(holes);
         }
 }
@@ -95,8 +169,7 @@ void outbox_taken(struct outbox *outbox, const struct dialect *dialect, size_t s
                         count_written(outbox, dialect, size);
                 outbox->frame_left = size - put;
         }
-        buffer_consume(&outbox->bytes, put);
-        outbox->begin += put;
+        consume(outbox, put);
         skip_holes(outbox);
 }
 
@@ -104,7 +177,42 @@ void outbox_taken(struct outbox *outbox, const struct dialect *dialect, size_t s
 
 void outbox_undo(struct outbox *outbox, size_t size)
 {
-        outbox->bytes.end = outbox->bytes.begin + size;
+        while (outbox->pieces_size > 0) {
+                struct outbox_piece *last = container_of(outbox->pieces.previous, struct outbox_piece, link);
+
+                if (last->at < outbox->begin + size)
+                        break;
+                drop_piece(outbox, last);
+        }
+        outbox->bytes.end = outbox->bytes.begin + size - outbox->pieces_size;
+}
+
+int outbox_add_piece(struct outbox *outbox, size_t offset, const struct lent *lent)
+{
+        struct outbox_piece *piece = sys_alloc(sizeof *piece + (lent->tree ? 0 : lent->size));
+
+        if (!piece)
+                return -ENOMEM;
+        *piece = (struct outbox_piece){ .at = outbox->begin + outbox->pieces_size + offset, .bytes = lent->bytes, .size = lent->size,
+                                        .tree = lent->tree };
+        if (piece->tree)
+                piece->tree->references++;
+        list_append(&outbox->pieces, &piece->link);
+        outbox->pieces_size += lent->size;
+        return 0;
+}
+
+void outbox_keep_lent(struct outbox *outbox)
+{
+        list_for_each(&outbox->pieces, link) {
+                struct outbox_piece *piece = container_of(link, struct outbox_piece, link);
+
+                if (piece->tree || piece->is_kept)
+                        continue;
+                memcpy(piece->own, piece->bytes, piece->size);
+                piece->bytes = piece->own;
+                piece->is_kept = true;
+        }
 }
 
 void outbox_add_message(struct outbox *outbox)
@@ -136,29 +244,57 @@ void outbox_add_request(struct outbox *outbox, struct outbox_frame *frame, size_
         list_append(&outbox->requests, &frame->link);
 }
 
-/* Close the holes: what stands behind them moves to the front, once for all of them. */
-static void close_holes(struct outbox *outbox)
+/* Go on to the end of a hole: pieces before it move by @moved, and their bytes are added to @passed; those in it go. How many bytes
+ * these have. */
+static size_t pass_pieces(struct outbox *outbox, struct list **next, const struct hole *hole, uint64_t moved, size_t *passed)
 {
-        struct holes *holes = &outbox->holes;
-        unsigned char *bytes;
-        uint64_t left = holes->size, before_end = 0;
-        size_t kept = 0, seen = 0, last = holes->count;
+        size_t inside = 0;
 
-        if (holes->count == 0)
+        while (*next != &outbox->pieces) {
+                struct outbox_piece *piece = container_of(*next, struct outbox_piece, link);
+
+                if (piece->at >= hole->begin + hole->size)
+                        break;
+                *next = piece->link.next;
+                if (piece->at >= hole->begin) {
+                        inside += piece->size;
+                        drop_piece(outbox, piece);
+                } else {
+                        piece->at -= moved;
+                        *passed += piece->size;
+                }
+        }
+        return inside;
+}
+
+/* Close holes, which are in their order: what stands behind them moves to the front, once for all of them. */
+static void close_up(struct outbox *outbox, const struct hole *at, size_t count, uint64_t size)
+{
+        unsigned char *bytes;
+        struct list *next = outbox->pieces.next;
+        uint64_t left = size, before_end = 0, moved = 0;
+        size_t kept = 0, seen = 0, passed = 0, last = count, end;
+
+        if (count == 0)
                 return;
         /* Holes are in bytes that are queued, so there is memory. */
-        bytes = outbox->bytes.memory + outbox->bytes.begin;
-        holes_sort(holes);
-        for (size_t i = 0; i < holes->count; i++) {
-                size_t begin = (size_t)(holes->at[i].begin - outbox->begin);
+        bytes = buffer_bytes(&outbox->bytes);
+        end = buffer_size(&outbox->bytes);
+        for (size_t i = 0; i < count; i++) {
+                size_t inside = pass_pieces(outbox, &next, &at[i], moved, &passed);
+                size_t begin = (size_t)(at[i].begin - outbox->begin) - passed;
 
-                before_end += holes->at[i].begin < outbox->message_end ? holes->at[i].size : 0;
+                before_end += at[i].begin < outbox->message_end ? at[i].size : 0;
                 memmove(bytes + kept, bytes + seen, begin - seen);
                 kept += begin - seen;
-                seen = begin + (size_t)holes->at[i].size;
+                seen = begin + (size_t)at[i].size - inside;
+                passed += inside;
+                moved += at[i].size;
         }
-        memmove(bytes + kept, bytes + seen, outbox_size(outbox) - seen);
-        outbox->bytes.end -= (size_t)holes->size;
+        for (struct list *link = next; link != &outbox->pieces; link = link->next)
+                container_of(link, struct outbox_piece, link)->at -= moved;
+        memmove(bytes + kept, bytes + seen, end - seen);
+        outbox->bytes.end -= seen - kept;
         outbox->message_end -= before_end;
         /* From the last request back to those of which something was sent. */
         for (struct list *link = outbox->requests.previous; link != &outbox->requests; link = link->previous) {
@@ -166,11 +302,19 @@ static void close_holes(struct outbox *outbox)
 
                 if (frame->end <= outbox->begin)
                         break;
-                while (last > 0 && holes->at[last - 1].begin > frame->begin)
-                        left -= holes->at[--last].size;
+                while (last > 0 && at[last - 1].begin > frame->begin)
+                        left -= at[--last].size;
                 frame->begin -= left;
                 frame->end -= left;
         }
+}
+
+static void close_holes(struct outbox *outbox)
+{
+        struct holes *holes = &outbox->holes;
+
+        holes_sort(holes);
+        close_up(outbox, holes->at, holes->count, holes->size);
         holes_clear(holes);
 }
 
@@ -203,25 +347,6 @@ void outbox_jump_queue(struct outbox *outbox, size_t offset)
 
 /* Taking back ----------------------------------------------------------------------------------------- */
 
-/* Where there is no memory to remember a hole, it is closed at once. */
-static void close_up(struct outbox *outbox, const struct outbox_frame *frame)
-{
-        uint64_t size = frame->end - frame->begin;
-        unsigned char *at;
-
-        close_holes(outbox);
-        at = buffer_bytes(&outbox->bytes) + (frame->begin - outbox->begin);
-        memmove(at, at + size, outbox_size(outbox) - (size_t)(frame->end - outbox->begin));
-        outbox->bytes.end -= (size_t)size;
-        outbox->message_end -= outbox->message_end > frame->begin ? size : 0;
-        for (struct list *link = frame->link.next; link != &outbox->requests; link = link->next) {
-                struct outbox_frame *behind = container_of(link, struct outbox_frame, link);
-
-                behind->begin -= size;
-                behind->end -= size;
-        }
-}
-
 void outbox_forget(struct outbox_frame *frame)
 {
         list_remove(&frame->link);
@@ -230,8 +355,14 @@ void outbox_forget(struct outbox_frame *frame)
 
 static void take_back(struct outbox *outbox, struct outbox_frame *frame)
 {
-        if (holes_add(&outbox->holes, frame->begin, frame->end - frame->begin) < 0)
-                close_up(outbox, frame);
+        /* Where there is no memory to remember a hole, it is closed at once. */
+        if (holes_add(&outbox->holes, frame->begin, frame->end - frame->begin) < 0) {
+                struct hole hole;
+
+                close_holes(outbox);
+                hole = (struct hole){ frame->begin, frame->end - frame->begin };
+                close_up(outbox, &hole, 1, hole.size);
+        }
         outbox_forget(frame);
 }
 
@@ -276,7 +407,6 @@ void outbox_cut(struct outbox *outbox)
 
 void outbox_drop(struct outbox *outbox)
 {
-        outbox->begin += outbox_size(outbox);
-        buffer_consume(&outbox->bytes, outbox_size(outbox));
+        consume(outbox, outbox_size(outbox));
         holes_clear(&outbox->holes);
 }

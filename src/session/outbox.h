@@ -3,7 +3,10 @@
  * A place in it is counted in all that the session ever sends, so it stays what it is while the queue moves on. Frames of
  * requests are known by their places as long as the request is in flight: so one of which nothing has left can be taken back,
  * and where there are no ids the second waits until the first is answered. Invariants: requests stand in the order of their
- * frames; the first byte of the queue is in no hole. */
+ * frames; the first byte of the queue is in no hole.
+ *
+ * A large string of a body is no part of the queue's own bytes, but a piece that stands between them. Such pieces are there only
+ * where all may be sent (OUTBOX_OPEN), in dialects that need no whole frames. */
 #pragma once
 
 #include "session/holes.h"
@@ -11,11 +14,24 @@
 #include "util/list.h"
 #include "wire/dialect.h"
 
+#include <sys/uio.h>
+
 /* Of a request in flight. */
 struct outbox_frame {
         struct list link;
         uint64_t begin, end;            /* equal if it is not queued */
         uint64_t number;                /* among the messages written, where they are acknowledged; 0: not yet */
+};
+
+/* A large string: that of a tree, which it holds; or one that is lent until outbox_keep(), and for which there is room behind. */
+struct outbox_piece {
+        struct list link;
+        uint64_t at;                    /* its place */
+        const char *bytes;
+        size_t size;
+        struct arena *tree;             /* NULL: it is lent … */
+        bool is_kept;                   /* … or stands behind this */
+        char own[];
 };
 
 /* How much of the queue may be sent. */
@@ -27,7 +43,9 @@ enum outbox_gate {
 };
 
 struct outbox {
-        struct buffer bytes;            /* what the stream has not taken yet */
+        struct buffer bytes;            /* what the stream has not taken yet, but for the pieces */
+        struct list pieces;             /* struct outbox_piece, in their order … */
+        size_t pieces_size;             /* … and all their bytes */
         enum outbox_gate gate;          /* shut at first; only outbox_set_gate() changes it */
         bool is_lent;                   /* the stream has the bytes in hand: they stay where they are */
         uint64_t begin;                 /* where that begins */
@@ -46,7 +64,7 @@ void outbox_deinit(struct outbox *outbox);
 /* Bytes in the queue, with the holes; and without. */
 static inline size_t outbox_size(const struct outbox *outbox)
 {
-        return buffer_size(&outbox->bytes);
+        return buffer_size(&outbox->bytes) + outbox->pieces_size;
 }
 
 static inline size_t outbox_queued(const struct outbox *outbox)
@@ -67,11 +85,28 @@ static inline size_t outbox_sendable(const struct outbox *outbox)
 /* How many of these are to be written next: all up to a hole, or one frame where the dialect wants frames whole. */
 size_t outbox_next(const struct outbox *outbox, const struct dialect *dialect);
 
+enum { OUTBOX_SLICES = 8 };
+
+/* Where the first of these stand, as many as there are in so many slices; @size becomes how many those are. Returns the number of
+ * slices. */
+int outbox_slices(const struct outbox *outbox, size_t *size, struct iovec slices[OUTBOX_SLICES]);
+
 /* The stream has taken @put of the @size bytes at the front. */
 void outbox_taken(struct outbox *outbox, const struct dialect *dialect, size_t size, size_t put);
 
 /* What stands behind the first @size bytes was put there in vain. */
 void outbox_undo(struct outbox *outbox, size_t size);
+
+/* A large string of the frame that was queued last, before the byte @offset of the queue's own: held by its tree, or else lent.
+ * 0 or -ENOMEM. */
+int outbox_add_piece(struct outbox *outbox, size_t offset, const struct lent *lent);
+/* What is still there of a string that is lent is copied. */
+void outbox_keep_lent(struct outbox *outbox);
+static inline void outbox_keep(struct outbox *outbox)
+{
+        if (outbox->pieces_size > 0)
+                outbox_keep_lent(outbox);
+}
 
 /* The last bytes are a message that neither is a request nor answers. */
 void outbox_add_message(struct outbox *outbox);

@@ -471,13 +471,15 @@ static bool may_write(const ferry_session *session)
 /* Write a piece; whether to go on. */
 static bool write_piece(ferry_session *session, size_t size)
 {
+        struct iovec slices[OUTBOX_SLICES];
+        int count = outbox_slices(&session->out, &size, slices);
         ssize_t put;
 
         if (session->wire.dialect->has_whole_frames && session->out.frame_left == 0 && !stream_has_room(session->stream, size))
                 return false;
         /* A program's own stream may do what it likes meanwhile, but not with these bytes. */
         session->out.is_lent = true;
-        put = stream_write(session->stream, buffer_bytes(&session->out.bytes), size);
+        put = stream_write(session->stream, slices, count);
         session->out.is_lent = false;
         if (session->holder == SESSION_FREED)
                 return false;
@@ -584,12 +586,23 @@ static int append_frame(ferry_session *session, const struct outgoing *outgoing,
                         struct error *error)
 {
         int code = session->wire.has_said_hello ? 0 : session_send_hello(session, error);
+        struct outgoing lending;
+        struct lent lent;
 
         *ret_begin = outbox_size(&session->out);
         if (code)
                 return code;
-        return apart ? buffer_append(&session->out.bytes, buffer_bytes(apart), buffer_size(apart)) :
-                       session->wire.dialect->write(&session->wire, &session->out.bytes, outgoing, error);
+        if (apart)
+                return buffer_append(&session->out.bytes, buffer_bytes(apart), buffer_size(apart));
+        if (session->out.gate != OUTBOX_OPEN || session->wire.dialect->has_whole_frames)
+                return session->wire.dialect->write(&session->wire, &session->out.bytes, outgoing, error);
+        lending = *outgoing;
+        lending.lent = &lent;
+        lent.bytes = NULL;
+        code = session->wire.dialect->write(&session->wire, &session->out.bytes, &lending, error);
+        if (!code && lent.bytes && outbox_add_piece(&session->out, lent.offset, &lent) < 0)
+                code = error_set(error, -ENOMEM, "no memory for a message");
+        return code;
 }
 
 /* Whether what was queued behind @before bytes is within the limits. */
@@ -697,6 +710,8 @@ static int queue_frame(ferry_session *session, const struct outgoing *outgoing, 
                                                                                                              "control",
                               outgoing->type, outgoing->body);
         send_queued(session, before);
+        /* The program may take back what it has lent. */
+        outbox_keep(&session->out);
         return 0;
 }
 

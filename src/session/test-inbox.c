@@ -37,7 +37,7 @@ static void send_frame(struct model *model, int input)
         memset(bytes, ++to->next, size);
         ck_assert_int_eq(frame_begin(&to->sent, &begin), 0);
         ck_assert_int_eq(buffer_append(&to->sent, bytes, size), 0);
-        frame_end(&to->sent, begin);
+        frame_end(&to->sent, begin, 0);
 }
 
 static void read_some(struct model *model, int input)

@@ -40,6 +40,34 @@ static size_t begin_frame(struct model *model, size_t size)
         return offset;
 }
 
+/* The same with a large string between its first byte and its last ones, which is held by a tree or lent until the call returns. */
+static size_t begin_frame_in_pieces(struct model *model, size_t size)
+{
+        size_t offset = outbox_size(&model->outbox), head = 1 + pick(size), large = pick(size - head + 1), begin;
+        struct lent lent = { .size = large };
+        unsigned char bytes[SIZE_MOST];
+        bool is_held = pick(2) == 0;
+
+        memset(bytes, ++model->next, size);
+        ck_assert_int_eq(buffer_append(&model->outbox.bytes, bytes, head), 0);
+        begin = buffer_size(&model->outbox.bytes);
+        ck_assert_int_eq(buffer_append(&model->outbox.bytes, bytes, size - head - large), 0);
+        if (large == 0)
+                return offset;
+        lent.offset = begin;
+        lent.bytes = (char *)bytes;
+        if (is_held) {
+                lent.tree = arena_new(64);
+                lent.bytes = arena_copy(lent.tree, bytes, large);
+        }
+        ck_assert_int_eq(outbox_add_piece(&model->outbox, lent.offset, &lent), 0);
+        outbox_keep(&model->outbox);
+        if (is_held)
+                arena_unref(lent.tree);
+        memset(bytes, 0, sizeof bytes);
+        return offset;
+}
+
 static void insert(struct model *model, size_t at, size_t size, struct outbox_frame *request)
 {
         memmove(model->frames + at + 1, model->frames + at, (model->count++ - at) * sizeof *model->frames);
@@ -49,7 +77,8 @@ static void insert(struct model *model, size_t at, size_t size, struct outbox_fr
 static void add(struct model *model, bool is_request)
 {
         struct outbox_frame *request = is_request ? calloc(1, sizeof *request) : NULL;
-        size_t size = 1 + pick(SIZE_MOST), offset = begin_frame(model, size);
+        bool has_pieces = model->outbox.gate == OUTBOX_OPEN && pick(4) == 0;
+        size_t size = 1 + pick(SIZE_MOST), offset = has_pieces ? begin_frame_in_pieces(model, size) : begin_frame(model, size);
 
         if (request) {
                 list_init(&request->link);
@@ -137,12 +166,23 @@ static size_t sendable(const struct model *model)
 
 static void take(struct model *model, const struct dialect *dialect)
 {
-        size_t size = outbox_next(&model->outbox, dialect), put = size ? 1 + pick(size) : 0;
-        const unsigned char *bytes = buffer_bytes(&model->outbox.bytes);
+        size_t size = outbox_next(&model->outbox, dialect), all = size, put, in_slices = 0;
+        struct iovec slices[OUTBOX_SLICES], *slice = slices;
+        int count = outbox_slices(&model->outbox, &size, slices);
 
-        SUITE_CHECK((size > 0) == (sendable(model) > 0) && size <= sendable(model), "%zu bytes are next, of %zu", size, sendable(model));
+        SUITE_CHECK((size > 0) == (sendable(model) > 0) && all <= sendable(model), "%zu bytes are next, of %zu", all, sendable(model));
+        SUITE_CHECK(size == all || count == OUTBOX_SLICES, "%zu bytes of %zu are in %d slices", size, all, count);
+        for (int i = 0; i < count; i++)
+                in_slices += slices[i].iov_len;
+        SUITE_CHECK(in_slices == size, "%zu bytes are in slices of %zu", size, in_slices);
+        put = size ? 1 + pick(size) : 0;
         for (size_t i = 0; i < put; i++) {
-                SUITE_CHECK(bytes[i] == model->frames[0].number, "frame %d leaves in the place of %d", bytes[i], model->frames[0].number);
+                unsigned char byte = *(unsigned char *)slice->iov_base;
+
+                SUITE_CHECK(byte == model->frames[0].number, "frame %d leaves in the place of %d", byte, model->frames[0].number);
+                slice->iov_base = (char *)slice->iov_base + 1;
+                if (--slice->iov_len == 0)
+                        slice++;
                 if (--model->frames[0].left == 0)
                         memmove(model->frames, model->frames + 1, --model->count * sizeof *model->frames);
         }

@@ -152,7 +152,7 @@ static ssize_t write_to_terminal(int fd, const char *bytes, size_t size)
         return put > 0 ? (ssize_t)put : -EAGAIN;
 }
 
-ssize_t endpoint_write(struct endpoint *endpoint, const void *bytes, size_t size)
+static ssize_t write_slice(struct endpoint *endpoint, const void *bytes, size_t size)
 {
         switch (endpoint->way) {
         case ENDPOINT_SOCKET:
@@ -174,4 +174,25 @@ ssize_t endpoint_write(struct endpoint *endpoint, const void *bytes, size_t size
                 break;
         }
         return endpoint->is_pipe ? write_to_pipe(endpoint, bytes, size) : sys_write(endpoint->io, bytes, size);
+}
+
+/* A socket takes all at once; others one after the other, as long as each is taken whole. */
+ssize_t endpoint_write(struct endpoint *endpoint, struct iovec *slices, int count)
+{
+        ssize_t all = 0;
+
+        if (count > 1 && endpoint->way == ENDPOINT_SOCKET)
+                return sys_send_message(endpoint->io, &(struct msghdr){ .msg_iov = slices,
+                                                                        .msg_iovlen = (size_t)count });
+        for (int i = 0; i < count; i++) {
+                ssize_t put = write_slice(endpoint, slices[i].iov_base, slices[i].iov_len);
+
+                /* What has failed fails again with the next write. */
+                if (put < 0)
+                        return all > 0 ? all : put;
+                all += put;
+                if ((size_t)put < slices[i].iov_len)
+                        break;
+        }
+        return all;
 }

@@ -34,4 +34,4 @@ void endpoint_deinit(struct endpoint *endpoint);
 
 /* How many bytes were moved; reading: 0 at the end. -EAGAIN, or another negative errno. */
 ssize_t endpoint_read(const struct endpoint *endpoint, void *buffer, size_t size);
-ssize_t endpoint_write(struct endpoint *endpoint, const void *bytes, size_t size);
+ssize_t endpoint_write(struct endpoint *endpoint, struct iovec *slices, int count);

@@ -291,7 +291,23 @@ void stream_fail_output(struct stream *stream, int put)
                 stream_end(stream, put == -EPIPE ? -ECONNRESET : put, "writing failed: %s", error_describe(put));
 }
 
-ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
+/* One after the other, as far as they are taken whole. */
+static ssize_t write_moved(struct stream *stream, struct iovec *slices, int count)
+{
+        ssize_t all = 0, put;
+
+        for (int i = 0; i < count && stream->moved; i++) {
+                put = moved_write(stream->moved, slices[i].iov_base, slices[i].iov_len);
+                if (put < 0)
+                        return all > 0 ? all : put;
+                all += put;
+                if ((size_t)put < slices[i].iov_len)
+                        break;
+        }
+        return all;
+}
+
+ssize_t stream_write(struct stream *stream, struct iovec *slices, int count)
 {
         ssize_t put;
 
@@ -301,7 +317,7 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t size)
                 return -ECHILD;
         if (stream->output_error)
                 return stream->output_error;
-        put = stream->moved ? moved_write(stream->moved, bytes, size) : endpoint_write(&stream->output, bytes, size);
+        put = stream->moved ? write_moved(stream, slices, count) : endpoint_write(&stream->output, slices, count);
         if (put >= 0)
                 return put;
         if (put == -EAGAIN)

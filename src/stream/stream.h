@@ -122,8 +122,15 @@ int stream_count_input(const struct stream *stream, int input);
 /* Whether any input can be read now. */
 bool stream_is_readable(const struct stream *stream);
 
-/* Write what is taken: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
-ssize_t stream_write(struct stream *stream, const void *bytes, size_t size);
+/* Write what is taken of some slices: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
+ssize_t stream_write(struct stream *stream, struct iovec *slices, int count);
+
+static inline ssize_t stream_write_bytes(struct stream *stream, const void *bytes, size_t size)
+{
+        struct iovec slice = { (void *)(uintptr_t)bytes, size };
+
+        return stream_write(stream, &slice, 1);
+}
 /* Say that the connection is lost because a write has failed with that errno. Returns the code of @error. */
 int stream_explain_failed_write(int put, struct error *error);
 

@@ -211,8 +211,10 @@ void builder_add_node(ferry_builder *builder, const ferry_value *value)
         if (!node)
                 return;
         *node = *value;
-        /* A reference to it holds the tree in which it lies, and by that the one with what it points to. */
-        node->arena = builder->arena;
+        /* A reference to it holds the tree in which it lies, and by that the one with what it points to. One that is borrowed keeps its
+         * own. */
+        if (!builder->is_borrowing)
+                node->arena = builder->arena;
 }
 
 /* One that has no items. */

@@ -45,6 +45,12 @@ static void explain_kind(ferry_sink *sink, const ferry_value *value)
 int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit,
                  char *reason)
 {
+        return codec_encode_lending(codec, value, buffer, limit, NULL, reason);
+}
+
+int codec_encode_lending(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit, struct lent *lent,
+                         char *reason)
+{
         ferry_sink sink;
         size_t before = buffer_size(buffer);
         int error;
@@ -52,6 +58,7 @@ int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buff
         sink.buffer = buffer;
         sink.end = NULL;
         sink.limit = limit;
+        sink.lent = lent;
         sink.error = 0;
         sink.name = codec->name ? codec->name : "the codec";
         sink.reason[0] = '\0';

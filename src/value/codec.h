@@ -76,11 +76,22 @@ int native_take(ferry_builder *builder, int error, ferry_value **ret_value);
 /* json.c: copy a text to where there is room for its size and a zero; returns its size then. */
 size_t raw_text_copy(const struct raw_text *text, char *target);
 
+/* The first large string of a value, which was not copied: it belongs before the byte @offset of the buffer. */
+struct lent {
+        size_t offset;
+        const char *bytes;      /* NULL: there is none */
+        size_t size;
+        struct arena *tree;     /* that holds it, and may be held; NULL: it lives as long as what was encoded */
+};
+
+enum { LENT_MIN = 1 << 15 };
+
 /* The error of a limit, -EMSGSIZE, sticks as others do. */
 struct ferry_sink {
         struct buffer *buffer;
         const char *end;        /* of the room that the last sink_more() has found */
         size_t limit;           /* of bytes in the buffer */
+        struct lent *lent;      /* for a large string; NULL: all are copied */
         int error;
         const char *name;       /* of the codec */
         char reason[96];        /* what cannot be written, in words, or "" */
@@ -92,6 +103,10 @@ void sink_fail(ferry_sink *sink, int error, const char *format, ...) __attribute
  * and @reason (NULL or 96 bytes) a phrase about it, or "". */
 int codec_encode(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit,
                  char *reason);
+/* The same of a built-in codec, where a large string may be left out: @lent (NULL: it may not), whose @bytes are NULL, says which.
+ * It counts for the limit. */
+int codec_encode_lending(const ferry_codec *codec, const ferry_value *value, struct buffer *buffer, size_t limit, struct lent *lent,
+                         char *reason);
 
 /* Decode with any codec, from bytes that are copied. */
 int codec_decode(const ferry_codec *codec, const void *bytes, size_t size, ferry_value **ret_value,

@@ -150,6 +150,19 @@ static inline char *put_string(ferry_sink *sink, char *at, const struct walk *wa
         return at;
 }
 
+/* The quotes of a large string without escapes, whose bytes stand elsewhere. */
+static char *lend_string(ferry_sink *sink, char *at, const ferry_value *string)
+{
+        at = sink_room(sink, at, NUMBERS_ROOM);
+        if (!at)
+                return NULL;
+        *at++ = '"';
+        at = sink_room(sink, sink_lend(sink, at, string), NUMBERS_ROOM);
+        if (at)
+                *at++ = '"';
+        return at;
+}
+
 static char *put_key(ferry_sink *sink, char *at, const struct walk *walk, const struct walk_step *step, bool has_objects)
 {
         const ferry_value *key = step->key;
@@ -192,6 +205,9 @@ static char *put_object(ferry_sink *sink, char *at, const struct walk *walk, con
 
 static inline char *put_value(ferry_sink *sink, char *at, const struct walk *walk, const ferry_value *value, bool has_objects)
 {
+        if (value->kind == FERRY_VALUE_STRING && sink_may_lend(sink, value->size) &&
+            scan_plain(value->bytes, value->bytes + value->size) == value->bytes + value->size)
+                return lend_string(sink, at, value);
         if (value->kind == FERRY_VALUE_STRING)
                 return put_string(sink, at, walk, value->bytes, value->size);
         at = sink_room(sink, at, NUMBERS_ROOM);

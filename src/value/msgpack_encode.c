@@ -46,6 +46,17 @@ static inline char *put_string(ferry_sink *sink, char *at, const char *bytes, si
         return put_bytes(at, bytes, size);
 }
 
+/* The head of a large string alone: its bytes stand elsewhere. */
+static char *lend_string(ferry_sink *sink, char *at, const ferry_value *string)
+{
+        at = sink_room(sink, at, HEAD_ROOM);
+        if (!at)
+                return NULL;
+        at = string->visibility & STRING_IS_BINARY ? put_size(at, string->size, 0, 0, 0xc4, true) :
+                                                     put_size(at, string->size, 0xa0, 31, 0xd9, true);
+        return sink_lend(sink, at, string);
+}
+
 static char *put_binary(ferry_sink *sink, char *at, const char *bytes, size_t size)
 {
         at = sink_room(sink, at, size + HEAD_ROOM);
@@ -188,6 +199,8 @@ static inline char *put_value(ferry_sink *sink, char *at, const ferry_value *val
 {
         switch (value->kind) {
         case FERRY_VALUE_STRING:
+                if (sink_may_lend(sink, value->size))
+                        return lend_string(sink, at, value);
                 if (value->visibility & STRING_IS_BINARY)
                         return put_binary(sink, at, value->bytes, value->size);
                 return put_string(sink, at, value->bytes, value->size);

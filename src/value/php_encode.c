@@ -39,6 +39,19 @@ static inline char *put_string(ferry_sink *sink, char *at, const char *bytes, si
         return at;
 }
 
+/* What stands around a large string, whose bytes stand elsewhere. */
+static char *lend_string(ferry_sink *sink, char *at, const ferry_value *string)
+{
+        at = sink_room(sink, at, NUMBERS_ROOM);
+        if (!at)
+                return NULL;
+        at = put_text(at, "s:", 2);
+        at = put_digits(at, string->size);
+        at = put_text(at, ":\"", 2);
+        at = sink_room(sink, sink_lend(sink, at, string), NUMBERS_ROOM);
+        return at ? put_text(at, "\";", 2) : NULL;
+}
+
 /* Within room for it. */
 static inline char *put_number(char *at, int64_t integer)
 {
@@ -137,6 +150,8 @@ static char *put_value(ferry_sink *sink, char *at, const ferry_value *value)
 {
         switch (value->kind) {
         case FERRY_VALUE_STRING:
+                if (sink_may_lend(sink, value->size))
+                        return lend_string(sink, at, value);
                 return put_string(sink, at, value->bytes, value->size);
         case FERRY_VALUE_LIST:
         case FERRY_VALUE_MAP:

@@ -60,6 +60,22 @@ char *sink_more(ferry_sink *sink, char *at, size_t size)
         return at;
 }
 
+char *sink_lend(ferry_sink *sink, char *at, const ferry_value *string)
+{
+        struct lent *lent = sink->lent;
+        bool is_held = string->arena && !string->arena->is_lent;
+
+        sink_take(sink, at);
+        if (!sink->error && string->size > sink->limit - buffer_size(sink->buffer))
+                sink_fail(sink, -EMSGSIZE, "it is over the limit");
+        if (sink->error)
+                return NULL;
+        sink->limit -= string->size;
+        *lent = (struct lent){ .offset = buffer_size(sink->buffer), .bytes = string->bytes, .size = string->size,
+                               .tree = is_held ? string->arena : NULL };
+        return sink_more(sink, NULL, 0);
+}
+
 void ferry_sink_write(ferry_sink *sink, const void *bytes, size_t size)
 {
         char *room = reserve(sink, size);

@@ -16,6 +16,14 @@ static inline char *sink_room(ferry_sink *sink, char *at, size_t size)
         return at && sink->end - at >= (ptrdiff_t)size ? at : sink_more(sink, at, size);
 }
 
+/* Leave out the bytes of a large string, and go on behind them; NULL with the error set. */
+char *sink_lend(ferry_sink *sink, char *at, const ferry_value *string);
+
+static inline bool sink_may_lend(const ferry_sink *sink, size_t size)
+{
+        return size >= LENT_MIN && sink->lent && !sink->lent->bytes;
+}
+
 /* As memcpy(), for bytes of which there are few mostly: without a call, and two moves that overlap instead of a loop. */
 static inline char *put_bytes(char *at, const char *bytes, size_t size)
 {

@@ -216,7 +216,7 @@ static int fail_frame(const struct wire *wire, struct buffer *buffer, size_t beg
 }
 
 int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin, const ferry_codec *codec,
-                   const ferry_value *body, int code, struct error *error)
+                   const ferry_value *body, struct lent *lent, int code, struct error *error)
 {
         size_t limit = begin + FRAME_HEADER + (wire->peer_max < wire->send_max ? wire->peer_max : wire->send_max);
         char reason[96];
@@ -225,9 +225,9 @@ int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin,
         if (!code && buffer_size(buffer) > limit)
                 code = -EMSGSIZE;
         if (!code && body)
-                code = codec_encode(codec, body, buffer, limit, reason);
+                code = codec_encode_lending(codec, body, buffer, limit, lent, reason);
         if (code)
                 return fail_frame(wire, buffer, begin, code, reason, error);
-        frame_end(buffer, begin);
+        frame_end(buffer, begin, lent && lent->bytes ? lent->size : 0);
         return 0;
 }

@@ -82,6 +82,7 @@ struct outgoing {
         const ferry_value *body;        /* NULL: null; of errors a string */
         const ferry_codec *codec;       /* NULL: the session's */
         bool is_leaving;                /* of refused: this side is about to close */
+        struct lent *lent;              /* where a large string of the body may be left out; or NULL */
 };
 
 struct dialect {
@@ -157,9 +158,10 @@ void wire_peek(struct wire *wire, const char *bytes, size_t size, struct incomin
 /* Whether a payload may begin so in any dialect. */
 bool wire_can_begin(const char *bytes, size_t size);
 
-/* Encode a body (NULL: none) behind what the frame that was begun at @begin has already, and end the frame. @code is
+/* Encode a body (NULL: none) behind what the frame that was begun at @begin has already, and end the frame; a large string may be
+ * left out (@lent, or NULL). @code is
  * how that went so far. 0, or a negative errno with a sentence, and the frame is taken back: also if it is over our
  * limit, or the peer's. */
 int wire_over_limit(const struct wire *wire, struct error *error);
 int wire_end_frame(const struct wire *wire, struct buffer *buffer, size_t begin, const ferry_codec *codec,
-                   const ferry_value *body, int code, struct error *error);
+                   const ferry_value *body, struct lent *lent, int code, struct error *error);

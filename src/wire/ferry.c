@@ -167,7 +167,7 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
         /* What keeps the conversation going is small, and not for the limits, which are known only by a hello. */
         if (outgoing->kind == WIRE_HELLO || (!outgoing->body && kind_is_control(outgoing->kind)))
                 limits = &unlimited;
-        return wire_end_frame(limits, buffer, begin, codec, outgoing->body, code, error);
+        return wire_end_frame(limits, buffer, begin, codec, outgoing->body, outgoing->lent, code, error);
 }
 
 static size_t make_id(struct wire *wire, char id[WIRE_ID_TEXT_MAX])

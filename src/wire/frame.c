@@ -11,6 +11,7 @@ enum {
         SPARED_MAX = 4,         /* reads that need little until less room is lent */
         SMALL_MAX = 1 << 14,    /* smaller frames are gathered in the buffer, larger ones in a block */
         LARGE_FIRST = 1 << 16,
+        LARGE_GROWTH = 3,       /* the room for a large payload is so many times what has come of it at most */
         MAGIC_SIZE = 4,
 };
 
@@ -93,7 +94,7 @@ void *frame_reserve(struct frame_reader *reader, size_t *ret_size)
 
         let_go(reader);
         if (is_filling_large(reader)) {
-                if (reader->large_filled == reader->large_capacity && !grow_large(reader, reader->large_capacity * 2))
+                if (reader->large_filled == reader->large_capacity && !grow_large(reader, reader->large_capacity * LARGE_GROWTH))
                         return NULL;
                 *ret_size = reader->large_capacity - reader->large_filled;
                 return large_bytes(reader) + reader->large_filled;
@@ -172,6 +173,8 @@ static int begin_large(struct frame_reader *reader, size_t header, size_t length
                 return reader->error;
         memcpy(large_bytes(reader), buffer_bytes(&reader->buffer) + header, have);
         buffer_consume(&reader->buffer, have + header);
+        /* Another one may follow: little of that is read before its place is known. */
+        reader->room = FRAME_ROOM_MIN;
         return 0;
 }
 
@@ -279,7 +282,7 @@ int frame_begin(struct buffer *buffer, size_t *ret_begin)
         return 0;
 }
 
-void frame_end(struct buffer *buffer, size_t begin)
+void frame_end(struct buffer *buffer, size_t begin, size_t elsewhere)
 {
-        write_u32(buffer_bytes(buffer) + begin + MAGIC_SIZE, (uint32_t)(buffer_size(buffer) - begin - FRAME_HEADER));
+        write_u32(buffer_bytes(buffer) + begin + MAGIC_SIZE, (uint32_t)(buffer_size(buffer) - begin - FRAME_HEADER + elsewhere));
 }

@@ -93,6 +93,6 @@ static inline char *frame_put_magic(char *at)
         return at + FRAME_HEADER;
 }
 
-/* Begin a frame of framing_magic in a buffer, and end it once its payload stands behind. 0 or -ENOMEM. */
+/* Begin a frame of framing_magic in a buffer, and end it once its payload stands behind, but for @elsewhere bytes. 0 or -ENOMEM. */
 int frame_begin(struct buffer *buffer, size_t *ret_begin);
-void frame_end(struct buffer *buffer, size_t begin);
+void frame_end(struct buffer *buffer, size_t begin, size_t elsewhere);

@@ -430,7 +430,7 @@ static int encode(struct wire *wire, struct buffer *buffer, const struct outgoin
                 return error_set(error, builder->error, "cannot build the message: %s",
                                  error_describe(builder->error));
         code = frame_begin(buffer, &begin);
-        return wire_end_frame(wire, buffer, begin, codec, root, code, error);
+        return wire_end_frame(wire, buffer, begin, codec, root, outgoing->lent, code, error);
 }
 
 static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)

@@ -137,7 +137,7 @@ static void check_write(const struct frame *frame)
 
         FUZZ_REQUIRE(frame_begin(&buffer, &begin) == 0 && buffer_append(&buffer, frame->bytes, frame->size) == 0,
                      "no memory");
-        frame_end(&buffer, begin);
+        frame_end(&buffer, begin, 0);
         FUZZ_REQUIRE(memcmp(buffer_bytes(&buffer), magic, MAGIC) == 0 &&
                      read_u32(buffer_bytes(&buffer) + MAGIC) == frame->size, "another header");
         buffer_deinit(&buffer);

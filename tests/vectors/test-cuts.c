@@ -120,7 +120,7 @@ static void add_odd_classes(void)
 
                 ck_assert_int_eq(frame_begin(&buffer, &begin), 0);
                 ck_assert_int_eq(buffer_append(&buffer, payloads[i], strlen(payloads[i])), 0);
-                frame_end(&buffer, begin);
+                frame_end(&buffer, begin, 0);
         }
         add_stream("odd classes", (char *)buffer_bytes(&buffer), buffer_size(&buffer));
         buffer_deinit(&buffer);
