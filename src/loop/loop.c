@@ -460,7 +460,7 @@ static int run_ready(ferry_loop *loop, int64_t deadline)
         got = wait_for_sources(loop, deadline, &looked, &count);
         if (got < 0 && got != -EINTR)
                 return got;
-        if (!is_over(loop))
+        if (!list_is_empty(&loop->files) && !is_over(loop))
                 count += run_files(loop);
         if (!is_over(loop))
                 count += run_tasks(loop);

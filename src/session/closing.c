@@ -27,7 +27,7 @@ int message_check_answerable(const ferry_message *request, struct error *error)
                 return -ENOTCONN;
         if (!request->is_unanswered)
                 return -EALREADY;
-        return session_status_for_sending(request->session, error);
+        return session_can_send(request->session) ? 0 : session_status_for_sending(request->session, error);
 }
 
 struct outgoing message_answer(const ferry_message *request, enum wire_kind kind, const char *type)

@@ -42,6 +42,12 @@ void inbox_commit(struct inbox *inbox, int input, size_t size);
 /* The next event: 1; 0 if there is none; or the errors of frame_next(), after which nothing more can be understood. */
 int inbox_next(struct inbox *inbox, struct inbox_event *ret);
 
+/* Whether inbox_next() would find nothing to do. */
+static inline bool inbox_is_idle(const struct inbox *inbox)
+{
+        return frame_is_idle(&inbox->inputs[0].reader) && frame_is_idle(&inbox->inputs[1].reader);
+}
+
 /* Give no more events. What was read goes with the next read of the same input, so that an event stays good. */
 void inbox_discard(struct inbox *inbox);
 

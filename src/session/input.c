@@ -536,7 +536,7 @@ static int handle_some(ferry_session *session, int *left)
         bool has_more = false;
         int result = 0;
 
-        while (*left > 0 && may_handle(session) && (result = inbox_next(in, &event)) > 0) {
+        while (*left > 0 && !inbox_is_idle(in) && may_handle(session) && (result = inbox_next(in, &event)) > 0) {
                 bool is_last = inbox_held(in, event.input) == 0;
 
                 /* A handler that waits must find what has been read behind its message. */

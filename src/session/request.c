@@ -105,7 +105,7 @@ static int make_id(ferry_call *call, struct error *error)
 static int join_session(ferry_call *call, struct outgoing *outgoing, struct error *error)
 {
         ferry_session *session = call->session;
-        int code = session_status_for_sending(session, error);
+        int code = session_can_send(session) ? 0 : session_status_for_sending(session, error);
 
         if (!code && session->phase == SESSION_DRAINING)
                 code = error_set(error, -ECONNRESET, "no answer can come: the other side has ended its output");

@@ -727,7 +727,7 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
                           struct error *error, const char *format, va_list arguments)
 {
         struct brief brief;
-        int code = session_status_for_sending(session, error);
+        int code = session_can_send(session) ? 0 : session_status_for_sending(session, error);
 
         if (code)
                 return code;
