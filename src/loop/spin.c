@@ -5,7 +5,9 @@ enum {
         SPINNERS_MAX = 8,               /* of more than so many that are awake, some always wait for another process */
         LOOKS_PER_CLOCK = 32,
         YIELDS_MAX = 8,
-        FAILURES_MAX = 6,               /* in a row, before one of 64 waits begins with a look */
+        FAILURES_MAX = 6,               /* after which one of 64 waits begins with a look */
+        SUCCESSES_PER_FAILURE = 16,     /* looks that were not in vain, after which one that was no longer counts */
+        PREEMPTED_NS = 1000000,         /* for so long nothing but another process keeps this one from looking at the clock */
         GLANCE_NS = 50000,              /* for so long descriptors are not looked at while there is something to do, or hope for it */
 };
 
@@ -91,16 +93,22 @@ static int64_t patience(const ferry_loop *loop)
         return longest;
 }
 
-/* What was looked at in vain is looked at less often. */
-static void learn(ferry_loop *loop, bool is_ready)
+/* What is looked at in vain is looked at less often. Where more processes would run than there are processors, a side that looks uses
+ * up its share, and then waits longer than one that sleeps. */
+static void learn(ferry_loop *loop, bool is_ready, bool is_preempted)
 {
         list_for_each(&loop->spinners, link) {
                 struct loop_spinner *spinner = container_of(link, struct loop_spinner, link);
 
-                if (is_ready)
-                        spinner->failures = 0;
-                else if (spinner->failures < FAILURES_MAX)
+                if (is_preempted)
+                        spinner->failures = FAILURES_MAX;
+                else if (!is_ready && spinner->failures < FAILURES_MAX)
                         spinner->failures++;
+                spinner->successes = is_ready && !is_preempted ? spinner->successes + 1 : 0;
+                if (spinner->successes == SUCCESSES_PER_FAILURE) {
+                        spinner->failures -= spinner->failures > 0;
+                        spinner->successes = 0;
+                }
                 spinner->skips = (1u << spinner->failures) - 1;
         }
 }
@@ -135,9 +143,9 @@ static enum loop_hope look_closely(ferry_loop *loop)
 }
 
 /* LOOP_SOON when a slice of the wait is over, LOOP_NEVER when it was in vain. */
-static enum loop_hope spin(ferry_loop *loop, int64_t patience_ns, int64_t *until)
+static enum loop_hope spin(ferry_loop *loop, int64_t patience_ns, int64_t *until, bool *is_preempted)
 {
-        int64_t slice_end = 0;
+        int64_t slice_end = 0, before = 0;
         int yields = 0;
 
         for (;;) {
@@ -149,6 +157,9 @@ static enum loop_hope spin(ferry_loop *loop, int64_t patience_ns, int64_t *until
                 if (hope == LOOP_YIELD)
                         sys_yield();
                 now = sys_now();
+                if (before > 0 && now - before >= PREEMPTED_NS)
+                        return *is_preempted = true, LOOP_NEVER;
+                before = now;
                 if (*until == 0)
                         *until = now + patience_ns;
                 else if (now >= *until)
@@ -162,7 +173,7 @@ static enum loop_hope spin(ferry_loop *loop, int64_t patience_ns, int64_t *until
 
 enum loop_next loop_spin(ferry_loop *loop, int timeout_ms, int64_t now, int64_t *until)
 {
-        bool is_first = *until == 0;
+        bool is_first = *until == 0, is_preempted = false;
         int64_t patience_ns = 0;
         enum loop_hope hope;
 
@@ -179,9 +190,9 @@ enum loop_next loop_spin(ferry_loop *loop, int timeout_ms, int64_t now, int64_t 
                 if (patience_ns == 0)
                         return sleep_or_go_on(loop);
         }
-        hope = spin(loop, patience_ns, until);
+        hope = spin(loop, patience_ns, until, &is_preempted);
         if (hope == LOOP_SOON)
                 return LOOP_GLANCE;
-        learn(loop, hope == LOOP_READY);
+        learn(loop, hope == LOOP_READY, is_preempted);
         return hope == LOOP_READY ? go_on(loop, is_first ? now : 0) : sleep_or_go_on(loop);
 }

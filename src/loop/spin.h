@@ -13,7 +13,8 @@ enum loop_hope {
 struct loop_spinner {
         struct list link;
         int64_t patience_ns;            /* 0: never look */
-        unsigned skips, failures;       /* how often not to look, after looking in vain so often */
+        unsigned skips, failures;       /* how often not to look, after looking in vain so often … */
+        unsigned successes;             /* … and not in vain since */
         /* Look. If the process is about to sleep (@is_last), see to it that it is woken, or return LOOP_READY. */
         enum loop_hope (*fn)(struct loop_spinner *spinner, bool is_last);
 };
