@@ -40,6 +40,12 @@ struct check {
         const char *reason;             /* out: what is wrong there, in words; or NULL */
 };
 
+/* Nothing has been seen yet. */
+static inline void check_begin(struct check *check)
+{
+        *check = (struct check){ .outline = check->outline };
+}
+
 /* A built-in codec. check and decode return as ferry_codec_decode() does. decode works on bytes that have been
  * checked, which become part of the value: strings point into them, and get their zeros. One byte behind them
  * must be writable. The root is memory of the arena. */

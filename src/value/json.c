@@ -496,6 +496,7 @@ static void start(struct parser *p, const char *bytes, size_t size, bool has_obj
         p->item = NULL;
         p->open = 0;
         p->depth = 0;
+        check_begin(check);
 }
 
 static int check_as(const char *bytes, size_t size, bool has_objects, struct check *check)
@@ -503,17 +504,11 @@ static int check_as(const char *bytes, size_t size, bool has_objects, struct che
         struct parser p;
         int error;
 
-        check->nodes = 0;
-        check->memory = 0;
-        check->open_max = 0;
-        check->has_references = false;
-        check->reason = NULL;
+        start(&p, bytes, size, has_objects, check);
         if (size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
-                check->offset = 0;
                 check->reason = "a byte order mark (EF BB BF), which JSON does not have";
                 return -EBADMSG;
         }
-        start(&p, bytes, size, has_objects, check);
         error = parse(&p);
         check->offset = (size_t)(p.at - p.begin);
         return error;

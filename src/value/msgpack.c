@@ -567,10 +567,8 @@ static void start(struct parser *p, const char *bytes, size_t size, struct check
         p->check = check;
         p->slots = slots;
         p->depth = 0;
+        check_begin(check);
         check->nodes = 1;
-        check->memory = 0;
-        check->has_references = false;
-        check->reason = NULL;
 }
 
 static int check(const char *bytes, size_t size, struct check *check)

@@ -659,15 +659,13 @@ static void start(struct parser *p, const char *bytes, size_t size, struct check
         p->slots = slots;
         p->item = NULL;
         p->depth = 0;
+        check_begin(check);
 }
 
 static int check(const char *bytes, size_t size, struct check *check)
 {
         struct parser p;
 
-        check->nodes = 0;
-        check->memory = 0;
-        check->has_references = false;
         start(&p, bytes, size, check, NULL);
         return parse(&p);
 }
