@@ -358,7 +358,7 @@ const struct cli_command command_bench = {
         .arguments = "ADDRESS",
         .summary = "measure how fast a listener answers requests",
         .options = (const char *const[]){ "size", "in-flight", "count", "seconds", "type", "dialect", "codec", "namespace", "timeout",
-                                          "wait", "allow", "json", "verbose", "shm", NULL },
+                                          "wait", "allow", "json", "verbose", "shm", "remote-ferry", NULL },
         .least = 1,
         .most = 1,
         .run = run,

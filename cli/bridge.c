@@ -39,7 +39,8 @@ static int exit_status(const ferry_bridge *bridge)
 static int run(const struct cli_options *options, char **arguments, int count)
 {
         ferry_session_options session = session_options(options);
-        const ferry_bridge_options bridge_options = { .dialect = session.dialect, .wait_ms = options->wait_ms, .line = pass_line };
+        const ferry_bridge_options bridge_options = { .dialect = session.dialect, .wait_ms = options->wait_ms, .line = pass_line,
+                                                       .remote_ferry = options->remote_ferry };
         int status = check_session(arguments[0], options);
         ferry_loop *loop;
         ferry_bridge *bridge = NULL;
@@ -68,7 +69,7 @@ const struct cli_command command_bridge = {
         .name = "bridge",
         .arguments = "ADDRESS",
         .summary = "join stdin and stdout to a service, byte by byte",
-        .options = (const char *const[]){ "dialect", "wait", NULL },
+        .options = (const char *const[]){ "dialect", "wait", "remote-ferry", NULL },
         .least = 1,
         .most = 1,
         .run = run,

@@ -34,6 +34,7 @@ struct cli_options {
         bool is_public;
         bool is_shm;            /* shared memory: at once … */
         bool is_no_shm;         /* … or never */
+        const char *remote_ferry;       /* NULL: ferry */
         const char *reply;
         const char *exec;
         long count;             /* 0: no end */
@@ -186,7 +187,8 @@ struct peer {
         ferry_value *body;
         ferry_loop *loop;
         ferry_session *session;
-        bool is_child;                  /* the command of exec: */
+        bool is_child;                  /* the command of exec:, or ssh */
+        bool is_command;                /* that of exec: */
         int child;                      /* a pidfd of it, or -1 */
         bool is_in_foreground;          /* it shares our process group, and the terminal */
         bool is_echo;                   /* our request came back as one */

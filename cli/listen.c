@@ -307,7 +307,7 @@ const struct cli_command command_listen = {
         .summary = "print each message, answer requests",
         .options = (const char *const[]){ "echo", "reply", "exec", "workers", "drain", "count", "public", "mode", "group", "allow",
                                           "dialect", "codec", "namespace", "json", "value", "quiet", "verbose", "shm", "no-shm",
-                                          "publish", "retain", "after-clients", "timeout", NULL },
+                                          "publish", "retain", "after-clients", "timeout", "remote-ferry", NULL },
         .least = 1,
         .most = 1,
         .run = run,

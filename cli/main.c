@@ -68,6 +68,7 @@ static const struct {
         { "allow", "USER", "a user (name or number) that may be the other side, besides this user and root; may be repeated" },
         { "shm", NULL, "NAME, unix: exchange messages in shared memory at once (listen: with clients that may)" },
         { "no-shm", NULL, "NAME, unix: never exchange messages in shared memory" },
+        { "remote-ferry", "PATH", "ssh: the ferry of the other machine (ferry, by its PATH)" },
         { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
         { "broadcast", NULL, "udp: allow broadcast addresses" },
         { "size", "BYTES", "of a segment that is made (10000); bench: of a body (64)" },
@@ -190,14 +191,17 @@ static void complain_malformed(const char *address, int scheme, enum address_use
         if (scheme == -ENAMETOOLONG)
                 complain("'%s' is too long for a %s: at most %s bytes", address, is_queue ? "queue" : "socket",
                          is_queue ? "254" : "107");
+        else if (strncmp(address, "ssh:", 4) == 0)
+                complain("'%s' is not an address: write ssh:[USER@]HOST[:PORT]:NAME; NAME is an address of a session on that host, but"
+                         " not fd: or stdio:", address);
         else if (strncmp(address, "tcp:", 4) == 0 || strncmp(address, "udp:", 4) == 0)
                 complain("'%s' is not an address: write %.4sHOST:PORT, HOST in numbers, as 127.0.0.1 or [::1], or localhost;"
                          " PORT from 0 to 65535",
                          address, address);
         else
                 complain("'%s' is not an address: write %s", address,
-                         wanted == USE_SESSION ? "NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, stdio:, file:IN,OUT,"
-                                                 " fifo:IN,OUT or fd:IN,OUT" :
+                         wanted == USE_SESSION ? "NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, ssh:HOST:NAME, stdio:,"
+                                                 " file:IN,OUT, fifo:IN,OUT or fd:IN,OUT" :
                          wanted == USE_CHANNEL ? "udp:HOST:PORT, udg:PATH, tcp:HOST:PORT, unix:PATH, fifo:PATH, msgq:PATH,"
                                                  " msgq:KEY or mqueue:NAME" :
                          wanted == USE_STORE   ? "shm:PATH or shm:KEY" :
@@ -260,6 +264,7 @@ ferry_session_options session_options(const struct cli_options *options)
                 .request_timeout_ms = options->timeout_ms,
                 /* Zero would be the default of the library, which waits for a service that is busy. */
                 .wait_ms = options->wait_ms ? options->wait_ms : 1,
+                .remote_ferry = options->remote_ferry,
                 .shm = options->is_shm ? FERRY_SHM_ALWAYS : options->is_no_shm ? FERRY_SHM_NEVER : FERRY_SHM_AUTO,
         };
 
@@ -326,8 +331,8 @@ static int print_help(void)
         print_formatted("ferry moves messages between processes.\n\n");
         for (size_t i = 0; i < COMMANDS; i++)
                 print_formatted("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
-        print_formatted("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, stdio:, file:IN,OUT,\n"
-                        "fifo:IN,OUT or fd:IN,OUT. For send and recv it is a channel: udp:HOST:PORT, udg:PATH, tcp:HOST:PORT,\n"
+        print_formatted("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, ssh:HOST:NAME, stdio:,\n"
+                        "file:IN,OUT, fifo:IN,OUT or fd:IN,OUT. For send and recv it is a channel: udp:HOST:PORT, udg:PATH, tcp:HOST:PORT,\n"
                         "unix:PATH, fifo:PATH, msgq:PATH, msgq:KEY or mqueue:NAME; for store it is shm:PATH or shm:KEY.\n"
                         "ferry COMMAND --help lists the options of a command; man ferry describes all.\n");
         return EXIT_DONE;
@@ -527,7 +532,8 @@ static bool read_run_option(struct cli_options *options, const char *name, const
 static bool is_empty_name(const char *name, const char *argument)
 {
         static const char *const names[][2] = { { "allow", "a USER" }, { "exec", "a COMMAND" }, { "joblog", "a FILE" },
-                                                { "group", "an argument" }, { "interface", "a NAME" }, { "namespace", "a ROOT" } };
+                                                { "group", "an argument" }, { "interface", "a NAME" }, { "namespace", "a ROOT" },
+                                                { "remote-ferry", "a PATH" } };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (strcmp(names[i][0], name) == 0 && is_blank(argument)) {
@@ -576,6 +582,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->type = argument;
         else if (strcmp(name, "ordered") == 0)
                 options->is_ordered = true;
+        else if (strcmp(name, "remote-ferry") == 0)
+                options->remote_ferry = argument;
         else if (strcmp(name, "reply") == 0)
                 options->reply = argument;
         else if (strcmp(name, "exec") == 0)

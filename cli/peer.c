@@ -80,7 +80,8 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         peer->loop = ferry_loop_new(NULL);
         error_limit_wait(options->timeout_ms);
         signals_watch(peer->loop, 1, interrupt, peer);
-        peer->is_child = ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC;
+        peer->is_command = ferry_address_scheme(arguments[0]) == FERRY_SCHEME_EXEC;
+        peer->is_child = peer->is_command || ferry_address_scheme(arguments[0]) == FERRY_SCHEME_SSH;
         /* Closing has no longer than the rest; a child has its own time to end. */
         if (!peer->is_child && options->timeout_ms >= 0 && options->timeout_ms < CLOSE_MS)
                 session.close_timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 1;
@@ -89,7 +90,7 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         peer->session = ferry_session_open(peer->loop, arguments[0], &session);
         if (peer->is_child && ferry_session_peer(peer->session).pid > 0)
                 peer->child = (int)syscall(SYS_pidfd_open, ferry_session_peer(peer->session).pid, 0);
-        if (peer->is_child)
+        if (peer->is_command)
                 ferry_session_on(peer->session, FERRY_KIND_REQUEST, notice_echo, peer);
         ferry_session_on(peer->session, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, show_aside,
                          (void *)(uintptr_t)options);
@@ -107,7 +108,7 @@ static int close_child(const struct peer *peer, int status)
                 ;
         error = ferry_session_status(peer->session);
         if (status != EXIT_DONE && !signals_received() &&
-            (peer->is_echo || (status == EXIT_CONNECTION && error == 0 && is_mute(peer->session))))
+            (peer->is_echo || (peer->is_command && status == EXIT_CONNECTION && error == 0 && is_mute(peer->session))))
                 peer_explain_command(peer->is_echo);
         if (error >= 0 || signals_received() || (status != EXIT_DONE && status != EXIT_ANSWERED_ERROR))
                 return status;
@@ -132,4 +133,4 @@ int peer_close(struct peer *peer, int status)
 }
 
 const char *const peer_options[] = { "dialect", "codec", "namespace", "timeout", "wait", "allow", "json", "value", "verbose",
-                                     "shm", "no-shm", NULL };
+                                     "shm", "no-shm", "remote-ferry", NULL };

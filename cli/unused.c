@@ -68,6 +68,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { (is_client || is_bridge) && options->has_wait && is_there(scheme), "--wait is not for exec:, fd:, file: and stdio:" },
                 { is_client && options->allowed_count && scheme >= 0 && !is_shared(scheme, options),
                   "--allow is for unix:PATH, and for NAME in innmind" },
+                { options->remote_ferry && scheme >= 0 && scheme != FERRY_SCHEME_SSH, "--remote-ferry is for ssh: only" },
                 { is_peer && options->is_value && count < 3, "--value needs BODY" },
                 { options->root && options->dialects && !(options->dialects & FERRY_DIALECT_STREAM_IPC),
                   "--namespace is for the dialect stream-ipc only" },

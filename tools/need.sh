@@ -74,6 +74,8 @@ for what in "$@"; do
         check-long)
                 need clang-tidy clang-tidy --version
                 need valgrind valgrind --version
+                need openssh-server sh -c 'PATH=$PATH:/usr/sbin; command -v sshd'
+                need openssh-client ssh -V
                 need spin sh -c 'command -v spin'
                 need libuv1-dev pkg-config --exists libuv
                 need libglib2.0-dev pkg-config --exists glib-2.0

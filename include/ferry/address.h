@@ -11,6 +11,10 @@
  *                              listening, 0 selects a free port. Any user that can reach the port may connect, since TCP
  *                              peers cannot be identified
  *      exec:COMMAND LINE       a command, run by /bin/sh -c; the session uses its stdin and stdout
+ *      ssh:[USER@]HOST[:PORT]:NAME
+ *                              a service of another machine. ssh(1) runs `ferry bridge NAME` on HOST, with the user's
+ *                              configuration; an IPv6 address stands in brackets. Digits are a port only if another colon
+ *                              follows. NAME is any address that ferry_bridge_open() takes, but fd:
  *      stdio:                  the program's stdin and stdout, guarded: a stray print goes to stderr
  *      file:IN,OUT             two plain files, either of which may be omitted. FIFOs and devices are allowed, too: opening,
  *                              reading and writing them never blocks, and bytes for a FIFO are queued until a process reads
@@ -62,6 +66,7 @@ enum ferry_scheme {
         FERRY_SCHEME_MSGQ,      /**< msgq: */
         FERRY_SCHEME_MQUEUE,    /**< mqueue: */
         FERRY_SCHEME_SHM,       /**< shm: */
+        FERRY_SCHEME_SSH,       /**< ssh: */
 };
 
 /**

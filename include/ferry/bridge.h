@@ -41,8 +41,9 @@ typedef struct ferry_bridge_options {
         int wait_ms;            /**< how long to wait for a process that listens, in ms; -1: forever (no wait) */
         int close_timeout_ms;   /**< how long closing may take, in ms; a child that has not exited then is ended; -1: forever
                                  * (1,000) */
-        ferry_bridge_line_fn *line; /**< exec: receives what the child writes to its stderr (it is discarded) */
+        ferry_bridge_line_fn *line; /**< exec, ssh: receives what the child writes to its stderr (it is discarded) */
         void *line_userdata;    /**< for `line` */
+        const char *remote_ferry; /**< ssh: the program on the other machine that is run as `ferry` (ferry) */
 } ferry_bridge_options;
 
 /**
@@ -115,7 +116,7 @@ const char *ferry_bridge_error(const ferry_bridge *bridge);
 bool ferry_bridge_was_connected(const ferry_bridge *bridge);
 
 /**
- * Returns the exit status of the child of `exec:`.
+ * Returns the exit status of the child of `exec:` or `ssh:`.
  *
  * @param bridge  the bridge; NULL is allowed
  * @return the status; 128 and the signal if one has killed the child; or a negative errno

@@ -109,13 +109,13 @@ struct ferry_session_options {
         size_t queue_max;               /**< bytes that may be queued for sending (16 MiB) */
         const char *const *argv;        /**< exec: the command and its arguments, up to a NULL, instead of a command line. It is
                                          * looked for in the PATH that it will have. A script requires its #! line */
-        const char *const *env;         /**< exec: NAME=VALUE, up to a NULL, in addition to the program's environment */
-        const char *directory;          /**< exec: the working directory (the program's) */
+        const char *const *env;         /**< exec, ssh: NAME=VALUE, up to a NULL, in addition to the program's environment */
+        const char *directory;          /**< exec, ssh: the working directory (the program's) */
         const int *fds;                 /**< for an address of NULL: descriptors to read, to write, and to read too, up to -1. The
                                          * session takes them over, unless it cannot be opened */
         const ferry_stream *stream;     /**< for an address of NULL: a stream of the program; must outlive the session */
         const char *name_directory;     /**< NAME: the directory of its socket (see ferry_address_resolve()) */
-        bool is_in_foreground;          /**< exec: the child stays in the program's process group, so that it may read from the
+        bool is_in_foreground;          /**< exec, ssh: the child stays in the program's process group, so that it may read from the
                                          * terminal while that group is in the foreground; only the child itself is signalled (no:
                                          * the child leads a group of its own, which is signalled as a whole) */
         bool is_unguarded;              /**< stdio: leave descriptors 0 and 1 as they are (no) */
@@ -126,6 +126,8 @@ struct ferry_session_options {
         int spin_us;                    /**< in shared memory: for how long the loop looks for the next message before it sleeps, in
                                          * microseconds, up to 1,000,000. It does so only while the peer is awake (50; -1: not
                                          * at all) */
+        const char *remote_ferry;       /**< ssh: the program on the other machine that is run as `ferry` (ferry, found by the PATH
+                                         * there) */
 };
 
 /**

@@ -324,7 +324,8 @@ static const struct stream_owner owner = {
 static int open_far(ferry_bridge *bridge)
 {
         const struct stream_place place = { .loop = bridge->loop, .owner = &owner, .object = &bridge->far, .linger_ms = -1 };
-        const ferry_session_options options = { .dialect = bridge->options.dialect, .wait_ms = bridge->options.wait_ms };
+        const ferry_session_options options = { .dialect = bridge->options.dialect, .wait_ms = bridge->options.wait_ms,
+                                                .remote_ferry = bridge->options.remote_ferry };
 
         if (ferry_address_scheme(bridge->address) == FERRY_SCHEME_STDIO)
                 return error_set(&bridge->error, -EINVAL, "a bridge leads from descriptors to a service or a command: 'stdio:' is"
@@ -365,6 +366,7 @@ static int open_bridge(ferry_bridge *bridge, int in, int out, const ferry_bridge
         if (bridge->loop->is_ending)
                 return error_set(&bridge->error, -ECANCELED, "the loop is being freed");
         code = open_far(bridge);
+        bridge->options.remote_ferry = NULL;
         return code ? code : open_near(bridge, in, out);
 }
 

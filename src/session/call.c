@@ -183,6 +183,9 @@ void calls_end(ferry_session *session, int status, const char *sentence)
 {
         bool has_hint = status == -ECONNRESET && !session->wire.dialect->has_errors;
         bool may_withdraw = session->phase < SESSION_PEER_CLOSING;
+        size_t unread = session->stream ? stream_count_lost(session->stream) : 0;
+        /* Up to here the peer may have read. */
+        uint64_t reached = session->out.begin - (unread < session->out.begin ? unread : session->out.begin);
 
         if (may_withdraw && !session->out.is_lent)
                 outbox_withdraw_all(&session->out);
@@ -195,7 +198,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                  * cannot have been acted on. */
                 if (may_withdraw)
                         outcome = call_withdraw(call);
-                else if (session->out.begin < call->frame.end || call->is_unread)
+                if (reached < call->frame.end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
                 call->child_exit_status = session->cause == CAUSE_CHILD ? session->child_exit_status : -1;

@@ -102,6 +102,7 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(is_in_foreground);
         INHERIT(shm);
         INHERIT(spin_us);
+        INHERIT(remote_ferry);
 #undef INHERIT
         if (!options->request_timeout_ms)
                 options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;

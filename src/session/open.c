@@ -13,7 +13,7 @@ enum {
 /* What the program's pointers lead to may go when the session has been opened. */
 static void forget_borrowed(ferry_session_options *options)
 {
-        options->root = options->directory = options->name_directory = NULL;
+        options->root = options->directory = options->name_directory = options->remote_ferry = NULL;
         options->argv = options->env = NULL;
         options->fds = NULL;
 }

@@ -2,6 +2,7 @@
 #include "stream/abstract.h"
 #include "stream/name.h"
 #include "stream/inet.h"
+#include "stream/ssh.h"
 
 #include <ferry/address.h>
 
@@ -20,6 +21,7 @@ static const struct {
         { "file:", FERRY_SCHEME_FILE }, { "fd:", FERRY_SCHEME_FD },     { "tcp:", FERRY_SCHEME_TCP },
         { "fifo:", FERRY_SCHEME_FIFO }, { "udp:", FERRY_SCHEME_UDP },   { "udg:", FERRY_SCHEME_UDG },
         { "msgq:", FERRY_SCHEME_MSGQ }, { "shm:", FERRY_SCHEME_SHM },   { "mqueue:", FERRY_SCHEME_MQUEUE },
+        { "ssh:", FERRY_SCHEME_SSH },
 };
 
 static int check_path(const char *path)
@@ -32,6 +34,7 @@ static int check_path(const char *path)
 /* What the kernel would refuse whatever there is. */
 static int check_text(enum ferry_scheme scheme, const char *text)
 {
+        struct ssh_address ssh;
         union inet_address addresses[INET_ADDRESSES_MAX];
         struct sockaddr_un name;
         socklen_t name_size;
@@ -41,6 +44,8 @@ static int check_text(enum ferry_scheme scheme, const char *text)
                 return *text == '@' ? abstract_parse(text + 1, &name, &name_size) : check_path(text);
         case FERRY_SCHEME_UNIX:
                 return check_path(text);
+        case FERRY_SCHEME_SSH:
+                return ssh_parse(text, &ssh);
         case FERRY_SCHEME_STDIO:
                 return *text ? -EINVAL : 0;
         case FERRY_SCHEME_TCP:

@@ -144,7 +144,8 @@ void captured_describe(struct captured *captured, char *text, size_t size)
 {
         size_t begin = 0, used = 0;
 
-        while (captured->tail_size > 0 && captured->tail[captured->tail_size - 1] == '\n')
+        /* ssh ends its lines with both. */
+        while (captured->tail_size > 0 && strchr("\r\n", captured->tail[captured->tail_size - 1]))
                 captured->tail_size--;
         captured->tail[captured->tail_size] = '\0';
         /* What was cut off in front does not begin with a line. */

@@ -5,9 +5,11 @@
  * behind may hold the pipe, or it may close its output and live on. The first of the two is followed by a short
  * wait for the other. Closing is: end its stdin, wait, TERM to its process group, wait, KILL; its stderr is handed over
  * until it has exited, and how it has exited is reported then. */
-#include "loop/child.h"
+#include "stream/exec.h"
+
 #include "stream/captured.h"
 #include "stream/open.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,11 +18,14 @@
 
 enum {
         GRACES_MAX = 10,
+        SUBJECT_MAX = 300,
 };
 
 struct exec_stream {
         struct stream stream;
         struct child child;
+        char *remote;           /* the host that it leads to; NULL: it is the peer itself */
+        bool tells_absence;     /* its exit status may say that the peer was not reached */
         struct captured errors; /* its stderr */
         struct loop_timer last_lines;   /* its stderr is handed over, then closing is done */
         int linger_ms;          /* how long its exit may follow the end of its output */
@@ -38,6 +43,9 @@ static void take_line(struct captured *captured, const char *bytes, size_t size)
 {
         struct exec_stream *exec = container_of(captured, struct exec_stream, errors);
 
+        /* ssh writes for a terminal that it has made raw. */
+        if (exec->remote && size > 0 && bytes[size - 1] == '\r')
+                size--;
         exec->stream.owner->text(&exec->stream, "stderr", bytes, size);
 }
 
@@ -49,9 +57,11 @@ static bool is_gone(const struct captured *captured)
 /* The end --------------------------------------------------------------------------------------------- */
 
 /* 0: it has done its work. @is_told: it was sent TERM, and to end by that is no failure. */
-static int result_of(const struct child *child, bool is_told)
+static int result_of(const struct exec_stream *exec, bool is_told)
 {
+        const struct child *child = &exec->child;
         bool is_by_term = child->is_killed ? child->status == SIGTERM || child->status == SIGKILL :
+                          exec->remote     ? child->status == EXEC_SSH_FAILED :
                                              child->status == 128 + SIGTERM;
 
         if (child_has_unknown_status(child))
@@ -59,10 +69,19 @@ static int result_of(const struct child *child, bool is_told)
         return child->status == 0 || (is_told && is_by_term) ? 0 : -ECONNRESET;
 }
 
+/* The child, as the subject of a sentence. */
+static void name_child(const struct exec_stream *exec, char *text, size_t size)
+{
+        if (exec->remote)
+                snprintf(text, size, "ssh to '%s'", exec->remote);
+        else
+                snprintf(text, size, "the child");
+}
+
 static void end(struct stream *stream)
 {
         struct exec_stream *exec = exec_of(stream);
-        char status[128], words[CAPTURED_WORDS_MAX];
+        char status[128], words[CAPTURED_WORDS_MAX], subject[SUBJECT_MAX];
         int code;
 
         /* A callback that hears of that may wait for the end: then it comes within that. */
@@ -72,13 +91,14 @@ static void end(struct stream *stream)
                 return;
         child_describe(&exec->child, status, sizeof status);
         captured_describe(&exec->errors, words, sizeof words);
-        code = result_of(&exec->child, false);
+        name_child(exec, subject, sizeof subject);
+        code = result_of(exec, false);
         exec->has_outlived_output = !exec->child.has_ended;
         if (!exec->child.has_ended)
-                stream_end(stream, stream->output_error ? -ECONNRESET : 0, "the child has closed its %s but %s%s",
+                stream_end(stream, stream->output_error ? -ECONNRESET : 0, "%s has closed its %s but %s%s", subject,
                            stream->output_error ? "input" : "output", status, words);
         else
-                stream_end(stream, code, "the child %s%s", status, code ? words : "");
+                stream_end(stream, code, "%s %s%s", subject, status, code ? words : "");
 }
 
 static bool input_ended(struct stream *stream)
@@ -119,7 +139,7 @@ static bool describe_stop(const struct stream *stream, char *text, size_t size)
 static void is_closed(struct exec_stream *exec)
 {
         struct stream *stream = &exec->stream;
-        char status[128], words[CAPTURED_WORDS_MAX];
+        char status[128], words[CAPTURED_WORDS_MAX], subject[SUBJECT_MAX];
         int code;
 
         /* A handler of a line may wait for the end: then it comes within that. */
@@ -130,8 +150,9 @@ static void is_closed(struct exec_stream *exec)
         loop_timer_stop(stream->loop, &exec->last_lines);
         child_describe(&exec->child, status, sizeof status);
         captured_describe(&exec->errors, words, sizeof words);
-        code = exec->child.has_ended ? result_of(&exec->child, exec->child.stage >= CHILD_TERMINATED) : 0;
-        stream_closed(stream, code, "the child %s while it was being closed%s", status, words);
+        name_child(exec, subject, sizeof subject);
+        code = exec->child.has_ended ? result_of(exec, exec->child.stage >= CHILD_TERMINATED) : 0;
+        stream_closed(stream, code, "%s %s while it was being closed%s", subject, status, words);
 }
 
 static void last_lines_are_read(struct loop_timer *timer)
@@ -212,21 +233,26 @@ static void free_child(struct stream *stream, bool is_foreign)
         loop_timer_stop(stream->loop, &exec->last_lines);
         captured_close(&exec->errors, is_foreign);
         child_deinit(&exec->child);
+        sys_free(exec->remote);
+        exec->remote = NULL;
 }
 
-static const struct stream_kind exec_kind = {
-        .name = "exec",
-        .has_junk = true,
-        .junk_source = "stdout",
-        .ends_in_order = true,
-        .input_ended = input_ended,
-        .child = child_of,
-        .exit_status = exit_status,
-        .describe_stop = describe_stop,
-        .end = end,
-        .close = close_child,
-        .release = free_child,
-};
+/* ssh, or the command there, has never been connected to the peer, and has passed nothing on. */
+static bool is_unreached(const struct stream *stream)
+{
+        const struct exec_stream *exec = container_of(stream, const struct exec_stream, stream);
+        int status = exit_status(stream);
+
+        return exec->tells_absence && stream->taken == 0 && !exec->child.is_killed &&
+               (status == EXEC_UNREACHED || status == EXEC_NOT_EXECUTABLE || status == EXEC_NOT_FOUND);
+}
+
+#define CHILD_FUNCTIONS                                                                         \
+        .has_junk = true, .junk_source = "stdout", .input_ended = input_ended, .child = child_of, .exit_status = exit_status, \
+        .describe_stop = describe_stop, .end = end, .close = close_child, .release = free_child
+
+static const struct stream_kind exec_kind = { .name = "exec", .ends_in_order = true, CHILD_FUNCTIONS };
+static const struct stream_kind ssh_kind = { .name = "ssh", .is_client = true, .is_unreached = is_unreached, CHILD_FUNCTIONS };
 
 /* Beginning ------------------------------------------------------------------------------------------- */
 
@@ -269,18 +295,14 @@ static int take_ends(struct exec_stream *exec, int pipes[3][2])
         return error;
 }
 
-static int start(struct exec_stream *exec, const char *command, const ferry_session_options *options)
+static int start(struct exec_stream *exec, const struct exec_spec *given)
 {
         int pipes[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
-        struct child_spec spec = {
-                .command = command,
-                .argv = options->argv,
-                .env = options->env,
-                .directory = options->directory,
-                .is_in_our_group = options->is_in_foreground,
-        };
+        struct child_spec spec = given->child;
         int error = make_pipes(pipes);
 
+        if (!error && given->remote && !(exec->remote = text_copy(given->remote)))
+                error = -ENOMEM;
         if (!error)
                 error = take_ends(exec, pipes);
         if (!error) {
@@ -293,26 +315,22 @@ static int start(struct exec_stream *exec, const char *command, const ferry_sess
         return error;
 }
 
-int stream_open_exec(const struct stream_place *place, const char *text,
-                     const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+int exec_open(const struct stream_place *place, const struct exec_spec *spec, struct stream **ret_stream, struct error *error)
 {
-        struct exec_stream *exec;
+        struct exec_stream *exec = sys_alloc_zeroed(sizeof *exec);
+        const char *directory = spec->child.directory;
         int failure;
 
-        if (!*text && (!options->argv || !options->argv[0]))
-                return error_set(error, -EINVAL, "exec: names no command: write exec:COMMAND, or set argv");
-        exec = sys_alloc_zeroed(sizeof *exec);
         if (!exec)
                 return error_set(error, -ENOMEM, "no memory for a child");
-        stream_init(&exec->stream, &exec_kind, place);
+        stream_init(&exec->stream, spec->remote ? &ssh_kind : &exec_kind, place);
         captured_init(&exec->errors, place->loop, true, take_line, is_gone);
         exec->last_lines.fn = last_lines_are_read;
         exec->linger_ms = place->linger_ms ? place->linger_ms : STREAM_LINGER_MS;
-        failure = start(exec, text, options);
+        exec->tells_absence = spec->tells_absence;
+        failure = start(exec, spec);
         if (failure) {
-                error_set(error, failure, "%s cannot be started%s%s: %s",
-                          options->argv && options->argv[0] ? options->argv[0] : text,
-                          options->directory ? " in " : "", options->directory ? options->directory : "",
+                error_set(error, failure, "%s cannot be started%s%s: %s", spec->what, directory ? " in " : "", directory ? directory : "",
                           error_describe(failure));
                 stream_free(&exec->stream);
                 return failure;
@@ -320,4 +338,18 @@ int stream_open_exec(const struct stream_place *place, const char *text,
         exec->stream.peer = (ferry_peer){ .pid = exec->child.pid, .uid = sys_uid(), .gid = sys_gid() };
         *ret_stream = &exec->stream;
         return 0;
+}
+
+int stream_open_exec(const struct stream_place *place, const char *text,
+                     const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+{
+        const struct exec_spec spec = {
+                .child = { .command = text, .argv = options->argv, .env = options->env, .directory = options->directory,
+                           .is_in_our_group = options->is_in_foreground },
+                .what = options->argv && options->argv[0] ? options->argv[0] : text,
+        };
+
+        if (!*text && (!options->argv || !options->argv[0]))
+                return error_set(error, -EINVAL, "exec: names no command: write exec:COMMAND, or set argv");
+        return exec_open(place, &spec, ret_stream, error);
 }

@@ -2,6 +2,7 @@
 #include "stream/open.h"
 
 #include "stream/inet.h"
+#include "stream/ssh.h"
 
 #include <ferry/address.h>
 
@@ -20,6 +21,7 @@ static const struct {
         [FERRY_SCHEME_FILE] = { stream_open_file, false },
         [FERRY_SCHEME_FD] = { stream_open_fds, false },
         [FERRY_SCHEME_FIFO] = { stream_open_fifo, false },
+        [FERRY_SCHEME_SSH] = { stream_open_ssh, false },
 };
 
 static int refuse(int scheme, const char *address, const char *text, struct error *error)
@@ -29,10 +31,12 @@ static int refuse(int scheme, const char *address, const char *text, struct erro
                                  scheme == FERRY_SCHEME_SHM ? "store" : "channel");
         if (scheme == -ENAMETOOLONG)
                 return error_set(error, -ENAMETOOLONG, "the path is too long for a socket: '%s'", text);
+        if (strncmp(address, "ssh:", 4) == 0)
+                return error_set(error, -EINVAL, "'%s' is not an address: %s", address, ssh_form);
         if (strncmp(address, "tcp:", 4) == 0)
                 return inet_refuse("tcp", text, error);
-        return error_set(error, -EINVAL, "'%s' is not an address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, stdio:,"
-                                         " file:IN,OUT, fifo:IN,OUT or fd:IN,OUT", address);
+        return error_set(error, -EINVAL, "'%s' is not an address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND,"
+                                         " ssh:HOST:NAME, stdio:, file:IN,OUT, fifo:IN,OUT or fd:IN,OUT", address);
 }
 
 static int open_address(const struct stream_place *place, const char *address, const ferry_session_options *options,

@@ -12,6 +12,7 @@ stream_open_fn stream_open_fds;
 stream_open_fn stream_open_fifo;
 stream_open_fn stream_open_file;
 stream_open_fn stream_open_program;
+stream_open_fn stream_open_ssh;
 stream_open_fn stream_open_stdio;
 stream_open_fn stream_open_tcp;
 stream_open_fn stream_open_unix;        /* @text: the whole address */

@@ -442,8 +442,11 @@ bool stream_is_read(const struct stream *stream)
 
 size_t stream_count_lost(const struct stream *stream)
 {
-        int count = stream->output.is_pipe && !stream_is_read(stream) ? sys_count_input(stream->output.io) : 0;
+        int count;
 
+        if (stream->kind->is_unreached && stream->kind->is_unreached(stream))
+                return SIZE_MAX;
+        count = stream->output.is_pipe && !stream_is_read(stream) ? sys_count_input(stream->output.io) : 0;
         return count > 0 ? (size_t)count : 0;
 }
 

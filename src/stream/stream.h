@@ -49,6 +49,8 @@ struct stream_kind {
         pid_t (*child)(const struct stream *stream);
         /* The exit status of a child, 128 and the signal that has killed it, or -ECHILD. */
         int (*exit_status)(const struct stream *stream);
+        /* Whether nothing that was written has reached the peer, as is known once the end was reported. */
+        bool (*is_unreached)(const struct stream *stream);
         /* What has stopped the child, as a phrase; false: nothing has. */
         bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
         /* Which dialects the service at the other side says that it speaks: see stream_spoken(). */
@@ -175,7 +177,7 @@ bool stream_expects_close(const struct stream *stream);
 /* The dialects that the service at the other side says that it speaks, a set; 0 if it does not say so; or a negative errno. */
 int stream_spoken(const struct stream *stream);
 
-/* Bytes that a pipe has taken, although no process will read them. */
+/* Bytes that a pipe has taken, although no process will read them; SIZE_MAX: none of all has reached the peer. */
 size_t stream_count_lost(const struct stream *stream);
 
 /* Whether the other side still reads, as far as the kernel can say. */

@@ -132,6 +132,7 @@ static ferry_session_options *take_options(struct piece *piece, const ferry_sess
         all.root = take_text(piece, given->root);
         all.directory = take_text(piece, given->directory);
         all.name_directory = take_text(piece, given->name_directory);
+        all.remote_ferry = take_text(piece, given->remote_ferry);
         if (copy)
                 *copy = all;
         return copy;

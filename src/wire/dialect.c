@@ -24,6 +24,13 @@ static const struct dialect *dialect_by_number(unsigned number)
         return NULL;
 }
 
+const char *wire_dialect_name(unsigned number)
+{
+        const struct dialect *dialect = dialect_by_number(number);
+
+        return dialect ? dialect->name : NULL;
+}
+
 const char *wire_directory(unsigned number)
 {
         const struct dialect *dialect = dialect_by_number(number);

@@ -125,6 +125,9 @@ extern const struct dialect dialect_stream_ipc;
 extern const struct dialect dialect_innmind;
 extern const struct dialect dialect_pcntl;
 
+/* The name of a dialect; NULL: the number is none of one. */
+const char *wire_dialect_name(unsigned dialect);
+
 /* Where services in that dialect stand, under the directory for temporary files; NULL: where ferry has its own. */
 const char *wire_directory(unsigned dialect);
 

@@ -142,6 +142,9 @@ START_TEST(the_options_of_a_session_are_copied)
         make_directory(&names, directory, sizeof directory);
         waiting = ferry_session_open(names.loop, put_text(&page, "later"), STRUCT(&page, ferry_session_options,
                                      .name_directory = put_text(&page, directory), .wait_ms = SAFETY_MS));
+        /* The command of the other machine is its name; a shell of this one takes the place of ssh. */
+        ferry_session_open(names.loop, put_text(&page, "ssh:host:name"), STRUCT(&page, ferry_session_options,
+                           .remote_ferry = put_text(&page, "ferry"), .env = LIST(&page, "PATH=/nonexistent")));
         talking = ferry_session_open(names.loop, put_text(&page, "exec:"), STRUCT(&page, ferry_session_options,
                                      .argv = LIST(&page, BUILD_DIRECTORY "/tests/child", "echo"), .env = LIST(&page, "WORD=x"),
                                      .directory = put_text(&page, directory), .root = put_text(&page, "Own")));

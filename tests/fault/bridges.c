@@ -1,4 +1,4 @@
-/* Bridges: to a service that ends its output before it closes, and to a command. Invariants: what was sent arrives in order, or
+/* Sessions over ssh, and bridges: to a service that ends its output before it closes, and to a command. Invariants: what was sent arrives in order, or
  * the bridge has failed; a descriptor that was taken over is closed; no child is left. */
 #include "fault/talk.h"
 
@@ -133,9 +133,48 @@ static void freed(void)
         end_loop(loop);
 }
 
+/* A script takes the place of ssh. */
+static bool make_ssh(const char *path)
+{
+        static const char script[] = "#!/bin/sh\necho not there >&2\nexit 69\n";
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+        bool is_made = fd >= 0 && write(fd, script, sizeof script - 1) == (ssize_t)sizeof script - 1;
+
+        close(fd);
+        return is_made;
+}
+
+static void over_ssh(void)
+{
+        char path[300];
+        const char *const env[] = { path, NULL };
+        const ferry_session_options options = { .env = env, .close_timeout_ms = 100 };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        ferry_call *call;
+
+        snprintf(path, sizeof path, "PATH=%s", fault_path("nowhere"));
+        session = ferry_session_open(loop, "ssh:user@[::1]:22:echo", &options);
+        fault_answer(FAULT_MEET, "open a session", ferry_session_status(session), -ENOENT, ferry_session_error(session));
+        ferry_session_free(session);
+        if (make_ssh(fault_path("ssh"))) {
+                snprintf(path, sizeof path, "PATH=%s", fault_path("."));
+                session = ferry_session_open(loop, "ssh:host:echo", &options);
+                call = ferry_session_request(session, LONG_MS, "t", "'x'");
+                ferry_call_await(call);
+                fault_answer(FAULT_MEET, "a request over ssh", ferry_call_status(call), -ECONNRESET, ferry_call_error(call));
+                fault_check(ferry_call_status(call) < 0);
+                fault_want(ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED);
+                ferry_call_free(call);
+        }
+        unlink(fault_path("ssh"));
+        end_loop(loop);
+}
+
 const struct scenario bridge_scenarios[] = {
         { .name = "bridge-service", .run = to_service, .is_slow = true },
         { .name = "bridge-command", .run = to_command, .patience_ms = 200 },
         { .name = "bridge-freed", .run = freed },
+        { .name = "ssh", .run = over_ssh, .patience_ms = 200 },
         { .name = NULL },
 };

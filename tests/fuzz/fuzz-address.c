@@ -7,6 +7,7 @@
 
 #include <ferry/ferry.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,72 @@ static int model_queue(const char *name, size_t size)
                -EINVAL : (int)FERRY_SCHEME_MQUEUE;
 }
 
+static int model(const char *text, size_t size);
+
+/* No option of ssh, and nothing that a shell would read as more than a name. */
+static bool is_ssh_name(const char *text, size_t size)
+{
+        for (size_t i = 0; i < size; i++)
+                if (!(text[i] & 0x80) && !isalnum((unsigned char)text[i]) && !memchr("%+,-.:=@^_", text[i], 10))
+                        return false;
+        return size > 0 && *text != '-';
+}
+
+/* [USER@]HOST[:PORT]:NAME. */
+static bool model_ssh(const char *text, size_t size)
+{
+        size_t head = 0, host, digits = 0;
+        int scheme;
+
+        while (head < size && text[head] != ':' && text[head] != '[')
+                head++;
+        for (size_t at = head; at > 0; at--)
+                if (text[at - 1] == '@') {
+                        if (!is_ssh_name(text, at - 1))
+                                return false;
+                        text += at;
+                        size -= at;
+                        break;
+                }
+        if (size > 0 && *text == '[') {
+                const char *end = memchr(text, ']', size);
+
+                host = end ? (size_t)(end - text) : 0;
+                if (!end || !is_ssh_name(text + 1, host - 1))
+                        return false;
+                host++;
+        } else {
+                const char *end = memchr(text, ':', size);
+
+                host = end ? (size_t)(end - text) : 0;
+                if (!is_ssh_name(text, host))
+                        return false;
+        }
+        if (host >= size || text[host] != ':')
+                return false;
+        text += host + 1;
+        size -= host + 1;
+        while (digits < size && text[digits] >= '0' && text[digits] <= '9')
+                digits++;
+        if (digits > 0 && digits < size && text[digits] == ':') {
+                /* Zeros may stand before it. */
+                size_t zeros = strspn(text, "0");
+
+                if (zeros >= digits || !is_number(text + zeros, digits - zeros, 65535))
+                        return false;
+                text += digits + 1;
+                size -= digits + 1;
+        }
+        if (size > 4 && memcmp(text, "ssh:", 4) == 0)
+                return true;
+        scheme = model(text, size);
+        if (scheme == FERRY_SCHEME_EXEC)
+                return text[5 + strspn(text + 5, " \t\n")] != '\0';
+        if (scheme == FERRY_SCHEME_FIFO)
+                return memchr(text, ',', size) != NULL;
+        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP || scheme == FERRY_SCHEME_FILE;
+}
+
 /* Number, name, what may follow. */
 static int model(const char *text, size_t size)
 {
@@ -134,7 +201,7 @@ static int model(const char *text, size_t size)
         } schemes[] = { { "unix", FERRY_SCHEME_UNIX }, { "exec", FERRY_SCHEME_EXEC }, { "stdio", FERRY_SCHEME_STDIO },
                         { "file", FERRY_SCHEME_FILE }, { "fd", FERRY_SCHEME_FD }, { "tcp", FERRY_SCHEME_TCP },
                         { "udp", FERRY_SCHEME_UDP }, { "udg", FERRY_SCHEME_UDG }, { "fifo", FERRY_SCHEME_FIFO },
-                        { "msgq", FERRY_SCHEME_MSGQ }, { "mqueue", FERRY_SCHEME_MQUEUE }, { "shm", FERRY_SCHEME_SHM } };
+                        { "ssh", FERRY_SCHEME_SSH }, { "msgq", FERRY_SCHEME_MSGQ }, { "mqueue", FERRY_SCHEME_MQUEUE }, { "shm", FERRY_SCHEME_SHM } };
         const char *colon = memchr(text, ':', size);
         size_t rest = colon ? size - (size_t)(colon - text) - 1 : 0;
 
@@ -153,6 +220,8 @@ static int model(const char *text, size_t size)
                         return ferry_address_scheme(text);
                 if (scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_UDG)
                         return rest == 0 ? -EINVAL : rest > 107 ? -ENAMETOOLONG : scheme;
+                if (scheme == FERRY_SCHEME_SSH)
+                        return model_ssh(colon + 1, rest) ? scheme : -EINVAL;
                 if (scheme == FERRY_SCHEME_TCP || scheme == FERRY_SCHEME_UDP)
                         return is_port(colon + 1, rest) ? scheme : -EINVAL;
                 return scheme == FERRY_SCHEME_STDIO && rest > 0 ? -EINVAL : scheme;
