@@ -101,7 +101,7 @@ START_TEST(a_request_and_its_reply)
 END_TEST
 
 /* Sides that are awake look at the clock and at their processor, for which the kernel is not called. With a clock that stands the
- * loop never comes to look at its descriptors, as it does every 50 us. */
+ * loop looks at its descriptors once at most, for the time before; else it does so every 50 us. */
 START_TEST(a_request_and_its_reply_in_shared_memory)
 {
         struct pair pair;
@@ -113,7 +113,7 @@ START_TEST(a_request_and_its_reply_in_shared_memory)
         ask(&pair, MESSAGES);
         for (int k = 0; k < DOOR_CALLS; k++)
                 if (k != DOOR_now && k != DOOR_processor)
-                        ck_assert_msg(door_counts.calls[k] == 0, "%s: %u for %d messages", door_name((enum door_call)k),
+                        ck_assert_msg(door_counts.calls[k] <= (k == DOOR_epoll_wait), "%s: %u for %d messages", door_name((enum door_call)k),
                                       door_counts.calls[k], MESSAGES);
         door_reset();
         pair_close(&pair);
