@@ -1,6 +1,7 @@
 /* ferry list: the services that live, as a table, or one JSON object a line. */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -40,6 +41,12 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 table_print_json(services, options);
         else
                 status = table_print(services, columns, sizeof columns / sizeof *columns, fill);
+        /* Whatever the name. */
+        if (status == EXIT_DONE && ferry_service_wait(loop, "any", FERRY_DIALECT_AUTO, 0) == -EACCES) {
+                complain("cannot list the services of this user: their directory is not safe, or cannot be read; it must belong to"
+                         " this user, with the mode 0700 (FERRY_DIR names another)");
+                status = EXIT_CONNECTION;
+        }
         return status;
 }
 

@@ -1148,6 +1148,11 @@ finding() {
         ended 'no service is there' 0 ''
         run ferry list --json
         ended 'no service is there, in JSON' 0 ''
+        mkdir -m 755 unsafe
+        FERRY_DIR=$PWD/unsafe run ferry list
+        ended 'the directory is not safe' 3 ''
+        says 'the directory is not safe' 'ferry: cannot list the services of this user: their directory is not safe'
+        rmdir unsafe
 
         # Waiting ends when it can be called.
         start ferry wait echo
