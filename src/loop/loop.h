@@ -125,7 +125,15 @@ static inline bool loop_is_foreign(const ferry_loop *loop)
 
 /* thread.c: whether it belongs to another thread; then nothing else of it, or of what lives in it, may be read. The sentence
  * says so. */
-bool loop_is_elsewhere(const ferry_loop *loop);
+extern _Thread_local const char loop_this_thread __attribute__((__visibility__("hidden")));
+
+static inline bool loop_is_elsewhere(const ferry_loop *loop)
+{
+        const char *owner = __atomic_load_n(&loop->owner, __ATOMIC_RELAXED);
+
+        return owner && owner != &loop_this_thread;
+}
+
 extern const char loop_elsewhere[];
 
 /* The door of each public function: 0, -ECHILD in a forked child, -EPERM in another thread; and the sentence for that. */

@@ -5,23 +5,16 @@
 
 #include <errno.h>
 
-static _Thread_local const char this_thread;
+_Thread_local const char loop_this_thread;
 
 const char loop_elsewhere[] = "the object belongs to another thread: use a loop, and all that lives in it, in the thread that"
                               " waits in it";
-
-bool loop_is_elsewhere(const ferry_loop *loop)
-{
-        const char *owner = __atomic_load_n(&loop->owner, __ATOMIC_RELAXED);
-
-        return owner && owner != &this_thread;
-}
 
 int loop_take(ferry_loop *loop)
 {
         if (loop_is_elsewhere(loop) && __atomic_load_n(&loop->is_entered, __ATOMIC_ACQUIRE))
                 return -EPERM;
-        __atomic_store_n(&loop->owner, &this_thread, __ATOMIC_RELAXED);
+        __atomic_store_n(&loop->owner, &loop_this_thread, __ATOMIC_RELAXED);
         return 0;
 }
 

@@ -92,6 +92,10 @@ int outbox_slices(const struct outbox *outbox, size_t *size, struct iovec slices
         uint64_t at = outbox->begin, end = at + *size;
         int count = 0;
 
+        if (outbox->pieces_size == 0) {
+                slices[0] = (struct iovec){ bytes, *size };
+                return 1;
+        }
         while (at < end && count < OUTBOX_SLICES) {
                 const struct outbox_piece *piece = link == &outbox->pieces ? NULL : container_of(link, struct outbox_piece, link);
                 uint64_t slice_end = piece && piece->at == at ? at + piece->size : piece && piece->at < end ? piece->at : end;
@@ -112,7 +116,7 @@ int outbox_slices(const struct outbox *outbox, size_t *size, struct iovec slices
 }
 
 /* Bytes leave the front. */
-static void consume(struct outbox *outbox, size_t size)
+static void consume_pieces(struct outbox *outbox, size_t size)
 {
         while (size > 0 && outbox->pieces_size > 0) {
                 struct outbox_piece *piece = first_piece(outbox);
@@ -135,6 +139,16 @@ static void consume(struct outbox *outbox, size_t size)
         }
         outbox->begin += size;
         buffer_consume(&outbox->bytes, size);
+}
+
+static inline void consume(struct outbox *outbox, size_t size)
+{
+        if (outbox->pieces_size > 0) {
+                consume_pieces(outbox, size);
+                return;
+        }
+        buffer_consume(&outbox->bytes, size);
+        outbox->begin += size;
 }
 
 /* What was taken back and stands at the front is passed over. */
