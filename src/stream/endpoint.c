@@ -107,14 +107,18 @@ ssize_t endpoint_read(const struct endpoint *endpoint, void *buffer, size_t size
         }
 }
 
-/* SIGPIPE would kill the program: it is blocked in this thread for the write, and taken if it was ours. */
-static ssize_t write_with_signal_blocked(int fd, const void *bytes, size_t size)
+/* SIGPIPE would kill the program, or call its handler: it is blocked in this thread for the write, and taken if it was ours.
+ * Most programs ignore it; they may begin or end to do so at any time. */
+static ssize_t write_without_signal(int fd, const void *bytes, size_t size)
 {
         bool was_pending;
         sigset_t before;
         ssize_t put;
-        int error = sys_block_signal(SIGPIPE, &before);
+        int error;
 
+        if (sys_is_signal_ignored(SIGPIPE))
+                return sys_write(fd, bytes, size);
+        error = sys_block_signal(SIGPIPE, &before);
         if (error < 0)
                 return error;
         /* It can only have been pending where it was blocked already. */
@@ -134,7 +138,7 @@ static ssize_t write_to_pipe(struct endpoint *endpoint, const void *bytes, size_
         if (put != -EOPNOTSUPP && put != -ENOSYS && put != -EPERM)
                 return put;
         endpoint->is_loud = true;
-        return write_with_signal_blocked(endpoint->io, bytes, size);
+        return write_without_signal(endpoint->io, bytes, size);
 }
 
 /* Byte by byte: a write of more than there is room for would wait for the reader. */

@@ -616,6 +616,13 @@ bool sys_is_signal_pending(int signal)
         return sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
 }
 
+bool sys_is_signal_ignored(int signal)
+{
+        struct sigaction action;
+
+        return sigaction(signal, NULL, &action) == 0 && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN;
+}
+
 pid_t sys_spawn(int (*fn)(void *), void *argument, void *stack, size_t size, int *ret_pidfd)
 {
         char *top = (char *)stack + size - (uintptr_t)((char *)stack + size) % 16;

@@ -169,6 +169,7 @@ int sys_signalfd(const int *signals);
 /* Take a pending signal, which is blocked; -EAGAIN if there is none. */
 int sys_take_signal(int signal);
 bool sys_is_signal_pending(int signal);
+bool sys_is_signal_ignored(int signal);
 
 /* Start a child that runs @fn in our memory, on that stack, while this thread waits until it is another program or has exited
  * with what @fn returns. All signals are blocked, in the child until sys_reset_signals(). There only these may be called, which

@@ -5,6 +5,7 @@
 #include "support/suite.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -73,7 +74,7 @@ static void check_price(const struct price *price, int i)
         most[DOOR_send] = most[DOOR_write] = most[DOOR_write_quietly] = price->writes;
         most[DOOR_epoll_wait] = price->waits;
         /* On pipes SIGPIPE is kept away from the program: before Linux 6.18 by blocking it. */
-        most[DOOR_block_signal] = most[DOOR_restore_signals] = is_pipes ? price->writes : 0;
+        most[DOOR_is_signal_ignored] = most[DOOR_block_signal] = most[DOOR_restore_signals] = is_pipes ? price->writes : 0;
         /* In ids of stream-ipc. */
         most[DOOR_pid] = i % DIALECTS == 0 ? 0 : 1;
         /* A few times in a hundred something grows, or a queue is full. */
@@ -169,6 +170,40 @@ START_TEST(notifications_whose_body_is_not_used_are_cheap)
         door_reset();
         tell(&pair, MESSAGES);
         check_price(&(struct price){ .writes = 1 }, STEADY_UNIX + _i);
+        pair_close(&pair);
+}
+END_TEST
+
+/* Before Linux 6.18 ------------------------------------------------------------------------------------ */
+
+static int refuse_quiet_writes(enum door_call call, bool is_child)
+{
+        return !is_child && call == DOOR_write_quietly ? -EOPNOTSUPP : 0;
+}
+
+/* Each write asks whether SIGPIPE is ignored, since the program may change that. */
+START_TEST(sigpipe_is_blocked_only_where_it_is_not_ignored)
+{
+        struct pair pair;
+        void (*before)(int) = signal(SIGPIPE, SIG_DFL);
+
+        door_reset();
+        door_judge = refuse_quiet_writes;
+        pair_open(&pair, STREAM_PIPES * DIALECTS, NULL, NULL);
+        ask(&pair, 1);
+        for (int is_ignored = 0; is_ignored < 2; is_ignored++) {
+                signal(SIGPIPE, is_ignored ? SIG_IGN : SIG_DFL);
+                for (int k = 0; k < DOOR_CALLS; k++)
+                        door_counts.calls[k] = 0;
+                tell(&pair, MESSAGES);
+                ck_assert_uint_eq(door_counts.calls[DOOR_write], MESSAGES);
+                ck_assert_uint_eq(door_counts.calls[DOOR_write_quietly], 0);
+                ck_assert_uint_eq(door_counts.calls[DOOR_is_signal_ignored], MESSAGES);
+                ck_assert_uint_eq(door_counts.calls[DOOR_block_signal], is_ignored ? 0 : MESSAGES);
+                ck_assert_uint_eq(door_counts.calls[DOOR_restore_signals], is_ignored ? 0 : MESSAGES);
+        }
+        signal(SIGPIPE, before);
+        door_reset();
         pair_close(&pair);
 }
 END_TEST
@@ -318,6 +353,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(notifications_in_a_row, STEADY),
         SUITE_LOOP(a_notification_by_itself, STEADY),
         SUITE_LOOP(notifications_whose_body_is_not_used_are_cheap, DIALECTS),
+        SUITE_TEST(sigpipe_is_blocked_only_where_it_is_not_ignored),
         SUITE_LOOP(large_bodies, 18),
         SUITE_LOOP(a_large_value_is_not_copied, STEADY),
         SUITE_LOOP(a_thousand_idle_sessions, DIALECTS),
