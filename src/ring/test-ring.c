@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -308,6 +309,27 @@ START_TEST(only_memory_of_two_rings_is_taken)
 }
 END_TEST
 
+/* Where the limit is checked by the kernel, it kills by SIGXFSZ. */
+START_TEST(a_limit_of_file_sizes_does_not_kill)
+{
+        struct ring_memory memory;
+        struct error error = { 0 };
+        struct rlimit limit;
+        int fd;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+        limit.rlim_cur = 4096;
+        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        ck_assert_int_eq(ring_memory_make(&memory, RING_SIZE_MIN, &fd, &error), -EFBIG);
+        limit.rlim_cur = RING_HEADER + 2 * RING_SIZE_MIN;
+        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        ck_assert_int_eq(ring_memory_make(&memory, RING_SIZE_MIN, &fd, &error), 0);
+        close(fd);
+        ring_memory_drop(&memory);
+        error_deinit(&error);
+}
+END_TEST
+
 START_TEST(both_sides_see_the_same_memory)
 {
         struct ring_memory made, taken;
@@ -466,6 +488,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_wrong_tail_is_noticed_at_the_end),
         SUITE_TEST(only_sealed_memory_is_taken),
         SUITE_TEST(only_memory_of_two_rings_is_taken),
+        SUITE_TEST(a_limit_of_file_sizes_does_not_kill),
         SUITE_TEST(both_sides_see_the_same_memory),
         SUITE_TEST(a_wake_that_failed_is_made_up_for),
         SUITE_TEST(memory_that_cannot_be_had_leaves_nothing),

@@ -540,6 +540,11 @@ int sys_shared_memory_file(void)
 
 int sys_allocate(int fd, off_t size)
 {
+        struct rlimit limit;
+
+        /* The kernel would kill by SIGXFSZ. */
+        if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && (uint64_t)size > limit.rlim_cur)
+                return -EFBIG;
         return RESULT_UNINTERRUPTED(fallocate(fd, 0, 0, size));
 }
 
