@@ -30,7 +30,9 @@ refused() {
         shift 2
         ended "$name" "$expected" ''
         says "$name" 'ferry: ' "$@"
-        is "$name: one sentence" "$(wc -l < err)" 1
+        local lines
+        mapfile lines < err
+        is "$name: one sentence" "${#lines[@]}" 1
 }
 
 # failed NAME TEXT…: the same with any exit status but 0 and 2
