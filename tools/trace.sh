@@ -8,7 +8,7 @@
 # With a number behind that it fails if more files outside util/ and value/ are passed.
 #
 # The library is built without optimisation in build-trace, so that no function is inlined; the program is tests/costs/trace.c.
-# A header counts as a file if a function in it is called.
+# A header counts as one file with the source of the same name; one without such a source, if a function in it is called.
 set -eu
 
 if [[ ! "$*" =~ ^(notify|receive)(\ [0-9]+)?$ ]]; then
@@ -31,10 +31,10 @@ quietly() { # COMMAND…: what it prints is shown where it fails
                 exit 1
         }
 }
-[ -e $build/build.ninja ] || quietly meson setup $build --buildtype=debug -Dtests=false
+[ -e $build/build.ninja ] || quietly meson setup $build --buildtype=debug -Dtests=false -Dc_args=-gdwarf-4
 quietly ninja -C $build src/libferry.a
 # shellcheck disable=SC2086 # ${CC} may have several words
-quietly ${CC:-cc} -g -O0 -Iinclude -I$build/include tests/costs/trace.c $build/src/libferry.a -o $build/trace
+quietly ${CC:-cc} -gdwarf-4 -O0 -Iinclude -I$build/include tests/costs/trace.c $build/src/libferry.a -o $build/trace
 quietly valgrind -q --tool=callgrind --instr-atstart=no --compress-strings=no --compress-pos=no \
         --callgrind-out-file="$log/callgrind.out" $build/trace "$1"
 
@@ -65,7 +65,7 @@ for layer in service process session channel stream loop wire value util; do
         END { if (file != "") print "" }' "$log/functions"
 done
 files() { # GREP-OPTIONS…
-        grep -v '^calls ' "$log/functions" | cut -d ' ' -f 1 | sort -u | grep -c "$@" || true
+        grep -v '^calls ' "$log/functions" | cut -d ' ' -f 1 | sed 's/\.[ch]$//' | sort -u | grep -c "$@" || true
 }
 echo "$(files .) files, $(grep -vc '^calls ' "$log/functions") functions, $calls calls"
 outside=$(files -vE '^(util|value)/')

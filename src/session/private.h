@@ -324,11 +324,7 @@ bool sharing_hear(ferry_session *session, enum wire_kind kind);
 
 /* session.c */
 /* Whether session_status_for_sending() has nothing to say. */
-static inline bool session_can_send(const ferry_session *session)
-{
-        return session->phase < SESSION_PEER_CLOSING && !session->output_error && stream_has_output(session->stream) &&
-               !loop_is_foreign(session->loop);
-}
+bool session_can_send(const ferry_session *session);
 /* Something has happened to it: the only way in which its phase and its holder change. */
 void session_advance(ferry_session *session, enum session_event event);
 /* Whether this side has closed it, or it has failed and the peer is notified; whether it has ended. */

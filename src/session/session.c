@@ -226,6 +226,12 @@ void session_update(ferry_session *session)
         loop_count_live(session->loop, &session->is_live, is_live(session));
 }
 
+bool session_can_send(const ferry_session *session)
+{
+        return session->phase < SESSION_PEER_CLOSING && !session->output_error && stream_has_output(session->stream) &&
+               !loop_is_foreign(session->loop);
+}
+
 int session_status_for_sending(const ferry_session *session, struct error *error)
 {
         if (session_can_send(session))
