@@ -35,7 +35,7 @@ static bool has_tasks(const ferry_loop *loop)
 
 static bool has_work(const ferry_loop *loop)
 {
-        return !list_is_empty(&loop->files) || has_tasks(loop) || !list_is_empty(&loop->put_off);
+        return !list_is_empty(&loop->files) || has_tasks(loop) || !list_is_empty(&loop->put_off) || loop->idle > 0;
 }
 
 /* Signal to a program that polls our descriptor what it cannot see: work in memory, and the next deadline. */
@@ -322,6 +322,8 @@ static void destroy(ferry_loop *loop)
         sys_close(loop->event);
         if (loop->timer >= 0)
                 sys_close(loop->timer);
+        if (loop->waker.fd >= 0)
+                sys_close(loop->waker.fd);
         while (!list_is_empty(&loop->attachments)) {
                 struct loop_attachment *attachment = container_of(loop->attachments.next, struct loop_attachment, link);
 
@@ -470,6 +472,8 @@ static int run_ready(ferry_loop *loop, int64_t deadline)
         timers = run_timers(loop, looked);
         if (timers > 0 && !is_over(loop))
                 count += run_tasks(loop);
+        if (loop->idle > 0 && count + timers == 0 && !is_over(loop))
+                count = loop_run_idle(loop);
         return count + timers;
 }
 
@@ -698,6 +702,9 @@ ferry_loop *loop_new(void)
         list_init(&loop->attachments);
         list_init(&loop->holders);
         list_init(&loop->program);
+        list_init(&loop->occasions);
+        list_init(&loop->signals);
+        loop->waker.fd = -1;
         list_init(&loop->graves);
         list_init(&loop->failures);
         loop->timer = -1;
@@ -807,4 +814,6 @@ void loop_abandon(ferry_loop *loop)
         sys_close(loop->event);
         if (loop->timer >= 0)
                 sys_close(loop->timer);
+        if (loop->waker.fd >= 0)
+                sys_close(loop->waker.fd);
 }

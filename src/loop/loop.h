@@ -88,7 +88,11 @@ struct ferry_loop {
         struct list members;
         struct list holders;
         struct list attachments;
-        struct list program;    /* its timers and descriptors */
+        struct list program;    /* its timers and descriptors … */
+        struct list occasions;  /* … and what it does at signals, when it is woken, and when it is idle */
+        struct list signals;    /* those that it has asked for */
+        struct loop_source waker;       /* an eventfd, once the program has asked for that; its number is read by all threads */
+        size_t idle;            /* what is to be done when there is nothing else */
         struct list graves;
         struct list failures;
         size_t live;            /* things that may still happen */
@@ -217,8 +221,10 @@ int loop_refuse_timeout(ferry_loop *loop, int timeout_ms);
 void loop_failure_add(ferry_loop *loop, struct loop_failure *failure, const struct error *error);
 void loop_failure_told(struct loop_failure *failure);
 
-/* program.c: the loop ends, and calls the program's timers and descriptors no more. */
+/* program.c: the loop ends, and calls nothing of the program's own any more. */
 void loop_forget_program(ferry_loop *loop);
+/* Call those that are for an idle loop, each once; how many those are. */
+int loop_run_idle(ferry_loop *loop);
 
 /* A failure of the loop itself, or of the program's own timers and descriptors. Whether there is one, and report it, for a
  * program that does not wait by run; 0 if there is none. */

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char events[1024];
@@ -578,6 +581,255 @@ START_TEST(what_is_made_while_it_begins_to_watch_is_watched)
 }
 END_TEST
 
+/* The program's own ---------------------------------------------------------------------------------------- */
+
+struct occasion {
+        char letter;
+        int again;                      /* so many more calls */
+        ferry_loop_fn *other;           /* to take off */
+        struct occasion *of;
+};
+
+static int note_occasion(ferry_loop *loop, void *userdata)
+{
+        struct occasion *occasion = userdata;
+
+        note(occasion->letter);
+        if (occasion->of)
+                ferry_loop_off(loop, occasion->other, occasion->of);
+        return occasion->again-- > 0;
+}
+
+static bool is_blocked(int number)
+{
+        sigset_t mask;
+
+        ck_assert_int_eq(sigprocmask(SIG_BLOCK, NULL, &mask), 0);
+        return sigismember(&mask, number);
+}
+
+START_TEST(a_signal_is_handled_in_the_loop)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct occasion a = { .letter = 'a', .again = 10 }, b = { .letter = 'b' }, c = { .letter = 'c', .again = 10 };
+
+        memset(events, 0, sizeof events);
+        ferry_loop_on_signal(loop, SIGUSR1, note_occasion, &a);
+        ferry_loop_on_signal(loop, SIGUSR1, note_occasion, &b);
+        ferry_loop_on_signal(loop, SIGUSR2, note_occasion, &c);
+        ck_assert(is_blocked(SIGUSR1) && is_blocked(SIGUSR2));
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 0);
+        /* It does not keep the loop running. */
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        raise(SIGUSR1);
+        raise(SIGUSR1);
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+        ck_assert_str_eq(events, "ab");
+        raise(SIGUSR1);
+        raise(SIGUSR2);
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+        ck_assert_uint_eq(strlen(events), 4);
+        ck_assert(strchr(events, 'c'));
+        /* The mask is as it was once no callback waits. */
+        ferry_loop_off(loop, note_occasion, &a);
+        ck_assert(!is_blocked(SIGUSR1) && is_blocked(SIGUSR2));
+        loop = ferry_loop_free(loop);
+        ck_assert(!is_blocked(SIGUSR2));
+}
+END_TEST
+
+START_TEST(a_blocked_signal_stays_blocked)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct occasion a = { .letter = 'a' };
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR1);
+        ck_assert_int_eq(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+        memset(events, 0, sizeof events);
+        ferry_loop_on_signal(loop, SIGUSR1, note_occasion, &a);
+        raise(SIGUSR1);
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+        ck_assert_str_eq(events, "a");
+        ck_assert(is_blocked(SIGUSR1));
+        ck_assert_int_eq(sigprocmask(SIG_UNBLOCK, &set, NULL), 0);
+}
+END_TEST
+
+START_TEST(a_signal_that_cannot_be_handled_is_refused)
+{
+        static const int numbers[] = { 0, -1, SIGKILL, SIGSTOP, 1000, 33 };
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+
+        ferry_loop_on_signal(loop, numbers[_i], note_occasion, NULL);
+        ck_assert_int_eq(ferry_loop_run(loop, 0), -EINVAL);
+        ck_assert_str_eq(ferry_loop_error(loop), "a signal that the program waits for, and that cannot be handled: Invalid argument");
+        ferry_loop_on_signal(NULL, SIGUSR1, note_occasion, NULL);
+}
+END_TEST
+
+/* The child has its parent's mask, but the signals are its own. */
+START_TEST(a_forked_child_gets_its_signals_back)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct occasion a = { .letter = 'a' };
+        int status;
+        pid_t child;
+
+        ferry_loop_on_signal(loop, SIGUSR1, note_occasion, &a);
+        ferry_loop_on_wake(loop, note_occasion, &a);
+        child = fork();
+        if (child == 0) {
+                int code = ferry_loop_wake(loop);
+
+                ferry_loop_free(loop);
+                _exit(code == -ECHILD && !is_blocked(SIGUSR1) ? 0 : 1);
+        }
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+        ck_assert(is_blocked(SIGUSR1));
+}
+END_TEST
+
+START_TEST(a_loop_is_woken)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct occasion a = { .letter = 'a', .again = 1 }, b = { .letter = 'b' };
+
+        memset(events, 0, sizeof events);
+        ck_assert_int_eq(ferry_loop_wake(NULL), -ENOMEM);
+        ck_assert_int_eq(ferry_loop_wake(loop), -ENOENT);
+        ferry_loop_on_wake(loop, note_occasion, &a);
+        ferry_loop_on_wake(loop, note_occasion, &b);
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 0);
+        for (int i = 0; i < 3; i++)
+                ck_assert_int_eq(ferry_loop_wake(loop), 0);
+        /* It returns when the last callback has ended. */
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+        ck_assert_str_eq(events, "ab");
+        ck_assert_int_eq(ferry_loop_wake(loop), 0);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        ck_assert_str_eq(events, "aba");
+        ck_assert_int_eq(ferry_loop_wake(loop), 0);
+        ck_assert_int_ge(ferry_loop_tick(loop, 0), 0);
+        ck_assert_str_eq(events, "aba");
+}
+END_TEST
+
+START_TEST(a_callback_may_take_off_another)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct occasion b = { .letter = 'b', .again = 1 }, c = { .letter = 'c' },
+                        a = { .letter = 'a', .again = 1, .other = note_occasion, .of = &b };
+
+        memset(events, 0, sizeof events);
+        if (_i == 0) {
+                ferry_loop_on_idle(loop, note_occasion, &a);
+                ferry_loop_on_idle(loop, note_occasion, &b);
+                ferry_loop_on_idle(loop, note_occasion, &c);
+        } else {
+                ferry_loop_on_wake(loop, note_occasion, &a);
+                ferry_loop_on_wake(loop, note_occasion, &b);
+                ferry_loop_on_wake(loop, note_occasion, &c);
+                ferry_loop_wake(loop);
+        }
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+        ck_assert_str_eq(events, "ac");
+}
+END_TEST
+
+/* What comes meanwhile is handled before the next step, and without steps the loop waits. */
+START_TEST(an_idle_loop_does_steps)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct occasion step = { .letter = 's', .again = 2 }, timer = { .letter = 't' };
+
+        memset(events, 0, sizeof events);
+        ferry_loop_on_idle(loop, note_occasion, &step);
+        ferry_loop_after(loop, 0, note_occasion, &timer);
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+        ck_assert_str_eq(events, "t");
+        ck_assert_int_eq(ferry_loop_tick(loop, -1), 1);
+        ck_assert_str_eq(events, "ts");
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        ck_assert_str_eq(events, "tsss");
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 0);
+}
+END_TEST
+
+/* A program that polls the descriptor sees that there is something to do. */
+START_TEST(a_hosted_loop_shows_that_it_is_idle)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct occasion step = { .letter = 's' };
+        struct pollfd end = { .fd = ferry_loop_fd(loop), .events = POLLIN };
+
+        memset(events, 0, sizeof events);
+        ck_assert_int_eq(poll(&end, 1, 0), 0);
+        ferry_loop_on_idle(loop, note_occasion, &step);
+        ck_assert_int_eq(poll(&end, 1, 0), 1);
+        ck_assert_int_eq(ferry_loop_tick(loop, 0), 1);
+        ck_assert_str_eq(events, "s");
+        ck_assert_int_eq(poll(&end, 1, 0), 0);
+}
+END_TEST
+
+static int wait_in_step(ferry_loop *loop, void *userdata)
+{
+        int *calls = userdata;
+
+        ++*calls;
+        ferry_loop_run(loop, 5);
+        return *calls < 2;
+}
+
+/* A wait in the callback does not call it again, and does not spin: the clock of this test goes on only in waits. */
+START_TEST(an_idle_callback_may_wait)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct occasion late = { .letter = 'l' };
+        int calls = 0;
+
+        memset(events, 0, sizeof events);
+        ferry_loop_on_idle(loop, wait_in_step, &calls);
+        ferry_loop_after(loop, 3, note_occasion, &late);
+        ck_assert_int_eq(ferry_loop_run(loop, 1000), 0);
+        ck_assert_int_eq(calls, 2);
+        ck_assert_str_eq(events, "l");
+}
+END_TEST
+
+static int free_its_loop(ferry_loop *loop, void *userdata)
+{
+        (void)userdata;
+        ferry_loop_free(loop);
+        return 1;
+}
+
+START_TEST(an_occasion_frees_the_loop)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct occasion never = { .letter = 'n', .again = 1 };
+
+        memset(events, 0, sizeof events);
+        if (_i == 0)
+                ferry_loop_on_idle(loop, free_its_loop, NULL);
+        else if (_i == 1)
+                ferry_loop_on_wake(loop, free_its_loop, NULL);
+        else
+                ferry_loop_on_signal(loop, SIGUSR1, free_its_loop, NULL);
+        ferry_loop_on_idle(loop, note_occasion, &never);
+        if (_i == 1)
+                ferry_loop_wake(loop);
+        else if (_i == 2)
+                raise(SIGUSR1);
+        ck_assert_int_ge(ferry_loop_tick(loop, 0), 0);
+        ck_assert_str_eq(events, "");
+        ck_assert(!is_blocked(SIGUSR1));
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(timers_run_in_order),
         SUITE_TEST(timers_change_each_other),
@@ -592,6 +844,16 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_round_inside_of_a_task_runs_the_others),
         SUITE_TEST(waiting_inside_of_a_task_does_not_spin),
         SUITE_TEST(a_task_frees_the_loop),
+        SUITE_TEST(a_signal_is_handled_in_the_loop),
+        SUITE_TEST(a_blocked_signal_stays_blocked),
+        SUITE_LOOP(a_signal_that_cannot_be_handled_is_refused, 6),
+        SUITE_TEST(a_forked_child_gets_its_signals_back),
+        SUITE_TEST(a_loop_is_woken),
+        SUITE_LOOP(a_callback_may_take_off_another, 2),
+        SUITE_TEST(an_idle_loop_does_steps),
+        SUITE_TEST(a_hosted_loop_shows_that_it_is_idle),
+        SUITE_TEST(an_idle_callback_may_wait),
+        SUITE_LOOP(an_occasion_frees_the_loop, 3),
         SUITE_LOOP(what_is_made_while_it_begins_to_watch_is_watched, 3),
 };
 

@@ -605,6 +605,15 @@ int sys_restore_signals(const sigset_t *before)
         return -pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+void sys_unblock_signal(int signal)
+{
+        sigset_t one;
+
+        sigemptyset(&one);
+        sigaddset(&one, signal);
+        pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+}
+
 int sys_take_signal(int signal)
 {
         sigset_t one;

@@ -164,6 +164,7 @@ int sys_block_signal(int signal, sigset_t *ret_before);
 /* Those of a list, up to a 0. */
 int sys_block_signals(const int *signals, sigset_t *ret_before);
 int sys_restore_signals(const sigset_t *before);
+void sys_unblock_signal(int signal);
 /* Readable when one of these has come, which are blocked. */
 int sys_signalfd(const int *signals);
 /* Take a pending signal, which is blocked; -EAGAIN if there is none. */

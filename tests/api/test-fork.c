@@ -142,6 +142,10 @@ static int use_everything(struct parent *parent)
         REQUIRE(ferry_loop_tick(parent->loop, 0) == -ECHILD);
         REQUIRE(ferry_loop_run(parent->loop, -1) == -ECHILD);
         REQUIRE(ferry_loop_fd(parent->loop) == -ECHILD);
+        REQUIRE(ferry_loop_wake(parent->loop) == -ECHILD);
+        ferry_loop_on_signal(parent->loop, SIGUSR1, nothing, NULL);
+        ferry_loop_on_wake(parent->loop, nothing, NULL);
+        ferry_loop_on_idle(parent->loop, nothing, NULL);
         ferry_loop_after(parent->loop, 0, nothing, NULL);
         ferry_loop_watch(parent->loop, 0, POLLIN, nothing, NULL);
         ferry_loop_off(parent->loop, nothing, NULL);

@@ -7,6 +7,7 @@
 #include <ferry/ferry.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,6 +384,9 @@ static void use_loop(struct foreign *foreign)
         REFUSED(ferry_loop_fd(foreign->loop));
         ferry_loop_after(foreign->loop, 0, never, NULL);
         ferry_loop_watch(foreign->loop, 0, POLLIN, never, NULL);
+        ferry_loop_on_signal(foreign->loop, SIGUSR1, never, NULL);
+        ferry_loop_on_wake(foreign->loop, never, NULL);
+        ferry_loop_on_idle(foreign->loop, never, NULL);
         ferry_loop_off(foreign->loop, never, NULL);
         ferry_loop_free(foreign->loop);
         SAID(ferry_loop_error(foreign->loop));
@@ -590,10 +594,57 @@ START_TEST(a_loop_is_handed_over_by_running_it)
 }
 END_TEST
 
+/* Waking ---------------------------------------------------------------------------------------------------- */
+
+enum { WAKES = 1000, WAKERS = 3 };
+
+struct woken {
+        ferry_loop *loop;
+        int wakes;                      /* atomic */
+};
+
+static void *wake(void *userdata)
+{
+        struct woken *woken = userdata;
+
+        for (int i = 0; i < WAKES; i++) {
+                __atomic_add_fetch(&woken->wakes, 1, __ATOMIC_RELAXED);
+                if (ferry_loop_wake(woken->loop) != 0)
+                        abort();
+        }
+        return NULL;
+}
+
+static int note_wake(ferry_loop *loop, void *userdata)
+{
+        struct woken *woken = userdata;
+
+        (void)loop;
+        return __atomic_load_n(&woken->wakes, __ATOMIC_RELAXED) < WAKES * WAKERS;
+}
+
+/* No wake is missed: the loop ends when the callback has seen the last one. */
+START_TEST(threads_wake_a_loop)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        struct woken woken = { .loop = loop };
+        pthread_t threads[WAKERS];
+
+        ferry_loop_on_wake(loop, note_wake, &woken);
+        for (int i = 0; i < WAKERS; i++)
+                ck_assert_int_eq(pthread_create(&threads[i], NULL, wake, &woken), 0);
+        ck_assert_int_eq(ferry_loop_run(loop, -1), 0);
+        ck_assert_int_eq(woken.wakes, WAKES * WAKERS);
+        for (int i = 0; i < WAKERS; i++)
+                ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(another_thread_may_use_nothing_of_a_loop),
         SUITE_TEST(a_loop_is_handed_over_by_running_it),
         SUITE_TEST(threads_talk_over_sockets),
+        SUITE_TEST(threads_wake_a_loop),
         SUITE_TEST(a_thread_serves_the_others),
         SUITE_TEST(each_thread_has_children),
         SUITE_TEST(each_thread_has_processes),

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -377,7 +378,7 @@ static void device(void)
 /* The loop --------------------------------------------------------------------------------------------- */
 
 struct ticks {
-        unsigned timers, readable;
+        unsigned timers, readable, occasions;
 };
 
 static int tick(ferry_loop *loop, void *userdata)
@@ -394,6 +395,22 @@ static int is_readable(ferry_loop *loop, void *userdata)
 
         (void)loop;
         return ++ticks->readable < 2;
+}
+
+static int has_come(ferry_loop *loop, void *userdata)
+{
+        struct ticks *ticks = userdata;
+
+        (void)loop;
+        ticks->occasions++;
+        return 0;
+}
+
+static bool is_blocked(int number)
+{
+        sigset_t mask;
+
+        return sigprocmask(SIG_BLOCK, NULL, &mask) == 0 && sigismember(&mask, number);
 }
 
 static void loop_alone(void)
@@ -423,6 +440,19 @@ static void loop_alone(void)
         }
         fault_want(ticks.timers >= 3 && ticks.readable >= 3);
         ferry_loop_off(loop, is_readable, &ticks);
+        ferry_loop_on_signal(loop, SIGUSR1, has_come, &ticks);
+        ferry_loop_on_wake(loop, has_come, &ticks);
+        ferry_loop_on_idle(loop, has_come, &ticks);
+        code = ferry_loop_wake(loop);
+        fault_check(code == 0 || code == -ENOENT);
+        if (is_blocked(SIGUSR1))
+                raise(SIGUSR1);
+        for (int i = 0; i < 4; i++) {
+                code = ferry_loop_tick(loop, 0);
+                fault_answer(FAULT_WAIT, "tick", code, 0, ferry_loop_error(loop));
+        }
+        fault_want(ticks.occasions == 3);
+        ferry_loop_off(loop, has_come, &ticks);
         code = ferry_loop_run(loop, 100);
         fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(loop));
         ferry_loop_free(loop);

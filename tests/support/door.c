@@ -536,6 +536,7 @@ DECLARE(void, unmap, (void *memory, size_t size))
 DECLARE(void, yield, (void))
 DECLARE(int, reap, (pid_t pid, siginfo_t *ret_info))
 DECLARE(void, reset_signals, (void))
+DECLARE(void, unblock_signal, (int signal))
 DECLARE(_Noreturn void, exit, (int status))
 
 int __wrap_sys_reap(pid_t pid, siginfo_t *ret_info)
@@ -561,6 +562,12 @@ void __wrap_sys_unmap_page(void *page)
 {
         enter(DOOR_unmap_page, __builtin_return_address(0));
         __real_sys_unmap_page(page);
+}
+
+void __wrap_sys_unblock_signal(int signal)
+{
+        enter(DOOR_unblock_signal, __builtin_return_address(0));
+        __real_sys_unblock_signal(signal);
 }
 
 void __wrap_sys_reset_signals(void)
