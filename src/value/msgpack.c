@@ -425,7 +425,8 @@ static inline const unsigned char *behind_near_value(const unsigned char *at, co
 
         if (first - 0xa0 < 32)
                 return at + 1 + (first & 31);
-        if ((signed char)first >= -32)
+        /* Small integers: up to 0x7f, and from 0xe0 on. */
+        if (((first + 0x20) & 0xff) < 0xa0)
                 return at + 1;
         if (first == 0xcb)
                 return at + 9;
@@ -505,7 +506,7 @@ static void take_quickly(struct parser *p)
 {
         const unsigned char *at = p->at, *end = p->end, *value;
         struct container *bottom = p->stack, *top = bottom + p->depth - 1;
-        struct check *check = p->check;
+        struct check *counts = p->check;
 
         while (top >= bottom) {
                 uint32_t left = top->left;
@@ -522,7 +523,7 @@ static void take_quickly(struct parser *p)
                 top->left--;
                 at = value;
                 top++;
-                count_items(check, top);
+                count_items(counts, top);
         }
         p->at = at;
         p->depth = (size_t)(top + 1 - bottom);

@@ -280,7 +280,8 @@ static inline __attribute__((__always_inline__)) unsigned char *take_leaf(unsign
 
         if (first >= 0xa0 && first < 0xc0)
                 return take_text(at, node, arena, 1, first & 31);
-        if ((int8_t)first >= -32) {
+        /* Small integers: up to 0x7f, and from 0xe0 on. */
+        if (((first + 0x20) & 0xff) < 0xa0) {
                 set_integer(node, (int8_t)first, arena);
                 *at = '\0';
                 return at + 1;
