@@ -198,7 +198,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                  * cannot have been acted on. */
                 if (may_withdraw)
                         outcome = call_withdraw(call);
-                if (reached < call->frame.end || call->is_unread)
+                else if (reached < call->frame.end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
                 call->child_exit_status = session->cause == CAUSE_CHILD ? session->child_exit_status : -1;
