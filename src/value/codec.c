@@ -13,15 +13,18 @@ enum { BYTES_AT_FIRST = 512, BYTES_AT_FIRST_MAX = 1 << 20, ITEMS_LOOKED_AT = 16,
 /* How many bytes a value may become, by its first items: what is too few grows. */
 static size_t guess_size(const ferry_value *value)
 {
-        size_t count = ferry_value_count(value), looked_at = count < ITEMS_LOOKED_AT ? count : ITEMS_LOOKED_AT, bytes = 0;
+        size_t bytes = 0, count, looked_at;
 
-        for (size_t i = 0; i < looked_at; i++) {
-                const ferry_value *item = ferry_value_at(value, i);
+        if (!is_container(value) || value->size == 0)
+                return BYTES_AT_FIRST;
+        count = value->size;
+        for (looked_at = 0; looked_at < count && looked_at < ITEMS_LOOKED_AT; looked_at++) {
+                const ferry_value *item = ferry_value_at(value, looked_at);
 
                 bytes += ITEM_GUESS + (is_container(item) ? (size_t)item->size * ITEM_GUESS : item->size);
         }
-        if (looked_at > 0)
-                bytes = bytes / looked_at < BYTES_AT_FIRST_MAX / count ? bytes / looked_at * count : BYTES_AT_FIRST_MAX;
+        bytes /= looked_at;
+        bytes = bytes < BYTES_AT_FIRST_MAX / count ? bytes * count : BYTES_AT_FIRST_MAX;
         return bytes > BYTES_AT_FIRST ? bytes : BYTES_AT_FIRST;
 }
 
