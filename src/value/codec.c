@@ -8,22 +8,21 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BYTES_AT_FIRST = 512, BYTES_AT_FIRST_MAX = 1 << 20, ITEMS_LOOKED_AT = 16, ITEM_GUESS = 16 };
+enum { BYTES_AT_FIRST = 512, BYTES_AT_FIRST_MAX = 1 << 20, FEW_ITEMS = 8, ITEMS_LOOKED_AT = 4, ITEM_GUESS = 16 };
 
-/* How many bytes a value may become, by its first items: what is too few grows. */
+/* How many bytes a value may become, by its first items, if there are many: what is too few grows. */
 static size_t guess_size(const ferry_value *value)
 {
-        size_t bytes = 0, count, looked_at;
+        size_t bytes = 0, count = value->size;
 
-        if (!is_container(value) || value->size == 0)
+        if (!is_container(value) || value->size <= FEW_ITEMS)
                 return BYTES_AT_FIRST;
-        count = value->size;
-        for (looked_at = 0; looked_at < count && looked_at < ITEMS_LOOKED_AT; looked_at++) {
-                const ferry_value *item = ferry_value_at(value, looked_at);
+        for (size_t i = 0; i < ITEMS_LOOKED_AT; i++) {
+                const ferry_value *item = ferry_value_at(value, i);
 
                 bytes += ITEM_GUESS + (is_container(item) ? (size_t)item->size * ITEM_GUESS : item->size);
         }
-        bytes /= looked_at;
+        bytes /= ITEMS_LOOKED_AT;
         bytes = bytes < BYTES_AT_FIRST_MAX / count ? bytes * count : BYTES_AT_FIRST_MAX;
         return bytes > BYTES_AT_FIRST ? bytes : BYTES_AT_FIRST;
 }
