@@ -13,7 +13,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 # NAME LIMIT-CI LEAST-CI LIMIT-LONG, in seconds; LEAST: with less time than this it is not begun. The limits of CI are about
-# twice what a part takes on two processors. LIMIT-CI 0: left out of CI, as it has not passed as a whole on this state.
+# twice what a part takes on two processors. LIMIT-CI 0: left out of CI, for want of time, or as it has not passed as a whole.
 long_parts='
 threads         120    30    300
 live            100    70    300
