@@ -155,7 +155,8 @@ static void talking(void)
         code = ferry_session_flush(visit.client, 1000);
         fault_answer(FAULT_WAIT, "flush", code, 0, NULL);
         code = ferry_service_notify(visit.service, "text/plain", "'news'");
-        fault_answer(FAULT_MEET, "notify", code, 0, ferry_service_error(visit.service));
+        /* A service that lacks memory for one notification has not failed. */
+        fault_answer(FAULT_MEET, "notify", code, 0, code == -ENOMEM ? NULL : ferry_service_error(visit.service));
         talk_run(visit.loop, 5);
         code = ferry_session_close(visit.client);
         fault_answer(FAULT_MEET, "close", code, 0, ferry_session_error(visit.client));

@@ -124,7 +124,8 @@ static void clients(void)
         for (ferry_session *session = NULL; (session = ferry_service_client(service, session));)
                 alive++;
         code = ferry_service_notify(service, "App\\All", "{n: %d}", 1);
-        fault_answer(FAULT_MEET, "notify", code, 0, ferry_service_error(service));
+        /* A service that lacks memory for one notification has not failed. */
+        fault_answer(FAULT_MEET, "notify", code, 0, code == -ENOMEM ? NULL : ferry_service_error(service));
         fault_check(code <= (int)alive);
         ferry_session_free(sessions[0]);
         talk_run(loop, 20);

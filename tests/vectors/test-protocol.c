@@ -442,7 +442,7 @@ struct talk {
 
 static void begin_talk(struct talk *talk, unsigned dialect, size_t frame_max)
 {
-        ferry_session_options options = { .dialect = dialect, .frame_max = frame_max };
+        ferry_session_options options = { .dialect = dialect, .frame_max = frame_max, .shm = FERRY_SHM_NEVER };
         int fds[2];
 
         memset(talk, 0, sizeof *talk);
