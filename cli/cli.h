@@ -34,6 +34,7 @@ struct cli_options {
         bool is_public;
         bool is_shm;            /* shared memory: at once … */
         bool is_no_shm;         /* … or never */
+        const char *on;                 /* hosts, with commas between them; NULL: this one */
         const char *remote_ferry;       /* NULL: ferry */
         const char *reply;
         const char *exec;
@@ -273,6 +274,23 @@ void print_text(const char *source, const char *bytes, size_t size, const struct
 ferry_value *body_text(const ferry_message *message);
 /* What print_body() prints of one answer of many, with its newline; a string of the caller's, or NULL without memory. */
 ferry_value *body_line(const ferry_message *message, const struct cli_options *options, long task);
+
+/* remote.c: other machines. Whether a text is [USER@]HOST[:PORT]; if not, that was complained about. */
+bool remote_check_host(const char *host);
+/* The words as one line for sh(1), the caller's; NULL: no memory. */
+char *remote_quote(const char *const *words);
+/* The hosts of a list with commas; NULL: one is wrong, which was complained about. */
+char **remote_split_hosts(const char *text, long *ret_count);
+void remote_free_hosts(char **hosts);
+/* The command of this machine that runs a command there. False: no memory. Free it in either case. */
+struct remote_worker {
+        char *destination, *command;
+        const char *argv[16];
+};
+bool remote_make_worker(const char *host, const char *const *words, long number, struct remote_worker *ret);
+void remote_free_worker(struct remote_worker *worker);
+/* The services of a host, a list of the caller's or NULL. Returns an exit status; a failure was complained about. */
+int remote_list(const char *host, const struct cli_options *options, ferry_value **ret_services);
 
 /* processors.c: the number of processors that this process may use, at least 1: those of its affinity mask, or the CPU quota of
  * its control groups, rounded up, if that is less. @root stands before the names of the files that are read: "". */

@@ -26,21 +26,25 @@ static void fill(FILE *cell, const ferry_value *service, const char *key)
                 table_fill(cell, service, key);
 }
 
-static int run(const struct cli_options *options, char **arguments, int count)
+static int print(const ferry_value *services, const struct cli_options *options)
+{
+        if (!options->is_json)
+                return table_print(services, columns, sizeof columns / sizeof *columns, fill);
+        table_print_json(services, options);
+        return EXIT_DONE;
+}
+
+static int list_here(const struct cli_options *options)
 {
         FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
         FERRY_AUTO(ferry_value) services = ferry_service_list(loop);
-        int status = EXIT_DONE;
+        int status;
 
-        (void)arguments, (void)count;
         if (!services) {
                 complain("cannot list the services: no memory or no descriptors are left");
                 return EXIT_CONNECTION;
         }
-        if (options->is_json)
-                table_print_json(services, options);
-        else
-                status = table_print(services, columns, sizeof columns / sizeof *columns, fill);
+        status = print(services, options);
         /* Whatever the name. */
         if (status == EXIT_DONE && ferry_service_wait(loop, "any", FERRY_DIALECT_AUTO, 0) == -EACCES) {
                 complain("cannot list the services of this user: their directory is not safe, or cannot be read; it must belong to"
@@ -50,11 +54,31 @@ static int run(const struct cli_options *options, char **arguments, int count)
         return status;
 }
 
+/* What came before a failure is printed, too. */
+static int list_there(const struct cli_options *options)
+{
+        FERRY_AUTO(ferry_value) services = NULL;
+        int status, printed = EXIT_DONE;
+
+        if (!remote_check_host(options->on))
+                return EXIT_USAGE;
+        status = remote_list(options->on, options, &services);
+        if (services)
+                printed = print(services, options);
+        return status ? status : printed;
+}
+
+static int run(const struct cli_options *options, char **arguments, int count)
+{
+        (void)arguments, (void)count;
+        return options->on ? list_there(options) : list_here(options);
+}
+
 const struct cli_command command_list = {
         .name = "list",
         .arguments = "",
         .summary = "print the services that live",
-        .options = (const char *const[]){ "json", NULL },
+        .options = (const char *const[]){ "json", "on", "remote-ferry", NULL },
         .least = 0,
         .most = 0,
         .run = run,

@@ -68,7 +68,8 @@ static const struct {
         { "allow", "USER", "a user (name or number) that may be the other side, besides this user and root; may be repeated" },
         { "shm", NULL, "NAME, unix: exchange messages in shared memory at once (listen: with clients that may)" },
         { "no-shm", NULL, "NAME, unix: never exchange messages in shared memory" },
-        { "remote-ferry", "PATH", "ssh: the ferry of the other machine (ferry, by its PATH)" },
+        { "on", "HOST", "do it on another machine, by ssh: [USER@]HOST[:PORT]" },
+        { "remote-ferry", "PATH", "ssh, --on: the ferry of the other machine (ferry, by its PATH)" },
         { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
         { "broadcast", NULL, "udp: allow broadcast addresses" },
         { "size", "BYTES", "of a segment that is made (10000); bench: of a body (64)" },
@@ -533,7 +534,7 @@ static bool is_empty_name(const char *name, const char *argument)
 {
         static const char *const names[][2] = { { "allow", "a USER" }, { "exec", "a COMMAND" }, { "joblog", "a FILE" },
                                                 { "group", "an argument" }, { "interface", "a NAME" }, { "namespace", "a ROOT" },
-                                                { "remote-ferry", "a PATH" } };
+                                                { "on", "a HOST" }, { "remote-ferry", "a PATH" } };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (strcmp(names[i][0], name) == 0 && is_blank(argument)) {
@@ -582,6 +583,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->type = argument;
         else if (strcmp(name, "ordered") == 0)
                 options->is_ordered = true;
+        else if (strcmp(name, "on") == 0)
+                options->on = argument;
         else if (strcmp(name, "remote-ferry") == 0)
                 options->remote_ferry = argument;
         else if (strcmp(name, "reply") == 0)

@@ -80,6 +80,9 @@ int progress_show_aside(ferry_session *worker, const ferry_message *message, voi
 
 static void show_said(struct run *run, struct said *said)
 {
+        /* ssh writes for a terminal that it has made raw. */
+        if (run->hosts && said->size > 0 && said->line[said->size - 1] == '\r')
+                said->size--;
         progress_clear(run);
         print_text("stderr", said->line, said->size, run->options);
         progress_show(run);

@@ -17,6 +17,7 @@ enum {
         /* So many tries without any answer show that there will be none: in all, or for each worker. */
         TRIES_MAX = 10,
         WORKER_TRIES_MAX = 2,
+        WORKERS_TOTAL_MAX = 1024,
 };
 
 /* The end ------------------------------------------------------------------------------------------------- */
@@ -169,6 +170,20 @@ static int report_stop(ferry_manager *manager, ferry_process *process, void *use
         return 0;
 }
 
+/* The same number of workers on each host, and the first ones on different hosts. */
+static ferry_process *start_worker(struct run *run, const char *const *command, const ferry_process_options *options, long number)
+{
+        struct remote_worker remote;
+        ferry_process *process = NULL;
+
+        if (!run->hosts)
+                return ferry_process_spawn(run->manager, command, options);
+        if (remote_make_worker(run->hosts[number % run->host_count], command, number, &remote))
+                process = ferry_process_spawn(run->manager, remote.argv, options);
+        remote_free_worker(&remote);
+        return process;
+}
+
 static int start_workers(struct run *run, char **command)
 {
         ferry_session_options session = session_options(run->options);
@@ -183,8 +198,7 @@ static int start_workers(struct run *run, char **command)
         ferry_manager_on(run->manager, FERRY_PROCESS_DIED, count_death, run);
         ferry_manager_on(run->manager, FERRY_PROCESS_STOPPED, report_stop, run);
         for (long i = 0; i < run->workers; i++) {
-                ferry_process *process =
-                        ferry_process_spawn(run->manager, (const char *const *)(uintptr_t)command, &worker);
+                ferry_process *process = start_worker(run, (const char *const *)(uintptr_t)command, &worker, i);
 
                 if (ferry_process_status(process) != 1) {
                         complain("%s", ferry_process_error(process));
@@ -282,6 +296,15 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
                 complain("workers are talked to in one of ferry, stream-ipc and pcntl; innmind is for services");
                 return EXIT_USAGE;
         }
+        if (options->on && !(run.hosts = remote_split_hosts(options->on, &run.host_count)))
+                return EXIT_USAGE;
+        if (options->on && run.workers * run.host_count > WORKERS_TOTAL_MAX) {
+                complain("--workers %ld on each of %ld hosts are more than %d", run.workers, run.host_count, (int)WORKERS_TOTAL_MAX);
+                remote_free_hosts(run.hosts);
+                return EXIT_USAGE;
+        }
+        if (options->on)
+                run.workers *= run.host_count;
         if (run.workers == 0)
                 run.workers = processors_available("");
         run.last = &run.first;
@@ -293,6 +316,7 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         run.said = calloc((size_t)run.workers, sizeof *run.said);
         if (!run.said) {
                 complain("no memory for %ld workers", run.workers);
+                remote_free_hosts(run.hosts);
                 return EXIT_CONNECTION;
         }
         run.loop = ferry_loop_new(NULL);
@@ -309,6 +333,7 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         joblog_free(run.joblog);
         ferry_loop_free(run.loop);
         free(run.said);
+        remote_free_hosts(run.hosts);
         return status;
 }
 
@@ -316,7 +341,7 @@ const struct cli_command command_run = {
         .name = "run",
         .arguments = "[--] COMMAND [ARGUMENT]...",
         .summary = "give each line of stdin as a task to one of N workers, print their answers",
-        .options = (const char *const[]){ "workers", "type", "null", "ordered", "retry", "max-tasks", "max-rss", "halt", "joblog", "resume",
+        .options = (const char *const[]){ "on", "workers", "type", "null", "ordered", "retry", "max-tasks", "max-rss", "halt", "joblog", "resume",
                                           "resume-failed", "quiet", "dialect", "codec", "namespace", "timeout",
                                           "json", "value", "verbose", NULL },
         .least = 1,

@@ -78,6 +78,8 @@ struct run {
         int signal;                     /* the last one that came; 0 */
         const char *type;
         long workers;
+        char **hosts;                   /* they run there, in turn; NULL: here */
+        long host_count;
         struct said *said;              /* of each worker */
         struct lines lines;
         struct halt halt;

@@ -42,7 +42,8 @@ int unused_check(const char *command, const struct cli_options *options, char **
 {
         int scheme = count > 0 ? ferry_address_scheme(arguments[0]) : -1;
         bool is_listen = strcmp(command, "listen") == 0, is_peer = is_named(command, "call", "notify"),
-             is_client = is_peer || strcmp(command, "bench") == 0, is_bridge = strcmp(command, "bridge") == 0;
+             is_client = is_peer || strcmp(command, "bench") == 0, is_bridge = strcmp(command, "bridge") == 0,
+             is_run = strcmp(command, "run") == 0;
         bool is_store = strcmp(command, "store") == 0 && count > 1;
         const char *verb = is_store ? arguments[1] : "";
         const struct {
@@ -69,6 +70,9 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { is_client && options->allowed_count && scheme >= 0 && !is_shared(scheme, options),
                   "--allow is for unix:PATH, and for NAME in innmind" },
                 { options->remote_ferry && scheme >= 0 && scheme != FERRY_SCHEME_SSH, "--remote-ferry is for ssh: only" },
+                { is_run && options->on && !options->workers, "--on needs --workers" },
+                { is_run && options->on && options->max_rss, "--max-rss is not for --on: the memory there is not known here" },
+                { options->remote_ferry && strcmp(command, "list") == 0 && !options->on, "--remote-ferry needs --on" },
                 { is_peer && options->is_value && count < 3, "--value needs BODY" },
                 { options->root && options->dialects && !(options->dialects & FERRY_DIALECT_STREAM_IPC),
                   "--namespace is for the dialect stream-ipc only" },

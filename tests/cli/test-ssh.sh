@@ -70,6 +70,70 @@ failures_say_what_ssh_says() {
         ended 'waiting for ssh' 2 ''
 }
 
+services_of_another_machine_are_listed() {
+        start env FERRY_DIR="$SSHD_DIRECTORY/run" ferry listen other --echo --quiet
+        soon [ -e "$SSHD_DIRECTORY/run/other.sock" ]
+        run ferry list --on localhost
+        check 'a table' [ "$status" = 0 ]
+        is 'its names' "$(sed 1d out | cut -d' ' -f1 | paste -sd' ')" 'echo other'
+        is 'its headings' "$(sed -n 1p out | tr -s ' ')" 'name pid uid dialects since busy address'
+        run ferry list --json --on "one:$SSHD_PORT"
+        is 'objects' "$(grep -c '"name":"' out)" 2
+        run ferry list --on localhost --remote-ferry "$build/ferry"
+        is 'a path' "$(sed 1d out | cut -d' ' -f1 | paste -sd' ')" 'echo other'
+        interrupt TERM
+        run ferry list --on localhost --remote-ferry /nonexistent/ferry
+        ended 'no ferry there' 3 ''
+        says 'no ferry there' /nonexistent/ferry
+        run ferry list --on localhost --remote-ferry true
+        check 'no ferry, but a program' [ "$status" != 2 ]
+        run ferry list --on 127.0.0.2:1
+        ended 'no sshd there' 3 ''
+        says 'no sshd there' 'Connection refused'
+        local host
+        for host in '' -x 'a b' 'a;b' host:unix host:22:x 'a@' ':22' host: '[::1'; do
+                run ferry list --on "$host"
+                ended "the host '$host'" 2 ''
+        done
+        run ferry list --remote-ferry x
+        ended 'an option without effect' 2 ''
+}
+
+# The workers are ferry itself; each prints where it runs.
+tasks_run_on_other_machines() {
+        local worker="echo \$FERRY_WORKER >> '$folder/workers'; exec ferry listen stdio: --exec 'tr a-z A-Z'"
+        seq -f 'task %g' 1 200 > tasks
+        run ferry run --on one,two --workers 2 --ordered --quiet -- sh -c "$worker" < tasks
+        ended 'tasks on two machines' 0 "$(tr a-z A-Z < tasks)"$'\n'
+        is 'the numbers of the workers' "$(sort -n workers | paste -sd' ')" '0 1 2 3'
+        run ferry run --on "$(id -un)@127.0.0.1:$SSHD_PORT" --workers 1 --quiet -- \
+                sh -c 'printf "%s|" "$@" > "$0"; exec ferry listen stdio: --echo' "$folder/words" "it's" 'a "b" $c' '' '-x' <<< one
+        ended 'words with quotes' 0 $'one\n'
+        is 'words with quotes' "$(cat words)" "it's|a \"b\" \$c||-x|"
+        nothing_left 'tasks on two machines'
+}
+
+# A machine that cannot be reached costs no task.
+a_machine_that_is_down_costs_no_task() {
+        seq 1 100 > tasks
+        run ferry run --on one,127.0.0.2:1 --workers 1 --ordered --quiet -- ferry listen stdio: --echo < tasks
+        ended 'tasks with a machine that is down' 0 @tasks
+        says 'tasks with a machine that is down' 'port 1: Connection refused'
+        run ferry run --on 127.0.0.2:1 --workers 1 --quiet -- ferry listen stdio: --echo < tasks
+        ended 'a machine that is down' 3 ''
+        says 'a machine that is down' 'giving up' 'Connection refused'
+}
+
+misuse_of_other_machines_is_refused() {
+        local arguments
+        for arguments in '--on one -- true' '--on one, --workers 1 -- true' '--on -x --workers 1 -- true' '--on one --max-rss 1M --workers 1 -- true' \
+                '--on one,two --workers 600 -- true'; do
+                # shellcheck disable=SC2086 # one word for each argument
+                run ferry run $arguments < /dev/null
+                ended "run $arguments" 2 ''
+        done
+}
+
 # The service is killed with a request in hand.
 a_service_that_is_killed_there_is_noticed() {
         start ferry call "ssh:localhost:exec:exec ferry listen stdio: --exec 'touch $folder/here; sleep 100'" x
@@ -85,5 +149,9 @@ a_service_that_is_killed_there_is_noticed() {
 a_call_reaches_a_service_of_the_other_machine
 bytes_pass_over_a_bridge_and_back
 failures_say_what_ssh_says
+services_of_another_machine_are_listed
+tasks_run_on_other_machines
+a_machine_that_is_down_costs_no_task
+misuse_of_other_machines_is_refused
 a_service_that_is_killed_there_is_noticed
 finish
