@@ -195,10 +195,11 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                 char hint[160] = "";
 
                 /* What waits would still be sent if this side closes; else a frame that was not taken whole
-                 * cannot have been acted on. */
+                 * cannot have been acted on. A worker of a pool that ends before it reads would get the same request for ever, so
+                 * what is in its pipe counts as taken. */
                 if (may_withdraw)
                         outcome = call_withdraw(call);
-                else if (reached < call->frame.end || call->is_unread)
+                else if ((call->owner ? session->out.begin : reached) < call->frame.end || call->is_unread)
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
                 call->child_exit_status = session->cause == CAUSE_CHILD ? session->child_exit_status : -1;

@@ -113,10 +113,9 @@ tasks_run_on_other_machines() {
         nothing_left 'tasks on two machines'
 }
 
-# A machine that cannot be reached costs no task.
-a_machine_that_is_down_costs_no_task() {
-        seq 1 100 > tasks
-        run ferry run --on one,127.0.0.2:1 --workers 1 --ordered --quiet -- ferry listen stdio: --echo < tasks
+a_machine_that_is_down_costs_the_tasks_that_it_was_given() {
+        seq 1 20 > tasks
+        run ferry run --on one,127.0.0.2:1 --workers 1 --retry 20 --ordered --quiet -- ferry listen stdio: --echo < tasks
         ended 'tasks with a machine that is down' 0 @tasks
         says 'tasks with a machine that is down' 'port 1: Connection refused'
         run ferry run --on 127.0.0.2:1 --workers 1 --quiet -- ferry listen stdio: --echo < tasks
@@ -151,7 +150,7 @@ bytes_pass_over_a_bridge_and_back
 failures_say_what_ssh_says
 services_of_another_machine_are_listed
 tasks_run_on_other_machines
-a_machine_that_is_down_costs_no_task
+a_machine_that_is_down_costs_the_tasks_that_it_was_given
 misuse_of_other_machines_is_refused
 a_service_that_is_killed_there_is_noticed
 finish
