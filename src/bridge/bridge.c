@@ -315,7 +315,7 @@ static void closed(struct stream *stream, int code, const char *sentence)
                 enter(bridge, BRIDGE_ENDED);
 }
 
-static const struct stream_owner owner = {
+static const struct stream_owner stream_owner = {
         .opened = opened, .readable = readable, .writable = writable, .text = take_line, .ended = ended, .closed = closed,
 };
 
@@ -323,7 +323,7 @@ static const struct stream_owner owner = {
 
 static int open_far(ferry_bridge *bridge)
 {
-        const struct stream_place place = { .loop = bridge->loop, .owner = &owner, .object = &bridge->far, .linger_ms = -1 };
+        const struct stream_place place = { .loop = bridge->loop, .owner = &stream_owner, .object = &bridge->far, .linger_ms = -1 };
         const ferry_session_options options = { .dialect = bridge->options.dialect, .wait_ms = bridge->options.wait_ms,
                                                 .remote_ferry = bridge->options.remote_ferry };
 
@@ -335,7 +335,7 @@ static int open_far(ferry_bridge *bridge)
 
 static int open_near(ferry_bridge *bridge, int in, int out)
 {
-        const struct stream_place place = { .loop = bridge->loop, .owner = &owner, .object = &bridge->near };
+        const struct stream_place place = { .loop = bridge->loop, .owner = &stream_owner, .object = &bridge->near };
         const int fds[] = { in, out, -1 };
         const ferry_session_options options = { .fds = fds };
 

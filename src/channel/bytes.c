@@ -107,7 +107,7 @@ static void closed(struct stream *stream, int code, const char *sentence)
                 channel_buried(&bytes->channel);
 }
 
-static const struct stream_owner owner = {
+static const struct stream_owner stream_owner = {
         .opened = opened, .readable = readable, .writable = writable, .text = ignore_text, .ended = ended, .closed = closed,
 };
 
@@ -232,7 +232,7 @@ static int start_listening(struct bytes_channel *bytes)
 static int open_socket(ferry_channel *channel, const char *address_text)
 {
         struct bytes_channel *bytes = bytes_of(channel);
-        const struct stream_place place = { .loop = channel->loop, .owner = &owner, .object = bytes };
+        const struct stream_place place = { .loop = channel->loop, .owner = &stream_owner, .object = bytes };
         /* The channel itself asks whether the peer may be there. */
         const ferry_session_options options = { .wait_ms = channel->options.wait_ms };
 
@@ -246,7 +246,7 @@ static int open_socket(ferry_channel *channel, const char *address_text)
 static int open_fifo(ferry_channel *channel, const char *path)
 {
         struct bytes_channel *bytes = bytes_of(channel);
-        const struct stream_place place = { .loop = channel->loop, .owner = &owner, .object = bytes };
+        const struct stream_place place = { .loop = channel->loop, .owner = &stream_owner, .object = bytes };
         const bool is_receiving = channel->end == FERRY_RECEIVE;
         const struct fifo_options options = {
                 .in = is_receiving ? path : NULL, .out = is_receiving ? NULL : path, .mode = channel->options.mode,
@@ -268,7 +268,7 @@ static int open_fifo(ferry_channel *channel, const char *path)
 static int adopt(struct bytes_channel *listener, int fd, const union inet_address *from, ferry_channel **ret_client)
 {
         ferry_channel *channel = &listener->channel;
-        struct stream_place place = { .loop = channel->loop, .owner = &owner };
+        struct stream_place place = { .loop = channel->loop, .owner = &stream_owner };
         char text_of_tcp[INET_TEXT_MAX];
         bool is_tcp = from->any.sa_family != AF_UNIX && from->any.sa_family != AF_UNSPEC;
         ferry_channel *client = channel_new_client(channel, is_tcp ? inet_print("tcp", from, text_of_tcp) : channel->address);
