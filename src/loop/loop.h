@@ -133,9 +133,9 @@ extern _Thread_local const char loop_this_thread __attribute__((__visibility__("
 
 static inline bool loop_is_elsewhere(const ferry_loop *loop)
 {
-        const char *owner = __atomic_load_n(&loop->owner, __ATOMIC_RELAXED);
+        const char *thread = __atomic_load_n(&loop->owner, __ATOMIC_RELAXED);
 
-        return owner && owner != &loop_this_thread;
+        return thread && thread != &loop_this_thread;
 }
 
 extern const char loop_elsewhere[];

@@ -379,6 +379,7 @@ int loop_run_idle(ferry_loop *loop)
         return call_entries(loop, ENTRY_IDLE, NULL);
 }
 
+/* cppcheck-suppress constParameter ; it is the pair that the program gave, not what it points to */
 static void forget_pair(struct list *list, ferry_loop_fn *fn, const void *userdata)
 {
         list_for_each(list, link) {

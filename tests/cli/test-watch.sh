@@ -138,6 +138,7 @@ a_watch_ends_as_it_should() {
         start ferry listen unix:feed.sock --echo
         feed=$job
         start ferry watch --wait 20 unix:feed.sock
+        soon handles_signals "$job"
         interrupt INT
         ended 'an interrupted watch' 130 ''
         kill -TERM "$feed"
