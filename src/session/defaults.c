@@ -36,7 +36,9 @@ static void free_defaults(struct loop_attachment *attachment)
         struct session_defaults *defaults = container_of(attachment, struct session_defaults, attachment);
 
         options_drop_session(defaults->options);
-        reserve_deinit(&defaults->reserve);
+        pile_deinit(&defaults->reserve.calls);
+        pile_deinit(&defaults->reserve.messages);
+        spare_deinit(&defaults->reserve.tree);
         error_deinit(&defaults->error);
         sys_free(defaults);
 }

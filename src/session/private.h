@@ -10,14 +10,10 @@
 #include "session/inbox.h"
 #include "session/session.h"
 #include "stream/stream.h"
+#include "util/pile.h"
 
-/* Blocks of memory of which the one that was used last is taken first. */
-struct pile {
-        struct reserved *top;
-        unsigned count;
-};
-
-/* What ended calls and messages leave to the next ones of the same loop: reserve.c. */
+/* Memory that ended calls and messages leave to the next ones of the same loop, so that a conversation that runs allocates
+ * nothing. */
 struct reserve {
         struct pile calls, messages;
         struct spare tree;
@@ -278,12 +274,6 @@ int session_inherit(const ferry_loop *loop, ferry_session_options *target, const
                     struct error *error);
 
 struct reserve *session_reserve(const ferry_loop *loop);
-
-/* reserve.c: a block of @size bytes, NULL if memory is out; how many it has, for pile_give(), which keeps it unless it is large, or
- * many are kept. */
-void *pile_take(struct pile *pile, size_t size, size_t *ret_size);
-void pile_give(struct pile *pile, void *memory, size_t size);
-void reserve_deinit(struct reserve *reserve);
 
 /* message.c */
 ferry_message *message_new(ferry_session *session, enum ferry_kind kind, const struct frame *frame,

@@ -17,7 +17,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 enum { SAFETY_MS = 20000, CYCLES = 100000, SAME_SIZE = 70000, FIRST = 1000, RSS_MORE_MAX = 256 << 10,
-       /* More messages than a loop keeps the memory of: src/session/reserve.c. */
+       /* More messages than a loop keeps the memory of: src/util/pile.h. */
        HELD = 40, RESERVE_MORE = 8, RESERVE_BYTES = 1024 };
 
 /* What a process has. */
