@@ -39,18 +39,32 @@ quietly valgrind -q --tool=callgrind --instr-atstart=no --compress-strings=no --
         --callgrind-out-file="$log/callgrind.out" $build/trace "$1"
 
 # Lines of functions that were entered, "FOLDER/FILE FUNCTION", and of calls between functions of src, "calls COUNT".
+# Where a function begins at the line number at which the one before it ends, valgrind takes its file for that of the other. So
+# a file in which no function of that name stands is replaced by one in which it does, as nm -l says.
 passed() {
-        awk '
+        nm -l $build/trace | awk '
         # A path in src, spelled from there; empty for what is not of the library.
         function own(path) {
                 return sub(/^.*\/\.\.\/src\//, "", path) ? path : ""
         }
+        FNR == NR {
+                if ($2 ~ /^[tT]$/ && (path = own($4)) != "") {
+                        sub(/:[0-9]+$/, "", path)
+                        stands[$3, path]
+                        home[$3] = path
+                }
+                next
+        }
         sub(/^fl=/, "") { file = own($0); next }
-        sub(/^fn=/, "") { caller = file; if (file != "") print file, $0; next }
+        sub(/^fn=/, "") {
+                caller = file != "" && !(($0, file) in stands) && $0 in home ? home[$0] : file
+                if (caller != "") print caller, $0
+                next
+        }
         sub(/^cfi=/, "") { called = own($0); has_file = 1; next }
         sub(/^cfn=/, "") { if (!has_file) called = file; has_file = 0; next }
         /^calls=/ && caller != "" && called != "" { sub(/^calls=/, ""); print "calls", $1 }
-        ' "$1"
+        ' - "$1"
 }
 
 passed "$log/callgrind.out" | sort -u >"$log/functions"
