@@ -13,35 +13,6 @@ static void close_unanswered(ferry_session *session, const char *reason);
 
 /* Failing requests --------------------------------------------------------------------------------------- */
 
-int message_check_answerable(const ferry_message *request, struct error *error)
-{
-        if (!request)
-                return -ENOMEM;
-        if (message_is_elsewhere(request))
-                return -EPERM;
-        if (request->kind == FERRY_KIND_CANCELLED)
-                return -ECANCELED;
-        if (!(request->kind & FERRY_KIND_REQUEST))
-                return -EINVAL;
-        if (!request->session)
-                return -ENOTCONN;
-        if (!request->is_unanswered)
-                return -EALREADY;
-        return session_can_send(request->session) ? 0 : session_status_for_sending(request->session, error);
-}
-
-struct outgoing message_answer(const ferry_message *request, enum wire_kind kind, const char *type)
-{
-        return (struct outgoing){
-                .kind = kind,
-                .id = request->id,
-                .id_size = request->id_size,
-                .type = type ? type : request->type,
-                /* A peer that asks in a codec of ours can read it; one of the program's own is the session's. */
-                .codec = request->codec && codec_native(request->codec) ? request->codec : NULL,
-        };
-}
-
 /* Each byte that is no part of UTF-8 becomes a question mark. */
 static void make_utf8(char *text)
 {

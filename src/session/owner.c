@@ -1,5 +1,20 @@
-/* What the owner of a session may ask of it, and report to it. */
+/* The owner of a session: what it may ask of the session, and report to it. */
 #include "session/private.h"
+
+static const struct session_owner no_owner = { 0 };
+
+void session_set_owner(ferry_session *session, const struct session_owner *owner, void *object)
+{
+        session->owner = owner ? owner : &no_owner;
+        session->owner_object = object;
+        session->shared_handlers = NULL;
+        session->is_counted_empty = false;
+}
+
+void *session_owner_object(const ferry_session *session, const struct session_owner *owner)
+{
+        return session->owner == owner ? session->owner_object : NULL;
+}
 
 void session_set_shared_handlers(ferry_session *session, const struct list *handlers)
 {

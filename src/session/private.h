@@ -3,8 +3,8 @@
  * CONTRIBUTING.md describes the way of a message through them.
  *
  * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, subscriptions, sharing
- * and debug hold what is known; session and owner decide; above them dispatch, farewell, closing, heartbeat, subscribe, control,
- * input; and then what programs call: defaults, open, request, reply, next, hold, flush, info. */
+ * and debug hold what is known; session and owner decide; above them answer, dispatch, farewell, closing, heartbeat, subscribe,
+ * control, input; and then what programs call: defaults, open, request, reply, next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -349,12 +349,20 @@ void session_flush_now(ferry_session *session);
 bool session_stop_holding(ferry_session *session);
 /* The loop goes on. */
 void session_depart(struct loop_task *task);
-void message_settle(ferry_message *request);
+/* The input is over, and a request of the other side needs no answer any more: the session stays for the next answer, or ends. */
+void session_keep_draining(ferry_session *session);
+
+/* answer.c */
+/* 0, or why a request can have no answer now. */
+int message_check_answerable(const ferry_message *request, struct error *error);
+struct outgoing message_answer(const ferry_message *request, enum wire_kind kind, const char *type);
 /* Around the sending of its answer, which came to @code: it costs nothing meanwhile, so that the session is brought up to date
  * once. */
 bool message_begin_answer(ferry_message *request);
 void message_end_answer(ferry_message *request, bool has_begun, int code);
-/* It need not be answered, but may be: no side waits for that. */
+/* It is answered, or the other side waits no more. */
+void message_settle(ferry_message *request);
+/* It need not be answered, but may be: no side waits for that. It costs its session nothing from then on. */
 void message_relax(ferry_message *request);
 /* The session goes. */
 void message_forget_session(ferry_message *message);
@@ -374,9 +382,6 @@ void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *typ
 void session_return_lent(ferry_session *session);
 /* A side that waits for an answer to this gets the answer that there will be none. */
 void session_refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason);
-/* 0, or why a request can have no answer now. */
-int message_check_answerable(const ferry_message *request, struct error *error);
-struct outgoing message_answer(const ferry_message *request, enum wire_kind kind, const char *type);
 int message_vfail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
         __attribute__((__format__(__printf__, 3, 0)));
 

@@ -1,4 +1,4 @@
-/* Asking: requests of ours are sent, and end by their reply, their deadline, or by being let go. */
+/* What the program sends: notifications; and requests, which end by their reply, their deadline, or by being let go. */
 #include "session/private.h"
 #include "loop/child.h"
 #include "util/text.h"
@@ -193,6 +193,33 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
 ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, const char *type, const ferry_value *body)
 {
         return ferry_session_request(session, timeout_ms, type, "%p", ferry_arg(body));
+}
+
+int ferry_session_notify(ferry_session *session, const char *type, const char *format, ...)
+{
+        struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
+        struct error error = { 0 };
+        ferry_loop *loop;
+        va_list arguments;
+        int code;
+
+        if (!session)
+                return -ENOMEM;
+        loop = session->loop;
+        if (loop_is_elsewhere(loop))
+                return -EPERM;
+        loop_enter(loop);
+        va_start(arguments, format);
+        code = session_send_template(session, &outgoing, false, NULL, &error, format, arguments);
+        va_end(arguments);
+        if (code) {
+                session_note_call(session, code, error_text(&error));
+                error_set(&session->refused, code, "%s", error_text(&error));
+                error_deinit(&error);
+        } else if (session->call_error.code)
+                error_deinit(&session->call_error);
+        loop_leave(loop);
+        return code;
 }
 
 int ferry_session_notify_value(ferry_session *session, const char *type, const ferry_value *body)

@@ -27,21 +27,6 @@ enum {
         GATHERED_MAX = 1 << 16,         /* bytes that wait for the end of a round of handlers */
 };
 
-static const struct session_owner no_owner = { 0 };
-
-void session_set_owner(ferry_session *session, const struct session_owner *owner, void *object)
-{
-        session->owner = owner ? owner : &no_owner;
-        session->owner_object = object;
-        session->shared_handlers = NULL;
-        session->is_counted_empty = false;
-}
-
-void *session_owner_object(const ferry_session *session, const struct session_owner *owner)
-{
-        return session->owner == owner ? session->owner_object : NULL;
-}
-
 /* Phases ------------------------------------------------------------------------------------------------- */
 
 #define IN(phase) (1u << SESSION_##phase)
@@ -112,6 +97,14 @@ static void start_draining_timer(ferry_session *session)
 {
         session->answer_deadline = loop_deadline(session->unanswered > 0 ? answer_timeout(session) : session->close_timeout_ms);
         await_answer(session);
+}
+
+void session_keep_draining(ferry_session *session)
+{
+        if (session->holder == SESSION_FREED || loop_is_foreign(session->loop))
+                return;
+        start_draining_timer(session);
+        loop_task_start(session->loop, &session->work);
 }
 
 /* What a phase begins with. */
@@ -763,124 +756,5 @@ int session_send_ping(ferry_session *session, uint64_t *ret_ping)
         code = session_send(session, &ping, true, NULL, &error);
         error_deinit(&error);
         *ret_ping = session->ping;
-        return code;
-}
-
-/* Requests of the other side ----------------------------------------------------------------------------- */
-
-/* Its input is over, and it stays for the next answer, or ends. */
-static void keep_draining(ferry_session *session)
-{
-        if (session->holder == SESSION_FREED || loop_is_foreign(session->loop))
-                return;
-        start_draining_timer(session);
-        loop_task_start(session->loop, &session->work);
-}
-
-/* It costs its session nothing now. */
-void message_relax(ferry_message *request)
-{
-        if (!request->is_counted)
-                return;
-        request->is_counted = false;
-        if (!request->session)
-                return;
-        request->session->unanswered--;
-        request->session->held -= request->cost;
-        request->cost = 0;
-        session_update(request->session);
-        if (request->session->owner->settled)
-                request->session->owner->settled(request->session->owner_object);
-        if (request->session->phase == SESSION_DRAINING)
-                keep_draining(request->session);
-}
-
-/* It is answered, or the other side waits no more. */
-void message_settle(ferry_message *request)
-{
-        if (!request->is_unanswered)
-                return;
-        request->is_unanswered = false;
-        if (request->session)
-                map_remove(&request->session->requests_by_id, &request->node);
-        message_relax(request);
-}
-
-bool message_begin_answer(ferry_message *request)
-{
-        ferry_session *session = request->session;
-
-        if (!request->is_counted || session->phase != SESSION_OPEN)
-                return false;
-        request->is_counted = false;
-        session->unanswered--;
-        session->held -= request->cost;
-        return true;
-}
-
-void message_end_answer(ferry_message *request, bool has_begun, int code)
-{
-        ferry_session *session = request->session;
-
-        if (!has_begun) {
-                if (!code)
-                        message_settle(request);
-                return;
-        }
-        /* The session may have gone, and what sends may have answered meanwhile. */
-        if (code && session && request->is_unanswered) {
-                request->is_counted = true;
-                session->unanswered++;
-                session->held += request->cost;
-                session_update(session);
-                return;
-        }
-        request->cost = 0;
-        if (!session)
-                return;
-        if (request->is_unanswered)
-                map_remove(&session->requests_by_id, &request->node);
-        request->is_unanswered = false;
-        if (session->owner->settled)
-                session->owner->settled(session->owner_object);
-        if (session->phase == SESSION_DRAINING)
-                keep_draining(session);
-}
-
-void message_forget_session(ferry_message *message)
-{
-        message_settle(message);
-        list_remove(&message->link);
-        list_remove(&message->queue_link);
-        list_remove(&message->unasked_link);
-        message->session = NULL;
-}
-
-/* The program's own calls -------------------------------------------------------------------------------- */
-
-int ferry_session_notify(ferry_session *session, const char *type, const char *format, ...)
-{
-        struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type };
-        struct error error = { 0 };
-        ferry_loop *loop;
-        va_list arguments;
-        int code;
-
-        if (!session)
-                return -ENOMEM;
-        loop = session->loop;
-        if (loop_is_elsewhere(loop))
-                return -EPERM;
-        loop_enter(loop);
-        va_start(arguments, format);
-        code = session_send_template(session, &outgoing, false, NULL, &error, format, arguments);
-        va_end(arguments);
-        if (code) {
-                session_note_call(session, code, error_text(&error));
-                error_set(&session->refused, code, "%s", error_text(&error));
-                error_deinit(&error);
-        } else if (session->call_error.code)
-                error_deinit(&session->call_error);
-        loop_leave(loop);
         return code;
 }
