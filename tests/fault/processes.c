@@ -157,10 +157,16 @@ static void process_at_the_bottom(void)
         }
 }
 
-/* A signal that came during a wait; and a child that is forked meanwhile. */
+/* A signal that came during a wait; and a child that is forked meanwhile, from a loop that has all the descriptors a loop can have. */
 static void let_pass(int signal)
 {
         (void)signal;
+}
+
+static int keep_waker(ferry_loop *loop, void *userdata)
+{
+        (void)loop, (void)userdata;
+        return 1;
 }
 
 static int kill_all(ferry_loop *loop, void *userdata)
@@ -192,6 +198,7 @@ static void process_signals(void)
         sigprocmask(SIG_BLOCK, NULL, &before);
         if (loop)
                 ferry_loop_fd(loop);
+        ferry_loop_on_wake(loop, keep_waker, manager);
         ferry_process_spawn(manager, (const char *[]){ "sleep", "1000", NULL }, NULL);
         ferry_loop_after(loop, 20, pass_on, manager);
         code = ferry_manager_wait(manager, NULL, NULL);

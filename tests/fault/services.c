@@ -82,12 +82,17 @@ static bool open_service(ferry_loop *loop, const ferry_service_options *options,
         return listen_at(loop, address(), options, guests, ret_service, expected);
 }
 
-static void ask(ferry_session *client, int expected)
+static void ask_for(ferry_session *client, int timeout_ms, int expected)
 {
-        FERRY_AUTO(ferry_call) call = ferry_session_request(client, 1000, "App\\Ask", "{text: 'a question'}");
+        FERRY_AUTO(ferry_call) call = ferry_session_request(client, timeout_ms, "App\\Ask", "{text: 'a question'}");
 
         ferry_call_await(call);
         fault_answer(FAULT_MEET, "a call", ferry_call_status(call), expected, ferry_call_error(call));
+}
+
+static void ask(ferry_session *client, int expected)
+{
+        ask_for(client, 1000, expected);
 }
 
 static void close_service(ferry_loop *loop, ferry_service *service)
@@ -217,6 +222,31 @@ static void shm_with(size_t size)
 static void shm(void)
 {
         shm_with(10);
+}
+
+/* By now the kernel reports what becomes of the socket file, so that a loop that waits without a deadline has no timer, and does not
+ * know the time. With a fault the answer may stay away. */
+static void shm_without_timers(void)
+{
+        ferry_session_options options = { .dialect = FERRY_DIALECT_FERRY, .shm = FERRY_SHM_ALWAYS };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service;
+        ferry_session *client;
+        int code;
+
+        open_service(loop, &(ferry_service_options){ .session = &options }, &guests, &service, 0);
+        client = ferry_session_open(loop, address(), &options);
+        ask(client, 0);
+        talk_run(loop, 300);
+        fault_want(has_moved(client));
+        ask_for(client, fault_is_absent() ? -1 : 1000, 0);
+        fault_want(guests.served == 2);
+        code = ferry_session_close(client);
+        fault_answer(FAULT_MEET, "close", code, 0, ferry_session_error(client));
+        talk_run(loop, 20);
+        close_service(loop, service);
+        fault_want(guests.closed == 1);
 }
 
 /* Another process, on the same processor: it is given way to before this one sleeps. */
@@ -832,6 +862,7 @@ const struct scenario service_scenarios[] = {
         { .name = "shm", .run = shm },
         { .name = "shm-elsewhere", .run = shm_elsewhere, .patience_ms = 10000, .is_uncut = true, .is_slow = true },
         { .name = "shm-wrong", .run = shm_wrong },
+        { .name = "shm-without-timers", .run = shm_without_timers, .is_slow = true },
         { .name = "shm-large", .run = shm_large, .is_uncut = true, .is_slow = true },
         { .name = "replaced", .run = replaced },
         { .name = "clients", .run = clients },

@@ -373,28 +373,47 @@ static void queue_full(void)
         talk_end(&talk);
 }
 
-/* A body that is read into a block of its own, and one over the limit of the other side. */
-static void large(void)
+/* Bodies that are read into blocks of their own: the second leaves in slices, between two small ones. And a body over the limit of
+ * the other side. */
+static void large_with(enum ferry_shm shm)
 {
-        static char text[200000];
+        static char text[100001], over[200000];
         struct talk talk;
         const ferry_message *message;
         int code;
 
         memset(text, 'y', sizeof text - 1);
-        open_pair(&talk, &(ferry_session_options){ .frame_max = 150000 });
+        memset(over, 'y', sizeof over - 1);
+        open_pair(&talk, &(ferry_session_options){ .frame_max = 150000, .shm = shm });
         talk_begin(&talk);
-        text[100000] = '\0';
         fault_answer(FAULT_SEND, "notify", ferry_session_notify(talk.b, "App\\Large", "{text: %s}", text), 0, NULL);
         message = ferry_session_next(talk.a, 1000);
         if (message && ferry_message_body(message))
                 fault_check(strcmp(ferry_value_text(ferry_message_get(message, "text"), ""), text) == 0);
         fault_want(message);
-        text[100000] = 'y';
-        code = ferry_session_notify(talk.b, "App\\Large", "{text: %s}", text);
+        code = ferry_session_hold(talk.a);
+        fault_answer(FAULT_SEND, "hold", code, 0, ferry_session_error(talk.a));
+        talk_note(&talk);
+        talk_note_with(&talk, text);
+        talk_note(&talk);
+        code = ferry_session_release(talk.a);
+        fault_answer(FAULT_SEND, "release", code, 0, ferry_session_error(talk.a));
+        talk_run(talk.loop, 20);
+        fault_want(talk.received == 3);
+        code = ferry_session_notify(talk.b, "App\\Large", "{text: %s}", over);
         fault_check(code < 0);
         fault_answer(FAULT_SEND, "notify", code, -EMSGSIZE, NULL);
         talk_end(&talk);
+}
+
+static void large(void)
+{
+        large_with(FERRY_SHM_AUTO);
+}
+
+static void large_by_socket(void)
+{
+        large_with(FERRY_SHM_NEVER);
 }
 
 /* Over the limit of a receiver that has not said so yet. */
@@ -731,6 +750,7 @@ const struct scenario session_scenarios[] = {
         { .name = "fetched-requests", .run = fetched_requests },
         { .name = "queue-full", .run = queue_full, .is_uncut = true },
         { .name = "large", .run = large, .is_uncut = true },
+        { .name = "large-by-socket", .run = large_by_socket, .is_uncut = true },
         { .name = "too-large", .run = too_large, .is_uncut = true },
         { .name = "broken", .run = broken },
         { .name = "peer-goes", .run = peer_goes, .is_whole = true },

@@ -532,7 +532,7 @@ const struct scenario stream_scenarios[] = {
         { .name = "stdio-unguarded", .run = stdio_unguarded },
         { .name = "terminal", .run = terminal, .is_uncut = true },
         { .name = "device", .run = device, .is_whole = true },
-        { .name = "loop-alone", .run = loop_alone },
+        { .name = "loop-alone", .run = loop_alone, .is_whole = true },
         { .name = "loop-hosted", .run = loop_hosted, .is_whole = true },
         { .name = "forked", .run = forked },
         { .name = NULL },

@@ -31,6 +31,8 @@ static int hear(ferry_session *session, const ferry_message *message, void *user
                 fault_flaw("notification %d came after %u of %u were received, %u lost", (int)number, talk->received,
                            talk->sent, talk->lost);
         fault_check(strcmp(ferry_value_text(ferry_value_get(body, "message"), ""), note_text((unsigned)number)) == 0);
+        if (ferry_value_get(body, "text"))
+                fault_check(strcmp(ferry_value_text(ferry_value_get(body, "text"), ""), talk->text) == 0);
         talk->received = (unsigned)number + 1;
         return 1;
 }
@@ -151,6 +153,15 @@ void talk_note(struct talk *talk)
         const char *text = note_text(talk->sent);
         int code = ferry_session_notify(talk->a, "App\\Note", "{message: %s, n: %u}", text, talk->sent);
 
+        if (fault_answer(FAULT_SEND, "notify", code, 0, ferry_session_error(talk->a)))
+                talk->sent++;
+}
+
+void talk_note_with(struct talk *talk, const char *text)
+{
+        int code = ferry_session_notify(talk->a, "App\\Note", "{text: %s, message: %s, n: %u}", text, note_text(talk->sent), talk->sent);
+
+        talk->text = text;
         if (fault_answer(FAULT_SEND, "notify", code, 0, ferry_session_error(talk->a)))
                 talk->sent++;
 }

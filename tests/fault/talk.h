@@ -18,6 +18,7 @@ struct talk {
         ferry_message *kept;            /* requests to answer late; never */
         ferry_message *ignored;
         bool is_nested;
+        const char *text;               /* of the notifications that have one */
 };
 
 /* Let @b serve: notifications are compared, requests are answered as their type says. */
@@ -25,6 +26,9 @@ void talk_begin(struct talk *talk);
 
 /* A says something that b has to hear in order. */
 void talk_note(struct talk *talk);
+
+/* The same, with a text beside, which stays as it is until b has it. */
+void talk_note_with(struct talk *talk, const char *text);
 
 /* A asks; whether it was answered as expected. */
 bool talk_ask(struct talk *talk, const char *type, int expected);
