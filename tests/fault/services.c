@@ -224,8 +224,8 @@ static void shm(void)
         shm_with(10);
 }
 
-/* By now the kernel reports what becomes of the socket file, so that a loop that waits without a deadline has no timer, and does not
- * know the time. With a fault the answer may stay away. */
+/* After a while the kernel reports what becomes of the socket file, so that a loop that waits without a deadline has no timer, and
+ * does not know the time. The service is awake when the request comes. With a fault the answer may stay away. */
 static void shm_without_timers(void)
 {
         ferry_session_options options = { .dialect = FERRY_DIALECT_FERRY, .shm = FERRY_SHM_ALWAYS };
@@ -240,6 +240,11 @@ static void shm_without_timers(void)
         ask(client, 0);
         talk_run(loop, 300);
         fault_want(has_moved(client));
+        code = ferry_session_notify(client, "App\\Note", NULL);
+        fault_answer(FAULT_MEET, "notify", code, 0, ferry_session_error(client));
+        code = ferry_loop_tick(loop, 0);
+        fault_answer(FAULT_WAIT, "tick", code, 0, ferry_loop_error(loop));
+        fault_want(guests.heard == 1);
         ask_for(client, fault_is_absent() ? -1 : 1000, 0);
         fault_want(guests.served == 2);
         code = ferry_session_close(client);

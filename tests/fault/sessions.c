@@ -375,7 +375,7 @@ static void queue_full(void)
 
 /* Bodies that are read into blocks of their own: the second leaves in slices, between two small ones. And a body over the limit of
  * the other side. */
-static void large_with(enum ferry_shm shm)
+static void large_with(int shm)
 {
         static char text[100001], over[200000];
         struct talk talk;
