@@ -25,7 +25,7 @@ missing_files() {
         for path in bin/ferry include/ferry/ferry.h share/man/man1/ferry.1 share/man/man3/libferry.3 share/doc/ferry/protocol.md; do
                 [ -f "$tree$prefix/$path" ] || echo "$path"
         done
-        for path in libferry.so.3 libferry.a pkgconfig/ferry.pc cmake/ferry/ferry-config.cmake; do
+        for path in libferry.so.4 libferry.a pkgconfig/ferry.pc cmake/ferry/ferry-config.cmake; do
                 [ -n "$(find "$tree$prefix" -path "*/lib*/$path")" ] || echo "$path"
         done
 }
@@ -40,7 +40,7 @@ int main(void)
         return strcmp(ferry_version(), FERRY_VERSION) != 0;
 }
 END
-libraries=$(dirname "$(find "$tree" -name libferry.so.3)")
+libraries=$(dirname "$(find "$tree" -name libferry.so.4)")
 # Where the linker, pkg-config and CMake look on every system, whatever the build has found there.
 check 'the libraries are not in lib' "$([ "$libraries" = "$tree$prefix/lib" ] || echo "$libraries")"
 
