@@ -159,8 +159,8 @@ printed_by_library() {
 }
 check 'the library prints outside of session/debug.c' "$(printed_by_library)"
 
-# What the library needs of others, but for sys.c. These work on memory that they are given, on numbers and on the streams
-# of the program; the last line is FERRY_DEBUG's.
+# What the library needs of others, but for src/util/sys*.c. These work on memory that they are given, on numbers and on the
+# streams of the program; the last line is FERRY_DEBUG's.
 others='bcmp|mem(chr|cmp|cpy|mem|move|rchr|set)|str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|tod|tol|toll)|v?s?n?printf|frexp|ferror|fflush
         |clearerr|fpurge|fputs|fwrite|putc|stdin|stdout|stderr|clearerr|fpurge|environ|strerrordesc_np|sigabbrev_np|sigismember|errno_location
         |inet_(ntop|pton)|secure_getenv|open_memstream|fclose|free|ctype_b_loc'
@@ -169,7 +169,7 @@ doors() {
         local object allowed
         export LC_ALL=C
         allowed="(__)?f?($(tr -d ' \n' <<<"$others"))(_chk)?|$compilers"
-        nm -Au "$build"/src/libferry.a.p/*.o | grep -v 'util_sys\.c\.o:' |
+        nm -Au "$build"/src/libferry.a.p/*.o | grep -vE 'util_sys(_[a-z]+)?\.c\.o:' |
                 awk '{ sub(/^.*\//, ""); name = $1; sub(/\.c\.o:.*$/, "", name); print $NF, name }' | grep -vE "^($allowed) " | sort |
                 join -v 1 - <(nm --defined-only "$build"/src/libferry.a.p/*.o | awk 'NF == 3 { print $3 }' | sort -u)
 }
