@@ -734,13 +734,15 @@ static int find_audience(ferry_service *service, const char *type, struct audien
  * clients, meanwhile: what is freed stays in memory until the loop is left. */
 static int send_to_audience(const struct audience *audience, const struct outgoing *outgoing)
 {
+        const unsigned char *clients = buffer_bytes(&audience->clients);
+        size_t size = clients ? buffer_size(&audience->clients) : 0;
         int count = 0, refused = 0;
 
-        for (size_t at = 0; at < buffer_size(&audience->clients); at += sizeof(struct client *)) {
+        for (size_t at = 0; at < size; at += sizeof(struct client *)) {
                 struct error error = { 0 };
                 struct client *client;
 
-                memcpy(&client, buffer_bytes(&audience->clients) + at, sizeof client);
+                memcpy(&client, clients + at, sizeof client);
                 /* One that has not spoken yet has not shown in which dialect it must be refused. */
                 if (!session_is_freed(client->session) && session_has_dialect(client->session))
                         count += session_send(client->session, outgoing, false, NULL, &error) == 0;

@@ -118,8 +118,9 @@ int outbox_slices(const struct outbox *outbox, size_t *size, struct iovec slices
 /* Bytes leave the front. */
 static void consume_pieces(struct outbox *outbox, size_t size)
 {
-        while (size > 0 && outbox->pieces_size > 0) {
-                struct outbox_piece *piece = first_piece(outbox);
+        struct outbox_piece *piece;
+
+        while (size > 0 && (piece = first_piece(outbox))) {
                 size_t before = (size_t)(piece->at - outbox->begin), taken;
 
                 if (before > 0) {
@@ -284,15 +285,14 @@ static size_t pass_pieces(struct outbox *outbox, struct list **next, const struc
 /* Close holes, which are in their order: what stands behind them moves to the front, once for all of them. */
 static void close_up(struct outbox *outbox, const struct hole *at, size_t count, uint64_t size)
 {
-        unsigned char *bytes;
+        unsigned char *bytes = buffer_bytes(&outbox->bytes);
         struct list *next = outbox->pieces.next;
         uint64_t left = size, before_end = 0, moved = 0;
         size_t kept = 0, seen = 0, passed = 0, last = count, end;
 
-        if (count == 0)
-                return;
         /* Holes are in bytes that are queued, so there is memory. */
-        bytes = buffer_bytes(&outbox->bytes);
+        if (count == 0 || !bytes)
+                return;
         end = buffer_size(&outbox->bytes);
         for (size_t i = 0; i < count; i++) {
                 size_t inside = pass_pieces(outbox, &next, &at[i], moved, &passed);

@@ -74,7 +74,10 @@ static void drop(struct subscriptions *subscriptions, struct subscription *subsc
 
 void subscriptions_remove(struct subscriptions *subscriptions, const char *pattern, size_t size)
 {
-        drop(subscriptions, find(subscriptions, pattern, size));
+        struct subscription *subscription = find(subscriptions, pattern, size);
+
+        if (subscription)
+                drop(subscriptions, subscription);
 }
 
 void subscriptions_free(struct subscriptions *subscriptions)

@@ -11,6 +11,6 @@ struct subscriptions;
 /* Add a pattern, which is not in the set; the set is made where there is none. 0, or -ENOMEM or -ENOSPC with a sentence. */
 int subscriptions_add(struct subscriptions **subscriptions, const char *pattern, size_t size, struct error *error);
 bool subscriptions_have(struct subscriptions *subscriptions, const char *pattern, size_t size);
-/* Remove one that is in the set. */
+/* Remove it, if it is in the set. */
 void subscriptions_remove(struct subscriptions *subscriptions, const char *pattern, size_t size);
 void subscriptions_free(struct subscriptions *subscriptions);
