@@ -158,11 +158,9 @@ static void end_if_done(ferry_bridge *bridge)
                 return;
         if (bridge->error.code)
                 fail(bridge, bridge->error.code, "");
-        else if (near->is_passed_on)
-                enter(bridge, BRIDGE_CLOSING);
-        else if (!has_gone(far))
+        else if (!near->is_passed_on && !has_gone(far))
                 wait_for_hangup(far);
-        else if (held(near) == 0 || bridge->exit_status >= 0)
+        else if (near->is_passed_on || held(near) == 0 || bridge->exit_status >= 0)
                 enter(bridge, BRIDGE_CLOSING);
         else {
                 snprintf(sentence, sizeof sentence, "the other side has closed the connection: %zu bytes to it are lost", held(near));
