@@ -234,6 +234,7 @@ the_guard_holds_nothing() {
         check 'it takes no notice of signals' test -e "/proc/$guard"
         # Another one takes its place, for the commands that run as well.
         kill -KILL "$guard"
+        soon has_ended "$guard"
         start ferry call unix:guard.sock t
         check 'another command runs' soon has_lines begun 2
         kill -KILL "$listener"
