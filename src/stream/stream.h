@@ -168,6 +168,7 @@ bool stream_is_one_way(const struct stream *stream);
 bool stream_is_only_written(const struct stream *stream);
 static inline bool stream_has_output(const struct stream *stream)
 {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a session has its stream until its phase is over */
         return stream->output.way != ENDPOINT_NONE || !stream->is_open;
 }
 
