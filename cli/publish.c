@@ -144,7 +144,7 @@ static void disconnect(struct slow *slow)
  * there is none. */
 static bool look_at_clients(size_t limit)
 {
-        struct slow *before = publisher.slow, *end = before + publisher.slow_count, *now = NULL;
+        struct slow *before = publisher.slow, *end = before ? before + publisher.slow_count : NULL, *now = NULL;
         size_t count = 0, capacity = 0;
 
         for (ferry_session *client = NULL; (client = ferry_service_client(publisher.service, client));) {
