@@ -63,7 +63,7 @@ a_client_that_does_not_read_is_disconnected() {
         seq 300000 | sed 's/^/n /' > lines
         mkfifo full
         exec 7<> full
-        start ferry listen unix:feed.sock --publish --after-clients 2 --timeout 0.5 < lines
+        start ferry listen unix:feed.sock --publish --after-clients 2 --timeout 2 < lines
         local feed=$job
         mark
         ferry watch --wait 20 unix:feed.sock > full 2> err.watch 7>&- &
@@ -73,7 +73,7 @@ a_client_that_does_not_read_is_disconnected() {
         ended 'a client that reads' 0 ''
         await "$feed"
         ended 'the feed' 0 ''
-        says_exactly 'a client that does not read' "ferry: a client (process $stuck) has read nothing for 0.5 s, and is disconnected"$'\n'
+        says_exactly 'a client that does not read' "ferry: a client (process $stuck) has read nothing for 2 s, and is disconnected"$'\n'
         kill -KILL "$stuck"
         exec 7>&-
 }
@@ -147,8 +147,10 @@ a_watch_ends_as_it_should() {
         ended 'no stdout' 3 -
         says 'no stdout' "ferry: cannot print what 'unix:none.sock' sends: stdout is closed"
         # A peer that is no service.
-        run ferry watch --count 1 'exec:ferry listen stdio:' --timeout 0.1
-        ended 'no service' 124 ''
+        start ferry watch --count 1 'exec:ferry listen stdio:'
+        check 'no service: it says so' soon grep -q 'error: not a service: it sends no notifications by pattern' "$job_err"
+        interrupt TERM
+        ended 'no service' 143 ''
         says 'no service' 'error: not a service: it sends no notifications by pattern'
 }
 
