@@ -8,6 +8,7 @@
 #include "stream/bound.h"
 #include "stream/keeper.h"
 #include "stream/port.h"
+#include "util/control.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -70,12 +71,7 @@ static void read_peer(struct msghdr *message, ferry_peer *ret_peer)
 {
         struct ucred peer;
 
-        /* musl's macro mixes signs. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-        for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
-#pragma GCC diagnostic pop
+        for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = control_next(message, at)) {
                 if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_CREDENTIALS)
                         continue;
                 memcpy(&peer, CMSG_DATA(at), sizeof peer);

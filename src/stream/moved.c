@@ -3,6 +3,7 @@
  * else may be done without an event is a task. The end of the socket is looked for before the rings are looked at, so all
  * that the other side has written is read. */
 #include "stream/moved.h"
+#include "util/control.h"
 
 #include <errno.h>
 #include <string.h>
@@ -229,7 +230,7 @@ void stream_move_input(struct stream *stream)
 /* The first descriptor that comes is kept, until an offer says what it is; there is no reason for another one. */
 static void keep_descriptor(struct moved *moved, struct msghdr *message)
 {
-        for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head; head = CMSG_NXTHDR(message, head)) {
+        for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head; head = control_next(message, head)) {
                 size_t count = head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS ?
                                        (head->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
 

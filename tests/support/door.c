@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 enum {
         SITES_MAX = 4096,       /* many more than the library has; 12 bits of hash */
