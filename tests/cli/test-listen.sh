@@ -158,7 +158,7 @@ a_guard_needs_few_descriptors() {
         local limit
         for limit in {21..28}; do
                 (ulimit -n "$limit"; run ferry call "exec:ferry listen stdio: --exec 'echo hi'" t
-                 [[ $status -eq 0 && $(< out) == hi ]] || grep -q 'cannot start the [cg].*: Too many open files; the limit is raised by' err)
+                 [[ $status -eq 0 && $(< out) == hi ]] || grep -Eq 'cannot start the [cg].*: (Too many open files|No file descriptors available); the limit is raised by' err)
                 is "a limit of $limit descriptors" $? 0
         done
 }
