@@ -1,4 +1,4 @@
-/* Other machines, as --on names them: [USER@]HOST[:PORT]. What runs there is told to sh(1), each word in quotes. */
+/* Other machines, as --on names them: [USER@]HOST[:PORT]. What runs there is a line for sh(1), each word in quotes. */
 #include "cli.h"
 
 #include <fcntl.h>

@@ -12,7 +12,7 @@
  * round. The bridge has ended when both directions have, or when the other end has closed the connection altogether. A child of
  * `exec:` has ended when it has exited.
  *
- * At most 64 KiB are held for each direction. While one side takes nothing, the other one is not read.
+ * At most 64 KiB are held for each direction. While one side takes nothing, the other side is not read.
  */
 #ifndef FERRY_BRIDGE_H
 #define FERRY_BRIDGE_H

@@ -23,14 +23,14 @@ enum {
 
 enum bridge_phase { BRIDGE_CONNECTING, BRIDGE_MOVING, BRIDGE_CLOSING, BRIDGE_ENDED };
 
-/* One side, and the bytes that were read from it and not yet written to the other one. */
+/* A side, and the bytes that were read from it and not yet written to the other side. */
 struct side {
         ferry_bridge *bridge;
         struct side *other;
         struct stream *stream;          /* NULL: it was never opened, or is closed */
         struct loop_source hangup;      /* reports when a peer that sends no more has gone altogether; fd -1: not asked for */
         bool has_ended;                 /* all of it was read */
-        bool is_passed_on;              /* and the other side was told */
+        bool is_passed_on;              /* and that was passed on to the other side */
         size_t begin, end;              /* of what is held */
         char held[HELD_MAX];
 };

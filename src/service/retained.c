@@ -1,4 +1,5 @@
-/* The last values of types. Invariant: one that is referenced stays as it is; it leaves the set when another takes its place. */
+/* The last values of types. Invariant: a value that is referenced stays as it is, also when another has taken
+ * its place in the set. */
 #include "service/retained.h"
 
 #include "util/sys.h"

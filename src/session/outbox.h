@@ -23,7 +23,7 @@ struct outbox_frame {
         uint64_t number;                /* among the messages written, where they are acknowledged; 0: not yet */
 };
 
-/* A large string: that of a tree, which it holds; or one that is lent until outbox_keep(), and for which there is room behind. */
+/* A large string: of a tree, which the piece holds; or lent until outbox_keep(), which copies it into the room behind the piece. */
 struct outbox_piece {
         struct list link;
         uint64_t at;                    /* its place */

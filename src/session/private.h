@@ -194,7 +194,7 @@ struct ferry_session {
         int child_exit_status;          /* CAUSE_CHILD: of that child; -1: unknown */
         bool is_reported;               /* its failure: to a call, a handler or the program */
         bool is_live;                   /* counts among what may still happen in the loop */
-        bool is_counted_empty;          /* its owner was told last that it holds nothing, and lets it be read */
+        bool is_counted_empty;          /* the owner's last count was that it holds nothing, and may be read */
         bool has_reported_end;          /* FERRY_KIND_CLOSED */
         bool has_reported_opened;
         bool is_server;                 /* the other side has come to us */
