@@ -812,7 +812,6 @@ int ferry_service_notify_value(ferry_service *service, const char *type, const f
 int ferry_service_retain(ferry_service *service, const char *type, const char *format, ...)
 {
         ferry_value *body;
-        ferry_builder builder;
         ferry_loop *loop;
         va_list arguments;
         int code = check_notification(service, type);
@@ -823,18 +822,13 @@ int ferry_service_retain(ferry_service *service, const char *type, const char *f
                 return code;
         loop = service->loop;
         loop_enter(loop);
-        builder_init(&builder, arena_new(256));
         va_start(arguments, format);
-        builder_add_template(&builder, format, arguments);
+        body = ferry_value_vpack(format, arguments);
         va_end(arguments);
-        body = builder_take(&builder);
-        code = body ? retained_put(&service->retained, type, body) : builder.error;
+        code = body ? retained_put(&service->retained, type, body) : -errno;
         if (!code)
                 code = notify_clients(service, type, body);
-        if (!body && builder.arena)
-                arena_unref(builder.arena);
         ferry_value_unref(body);
-        builder_deinit(&builder);
         loop_leave(loop);
         return code;
 }

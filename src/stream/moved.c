@@ -35,7 +35,7 @@ static void look(struct loop_task *task)
                 stream->owner->writable(stream);
 }
 
-/* Whether there is something to do now. If the side is about to sleep (@is_last), it is woken once there is. */
+/* Whether there is something to do now. A side that is about to sleep (@is_last) asks its peer to wake it for that. */
 static bool is_ready(struct moved *moved, bool is_last)
 {
         const struct stream *stream = moved->stream;

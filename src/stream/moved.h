@@ -68,7 +68,13 @@ void stream_move_input(struct stream *stream);
 /* What moves its bytes: "unix", …; "shm" where both directions have moved. */
 const char *stream_name(const struct stream *stream);
 
-/* For stream.c: as endpoint_read() and endpoint_write(). */
+/* Whether the socket takes what is written, as without this: nothing moves yet, and no descriptor goes with it. */
+static inline bool moved_writes_socket(const struct moved *moved)
+{
+        return moved->output == MOVED_SOCKET && !(moved->is_maker && moved->descriptor >= 0);
+}
+
+/* For stream.c: as endpoint_read(), and endpoint_write() of one slice. */
 ssize_t moved_read(struct moved *moved, void *buffer, size_t size);
 ssize_t moved_write(struct moved *moved, const void *bytes, size_t size);
 /* How many bytes can be read, or a negative errno; and whether reading would find something, also the end. */

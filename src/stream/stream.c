@@ -317,7 +317,8 @@ ssize_t stream_write(struct stream *stream, struct iovec *slices, int count)
                 return -ECHILD;
         if (stream->output_error)
                 return stream->output_error;
-        put = stream->moved ? write_moved(stream, slices, count) : endpoint_write(&stream->output, slices, count);
+        put = stream->moved && !moved_writes_socket(stream->moved) ? write_moved(stream, slices, count) :
+                                                                     endpoint_write(&stream->output, slices, count);
         if (put >= 0)
                 return put;
         if (put == -EAGAIN)
