@@ -1,60 +1,21 @@
 /* Services. Invariants: a client that comes is a session of its own, and what it does costs the others nothing; one that
  * closes takes no new client, finishes what is in hand, and ends. */
-#include "service/client.h"
-#include "service/crowd.h"
+#include "service/private.h"
+
 #include "service/probe.h"
-#include "service/refusal.h"
-#include "service/retained.h"
-#include "stream/listener.h"
 #include "util/options.h"
 #include "util/text.h"
-#include "wire/pattern.h"
-
-#include <ferry/service.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-        LISTENERS_MAX = 4,              /* one for the dialects that share a socket, one for each of the others */
         CLIENTS_DEFAULT_MAX = 4096,
         BYTES_DEFAULT_MAX = 256 << 20,
         RETAINED_DEFAULT_MAX = 1 << 20,
-        SUBSCRIBED_PART = 8,    /* of bytes_max, for the subscriptions of the clients of one user */
         RESERVED_PART = 8,      /* of the descriptors, for users other than the one with most clients */
         CLOSE_TIMEOUT_DEFAULT_MS = 5000,
-};
-
-struct ferry_service {
-        struct loop_member member;
-        struct loop_grave grave;
-        ferry_loop *loop;
-        ferry_service_options options;
-        const ferry_session_options *session_options;   /* of its clients */
-        char *address;          /* as it was given */
-        struct listener listeners[LISTENERS_MAX];
-        size_t listener_count;
-        struct loop_timer idle;
-        struct loop_timer close_timer;
-        struct list handlers;
-        struct list clients;
-        uint64_t visits;        /* walks over them */
-        struct list unfiltered; /* those that have never subscribed, and get all notifications */
-        struct topics topics;   /* what the others have subscribed to */
-        struct buffer audience; /* memory for the next notification: whom it is for */
-        struct retained_set retained;
-        struct crowds crowds;   /* the clients by user */
-        int reserved_from;      /* this descriptor on */
-        struct refusal refusal; /* of those for whom there is no room */
-        bool is_closing;
-        bool is_late;           /* closing has taken its time */
-        bool has_ended;
-        bool is_forgotten;      /* by the program */
-        bool is_freed;
-        bool is_live;
-        struct error error;
-        struct loop_failure failure;
 };
 
 static void update(ferry_service *service)
@@ -254,69 +215,6 @@ static bool client_counts(void *object, size_t held, size_t unfinished)
 static bool client_takes(const void *object, size_t size)
 {
         return crowd_takes(object, size);
-}
-
-/* The values that were set before. What cannot be sent is reported to the client, once. */
-static int send_retained(struct client *client, const char *pattern, size_t size, struct error *error)
-{
-        size_t count, failed = 0;
-        struct retained **found = retained_find(&client->service->retained, pattern, size, &count);
-        struct error first = { 0 };
-        char reason[512];
-
-        if (!found)
-                return error_set(error, -ENOMEM, "no memory for the retained values");
-        for (size_t i = 0; i < count; i++) {
-                struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = found[i]->type, .body = found[i]->body };
-                struct error each = { 0 };
-
-                /* A codec of the program may free the client. */
-                if (!session_is_freed(client->session) && session_send(client->session, &outgoing, false, NULL, &each) < 0 &&
-                    failed++ == 0)
-                        error_set(&first, each.code, "%s", error_text(&each));
-                error_deinit(&each);
-                retained_unref(found[i]);
-        }
-        sys_free(found);
-        if (failed > 0 && !session_is_freed(client->session)) {
-                snprintf(reason, sizeof reason, "%zu of %zu retained values were not sent: %s", failed, count, error_text(&first));
-                session_refuse_all(client->session, reason);
-        }
-        error_deinit(&first);
-        return 0;
-}
-
-static int client_subscribed(void *object, const char *pattern, size_t size, struct error *error)
-{
-        struct client *client = object;
-        ferry_service *service = client->service;
-
-        if (client->is_probe)
-                return error_set(error, -EPROTO, "a client that only tests whether the service answers cannot subscribe");
-        /* One that is refused is sent nothing. */
-        if (!client->crowd || topics_have(&service->topics, &client->subscriber, pattern, size))
-                return 0;
-        if (subscriptions_check_room(client->subscriber.count, client->subscriber.bytes, size, error) < 0)
-                return error->code;
-        if (client->crowd->subscribed + topics_cost(pattern, size) > service->options.bytes_max / SUBSCRIBED_PART)
-                return error_set(error, -ENOSPC, "the subscriptions of the clients of this user have reached their limit (an eighth"
-                                                 " of bytes_max)");
-        if (topics_add(&service->topics, &client->subscriber, pattern, size) < 0)
-                return error_set(error, -ENOMEM, "no memory is left for a subscription");
-        client->crowd->subscribed += topics_cost(pattern, size);
-        list_remove(&client->unfiltered_link);
-        return send_retained(client, pattern, size, error);
-}
-
-static void client_unsubscribed(void *object, const char *pattern, size_t size)
-{
-        struct client *client = object;
-        size_t before = client->subscriber.cost;
-
-        if (!client->crowd)
-                return;
-        topics_remove(&client->service->topics, &client->subscriber, pattern, size);
-        client->crowd->subscribed -= before - client->subscriber.cost;
 }
 
 static const struct session_owner client_owner = {
@@ -703,148 +601,6 @@ void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userd
 {
         if (service && !loop_is_elsewhere(service->loop))
                 handlers_remove(service->loop, &service->handlers, fn, userdata);
-}
-
-/* Notifying ------------------------------------------------------------------------------------------- */
-
-/* Whom a notification is for, while that is found out. */
-struct audience {
-        struct buffer clients;
-        int code;
-};
-
-static void add_to_audience(void *object, struct subscriber *subscriber)
-{
-        struct client *client = container_of(subscriber, struct client, subscriber);
-        struct audience *audience = object;
-
-        if (buffer_append(&audience->clients, &client, sizeof client) < 0)
-                audience->code = -ENOMEM;
-}
-
-static int find_audience(ferry_service *service, const char *type, struct audience *audience)
-{
-        for (struct list *link = service->unfiltered.next; link != &service->unfiltered; link = link->next)
-                add_to_audience(audience, &container_of(link, struct client, unfiltered_link)->subscriber);
-        topics_find(&service->topics, type, add_to_audience, audience);
-        return audience->code;
-}
-
-/* The number of clients for which it is queued, or -ENOBUFS if each has refused it. A codec of the program may notify, and free
- * clients, meanwhile: what is freed stays in memory until the loop is left. */
-static int send_to_audience(const struct audience *audience, const struct outgoing *outgoing)
-{
-        const unsigned char *clients = buffer_bytes(&audience->clients);
-        size_t size = clients ? buffer_size(&audience->clients) : 0;
-        int count = 0, refused = 0;
-
-        for (size_t at = 0; at < size; at += sizeof(struct client *)) {
-                struct error error = { 0 };
-                struct client *client;
-
-                memcpy(&client, clients + at, sizeof client);
-                /* One that has not spoken yet has not shown in which dialect it must be refused. */
-                if (!session_is_freed(client->session) && session_has_dialect(client->session))
-                        count += session_send(client->session, outgoing, false, NULL, &error) == 0;
-                if (error.code == -ENOBUFS)
-                        refused = error.code;
-                error_deinit(&error);
-        }
-        return count == 0 ? refused : count;
-}
-
-/* The loop was entered. */
-static int notify_clients(ferry_service *service, const char *type, const ferry_value *body)
-{
-        struct outgoing outgoing = { .kind = WIRE_NOTIFICATION, .type = type, .body = body };
-        struct audience audience = { .clients = service->audience };
-        int code;
-
-        service->audience = (struct buffer){ 0 };
-        code = find_audience(service, type, &audience);
-        if (!code)
-                code = send_to_audience(&audience, &outgoing);
-        buffer_consume(&audience.clients, buffer_size(&audience.clients));
-        if (service->audience.memory)
-                buffer_deinit(&service->audience);
-        service->audience = audience.clients;
-        return code;
-}
-
-static int check_notification(const ferry_service *service, const char *type)
-{
-        int code = service ? loop_refuse(service->loop) : -ENOMEM;
-
-        if (!code)
-                code = service->error.code;
-        return code ? code : type ? 0 : -EINVAL;
-}
-
-int ferry_service_notify(ferry_service *service, const char *type, const char *format, ...)
-{
-        struct error error = { 0 };
-        struct brief brief;
-        const ferry_value *body;
-        ferry_loop *loop;
-        va_list arguments;
-        int code = check_notification(service, type);
-
-        if (code)
-                return code;
-        loop = service->loop;
-        loop_enter(loop);
-        va_start(arguments, format);
-        body = brief_build(&brief, service->session_options->codec ? service->session_options->codec :
-                                                                     session_defaults(service->loop)->codec, format, arguments, &error);
-        va_end(arguments);
-        code = body ? notify_clients(service, type, body) : error.code;
-        error_deinit(&error);
-        brief_deinit(&brief);
-        loop_leave(loop);
-        return code;
-}
-
-int ferry_service_notify_value(ferry_service *service, const char *type, const ferry_value *body)
-{
-        return ferry_service_notify(service, type, "%p", ferry_arg(body));
-}
-
-int ferry_service_retain(ferry_service *service, const char *type, const char *format, ...)
-{
-        ferry_value *body;
-        ferry_loop *loop;
-        va_list arguments;
-        int code = check_notification(service, type);
-
-        if (!code && (strlen(type) > UINT16_MAX || !utf8_is_valid(type, strlen(type))))
-                code = -EINVAL;
-        if (code)
-                return code;
-        loop = service->loop;
-        loop_enter(loop);
-        va_start(arguments, format);
-        body = ferry_value_vpack(format, arguments);
-        va_end(arguments);
-        code = body ? retained_put(&service->retained, type, body) : -errno;
-        if (!code)
-                code = notify_clients(service, type, body);
-        ferry_value_unref(body);
-        loop_leave(loop);
-        return code;
-}
-
-int ferry_service_retain_value(ferry_service *service, const char *type, const ferry_value *body)
-{
-        return ferry_service_retain(service, type, "%p", ferry_arg(body));
-}
-
-int ferry_service_unretain(ferry_service *service, const char *type)
-{
-        int code = service ? loop_refuse(service->loop) : -ENOMEM;
-
-        if (code)
-                return code;
-        return !type ? -EINVAL : retained_remove(&service->retained, type) ? 0 : -ENOENT;
 }
 
 ferry_session *ferry_service_client(const ferry_service *service, const ferry_session *previous)
