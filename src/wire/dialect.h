@@ -25,6 +25,7 @@ enum wire_kind {
         WIRE_DECLINED,          /* it was not taken */
         WIRE_SUBSCRIBE,         /* to the notifications whose type matches the pattern, which stands as the type */
         WIRE_UNSUBSCRIBE,
+        WIRE_DESCRIBE,          /* asks what types of messages a service takes */
         /* Where messages have no ids, and are notifications or requests as the other side sees fit: */
         WIRE_MESSAGE,
         WIRE_RECEIVED,          /* acknowledges one of those */
