@@ -32,6 +32,9 @@ enum ferry_kind {
         FERRY_KIND_CLOSED       = 1 << 7,       /**< the session has ended; the text says why */
         FERRY_KIND_SUBSCRIBED   = 1 << 8,       /**< in a service: a client has subscribed; the type is the pattern */
         FERRY_KIND_UNSUBSCRIBED = 1 << 9,       /**< in a service: a client has withdrawn a subscription; the type is the pattern */
+        FERRY_KIND_LOST         = 1 << 10,      /**< the connection has ended, and the session connects again; the text says why */
+        FERRY_KIND_RESUMED      = 1 << 11,      /**< the session has connected again */
+        FERRY_KIND_SUCCESSOR    = 1 << 12,      /**< in a service: another process wants to take its place */
 };
 
 /**

@@ -26,6 +26,10 @@ enum wire_kind {
         WIRE_SUBSCRIBE,         /* to the notifications whose type matches the pattern, which stands as the type */
         WIRE_UNSUBSCRIBE,
         WIRE_DESCRIBE,          /* asks what types of messages a service takes */
+        WIRE_DRAIN,             /* another process serves from now on: connect again; this one finishes what it has in hand */
+        WIRE_TAKE_OVER,         /* asks a service for its sockets */
+        WIRE_HANDED_OVER,       /* the sockets of a service, whose descriptors come with it */
+        WIRE_TAKEN,             /* the successor has them, and serves */
         /* Where messages have no ids, and are notifications or requests as the other side sees fit: */
         WIRE_MESSAGE,
         WIRE_RECEIVED,          /* acknowledges one of those */

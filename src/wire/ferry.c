@@ -22,6 +22,8 @@ static const unsigned char kind_numbers[] = {
         [WIRE_REFUSED] = 6, [WIRE_CANCEL] = 7, [WIRE_PING] = 8, [WIRE_PONG] = 9, [WIRE_CLOSE] = 10,
         [WIRE_OFFER] = KIND_OPTIONAL | 32, [WIRE_MOVED] = KIND_OPTIONAL | 33, [WIRE_DECLINED] = KIND_OPTIONAL | 34,
         [WIRE_SUBSCRIBE] = KIND_OPTIONAL | 35, [WIRE_UNSUBSCRIBE] = KIND_OPTIONAL | 36, [WIRE_DESCRIBE] = KIND_OPTIONAL | 37,
+        [WIRE_DRAIN] = KIND_OPTIONAL | 38, [WIRE_TAKE_OVER] = KIND_OPTIONAL | 39, [WIRE_HANDED_OVER] = KIND_OPTIONAL | 40,
+        [WIRE_TAKEN] = KIND_OPTIONAL | 41,
 };
 
 /* The same the other way round, for those that are not optional. */
