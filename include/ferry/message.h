@@ -35,6 +35,8 @@ enum ferry_kind {
         FERRY_KIND_LOST         = 1 << 10,      /**< the connection has ended, and the session connects again; the text says why */
         FERRY_KIND_RESUMED      = 1 << 11,      /**< the session has connected again */
         FERRY_KIND_SUCCESSOR    = 1 << 12,      /**< in a service: another process wants to take its place */
+        FERRY_KIND_DRAINED      = 1 << 13,      /**< the queue has room again, see ferry_session_queued() */
+        FERRY_KIND_PROGRESS     = 1 << 14,      /**< a part of a reply; only calls have it */
 };
 
 /**

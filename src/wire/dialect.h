@@ -30,6 +30,9 @@ enum wire_kind {
         WIRE_TAKE_OVER,         /* asks a service for its sockets */
         WIRE_HANDED_OVER,       /* the sockets of a service, whose descriptors come with it */
         WIRE_TAKEN,             /* the successor has them, and serves */
+        WIRE_PROGRESS,          /* a part of the reply to a request */
+        WIRE_CREDIT,            /* so many bytes of such parts were taken */
+        WIRE_DESCRIPTORS,       /* the next message comes with so many */
         /* Where messages have no ids, and are notifications or requests as the other side sees fit: */
         WIRE_MESSAGE,
         WIRE_RECEIVED,          /* acknowledges one of those */

@@ -24,6 +24,7 @@ static const unsigned char kind_numbers[] = {
         [WIRE_SUBSCRIBE] = KIND_OPTIONAL | 35, [WIRE_UNSUBSCRIBE] = KIND_OPTIONAL | 36, [WIRE_DESCRIBE] = KIND_OPTIONAL | 37,
         [WIRE_DRAIN] = KIND_OPTIONAL | 38, [WIRE_TAKE_OVER] = KIND_OPTIONAL | 39, [WIRE_HANDED_OVER] = KIND_OPTIONAL | 40,
         [WIRE_TAKEN] = KIND_OPTIONAL | 41,
+        [WIRE_PROGRESS] = KIND_OPTIONAL | 42, [WIRE_CREDIT] = KIND_OPTIONAL | 43, [WIRE_DESCRIPTORS] = KIND_OPTIONAL | 44,
 };
 
 /* The same the other way round, for those that are not optional. */
