@@ -131,22 +131,20 @@ static void answer(void)
                               memory_order_release);
 }
 
-/* Whether there was a request. */
-static bool answer_request(void)
+static bool is_asked(void)
 {
-        if (atomic_load_explicit(&area->asked, memory_order_acquire) ==
-            atomic_load_explicit(&area->answered, memory_order_relaxed))
-                return false;
-        answer();
-        return true;
+        return atomic_load_explicit(&area->asked, memory_order_acquire) !=
+               atomic_load_explicit(&area->answered, memory_order_relaxed);
 }
 
 static void serve_eventfd(void)
 {
         for (;;) {
                 wait_for_bell(to_server);
-                if (answer_request())
-                        ring_bell(to_client);
+                if (!is_asked())
+                        continue;
+                answer();
+                ring_bell(to_client);
         }
 }
 
@@ -157,6 +155,8 @@ static void serve_spinning(void)
         unsigned spins = 0;
 
         for (;;) {
+                /* Looked at before the ring: what was written before the request is taken before the answer. */
+                bool has_request = is_asked();
                 size_t got = message ? ring_take(message + have, size - have) : 0;
                 const char *unused;
 
@@ -164,7 +164,9 @@ static void serve_spinning(void)
                 if (got > 0 && have == size) {
                         driver_take(message, size, &unused);
                         have = 0;
-                } else if (got == 0 && !answer_request()) {
+                } else if (got == 0 && has_request) {
+                        answer();
+                } else if (got == 0) {
                         if (atomic_load_explicit(&area->is_idle, memory_order_acquire))
                                 wait_for_bell(to_server);
                         spin(&spins);
