@@ -124,8 +124,8 @@ struct ferry_session_options {
         int shm;                        /**< an enum ferry_shm: whether messages may move to memory that is shared with the peer
                                          * (FERRY_SHM_AUTO) */
         int spin_us;                    /**< in shared memory: for how long the loop looks for the next message before it sleeps, in
-                                         * microseconds, up to 1,000,000. It does so only while the peer is awake (50; -1: not
-                                         * at all) */
+                                         * microseconds, up to 1,000,000, and eight times as long while large messages pass. It
+                                         * does so only while the peer is awake (50; -1: not at all) */
         const char *remote_ferry;       /**< ssh: the program on the other machine that is run as `ferry` (ferry, found by the PATH
                                          * there) */
 };

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 enum {
-        PIECE_MAX = 1 << 15,            /* written before the other side is woken, which may begin to read it */
+        PIECE_MAX = 1 << 15,            /* moved before the other side is told, so that both copy at the same time */
 };
 
 void ring_duplex_init(struct ring_duplex *duplex, const struct ring_memory *memory, bool is_maker, int socket)
@@ -57,14 +57,21 @@ void ring_duplex_wake(struct ring_duplex *duplex)
 
 ssize_t ring_duplex_read(struct ring_duplex *duplex, void *buffer, size_t size)
 {
-        bool wakes = false;
-        ssize_t got;
+        size_t got = 0, wanted;
+        ssize_t result;
 
         ring_duplex_wake(duplex);
-        got = ring_read(&duplex->reader, buffer, size, &wakes);
-        if (wakes)
-                wake_peer(duplex);
-        return got;
+        do {
+                bool wakes = false;
+
+                wanted = size - got < PIECE_MAX ? size - got : PIECE_MAX;
+                result = ring_read(&duplex->reader, (char *)buffer + got, wanted, &wakes);
+                if (wakes)
+                        wake_peer(duplex);
+                if (result > 0)
+                        got += (size_t)result;
+        } while (result == (ssize_t)wanted && got < size);
+        return got > 0 ? (ssize_t)got : result;
 }
 
 ssize_t ring_duplex_write(struct ring_duplex *duplex, const void *bytes, size_t size)

@@ -9,7 +9,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { BYTES_LEFT_MAX = 3 };
+enum {
+        BYTES_LEFT_MAX = 3,
+        LARGE = 1 << 15,                /* so many bytes at once are part of a large message … */
+        LARGE_PATIENCE = 8,             /* … during which the loop looks for so many times as long … */
+        LARGE_STEPS = 16,               /* … and for so many smaller reads and writes behind it */
+};
 
 /* The other side could not be woken, which is not known yet. */
 static bool needs_look(const struct moved *moved)
@@ -60,8 +65,12 @@ static enum loop_hope spin(struct loop_spinner *spinner, bool is_last)
                 loop_task_start(moved->stream->loop, &moved->look);
                 return LOOP_READY;
         }
-        if (is_last || spinner->patience_ns == 0 || !(moved->stream->wants_read || moved->stream->wants_write))
+        if (is_last || moved->patience_ns == 0 || !(moved->stream->wants_read || moved->stream->wants_write))
                 return LOOP_NEVER;
+        /* While large messages pass, the other side is at work on them for longer than between small ones. */
+        spinner->patience_ns = moved->patience_ns;
+        if (moved->large_steps > 0)
+                spinner->patience_ns *= LARGE_PATIENCE;
         peer = ring_duplex_peer(&moved->duplex);
         /* The other side may be in this very thread. */
         if (peer == RING_PEER_HERE && moved->stream->peer.pid != moved->pid)
@@ -73,7 +82,7 @@ void stream_look_for(struct stream *stream, int64_t patience_ns)
 {
         struct moved *moved = stream->moved;
 
-        moved->spinner.patience_ns = patience_ns;
+        moved->patience_ns = patience_ns;
         moved->pid = sys_pid();
 }
 
@@ -84,6 +93,14 @@ static bool stay_awake(struct moved *moved)
                 return false;
         ring_duplex_wake(&moved->duplex);
         return true;
+}
+
+static void note_size(struct moved *moved, ssize_t moved_bytes)
+{
+        if (moved_bytes >= LARGE)
+                moved->large_steps = LARGE_STEPS;
+        else if (moved_bytes > 0 && moved->large_steps > 0)
+                moved->large_steps--;
 }
 
 static int create(struct stream *stream)
@@ -279,6 +296,7 @@ ssize_t moved_read(struct moved *moved, void *buffer, size_t size)
         if (moved->input != MOVED_RING)
                 return read_socket(moved, buffer, size);
         got = ring_duplex_read(&moved->duplex, buffer, size);
+        note_size(moved, got);
         if (got == -EAGAIN && moved->is_peer_gone)
                 return 0;
         if ((got > 0 || got == -EAGAIN) && !stay_awake(moved) && !ring_duplex_sleep_reading(&moved->duplex))
@@ -362,6 +380,7 @@ static ssize_t write_ring(struct moved *moved, const void *bytes, size_t size)
                 return -EPIPE;
         is_awake = stay_awake(moved);
         put = ring_duplex_write(&moved->duplex, bytes, size);
+        note_size(moved, put);
         if ((put == -EAGAIN || (put >= 0 && (size_t)put < size)) && !is_awake && !ring_duplex_sleep_writing(&moved->duplex))
                 moved_look(moved);
         if (needs_look(moved))

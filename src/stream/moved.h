@@ -28,6 +28,8 @@ struct moved {
         int bytes_left;                 /* on the socket, which have woken this side, and were not read */
         bool is_peer_gone;              /* the socket has come to its end */
         struct loop_spinner spinner;
+        int64_t patience_ns;            /* for how long it looks between small messages; 0: never */
+        unsigned large_steps;           /* 0: what was read and written last was no part of a large message */
         struct loop_task look;          /* there is something to do that no event reports … */
         bool is_found;                  /* … as the loop has seen, and nothing else has changed */
 };
