@@ -459,7 +459,7 @@ static pid_t launch_guarded(struct command *command, const int fds[3], char *con
                 return pid;
         /* The second time with a new guard. */
         for (int tries = 0; tries < 2; tries++) {
-                launch.guard = guard_open();
+                launch.guard = guard_open(command->loop);
                 *ret_is_guard = launch.guard < 0;
                 pid = *ret_is_guard ? launch.guard : launch_process(&launch, &command->pidfd);
                 if (!*ret_is_guard && !launch.is_unguarded)

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct groups {
 static struct {
         int fd;                 /* -1: there is no guard */
         pid_t pid;
+        ferry_loop *loop;       /* which watches the pipe, or NULL */
         struct groups groups;   /* as the guard has them */
 } guard = { .fd = -1 };
 
@@ -212,17 +214,47 @@ static int start(void)
         return 0;
 }
 
-int guard_open(void)
+/* The pipe has no reader any more. A command that has registered itself since may not have been heard. */
+static int has_ended(ferry_loop *loop, void *unused)
 {
-        int error = guard.fd < 0 ? start() : 0;
+        int error;
 
+        (void)unused;
+        guard.loop = NULL;
+        guard_fail();
+        error = guard.groups.count > 0 ? guard_open(loop) : 0;
+        if (error < 0)
+                complain("the guard has ended, and no other can be started: %s; what runs now goes on if this listener is killed",
+                         strerror(-error));
+        return 0;
+}
+
+int guard_open(ferry_loop *loop)
+{
+        int error = 0;
+
+        if (guard.fd < 0) {
+                error = start();
+                if (!error) {
+                        guard.loop = loop;
+                        ferry_loop_watch(loop, guard.fd, 0, has_ended, NULL);
+                }
+        }
         return error ? error : guard.fd;
+}
+
+void guard_unwatch(void)
+{
+        if (guard.loop)
+                ferry_loop_off(guard.loop, has_ended, NULL);
+        guard.loop = NULL;
 }
 
 void guard_fail(void)
 {
         if (guard.fd < 0)
                 return;
+        guard_unwatch();
         /* One that is stopped would end the groups later. */
         kill(guard.pid, SIGKILL);
         close(guard.fd);

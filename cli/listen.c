@@ -200,6 +200,7 @@ static int run_until_over(struct listener *listener)
         ferry_loop_off(listener->loop, give_up_output, listener);
         backlog_close();
         signals_unwatch(listener->loop);
+        guard_unwatch();
         ferry_loop_run(listener->loop, -1);
         return error;
 }

@@ -12,9 +12,11 @@ void access_set(ferry_service_options *service, const struct cli_options *option
 
 /* The pipe by which a new command registers itself, before it becomes another program: it writes its pid. The guard is
  * started if it does not run. A negative errno if that fails. */
-int guard_open(void);
-/* The guard did not take a registration: replace it. */
+int guard_open(ferry_loop *loop);
+/* The guard did not take a registration: replace it. One that is killed is replaced by the loop, if commands run. */
 void guard_fail(void);
+/* The loop no longer looks for that, and may end. */
+void guard_unwatch(void);
 /* Memory for one more group; false if there is none. To be called before the command is started. */
 bool guard_reserve(void);
 /* The group of a command that has registered itself; a group that need no longer be ended. */

@@ -242,6 +242,24 @@ the_guard_holds_nothing() {
         left_nothing 'a guard that was replaced'
 }
 
+# Without another command that would show it.
+a_guard_that_is_killed_is_replaced() {
+        local listener client of_listener guard
+
+        begin_stubborn
+        guard=$(guard_of "$of_listener")
+        kill -KILL "$guard"
+        check 'another guard' soon has_other_guard "$of_listener" "$guard"
+        kill -KILL "$listener"
+        left_nothing 'a listener whose guard was killed'
+}
+
+has_other_guard() { # MARK PID
+        local now
+        now=$(guard_of "$1")
+        [[ -n $now && $now != "$2" ]]
+}
+
 a_stopped_guard_does_not_keep_its_listener() {
         local listener of_listener guard
 
@@ -614,7 +632,7 @@ all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_t
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
 all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_in_the_environment_is_replaced
 all+=,a_command_that_cannot_be_started_says_so,a_guard_needs_few_descriptors,commands_end_with_their_listener
-all+=,the_guard_survives_a_signal_to_the_group,the_guard_holds_nothing,requests_before_the_end_of_the_input_are_answered
+all+=,the_guard_survives_a_signal_to_the_group,the_guard_holds_nothing,a_guard_that_is_killed_is_replaced,requests_before_the_end_of_the_input_are_answered
 all+=,answers_that_a_full_disk_does_not_take_are_a_failure
 all+=,a_client_that_does_not_read_is_given_no_more_answers,a_stopped_guard_does_not_keep_its_listener
 all+=,a_drain_has_an_end_where_it_is_given_one
