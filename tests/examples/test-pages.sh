@@ -4,7 +4,8 @@
 # The info string of a fenced block says what it is:
 #       c NAME.c [PACKAGE]      a program: it is compiled, with what pkg-config says of the package
 #       sh NAME.sh, php NAME.php        a file that the programs use
-#       sh [NEED]               is run, with the programs in the folder it runs in; NEED: php, or a package
+#       sh [NEED]               is run, with the programs in the folder it runs in; NEED: php, sshd (beside a private one, which is
+#                               reached as the machines one and two), or a package
 #       output                  what the block before it prints, byte for byte
 # Blocks of other kinds are only shown. What needs PHP or a package that is not installed is skipped, in plain sight.
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
@@ -34,9 +35,10 @@ cut_page() {
 has() {
         case $1 in
         '') ;;
+        sshd) PATH=$PATH:/usr/sbin command -v sshd && command -v ssh ;;
         php) command -v php > /dev/null && php -r 'exit(extension_loaded("sysvshm") && extension_loaded("sockets") ? 0 : 1);' ;;
         *) pkg-config --exists "$1" ;;
-        esac 2> /dev/null
+        esac > /dev/null 2>&1
 }
 
 compile() { # NAME.c
@@ -51,7 +53,7 @@ compile() { # NAME.c
 
 # page FILE PROGRAMS RUNS: at least so many there must be
 page() {
-        local file need name=$1 page=$tests/../$1 programs blocks
+        local file need beside name=$1 page=$tests/../$1 programs blocks
 
         cut_page "$page"
         shopt -s nullglob
@@ -79,7 +81,9 @@ page() {
                         skipped "$name: block $file, as $need is not installed"
                         continue
                 fi
-                run bash -e "$file" < /dev/null
+                beside=()
+                [[ $need != sshd ]] || beside=(bash "$tests/../tools/sshd.sh")
+                run "${beside[@]}" bash -e "$file" < /dev/null
                 if [[ -e ${file%.run}.out ]]; then
                         ended "$name: $(head -1 "$file")" 0 "@${file%.run}.out"
                 else
@@ -94,7 +98,7 @@ page() {
 
 readme() { page README.md 4 4; }
 tutorial() { page docs/tutorial.md 6 8; }
-howto() { page docs/howto.md 7 6; }
+howto() { page docs/howto.md 7 7; }
 channels() { page docs/channels.md 2 3; }
 protocol() { page docs/protocol.md 0 1; }
 
