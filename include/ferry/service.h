@@ -105,13 +105,39 @@ ferry_service *ferry_service_free(ferry_service *service);
 void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata);
 
 /**
- * Removes the handlers that were added with this function and this userdata.
+ * Adds a handler for messages of one type from any client, behind the handlers of the client's session.
+ *
+ * As ferry_session_on_type(): it is called before the handlers of ferry_service_on(), and requests whose type has no handler are
+ * answered with an error that lists the types that have one.
+ *
+ * If there is no memory, the service fails with -ENOMEM; if the type is NULL, with -EINVAL.
+ *
+ * @param service   the service; NULL is allowed
+ * @param kinds     a set of enum ferry_kind
+ * @param type      the type, as ferry_message_type() returns it; copied
+ * @param fn        the handler; NULL queues these messages for ferry_session_next()
+ * @param userdata  for the handler
+ */
+void ferry_service_on_type(ferry_service *service, unsigned kinds, const char *type, ferry_message_fn *fn, void *userdata);
+
+/**
+ * Removes the handlers, of any type and by type, that were added with this function and this userdata.
  *
  * @param service   the service; NULL is allowed
  * @param fn        the handler
  * @param userdata  its userdata
  */
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata);
+
+/**
+ * Removes the handlers that were added for this type with this function and this userdata.
+ *
+ * @param service   the service; NULL is allowed
+ * @param type      the type; NULL is allowed, and has no handlers
+ * @param fn        the handler
+ * @param userdata  its userdata
+ */
+void ferry_service_off_type(ferry_service *service, const char *type, ferry_message_fn *fn, void *userdata);
 
 /**
  * Notifies all clients that have not subscribed to anything, and those with a subscription that matches the type.

@@ -425,13 +425,40 @@ const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms);
 void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata);
 
 /**
- * Removes the handlers that were added with this function and this userdata.
+ * Adds a handler for messages of one type.
+ *
+ * Handlers by type are called before those of ferry_session_on(), in the order in which they were added. They are found by the
+ * type, however many there are. A request whose type has no handler, in a session that has handlers for requests of other types, is
+ * answered with an error that lists those types (in up to 640 bytes), unless a handler of ferry_session_on() settles it.
+ *
+ * If there is no memory, the session fails with -ENOMEM; if the type is NULL, with -EINVAL.
+ *
+ * @param session   the session; NULL is allowed
+ * @param kinds     a set of enum ferry_kind
+ * @param type      the type, as ferry_message_type() returns it; copied
+ * @param fn        the handler; NULL queues these messages for ferry_session_next()
+ * @param userdata  for the handler
+ */
+void ferry_session_on_type(ferry_session *session, unsigned kinds, const char *type, ferry_message_fn *fn, void *userdata);
+
+/**
+ * Removes the handlers, of any type and by type, that were added with this function and this userdata.
  *
  * @param session   the session; NULL is allowed
  * @param fn        the handler
  * @param userdata  its userdata
  */
 void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userdata);
+
+/**
+ * Removes the handlers that were added for this type with this function and this userdata.
+ *
+ * @param session   the session; NULL is allowed
+ * @param type      the type; NULL is allowed, and has no handlers
+ * @param fn        the handler
+ * @param userdata  its userdata
+ */
+void ferry_session_off_type(ferry_session *session, const char *type, ferry_message_fn *fn, void *userdata);
 
 /**
  * Returns the state of a session.

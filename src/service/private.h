@@ -24,7 +24,7 @@ struct ferry_service {
         size_t listener_count;
         struct loop_timer idle;
         struct loop_timer close_timer;
-        struct list handlers;
+        struct handlers handlers;
         struct list clients;
         uint64_t visits;        /* walks over them */
         struct list unfiltered; /* those that have never subscribed, and get all notifications */

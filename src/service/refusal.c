@@ -55,8 +55,8 @@ static int refuse(ferry_session *session, const ferry_message *message, void *us
 int refusal_init(struct refusal *refusal)
 {
         list_init(&refusal->list);
-        list_init(&refusal->handlers);
-        return handlers_add(&refusal->handlers, FERRY_KIND_MESSAGE, refuse, NULL);
+        handlers_init(&refusal->handlers);
+        return handlers_add(&refusal->handlers, FERRY_KIND_MESSAGE, NULL, refuse, NULL);
 }
 
 void refusal_clear(struct refusal *refusal)

@@ -6,7 +6,7 @@
 struct refusal {
         struct list list;
         unsigned count;
-        struct list handlers;           /* of their messages */
+        struct handlers handlers;       /* of their messages */
 };
 
 /* 0 or -ENOMEM. */

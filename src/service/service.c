@@ -479,7 +479,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         service->close_timer.fn = close_is_late;
         service->member.close = close_member;
         service->member.free = free_member;
-        list_init(&service->handlers);
+        handlers_init(&service->handlers);
         list_init(&service->clients);
         list_init(&service->unfiltered);
         topics_init(&service->topics);
@@ -588,19 +588,45 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
         return service;
 }
 
-void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata)
+static void fail(ferry_service *service, int code, const char *sentence)
 {
-        if (!service || loop_is_elsewhere(service->loop) || handlers_add(&service->handlers, kinds, fn, userdata) == 0)
-                return;
-        error_set(&service->error, -ENOMEM, "no memory for a handler");
+        error_set(&service->error, code, "%s", sentence);
         loop_failure_told(&service->failure);
         loop_failure_add(service->loop, &service->failure, &service->error);
+}
+
+static void add_handler(ferry_service *service, unsigned kinds, const char *type, ferry_message_fn *fn, void *userdata)
+{
+        if (handlers_add(&service->handlers, kinds, type, fn, userdata) < 0)
+                fail(service, -ENOMEM, "no memory for a handler");
+}
+
+void ferry_service_on(ferry_service *service, unsigned kinds, ferry_message_fn *fn, void *userdata)
+{
+        if (service && !loop_is_elsewhere(service->loop))
+                add_handler(service, kinds, NULL, fn, userdata);
+}
+
+void ferry_service_on_type(ferry_service *service, unsigned kinds, const char *type, ferry_message_fn *fn, void *userdata)
+{
+        if (!service || loop_is_elsewhere(service->loop))
+                return;
+        if (type)
+                add_handler(service, kinds, type, fn, userdata);
+        else
+                fail(service, -EINVAL, "a handler by type needs a type: ferry_service_on() adds a handler for all types");
 }
 
 void ferry_service_off(ferry_service *service, ferry_message_fn *fn, void *userdata)
 {
         if (service && !loop_is_elsewhere(service->loop))
                 handlers_remove(service->loop, &service->handlers, fn, userdata);
+}
+
+void ferry_service_off_type(ferry_service *service, const char *type, ferry_message_fn *fn, void *userdata)
+{
+        if (service && !loop_is_elsewhere(service->loop))
+                handlers_remove_type(service->loop, &service->handlers, type, fn, userdata);
 }
 
 ferry_session *ferry_service_client(const ferry_service *service, const ferry_session *previous)

@@ -94,14 +94,25 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
         return verdict;
 }
 
+/* Those of its type, then those of any. */
+static enum verdict offer_by_type(ferry_session *session, const struct handlers *handlers, ferry_message *message, unsigned kinds,
+                                  unsigned not, enum verdict verdict)
+{
+        const struct list *typed = handlers->typed ? handlers_of_type(handlers, message->type) : NULL;
+
+        if (typed)
+                verdict = offer_to(session, typed, message, kinds, not, verdict);
+        return offer_to(session, &handlers->any, message, kinds, not, verdict);
+}
+
 /* The handlers of the session, then those of its owner. */
 static enum verdict offer(ferry_session *session, ferry_message *message, unsigned kinds, unsigned not,
                           enum verdict verdict)
 {
-        verdict = offer_to(session, &session->handlers, message, kinds, not, verdict);
+        verdict = offer_by_type(session, &session->handlers, message, kinds, not, verdict);
         /* These hear of the end of a session of whose beginning they have heard. */
         if (session->shared_handlers && (kinds != FERRY_KIND_CLOSED || session->has_reported_opened))
-                verdict = offer_to(session, session->shared_handlers, message, kinds, not, verdict);
+                verdict = offer_by_type(session, session->shared_handlers, message, kinds, not, verdict);
         return verdict;
 }
 
@@ -133,16 +144,36 @@ void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *typ
                 session_finish(session, -ENOMEM, "no memory to report what was received");
 }
 
+static void add_handler(ferry_session *session, unsigned kinds, const char *type, ferry_message_fn *fn, void *userdata)
+{
+        if (handlers_add(&session->handlers, kinds, type, fn, userdata) < 0)
+                session_finish(session, -ENOMEM, "no memory for a handler");
+}
+
 void ferry_session_on(ferry_session *session, unsigned kinds, ferry_message_fn *fn, void *userdata)
+{
+        if (session && !loop_is_elsewhere(session->loop))
+                add_handler(session, kinds, NULL, fn, userdata);
+}
+
+void ferry_session_on_type(ferry_session *session, unsigned kinds, const char *type, ferry_message_fn *fn, void *userdata)
 {
         if (!session || loop_is_elsewhere(session->loop))
                 return;
-        if (handlers_add(&session->handlers, kinds, fn, userdata) < 0)
-                session_finish(session, -ENOMEM, "no memory for a handler");
+        if (type)
+                add_handler(session, kinds, type, fn, userdata);
+        else
+                session_finish(session, -EINVAL, "a handler by type needs a type: ferry_session_on() adds a handler for all types");
 }
 
 void ferry_session_off(ferry_session *session, ferry_message_fn *fn, void *userdata)
 {
         if (session && !loop_is_elsewhere(session->loop))
                 handlers_remove(session->loop, &session->handlers, fn, userdata);
+}
+
+void ferry_session_off_type(ferry_session *session, const char *type, ferry_message_fn *fn, void *userdata)
+{
+        if (session && !loop_is_elsewhere(session->loop))
+                handlers_remove_type(session->loop, &session->handlers, type, fn, userdata);
 }

@@ -12,6 +12,7 @@ enum {
         LAST_READS = 16,                /* before a session counts as one that has not spoken */
         UNCOUNTED_MAX = 1 << 18,        /* bytes that may lie in a stream that cannot say how many do */
         LONG_NS = 100000,               /* a handler takes long, or what is put off has waited long enough */
+        TYPE_SHOWN_MAX = 128,           /* bytes of a type, where a sentence goes on behind it */
         QUICK_CALLS = 16,               /* handlers in a row did not: then what the next ones send leaves together */
 };
 
@@ -106,6 +107,26 @@ static ferry_call *find_answered(const ferry_session *session)
         return is_heard ? container_of(first, ferry_call, frame) : NULL;
 }
 
+/* No handler has settled a request. */
+static void fail_unhandled(ferry_session *session, ferry_message *request)
+{
+        struct type_names names;
+        bool is_known = handlers_take_request(&session->handlers, request->type) ||
+                        (session->shared_handlers && handlers_take_request(session->shared_handlers, request->type));
+
+        names.size = 0;
+        names.is_cut = false;
+        if (!is_known) {
+                handlers_list_types(&session->handlers, NULL, &names);
+                handlers_list_types(session->shared_handlers, &session->handlers, &names);
+        }
+        if (names.size == 0)
+                message_fail(request, WIRE_ERROR, "the receiver has no handler for the request '%s'", request->type);
+        else
+                message_fail(request, WIRE_ERROR, "the receiver has no handler for the request '%.*s'; it has handlers for %s%s",
+                             TYPE_SHOWN_MAX, request->type, names.text, names.is_cut ? " and others" : "");
+}
+
 /* To the handlers; a request that none of them takes is answered all the same. The message is used up. */
 static void deliver(ferry_session *session, ferry_message *message)
 {
@@ -116,8 +137,8 @@ static void deliver(ferry_session *session, ferry_message *message)
                 message_fail(message, WIRE_ERROR, "the handler failed: %s", error_describe(message->failure));
         if (session->holder != SESSION_FREED && kind == FERRY_KIND_MESSAGE && verdict != TAKEN)
                 message_relax(message);
-        if (session->holder != SESSION_FREED && kind == FERRY_KIND_REQUEST && verdict != TAKEN)
-                message_fail(message, WIRE_ERROR, "the receiver has no handler for the request '%s'", message->type);
+        if (session->holder != SESSION_FREED && kind == FERRY_KIND_REQUEST && verdict != TAKEN && message->is_unanswered)
+                fail_unhandled(session, message);
         ferry_message_unref(message);
 }
 

@@ -68,7 +68,7 @@ static ferry_session *session_new(ferry_loop *loop, const ferry_session_options 
         list_init(&session->messages);
         list_init(&session->next);
         list_init(&session->unasked);
-        list_init(&session->handlers);
+        handlers_init(&session->handlers);
         map_init(&session->calls_by_id);
         map_init(&session->requests_by_id);
         session->departure.fn = session_depart;

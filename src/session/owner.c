@@ -16,7 +16,7 @@ void *session_owner_object(const ferry_session *session, const struct session_ow
         return session->owner == owner ? session->owner_object : NULL;
 }
 
-void session_set_shared_handlers(ferry_session *session, const struct list *handlers)
+void session_set_shared_handlers(ferry_session *session, const struct handlers *handlers)
 {
         session->shared_handlers = handlers;
 }

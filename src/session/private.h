@@ -67,9 +67,12 @@ struct ferry_call {
         char id[WIRE_ID_TEXT_MAX];              /* the last member: it is not cleared */
 };
 
+struct handler_type;
+
 struct handler {
         struct list link;
         struct loop_grave grave;
+        struct handler_type *type;              /* the one that it is for; NULL: any */
         unsigned kinds;
         ferry_message_fn *fn;           /* NULL: kept for next */
         void *userdata;
@@ -236,8 +239,8 @@ struct ferry_session {
         size_t next_count;              /* … how many those are … */
         size_t next_bytes;              /* … and their bytes */
         ferry_message *lent;
-        struct list handlers;
-        const struct list *shared_handlers;     /* of its owner, or NULL */
+        struct handlers handlers;
+        const struct handlers *shared_handlers; /* of its owner, or NULL */
         struct loop_timer close_timer;
         int close_timeout_ms;
         int grace_ms;                   /* for a child to end by itself: the same, or 0 if the session was closed with calls in
@@ -303,6 +306,18 @@ int call_join_queue(ferry_call *call, struct call_queue *queue);
 bool call_comes_back(ferry_call *call);
 void call_deliver(ferry_call *call);
 void calls_end(ferry_session *session, int status, const char *sentence);
+
+/* handlers.c: those of a type, or NULL. */
+const struct list *handlers_of_type(const struct handlers *handlers, const char *type);
+bool handlers_take_request(const struct handlers *handlers, const char *type);
+/* The types of requests that have a handler, as a text of a bounded size. */
+struct type_names {
+        char text[640];
+        size_t size;
+        bool is_cut;            /* others had no room */
+};
+/* Append those of @handlers, or none if that is NULL, without those that @before (or NULL) has. */
+void handlers_list_types(const struct handlers *handlers, const struct handlers *before, struct type_names *names);
 
 /* sharing.c: the list of features of a hello, NULL without memory; and what the other side's has. */
 ferry_value *sharing_features(ferry_session *session);

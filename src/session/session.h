@@ -9,6 +9,13 @@
 #include "util/map.h"
 #include "wire/dialect.h"
 
+struct typed_handlers;
+
+struct handlers {
+        struct list any;                /* those for any type */
+        struct typed_handlers *typed;   /* those of a type; NULL until there has been one */
+};
+
 /* What a session reports to the object that has it (a service, a process), and asks it. Each member may be NULL; it gets the
  * object of session_set_owner(). */
 struct session_owner {
@@ -53,7 +60,7 @@ bool session_has_answered(const ferry_session *probe);  /* or has ended */
 /* NULL: none. */
 void session_set_owner(ferry_session *session, const struct session_owner *owner, void *object);
 /* Handlers that get its messages behind its own, as long as it lives. */
-void session_set_shared_handlers(ferry_session *session, const struct list *handlers);
+void session_set_shared_handlers(ferry_session *session, const struct handlers *handlers);
 /* The object that has it, if it is of that kind; or NULL. */
 void *session_owner_object(const ferry_session *session, const struct session_owner *owner);
 
@@ -119,12 +126,16 @@ void session_let_go(ferry_session *session);
 /* At once. */
 void session_free(ferry_session *session);
 
-/* Lists of handlers ------------------------------------------------------------------------------------- */
+/* Handlers -------------------------------------------------------------------------------------------- */
 
-int handlers_add(struct list *handlers, unsigned kinds, ferry_message_fn *fn, void *userdata);
-void handlers_remove(ferry_loop *loop, struct list *handlers, ferry_message_fn *fn, void *userdata);
-void handlers_remove_all(ferry_loop *loop, struct list *handlers);
-void handlers_free(struct list *handlers);
+void handlers_init(struct handlers *handlers);
+/* @type: NULL stands for any. 0 or -ENOMEM. */
+int handlers_add(struct handlers *handlers, unsigned kinds, const char *type, ferry_message_fn *fn, void *userdata);
+/* Of any type, and by type; or only those of one type. */
+void handlers_remove(ferry_loop *loop, struct handlers *handlers, ferry_message_fn *fn, void *userdata);
+void handlers_remove_type(ferry_loop *loop, struct handlers *handlers, const char *type, ferry_message_fn *fn, void *userdata);
+void handlers_remove_all(ferry_loop *loop, struct handlers *handlers);
+void handlers_free(struct handlers *handlers);
 
 /* Calls that wait for a session ------------------------------------------------------------------------- */
 

@@ -155,6 +155,8 @@ static int use_everything(struct parent *parent)
         REQUIRE(ferry_session_close(parent->client) == -ECHILD);
         ferry_session_on(parent->client, FERRY_KIND_REQUEST, echo, NULL);
         ferry_session_off(parent->client, echo, NULL);
+        ferry_session_on_type(parent->client, FERRY_KIND_REQUEST, "t", echo, NULL);
+        ferry_session_off_type(parent->client, "t", echo, NULL);
         REQUIRE(ferry_message_reply(parent->kept, NULL, "{}") == -ECHILD);
         REQUIRE(ferry_message_fail(parent->kept, "no") == -ECHILD);
         REQUIRE(ferry_session_subscribe(parent->client, "t") == -ECHILD);

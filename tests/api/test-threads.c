@@ -427,6 +427,8 @@ static void use_session(struct foreign *foreign)
         ferry_session_set_userdata(foreign->session, foreign);
         ferry_session_on(foreign->session, FERRY_KIND_REQUEST, never_told, NULL);
         ferry_session_off(foreign->session, never_told, NULL);
+        ferry_session_on_type(foreign->session, FERRY_KIND_REQUEST, "t", never_told, NULL);
+        ferry_session_off_type(foreign->session, "t", never_told, NULL);
         ferry_session_free(foreign->session);
         SAID(ferry_session_error(foreign->session));
         REFUSED(ferry_call_status(foreign->call));
@@ -466,6 +468,8 @@ static void use_others(struct foreign *foreign)
         NOTHING(ferry_service_client(foreign->service, NULL));
         ferry_service_on(foreign->service, FERRY_KIND_REQUEST, never_told, NULL);
         ferry_service_off(foreign->service, never_told, NULL);
+        ferry_service_on_type(foreign->service, FERRY_KIND_REQUEST, "t", never_told, NULL);
+        ferry_service_off_type(foreign->service, "t", never_told, NULL);
         ferry_service_free(foreign->service);
         REFUSED(ferry_manager_wait(foreign->manager, NULL, NULL));
         REFUSED(ferry_manager_stop(foreign->manager, 0));

@@ -79,6 +79,59 @@ START_TEST(handlers_are_asked_in_order)
 }
 END_TEST
 
+static int reply_first(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        see(session, request, userdata);
+        return ferry_message_reply(request, NULL, "{depth: 5}");
+}
+
+/* Before those of any type, also if they come later; and a type may have several. */
+START_TEST(handlers_by_type_are_asked_first)
+{
+        struct pair pair;
+
+        open_pair(&pair, _i, NULL, NULL);
+        ferry_session_on(pair.us, FERRY_KIND_NOTIFICATION, see, "c");
+        ferry_session_on_type(pair.us, FERRY_KIND_NOTIFICATION, "App\\Load", see, "a");
+        ferry_session_on_type(pair.us, FERRY_KIND_NOTIFICATION, "App\\Other", see, "x");
+        ferry_session_on_type(pair.us, FERRY_KIND_REQUEST, "App\\Load", see, "y");
+        ferry_session_on_type(pair.us, FERRY_KIND_MESSAGE, "App\\Load", see, "b");
+        ask_for(&pair, 2);
+        ck_assert_str_eq(events, "abcabc");
+        ferry_session_off_type(pair.us, "App\\Load", see, "a");
+        ferry_session_off(pair.us, see, "b");
+        ask_for(&pair, 1);
+        ck_assert_str_eq(events, "abcabcc");
+        ferry_session_on_type(pair.us, FERRY_KIND_NOTIFICATION, "App\\Load", take, "t");
+        ask_for(&pair, 1);
+        ck_assert_str_eq(events, "abcabcct");
+        pair_close(&pair);
+}
+END_TEST
+
+/* What their handlers answer reaches the other side, and so do the types that have one. */
+START_TEST(requests_are_answered_by_type)
+{
+        struct pair pair;
+        ferry_call *call;
+
+        open_pair(&pair, _i, NULL, NULL);
+        ferry_session_on_type(pair.us, FERRY_KIND_REQUEST, "App\\Other", see, "x");
+        call = ferry_session_request(pair.us, SAFETY_MS, "App\\Ask", "{depth: 1}");
+        ck_assert_ptr_null(ferry_call_await(call));
+        ck_assert_str_eq(ferry_call_error(call), "the receiver has no handler for the request 'App\\Question'; it has handlers for"
+                                                 " 'App\\Other'");
+        ferry_call_free(call);
+        ferry_session_on_type(pair.us, FERRY_KIND_REQUEST, "App\\Question", reply_first, "b");
+        call = ferry_session_request(pair.us, SAFETY_MS, "App\\Ask", "{depth: 1}");
+        ck_assert_msg(ferry_call_await(call) != NULL, "%s", ferry_call_error(call));
+        ck_assert_int_eq(ferry_value_int(ferry_message_get(ferry_call_reply(call), "depth"), -1), 6);
+        ck_assert_str_eq(events, "b");
+        ferry_call_free(call);
+        pair_close(&pair);
+}
+END_TEST
+
 /* It comes after those that are there, also while one of them runs. */
 static int add_another(ferry_session *session, const ferry_message *message, void *userdata)
 {
@@ -99,12 +152,6 @@ START_TEST(handlers_added_inside_come_last)
         pair_close(&pair);
 }
 END_TEST
-
-static int reply_first(ferry_session *session, const ferry_message *request, void *userdata)
-{
-        see(session, request, userdata);
-        return ferry_message_reply(request, NULL, "{depth: 5}");
-}
 
 static int reply_again(ferry_session *session, const ferry_message *request, void *userdata)
 {
@@ -542,6 +589,8 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_LOOP(handlers_are_asked_in_order, LOCAL_PAIRS),
+        SUITE_LOOP(handlers_by_type_are_asked_first, LOCAL_PAIRS),
+        SUITE_LOOP(requests_are_answered_by_type, LOCAL_PAIRS),
         SUITE_LOOP(handlers_added_inside_come_last, LOCAL_PAIRS),
         SUITE_LOOP(the_first_answer_counts, LOCAL_PAIRS),
         SUITE_LOOP(opened_first_and_closed_last, LOCAL_PAIRS),

@@ -646,6 +646,49 @@ START_TEST(subscribers_are_found_without_a_walk)
 }
 END_TEST
 
+static int ignore(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message, (void)userdata;
+        return 0;
+}
+
+/* The work of a notification whose handler is the last one of so many, each of another type. */
+static uint64_t handle_among(int count)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *us, *them;
+        char type[32] = "";
+        uint64_t steps = 0;
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        us = ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[0], fds[0], -1 } });
+        them = ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = (const int[]){ fds[1], fds[1], -1 } });
+        for (int i = 0; i < count; i++) {
+                snprintf(type, sizeof type, "type.%08d", i + 10000 - count);
+                ferry_session_on_type(them, FERRY_KIND_NOTIFICATION, type, ignore, NULL);
+        }
+        /* The first ones greet, and put the types into their map. */
+        for (int i = 0; i < 3; i++) {
+                work_steps = 0;
+                ck_assert_int_eq(ferry_session_notify(us, type, NULL), 0);
+                run_loop(loop);
+                steps = work_steps;
+        }
+        ferry_loop_free(loop);
+        return steps;
+}
+
+START_TEST(handlers_by_type_are_found_without_a_walk)
+{
+        uint64_t few = handle_among(1), many = handle_among(10000);
+
+        ck_assert_uint_gt(few, 100);
+        ck_assert_msg(many < few + few / 4, "%llu steps among 10,000 types, %llu with one", (unsigned long long)many,
+                      (unsigned long long)few);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(values_are_linear, SHAPES),
         SUITE_TEST(chosen_keys_do_not_collide),
@@ -656,6 +699,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(dropping_notifications_is_linear),
         SUITE_LOOP(what_is_taken_back_leaves_no_trace, 50),
         SUITE_TEST(subscribers_are_found_without_a_walk),
+        SUITE_TEST(handlers_by_type_are_found_without_a_walk),
 };
 
 SUITE_MAIN("costs-work", tests)

@@ -245,6 +245,58 @@ late-answers() {
         await "$server"
 }
 
+kv-server() {
+        local server watcher late
+
+        places
+        start "$build/examples/kv-server"
+        server=$job
+        run ferry wait kv
+        run "$build/examples/kv-client" get user.1
+        ended 'kv-server: a key that is not there' 1 ''
+        says_exactly 'kv-server: a key that is not there' $'kv-client: there is no \'user.1\'\n'
+        start "$build/examples/kv-client" watch 'user.*'
+        watcher=$job
+        # A watcher whose subscription has not come yet gets the value from those that are kept.
+        run "$build/examples/kv-client" set user.1 Ann
+        ended 'kv-server: set' 0 ''
+        run "$build/examples/kv-client" set other.1 Eve
+        soon grep -q Ann "out.${run_of[watcher]}"
+        run "$build/examples/kv-client" set user.1 Bob
+        soon grep -q Bob "out.${run_of[watcher]}"
+        run "$build/examples/kv-client" get user.1
+        ended 'kv-server: get' 0 $'Bob\n'
+        # The last value, before any other.
+        start "$build/examples/kv-client" watch user.1
+        late=$job
+        soon grep -q Bob "out.${run_of[late]}"
+        run ferry call kv set '{"key": 5}' --value
+        ended 'kv-server: no key' 1 ''
+        says 'kv-server: no key' 'write {"key": TEXT, "value": VALUE}'
+        run ferry call kv put x
+        ended 'kv-server: another request' 1 ''
+        says_exactly 'kv-server: another request' \
+                $'ferry: the receiver has no handler for the request \'put\'; it has handlers for \'set\', \'get\'\n'
+        kill "$server"
+        await "$server"
+        ended kv-server 0 ''
+        await "$watcher"
+        ended 'kv-client watch' 0 $'user.1 = Ann\nuser.1 = Bob\n'
+        await "$late"
+        ended 'kv-client watch, later' 0 $'user.1 = Bob\n'
+        check 'kv-server: nothing is left' test -z "$(ls "$FERRY_DIR")"
+}
+
+kv-client() {
+        places
+        run "$build/examples/kv-client" get user.1
+        ended 'kv-client without a server' 1 ''
+        says 'kv-client without a server' 'kv-client: no process listens at '
+        run "$build/examples/kv-client" drop user.1
+        ended 'kv-client: an unknown command' 2 ''
+        says 'kv-client: an unknown command' 'usage: kv-client set KEY VALUE | get KEY | watch PATTERN'
+}
+
 # What a chat client says is written into a pipe, and what it hears stands in its file.
 chat-server() {
         local server one two

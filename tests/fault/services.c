@@ -181,6 +181,36 @@ static void subscriptions(void)
         close_service(loop, service);
 }
 
+/* Handlers by type, of a service and of a session; and a request of a type that has none. */
+static void types(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 }, heard = { 0 };
+        ferry_service *service = ferry_service_open(loop, address(), NULL);
+        ferry_session *client;
+        int code;
+
+        if (!fault_answer(FAULT_MEET, "listen", ferry_service_status(service), 0, ferry_service_error(service)))
+                fault_check(ferry_service_close(service) < 0);
+        ferry_service_on_type(service, FERRY_KIND_REQUEST, "App\\Ask", count, &guests);
+        ferry_service_on_type(service, FERRY_KIND_REQUEST, "App\\Other", count, &guests);
+        code = ferry_service_status(service);
+        fault_answer(FAULT_MEET, "handlers of a service", code, 0, ferry_service_error(service));
+        client = ferry_session_open(loop, address(), &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        ferry_session_on_type(client, FERRY_KIND_NOTIFICATION, "App\\All", count, &heard);
+        code = ferry_session_status(client);
+        fault_answer(FAULT_MEET, "a handler of a session", code, 0, ferry_session_error(client));
+        ask(client, 0);
+        ferry_service_off_type(service, "App\\Ask", count, &guests);
+        ask(client, -EREMOTEIO);
+        code = ferry_service_notify(service, "App\\All", NULL);
+        fault_answer(FAULT_MEET, "notify", code, 0, code == -ENOMEM ? NULL : ferry_service_error(service));
+        talk_run(loop, 5);
+        fault_want(guests.served == 1 && heard.heard == 1);
+        ferry_session_off(client, count, &heard);
+        close_service(loop, service);
+}
+
 /* Shared memory: without a fault the messages have moved there. */
 static bool has_moved(const ferry_session *session)
 {
@@ -872,6 +902,7 @@ const struct scenario service_scenarios[] = {
         { .name = "replaced", .run = replaced },
         { .name = "clients", .run = clients },
         { .name = "subscriptions", .run = subscriptions },
+        { .name = "types", .run = types },
         { .name = "removed", .run = removed },
         { .name = "group", .run = group },
         { .name = "group-unknown", .run = group_unknown },
