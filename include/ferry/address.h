@@ -95,6 +95,7 @@ int ferry_address_scheme(const char *address);
  * @retval -EINVAL        the text is not an address
  * @retval -ENAMETOOLONG  the path is too long for a socket
  * @retval -EACCES        the directory is not safe: it must belong to the user with mode 0700, /run/ferry to root
+ * @retval -ENOMEM        no memory is left
  */
 int ferry_address_resolve(const char *address, unsigned dialect, char *buffer, size_t size);
 

@@ -394,6 +394,7 @@ pid_t ferry_process_pid(const ferry_process *process);
  * @retval -EMFILE       not started: no descriptor is left
  * @retval -ENFILE       not started: no descriptor is left in the whole system
  * @retval -ENOSYS       not started: the kernel does not have pidfd_open(2)
+ * @retval -ESRCH        not started: it was gone before it could be watched, or its parent is not this process
  * @retval -EDEADLK      not started: waiting within waiting, 32 levels deep
  * @retval -ECANCELED    not started: the manager is being stopped or freed
  * @retval -ENOMEM       the process is NULL, or was not started for lack of memory
@@ -450,6 +451,7 @@ const char *ferry_process_error(const ferry_process *process);
  * @retval -ENOMEM     the process is NULL
  * @retval -EPERM      the process belongs to another thread
  * @retval -ECHILD     the process belongs to the parent of this process, or its status is unknown
+ * @retval -ESRCH      the process was not started (ferry_process_status())
  */
 int ferry_process_wait(ferry_process *process, int timeout_ms);
 
@@ -466,6 +468,7 @@ int ferry_process_wait(ferry_process *process, int timeout_ms);
  * @retval -ENOMEM     the process is NULL
  * @retval -EPERM      the process belongs to another thread
  * @retval -ECHILD     the process belongs to the parent of this process, or its status is unknown
+ * @retval -ESRCH      the process was not started (ferry_process_status())
  */
 int ferry_process_stop(ferry_process *process, int grace_ms);
 

@@ -529,6 +529,9 @@ START_TEST(a_service_that_does_not_come_is_a_failure)
         open_place(&place);
         make_sockets(fds);
         bridge = ferry_bridge_open(place.loop, place.address, fds[0], fds[0], &(ferry_bridge_options){ .wait_ms = 10 });
+        /* On a busy machine the time may be over at once: then the descriptor has stayed this program's. */
+        if (ferry_bridge_status(bridge) != 1)
+                close(fds[0]);
         require_end(place.loop, bridge, -ENOENT);
         ck_assert(!ferry_bridge_was_connected(bridge));
         close(fds[1]);

@@ -458,21 +458,21 @@ START_TEST(stderr_is_heard_until_the_child_has_exited)
 END_TEST
 
 static const struct {
-        const char *command;
+        const char *begin, *end;        /* of the command, before and behind what answers */
         int code;
         const char *text;
 } failing[] = {
-        { "cat >/dev/null", 0, "this side closed the session" },
-        { "cat >/dev/null; echo it broke >&2; exit 3", -ECONNRESET,
+        { "", "cat >/dev/null", 0, "this side closed the session" },
+        { "", "cat >/dev/null; echo it broke >&2; exit 3", -ECONNRESET,
           "the child exited with status 3 while it was being closed; its last words: it broke" },
-        { "cat >/dev/null; kill -SEGV $$", -ECONNRESET, "was killed by SIGSEGV while it was being closed" },
-        { "cat >/dev/null; kill -TERM $$", -ECONNRESET, "was killed by SIGTERM while it was being closed" },
-        /* These are sent TERM, and then it depends. */
-        { "exec sleep 1000", 0, "this side closed the session" },
-        { "trap 'exit 143' TERM; while :; do :; done", 0, "this side closed the session" },
-        { "trap 'exit 0' TERM; while :; do :; done", 0, "this side closed the session" },
-        { "trap '' TERM; while :; do :; done", 0, "this side closed the session" },
-        { "trap 'echo not saved >&2; exit 5' TERM; echo up >&2; while :; do :; done", -ECONNRESET,
+        { "", "cat >/dev/null; kill -SEGV $$", -ECONNRESET, "was killed by SIGSEGV while it was being closed" },
+        { "", "cat >/dev/null; kill -TERM $$", -ECONNRESET, "was killed by SIGTERM while it was being closed" },
+        /* These are sent TERM, and then it depends on what they have said before they answer. */
+        { "", "exec sleep 1000", 0, "this side closed the session" },
+        { "trap 'exit 143' TERM; ", "while :; do :; done", 0, "this side closed the session" },
+        { "trap 'exit 0' TERM; ", "while :; do :; done", 0, "this side closed the session" },
+        { "trap '' TERM; ", "while :; do :; done", 0, "this side closed the session" },
+        { "trap 'echo not saved >&2; exit 5' TERM; echo up >&2; ", "while :; do :; done", -ECONNRESET,
           "the child exited with status 5 while it was being closed; its last words: up" },
 };
 
@@ -483,7 +483,7 @@ START_TEST(a_child_that_fails_while_it_is_being_closed_is_reported)
         ferry_call *call;
         char address[256];
 
-        snprintf(address, sizeof address, "exec:" BUILD_DIRECTORY "/tests/child echo; %s", failing[_i].command);
+        snprintf(address, sizeof address, "exec:%s" BUILD_DIRECTORY "/tests/child echo; %s", failing[_i].begin, failing[_i].end);
         session = ferry_session_open(loop, address, &(ferry_session_options){
                                              .close_timeout_ms = strstr(address, "cat") ? SAFETY_MS : 50 });
         call = ferry_session_request(session, SAFETY_MS, "t", "'x'");

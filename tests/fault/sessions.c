@@ -711,7 +711,8 @@ static void freed_at_the_end_of_a_call(void)
         struct talk talk;
 
         open_pair(&talk, NULL);
-        for (int i = 0; i < 3; i++)
+        /* For a call that could not be made it is called at once. */
+        for (int i = 0; i < 3 && talk.called_back == 0; i++)
                 ferry_call_then(ferry_session_request(talk.a, 1000, "App\\Unanswered", NULL), free_all, &talk);
         if (talk.called_back < 2)
                 ferry_loop_run(talk.loop, 100);

@@ -141,7 +141,8 @@ static void list_epoll(int epoll, char *text, size_t size)
         fclose(file);
 }
 
-static void check_all(struct all *all, const char epolls[PAIRS][2048])
+/* @epolls: what they waited for before the child, and then what they wait for now: a busy session moves to shared memory. */
+static void check_all(struct all *all, char epolls[PAIRS][2048])
 {
         struct stat stat;
         char path[160], text[2048];
@@ -160,6 +161,7 @@ static void check_all(struct all *all, const char epolls[PAIRS][2048])
                 ask(pair, "still there?");
                 while (ferry_loop_tick(pair->loop, 0) == 1)
                         ;
+                list_epoll(all->epolls[i], epolls[i], sizeof epolls[i]);
                 if (pair->stream != STREAM_UNIX)
                         continue;
                 snprintf(path, sizeof path, "%s.lock", pair->address + strlen("unix:"));

@@ -18,7 +18,7 @@ enum {
         GOOD = 10,
         POUR = 10 << 10,        /* that is more frames than are handled in a round */
         QUEUE_MAX = 32 << 10,
-        CLIENT_BYTES_MAX = 5 << 10, /* of which half a frame takes 1 KiB */
+        CLIENT_BYTES_MAX = 6 << 10, /* of which half a frame takes 1 KiB, and the tables of many clients some 100 bytes */
         KEPT_BYTES_MAX = 64 << 10,  /* for all: 64 blocks, which ended messages have left to the loop */
 };
 
