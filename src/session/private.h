@@ -245,7 +245,8 @@ struct ferry_session {
         int close_timeout_ms;
         int grace_ms;                   /* for a child to end by itself: the same, or 0 if the session was closed with calls in
                                          * flight */
-        int64_t answer_deadline;        /* while it drains */
+        int64_t answer_deadline;        /* while it drains … */
+        uint64_t drained_to;            /* … and how far the queue was written when that was set */
         void *userdata;
         struct subscriptions *subscriptions;    /* of this side; NULL until it makes one */
 

@@ -96,6 +96,7 @@ static void await_answer(ferry_session *session)
 static void start_draining_timer(ferry_session *session)
 {
         session->answer_deadline = loop_deadline(session->unanswered > 0 ? answer_timeout(session) : session->close_timeout_ms);
+        session->drained_to = session->out.begin;
         await_answer(session);
 }
 
@@ -414,6 +415,8 @@ void session_close_is_late(struct loop_timer *timer)
         else if (session->unanswered > 0)
                 session_finish(session, -ETIMEDOUT, "%zu requests were not answered within %g s after the other side had ended",
                                session->unanswered, answer_timeout(session) / 1000.0);
+        else if (session->out.begin != session->drained_to)
+                start_draining_timer(session);
         else
                 session_finish(session, -ECONNRESET, "the other side has stopped reading the answers to its requests");
 }

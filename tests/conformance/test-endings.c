@@ -1,5 +1,6 @@
 /* The end of the input: what was read before it is answered, also by handlers that answer later; and an end without the
  * close that a dialect has is no end in order. */
+#include "conformance/behaviour.h"
 #include "conformance/raw.h"
 #include "support/door.h"
 #include "support/suite.h"
@@ -9,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -226,6 +228,47 @@ START_TEST(each_answer_gives_the_next_its_time)
                 ferry_message_unref(kept.requests[REQUESTS - 1]);
         }
         raw_close(&raw);
+}
+END_TEST
+
+/* Whether it reads slowly to the end, or stops. */
+START_TEST(a_peer_that_reads_its_answers_slowly_gets_them)
+{
+        enum { ANSWER_SIZE = 8 << 20, STEP = 1 << 20 };
+
+        char *text = make_text(ANSWER_SIZE), *buffer = malloc(STEP);
+        size_t got = 0, wanted = _i == 0 ? SIZE_MAX : 3 * (size_t)STEP;
+        struct kept kept = { 0 };
+        struct raw raw;
+        ssize_t step;
+
+        door_stop_clock(0);
+        raw_open(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .close_timeout_ms = CLOSE_MS });
+        ask_and_end(&raw, &kept, false);
+        for (int i = 0; i < REQUESTS; i++) {
+                ck_assert_int_eq(ferry_message_reply(kept.requests[i], NULL, i == 0 ? "%s" : "'short'", text), 0);
+                kept.requests[i] = ferry_message_unref(kept.requests[i]);
+        }
+        while (got < wanted && ferry_session_status(raw.session) == 1) {
+                step = recv(raw.in, buffer, STEP, MSG_DONTWAIT);
+                ck_assert_int_gt(step, 0);
+                got += (size_t)step;
+                door_advance((CLOSE_MS - 1) * 1000000);
+                ck_assert_int_ge(ferry_loop_tick(raw.loop, 0), 0);
+        }
+        if (_i == 0) {
+                while ((step = recv(raw.in, buffer, STEP, MSG_DONTWAIT)) > 0)
+                        got += (size_t)step;
+                ck_assert_uint_gt(got, ANSWER_SIZE);
+        } else {
+                ck_assert_int_eq(ferry_session_status(raw.session), 1);
+                run_to_the_end(&raw);
+                ck_assert_ptr_nonnull(strstr(ferry_session_error(raw.session), "stopped reading"));
+        }
+        ck_assert_int_eq(ferry_session_status(raw.session), -ECONNRESET);
+        raw_close(&raw);
+        free(buffer);
+        free(text);
 }
 END_TEST
 
@@ -463,6 +506,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(an_answer_may_take_longer_than_closing, RAW_STREAMS),
         SUITE_TEST(a_peer_that_goes_before_it_is_answered_is_noticed),
         SUITE_LOOP(each_answer_gives_the_next_its_time, 2),
+        SUITE_LOOP(a_peer_that_reads_its_answers_slowly_gets_them, 2),
         SUITE_LOOP(a_peer_that_is_gone_is_not_waited_for, 2),
         SUITE_TEST(what_is_asked_after_the_end_fails_at_once),
         SUITE_LOOP(an_end_without_a_close_is_not_in_order, ENDINGS * RAW_STREAMS),
