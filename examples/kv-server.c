@@ -35,12 +35,16 @@ static struct entry *find_or_add(struct store *store, const char *key)
         if (entry)
                 return entry;
         entry = calloc(1, sizeof *entry);
-        if (!entry || !(entry->key = strdup(key))) {
+        if (!entry)
+                return NULL;
+        entry->key = strdup(key);
+        if (!entry->key) {
                 free(entry);
                 return NULL;
         }
         entry->next = store->entries;
-        return store->entries = entry;
+        store->entries = entry;
+        return entry;
 }
 
 static int set(ferry_session *client, const ferry_message *request, void *userdata)
