@@ -64,6 +64,11 @@ static inline size_t inbox_held(const struct inbox *inbox, int input)
 {
         return frame_held(&inbox->inputs[input].reader);
 }
+/* Drop those of an input, if all of them are zero; else false. */
+static inline bool inbox_drop_zeros(struct inbox *inbox, int input)
+{
+        return frame_drop_zeros(&inbox->inputs[input].reader);
+}
 size_t inbox_held_in_all(const struct inbox *inbox);
 
 /* Whether there may be more than what was handled. */

@@ -53,6 +53,20 @@ void frame_reader_clear(struct frame_reader *reader)
         frame_reader_init(reader, reader->framing, reader->has_junk, reader->max, reader->can_begin);
 }
 
+bool frame_drop_zeros(struct frame_reader *reader)
+{
+        const unsigned char *bytes = buffer_bytes(&reader->buffer);
+
+        for (size_t i = reader->taken; i < buffer_size(&reader->buffer); i++)
+                if (bytes[i] != 0)
+                        return false;
+        if (reader->large || reader->skip > 0)
+                return false;
+        /* The event that was given out last still stands there. */
+        reader->buffer.end = reader->buffer.begin + reader->taken;
+        return true;
+}
+
 static char *large_bytes(const struct frame_reader *reader)
 {
         return (char *)(reader->large + 1);

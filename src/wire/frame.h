@@ -62,6 +62,9 @@ void frame_reader_deinit(struct frame_reader *reader);
 /* Drop all that is held, also an error: it is as it was at first. */
 void frame_reader_clear(struct frame_reader *reader);
 
+/* Drop the bytes behind the last event, if all of them are zero; else false. */
+bool frame_drop_zeros(struct frame_reader *reader);
+
 /* Lend room; NULL if memory is out. Take what came. */
 void *frame_reserve(struct frame_reader *reader, size_t *ret_size);
 void frame_commit(struct frame_reader *reader, size_t size);

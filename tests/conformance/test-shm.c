@@ -404,6 +404,26 @@ START_TEST(what_is_no_memory_of_rings_is_declined)
 }
 END_TEST
 
+/* A client that reads from its ring wakes the service, whose ring was full, as soon as it has moved itself. */
+START_TEST(bytes_that_wake_may_come_with_the_move)
+{
+        static const char together[8 + sizeof MOVED + 3] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa1\1";
+        struct client client;
+
+        open_client(&client);
+        offer_memory(&client);
+        ck_assert_int_eq(next_kind(&client), 0xa1);
+        ck_assert_int_eq(send(client.fd, together, sizeof together, MSG_NOSIGNAL), sizeof together);
+        settle(&client);
+        ck_assert_str_eq(stream_of(client.session), "shm");
+        for (int i = 0; i < 100; i++)
+                notify_by_ring(&client, i);
+        ck_assert_uint_eq(client.side.heard, 100);
+        ck_assert_uint_eq(client.side.closed, 0);
+        close_client(&client);
+}
+END_TEST
+
 START_TEST(frames_out_of_turn_end_the_session)
 {
         struct client client;
@@ -545,6 +565,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(another_program_may_move),
         SUITE_TEST(a_program_that_polls_is_woken),
         SUITE_LOOP(what_is_no_memory_of_rings_is_declined, 6),
+        SUITE_TEST(bytes_that_wake_may_come_with_the_move),
         SUITE_LOOP(frames_out_of_turn_end_the_session, 5),
         SUITE_LOOP(a_peer_that_breaks_its_ring_ends_its_session, 4),
         { .name = "a_peer_that_writes_anything_harms_its_session_only", .test = &a_peer_that_writes_anything_harms_its_session_only,
