@@ -1,4 +1,4 @@
-/* ferry call: a request, and its reply on stdout. What comes meanwhile goes to stderr. */
+/* ferry call: a request, and its reply on stdout; each.c has many. What comes meanwhile goes to stderr. */
 #include "cli.h"
 
 #include <errno.h>
@@ -22,8 +22,11 @@ static int report(ferry_call *call, const ferry_message *reply, const struct cli
 static int run(const struct cli_options *options, char **arguments, int count)
 {
         struct peer peer;
-        int status = peer_open(&peer, options, arguments, count);
+        int status;
 
+        if (options->is_each)
+                return each_run(options, arguments);
+        status = peer_open(&peer, options, arguments, count);
         if (status)
                 return status;
         ferry_call *call = ferry_session_request_value(peer.session, options->timeout_ms, peer.type, peer.body);
@@ -38,7 +41,8 @@ const struct cli_command command_call = {
         .name = "call",
         .arguments = "ADDRESS TYPE [BODY]",
         .summary = "send a request, print the reply's body",
-        .options = peer_options,
+        .options = (const char *const[]){ "each", "in-flight", "unordered", "null", "dialect", "codec", "namespace", "timeout", "wait", "allow",
+                                          "json", "value", "verbose", "shm", "no-shm", "remote-ferry", NULL },
         .least = 2,
         .most = 3,
         .run = run,

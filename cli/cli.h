@@ -40,12 +40,14 @@ struct cli_options {
         const char *exec;
         long count;             /* 0: no end */
         int seconds_ms;         /* of a bench; 0: the default */
-        long in_flight;         /* 0: one */
+        long in_flight;         /* 0: the default */
         long workers;           /* 0: as many as processors may be used */
         long retry;
         int drain_ms;           /* -1: until all is done */
         const char *type;
+        bool is_each;           /* a request for each line of stdin */
         bool is_ordered;
+        bool is_unordered;
         bool is_null;           /* tasks end with NUL */
         bool is_quiet;
         bool is_resuming;
@@ -180,6 +182,9 @@ int lines_read(struct lines *lines, int fd);
 bool lines_are_there(const struct lines *lines);
 const char *lines_next(struct lines *lines, size_t *ret_size);
 void lines_free(struct lines *lines);
+
+/* each.c: call --each, with the address and the type. Returns an exit status. */
+int each_run(const struct cli_options *options, char **arguments);
 
 /* peer.c: the other side of call and notify. 0, or the exit status of a complaint, and then nothing is open. */
 struct peer {

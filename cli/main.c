@@ -44,12 +44,14 @@ static const struct {
         { "drain", "SECONDS", "when asked to stop, give requests in hand so long (until they are done)" },
         { "count", "N", "end after N messages, records, clients or requests" },
         { "seconds", "SECONDS", "send requests so long (2, unless there is a --count)" },
-        { "in-flight", "N", "so many requests at once (1)" },
+        { "in-flight", "N", "so many requests at once (bench: 1, call --each: 32)" },
         { "public", NULL, "tcp, udp: also at an address that other machines can reach" },
         { "workers", "N", "so many workers, or commands of --exec, at once (as many as processors may be used)" },
         { "type", "TYPE", "of the requests (run: task; bench: bench); of a record in a queue: a number" },
+        { "each", NULL, "send a request for each line of stdin, print their replies" },
         { "ordered", NULL, "print the answers in the order of the tasks" },
-        { "null", NULL, "each task ends with a NUL byte instead of a newline" },
+        { "unordered", NULL, "print the replies as they come" },
+        { "null", NULL, "each task or line ends with a NUL byte instead of a newline" },
         { "max-tasks", "N", "replace a worker after N answers" },
         { "max-rss", "SIZE", "replace a worker that has more than SIZE bytes of memory resident: a number, also with K, M or G" },
         { "halt", "WHEN,WHY=N", "stop early: now or soon, at fail=, success= or done=, N tasks or N%" },
@@ -581,8 +583,12 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->root = argument;
         else if (strcmp(name, "type") == 0)
                 options->type = argument;
+        else if (strcmp(name, "each") == 0)
+                options->is_each = true;
         else if (strcmp(name, "ordered") == 0)
                 options->is_ordered = true;
+        else if (strcmp(name, "unordered") == 0)
+                options->is_unordered = true;
         else if (strcmp(name, "on") == 0)
                 options->on = argument;
         else if (strcmp(name, "remote-ferry") == 0)

@@ -24,7 +24,7 @@ static int notice_echo(ferry_session *session, const ferry_message *message, voi
 
         (void)session;
         peer->is_echo = peer->is_echo || (strcmp(ferry_message_type(message), peer->type) == 0 &&
-                                          ferry_value_equal(ferry_message_body(message), peer->body));
+                                          (peer->options->is_each || ferry_value_equal(ferry_message_body(message), peer->body)));
         return 0;
 }
 

@@ -2,7 +2,10 @@
  * something of it. */
 #include "cli.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_one_of(int scheme, int a, int b)
 {
@@ -32,6 +35,17 @@ static bool has_many_dialects(unsigned dialects)
         return (dialects & (dialects - 1)) && dialects != (FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC);
 }
 
+/* fd: with our own stdin or stdout. */
+static bool has_stdio(int scheme, const char *address)
+{
+        const char *at = scheme == FERRY_SCHEME_FD ? strchr(address, ':') : NULL;
+
+        for (; at; at = strchr(at + 1, ','))
+                if (isdigit((unsigned char)at[1]) && strtol(at + 1, NULL, 10) <= STDOUT_FILENO)
+                        return true;
+        return scheme == FERRY_SCHEME_STDIO;
+}
+
 /* Whether another user may have put a socket there: that of a NAME stands in a directory of ours or root's, but for innmind. */
 static bool is_shared(int scheme, const struct cli_options *options)
 {
@@ -43,7 +57,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
         int scheme = count > 0 ? ferry_address_scheme(arguments[0]) : -1;
         bool is_listen = strcmp(command, "listen") == 0, is_peer = is_named(command, "call", "notify"),
              is_client = is_peer || strcmp(command, "bench") == 0, is_bridge = strcmp(command, "bridge") == 0,
-             is_run = strcmp(command, "run") == 0;
+             is_run = strcmp(command, "run") == 0, is_call = strcmp(command, "call") == 0, is_each = options->is_each;
         bool is_store = strcmp(command, "store") == 0 && count > 1;
         const char *verb = is_store ? arguments[1] : "";
         const struct {
@@ -73,6 +87,13 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { is_run && options->on && !options->workers, "--on needs --workers" },
                 { is_run && options->on && options->max_rss, "--max-rss is not for --on: the memory there is not known here" },
                 { options->remote_ferry && strcmp(command, "list") == 0 && !options->on, "--remote-ferry needs --on" },
+                { is_each && (count < 3 || strcmp(arguments[2], "-") != 0), "--each reads stdin: write - for BODY" },
+                { is_each && has_stdio(scheme, arguments[0]), "--each reads stdin and prints on stdout: ADDRESS must be another one" },
+                { is_each && options->in_flight > 1 && (options->dialects & (FERRY_DIALECT_INNMIND | FERRY_DIALECT_PCNTL)),
+                  "--in-flight: in innmind and pcntl one request is in flight at a time" },
+                { is_call && options->in_flight && !is_each, "--in-flight needs --each" },
+                { is_call && options->is_unordered && !is_each, "--unordered needs --each" },
+                { is_call && options->is_null && !is_each, "--null needs --each" },
                 { is_peer && options->is_value && count < 3, "--value needs BODY" },
                 { options->root && options->dialects && !(options->dialects & FERRY_DIALECT_STREAM_IPC),
                   "--namespace is for the dialect stream-ipc only" },
