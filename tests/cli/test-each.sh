@@ -36,9 +36,10 @@ each_line_is_a_request() {
 }
 
 replies_come_in_the_order_of_the_lines_or_as_they_come() {
-        seq 20000 > lines
         serve --echo
         for options in '' '--in-flight 1' '--in-flight 3' '--in-flight 5000' '--shm' '--no-shm' '--codec json'; do
+                seq 20000 > lines
+                [[ $options != *' '[13] ]] || seq 2000 > lines
                 # shellcheck disable=SC2086
                 run ferry call --each $options unix:s.sock t - < lines
                 ended "in order: $options" 0 @lines
@@ -144,16 +145,22 @@ has_read() { # PID LEAST
         [[ ${stat##*) } == S* && $name == pos: && $value -ge $2 ]] && read_so_far=$value
 }
 
+# It sleeps, and has read no more in 30 looks.
+has_stopped() { # PID LEAST
+        has_read "$1" "$2" || return 1
+        [[ $read_so_far == "$stopped_at" ]] || looks=0
+        stopped_at=$read_so_far
+        [[ $((++looks)) -ge 30 ]]
+}
+
 # As many lines as are in flight, and as fit into the buffer of stdin. A file could be read at once.
 stdin_is_read_as_lines_are_sent() {
         seq 1000000 > lines
         mkfifo go
         serve --workers 2 --exec 'read -r line < go; cat go'
         start ferry call --each --in-flight 2 unix:s.sock t - < lines
-        local caller=$job read_so_far=0
-        soon has_read "$caller" 65536
-        read -r -t 0.05 <> pause
-        soon has_read "$caller" 0
+        local caller=$job read_so_far=0 stopped_at='' looks=0
+        soon has_stopped "$caller" 65536
         check 'stdin is not read without limit' test "$read_so_far" -gt 0 -a "$read_so_far" -lt 300000
         kill -KILL "$caller" "$listener"
         await "$caller"
@@ -167,10 +174,8 @@ a_stdout_that_is_not_read_stops_it() {
         mkfifo pipe
         exec 7<> pipe
         start sh -c 'exec ferry call --each unix:s.sock t - > pipe' < lines
-        local caller=$job read_so_far=0
-        soon has_read "$caller" 100000
-        read -r -t 0.05 <> pause
-        soon has_read "$caller" 0
+        local caller=$job read_so_far=0 stopped_at='' looks=0
+        soon has_stopped "$caller" 100000
         check 'nothing more is sent' test "$read_so_far" -gt 0 -a "$read_so_far" -lt 600000
         kill -INT "$caller"
         await "$caller"
