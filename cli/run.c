@@ -63,12 +63,18 @@ void run_give_up(struct run *run, int status)
         ferry_manager_stop(run->manager, HURRY_MS);
 }
 
+/* A machine that is down says nothing about one that is slow. */
+static bool may_still_answer(const struct run *run)
+{
+        return run->hosts && run->mortal_count < run->workers;
+}
+
 void run_check_workers(struct run *run, const char *ending, const char *reason)
 {
         long most = run->workers * WORKER_TRIES_MAX > TRIES_MAX ? run->workers * WORKER_TRIES_MAX : TRIES_MAX;
 
         if (run->phase != RUN_WORKING || run->answers > 0 || (is_all_given(run) && run->in_hand == 0) ||
-            (run->lost < most && run->deaths < most))
+            (run->lost < most && run->deaths < most) || may_still_answer(run))
                 return;
         progress_clear(run);
         if (*ending)
@@ -151,6 +157,14 @@ static int count_start(ferry_manager *manager, ferry_process *process, void *use
         return 0;
 }
 
+static void note_mortal(struct run *run, const ferry_process *process)
+{
+        for (long i = 0; i < run->mortal_count; i++)
+                if (run->mortal[i] == process)
+                        return;
+        run->mortal[run->mortal_count++] = process;
+}
+
 static int count_death(ferry_manager *manager, ferry_process *process, void *userdata)
 {
         struct run *run = userdata;
@@ -158,6 +172,8 @@ static int count_death(ferry_manager *manager, ferry_process *process, void *use
         (void)manager;
         /* A worker may end in order while there is nothing to do. */
         run->deaths += ferry_process_exit_status(process) != 0 || run->in_hand > 0;
+        if (run->hosts && run->answers == 0)
+                note_mortal(run, process);
         run_check_workers(run, ferry_process_ending(process), ferry_process_error(process));
         return 0;
 }
@@ -314,8 +330,11 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         clock_gettime(CLOCK_MONOTONIC, &run.began);
         block(passed_on);
         run.said = calloc((size_t)run.workers, sizeof *run.said);
-        if (!run.said) {
+        run.mortal = calloc((size_t)run.workers, sizeof(ferry_process *));
+        if (!run.said || !run.mortal) {
                 complain("no memory for %ld workers", run.workers);
+                free(run.said);
+                free(run.mortal);
                 remote_free_hosts(run.hosts);
                 return EXIT_CONNECTION;
         }
@@ -333,6 +352,7 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         joblog_free(run.joblog);
         ferry_loop_free(run.loop);
         free(run.said);
+        free(run.mortal);
         remote_free_hosts(run.hosts);
         return status;
 }

@@ -81,6 +81,8 @@ struct run {
         char **hosts;                   /* they run there, in turn; NULL: here */
         long host_count;
         struct said *said;              /* of each worker */
+        const ferry_process **mortal;   /* workers on other machines that have died before any has answered … */
+        long mortal_count;              /* … and how many they are */
         struct lines lines;
         struct halt halt;
         bool is_halted;

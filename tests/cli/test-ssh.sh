@@ -123,6 +123,29 @@ a_machine_that_is_down_costs_the_tasks_that_it_was_given() {
         says 'a machine that is down' 'giving up' 'Connection refused'
 }
 
+# It is no crash loop that one machine is down while another one is slow.
+a_machine_that_is_slow_is_waited_for() {
+        local slow="until [ \"\$(wc -l < '$folder/deaths')\" -ge 12 ]; do sleep 0.01; done; exec ferry listen stdio: --echo"
+
+        mkdir bin
+        cat > bin/ssh << END
+#!/bin/sh
+case "\$*" in
+*127.0.0.2*)
+        echo >> '$folder/deaths'
+        exit 255
+        ;;
+esac
+PATH=\${PATH#*:} exec ssh "\$@"
+END
+        chmod +x bin/ssh
+        : > deaths
+        seq 1 6 > tasks
+        PATH=$PWD/bin:$PATH run ferry run --on one,127.0.0.2:1 --workers 1 --retry 20 --ordered --quiet -- sh -c "$slow" < tasks
+        ended 'tasks with a machine that is slow' 0 @tasks
+        rm -r bin
+}
+
 misuse_of_other_machines_is_refused() {
         local arguments
         for arguments in '--on one -- true' '--on one, --workers 1 -- true' '--on -x --workers 1 -- true' '--on one --max-rss 1M --workers 1 -- true' \
@@ -151,6 +174,7 @@ failures_say_what_ssh_says
 services_of_another_machine_are_listed
 tasks_run_on_other_machines
 a_machine_that_is_down_costs_the_tasks_that_it_was_given
+a_machine_that_is_slow_is_waited_for
 misuse_of_other_machines_is_refused
 a_service_that_is_killed_there_is_noticed
 finish
