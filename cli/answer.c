@@ -1,4 +1,4 @@
-/* Answers of listen. Those of --exec are what a command prints, which is given the body on its stdin. So many commands run at a
+/* Answers of listen, and commands for notifications. Those of --exec are what a command prints, which is given the body on its stdin. So many commands run at a
  * time; requests beyond that wait in their order. How many can wait is limited by the library: it does not read from a peer
  * whose unanswered requests fill its queue. Answers are larger than requests: none is begun for a peer that does not read those
  * that it has. */
@@ -14,12 +14,16 @@ enum { SMALL_MESSAGE_MAX = 128 << 10 };
 enum {
         UNREAD_MAX = 16 << 20,          /* bytes of answers that a peer has not read */
         LOOK_MS = 20,                   /* whether it has: there is no event for that */
+        NOTIFIED_MAX = 16 << 20,        /* bytes of notifications that wait for a command */
+        NOTIFIED_COST = 1024,           /* of each, besides its text */
 };
 
 struct answer {
         struct answer *next;
         ferry_message *request;
         struct command *command;        /* NULL: it waits */
+        ferry_peer peer;
+        ferry_value *input;             /* of a notification: its text; NULL: it is a request */
         bool is_ending;                 /* the command was asked to end */
 };
 
@@ -36,6 +40,10 @@ static struct {
         size_t cancelled;               /* of those that wait, since they were last looked through */
         uintptr_t looks;                /* for peers that read; a session that does not has the number of the last one */
         bool is_looking;                /* the next look is planned */
+        size_t notified;                /* notifications that wait or have begun … */
+        size_t notified_bytes;          /* … and what those that wait take */
+        long dropped;                   /* not reported yet */
+        bool has_dropped;
 } answers;
 
 void answers_init(ferry_loop *loop, const struct cli_options *options)
@@ -68,8 +76,23 @@ static struct answer *take(struct answers *list, struct answer **link)
 
 static void answer_free(struct answer *answer)
 {
+        answers.notified -= answer->input != NULL;
+        ferry_value_unref(answer->input);
         ferry_message_unref(answer->request);
         free(answer);
+}
+
+static bool is_wanted(const struct answer *answer)
+{
+        return answer->input || ferry_message_is_wanted(answer->request);
+}
+
+static size_t cost_of(const struct answer *answer)
+{
+        size_t size = 0;
+
+        ferry_value_bytes(answer->input, &size);
+        return size + NOTIFIED_COST;
 }
 
 /* Sending ------------------------------------------------------------------------------------------------- */
@@ -160,6 +183,14 @@ static void reply(const struct answer *answer, const struct command_result *resu
         ferry_value_unref(body);
 }
 
+static void report_notified(const struct answer *answer, const struct command_result *result)
+{
+        if (result->size > 0)
+                print_passed(result->output, result->size);
+        if (result->reason && !answer->is_ending)
+                complain("the command for a notification of type '%s' %s", ferry_message_type(answer->request), result->reason);
+}
+
 static void command_is_over(struct command *command, const struct command_result *result, void *userdata)
 {
         struct answer *answer = userdata;
@@ -170,7 +201,9 @@ static void command_is_over(struct command *command, const struct command_result
                         take(&answers.begun, link);
                         break;
                 }
-        if (ferry_message_is_wanted(answer->request))
+        if (answer->input)
+                report_notified(answer, result);
+        else if (ferry_message_is_wanted(answer->request))
                 reply(answer, result);
         answer_free(answer);
         start_waiting();
@@ -186,10 +219,11 @@ static size_t output_max(const ferry_message *request)
 /* Whether it has begun. */
 static bool start(struct answer *answer, struct command_failure *ret_failure)
 {
-        FERRY_AUTO(ferry_value) input = body_text(answer->request);
+        FERRY_AUTO(ferry_value) input = answer->input ? ferry_value_ref(answer->input) : body_text(answer->request);
         struct command_spec spec = {
-                .line = answers.options->exec, .type = ferry_message_type(answer->request), .input = input,
-                .output_max = output_max(answer->request), .over = command_is_over,
+                .line = answer->input ? answers.options->notify_exec : answers.options->exec,
+                .type = ferry_message_type(answer->request), .kind = kind_name(ferry_message_kind(answer->request)), .peer = answer->peer,
+                .input = input, .output_max = answer->input ? body_max(false) : output_max(answer->request), .over = command_is_over,
                 .exited = start_waiting, .userdata = answer,
         };
 
@@ -199,15 +233,18 @@ static bool start(struct answer *answer, struct command_failure *ret_failure)
         return answer->command;
 }
 
-static void answer_by_failure(const ferry_message *request, const struct command_failure *failure)
+static void answer_by_failure(const struct answer *answer, const struct command_failure *failure)
 {
         bool is_gone = failure->is_guard && failure->error == -EPIPE;
+        const char *what = failure->is_guard ? "the guard, which ends commands with their listener" : "the command";
+        const char *reason = is_gone ? "it has ended at once" : strerror(-failure->error);
+        const char *advice = failure->error == -EMFILE ? "; the limit is raised by `ulimit -n`, or use fewer --workers" :
+                             failure->error == -EAGAIN ? "; the limit is raised by `ulimit -u`, or use fewer --workers" : "";
 
-        answer_by_error(request, "cannot start %s: %s%s",
-                        failure->is_guard ? "the guard, which ends commands with their listener" : "the command",
-                        is_gone ? "it has ended at once" : strerror(-failure->error),
-                        failure->error == -EMFILE ? "; the limit is raised by `ulimit -n`, or use fewer --workers" :
-                        failure->error == -EAGAIN ? "; the limit is raised by `ulimit -u`, or use fewer --workers" : "");
+        if (answer->input)
+                complain("a notification of type '%s': cannot start %s: %s%s", ferry_message_type(answer->request), what, reason, advice);
+        else
+                answer_by_error(answer->request, "cannot start %s: %s%s", what, reason, advice);
 }
 
 /* The others only drain. */
@@ -246,7 +283,7 @@ static struct answer **find_next(void)
         struct answer **link = &answers.waiting.first;
 
         answers.looks++;
-        while (*link && ferry_message_is_wanted((*link)->request) && !reads(ferry_message_session((*link)->request)))
+        while (*link && !(*link)->input && is_wanted(*link) && !reads(ferry_message_session((*link)->request)))
                 link = &(*link)->next;
         return *link ? link : NULL;
 }
@@ -260,6 +297,21 @@ static int look_again(ferry_loop *loop, void *userdata)
         return 0;
 }
 
+static void report_dropped(void)
+{
+        if (answers.dropped > 0)
+                complain("%ld notification%s dropped: the commands of --notify-exec are too slow", answers.dropped,
+                         answers.dropped == 1 ? " was" : "s were");
+        answers.dropped = 0;
+}
+
+static void forget_bytes(const struct answer *answer)
+{
+        answers.notified_bytes -= cost_of(answer);
+        if (answers.notified_bytes == 0)
+                report_dropped();
+}
+
 static void start_waiting(void)
 {
         struct answer **link;
@@ -268,16 +320,18 @@ static void start_waiting(void)
                 struct answer *answer = *link;
                 struct command_failure failure = { 0 };
 
-                if (ferry_message_is_wanted(answer->request) && !start(answer, &failure) && may_help_to_wait(failure.error) &&
+                if (is_wanted(answer) && !start(answer, &failure) && may_help_to_wait(failure.error) &&
                     answers.begun.first)
                         return;
                 take(&answers.waiting, link);
+                if (answer->input)
+                        forget_bytes(answer);
                 if (answer->command) {
                         append(&answers.begun, answer);
                         continue;
                 }
                 if (failure.error)
-                        answer_by_failure(answer->request, &failure);
+                        answer_by_failure(answer, &failure);
                 answer_free(answer);
         }
         if (answers.waiting.first && count_running() < answers.workers && !answers.is_looking) {
@@ -286,13 +340,69 @@ static void start_waiting(void)
         }
 }
 
-int answer_by_command(const ferry_message *request)
+static struct answer *new_answer(const ferry_message *message)
 {
         struct answer *answer = calloc(1, sizeof *answer);
 
         if (!answer)
+                return NULL;
+        answer->request = ferry_message_ref(message);
+        answer->peer = ferry_session_peer(ferry_message_session(message));
+        return answer;
+}
+
+/* Nothing waits for a notification, and its client may have gone: so there is no peer that could be kept waiting. */
+static void drop(void)
+{
+        if (!answers.has_dropped)
+                complain("the commands of --notify-exec are too slow: notifications that do not fit into the %d bytes that wait are dropped",
+                         NOTIFIED_MAX);
+        answers.has_dropped = true;
+        answers.dropped++;
+}
+
+int answer_notification(const ferry_message *notification)
+{
+        struct answer *answer = new_answer(notification);
+
+        if (answer)
+                answer->input = body_text(notification);
+        if (!answer || !answer->input) {
+                complain("a notification of type '%s': no memory for its command", ferry_message_type(notification));
+                answers.has_dropped = true;
+                if (answer)
+                        answer_free(answer);
+                return 0;
+        }
+        answers.notified++;
+        if (answers.notified_bytes > 0 && answers.notified_bytes + cost_of(answer) > NOTIFIED_MAX) {
+                answer_free(answer);
+                drop();
+                return 0;
+        }
+        answers.notified_bytes += cost_of(answer);
+        append(&answers.waiting, answer);
+        start_waiting();
+        return 0;
+}
+
+size_t answers_notified(void)
+{
+        return answers.notified;
+}
+
+bool answers_have_dropped(void)
+{
+        report_dropped();
+        return answers.has_dropped;
+}
+
+int answer_by_command(const ferry_message *request)
+{
+        struct answer *answer = new_answer(request);
+
+        if (!answer)
                 return -ENOMEM;
-        answer->request = ferry_message_ref(request);
         append(&answers.waiting, answer);
         start_waiting();
         return 1;
@@ -314,7 +424,7 @@ static void forget_waiting(void)
 {
         answers.cancelled = 0;
         for (struct answer **link = &answers.waiting.first; *link;)
-                if (ferry_message_is_wanted((*link)->request))
+                if (is_wanted(*link))
                         link = &(*link)->next;
                 else
                         answer_free(take(&answers.waiting, link));
@@ -324,7 +434,7 @@ static void forget_waiting(void)
 void answers_end_unwanted(bool is_session)
 {
         for (struct answer *answer = answers.begun.first; answer; answer = answer->next)
-                if (!ferry_message_is_wanted(answer->request))
+                if (!is_wanted(answer))
                         end_command(answer);
         if (is_session || ++answers.cancelled > answers.waiting.count / 2)
                 forget_waiting();
@@ -335,11 +445,14 @@ void answers_abandon(void)
         while (answers.waiting.first) {
                 struct answer *answer = take(&answers.waiting, &answers.waiting.first);
 
-                answer_by_error(answer->request, "the listener has ended before it could answer");
+                if (answer->input)
+                        forget_bytes(answer);
+                else
+                        answer_by_error(answer->request, "the listener has ended before it could answer");
                 answer_free(answer);
         }
         for (struct answer *answer = answers.begun.first; answer; answer = answer->next) {
-                if (ferry_message_is_wanted(answer->request))
+                if (!answer->input && ferry_message_is_wanted(answer->request))
                         answer_by_error(answer->request, "the listener has ended before the command was done");
                 end_command(answer);
         }

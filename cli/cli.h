@@ -38,6 +38,7 @@ struct cli_options {
         const char *remote_ferry;       /* NULL: ferry */
         const char *reply;
         const char *exec;
+        const char *notify_exec;
         long count;             /* 0: no end */
         int seconds_ms;         /* of a bench; 0: the default */
         long in_flight;         /* 0: the default */
@@ -253,7 +254,9 @@ bool is_utf8(const char *bytes, size_t size);
 size_t escape_next(const char *bytes, size_t size, enum escaping how, char text[ESCAPED_MAX], size_t *ret_taken);
 void escape(FILE *stream, const char *bytes, size_t size, enum escaping how);
 
-/* print.c: whether a session is in that dialect by now. */
+/* print.c: the name of a kind of messages. */
+const char *kind_name(enum ferry_kind kind);
+/* Whether a session is in that dialect by now. */
 bool speaks(const ferry_session *session, const char *dialect);
 /* A body on stdout, false if that takes no more; @task: the number of the task that it answers, or 0. */
 bool print_body(const ferry_message *message, const struct cli_options *options, bool is_one_of_many, long task);

@@ -1,4 +1,4 @@
-/* One command of --exec. It leads a process group, which is ended with it.
+/* One command of --exec or --notify-exec. It leads a process group, which is ended with it.
  *
  *      RUNS ----> DRAINS ----> (over)          it has exited: what its pipes still hold is read, for a short time
  *       |                        ^             if another process holds them
@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@ enum {
         LINE_MAX_SIZE = 4096,
         TAIL_MAX = 400,         /* with what is put between its lines it must fit into the sentence of an error */
         STACK_SIZE = 64 << 10,
+        VARIABLES = 4,
+        KNOWN_VARIABLES = 2,    /* the first ones, which are always set, perhaps to nothing */
 };
 
 enum phase { RUNS, DRAINS, ENDS, KILLED };
@@ -426,24 +429,72 @@ static pid_t launch_process(struct launch *launch, int *ret_pidfd)
         return launch->error;
 }
 
-/* The environment with FERRY_TYPE, and no other; the caller frees both. */
-static char **environment_with_type(const char *type, char **ret_variable)
+/* What the environment of a command says of its message: NAME=VALUE, or NAME= for what is not known. */
+struct variables {
+        char *texts[VARIABLES];
+        size_t names[VARIABLES];        /* sizes, with the = */
+};
+
+__attribute__((__format__(__printf__, 4, 5)))
+static bool add_variable(struct variables *variables, int index, bool is_known, const char *format, ...)
+{
+        va_list arguments;
+        int size;
+
+        va_start(arguments, format);
+        size = vasprintf(&variables->texts[index], format, arguments);
+        va_end(arguments);
+        if (size < 0) {
+                variables->texts[index] = NULL;
+                return false;
+        }
+        variables->names[index] = strcspn(variables->texts[index], "=") + 1;
+        if (!is_known)
+                variables->texts[index][variables->names[index]] = '\0';
+        return true;
+}
+
+static bool make_variables(const struct command_spec *spec, struct variables *ret)
+{
+        const ferry_peer *peer = &spec->peer;
+
+        *ret = (struct variables){ 0 };
+        /* The process is 0 if it belongs to another namespace. */
+        return add_variable(ret, 0, true, "FERRY_TYPE=%s", spec->type) && add_variable(ret, 1, true, "FERRY_KIND=%s", spec->kind) &&
+               add_variable(ret, 2, peer->pid > 0, "FERRY_PEER_PID=%ld", (long)peer->pid) &&
+               add_variable(ret, 3, peer->pid >= 0, "FERRY_PEER_UID=%lu", (unsigned long)peer->uid);
+}
+
+static void free_variables(struct variables *variables)
+{
+        for (int i = 0; i < VARIABLES; i++)
+                free(variables->texts[i]);
+}
+
+static bool is_replaced(const struct variables *variables, const char *text)
+{
+        for (int i = 0; i < VARIABLES; i++)
+                if (strncmp(text, variables->texts[i], variables->names[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* Ours with these, each once at most; the caller's. NULL: no memory. */
+static char **make_environment(const struct variables *variables)
 {
         size_t count = 0, used = 0;
         char **copy;
 
-        *ret_variable = NULL;
         while (environ && environ[count])
                 count++;
-        copy = malloc((count + 2) * sizeof *copy);
-        if (!copy || asprintf(ret_variable, "FERRY_TYPE=%s", type) < 0) {
-                *ret_variable = NULL;
-                free(copy);
+        copy = malloc((count + VARIABLES + 1) * sizeof *copy);
+        if (!copy)
                 return NULL;
-        }
-        copy[used++] = *ret_variable;
+        for (int i = 0; i < VARIABLES; i++)
+                if (i < KNOWN_VARIABLES || variables->texts[i][variables->names[i]])
+                        copy[used++] = variables->texts[i];
         for (size_t i = 0; i < count; i++)
-                if (strncmp(environ[i], "FERRY_TYPE=", 11) != 0)
+                if (!is_replaced(variables, environ[i]))
                         copy[used++] = environ[i];
         copy[used] = NULL;
         return copy;
@@ -473,7 +524,8 @@ static pid_t launch_guarded(struct command *command, const int fds[3], char *con
 static int start(struct command *command, bool *ret_is_guard)
 {
         int theirs[3] = { -1, -1, -1 }, *ours[] = { &command->in, &command->out, &command->err };
-        char *variable, **environment = environment_with_type(command->spec.type, &variable);
+        struct variables variables;
+        char **environment = make_variables(&command->spec, &variables) ? make_environment(&variables) : NULL;
         int error = environment ? 0 : -ENOMEM;
 
         for (int fd = 0; fd < 3 && !error; fd++) {
@@ -500,7 +552,7 @@ static int start(struct command *command, bool *ret_is_guard)
                 if (error && mine >= 0)
                         close(mine);
         }
-        free(variable);
+        free_variables(&variables);
         free(environment);
         return error;
 }

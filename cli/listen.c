@@ -33,14 +33,18 @@ struct listener {
 static int drain_is_over(ferry_loop *loop, void *userdata)
 {
         struct listener *listener = userdata;
-        size_t due = answers_due();
+        size_t notified = answers_notified(), due = answers_due() - notified;
 
         (void)loop;
-        if (due == 0)
+        if (due + notified == 0)
                 return 0;
         listener->is_late = true;
-        complain("%zu request%s in hand %s not answered within %g s", due, due == 1 ? "" : "s", due == 1 ? "was" : "were",
-                 listener->options->drain_ms / 1000.0);
+        if (notified > 0)
+                complain("%zu command%s of --notify-exec %s not done within %g s", notified, notified == 1 ? "" : "s",
+                         notified == 1 ? "was" : "were", listener->options->drain_ms / 1000.0);
+        if (due > 0)
+                complain("%zu request%s in hand %s not answered within %g s", due, due == 1 ? "" : "s", due == 1 ? "was" : "were",
+                         listener->options->drain_ms / 1000.0);
         answers_abandon();
         return 0;
 }
@@ -95,6 +99,16 @@ static int answer(struct listener *listener, ferry_session *client, const ferry_
         return answer_with(request, type, listener->reply);
 }
 
+/* In innmind each message can be answered, and none has to be. */
+static bool is_for_command(const struct listener *listener, const ferry_message *message)
+{
+        const struct cli_options *options = listener->options;
+        unsigned kind = ferry_message_kind(message);
+
+        return options->notify_exec && (kind & FERRY_KIND_NOTIFICATION) &&
+               !((kind & FERRY_KIND_REQUEST) && (options->is_echo || options->exec || listener->reply));
+}
+
 static int take(ferry_session *client, const ferry_message *message, void *userdata)
 {
         struct listener *listener = userdata;
@@ -104,7 +118,9 @@ static int take(ferry_session *client, const ferry_message *message, void *userd
                 return ferry_message_kind(message) & FERRY_KIND_REQUEST ?
                                ferry_message_refuse(message, "the listener is about to end") : 0;
         show(listener, message);
-        if (ferry_message_kind(message) & FERRY_KIND_REQUEST)
+        if (is_for_command(listener, message))
+                result = answer_notification(message);
+        else if (ferry_message_kind(message) & FERRY_KIND_REQUEST)
                 result = answer(listener, client, message);
         if (listener->left > 0 && --listener->left == 0)
                 stop(listener);
@@ -271,7 +287,7 @@ static int serve(struct listener *listener, const char *address)
         published = publisher_end();
         if (listener->is_late || error == -ETIMEDOUT)
                 return EXIT_TIMEOUT;
-        if (failure || backlog_has_dropped())
+        if (answers_have_dropped() || failure || backlog_has_dropped())
                 return EXIT_CONNECTION;
         return error < 0 && !signals_received() ? EXIT_CONNECTION : published;
 }
@@ -306,7 +322,7 @@ const struct cli_command command_listen = {
         .name = "listen",
         .arguments = "ADDRESS",
         .summary = "print each message, answer requests",
-        .options = (const char *const[]){ "echo", "reply", "exec", "workers", "drain", "count", "public", "mode", "group", "allow",
+        .options = (const char *const[]){ "echo", "reply", "exec", "notify-exec", "workers", "drain", "count", "public", "mode", "group", "allow",
                                           "dialect", "codec", "namespace", "json", "value", "quiet", "verbose", "shm", "no-shm",
                                           "publish", "retain", "after-clients", "timeout", "remote-ferry", NULL },
         .least = 1,

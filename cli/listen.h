@@ -30,7 +30,7 @@ bool group_is_gone(pid_t group);
 /* After SIGTERM the members of a group have so long before SIGKILL. Less than the grace of a program that ends us. */
 enum { KILL_DELAY_MS = 500, GROUP_LOOK_MS = 10 };
 
-/* command.c: one command of --exec. */
+/* command.c: one command of --exec or --notify-exec. */
 struct command;
 
 struct command_result {
@@ -44,6 +44,8 @@ typedef void command_fn(struct command *command, const struct command_result *re
 struct command_spec {
         const char *line;               /* for /bin/sh -c */
         const char *type;               /* FERRY_TYPE */
+        const char *kind;               /* FERRY_KIND */
+        ferry_peer peer;                /* FERRY_PEER_PID, FERRY_PEER_UID */
         ferry_value *input;             /* a string for its stdin; referenced */
         size_t output_max;              /* a command that writes more is killed */
         command_fn *over;               /* called once, unless command_start() fails; the command is freed then */
@@ -70,8 +72,13 @@ void answers_init(ferry_loop *loop, const struct cli_options *options);
 int answer_with(const ferry_message *request, const char *type, const ferry_value *body);
 /* Let a command answer. Returns what a handler returns: the request is kept. */
 int answer_by_command(const ferry_message *request);
-/* How many requests are in hand. */
+/* Run the command for a notification. Returns what a handler returns. */
+int answer_notification(const ferry_message *notification);
+/* How many requests and notifications are in hand; how many of them are notifications. */
 size_t answers_due(void);
+size_t answers_notified(void);
+/* Whether a notification was dropped; report how many. */
+bool answers_have_dropped(void);
 /* End the commands of requests that are no longer wanted; @is_session: of a session that has ended, else one was cancelled. */
 void answers_end_unwanted(bool is_session);
 /* Give up all requests in hand. */

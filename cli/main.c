@@ -41,6 +41,7 @@ static const struct {
         { "publish", NULL, "make a notification of each line of stdin: TYPE BODY" },
         { "retain", NULL, "keep the last one of each TYPE for clients that subscribe later" },
         { "after-clients", "N", "wait until N clients have subscribed" },
+        { "notify-exec", "COMMAND", "run COMMAND for each notification, given the body on stdin" },
         { "drain", "SECONDS", "when asked to stop, give requests in hand so long (until they are done)" },
         { "count", "N", "end after N messages, records, clients or requests" },
         { "seconds", "SECONDS", "send requests so long (2, unless there is a --count)" },
@@ -535,6 +536,7 @@ static bool read_run_option(struct cli_options *options, const char *name, const
 static bool is_empty_name(const char *name, const char *argument)
 {
         static const char *const names[][2] = { { "allow", "a USER" }, { "exec", "a COMMAND" }, { "joblog", "a FILE" },
+                                                { "notify-exec", "a COMMAND" },
                                                 { "group", "an argument" }, { "interface", "a NAME" }, { "namespace", "a ROOT" },
                                                 { "on", "a HOST" }, { "remote-ferry", "a PATH" } };
 
@@ -597,6 +599,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->reply = argument;
         else if (strcmp(name, "exec") == 0)
                 options->exec = argument;
+        else if (strcmp(name, "notify-exec") == 0)
+                options->notify_exec = argument;
         else if (strcmp(name, "json") == 0)
                 options->is_json = true;
         else if (strcmp(name, "verbose") == 0)

@@ -110,7 +110,7 @@ ferry_value *body_text(const ferry_message *message)
         return string;
 }
 
-static const char *kind_name(enum ferry_kind kind)
+const char *kind_name(enum ferry_kind kind)
 {
         switch (kind) {
         case FERRY_KIND_NOTIFICATION:

@@ -75,7 +75,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { strcmp(command, "watch") == 0 && options->has_wait && is_there(scheme), "--wait is not for exec:, fd:, file: and stdio:" },
                 { strcmp(command, "watch") == 0 && options->allowed_count && scheme >= 0 && scheme != FERRY_SCHEME_UNIX,
                   "--allow is for unix:PATH" },
-                { is_listen && options->workers && !options->exec, "--workers needs --exec" },
+                { is_listen && options->workers && !options->exec && !options->notify_exec, "--workers needs --exec or --notify-exec" },
                 { is_listen && options->is_public && scheme >= 0 && scheme != FERRY_SCHEME_TCP, "--public is for tcp: only" },
                 { is_listen && options->is_quiet && options->is_json, "--quiet and --json exclude each other" },
                 { is_bridge && options->dialects && (options->dialects != FERRY_DIALECT_INNMIND || scheme != FERRY_SCHEME_NAME),

@@ -142,6 +142,89 @@ the_type_in_the_environment_is_replaced() {
         ended 'there is one type' 0 $'FERRY_TYPE=ours\n'
 }
 
+# What is not known is removed, whatever it was.
+the_environment_says_whose_message_it_is() {
+        local show='env | grep -E "^FERRY_(KIND|PEER|TYPE)" | sort'
+
+        export FERRY_KIND=theirs FERRY_PEER_PID=1 FERRY_PEER_UID=2 FERRY_TYPE=theirs
+        start ferry listen unix:whose.sock --quiet --count 1 --exec "$show"
+        ferry wait --timeout 20 unix:whose.sock
+        start ferry call unix:whose.sock ask
+        local caller=$job
+        await "$caller"
+        ended 'a request' 0 $'FERRY_KIND=request\nFERRY_PEER_PID='"$caller"$'\nFERRY_PEER_UID='"$UID"$'\nFERRY_TYPE=ask\n'
+        start ferry listen tcp:127.0.0.1:0 --quiet --verbose --count 1 --exec "$show"
+        soon grep -q 'listening at' "$job_err"
+        run ferry call "$(sed -n 's/.*listening at //p' "$job_err")" ask
+        ended 'a request by tcp' 0 $'FERRY_KIND=request\nFERRY_TYPE=ask\n'
+        start ferry listen unix:told.sock --quiet --count 1 --notify-exec "$show > told"
+        run ferry notify --wait 20 unix:told.sock tell
+        await "$job"
+        is 'a notification' "$(grep -c -e FERRY_KIND=notification -e FERRY_PEER_UID="$UID" -e FERRY_TYPE=tell -e FERRY_PEER_PID= told)" 4
+        unset FERRY_KIND FERRY_PEER_PID FERRY_PEER_UID FERRY_TYPE
+}
+
+# In their order, though the clients have gone.
+each_notification_has_a_command() {
+        local i
+
+        start ferry listen unix:told.sock --workers 1 --notify-exec 'cat; echo; sleep 0.01' --echo --quiet
+        ferry wait --timeout 20 unix:told.sock
+        for i in 1 2 3 4 5; do
+                ferry notify unix:told.sock tell "$i"
+        done
+        run ferry call unix:told.sock ask hello
+        ended 'a request meanwhile' 0 hello
+        interrupt TERM
+        ended 'its end' 0 ''
+        says_exactly 'what they have printed' $'command: 1\ncommand: 2\ncommand: 3\ncommand: 4\ncommand: 5\n'
+        start ferry listen unix:told.sock --count 2 --quiet --notify-exec 'echo words >&2; exit 3'
+        ferry notify --wait 20 unix:told.sock tell
+        ferry notify --wait 20 unix:told.sock tell
+        await "$job"
+        ended 'commands that fail' 0 ''
+        says 'commands that fail' \
+                $'command: words\n' "ferry: the command for a notification of type 'tell' exited with status 3; its last words: words"
+        start ferry listen unix:told.sock --quiet --workers 1 --drain 0.05 --notify-exec 'exec sleep 60'
+        ferry wait --timeout 20 unix:told.sock
+        ferry notify unix:told.sock tell
+        ferry notify unix:told.sock tell
+        interrupt TERM
+        ended 'commands that take too long' 124 ''
+        says_exactly 'commands that take too long' $'ferry: 2 commands of --notify-exec were not done within 0.05 s\n'
+        nothing_left 'commands for notifications'
+        # In innmind a message that nothing answers may be for the command.
+        start ferry listen unix:told.sock --dialect innmind --count 1 --quiet --notify-exec 'echo "$FERRY_KIND"; cat'
+        run ferry notify --dialect innmind --wait 20 unix:told.sock text/plain hello
+        await "$job"
+        says_exactly 'in innmind' $'command: message\ncommand: hello\n'
+        start ferry listen unix:told.sock --count 1 --quiet --notify-exec 'exec cat'
+        (ulimit -S -n 1024; ferry notify --wait 20 unix:told.sock tell hello)
+        await "$job"
+        says_exactly 'one' $'command: hello\n'
+}
+
+notifications_that_find_no_room_are_dropped_and_reported() {
+        local i
+
+        mkfifo go
+        head -c 9000000 /dev/zero > large
+        start ferry listen unix:told.sock --workers 1 --quiet --notify-exec 'read -r line < go; wc -c'
+        ferry wait --timeout 20 unix:told.sock
+        for i in 1 2 3 4; do
+                ferry notify unix:told.sock tell - < large
+        done
+        exec 7<> go
+        printf '\n\n\n' >&7
+        interrupt TERM
+        exec 7>&-
+        ended 'commands that are too slow' 3 ''
+        says 'commands that are too slow' 'notifications that do not fit into the 16777216 bytes that wait are dropped' \
+                $'ferry: 2 notifications were dropped: the commands of --notify-exec are too slow\n'
+        is 'those that have run' "$(grep -c 'command: ' err)" 2
+        rm go large
+}
+
 a_command_that_cannot_be_started_says_so() {
         start ferry listen unix:e2big.sock --exec true --count 1
         local listener=$job
@@ -631,6 +714,8 @@ a_failed_request_without_an_error_ends_the_session() {
 all=a_command_ends_when_it_exits,an_output_is_limited_while_it_is_read,a_reply_that_does_not_fit_is_an_error_reply
 all+=,commands_run_so_many_at_a_time,a_cancelled_request_is_not_begun,the_last_words_of_a_command_are_in_its_error
 all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_in_the_environment_is_replaced
+all+=,the_environment_says_whose_message_it_is,each_notification_has_a_command
+all+=,notifications_that_find_no_room_are_dropped_and_reported
 all+=,a_command_that_cannot_be_started_says_so,a_guard_needs_few_descriptors,commands_end_with_their_listener
 all+=,the_guard_survives_a_signal_to_the_group,the_guard_holds_nothing,a_guard_that_is_killed_is_replaced,requests_before_the_end_of_the_input_are_answered
 all+=,answers_that_a_full_disk_does_not_take_are_a_failure

@@ -297,6 +297,8 @@ static const struct line {
         { .text = "call 'exec:ferry listen stdio: --echo; echo words >&2; exit 3' t hello", .input = "" },
         { .text = "listen 'exec:ferry notify fd:,1 t x'", .input = "" },
         { .text = "listen unix:faults.sock --count 1 --exec cat", .input = "", .before = "(ferry call --wait 5 unix:faults.sock t x >answer 2>&1 &)" },
+        { .text = "listen unix:faults.sock --count 1 --quiet --notify-exec cat", .input = "",
+          .before = "(ferry notify --wait 5 unix:faults.sock t x >answer 2>&1 &)" },
         { .text = "call --each 'exec:ferry listen stdio: --echo' t -", .input = "one\ntwo\n" },
         { .text = "call --each --value --json --unordered 'exec:ferry listen stdio:' t -", .input = "1\n[\n" },
         { .text = "run --workers 1 -- ferry listen stdio: --echo", .input = "one\ntwo\n" },
