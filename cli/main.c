@@ -70,6 +70,7 @@ static const struct {
         { "group", "ADDRESS", "udp: the multicast group to join; listen: the GROUP of the socket file, a name or a number" },
         { "allow", "USER", "a user (name or number) that may be the other side, besides this user and root; may be repeated" },
         { "shm", NULL, "NAME, unix: exchange messages in shared memory at once (listen: with clients that may)" },
+        { "no-reconnect", NULL, "end with the service" },
         { "no-shm", NULL, "NAME, unix: never exchange messages in shared memory" },
         { "on", "HOST", "do it on another machine, by ssh: [USER@]HOST[:PORT]" },
         { "remote-ferry", "PATH", "ssh, --on: the ferry of the other machine (ferry, by its PATH)" },
@@ -619,6 +620,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->is_quiet = true;
         else if (strcmp(name, "shm") == 0)
                 options->is_shm = true;
+        else if (strcmp(name, "no-reconnect") == 0)
+                options->is_once = true;
         else if (strcmp(name, "no-shm") == 0)
                 options->is_no_shm = true;
         else

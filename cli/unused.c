@@ -73,6 +73,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { is_listen && options->is_publishing && options->dialects && options->dialects != FERRY_DIALECT_FERRY,
                   "--publish is for the dialect ferry only" },
                 { strcmp(command, "watch") == 0 && options->has_wait && is_there(scheme), "--wait is not for exec:, fd:, file: and stdio:" },
+                { options->is_once && is_there(scheme), "--no-reconnect is not for exec:, fd:, file: and stdio:" },
                 { strcmp(command, "watch") == 0 && options->allowed_count && scheme >= 0 && scheme != FERRY_SCHEME_UNIX,
                   "--allow is for unix:PATH" },
                 { is_listen && options->workers && !options->exec && !options->notify_exec, "--workers needs --exec or --notify-exec" },

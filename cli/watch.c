@@ -13,6 +13,19 @@ static int show_aside(ferry_session *session, const ferry_message *message, void
         return 0;
 }
 
+/* The service has gone, or is there again: stdout does not show that something may be missing. */
+static int report_connection(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        const char *address = userdata;
+
+        (void)session;
+        if (ferry_message_kind(message) == FERRY_KIND_LOST)
+                complain("lost '%s', and connecting again: %s", address, ferry_message_text(message));
+        else
+                complain("connected to '%s' again", address);
+        return 0;
+}
+
 static int interrupt(ferry_loop *loop, void *userdata)
 {
         (void)loop;
@@ -104,6 +117,13 @@ static int subscribe(ferry_session *session, char **patterns, int count)
         return exit_status_of(error);
 }
 
+static bool has_service(const char *address)
+{
+        int scheme = ferry_address_scheme(address);
+
+        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP || scheme == FERRY_SCHEME_SSH;
+}
+
 static int run(const struct cli_options *options, char **arguments, int count)
 {
         ferry_session_options session_option = session_options(options);
@@ -120,11 +140,14 @@ static int run(const struct cli_options *options, char **arguments, int count)
         }
         loop = ferry_loop_new(NULL);
         session_option.dialect = FERRY_DIALECT_FERRY;
+        /* A command that has ended is not run again. */
+        session_option.reconnect_ms = options->is_once || !has_service(arguments[0]) ? 0 : -1;
         error_limit_wait(options->has_timeout ? options->timeout_ms : -1);
         session = ferry_session_open(loop, arguments[0], &session_option);
         signals_watch(loop, 1, interrupt, session);
         ferry_session_on(session, FERRY_KIND_NOTIFICATION, NULL, NULL);
         ferry_session_on(session, FERRY_KIND_ERROR | FERRY_KIND_JUNK, show_aside, (void *)(uintptr_t)options);
+        ferry_session_on(session, FERRY_KIND_LOST | FERRY_KIND_RESUMED, report_connection, arguments[0]);
         status = subscribe(session, arguments + 1, count - 1);
         if (!status)
                 status = watch(session, options, arguments[0]);
@@ -137,7 +160,8 @@ const struct cli_command command_watch = {
         .name = "watch",
         .arguments = "ADDRESS [PATTERN...]",
         .summary = "subscribe, and print the notifications that come",
-        .options = (const char *const[]){ "count", "timeout", "wait", "json", "allow", "shm", "no-shm", NULL },
+        .options = (const char *const[]){ "count", "timeout", "wait", "json", "allow", "shm", "no-shm", "no-reconnect",
+                                                NULL },
         .least = 1,
         .most = 1001,
         .run = run,

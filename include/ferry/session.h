@@ -128,6 +128,9 @@ struct ferry_session_options {
                                          * does so only while the peer is awake (50; -1: not at all) */
         const char *remote_ferry;       /**< ssh: the program on the other machine that is run as `ferry` (ferry, found by the PATH
                                          * there) */
+        int reconnect_ms;               /**< connect again after the peer has ended, for up to this time in ms; see
+                                         * ferry_session_open() (never) */
+        unsigned reconnect_attempts;    /**< reconnect_ms: how often to try (no limit) */
 };
 
 /**
@@ -135,6 +138,24 @@ struct ferry_session_options {
  *
  * The call does not wait: messages that are sent before the session is open are queued. A session that cannot be opened has
  * failed: ferry_session_status() returns its errno, and ferry_session_error() a sentence.
+ *
+ * With `reconnect_ms` the session survives the end of its peer, once it was open. Then it gets FERRY_KIND_LOST, and connects again:
+ * after 100 to 200 ms at first, and after up to 5 s between later attempts, with jitter. When it is connected it gets
+ * FERRY_KIND_RESUMED. Handlers and subscriptions stay. Meanwhile:
+ *
+ * - Calls that were in flight end with -ECONNRESET and their outcome (ferry_call_outcome()). They are never sent again.
+ * - Notifications that had not begun to leave, and messages of the time between, are queued up to `queue_max`, and sent when the
+ *   session is connected. Requests of the time between end at their timeout, as not executed.
+ * - Requests of the peer that were not answered cannot be answered any more.
+ *
+ * A peer that sends wrong bytes, or that `allow` does not admit, ends the session, as does a failed first connection (see
+ * `wait_ms`). When `reconnect_ms` or `reconnect_attempts` is used up, the session fails with -ECONNRESET; both begin anew once a
+ * connection has lasted for 5 s.
+ *
+ * A service that hands over to a successor (ferry_service_hand_over()) is not lost: the session connects to the successor, while
+ * the calls in flight are finished by the old one. Then there is FERRY_KIND_RESUMED without FERRY_KIND_LOST.
+ *
+ * The dialect of such a session is ferry, and the address one that can be connected to: NAME, `unix:`, `tcp:`, `exec:` or `ssh:`.
  *
  * @param loop     the loop
  * @param address  the address, see address.h; copied; NULL uses `fds` or `stream` of the options

@@ -116,6 +116,9 @@ static void leave_session(ferry_call *call)
         map_remove(&session->calls_by_id, &call->node);
         outbox_forget(&call->frame);
         call->session = NULL;
+        /* That may have been the last thing that it is there for. */
+        if (session->front && !loop_is_foreign(session->loop))
+                loop_task_start(session->loop, &session->work);
 }
 
 static void end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_message *reply)

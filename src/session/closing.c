@@ -243,6 +243,20 @@ static enum session_event take_leave(ferry_session *session, enum session_phase 
         return session->cause == CAUSE_PEER ? EVENT_PEER_ANSWERED : is_queued && has_start ? EVENT_CLOSE_QUEUED : EVENT_CLOSED;
 }
 
+/* There is no connection: what waits for the next one is lost. */
+static void close_lost(ferry_session *session)
+{
+        char lost[80] = "";
+
+        session_advance(session, EVENT_CLOSE);
+        calls_end(session, -ECANCELED, "this side closed the session");
+        if (session_note_lost(session, true, lost, sizeof lost) == 0)
+                outbox_drop(&session->out);
+        session_advance(session, EVENT_CLOSED);
+        session_finish(session, -ECONNRESET, "this side closed the session while it was not connected");
+        session_tell(session);
+}
+
 static int begin_closing(ferry_session *session)
 {
         enum session_phase before = session->phase;
@@ -257,6 +271,12 @@ static int begin_closing(ferry_session *session)
         /* Refusing what waits settles requests, and an owner that is notified of that may close the session, too. */
         if (session_is_closing(session) || session->phase == SESSION_REFUSING || session->holder == SESSION_FREED)
                 return 0;
+        if (session->reconnect)
+                session->reconnect->table->close(session);
+        if (session->phase == SESSION_LOST) {
+                close_lost(session);
+                return session->error.code;
+        }
         session_advance(session, EVENT_CLOSE);
         timeout_ms = (session_is_overdue(session) || session->stuck_at == session->out.begin) && !session->wire.dialect->has_start ?
                              0 : session->close_timeout_ms;
@@ -363,6 +383,8 @@ static void bury(struct loop_grave *grave)
         /* A codec of the program may still be reading what it was lent. */
         inbox_deinit(&session->in);
         subscriptions_free(session->subscriptions);
+        if (session->reconnect)
+                session->reconnect->table->destroy(session->reconnect);
         sys_free(session->address);
         sys_free(session);
 }
@@ -379,6 +401,8 @@ void session_free(ferry_session *session)
         list_for_each(&session->messages, link)
                 message_forget_session(container_of(link, ferry_message, link));
         session_advance(session, EVENT_FREED);
+        if (session->reconnect)
+                session->reconnect->table->free(session);
         loop_count_live(session->loop, &session->is_live, false);
         if (session->owner->freed)
                 session->owner->freed(session->owner_object);

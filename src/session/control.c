@@ -41,6 +41,18 @@ static void answer_close(ferry_session *session)
         session_flush_now(session);
 }
 
+/* The peer has closed the session, and reads no more. */
+static void hear_close(ferry_session *session)
+{
+        static const char sentence[] = "the other side has closed the session";
+        ferry_session *former = session_part(session, true);
+
+        session_advance(former, EVENT_PEER_CLOSED);
+        calls_end(former, -ECONNRESET, sentence);
+        session_lose(session, former, sentence);
+        session_update(former);
+}
+
 /* The body of a control frame; the caller's, or NULL. */
 static ferry_value *control_body(const struct frame *frame, const struct incoming *in)
 {
@@ -104,6 +116,8 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 break;
         case WIRE_PONG:
                 session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
+                if (session->front && session->front->pong < session->pong)
+                        session->front->pong = session->pong;
                 if (session->owner->answered)
                         session->owner->answered(session->owner_object);
                 break;
@@ -125,9 +139,11 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                         break;
                 }
                 farewell_read(session, body);
-                session_advance(session, EVENT_PEER_CLOSED);
-                calls_end(session, -ECONNRESET, "the other side has closed the session");
-                session_update(session);
+                hear_close(session);
+                break;
+        case WIRE_DRAIN:
+                if (session->reconnect && session->phase == SESSION_OPEN)
+                        session->reconnect->table->follow(session);
                 break;
         default:
                 break;

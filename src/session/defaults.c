@@ -105,6 +105,8 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(shm);
         INHERIT(spin_us);
         INHERIT(remote_ferry);
+        INHERIT(reconnect_ms);
+        INHERIT(reconnect_attempts);
 #undef INHERIT
         if (!options->request_timeout_ms)
                 options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;

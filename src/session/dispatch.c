@@ -30,8 +30,14 @@ static void drop_oldest(ferry_session *session)
         message_release(message);
 }
 
+/* What a former session has received waits with the session that the program has, unless it can be answered. */
 static void keep_for_next(ferry_session *session, ferry_message *message, bool is_wanted)
 {
+        if (message->session != session && !message->is_counted) {
+                list_remove(&message->link);
+                message->session = session;
+                list_append(&session->messages, &message->link);
+        }
         if (!is_wanted) {
                 list_append(&session->unasked, &message->unasked_link);
                 session->next_count++;
@@ -60,10 +66,19 @@ ferry_message *session_take_next(ferry_session *session)
                 message->cost = 0;
         }
         session_update(session);
+        if (session->reconnect)
+                list_for_each(&session->reconnect->former, link)
+                        session_update(container_of(link, ferry_session, former_link));
         return message;
 }
 
 /* Handlers ----------------------------------------------------------------------------------------------- */
+
+/* The session that programs know. */
+static ferry_session *front_of(ferry_session *session)
+{
+        return session->front ? session->front : session;
+}
 
 /* Offer a message to those handlers of one list that want one of @kinds, and none of @not. */
 static enum verdict offer_to(ferry_session *session, const struct list *handlers, ferry_message *message, unsigned kinds,
@@ -80,13 +95,13 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
                 if (handler->is_gone || !(handler->kinds & kinds) || (handler->kinds & not))
                         continue;
                 if (!handler->fn) {
-                        keep_for_next(session, message, true);
+                        keep_for_next(front_of(session), message, true);
                         return TAKEN;
                 }
                 if (kind == FERRY_KIND_CLOSED)
                         session_tell(session);
                 message->was_seen = true;
-                result = handler->fn(session, message, handler->userdata);
+                result = handler->fn(front_of(session), message, handler->userdata);
                 verdict = result == 1 ? TAKEN : SEEN;
                 if (result < 0 && (kind & FERRY_KIND_REQUEST))
                         message->failure = result;
@@ -109,7 +124,7 @@ static enum verdict offer_by_type(ferry_session *session, const struct handlers 
 static enum verdict offer(ferry_session *session, ferry_message *message, unsigned kinds, unsigned not,
                           enum verdict verdict)
 {
-        verdict = offer_by_type(session, &session->handlers, message, kinds, not, verdict);
+        verdict = offer_by_type(session, &front_of(session)->handlers, message, kinds, not, verdict);
         /* These hear of the end of a session of whose beginning they have heard. */
         if (session->shared_handlers && (kinds != FERRY_KIND_CLOSED || session->has_reported_opened))
                 verdict = offer_by_type(session, session->shared_handlers, message, kinds, not, verdict);
@@ -129,7 +144,7 @@ enum verdict dispatch(ferry_session *session, ferry_message *message)
                 verdict = offer(session, message, kind, 0, UNSEEN);
         if (kind != FERRY_KIND_REQUEST && (kind & FERRY_KIND_NOTIFICATION) && verdict == UNSEEN && session->holder != SESSION_FREED &&
             session->phase < SESSION_CLOSING_STREAM)
-                keep_for_next(session, message, false);
+                keep_for_next(front_of(session), message, false);
         return verdict;
 }
 

@@ -50,15 +50,47 @@ int session_refuse_timeout(ferry_session *session, int timeout_ms)
 struct flush {
         ferry_session *session;
         uint64_t ping;
+        unsigned losses;                /* of connections, when it began */
 };
+
+static unsigned count_losses(const ferry_session *session)
+{
+        return session->reconnect ? session->reconnect->losses : 0;
+}
+
+/* What a session that connects again has left to its former connections; those that are lost are counted. */
+static bool has_former_unflushed(const ferry_session *session)
+{
+        if (session->reconnect)
+                list_for_each(&session->reconnect->former, link) {
+                        const ferry_session *former = container_of(link, const ferry_session, former_link);
+
+                        if (session_is_open(former) && !former->output_error &&
+                            (outbox_size(&former->out) > 0 || former->pong < former->ping))
+                                return true;
+                }
+        return false;
+}
+
+static void ping_former(ferry_session *session)
+{
+        uint64_t ping;
+
+        if (session->reconnect)
+                list_for_each(&session->reconnect->former, link)
+                        if (session_is_open(container_of(link, ferry_session, former_link)))
+                                session_send_ping(container_of(link, ferry_session, former_link), &ping);
+}
 
 static bool is_flushed(void *object)
 {
         const struct flush *flush = object;
         const ferry_session *session = flush->session;
 
-        if (session_has_ended(session) || session->holder == SESSION_FREED)
+        if (session_has_ended(session) || session->holder == SESSION_FREED || count_losses(session) != flush->losses)
                 return true;
+        if (has_former_unflushed(session))
+                return false;
         /* Its end, which comes soon, says why. */
         return !session->output_error && outbox_size(&session->out) == 0 &&
                (!session->wire.dialect->has_received || session->is_server || session->out.acknowledged >= session->out.written ||
@@ -68,8 +100,10 @@ static bool is_flushed(void *object)
 }
 
 /* Why not all was received, though the session lives; 0: all was. */
-static int explain_wait(int code, int timeout_ms, struct error *error)
+static int explain_wait(int code, int timeout_ms, bool is_lost, struct error *error)
 {
+        if (!code && is_lost)
+                return error_set(error, -ECONNRESET, "the connection was lost before the other side had received everything");
         if (code == -ETIMEDOUT)
                 return error_set(error, code, "the other side has not received everything within %g s", timeout_ms / 1000.0);
         return code ? error_set(error, code, "cannot wait until all is received: %s", error_describe(code)) : 0;
@@ -77,7 +111,7 @@ static int explain_wait(int code, int timeout_ms, struct error *error)
 
 /* What flush found when it came back: its own failure first. Else a notification that was refused before is reported now,
  * once. */
-static int flush_result(ferry_session *session, bool was_open, int code, int timeout_ms)
+static int flush_result(ferry_session *session, const struct flush *flush, bool was_open, int code, int timeout_ms)
 {
         struct error error = { 0 };
 
@@ -89,7 +123,7 @@ static int flush_result(ferry_session *session, bool was_open, int code, int tim
                         code = 0;
                 session_tell(session);
         } else
-                code = explain_wait(code, timeout_ms, &error);
+                code = explain_wait(code, timeout_ms, count_losses(session) != flush->losses, &error);
         if (!code && session->refused.code) {
                 code = session->refused.code;
                 error_deinit(&error);
@@ -120,7 +154,9 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         loop_enter(loop);
         /* To one to whom nothing was said nothing needs to be said. */
         was_open = !session_has_ended(session) && !session_is_closing(session);
-        code = session->sent > 0 && (session->phase == SESSION_CONNECTING || session_is_open(session)) ?
+        flush.losses = count_losses(session);
+        ping_former(session);
+        code = session->sent > 0 && (session->phase <= SESSION_CONNECTING || session_is_open(session)) ?
                        session_send_ping(session, &flush.ping) : 0;
         begin = session->out.begin;
         if (!code)
@@ -129,7 +165,7 @@ int ferry_session_flush(ferry_session *session, int timeout_ms)
         if (code == -ETIMEDOUT && timeout_ms >= session->close_timeout_ms && session->close_timeout_ms >= 0 &&
             session->out.begin == begin && outbox_size(&session->out) > 0)
                 session->stuck_at = begin;
-        code = session->holder == SESSION_FREED ? -ECANCELED : flush_result(session, was_open, code, timeout_ms);
+        code = session->holder == SESSION_FREED ? -ECANCELED : flush_result(session, &flush, was_open, code, timeout_ms);
         loop_leave(loop);
         return code;
 }

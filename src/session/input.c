@@ -408,11 +408,16 @@ static bool may_drain(const ferry_session *session)
 
 static void drain(ferry_session *session)
 {
+        ferry_session *former = session_part(session, false);
+        char end[256];
+
+        snprintf(end, sizeof end, "%s", inbox_end_sentence(&former->in));
         /* First, because the flush below would send requests that can have no answer: those of which nothing has left are
          * taken back. */
-        calls_end(session, -ECONNRESET, inbox_end_sentence(&session->in));
-        session_advance(session, EVENT_INPUT_ENDED);
-        session_flush_now(session);
+        calls_end(former, -ECONNRESET, end);
+        session_lose(session, former, end);
+        session_advance(former, EVENT_INPUT_ENDED);
+        session_flush_now(former);
 }
 
 /* All has been read: what is left in a reader is junk, or half a frame. */
@@ -615,6 +620,10 @@ void session_work(struct loop_task *task)
         /* The last answer may have been given meanwhile. */
         if (session->phase == SESSION_DRAINING)
                 session_check_closing(session);
+        /* Another connection has taken its place, and all that was in flight is finished. */
+        if (session->front && session->phase == SESSION_OPEN && list_is_empty(&session->calls) && session->unanswered == 0 &&
+            outbox_size(&session->out) == 0)
+                ferry_session_close(session);
         session_update(session);
 }
 
@@ -706,6 +715,10 @@ void session_opened(ferry_session *session)
         }
         /* It may have been closed here meanwhile: then only what is queued goes out. */
         session_advance(session, EVENT_STREAM_UP);
+        if (session->reconnect)
+                session->reconnect->table->resume(session);
+        if (session->holder == SESSION_FREED)
+                return;
         if (session->wire.dialect->has_whole_frames)
                 session->wire.send_max = stream_make_room(session->stream, session->wire.send_max);
         loop_task_start(session->loop, &session->work);

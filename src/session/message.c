@@ -238,7 +238,9 @@ const char *ferry_message_id(const ferry_message *message)
 
 ferry_session *ferry_message_session(const ferry_message *message)
 {
-        return message && !message_is_elsewhere(message) ? message->session : NULL;
+        const ferry_session *session = message && !message_is_elsewhere(message) ? message->session : NULL;
+
+        return session && session->front ? session->front : message && session ? message->session : NULL;
 }
 
 bool ferry_message_is_wanted(const ferry_message *request)

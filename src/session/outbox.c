@@ -177,8 +177,52 @@ static void count_written(struct outbox *outbox, const struct dialect *dialect, 
                 request->number = outbox->written;
 }
 
+/* The pieces before a place, counted from the front: how many bytes these are. */
+static size_t pieces_before(const struct outbox *outbox, size_t offset)
+{
+        size_t size = 0;
+
+        list_for_each(&outbox->pieces, link) {
+                const struct outbox_piece *piece = container_of(link, const struct outbox_piece, link);
+
+                if (piece->at >= outbox->begin + offset)
+                        break;
+                size += piece->size;
+        }
+        return size;
+}
+
+/* The frame that begins at a place: its size, 0 if it is not whole; and what it is, which stands in the queue's own bytes. */
+static size_t measure_frame(const struct outbox *outbox, const struct dialect *dialect, size_t offset, struct incoming *ret)
+{
+        size_t at = offset - pieces_before(outbox, offset), header = 0;
+        const char *bytes = (const char *)buffer_bytes(&outbox->bytes) + at;
+        uint64_t payload = 0;
+
+        if (dialect->framing->measure(bytes, buffer_size(&outbox->bytes) - at, &header, &payload) <= 0 ||
+            payload > outbox_size(outbox) - offset - header)
+                return 0;
+        dialect->peek(bytes + header, buffer_size(&outbox->bytes) - at - header, ret);
+        return header + (size_t)payload;
+}
+
+/* How much is left of the frame in whose middle the first @put bytes end. */
+static size_t count_rest(const struct outbox *outbox, const struct dialect *dialect, size_t put)
+{
+        size_t end = outbox->frame_left, size;
+        struct incoming what;
+
+        if (put == outbox_size(outbox))
+                return 0;
+        while (end < put && (size = measure_frame(outbox, dialect, end, &what)) > 0)
+                end += size;
+        return end > put ? end - put : 0;
+}
+
 void outbox_taken(struct outbox *outbox, const struct dialect *dialect, size_t size, size_t put)
 {
+        if (outbox->is_telling_apart)
+                outbox->frame_left = count_rest(outbox, dialect, put);
         if (dialect->has_whole_frames && put > 0) {
                 if (outbox->frame_left == 0)
                         count_written(outbox, dialect, size);
@@ -408,6 +452,93 @@ struct outbox_frame *outbox_first_request(const struct outbox *outbox)
 void outbox_end_greeting(struct outbox *outbox)
 {
         outbox->greeting_end = outbox->begin + outbox_size(outbox);
+}
+
+void outbox_prepend(struct outbox *outbox, size_t size)
+{
+        if (size == outbox_size(outbox))
+                return;
+        buffer_move_last(&outbox->bytes, 0, size);
+        outbox->message_end += outbox->message_end > outbox->begin ? size : 0;
+        list_for_each(&outbox->pieces, link)
+                container_of(link, struct outbox_piece, link)->at += size;
+        list_for_each(&outbox->requests, link) {
+                struct outbox_frame *frame = container_of(link, struct outbox_frame, link);
+
+                frame->begin += size;
+                frame->end += size;
+        }
+        for (size_t i = 0; i < outbox->holes.count; i++)
+                outbox->holes.at[i].begin += size;
+}
+
+static void move_list(struct list *list, struct list *from)
+{
+        list_init(list);
+        while (!list_is_empty(from)) {
+                struct list *first = from->next;
+
+                list_remove(first);
+                list_append(list, first);
+        }
+}
+
+void outbox_move(struct outbox *outbox, struct outbox *from)
+{
+        *outbox = *from;
+        move_list(&outbox->requests, &from->requests);
+        move_list(&outbox->pieces, &from->pieces);
+        *from = (struct outbox){ .gate = outbox->gate, .is_telling_apart = outbox->is_telling_apart };
+        outbox_init(from);
+}
+
+/* Append some bytes of another queue, with those of its pieces. */
+static int copy_bytes(struct outbox *outbox, struct outbox *from, size_t offset, size_t size)
+{
+        const size_t end = offset + size;
+        const struct list *link = from->pieces.next;
+        int code = 0;
+
+        while (offset < end && !code) {
+                const struct outbox_piece *piece;
+                size_t at, length = end - offset;
+
+                while (link != &from->pieces && container_of(link, struct outbox_piece, link)->at < from->begin + offset)
+                        link = link->next;
+                piece = link == &from->pieces ? NULL : container_of(link, const struct outbox_piece, link);
+                at = piece ? (size_t)(piece->at - from->begin) : SIZE_MAX;
+                if (at == offset) {
+                        length = piece->size;
+                        code = buffer_append(&outbox->bytes, piece->bytes, length);
+                } else {
+                        length = at - offset < length ? at - offset : length;
+                        code = buffer_append(&outbox->bytes, buffer_bytes(&from->bytes) + offset - pieces_before(from, offset), length);
+                }
+                offset += length;
+        }
+        return code;
+}
+
+int outbox_copy_notifications(struct outbox *outbox, struct outbox *from, const struct dialect *dialect)
+{
+        size_t at = from->frame_left, size, before = outbox_size(outbox);
+        struct incoming what;
+        int code = 0;
+
+        while (!code && at < outbox_size(from) && (size = measure_frame(from, dialect, at, &what)) > 0) {
+                if (what.kind == WIRE_NOTIFICATION)
+                        code = copy_bytes(outbox, from, at, size);
+                at += size;
+        }
+        if (code) {
+                outbox_undo(outbox, before);
+                return code;
+        }
+        if (outbox_size(outbox) > before)
+                outbox_add_message(outbox);
+        if (from->message_end > from->begin + from->frame_left)
+                from->message_end = from->begin + from->frame_left;
+        return 0;
 }
 
 void outbox_cut(struct outbox *outbox)

@@ -53,7 +53,9 @@ struct outbox {
         struct list requests;           /* struct outbox_frame */
         uint64_t message_end;           /* of the last message that neither is a request nor answers */
         uint64_t greeting_end;
-        size_t frame_left;              /* of one that should have been taken at once, but was not */
+        size_t frame_left;              /* of one that should have been taken at once, but was not; or, where frames are told apart,
+                                         * of the one that has begun to leave */
+        bool is_telling_apart;          /* whether they are: only then it is known which of them have not begun to leave */
         uint64_t written;               /* messages that the stream has taken, where they are acknowledged … */
         uint64_t acknowledged;          /* … and those that were */
 };
@@ -134,6 +136,16 @@ struct outbox_frame *outbox_first_request(const struct outbox *outbox);
 
 /* All that is queued belongs to what is said first. */
 void outbox_end_greeting(struct outbox *outbox);
+
+/* The last @size bytes go before all others, none of which has left. */
+void outbox_prepend(struct outbox *outbox, size_t size);
+
+/* Take over all that another one has; that is empty then, and has the same gate. */
+void outbox_move(struct outbox *outbox, struct outbox *from);
+
+/* Queue copies of those notifications of another one that have not begun to leave, where frames are told apart. There they count no
+ * longer as messages that may be lost. 0, or -ENOMEM. */
+int outbox_copy_notifications(struct outbox *outbox, struct outbox *from, const struct dialect *dialect);
 
 /* Drop all but what cannot be taken back; or all. */
 void outbox_cut(struct outbox *outbox);

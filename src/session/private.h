@@ -4,7 +4,7 @@
  *
  * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, subscriptions, sharing
  * and debug hold what is known; session and owner decide; above them answer, dispatch, farewell, closing, heartbeat, subscribe,
- * control, input; and then what programs call: defaults, open, request, reply, next, hold, flush, info. */
+ * control, input, new, reconnect; and then what programs call: defaults, open, request, reply, next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -110,8 +110,9 @@ struct ferry_message {
         size_t cost;                    /* of a message that is counted or fetched later, in the session's budget */
 };
 
-/* Changed by session_advance() alone, and only forward; the diagram stands in session.c. */
+/* Changed by session_advance() alone, and only forward, but for a session that connects again; the diagram stands in session.c. */
 enum session_phase {
+        SESSION_LOST,                   /* there is no stream: its connection has ended, and the next attempt is not due */
         SESSION_CONNECTING,             /* the stream is not up */
         SESSION_GREETING,               /* it is, and the dialect begins with an exchange */
         SESSION_OPEN,
@@ -142,6 +143,9 @@ enum session_holder {
 
 /* What happens to a session. */
 enum session_event {
+        EVENT_PARTED,                   /* a former session has taken its connection over */
+        EVENT_CONNECT,                  /* the next attempt */
+        EVENT_UNREACHED,                /* … which has failed */
         EVENT_STREAM_UP,
         EVENT_GREETED,                  /* both sides have begun as the dialect requires */
         EVENT_INPUT_ENDED,              /* the peer sends no more, and something is left to send or to answer */
@@ -182,6 +186,45 @@ struct sharing {
         enum sharing_phase phase;
         bool is_wanted;                 /* at once */
         bool is_maker;                  /* this side offers, once that is possible; else the other side does, or none */
+};
+
+struct reconnect;
+
+/* What becomes of a session that connects again: reconnect.c. */
+struct reconnect_table {
+        /* Leave the connection to a session of its own, which is returned; NULL without memory. */
+        ferry_session *(*part)(ferry_session *session, bool is_lost);
+        /* Report that the connection is lost, and try to connect after a pause. */
+        void (*lose)(ferry_session *session, const char *sentence);
+        /* An attempt has failed. */
+        void (*retry)(ferry_session *session, const char *sentence);
+        /* The service is handed over: connect to its successor, now. */
+        void (*follow)(ferry_session *session);
+        /* The stream is up. */
+        void (*resume)(ferry_session *session);
+        /* The program closes it, or it is freed. */
+        void (*close)(ferry_session *session);
+        void (*free)(ferry_session *session);
+        /* Free what it has, once the session is buried. */
+        void (*destroy)(struct reconnect *reconnect);
+};
+
+struct reconnect {
+        const struct reconnect_table *table;
+        ferry_session *session;
+        const ferry_session_options *options;   /* of each connection */
+        struct loop_timer pause;                /* before the next attempt */
+        struct loop_task report;                /* LOST and RESUMED, behind the callbacks of the calls that have ended */
+        struct error lost;                      /* what is to be reported; 0: nothing … */
+        bool is_resumed;                        /* … behind that */
+        bool is_known;                          /* a loss, behind which no new connection was reported yet */
+        struct error reason;                    /* why the last connection was lost */
+        int64_t give_up_at;
+        int64_t up_at;                          /* since when it is connected */
+        unsigned attempts;                      /* that have failed, or came to a connection that did not last */
+        unsigned connections;                   /* in all */
+        unsigned losses;
+        struct list former;                     /* sessions that finish what was in flight, the oldest first */
 };
 
 struct ferry_session {
@@ -249,6 +292,9 @@ struct ferry_session {
         uint64_t drained_to;            /* … and how far the queue was written when that was set */
         void *userdata;
         struct subscriptions *subscriptions;    /* of this side; NULL until it makes one */
+        struct reconnect *reconnect;            /* NULL: it ends with its peer */
+        ferry_session *front;                   /* of a former one: the session that the program has, whose handlers it uses; or NULL */
+        struct list former_link;                /* … among those */
 
         uint64_t sent, received, dropped, junk;
         bool is_debugged;
@@ -328,7 +374,20 @@ bool sharing_proceed(ferry_session *session);
 /* A frame of the other side; false if it was not its turn. */
 bool sharing_hear(ferry_session *session, enum wire_kind kind);
 
+/* new.c */
+/* NULL if memory is out. Options that a session cannot have are an error, with which the caller ends it. */
+ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address, struct error *error);
+
+/* reconnect.c: let a new session connect again. @has_asked: its own options say so; what it inherits is ignored where that cannot be.
+ * 0, or a negative errno with a sentence. */
+int reconnect_init(ferry_session *session, bool has_asked, struct error *error);
+
 /* session.c */
+/* Its connection has ended, or another one takes its place. Returns the session that has the connection from now on: a former one,
+ * or, if the session ends with its peer, the same. */
+ferry_session *session_part(ferry_session *session, bool is_lost);
+/* The connection that a former session has now was lost; nothing if @former is the same session. */
+void session_lose(ferry_session *session, const ferry_session *former, const char *sentence);
 /* Whether session_status_for_sending() has nothing to say. */
 bool session_can_send(const ferry_session *session);
 /* Something has happened to it: the only way in which its phase and its holder change. */
@@ -348,6 +407,8 @@ void session_stream_closed(ferry_session *session, int code, const char *sentenc
 /* session_send() with a body by template; the arguments are used up. */
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments);
+/* Whether a hello and subscriptions are put in front of the queue when the stream is up. */
+bool session_begins_later(const ferry_session *session);
 /* What this side takes, unless the other side knows it, or the dialect has no hello. */
 int session_send_hello(ferry_session *session, struct error *error);
 /* Both sides have begun as the dialect requires, or it requires nothing. */

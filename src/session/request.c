@@ -55,7 +55,9 @@ static void is_late(struct loop_timer *timer)
         }
         wire = &session->wire;
         session->overdue_at = session->in.events;
-        if (session->phase == SESSION_CONNECTING)
+        if (session->phase == SESSION_LOST)
+                snprintf(hint, sizeof hint, "; the session is not connected");
+        else if (session->phase == SESSION_CONNECTING)
                 snprintf(hint, sizeof hint, "; the listener has not accepted the connection yet");
         else if (session->stream->kind->describe_stop && session->stream->kind->describe_stop(session->stream, stop, sizeof stop))
                 snprintf(hint, sizeof hint, "; the child %s", stop);

@@ -13,7 +13,14 @@
  *                          it has ended          stream is closed
  *      each phase before ──────────▶ CLOSING_STREAM ────────────▶ ENDED
  *
- * Invariants: a session goes forward only; one that could not be opened is one that has ended; the first error stays, and one
+ * and, of a session that connects again (reconnect.c),
+ *
+ *            a former session has its connection            next attempt
+ *      OPEN ─────────────────────────────────────▶ LOST ────────────────────▶ CONNECTING
+ *                                                       ◀────────────────────
+ *                                                        the attempt has failed
+ *
+ * Invariants: a session goes forward only, but for that; one that could not be opened is one that has ended; the first error stays, and one
  * that has an error before its end only waits until the peer knows; calls in flight end before FERRY_KIND_CLOSED is reported,
  * once; the stream is closed in the background, and its child waited for, also when the program has forgotten the session. */
 #include "session/private.h"
@@ -36,10 +43,13 @@ static const struct transition {
         unsigned from;                  /* a set of phases */
         enum session_phase to;
 } transitions[] = {
+        { EVENT_PARTED, IN(OPEN), SESSION_LOST },
+        { EVENT_CONNECT, IN(LOST), SESSION_CONNECTING },
+        { EVENT_UNREACHED, IN(CONNECTING), SESSION_LOST },
         { EVENT_STREAM_UP, IN(CONNECTING), SESSION_GREETING },
         { EVENT_GREETED, IN(GREETING), SESSION_OPEN },
         { EVENT_INPUT_ENDED, IN(GREETING) | IN(OPEN), SESSION_DRAINING },
-        { EVENT_CLOSE, IN(CONNECTING) | IN(GREETING) | IN(OPEN) | IN(DRAINING), SESSION_REFUSING },
+        { EVENT_CLOSE, IN(LOST) | IN(CONNECTING) | IN(GREETING) | IN(OPEN) | IN(DRAINING), SESSION_REFUSING },
         { EVENT_CLOSED, IN(REFUSING) | IN(PEER_CLOSING), SESSION_CLOSING },
         { EVENT_CLOSE_QUEUED, IN(REFUSING), SESSION_AWAITING_CLOSE },
         { EVENT_PEER_CLOSED, IN(GREETING) | IN(OPEN) | IN(REFUSING), SESSION_PEER_CLOSING },
@@ -203,7 +213,7 @@ void session_update(ferry_session *session)
                 return;
         sendable = outbox_sendable(&session->out);
         /* What can never be sent does not wait for anything. */
-        held = session->held + (session->output_error ? 0 : sendable);
+        held = session->held + (session->output_error ? 0 : sendable) + (session->front ? session->front->held : 0);
         takes_messages = session->phase == SESSION_GREETING || session->phase == SESSION_OPEN;
         is_reading = takes_messages && held <= session->queue_max && !session->in.is_behind;
         if (session->owner->counts) {
@@ -220,9 +230,14 @@ void session_update(ferry_session *session)
         loop_count_live(session->loop, &session->is_live, is_live(session));
 }
 
+static bool has_output(const ferry_session *session)
+{
+        return session->phase == SESSION_LOST || stream_has_output(session->stream);
+}
+
 bool session_can_send(const ferry_session *session)
 {
-        return session->phase < SESSION_PEER_CLOSING && !session->output_error && stream_has_output(session->stream) &&
+        return session->phase < SESSION_PEER_CLOSING && !session->output_error && has_output(session) &&
                !loop_is_foreign(session->loop);
 }
 
@@ -338,6 +353,53 @@ static void leave(ferry_session *session)
         session_flush_now(session);
 }
 
+/* Whether a failure of the connection, or its end, is one of the session, too. */
+static bool is_final(int code)
+{
+        return code == -EACCES || code == -EPERM || code == -EINVAL || code == -ENOTSUP || code == -EBADMSG || code == -EMSGSIZE ||
+               code == -EPROTO || code == -ENOMEM || code == -ECANCELED || code == -ECHILD;
+}
+
+/* Whether the session outlives its connection. */
+static bool may_reconnect(const ferry_session *session)
+{
+        return session->reconnect && session->holder == SESSION_HELD && !session->loop->is_ending && !loop_is_foreign(session->loop) &&
+               (session->phase == SESSION_OPEN || (session->phase == SESSION_CONNECTING && session->reconnect->connections > 0));
+}
+
+ferry_session *session_part(ferry_session *session, bool is_lost)
+{
+        ferry_session *former = may_reconnect(session) && session->phase == SESSION_OPEN ?
+                                        session->reconnect->table->part(session, is_lost) : NULL;
+
+        return former ? former : session;
+}
+
+void session_lose(ferry_session *session, const ferry_session *former, const char *sentence)
+{
+        if (former != session && session->holder != SESSION_FREED)
+                session->reconnect->table->lose(session, sentence);
+}
+
+/* The session goes on without its connection, which ends. Whether that is so. */
+static bool survive(ferry_session *session, int code, const char *sentence)
+{
+        ferry_session *former;
+
+        if (is_final(code) || !may_reconnect(session))
+                return false;
+        if (session->phase == SESSION_CONNECTING) {
+                session->reconnect->table->retry(session, sentence);
+                return true;
+        }
+        former = session_part(session, true);
+        if (former == session)
+                return false;
+        session_finish(former, code, "%s", sentence);
+        session_lose(session, former, error_text(&former->error));
+        return true;
+}
+
 void session_finish(ferry_session *session, int code, const char *format, ...)
 {
         char sentence[1024];
@@ -354,6 +416,8 @@ void session_finish(ferry_session *session, int code, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(sentence, sizeof sentence, format, arguments);
         va_end(arguments);
+        if (survive(session, code, sentence))
+                return;
         /* The queue's own errno is for programs that flush and try again. */
         if (code == -ENOBUFS)
                 code = -ENOMEM;
@@ -526,13 +590,18 @@ int session_send_greeting(ferry_session *session, struct error *error)
         return code;
 }
 
+bool session_begins_later(const ferry_session *session)
+{
+        return session->reconnect && session->phase <= SESSION_CONNECTING;
+}
+
 int session_send_hello(ferry_session *session, struct error *error)
 {
         struct outgoing hello = { .kind = WIRE_HELLO, .codec = ferry_codec_msgpack() };
         ferry_value *body, *features;
         int code;
 
-        if (session->wire.has_said_hello || !session->wire.dialect->has_hello)
+        if (session->wire.has_said_hello || !session->wire.dialect->has_hello || session_begins_later(session))
                 return 0;
         features = stream_is_one_way(session->stream) ? ferry_value_pack("['one-way']") : sharing_features(session);
         body = !stream_is_one_way(session->stream) && session->options.heartbeat_ms > 0 ?
@@ -690,6 +759,10 @@ static int queue_frame(ferry_session *session, const struct outgoing *outgoing, 
                 code = error_set(error, -EDEADLK, "a stream cannot send by the session that it is writing for");
         if (!code && is_apart)
                 code = write_apart(session, outgoing, &frame, error);
+        if (!code && call && call->session != session) {
+                buffer_deinit(&frame);
+                code = error_set(error, -ECONNRESET, "the connection was lost while a codec wrote the request");
+        }
         if (code)
                 return code;
         code = append_in_limits(session, outgoing, is_apart ? &frame : NULL, is_reply, &before, &begin, error);

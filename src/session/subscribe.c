@@ -10,6 +10,9 @@ static int send_pattern(ferry_session *session, enum wire_kind kind, const char 
 {
         struct outgoing outgoing = { .kind = kind, .type = pattern };
 
+        /* All of them are sent when the session is connected. */
+        if (session_begins_later(session))
+                return 0;
         return session_send(session, &outgoing, false, NULL, error);
 }
 

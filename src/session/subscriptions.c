@@ -52,7 +52,7 @@ int subscriptions_add(struct subscriptions **subscriptions, const char *pattern,
         *subscriptions = set;
         if (set && subscriptions_check_room(set->by_pattern.count, set->bytes, size, error) < 0)
                 return error->code;
-        subscription = set ? sys_alloc_zeroed(sizeof *subscription + size) : NULL;
+        subscription = set ? sys_alloc_zeroed(sizeof *subscription + size + 1) : NULL;
         if (!subscription)
                 return error_set(error, -ENOMEM, "no memory for a subscription");
         memcpy(subscription->pattern, pattern, size);
@@ -78,6 +78,17 @@ void subscriptions_remove(struct subscriptions *subscriptions, const char *patte
 
         if (subscription)
                 drop(subscriptions, subscription);
+}
+
+int subscriptions_visit(const struct subscriptions *subscriptions, int (*fn)(void *object, const char *pattern), void *object)
+{
+        int code = 0;
+
+        if (subscriptions)
+                list_for_each(&subscriptions->all, link)
+                        if (code >= 0)
+                                code = fn(object, container_of(link, const struct subscription, link)->pattern);
+        return code;
 }
 
 void subscriptions_free(struct subscriptions *subscriptions)

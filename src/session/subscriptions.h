@@ -13,4 +13,6 @@ int subscriptions_add(struct subscriptions **subscriptions, const char *pattern,
 bool subscriptions_have(struct subscriptions *subscriptions, const char *pattern, size_t size);
 /* Remove it, if it is in the set. */
 void subscriptions_remove(struct subscriptions *subscriptions, const char *pattern, size_t size);
+/* Call @fn for each pattern, in the order in which they were added, until it returns less than 0: that, or 0. NULL: there are none. */
+int subscriptions_visit(const struct subscriptions *subscriptions, int (*fn)(void *object, const char *pattern), void *object);
 void subscriptions_free(struct subscriptions *subscriptions);

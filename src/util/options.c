@@ -63,7 +63,8 @@ int options_copy_session(ferry_session_options *target, const ferry_session_opti
                            { "wait_ms", offsetof(ferry_session_options, wait_ms), false },
                            { "close_timeout_ms", offsetof(ferry_session_options, close_timeout_ms), false },
                            { "heartbeat_ms", offsetof(ferry_session_options, heartbeat_ms), false },
-                           { "answer_timeout_ms", offsetof(ferry_session_options, answer_timeout_ms), false } },
+                           { "answer_timeout_ms", offsetof(ferry_session_options, answer_timeout_ms), false },
+                           { "reconnect_ms", offsetof(ferry_session_options, reconnect_ms), false } },
         };
 
         return options_copy(&kind, target, source, error);

@@ -16,7 +16,7 @@ struct option_time {
 struct options_kind {
         const char *name;
         size_t size;
-        struct option_time times[6];    /* up to one without a name */
+        struct option_time times[7];    /* up to one without a name */
 };
 
 /* Whether a program's struct can be read as ours. 0; -EINVAL for a size that no version of the struct has had; -E2BIG if a

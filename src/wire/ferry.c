@@ -200,6 +200,7 @@ const struct dialect dialect_ferry = {
         .has_close = true,
         .has_shared_memory = true,
         .has_subscriptions = true,
+        .has_hand_over = true,
         .can_begin = can_begin,
         .read = read_payload,
         .peek = peek,

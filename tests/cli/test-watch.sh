@@ -17,19 +17,19 @@ lines_become_notifications() {
         ended 'a feed at the end of stdin' 0 ''
         start ferry listen unix:feed.sock --publish --after-clients 1 < lines
         feed=$job
-        run ferry watch --wait 20 unix:feed.sock
+        run ferry watch --no-reconnect --wait 20 unix:feed.sock
         ended 'no pattern' 0 $'price.a 1\nprice.b 2\nnews  two blanks \nprice.c\n'
         await "$feed"
         start ferry listen unix:feed.sock --publish --after-clients 1 < lines
         feed=$job
-        run ferry watch --wait 20 unix:feed.sock news price.c --json
+        run ferry watch --no-reconnect --wait 20 unix:feed.sock news price.c --json
         ended 'as JSON' 0 $'{"kind":"notification","type":"news","body":" two blanks "}\n{"kind":"notification","type":"price.c","body":null}\n'
         await "$feed"
         # More than a round handles.
         start ferry listen unix:feed.sock --publish --after-clients 1 < lines
         feed=$job
         # shellcheck disable=SC2046
-        run ferry watch --wait 20 unix:feed.sock $(seq 500) news
+        run ferry watch --no-reconnect --wait 20 unix:feed.sock $(seq 500) news
         ended 'many patterns' 0 $'news  two blanks \n'
         await "$feed"
         nothing_left 'a feed'
@@ -43,10 +43,10 @@ no_line_is_lost() {
         seq 200000 | sed 's/^/n /' > lines
         start ferry listen unix:feed.sock --publish --after-clients 2 < lines
         feed=$job
-        start bash -c 'ferry watch --wait 20 unix:feed.sock | (read -r < go; cmp - lines)'
+        start bash -c 'ferry watch --no-reconnect --wait 20 unix:feed.sock | (read -r < go; cmp - lines)'
         other=$job
         # shellcheck disable=SC2016
-        run bash -c 'ferry watch --wait 20 unix:feed.sock | (echo > go; cmp - lines)'
+        run bash -c 'ferry watch --no-reconnect --wait 20 unix:feed.sock | (echo > go; cmp - lines)'
         ended 'a client' 0 ''
         await "$other"
         ended 'a client that reads late' 0 ''
@@ -66,10 +66,10 @@ a_client_that_does_not_read_is_disconnected() {
         start ferry listen unix:feed.sock --publish --after-clients 2 --timeout 2 < lines
         local feed=$job
         mark
-        ferry watch --wait 20 unix:feed.sock > full 2> err.watch 7>&- &
+        ferry watch --no-reconnect --wait 20 unix:feed.sock > full 2> err.watch 7>&- &
         local stuck=$!
         # shellcheck disable=SC2016
-        run bash -c 'ferry watch --wait 20 unix:feed.sock | cmp - lines'
+        run bash -c 'ferry watch --no-reconnect --wait 20 unix:feed.sock | cmp - lines'
         ended 'a client that reads' 0 ''
         await "$feed"
         ended 'the feed' 0 ''
@@ -102,7 +102,7 @@ a_line_that_cannot_be_published_is_reported() {
         printf 'a 1\n\n b\nc [1\n\xff 1\nd 2\n' > lines
         start ferry listen unix:feed.sock --publish --value --after-clients 1 < lines
         local feed=$job
-        run ferry watch --wait 20 unix:feed.sock
+        run ferry watch --no-reconnect --wait 20 unix:feed.sock
         ended 'the lines that are right' 0 $'a 1\nd 2\n'
         await "$feed"
         ended 'their feed' 4 ''
@@ -130,14 +130,14 @@ a_watch_ends_as_it_should() {
         printf 'a 1\n' > lines
         start ferry listen unix:feed.sock --publish --after-clients 1 < lines
         feed=$job
-        run ferry watch --wait 20 unix:feed.sock --count 3
+        run ferry watch --no-reconnect --wait 20 unix:feed.sock --count 3
         ended 'too few' 3 $'a 1\n'
         says 'too few' "ferry: 'unix:feed.sock' has ended 2 notifications too early"
         await "$feed"
         # A service that does not publish may be watched, too; and a signal ends that.
         start ferry listen unix:feed.sock --echo
         feed=$job
-        start ferry watch --wait 20 unix:feed.sock
+        start ferry watch --no-reconnect --wait 20 unix:feed.sock
         soon handles_signals "$job"
         interrupt INT
         ended 'an interrupted watch' 130 ''
@@ -152,6 +152,35 @@ a_watch_ends_as_it_should() {
         interrupt TERM
         ended 'no service' 143 ''
         says 'no service' 'error: not a service: it sends no notifications by pattern'
+}
+
+comes_to() {
+        grep -qxF -- "$1" "$job_out"
+}
+
+# In the time between, what the service publishes is missed; the last values are retained by it.
+a_watch_survives_a_restart_of_its_service() {
+        local feed watch
+
+        mkfifo input
+        exec 7<> input
+        start ferry listen unix:feed.sock --publish --retain < input 7>&-
+        feed=$job
+        check 'it listens' soon is_there feed.sock
+        start ferry watch unix:feed.sock 'a.*' --count 3
+        watch=$job
+        echo 'a.x 1' >&7
+        check 'it comes' soon comes_to 'a.x 1'
+        kill -KILL "$feed"
+        check 'it is lost' soon grep -q "^ferry: lost 'unix:feed.sock', and connecting again: " "$job_err"
+        ferry listen unix:feed.sock --publish --retain < input 7>&- &
+        feed=$!
+        printf 'a.x 2\nb 1\na.y 3\n' >&7
+        await "$watch"
+        ended 'a watch' 0 $'a.x 1\na.x 2\na.y 3\n'
+        says_exactly 'a watch' "$(grep "^ferry: lost 'unix:feed.sock', and connecting again: the other side has closed the connection" err)"$'\nferry: connected to '"'unix:feed.sock' again"$'\n'
+        exec 7>&-
+        wait "$feed"
 }
 
 options_that_would_do_nothing_are_refused() {
@@ -173,13 +202,14 @@ listen x --publish --dialect ferry,stream-ipc
 watch
 watch exec:x --wait 1
 watch x --allow root
+watch exec:x --no-reconnect
 watch udp:localhost:1
 END
 }
 
 # FERRY_TEST names those to be run, separated by commas.
 all=lines_become_notifications,no_line_is_lost,the_last_value_is_retained,a_line_that_cannot_be_published_is_reported
-all+=,a_client_that_does_not_read_is_disconnected,a_watch_ends_as_it_should,options_that_would_do_nothing_are_refused
+all+=,a_watch_survives_a_restart_of_its_service,a_client_that_does_not_read_is_disconnected,a_watch_ends_as_it_should,options_that_would_do_nothing_are_refused
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
