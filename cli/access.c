@@ -60,11 +60,13 @@ int access_check(const char *address, const struct cli_options *options)
 {
         int scheme = ferry_address_scheme(address);
         bool has_socket = scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX;
-        const char *name = options->mode ? "--mode" : options->group ? "--group" : options->allowed_count ? "--allow" : NULL;
+        /* The file of a socket that this process was given is as its maker has made it. */
+        bool is_given = strncmp(address, "listen-fd:", strlen("listen-fd:")) == 0;
+        const char *name = options->mode ? "--mode" : options->group ? "--group" : options->allowed_count && !is_given ? "--allow" : NULL;
 
         if (name && !has_socket)
                 complain("%s is for unix:PATH and NAME: '%s' has no socket file", name, address);
-        else if (options->allowed_count && !is_reachable(address, options))
+        else if (options->allowed_count && !is_given && !is_reachable(address, options))
                 complain("--allow is for unix:PATH: the directory of a NAME lets in no other user");
         else if (options->allowed_count && options->mode && !(options->mode & 022))
                 complain("--allow: with --mode %o no other user can connect; write 660 with --group, or 666", options->mode);

@@ -305,6 +305,19 @@ int remote_list(const char *host, const struct cli_options *options, ferry_value
  * its control groups, rounded up, if that is less. @root stands before the names of the files that are read: "". */
 long processors_available(const char *root);
 
+/* supervisor.c: sockets and reports of systemd, or of what does the same. Read NOTIFY_SOCKET, and unset it. */
+void supervisor_begin(void);
+/* It listens there; @is_successor: in place of the process that the supervisor has started. From then on it says that it lives, if the
+ * supervisor wants to know. */
+void supervisor_report_ready(ferry_loop *loop, const char *address, bool is_successor);
+void supervisor_report_stopping(const char *status);
+void supervisor_end(ferry_loop *loop);
+
+/* The sockets with a name, of those that this process was given (LISTEN_FDS, which is unset); "": all of them. Behind them stands -1. 0,
+ * or the exit status of a complaint. */
+enum { SUPERVISOR_SOCKETS_MAX = 4 };
+int supervisor_take_sockets(const char *name, int fds[SUPERVISOR_SOCKETS_MAX + 1]);
+
 /* table.c: a list of maps as a table on stdout: a line of headings, and a line for each map. An empty list prints nothing.
  * @fill writes the cell of a key. Returns an exit status. */
 struct column {

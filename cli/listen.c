@@ -55,6 +55,7 @@ static void stop(struct listener *listener)
         if (listener->phase != SERVES)
                 return;
         listener->phase = DRAINS;
+        supervisor_report_stopping("answering the requests in hand");
         publisher_stop();
         ferry_service_close(listener->service);
         if (listener->options->drain_ms >= 0)
@@ -217,8 +218,15 @@ static int run_until_over(struct listener *listener)
         backlog_close();
         signals_unwatch(listener->loop);
         guard_unwatch();
+        supervisor_end(listener->loop);
         ferry_loop_run(listener->loop, -1);
         return error;
+}
+
+/* The NAME of listen-fd:NAME; NULL: another address. */
+static const char *given_name(const char *address)
+{
+        return strncmp(address, "listen-fd:", strlen("listen-fd:")) == 0 ? address + strlen("listen-fd:") : NULL;
 }
 
 /* By a service; else there is one session. */
@@ -226,7 +234,7 @@ static bool is_served(const char *address)
 {
         int scheme = ferry_address_scheme(address);
 
-        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP;
+        return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP || given_name(address);
 }
 
 static int serve(struct listener *listener, const char *address)
@@ -238,6 +246,7 @@ static int serve(struct listener *listener, const char *address)
                 .close_timeout_ms = -1,
         };
         bool is_session = !is_served(address);
+        int fds[SUPERVISOR_SOCKETS_MAX + 1];
         const char *reason;
         int error, failure = 0, published;
 
@@ -251,6 +260,14 @@ static int serve(struct listener *listener, const char *address)
                 session.queue_max = PUBLISHED_MAX;
         }
         access_set(&service, listener->options);
+        if (given_name(address)) {
+                error = supervisor_take_sockets(given_name(address), fds);
+                if (error)
+                        return error;
+                service.fds = fds;
+                service.mode = 0;
+        }
+        supervisor_begin();
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
         backlog_init(listener->loop);
@@ -262,7 +279,7 @@ static int serve(struct listener *listener, const char *address)
                 ferry_session_on(listener->session, messages, take, listener);
                 ferry_session_on(listener->session, asides, show_aside, listener);
         } else {
-                listener->service = ferry_service_open(listener->loop, address, &service);
+                listener->service = ferry_service_open(listener->loop, given_name(address) ? NULL : address, &service);
                 ferry_service_on(listener->service, messages, take, listener);
                 ferry_service_on(listener->service, asides, show_aside, listener);
         }
@@ -270,6 +287,7 @@ static int serve(struct listener *listener, const char *address)
                 if (listener->options->is_verbose)
                         inform("listening at %s",
                                is_session ? address : ferry_service_address(listener->service));
+                supervisor_report_ready(listener->loop, is_session ? address : ferry_service_address(listener->service), false);
                 if (listener->options->is_publishing &&
                     !publisher_begin(listener->loop, listener->service, listener->options, stop_after_publishing, listener))
                         stop(listener);
@@ -302,7 +320,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
                 complain("--echo, --reply and --exec exclude each other");
                 return EXIT_USAGE;
         }
-        status = is_served(arguments[0]) ? check_address(arguments[0]) : check_session(arguments[0], options);
+        status = given_name(arguments[0]) ? 0 : is_served(arguments[0]) ? check_address(arguments[0]) : check_session(arguments[0], options);
         if (!status)
                 status = access_check(arguments[0], options);
         if (status)

@@ -47,6 +47,13 @@ typedef struct ferry_service_options {
                                          *
                                          * The subscriptions of the clients of one user may take an eighth of it */
         size_t retained_max;            /**< bytes of memory of the values that ferry_service_retain() keeps (1 MiB) */
+        const int *fds;                 /**< for an address of NULL: up to 4 sockets that listen, up to -1, such as those of socket
+                                         * activation. The service takes them over, unless it cannot be opened. Nothing is locked,
+                                         * no mode is set, and no file is removed: these belong to the maker of the sockets, so
+                                         * `mode`, `group`, `name_directory` and `is_public` are -EINVAL */
+        bool is_taking_over;            /**< NAME, unix: if a service of the same user listens there, in ferry's dialect, ask it to hand
+                                         * over its sockets (ferry_service_hand_over()), and listen at these. ferry_service_open()
+                                         * then runs the loop until that is done, for up to `close_timeout_ms` */
 } ferry_service_options;
 
 /**
@@ -61,7 +68,7 @@ typedef struct ferry_service_options {
  * Any process that can reach a tcp port may connect, also of another user: `allow` is not called for it.
  *
  * @param loop     the loop
- * @param address  NAME, unix:PATH or tcp:HOST:PORT, see address.h; copied
+ * @param address  NAME, unix:PATH or tcp:HOST:PORT, see address.h; copied; NULL uses `fds` of the options
  * @param options  NULL selects all defaults
  * @return the service; NULL if the loop is NULL or belongs to another thread, or there is no memory
  */
@@ -321,6 +328,27 @@ ferry_service *ferry_session_service(const ferry_session *session);
  * @retval -ECHILD        the loop belongs to the parent of this process
  */
 int ferry_service_wait(ferry_loop *loop, const char *address, unsigned dialect, int timeout_ms);
+
+/**
+ * Reports the state of this process to the supervisor that has started it, such as systemd (sd_notify(3)).
+ *
+ * The library reads no environment, so the program passes on what it finds in NOTIFY_SOCKET. The call does not block.
+ *
+ * @param socket  the value of NOTIFY_SOCKET: a path, or an abstract name that begins with `@`; NULL and "": no supervisor waits
+ * @param state   lines of NAME=VALUE, such as "READY=1", "STOPPING=1", "STATUS=text", "WATCHDOG=1", "MAINPID=number"
+ * @return 1 if the state was sent, 0 if no supervisor waits, or a negative errno
+ * @retval -EINVAL        the state is NULL, or the socket is neither a path nor an abstract name
+ * @retval -ENAMETOOLONG  the path is too long for a socket
+ * @retval -ENOENT        there is no such socket
+ * @retval -ECONNREFUSED  no process reads that socket
+ * @retval -EACCES        the user may not write to that socket
+ * @retval -EAGAIN        the supervisor has not read what it was sent before
+ * @retval -EMSGSIZE      the state is too long for a datagram
+ * @retval -EMFILE        no descriptor is left
+ * @retval -ENFILE        no descriptor is left in the whole system
+ * @retval -ENOMEM        there is no memory
+ */
+int ferry_supervisor_notify(const char *socket, const char *state);
 
 /**
  * Lists the services that are alive, sorted by name.

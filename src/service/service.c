@@ -503,16 +503,23 @@ static unsigned spoken_dialects(const ferry_service *service, unsigned dialects)
         return dialects;
 }
 
-static int listen_for(ferry_service *service, unsigned dialects)
+static struct listener *add_listener(ferry_service *service, unsigned dialects)
 {
         struct listener *listener = &service->listeners[service->listener_count++];
-        struct listener_options options;
-        int code;
 
         listener_init(listener, service->loop, client_comes, place_is_lost, service);
         listener->short_of = free_descriptor;
         listener->dialects = dialects;
         listener->spoken = spoken_dialects(service, dialects);
+        return listener;
+}
+
+static int listen_for(ferry_service *service, unsigned dialects)
+{
+        struct listener *listener = add_listener(service, dialects);
+        struct listener_options options;
+        int code;
+
         options = (struct listener_options){ .name_directory = service->options.name_directory, .mode = service->options.mode,
                                              .group = service->options.group, .is_public = service->options.is_public };
         code = listener_open(listener, service->address, &options, &service->error);
@@ -533,6 +540,38 @@ static int listen_for_all(ferry_service *service, unsigned together, unsigned ap
         for (unsigned dialect = 1; !code && dialect <= apart; dialect <<= 1)
                 if (apart & dialect)
                         code = listen_for(service, dialect);
+        return code;
+}
+
+/* At the sockets that the program has: all or none of them are taken over. */
+static int listen_at_given(ferry_service *service, unsigned together, unsigned apart)
+{
+        const ferry_service_options *options = &service->options;
+        size_t count = 0;
+        int code = 0;
+
+        while (count <= SERVICE_LISTENERS_MAX && options->fds[count] != -1)
+                count++;
+        if (count == 0 || count > SERVICE_LISTENERS_MAX)
+                return error_set(&service->error, -EINVAL, "fds has %s: write 1 to %d descriptors, and -1 behind them",
+                                 count == 0 ? "no descriptor" : "too many descriptors", (int)SERVICE_LISTENERS_MAX);
+        if (options->mode || options->group || options->name_directory || options->is_public || options->is_taking_over)
+                return error_set(&service->error, -EINVAL, "sockets that others have made stay as they are: mode, group, name_directory,"
+                                                           " is_public and is_taking_over are for sockets that the service makes");
+        if (apart && (together || (apart & (apart - 1))))
+                return error_set(&service->error, -EINVAL, "sockets that others have made cannot be for all these dialects: one of them"
+                                                           " needs a socket of its own");
+        for (size_t i = 0; i < count && !code; i++)
+                code = listener_adopt(add_listener(service, together ? together : apart), options->fds[i], &service->error);
+        for (size_t i = 0; i < count && !code; i++)
+                code = listener_start(&service->listeners[i], &service->error);
+        for (size_t i = 0; i < service->listener_count && code; i++) {
+                struct listener *listener = &service->listeners[i];
+
+                if (listener->binding.fd >= 0)
+                        loop_source_set(&listener->source, 0);
+                listener->binding.fd = -1;
+        }
         return code;
 }
 
@@ -574,10 +613,15 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
         else if (apart < 0)
                 error_set(&service->error, -EINVAL, "dialects is %u: set FERRY_DIALECT_ constants, or 0 for those that can be"
                                                     " detected", service->options.dialects);
-        else if (check_options(service) == 0 && session_check_options(loop, &clients, &service->error) == 0)
+        else if (address && service->options.fds)
+                error_set(&service->error, -EINVAL, "fds is for an address of NULL");
+        else if (session_check_options(loop, &clients, &service->error) == 0 && !address && service->options.fds)
+                listen_at_given(service, together, (unsigned)apart);
+        else if (!service->error.code && check_options(service) == 0)
                 listen_for_all(service, together, (unsigned)apart);
         /* What the program's pointers lead to may go when this returns. */
         service->options.name_directory = service->options.group = NULL;
+        service->options.fds = NULL;
         service->has_ended = service->error.code != 0;
         if (service->has_ended) {
                 stop_listening(service);

@@ -111,14 +111,14 @@ static ferry_call *find_answered(const ferry_session *session)
 static void fail_unhandled(ferry_session *session, ferry_message *request)
 {
         struct type_names names;
-        bool is_known = handlers_take_request(&session->handlers, request->type) ||
+        bool is_known = handlers_take_request(&session_front(session)->handlers, request->type) ||
                         (session->shared_handlers && handlers_take_request(session->shared_handlers, request->type));
 
         names.size = 0;
         names.is_cut = false;
         if (!is_known) {
-                handlers_list_types(&session->handlers, NULL, &names);
-                handlers_list_types(session->shared_handlers, &session->handlers, &names);
+                handlers_list_types(&session_front(session)->handlers, NULL, &names);
+                handlers_list_types(session->shared_handlers, &session_front(session)->handlers, &names);
         }
         if (names.size == 0)
                 message_fail(request, WIRE_ERROR, "the receiver has no handler for the request '%s'", request->type);

@@ -38,7 +38,7 @@ ferry_session *session_new(ferry_loop *loop, const ferry_session_options *option
                 return NULL;
         }
         session->loop = loop;
-        session->phase = SESSION_CONNECTING;
+        session_advance(session, EVENT_CONNECT);
         session->reserve = session_reserve(loop);
         session_set_owner(session, NULL, NULL);
         session_inherit(loop, &session->options, options, &session->wire, error);

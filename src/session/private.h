@@ -300,6 +300,12 @@ struct ferry_session {
         bool is_debugged;
 };
 
+/* The session that programs know, which has the handlers. */
+static inline ferry_session *session_front(ferry_session *session)
+{
+        return session->front ? session->front : session;
+}
+
 /* A call, a handler or the program knows of its failure. */
 static inline void session_tell(ferry_session *session)
 {

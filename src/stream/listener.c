@@ -9,6 +9,7 @@
 #include <ferry/address.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,6 +81,8 @@ int listener_accept(struct listener *listener, struct sockaddr_storage *ret_clie
 
                 *ret_client = (struct sockaddr_storage){ .ss_family = AF_UNSPEC };
                 *ret_size = sizeof *ret_client;
+                if (listener->may_block && !has_waiting(socket))
+                        return -EAGAIN;
                 fd = sys_accept(socket, (struct sockaddr *)ret_client, ret_size);
                 if (fd == -ECONNABORTED)
                         continue;
@@ -246,6 +249,51 @@ int listener_open(struct listener *listener, const char *address, const struct l
                 code = -ENOMEM;
         listener->source.fd = listener->binding.fd;
         return code ? error_set(error, code, "cannot listen at '%s': %s", path, error_describe(code)) : 0;
+}
+
+/* 0 or -EINVAL, and why, if it is no stream socket that listens; else the family. */
+static int check_given(int fd, struct error *error)
+{
+        static const struct { int option, value; } required[] = { { SO_TYPE, SOCK_STREAM }, { SO_ACCEPTCONN, 1 } };
+        int family = 0, code;
+
+        for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
+                int value = 0;
+
+                code = sys_get_socket_option(fd, required[i].option, &value, sizeof value);
+                if (code == -ENOTSOCK || (!code && value != required[i].value))
+                        return error_set(error, -EINVAL, "descriptor %d is not a stream socket that listens", fd);
+                if (code)
+                        return error_set(error, code, "cannot listen at descriptor %d: %s", fd, error_describe(code));
+        }
+        code = sys_get_socket_option(fd, SO_DOMAIN, &family, sizeof family);
+        if (code)
+                return error_set(error, code, "cannot listen at descriptor %d: %s", fd, error_describe(code));
+        if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+                return error_set(error, -EINVAL, "descriptor %d is neither a unix socket nor one of tcp", fd);
+        return family;
+}
+
+int listener_adopt(struct listener *listener, int fd, struct error *error)
+{
+        union { struct sockaddr any; struct sockaddr_un path; union inet_address inet; } name = { 0 };
+        char text[INET_TEXT_MAX];
+        int family = check_given(fd, error), flags = family < 0 ? 0 : sys_flags(fd), code = family < 0 ? family : flags < 0 ? flags : 0;
+
+        if (!code)
+                code = sys_socket_name(fd, &name.any, sizeof name);
+        if (!code && family == AF_UNIX && !*name.path.sun_path && name.path.sun_path[1])
+                code = name_address(listener, "unix:@", name.path.sun_path + 1, error);
+        else if (!code)
+                code = family == AF_UNIX ? name_address(listener, "unix:", name.path.sun_path, error) :
+                                           name_address(listener, "", inet_print("tcp", &name.inet, text), error);
+        if (code == -ENOBUFS)
+                code = -ENOMEM;
+        if (code)
+                return error_set(error, code, "cannot listen at descriptor %d: %s", fd, error_describe(code));
+        listener->may_block = !(flags & O_NONBLOCK);
+        listener->binding.fd = listener->source.fd = fd;
+        return 0;
 }
 
 int listener_start(struct listener *listener, struct error *error)

@@ -37,6 +37,7 @@ struct listener {
         listener_lost_fn *lost;
         void (*short_of)(struct listener *listener);    /* no descriptor is left for a client; NULL, or to make room */
         void (*renewed)(struct listener *listener);     /* of listener_keep() */
+        bool may_block;         /* its socket was made by others, and would block where no client waits */
         int old_fd;             /* of a file that was removed, for such an owner: its clients are taken first; -1: none */
         void *object;           /* the owner's */
 };
@@ -46,6 +47,10 @@ void listener_init(struct listener *listener, ferry_loop *loop, listener_came_fn
 /* Begin to listen at an address. 0, or a negative errno with a sentence. */
 int listener_open(struct listener *listener, const char *address, const struct listener_options *options,
                   struct error *error);
+
+/* The same with a socket that listens already, made by others: nothing of it is changed, and nothing goes with it. It is taken over
+ * unless this fails. */
+int listener_adopt(struct listener *listener, int fd, struct error *error);
 
 /* Call came() for each client from now on, and bind the path again when its socket file is gone. 0, or a negative errno with
  * a sentence. */
