@@ -175,6 +175,7 @@ struct lines {
         bool has_rest;          /* the last one, which has no newline */
         bool is_too_long;       /* the next one is */
         bool is_skipping;       /* up to its end */
+        uint64_t read;          /* bytes */
 };
 
 /* Whether it is time to read; do it, once; 0 or a negative errno. */
@@ -184,6 +185,19 @@ int lines_read(struct lines *lines, int fd);
 bool lines_are_there(const struct lines *lines);
 const char *lines_next(struct lines *lines, size_t *ret_size);
 void lines_free(struct lines *lines);
+
+/* estimate.c: the time that is left, in seconds; negative: it is not known yet. */
+struct estimate {
+        double all, over;       /* tasks: that there are, and have ended */
+        double workers;
+        double ended, now;      /* seconds since the beginning: the end of the last task, and this moment */
+};
+
+enum { ESTIMATE_SIZE = 32 };
+
+double estimate_left(const struct estimate *estimate);
+/* As "3 min 07 s left". */
+void estimate_describe(double seconds, char text[ESTIMATE_SIZE]);
 
 /* each.c: call --each, with the address and the type. Returns an exit status. */
 int each_run(const struct cli_options *options, char **arguments);

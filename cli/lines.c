@@ -82,6 +82,7 @@ int lines_read(struct lines *lines, int fd)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         from = lines->end;
         lines->end += (size_t)got;
+        lines->read += (size_t)got;
         if (lines->is_skipping) {
                 skip(lines);
                 from = lines->begin;

@@ -3,8 +3,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { REDRAW_MS = 50 };
+enum {
+        REDRAW_MS = 50,
+        TICK_MS = 1000,         /* while nothing happens */
+};
 
 static double seconds_since(const struct timespec *began)
 {
@@ -14,17 +19,48 @@ static double seconds_since(const struct timespec *began)
         return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
 }
 
+/* How many tasks there are. Of a file that is read the rest has lines as long as those that were read. */
+static double count_tasks(const struct run *run)
+{
+        double all = (double)run->lines.reported;
+
+        if (run->lines.is_over || (double)run->lines.read >= run->input_size)
+                return run->lines.is_over ? all : 0;
+        return all * run->input_size / (double)run->lines.read;
+}
+
+/* ", 3 min 07 s left", or nothing. */
+static void describe_left(const struct run *run, double now, char *text, size_t size)
+{
+        struct estimate estimate = {
+                .all = count_tasks(run) - (double)run->skipped, .over = (double)(run->done + run->failed),
+                .workers = (double)run->workers, .ended = run->ended, .now = now,
+        };
+        double left = run->phase == RUN_WORKING ? estimate_left(&estimate) : -1;
+        char time[ESTIMATE_SIZE];
+
+        *text = '\0';
+        if (left < 0)
+                return;
+        estimate_describe(left, time);
+        snprintf(text, size, ", %s", time);
+}
+
 /* A line that is drawn again and again, but not so often that drawing is what takes the time. */
 void progress_show(struct run *run)
 {
         enum { WIDTH = 30 };
-        char bar[WIDTH + 1], failed[32] = "", line[WIDTH + 128];
+        char bar[WIDTH + 1], failed[32] = "", left[ESTIMATE_SIZE + 2], line[WIDTH + 192];
         long over = run->done + run->failed + run->skipped, all = run->lines.reported;
         double now;
 
         if (!run->is_on_terminal || all == 0)
                 return;
         now = seconds_since(&run->began);
+        if (run->done + run->failed > run->counted) {
+                run->counted = run->done + run->failed;
+                run->ended = now;
+        }
         if (run->drawn > 0 && now - run->drawn < REDRAW_MS / 1e3)
                 return;
         run->drawn = now;
@@ -34,12 +70,32 @@ void progress_show(struct run *run)
         bar[WIDTH] = '\0';
         if (run->failed)
                 snprintf(failed, sizeof failed, ", %ld failed", run->failed);
-        snprintf(line, sizeof line, "\r\033[K[%s] %ld of %ld%s%s", bar, over, all, run->lines.is_over ? "" : " so far", failed);
+        describe_left(run, now, left, sizeof left);
+        snprintf(line, sizeof line, "\r\033[K[%s] %ld of %ld%s%s%s", bar, over, all, run->lines.is_over ? "" : " so far", failed, left);
         error_draw(line, strlen(line));
+}
+
+static int redraw(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        progress_show(userdata);
+        return 1;
+}
+
+void progress_begin(struct run *run)
+{
+        struct stat input;
+
+        if (!run->is_on_terminal)
+                return;
+        if (fstat(STDIN_FILENO, &input) == 0 && S_ISREG(input.st_mode))
+                run->input_size = (double)input.st_size;
+        ferry_loop_after(run->loop, TICK_MS, redraw, run);
 }
 
 void progress_stop_clock(struct run *run)
 {
+        ferry_loop_off(run->loop, redraw, run);
         run->seconds = seconds_since(&run->began);
 }
 

@@ -261,6 +261,7 @@ static int run_all(struct run *run, char **command)
         int status, result;
 
         error_limit_wait(0);
+        progress_begin(run);
         signals_watch(run->loop, 2, interrupt, run);
         status = start_workers(run, command);
         if (status) {

@@ -103,6 +103,9 @@ struct run {
         bool is_echo;                   /* a worker has sent a task back */
         struct timespec began;
         double drawn, seconds;          /* since then: when the bar was drawn, and the end of the tasks */
+        long counted;                   /* tasks that had ended … */
+        double ended;                   /* … when one of them did last */
+        double input_size;              /* of stdin, in bytes; 0: it is not known */
 };
 
 /* run.c: change the phase, for a reason that makes that exit status. Calls for a phase that is past are ignored. */
@@ -139,7 +142,8 @@ void joblog_add(struct run *run, const struct joblog_entry *entry);
 int joblog_finish(struct run *run);
 void joblog_free(struct joblog *log);
 
-/* progress.c: what is shown on stderr. */
+/* progress.c: what is shown on stderr. Redraw the bar from now on, also while nothing happens. */
+void progress_begin(struct run *run);
 void progress_show(struct run *run);
 void progress_clear(struct run *run);
 /* The rate counts up to there. */

@@ -359,6 +359,11 @@ outputs() {
                 run script -qec 'ferry run --workers 1 -- ferry listen stdio: --echo < tasks' /dev/null < /dev/null
                 ended 'on a terminal' 0 -
                 check 'on a terminal there is a bar' grep -qF '[..............................] 0 of 2' out
+                # The first of two tasks waits for the bar to be drawn again.
+                run script -qec 'ferry run --workers 1 -- ferry listen stdio: --exec "sleep 0.06" < tasks' /dev/null < /dev/null
+                ended 'the time that is left' 0 -
+                check 'it has the time that is left' grep -qF '[###############...............] 1 of 2, 1 s left' out
+                run script -qec 'ferry run --workers 1 -- ferry listen stdio: --echo < tasks' /dev/null < /dev/null
                 check 'which is taken away' grep -qE $'\r\033\\[Ka\r' out
                 check 'and a summary' grep -qF 'ferry: 2 done, 0 failed' out
         else
