@@ -17,7 +17,7 @@ enum exit_status {
         EXIT_NOT_FOUND = 127,
 };
 
-enum { ALLOWED_MAX = 256 };
+enum { ALLOWED_MAX = 256, DESCRIBED_MAX = 256 };
 
 struct cli_options {
         unsigned dialects;      /* a set; 0: auto */
@@ -64,6 +64,8 @@ struct cli_options {
         const char *group;
         uid_t allowed[ALLOWED_MAX]; /* users who may connect */
         size_t allowed_count;
+        const char *described[DESCRIBED_MAX]; /* TYPE=TEXT */
+        size_t described_count;
         int64_t ttl;            /* 0: the default */
         int64_t bytes;          /* of a segment that is made; 0: the default */
         bool is_broadcast;
@@ -94,6 +96,7 @@ extern const struct cli_command command_bench;
 extern const struct cli_command command_bridge;
 extern const struct cli_command command_call;
 extern const struct cli_command command_convert;
+extern const struct cli_command command_describe;
 extern const struct cli_command command_ipcs;
 extern const struct cli_command command_list;
 extern const struct cli_command command_listen;
@@ -130,6 +133,11 @@ int unused_check(const char *command, const struct cli_options *options, char **
 void access_allow(ferry_session_options *session, const struct cli_options *options);
 /* The argument of --allow. False: a complaint was printed. */
 bool access_read_user(const char *text, struct cli_options *options);
+
+/* describe.c: the argument of --describe. False: a complaint was printed. And say what was given of a service: 0, or the exit status of
+ * a complaint. */
+bool describe_read(const char *text, struct cli_options *options);
+int describe_service(ferry_service *service, const struct cli_options *options);
 
 /* body.c: BODY as a value, the caller's; NULL was complained about, with the exit status. And all of stdin, up to
  * @max bytes. */

@@ -248,7 +248,7 @@ static int serve(struct listener *listener, const char *address)
         bool is_session = !is_served(address);
         int fds[SUPERVISOR_SOCKETS_MAX + 1];
         const char *reason;
-        int error, failure = 0, published;
+        int error, failure = 0, described = 0, published;
 
         /* Also behind the end of the input. */
         session.answer_timeout_ms = listener->options->drain_ms > 0 ? listener->options->drain_ms : -1;
@@ -282,8 +282,9 @@ static int serve(struct listener *listener, const char *address)
                 listener->service = ferry_service_open(listener->loop, given_name(address) ? NULL : address, &service);
                 ferry_service_on(listener->service, messages, take, listener);
                 ferry_service_on(listener->service, asides, show_aside, listener);
+                described = describe_service(listener->service, listener->options);
         }
-        if (status_of(listener) == 1) {
+        if (!described && status_of(listener) == 1) {
                 if (listener->options->is_verbose)
                         inform("listening at %s",
                                is_session ? address : ferry_service_address(listener->service));
@@ -303,6 +304,8 @@ static int serve(struct listener *listener, const char *address)
         ferry_loop_free(listener->loop);
         guard_close();
         published = publisher_end();
+        if (described)
+                return described;
         if (listener->is_late || error == -ETIMEDOUT)
                 return EXIT_TIMEOUT;
         if (answers_have_dropped() || failure || backlog_has_dropped())
@@ -342,7 +345,7 @@ const struct cli_command command_listen = {
         .summary = "print each message, answer requests",
         .options = (const char *const[]){ "echo", "reply", "exec", "notify-exec", "workers", "drain", "count", "public", "mode", "group", "allow",
                                           "dialect", "codec", "namespace", "json", "value", "quiet", "verbose", "shm", "no-shm",
-                                          "publish", "retain", "after-clients", "timeout", "remote-ferry", NULL },
+                                          "publish", "retain", "after-clients", "describe", "timeout", "remote-ferry", NULL },
         .least = 1,
         .most = 1,
         .run = run,

@@ -15,7 +15,7 @@
 
 static const struct cli_command *const commands[] = { &command_listen, &command_call, &command_notify, &command_watch,
                                                       &command_run,
-                                                      &command_list, &command_wait, &command_send, &command_recv,
+                                                      &command_list, &command_describe, &command_wait, &command_send, &command_recv,
                                                       &command_store, &command_ipcs, &command_convert,
                                                       &command_bench, &command_bridge };
 
@@ -68,6 +68,7 @@ static const struct {
         { "strict", NULL, "refuse objects whose permissions let other users in" },
         { "interface", "NAME", "udp: the network interface for multicast" },
         { "group", "ADDRESS", "udp: the multicast group to join; listen: the GROUP of the socket file, a name or a number" },
+        { "describe", "TYPE=TEXT", "say of a type what it does, for ferry describe and completion; may be repeated" },
         { "allow", "USER", "a user (name or number) that may be the other side, besides this user and root; may be repeated" },
         { "shm", NULL, "NAME, unix: exchange messages in shared memory at once (listen: with clients that may)" },
         { "no-reconnect", NULL, "end with the service" },
@@ -568,6 +569,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 return (options->has_wait = read_seconds(name, argument, &options->wait_ms));
         if (strcmp(name, "allow") == 0)
                 return access_read_user(argument, options);
+        if (strcmp(name, "describe") == 0)
+                return describe_read(argument, options);
         if (strcmp(name, "drain") == 0)
                 return read_seconds(name, argument, &options->drain_ms);
         if (strcmp(name, "count") == 0)

@@ -245,6 +245,40 @@ int ferry_service_retain_value(ferry_service *service, const char *type, const f
 int ferry_service_unretain(ferry_service *service, const char *type);
 
 /**
+ * Says what a service expects of messages of a type, for clients that ask: ferry_session_describe(), `ferry describe`.
+ *
+ * The texts are for people, in any notation, such as "{key: string, value: any}". A second description of a type replaces the first
+ * one, in its place. Types without a handler may be described, and types with one need not be.
+ *
+ * @param service  the service; NULL has failed with -ENOMEM
+ * @param type     the message type, UTF-8, up to 65,535 bytes; copied
+ * @param in       the body of such messages, UTF-8; copied; NULL says nothing
+ * @param out      the body of the reply, UTF-8; copied; NULL says nothing
+ * @param text     what such a message does, UTF-8; copied; NULL says nothing
+ * @return 0; or a negative errno: that with which the service has failed, see ferry_service_status(), or one of these
+ * @retval -ENOSPC  all descriptions together would take more than 1 MiB of memory; nothing has changed
+ * @retval -EINVAL  the type is NULL or too long, or a text is not UTF-8
+ * @retval -ENOMEM  the service is NULL, or there is no memory
+ * @retval -EPERM   the service belongs to another thread
+ * @retval -ECHILD  the service belongs to the parent of this process
+ */
+int ferry_service_describe(ferry_service *service, const char *type, const char *in, const char *out, const char *text);
+
+/**
+ * Removes the description of a type.
+ *
+ * @param service  the service; NULL has failed with -ENOMEM
+ * @param type     the type
+ * @return 0; or a negative errno: that with which the service has failed, see ferry_service_status(), or one of these
+ * @retval -ENOENT  the type has no description
+ * @retval -EINVAL  the type is NULL
+ * @retval -ENOMEM  the service is NULL
+ * @retval -EPERM   the service belongs to another thread
+ * @retval -ECHILD  the service belongs to the parent of this process
+ */
+int ferry_service_undescribe(ferry_service *service, const char *type);
+
+/**
  * Returns the clients of a service, one after the other.
  *
  * @param service   the service; NULL is allowed

@@ -388,6 +388,24 @@ int ferry_session_subscribe(ferry_session *session, const char *pattern);
 int ferry_session_unsubscribe(ferry_session *session, const char *pattern);
 
 /**
+ * Asks a service for what ferry_service_describe() has said of it. No handler of the service sees this.
+ *
+ * The body of the reply is a list of maps with the members `type`, `in`, `out` and `text`, which are strings, or null where nothing was
+ * said. It is what the peer has sent: an untrusted peer may send any value.
+ *
+ * A call that cannot be sent has failed: ferry_call_status() returns its errno. Besides those of ferry_session_request() that is
+ * -EOPNOTSUPP where the dialect has no descriptions, or the peer does not know the question because its version is older. A peer
+ * that is not a service, or that has too much queued for this side, refuses (-EREMOTEIO), as does one whose description exceeds
+ * `frame_max` of this side.
+ *
+ * @param session     the session; NULL is allowed, and the call has failed
+ * @param timeout_ms  how long to wait for the answer, in ms; -1: forever; FERRY_TIMEOUT_DEFAULT: the session's
+ *                    `request_timeout_ms`
+ * @return the call, which the caller owns, as that of ferry_session_request(). NULL only if there is no memory
+ */
+ferry_call *ferry_session_describe(ferry_session *session, int timeout_ms);
+
+/**
  * Runs the loop until the peer has received everything that was sent (stream-ipc: until the kernel has), or has closed in order.
  *
  * Its own failure comes first: the session has failed, or the time is over. Otherwise it returns the first error of a

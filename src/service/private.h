@@ -1,10 +1,11 @@
 /* What the files of this folder know of a service.
  *
- * They stand in layers, and none calls one above it: topics, retained, crowd, probe and refusal hold what is known; subscribe
- * acts for a client; service decides; notify is called by programs. */
+ * They stand in layers, and none calls one above it: topics, retained, descriptions, crowd, probe and refusal hold what is known;
+ * subscribe and describe act for a client; service decides; notify is called by programs. */
 #pragma once
 
 #include "service/crowd.h"
+#include "service/descriptions.h"
 #include "service/refusal.h"
 #include "service/retained.h"
 #include "stream/listener.h"
@@ -31,6 +32,7 @@ struct ferry_service {
         struct topics topics;   /* what the others have subscribed to */
         struct buffer audience; /* memory for the next notification: whom it is for */
         struct retained_set retained;
+        struct descriptions descriptions;
         struct crowds crowds;   /* the clients by user */
         int reserved_from;      /* this descriptor on */
         struct refusal refusal; /* of those for whom there is no room */
@@ -47,3 +49,5 @@ struct ferry_service {
 /* For the owner table of a client (session/session.h): what it subscribes to, and no longer. */
 int client_subscribed(void *object, const char *pattern, size_t size, struct error *error);
 void client_unsubscribed(void *object, const char *pattern, size_t size);
+/* The same: what it may send. */
+const ferry_value *client_described(void *object, struct error *error);

@@ -219,14 +219,15 @@ static bool client_takes(const void *object, size_t size)
 
 static const struct session_owner client_owner = {
         .ended = client_ended, .settled = client_settled, .freed = client_freed, .subscribed = client_subscribed,
-        .unsubscribed = client_unsubscribed, .counts = client_counts, .takes = client_takes, .expects_failures = true,
+        .unsubscribed = client_unsubscribed, .described = client_described, .counts = client_counts, .takes = client_takes,
+        .expects_failures = true,
 };
 
 /* The same for those each of whose messages is of interest: probes, and clients of a service that closes when it is idle. */
 static const struct session_owner watched_client_owner = {
         .ended = client_ended, .spoke = client_spoke, .settled = client_settled, .freed = client_freed,
-        .subscribed = client_subscribed, .unsubscribed = client_unsubscribed, .counts = client_counts, .takes = client_takes,
-        .expects_failures = true,
+        .subscribed = client_subscribed, .unsubscribed = client_unsubscribed, .described = client_described, .counts = client_counts,
+        .takes = client_takes, .expects_failures = true,
 };
 
 struct client *client_of(const ferry_session *session)
@@ -387,6 +388,7 @@ static void bury(struct loop_grave *grave)
         handlers_free(&service->handlers);
         topics_deinit(&service->topics);
         retained_deinit(&service->retained);
+        descriptions_deinit(&service->descriptions);
         buffer_deinit(&service->audience);
         refusal_deinit(&service->refusal);
         for (size_t i = 0; i < service->listener_count; i++)
@@ -484,6 +486,7 @@ static ferry_service *service_new(ferry_loop *loop, const char *address, const f
         list_init(&service->unfiltered);
         topics_init(&service->topics);
         retained_init(&service->retained, service->options.retained_max);
+        descriptions_init(&service->descriptions);
         crowds_init(&service->crowds, service->options.bytes_max);
         list_append(&loop->members, &service->member.link);
         return service;

@@ -110,6 +110,9 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
         case WIRE_UNSUBSCRIBE:
                 subscriptions_hear(session, in);
                 break;
+        case WIRE_DESCRIBE:
+                describe_hear(session, in);
+                break;
         case WIRE_PING:
                 if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
                         session_finish(session, -ENOMEM, "no memory for an answer");
@@ -118,6 +121,7 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
                 if (session->front && session->front->pong < session->pong)
                         session->front->pong = session->pong;
+                describe_note_pong(session);
                 if (session->owner->answered)
                         session->owner->answered(session->owner_object);
                 break;

@@ -4,7 +4,7 @@
  *
  * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, subscriptions, sharing
  * and debug hold what is known; session and owner decide; above them answer, dispatch, farewell, closing, heartbeat, subscribe,
- * control, input, new, reconnect; and then what programs call: defaults, open, request, reply, next, hold, flush, info. */
+ * describe, control, input, new, reconnect; and then what programs call: defaults, open, request, reply, next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -32,6 +32,7 @@ struct ferry_call {
         struct map_node node;
         struct loop_timer timer;
         uint64_t deadline_mark;         /* see session_has_caught_up() */
+        uint64_t fence;                 /* of one that asks for a description: the ping behind it; else 0 */
         struct loop_task task;          /* calls the callback */
         struct loop_grave grave;
         ferry_loop *loop;               /* NULL once that can no longer be reached */
@@ -268,6 +269,7 @@ struct ferry_session {
         struct error refused;           /* why the first notification was not taken that no flush has reported */
         struct error call_error;        /* of the last call of the program, if that has failed while the session lived */
         uint64_t ping, pong;
+        uint64_t fence;                 /* the last ping behind a call that asks for a description; 0: none is awaited */
         struct heartbeat heartbeat;
         struct sharing sharing;
 
@@ -491,6 +493,10 @@ bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
 
 /* subscribe.c: a frame of the other side. */
 void subscriptions_hear(ferry_session *session, const struct incoming *in);
+
+/* describe.c: a question of the other side; and the answer to a ping, behind which no answer to an earlier question comes. */
+void describe_hear(ferry_session *session, const struct incoming *in);
+void describe_note_pong(ferry_session *session);
 
 /* flush.c */
 /* -EINVAL, which ferry_session_error() explains. */

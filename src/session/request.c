@@ -154,15 +154,11 @@ static void sent(ferry_call *call, int code, struct error *error)
         error_deinit(error);
 }
 
-ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type, const char *format, ...)
+/* A call of a session, or one that has failed as it can have none; NULL if memory is out. */
+static ferry_call *begin(ferry_session *session, int timeout_ms)
 {
-        struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = type };
         bool is_foreign = session && loop_is_elsewhere(session->loop);
         ferry_call *call = call_new(session && !is_foreign ? session->reserve : NULL, is_late);
-        struct error error = { 0 };
-        ferry_loop *loop;
-        va_list arguments;
-        int code;
 
         if (!call)
                 return NULL;
@@ -174,12 +170,27 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
                 call_end(call, -EPERM, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", loop_elsewhere);
                 return call;
         }
-        call->loop = loop = session->loop;
-        loop_enter(loop);
+        call->loop = session->loop;
         call->session = session;
         call->timeout_ms = timeout_ms == FERRY_TIMEOUT_DEFAULT ? session->options.request_timeout_ms : timeout_ms;
         list_append(&session->loop->holders, &call->holder.link);
         list_append(&session->calls, &call->link);
+        return call;
+}
+
+ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const char *type, const char *format, ...)
+{
+        struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = type };
+        ferry_call *call = begin(session, timeout_ms);
+        struct error error = { 0 };
+        ferry_loop *loop;
+        va_list arguments;
+        int code;
+
+        if (!call || call->status != 1)
+                return call;
+        loop = call->loop;
+        loop_enter(loop);
         va_start(arguments, format);
         code = check_timeout(call, &error);
         if (!code)
@@ -195,6 +206,45 @@ ferry_call *ferry_session_request(ferry_session *session, int timeout_ms, const 
 ferry_call *ferry_session_request_value(ferry_session *session, int timeout_ms, const char *type, const ferry_value *body)
 {
         return ferry_session_request(session, timeout_ms, type, "%p", ferry_arg(body));
+}
+
+/* The question, and the ping that says when no answer will come. */
+static int send_question(ferry_call *call, struct error *error)
+{
+        struct outgoing outgoing = { .kind = WIRE_DESCRIBE, .codec = ferry_codec_msgpack() };
+        ferry_session *session = call->session;
+        int code = check_timeout(call, error);
+
+        if (!code && session_can_send(session) && !session->wire.dialect->has_descriptions)
+                code = error_set(error, -EOPNOTSUPP, "the dialect %s has no descriptions", session->wire.dialect->name);
+        if (!code)
+                code = join_session(call, &outgoing, error);
+        if (!code)
+                code = session_send(session, &outgoing, false, call, error);
+        if (!code)
+                code = session_send_ping(session, &call->fence);
+        if (!code && call->status == 1)
+                session->fence = call->fence;
+        if (!code || error->code)
+                return code;
+        /* Without the ping an old peer would keep it waiting. */
+        call_withdraw(call);
+        return error_set(error, code, "cannot ask for a description: %s", error_describe(code));
+}
+
+ferry_call *ferry_session_describe(ferry_session *session, int timeout_ms)
+{
+        ferry_call *call = begin(session, timeout_ms);
+        struct error error = { 0 };
+        ferry_loop *loop;
+
+        if (!call || call->status != 1)
+                return call;
+        loop = call->loop;
+        loop_enter(loop);
+        sent(call, send_question(call, &error), &error);
+        loop_leave(loop);
+        return call;
 }
 
 int ferry_session_notify(ferry_session *session, const char *type, const char *format, ...)

@@ -28,6 +28,8 @@ struct session_owner {
          * which the session ends. */
         int (*subscribed)(void *object, const char *pattern, size_t size, struct error *error);
         void (*unsubscribed)(void *object, const char *pattern, size_t size);
+        /* The peer asks what may be sent: a list of descriptions, which stays the owner's; or NULL with a sentence. */
+        const ferry_value *(*described)(void *object, struct error *error);
         /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. */
         bool (*counts)(void *object, size_t held, size_t unfinished);
         /* Whether so much more may be queued for it. */

@@ -108,6 +108,7 @@ struct dialect {
         bool has_subscriptions; /* WIRE_SUBSCRIBE and WIRE_UNSUBSCRIBE */
         bool has_hand_over;     /* WIRE_DRAIN, and those for the successor of a service; and a session can connect again, since a close
                                  * says what was done */
+        bool has_descriptions;  /* WIRE_DESCRIBE, which is answered as a request is */
         bool has_start;                 /* WIRE_START, WIRE_START_OK; and WIRE_CLOSE is answered by WIRE_CLOSE_OK */
         bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
         bool has_received;              /* a server acknowledges each message before anything else */

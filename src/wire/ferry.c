@@ -103,8 +103,11 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         ret->body_size = size - ret->body_offset;
         /* What such frames may carry is nothing to this version: it is not even looked at. */
         if (ret->kind == WIRE_PING || ret->kind == WIRE_PONG || ret->kind == WIRE_CANCEL || ret->kind == WIRE_OFFER ||
-            ret->kind == WIRE_MOVED || ret->kind == WIRE_SUBSCRIBE || ret->kind == WIRE_UNSUBSCRIBE)
+            ret->kind == WIRE_MOVED || ret->kind == WIRE_SUBSCRIBE || ret->kind == WIRE_UNSUBSCRIBE || ret->kind == WIRE_DESCRIBE)
                 ret->body_size = 0;
+        /* That of the answer, if it is one of ours. */
+        if (ret->kind == WIRE_DESCRIBE)
+                ret->codec = codec_by_number((unsigned char)payload[2]);
         if (ret->body_size == 0)
                 return 0;
         ret->codec = find_codec(wire, (unsigned char)payload[2]);
@@ -121,7 +124,7 @@ static bool kind_is_control(enum wire_kind kind)
 {
         return kind == WIRE_HELLO || kind == WIRE_CANCEL || kind == WIRE_PING || kind == WIRE_PONG || kind == WIRE_CLOSE ||
                kind == WIRE_OFFER || kind == WIRE_MOVED || kind == WIRE_DECLINED || kind == WIRE_SUBSCRIBE ||
-               kind == WIRE_UNSUBSCRIBE;
+               kind == WIRE_UNSUBSCRIBE || kind == WIRE_DESCRIBE;
 }
 
 /* Header and type of a frame, at once. */
@@ -201,6 +204,7 @@ const struct dialect dialect_ferry = {
         .has_shared_memory = true,
         .has_subscriptions = true,
         .has_hand_over = true,
+        .has_descriptions = true,
         .can_begin = can_begin,
         .read = read_payload,
         .peek = peek,

@@ -161,6 +161,8 @@ static int use_everything(struct parent *parent)
         REQUIRE(ferry_message_fail(parent->kept, "no") == -ECHILD);
         REQUIRE(ferry_session_subscribe(parent->client, "t") == -ECHILD);
         REQUIRE(ferry_session_unsubscribe(parent->client, "t") == -ECHILD);
+        REQUIRE(ferry_service_describe(parent->service, "t", NULL, NULL, NULL) == -ECHILD);
+        REQUIRE(ferry_service_undescribe(parent->service, "t") == -ECHILD);
         REQUIRE(ferry_service_notify(parent->service, "t", "{}") == -ECHILD);
         REQUIRE(ferry_service_retain(parent->service, "t", "{}") == -ECHILD);
         REQUIRE(ferry_service_unretain(parent->service, "t") == -ECHILD);

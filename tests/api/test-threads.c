@@ -415,6 +415,8 @@ static void use_session(struct foreign *foreign)
         REFUSED(ferry_session_notify(foreign->session, "t", "{}"));
         REFUSED(ferry_session_subscribe(foreign->session, "t"));
         REFUSED(ferry_session_unsubscribe(foreign->session, "t"));
+        REFUSED(ferry_service_describe(foreign->service, "t", NULL, NULL, NULL));
+        REFUSED(ferry_service_undescribe(foreign->service, "t"));
         REFUSED(ferry_session_flush(foreign->session, 0));
         REFUSED(ferry_session_close(foreign->session));
         REFUSED(ferry_session_status(foreign->session));

@@ -211,6 +211,37 @@ static void types(void)
         close_service(loop, service);
 }
 
+/* A service that describes itself, a client that asks, and one that is no service. */
+static void described(void)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        struct guests guests = { 0 };
+        ferry_service *service;
+        ferry_session *client;
+        int code;
+
+        open_service(loop, NULL, &guests, &service, 0);
+        for (int i = 0; i < 3; i++) {
+                code = ferry_service_describe(service, i == 1 ? "get" : "set", "{key: string}", NULL, "Stores a value.");
+                fault_answer(FAULT_MEET, "describe", code, 0, NULL);
+        }
+        client = ferry_session_open(loop, address(), &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        for (int i = 0; i < 2; i++) {
+                FERRY_AUTO(ferry_call) call = ferry_session_describe(client, 1000);
+
+                ferry_call_await(call);
+                code = ferry_call_status(call);
+                /* A service without memory for it says so. */
+                if (!fault_is_absent() && code == -EREMOTEIO)
+                        code = -ENOMEM;
+                fault_answer(FAULT_MEET, "a question", code, 0, ferry_call_error(call));
+                fault_want(ferry_value_count(ferry_message_body(ferry_call_reply(call))) == 2);
+        }
+        code = ferry_service_undescribe(service, "set");
+        fault_answer(FAULT_MEET, "undescribe", !fault_is_absent() && code == -ENOENT ? 0 : code, 0, NULL);
+        close_service(loop, service);
+}
+
 /* Shared memory: without a fault the messages have moved there. */
 static bool has_moved(const ferry_session *session)
 {
@@ -903,6 +934,7 @@ const struct scenario service_scenarios[] = {
         { .name = "clients", .run = clients },
         { .name = "subscriptions", .run = subscriptions },
         { .name = "types", .run = types },
+        { .name = "described", .run = described },
         { .name = "removed", .run = removed },
         { .name = "group", .run = group },
         { .name = "group-unknown", .run = group_unknown },
