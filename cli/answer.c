@@ -25,6 +25,7 @@ struct answer {
         ferry_peer peer;
         ferry_value *input;             /* of a notification: its text; NULL: it is a request */
         bool is_ending;                 /* the command was asked to end */
+        bool is_in_parts;               /* each line is a part */
 };
 
 struct answers {
@@ -147,18 +148,63 @@ static void answer_by_error(const ferry_message *request, const char *format, ..
 static void start_waiting(void);
 
 /* NULL: it is no JSON, for the reason in @reason, or memory is out. */
-static ferry_value *read_output(const struct command_result *result, char *reason, size_t reason_size)
+static ferry_value *read_output(const char *bytes, size_t size, char *reason, size_t reason_size)
 {
-        const char *bytes = result->output ? result->output : "";
         ferry_value *value = NULL;
         ferry_builder *builder;
 
         if (answers.options->is_value)
-                return body_of_line(bytes, result->size, true, reason, reason_size);
+                return body_of_line(bytes, size, true, reason, reason_size);
         builder = ferry_builder_new();
-        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, result->size);
+        ferry_builder_add_bytes(builder, FERRY_VALUE_STRING, NULL, bytes, size);
         ferry_builder_finish(builder, &value);
         return value;
+}
+
+static void answer_by_output_error(const ferry_message *request, const char *what, const char *reason)
+{
+        if (answers.options->is_value)
+                answer_by_error(request, "%s of the command is not JSON: %s", what, reason);
+        else
+                answer_by_error(request, "no memory for the output of the command");
+}
+
+static void end_command(struct answer *answer)
+{
+        if (!answer->is_ending)
+                command_end(answer->command);
+        answer->is_ending = true;
+}
+
+/* The command ends in a round of its own, because it is reading its output now. */
+static int end_unwanted(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        (void)userdata;
+        answers_end_unwanted(false);
+        return 0;
+}
+
+/* A line is a part of the answer. False: the peer takes none now. */
+static bool send_line(const char *line, size_t size, void *userdata)
+{
+        struct answer *answer = userdata;
+        char reason[256] = "";
+        ferry_value *body;
+        int error;
+
+        if (!ferry_message_is_wanted(answer->request))
+                return true;
+        body = read_output(line, size, reason, sizeof reason);
+        error = body ? ferry_message_progress_value(answer->request, body) : 0;
+        if (!body)
+                answer_by_output_error(answer->request, "a line", reason);
+        else if (error && error != -ENOBUFS && !is_unwanted(error))
+                answer_by_error(answer->request, "cannot send a line of the command: %s", describe_sending(error));
+        ferry_value_unref(body);
+        if (!ferry_message_is_wanted(answer->request))
+                ferry_loop_after(answers.loop, 0, end_unwanted, NULL);
+        return error != -ENOBUFS;
 }
 
 static void reply(const struct answer *answer, const struct command_result *result)
@@ -171,15 +217,19 @@ static void reply(const struct answer *answer, const struct command_result *resu
                 answer_by_error(answer->request, "the command %s", result->reason);
                 return;
         }
-        body = read_output(result, reason, sizeof reason);
+        if (answer->is_in_parts) {
+                body = ferry_value_pack(NULL);
+                answer_with(answer->request, NULL, body);
+                ferry_value_unref(body);
+                return;
+        }
+        body = read_output(result->output ? result->output : "", result->size, reason, sizeof reason);
         is_text = ferry_value_kind(body) == FERRY_VALUE_STRING;
         if (body)
                 answer_with(answer->request, is_text && speaks(ferry_message_session(answer->request), "stream-ipc") ?
                                                      FERRY_LOG_MESSAGE : NULL, body);
-        else if (answers.options->is_value)
-                answer_by_error(answer->request, "the output of the command is not JSON: %s", reason);
         else
-                answer_by_error(answer->request, "no memory for the output of the command");
+                answer_by_output_error(answer->request, "the output", reason);
         ferry_value_unref(body);
 }
 
@@ -228,6 +278,11 @@ static bool start(struct answer *answer, struct command_failure *ret_failure)
         };
 
         *ret_failure = (struct command_failure){ .error = -ENOMEM };
+        /* A peer that knows no parts gets all at the end. */
+        answer->is_in_parts = answers.options->is_streaming && !answer->input &&
+                              ferry_message_flush(answer->request, 0) != -EOPNOTSUPP;
+        if (answer->is_in_parts)
+                spec.line_fn = send_line;
         if (input)
                 answer->command = command_start(answers.loop, &spec, ret_failure);
         return answer->command;
@@ -413,11 +468,14 @@ size_t answers_due(void)
         return answers.waiting.count + answers.begun.count;
 }
 
-static void end_command(struct answer *answer)
+void answers_go_on(void)
 {
-        if (!answer->is_ending)
-                command_end(answer->command);
-        answer->is_ending = true;
+        struct answer *next;
+
+        for (struct answer *answer = answers.begun.first; answer; answer = next) {
+                next = answer->next;
+                command_go_on(answer->command);
+        }
 }
 
 static void forget_waiting(void)

@@ -1,4 +1,5 @@
-/* ferry call: a request, and its reply on stdout; each.c has many. What comes meanwhile goes to stderr. */
+/* ferry call: a request, and its reply on stdout, with its parts before that as they come; each.c has many. What comes meanwhile
+ * goes to stderr. */
 #include "cli.h"
 
 #include <errno.h>
@@ -19,6 +20,27 @@ static int report(ferry_call *call, const ferry_message *reply, const struct cli
         return exit_status_of(ferry_call_status(call));
 }
 
+/* What has been printed of a reply. */
+struct printed {
+        const struct cli_options *options;
+        ferry_session *session;
+        bool has_parts;
+        bool is_output_closed;
+};
+
+/* A program that reads stdout, and has seen enough, ends the call. */
+static void print_part(ferry_call *call, const ferry_message *part, void *userdata)
+{
+        struct printed *printed = userdata;
+
+        (void)call;
+        printed->has_parts = true;
+        if (printed->is_output_closed || print_body(part, printed->options, true, 0))
+                return;
+        printed->is_output_closed = true;
+        ferry_session_close(printed->session);
+}
+
 static int run(const struct cli_options *options, char **arguments, int count)
 {
         struct peer peer;
@@ -30,9 +52,17 @@ static int run(const struct cli_options *options, char **arguments, int count)
         if (status)
                 return status;
         ferry_call *call = ferry_session_request_value(peer.session, options->timeout_ms, peer.type, peer.body);
+        struct printed printed = { .options = options, .session = peer.session };
+
+        ferry_call_on_progress(call, print_part, &printed);
         const ferry_message *reply = ferry_call_await(call);
 
-        status = signals_received() ? EXIT_CONNECTION : report(call, reply, options);
+        /* Behind parts, null says only that all have come. */
+        if (signals_received())
+                status = EXIT_CONNECTION;
+        else if (!printed.is_output_closed &&
+                 !(printed.has_parts && reply && ferry_value_kind(ferry_message_body(reply)) == FERRY_VALUE_NULL))
+                status = report(call, reply, options);
         ferry_call_free(call);
         return peer_close(&peer, status);
 }

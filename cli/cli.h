@@ -73,6 +73,7 @@ struct cli_options {
         bool is_strict;
         bool is_removing;
         bool is_removing_stale;
+        bool is_streaming;
         bool is_publishing;
         bool is_retaining;
         bool is_once;           /* the watch ends with the service */

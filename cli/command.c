@@ -41,6 +41,7 @@ struct command {
         bool is_status_known;
         bool is_too_large;
         bool is_guarded;
+        bool is_held;           /* a line was not taken: nothing more is read */
         int waited_ms;          /* in ENDS */
         size_t input_taken;
         char *output;
@@ -120,6 +121,29 @@ static void describe_tail(const struct command *command, char *text, size_t size
         *text = '\0';
 }
 
+/* Lines --------------------------------------------------------------------------------------------------- */
+
+/* Hand over the lines that are there, until one is not taken; and at the end the rest, too. */
+static void pass_output(struct command *command)
+{
+        size_t begin = 0, size;
+
+        command->is_held = false;
+        while (!command->is_held && begin < command->size && command->phase != ENDS && command->phase != KILLED) {
+                const char *line = command->output + begin, *newline = memchr(line, '\n', command->size - begin);
+
+                if (!newline && command->out >= 0)
+                        break;
+                size = newline ? (size_t)(newline - line) : command->size - begin;
+                command->is_held = !command->spec.line_fn(line, size, command->spec.userdata);
+                if (!command->is_held)
+                        begin += size + (newline != NULL);
+        }
+        if (begin > 0)
+                memmove(command->output, command->output + begin, command->size - begin);
+        command->size -= begin;
+}
+
 /* Its end ------------------------------------------------------------------------------------------------- */
 
 static void close_pipe(struct command *command, int *fd, ferry_loop_fn *fn)
@@ -176,6 +200,8 @@ static void finish(struct command *command)
         if (command->pidfd >= 0)
                 close(command->pidfd);
         result.reason = describe_end(command);
+        if (command->spec.line_fn)
+                result.size = 0;
         command->spec.over(command, &result, command->spec.userdata);
         ferry_value_unref(command->spec.input);
         free(command->output);
@@ -211,6 +237,13 @@ static int wait_longer(ferry_loop *loop, void *userdata)
                 if (command->pidfd >= 0)
                         return 0;
         }
+        if (command->phase == DRAINS && command->spec.line_fn) {
+                if (!command->is_held)
+                        close_pipe(command, &command->out, read_output);
+                pass_output(command);
+                if (command->is_held)
+                        return 1;
+        }
         finish(command);
         return 0;
 }
@@ -230,7 +263,7 @@ static int see_exit(ferry_loop *loop, void *userdata)
                 finish(command);
         else if (command->phase == RUNS) {
                 set_phase(command, DRAINS, DRAIN_MS);
-                if (command->out < 0 && command->err < 0)
+                if (command->out < 0 && command->err < 0 && !command->is_held)
                         finish(command);
                 else
                         command->spec.exited();
@@ -280,8 +313,20 @@ static int write_input(ferry_loop *loop, void *userdata)
 
 static void see_end_of_pipe(struct command *command)
 {
-        if (command->phase == DRAINS && command->out < 0 && command->err < 0)
+        if (command->phase == DRAINS && command->out < 0 && command->err < 0 && !command->is_held)
                 finish(command);
+}
+
+void command_go_on(struct command *command)
+{
+        if (!command->is_held)
+                return;
+        pass_output(command);
+        if (command->is_held)
+                return;
+        if (command->out >= 0)
+                ferry_loop_watch(command->loop, command->out, POLLIN, read_output, command);
+        see_end_of_pipe(command);
 }
 
 /* One byte more than may be. */
@@ -318,10 +363,17 @@ static int read_output(ferry_loop *loop, void *userdata)
                         return 1;
                 if (got <= 0) {
                         close_pipe(command, &command->out, read_output);
+                        if (command->spec.line_fn)
+                                pass_output(command);
                         see_end_of_pipe(command);
                         return 0;
                 }
                 command->size += (size_t)got;
+                if (command->spec.line_fn) {
+                        pass_output(command);
+                        if (command->is_held)
+                                return 0;
+                }
                 command->is_too_large = command->size > command->spec.output_max;
         }
         if (!command->is_too_large)

@@ -150,7 +150,9 @@ static int show_aside(ferry_session *client, const ferry_message *message, void 
 
         if (kind == FERRY_KIND_CLOSED && listener->service && listener->options->is_verbose)
                 report_client(client);
-        if (kind & (FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED))
+        if (kind == FERRY_KIND_DRAINED)
+                answers_go_on();
+        else if (kind & (FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED))
                 answers_end_unwanted(kind == FERRY_KIND_CLOSED);
         else if (print_aside(message, listener->options) && kind == FERRY_KIND_ERROR) {
                 free(listener->shown);
@@ -178,7 +180,8 @@ static int interrupt(ferry_loop *loop, void *userdata)
 }
 
 static const unsigned messages = FERRY_KIND_MESSAGE;
-static const unsigned asides = FERRY_KIND_JUNK | FERRY_KIND_ERROR | FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED;
+static const unsigned asides = FERRY_KIND_JUNK | FERRY_KIND_ERROR | FERRY_KIND_CANCELLED | FERRY_KIND_CLOSED |
+                               FERRY_KIND_DRAINED;
 
 static int status_of(const struct listener *listener)
 {
@@ -343,7 +346,8 @@ const struct cli_command command_listen = {
         .name = "listen",
         .arguments = "ADDRESS",
         .summary = "print each message, answer requests",
-        .options = (const char *const[]){ "echo", "reply", "exec", "notify-exec", "workers", "drain", "count", "public", "mode", "group", "allow",
+        .options = (const char *const[]){ "echo", "reply", "exec", "stream", "notify-exec", "workers", "drain", "count", "public", "mode", "group",
+                                          "allow",
                                           "dialect", "codec", "namespace", "json", "value", "quiet", "verbose", "shm", "no-shm",
                                           "publish", "retain", "after-clients", "describe", "timeout", "remote-ferry", NULL },
         .least = 1,

@@ -39,6 +39,8 @@ struct command_result {
         const char *reason;             /* a phrase that says how the command failed; NULL: it exited with status 0 */
 };
 
+/* A line, without its newline. False: it cannot be taken now; no more is read until command_go_on(). */
+typedef bool command_line_fn(const char *line, size_t size, void *userdata);
 typedef void command_fn(struct command *command, const struct command_result *result, void *userdata);
 
 struct command_spec {
@@ -47,7 +49,8 @@ struct command_spec {
         const char *kind;               /* FERRY_KIND */
         ferry_peer peer;                /* FERRY_PEER_PID, FERRY_PEER_UID */
         ferry_value *input;             /* a string for its stdin; referenced */
-        size_t output_max;              /* a command that writes more is killed */
+        size_t output_max;              /* a command that writes more is killed; with a function for lines, one line */
+        command_line_fn *line_fn;       /* NULL: all that it writes is the result */
         command_fn *over;               /* called once, unless command_start() fails; the command is freed then */
         void (*exited)(void);           /* called before that, when the process has exited */
         void *userdata;
@@ -63,6 +66,8 @@ struct command_failure {
 struct command *command_start(ferry_loop *loop, const struct command_spec *spec, struct command_failure *ret_failure);
 /* Send SIGTERM to its group, and SIGKILL if that does not help. Its output is ignored from now on. */
 void command_end(struct command *command);
+/* The function for lines takes them again. The command may be over behind this. */
+void command_go_on(struct command *command);
 /* Whether the process has not exited yet. */
 bool command_is_running(const struct command *command);
 
@@ -81,6 +86,8 @@ size_t answers_notified(void);
 bool answers_have_dropped(void);
 /* End the commands of requests that are no longer wanted; @is_session: of a session that has ended, else one was cancelled. */
 void answers_end_unwanted(bool is_session);
+/* Peers take parts of answers again. */
+void answers_go_on(void);
 /* Give up all requests in hand. */
 void answers_abandon(void);
 

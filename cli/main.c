@@ -38,6 +38,7 @@ static const struct {
         { "echo", NULL, "answer requests with their own type and body" },
         { "reply", "BODY", "answer requests with this body" },
         { "exec", "COMMAND", "answer requests with what COMMAND prints, given the body on stdin" },
+        { "stream", NULL, "send each line that COMMAND prints at once, as a part of the reply" },
         { "publish", NULL, "make a notification of each line of stdin: TYPE BODY" },
         { "retain", NULL, "keep the last one of each TYPE for clients that subscribe later" },
         { "after-clients", "N", "wait until N clients have subscribed" },
@@ -613,6 +614,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->is_value = true;
         else if (strcmp(name, "echo") == 0)
                 options->is_echo = true;
+        else if (strcmp(name, "stream") == 0)
+                options->is_streaming = true;
         else if (strcmp(name, "publish") == 0)
                 options->is_publishing = true;
         else if (strcmp(name, "retain") == 0)

@@ -35,7 +35,8 @@ enum ferry_kind {
         FERRY_KIND_LOST         = 1 << 10,      /**< the connection has ended, and the session connects again; the text says why */
         FERRY_KIND_RESUMED      = 1 << 11,      /**< the session has connected again */
         FERRY_KIND_SUCCESSOR    = 1 << 12,      /**< in a service: another process wants to take its place */
-        FERRY_KIND_DRAINED      = 1 << 13,      /**< the queue has room again, see ferry_session_queued() */
+        FERRY_KIND_DRAINED      = 1 << 13,      /**< the queue has room again, see ferry_session_queued(); with an id: the peer takes
+                                                 * parts of the reply to that request again, see ferry_message_progress() */
         FERRY_KIND_PROGRESS     = 1 << 14,      /**< a part of a reply; only calls have it */
 };
 
@@ -188,6 +189,92 @@ int ferry_message_fail(const ferry_message *request, const char *format, ...) FE
  * @retval -ECHILD     the session belongs to the parent of this process
  */
 int ferry_message_refuse(const ferry_message *request, const char *format, ...) FERRY_PRINTF(2, 3);
+
+/**
+ * Sends a part of the reply to a request, before the reply itself.
+ *
+ * Any number of parts may be sent, from the handler or later, if the request was kept. They arrive in their order, before the reply,
+ * each with the type of the request. The peer takes them by ferry_call_on_progress() or ferry_call_next(); parts that its program
+ * asks for in neither way are dropped there.
+ *
+ * The peer gives credit for 262,144 bytes of parts that its program has not taken yet; while there is credit a part of any size
+ * is accepted. Beyond that, and when the queue is full, the result is -ENOBUFS, and nothing was sent. A program then calls
+ * ferry_message_flush(), or waits for a message of the kind FERRY_KIND_DRAINED with the id of the request (no credit), or with no
+ * id (the queue was full), and sends the part again. Other requests go on meanwhile.
+ *
+ * After a part the peer counts the request as executed: ferry_message_refuse() is an error reply for it then. Parts do not extend
+ * the deadline of the call. Only the dialect ferry has parts, and a peer has to know them.
+ *
+ * @param request  the request
+ * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the call returns
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these. ferry_session_error() has the sentence while the session lives
+ * @retval -ENOBUFS    too much is queued (`queue_max`; for clients of a service also `bytes_max`), or the peer has not taken
+ *                     the parts before
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
+ * @retval -EOPNOTSUPP the dialect or the peer has no parts of replies, or the stream of the session can only be read
+ * @retval -EINVAL     the message is not a request, or the template is malformed
+ * @retval -EMSGSIZE   the part exceeds a limit of this side or of the peer
+ * @retval -EILSEQ     the codec cannot write a part of the body
+ * @retval -EDOM       the codec cannot write a number of the body
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
+ */
+int ferry_message_progress(const ferry_message *request, const char *format, ...) FERRY_PRINTF(2, 3);
+
+/**
+ * Sends a part of the reply to a request, as ferry_message_progress(), with a body that is a value.
+ *
+ * @param request  the request
+ * @param body     the body; borrowed until the call returns
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these. ferry_session_error() has the sentence while the session lives
+ * @retval -ENOBUFS    too much is queued (`queue_max`; for clients of a service also `bytes_max`), or the peer has not taken
+ *                     the parts before
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session is closed here
+ * @retval -EOPNOTSUPP the dialect or the peer has no parts of replies, or the stream of the session can only be read
+ * @retval -EINVAL     the message is not a request, or the body is NULL
+ * @retval -EMSGSIZE   the part exceeds a limit of this side or of the peer
+ * @retval -EILSEQ     the codec cannot write a part of the body
+ * @retval -EDOM       the codec cannot write a number of the body
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EDEADLK    a stream of the program has called this while it was writing
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
+ */
+int ferry_message_progress_value(const ferry_message *request, const ferry_value *body);
+
+/**
+ * Runs the loop until a part of the reply to a request can be sent: the peer has given credit, and the queue has room.
+ *
+ * @param request     the request
+ * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
+ * @return 0, or a negative errno: that with which the session has failed, see
+ * ferry_session_status(), or one of these. ferry_session_error() has the sentence while the session lives
+ * @retval -ETIMEDOUT  the peer has not taken the parts within the time
+ * @retval -EALREADY   the request is already answered
+ * @retval -ECANCELED  the peer has cancelled the request, or the session or the loop is closed here
+ * @retval -EOPNOTSUPP the dialect or the peer has no parts of replies, or the stream of the session can only be read
+ * @retval -EINVAL     the message is not a request, or the timeout is below -1
+ * @retval -ENOTCONN   the session has ended
+ * @retval -ECONNRESET the peer has disconnected
+ * @retval -EPIPE      the peer reads no more
+ * @retval -EDEADLK    waiting within waiting, 32 levels deep: keep the request, and return to the loop instead
+ * @retval -ENOMEM     the request is NULL, or there is no memory
+ * @retval -EPERM      the message belongs to another thread
+ * @retval -ECHILD     the session belongs to the parent of this process
+ */
+int ferry_message_flush(const ferry_message *request, int timeout_ms);
 
 /**
  * Answers a request, as ferry_message_reply(), with a body that is a value.

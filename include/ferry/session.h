@@ -331,6 +331,25 @@ int ferry_session_hold(ferry_session *session);
 int ferry_session_release(ferry_session *session);
 
 /**
+ * Returns how many bytes wait to be sent: frames, with their headers, that the stream has not taken yet.
+ *
+ * Where more than half of `queue_max` was queued, and less than half is left, handlers of FERRY_KIND_DRAINED are called, from the
+ * loop. They are also called when there is room again for a message that was refused with -ENOBUFS. So a program that sends much
+ * sends until it gets -ENOBUFS, or until this number is over a limit of its own that is above half of `queue_max`, and goes on in
+ * its handler. It needs no ferry_session_flush().
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @return a number of bytes, 0 or more; or a negative errno if they will never be sent: that with which the session or its output
+ * has failed, see ferry_session_status(), or one of these
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -EPIPE       the peer reads no more
+ * @retval -ENOMEM      the session is NULL
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
+ */
+int64_t ferry_session_queued(const ferry_session *session);
+
+/**
  * Subscribes to the notifications of a service whose types match a pattern.
  *
  * A client that never subscribes gets all notifications that a service sends to its clients. After its first subscription it gets
@@ -625,6 +644,48 @@ typedef void ferry_call_fn(ferry_call *call, const ferry_message *reply, void *u
  * @return the reply, valid as long as the call; NULL if there is none: ferry_call_status() and ferry_call_error() say why
  */
 const ferry_message *ferry_call_await(ferry_call *call);
+
+/**
+ * Called for a part of the reply to a call.
+ *
+ * @param call      the call, which is in flight, and may be freed
+ * @param part      the part; its kind is FERRY_KIND_PROGRESS; borrowed until the callback returns
+ * @param userdata  as given to ferry_call_on_progress()
+ */
+typedef void ferry_progress_fn(ferry_call *call, const ferry_message *part, void *userdata);
+
+/**
+ * Calls a function for each part of the reply to a call (ferry_message_progress()), in their order, before the call ends.
+ *
+ * When the function returns, the part is taken, and the peer may send more. Parts that have come before this call, and were kept,
+ * are handed to the function at once. It makes no difference whether this or ferry_call_then() is called first, as long as the
+ * loop has not run.
+ *
+ * @param call      the call; NULL has failed with -ENOMEM
+ * @param fn        the function; NULL: parts are kept for ferry_call_next() from now on
+ * @param userdata  for the function
+ * @return 0, or a negative errno
+ * @retval -EOPNOTSUPP  the dialect has no parts of replies; ferry_session_error() has the sentence
+ * @retval -ENOMEM      the call is NULL, or there is no memory
+ * @retval -EPERM       the call belongs to another thread
+ */
+int ferry_call_on_progress(ferry_call *call, ferry_progress_fn *fn, void *userdata);
+
+/**
+ * Runs the loop until there is a part of the reply to a call (ferry_message_progress()), and lends that part.
+ *
+ * Parts are kept for this, and the peer stops sending parts of this call at 262,144 bytes that were not fetched. Parts that wait
+ * when the call is awaited (ferry_call_await()) or handed over (ferry_call_then()), and those that come later, are dropped and counted
+ * (`dropped` in ferry_session_info()) unless there is a function for them.
+ *
+ * @param call        the call; NULL is allowed
+ * @param timeout_ms  how long to wait, in ms; -1: forever, which the deadline of the call limits; 0: do not wait
+ * @return the part, borrowed until the next call for this call, and as long as the call; NULL if there is none: errno is then ENODATA
+ * if the reply has come (ferry_call_reply()), or the errno with which the call has failed (ferry_call_status()); ETIMEDOUT after the
+ * time; EINVAL for a timeout below -1; EBUSY if parts go to a function, or the call was handed over; EDEADLK for waiting within
+ * waiting, 32 levels deep; ECANCELED if a callback has freed the call; EPERM, ECHILD and ENOMEM as for ferry_session_flush()
+ */
+const ferry_message *ferry_call_next(ferry_call *call, int timeout_ms);
 
 /**
  * Hands a call over to the loop, which calls a function at the end of the call and then frees the call.

@@ -79,7 +79,7 @@ static bool has_room_again(const struct crowds *crowds, size_t before)
 {
         size_t low = crowds->held_max / 8 * 3, high = crowds->held_max / 8 * 7;
 
-        return (before > low && crowds->held <= low) || (before > high && crowds->held <= high);
+        return (before > low && crowds->held <= low) || (before > high && crowds->held <= high) || crowds->held == 0;
 }
 
 static void count_held(struct client *client, size_t held)
@@ -176,13 +176,17 @@ bool crowd_counts(struct client *client, size_t held, size_t unfinished)
         return false;
 }
 
-/* A message that is alone is taken, however large it is. */
-bool crowd_takes(const struct client *client, size_t size)
+/* A message that is alone is taken, however large it is. A client to which one is refused is looked at again when there is room. */
+bool crowd_takes(struct client *client, size_t size)
 {
-        const struct crowds *crowds = client->crowd ? client->crowd->crowds : NULL;
+        struct crowds *crowds = client->crowd ? client->crowd->crowds : NULL;
 
-        return !crowds || crowds->held == 0 ||
-               (may_hold_more(client) && crowds->held < crowds->held_max && size <= crowds->held_max - crowds->held);
+        if (!crowds || crowds->held == 0 ||
+            (may_hold_more(client) && crowds->held < crowds->held_max && size <= crowds->held_max - crowds->held))
+                return true;
+        if (list_is_empty(&client->waiting_link))
+                list_append(&crowds->waiting, &client->waiting_link);
+        return false;
 }
 
 int crowd_join(struct crowds *crowds, struct client *client)

@@ -43,7 +43,7 @@ void crowd_leave(struct client *client);
 bool crowd_counts(struct client *client, size_t held, size_t unfinished);
 
 /* Whether so much more may be queued for a client. */
-bool crowd_takes(const struct client *client, size_t size);
+bool crowd_takes(struct client *client, size_t size);
 
 /* The one that has been silent longest. It is no longer among those. NULL: there is none. */
 struct client *crowd_take_silent(struct crowd *crowd);

@@ -212,7 +212,7 @@ static bool client_counts(void *object, size_t held, size_t unfinished)
         return crowd_counts(object, held, unfinished);
 }
 
-static bool client_takes(const void *object, size_t size)
+static bool client_takes(void *object, size_t size)
 {
         return crowd_takes(object, size);
 }

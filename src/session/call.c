@@ -9,12 +9,27 @@
 
 enum { TYPE_SHOWN_MAX = 64 };
 
+static void destroy_parts(struct call_parts *parts)
+{
+        ferry_message *part;
+
+        message_release(parts->lent);
+        for (; buffer_size(&parts->waiting) > 0; buffer_consume(&parts->waiting, sizeof part)) {
+                memcpy(&part, buffer_bytes(&parts->waiting), sizeof part);
+                message_release(part);
+        }
+        buffer_deinit(&parts->waiting);
+        sys_free(parts);
+}
+
 static void bury(struct loop_grave *grave)
 {
         ferry_call *call = container_of(grave, ferry_call, grave);
 
         error_deinit(&call->error);
         message_release(call->reply);
+        if (call->parts)
+                destroy_parts(call->parts);
         ferry_value_unref(call->waiting_body);
         if (call->type)
                 sys_free(call->type);
@@ -113,6 +128,10 @@ static void leave_session(ferry_call *call)
         call_leave_queue(call);
         if (!session)
                 return;
+        if (call->parts) {
+                session->parts_kept -= call->parts->kept;
+                call->parts->kept = 0;
+        }
         map_remove(&session->calls_by_id, &call->node);
         outbox_forget(&call->frame);
         call->session = NULL;
@@ -202,7 +221,7 @@ void calls_end(ferry_session *session, int status, const char *sentence)
                  * what is in its pipe counts as taken. */
                 if (may_withdraw)
                         outcome = call_withdraw(call);
-                else if ((call->owner ? session->out.begin : reached) < call->frame.end || call->is_unread)
+                else if ((call->owner ? session->out.begin : reached) < call->frame.end || (call->is_unread && !parts_have_come(call)))
                         outcome = FERRY_OUTCOME_NOT_EXECUTED;
                 session_tell(session);
                 call->child_exit_status = session->cause == CAUSE_CHILD ? session->child_exit_status : -1;
@@ -316,6 +335,8 @@ void call_wait_again(ferry_call *call)
         leave_session(call);
         call->deadline_mark = 0;
         call->is_unread = false;
+        if (call->parts)
+                call->parts->open = call->parts->taken = 0;
         call->owner = NULL;
         /* However full that is: it had its place there. */
         call->queue = call->home;

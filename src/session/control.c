@@ -85,6 +85,7 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
         switch (in->kind) {
         case WIRE_HELLO:
                 session->wire.is_peer_one_way = has_feature(body, "one-way");
+                session->wire.takes_parts = has_feature(body, "parts");
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)
                         session->wire.peer_max = (size_t)limit;
@@ -112,6 +113,9 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 break;
         case WIRE_DESCRIBE:
                 describe_hear(session, in);
+                break;
+        case WIRE_CREDIT:
+                parts_hear_credit(session, &in->id, ferry_value_int(body, 0));
                 break;
         case WIRE_PING:
                 if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)

@@ -56,6 +56,22 @@ ferry_value *ferry_session_info(const ferry_session *session)
                                 (unsigned long long)session->dropped, (unsigned long long)session->junk);
 }
 
+int64_t ferry_session_queued(const ferry_session *session)
+{
+        if (!session)
+                return -ENOMEM;
+        if (loop_is_elsewhere(session->loop))
+                return -EPERM;
+        if (loop_is_foreign(session->loop))
+                return -ECHILD;
+        if (session_has_ended(session))
+                return session->error.code ? session->error.code : -ENOTCONN;
+        /* What is queued will never be sent. */
+        if (session->output_error)
+                return session->output_error;
+        return (int64_t)outbox_queued(&session->out);
+}
+
 ferry_loop *ferry_session_loop(const ferry_session *session)
 {
         return session ? session->loop : NULL;

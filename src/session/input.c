@@ -72,6 +72,16 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
                         return;
                 }
                 break;
+        case WIRE_PROGRESS:
+                call = find_call(session, &in->id);
+                if (call) {
+                        parts_fail(call, code, reason);
+                        return;
+                }
+                break;
+        case WIRE_CREDIT:
+                parts_hear_credit(session, &in->id, 0);
+                return;
         case WIRE_NOTIFICATION:
         case WIRE_REQUEST:
                 /* A notification has the id 0 in the dialect that can say this of it. */
@@ -148,7 +158,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
         enum ferry_kind kind = in->kind == WIRE_RESPONSE || in->kind == WIRE_MESSAGE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR;
         ferry_message *reply;
 
-        if (call && in->is_leaving && call_comes_back(call)) {
+        if (call && in->is_leaving && !parts_have_come(call) && call_comes_back(call)) {
                 session_update(session);
                 return;
         }
@@ -186,7 +196,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 call_succeed(call, reply);
         else
                 call_end(call, -EREMOTEIO,
-                         in->kind == WIRE_REFUSED ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED, reply, "%s",
+                         in->kind == WIRE_REFUSED && !parts_have_come(call) ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED, reply, "%s",
                          ferry_message_text(reply));
         message_release(reply);
         /* Without a callback the round goes on with an update of its own. */
@@ -194,6 +204,16 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 session_update(session);
                 call_deliver(call);
         }
+}
+
+static void handle_part(ferry_session *session, const struct frame *frame, const struct incoming *in)
+{
+        ferry_call *call = find_call(session, &in->id);
+
+        if (call)
+                parts_hear(call, frame, in);
+        else
+                parts_hear_unknown(session, in);
 }
 
 static void handle_message(ferry_session *session, const struct frame *frame, const struct incoming *in)
@@ -293,6 +313,9 @@ static void handle_incoming(ferry_session *session, const struct frame *frame, c
                 break;
         case WIRE_MESSAGE:
                 handle_any(session, frame, in);
+                break;
+        case WIRE_PROGRESS:
+                handle_part(session, frame, in);
                 break;
         case WIRE_CANCEL:
                 handle_cancel(session, in);
@@ -582,6 +605,14 @@ static int handle_some(ferry_session *session, int *left)
         return result;
 }
 
+/* The queue has room again. */
+static void report_room(ferry_session *session)
+{
+        session->flow = FLOW_FREE;
+        if (session_can_send(session))
+                dispatch_text(session, FERRY_KIND_DRAINED, "", "", 0);
+}
+
 void session_work(struct loop_task *task)
 {
         ferry_session *session = container_of(task, ferry_session, work);
@@ -599,6 +630,8 @@ void session_work(struct loop_task *task)
                 if (session->holder != SESSION_FREED)
                         announce(session);
         }
+        if (session->flow == FLOW_DRAINED)
+                report_room(session);
         result = handle_some(session, &left);
         if (result < 0 && may_handle(session)) {
                 inbox_discard(in);

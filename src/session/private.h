@@ -2,9 +2,10 @@
  *
  * CONTRIBUTING.md describes the way of a message through them.
  *
- * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, subscriptions, sharing
- * and debug hold what is known; session and owner decide; above them answer, dispatch, farewell, closing, heartbeat, subscribe,
- * describe, control, input, new, reconnect; and then what programs call: defaults, open, request, reply, next, hold, flush, info. */
+ * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, subscriptions, sharing,
+ * flow and debug hold what is known; session and owner decide; above them answer, dispatch, farewell, closing, abandon, parts,
+ * heartbeat, subscribe, describe, control, input, new, reconnect; and then what programs call: defaults, open, request, reply, progress,
+ * next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -25,6 +26,18 @@ struct call_queue {
         size_t telling;         /* how many of these have ended, and are reported in the next round */
         size_t size;            /* of what they will send, roughly */
         size_t max;
+};
+
+/* Parts of the reply to a call: parts.c. */
+struct call_parts {
+        ferry_progress_fn *fn;          /* NULL: they are kept for ferry_call_next() … */
+        void *userdata;
+        struct buffer waiting;          /* … as pointers to messages */
+        ferry_message *lent;            /* to the caller of that */
+        size_t open;                    /* bytes that have come, less what the peer was credited … */
+        size_t taken;                   /* … and those that it will be */
+        size_t kept;                    /* bytes that wait, as counted in the session */
+        bool has_come;                  /* a part: so the peer has begun to execute the request */
 };
 
 struct ferry_call {
@@ -53,6 +66,8 @@ struct ferry_call {
         int child_exit_status;          /* of the child whose end has ended it; -1: none */
         bool is_freed;
         bool is_unread;                 /* the peer has said so when it closed the session */
+        bool is_awaited;                /* parts without a function are dropped */
+        struct call_parts *parts;       /* NULL until there is a part or a function for them */
         /* Of one that was made for a queue, as long as that is there. */
         struct call_queue *home;
         struct list made_link;
@@ -108,7 +123,10 @@ struct ferry_message {
         bool is_counted;                /* as such, among what its session has in hand */
         bool was_seen;                  /* by a handler, which may have acted on it */
         int failure;                    /* a negative errno that a handler returned for a request; 0 */
-        size_t cost;                    /* of a message that is counted or fetched later, in the session's budget */
+        bool is_starved;                /* a request: a part was refused, as there was no credit */
+        size_t parts_open;              /* a request: bytes of parts that were sent, and not credited */
+        size_t cost;                    /* of a message that is counted or fetched later, in the session's budget; of a part:
+                                         * its bytes */
 };
 
 /* Changed by session_advance() alone, and only forward, but for a session that connects again; the diagram stands in session.c. */
@@ -181,6 +199,14 @@ enum sharing_phase {
         SHARING_MOVING_OUT,             /* the taker has said so, and waits for the maker to do so */
         SHARING_MOVED,
         SHARING_DECLINED,
+};
+
+/* Whether the program waits for room in the queue: flow.c. */
+enum flow {
+        FLOW_FREE,
+        FLOW_FULL,                      /* more than half of its limit was queued */
+        FLOW_REFUSED,                   /* less was, and a message was refused all the same */
+        FLOW_DRAINED,                   /* there is room again, which is reported in a round of the loop */
 };
 
 struct sharing {
@@ -263,6 +289,8 @@ struct ferry_session {
         unsigned holds;                 /* what is sent waits until as many are released, or the loop goes on … */
         struct loop_task departure;     /* … which writes it then */
         size_t queue_max;
+        enum flow flow;
+        size_t refused_size;            /* of a message for which there was no room; 0: none was refused since */
         uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was
                                          * taken */
         int output_error;               /* of the write that failed; 0 */
@@ -283,6 +311,7 @@ struct ferry_session {
         struct list unasked;            /* notifications among them that have no handler: the oldest goes first … */
         size_t next_count;              /* … how many those are … */
         size_t next_bytes;              /* … and their bytes */
+        size_t parts_kept;              /* bytes of parts that wait for ferry_call_next(), of all calls in flight */
         ferry_message *lent;
         struct handlers handlers;
         const struct handlers *shared_handlers; /* of its owner, or NULL */
@@ -374,8 +403,8 @@ struct type_names {
 /* Append those of @handlers, or none if that is NULL, without those that @before (or NULL) has. */
 void handlers_list_types(const struct handlers *handlers, const struct handlers *before, struct type_names *names);
 
-/* sharing.c: the list of features of a hello, NULL without memory; and what the other side's has. */
-ferry_value *sharing_features(ferry_session *session);
+/* sharing.c: add to the list of features of a hello; and what the other side's has. */
+void sharing_add_features(ferry_session *session, ferry_builder *builder);
 void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted, bool is_parent);
 /* The queue was written, as far as it could be. Whether a frame was put into it. */
 bool sharing_proceed(ferry_session *session);
@@ -436,6 +465,46 @@ bool session_stop_holding(ferry_session *session);
 void session_depart(struct loop_task *task);
 /* The input is over, and a request of the other side needs no answer any more: the session stays for the next answer, or ends. */
 void session_keep_draining(ferry_session *session);
+
+/* abandon.c: the program waits no more: the peer is notified, where the dialect can do that. */
+enum ferry_outcome call_abandon(ferry_call *call);
+
+/* parts.c */
+enum { PARTS_WINDOW = 256 << 10 };      /* bytes of parts of a reply that may be sent without credit; a part over it is the last */
+
+/* NULL if memory is out. */
+struct call_parts *parts_of(ferry_call *call);
+static inline bool parts_have_come(const ferry_call *call)
+{
+        return call->parts && call->parts->has_come;
+}
+static inline bool parts_wait(const ferry_call *call)
+{
+        return call->parts && buffer_size(&call->parts->waiting) > 0;
+}
+/* The first that waits, for the caller; or NULL. */
+ferry_message *parts_take_first(ferry_call *call);
+/* Done with one that was taken: the peer may send more. */
+void parts_release(ferry_call *call, ferry_message *part);
+/* By the function of the program, which may free the call. */
+void parts_deliver(ferry_call *call, ferry_message *part);
+void parts_drop(ferry_call *call);
+/* One cannot be taken: the call ends, and the peer is notified. */
+void parts_fail(ferry_call *call, int code, const char *reason);
+/* One has come, for a call or for none. */
+void parts_hear(ferry_call *call, const struct frame *frame, const struct incoming *in);
+void parts_hear_unknown(ferry_session *session, const struct incoming *in);
+/* Whether the peer has credit for a part; whether it knows parts at all. */
+bool message_takes_parts(const ferry_message *request);
+int message_check_parts(const ferry_message *request, struct error *error);
+void parts_hear_credit(ferry_session *session, const struct raw_text *id, int64_t size);
+
+/* flow.c */
+/* Before something leaves: is there more than half? After that: is there less again? */
+void flow_rise(ferry_session *session);
+void flow_fall(ferry_session *session);
+/* A message of so many bytes was refused. */
+void flow_refuse(ferry_session *session, size_t size);
 
 /* answer.c */
 /* 0, or why a request can have no answer now. */

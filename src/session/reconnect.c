@@ -66,6 +66,10 @@ static void move_calls(ferry_session *former, ferry_session *session)
                 list_remove(&call->link);
                 list_append(&former->calls, &call->link);
                 call->session = former;
+                if (call->parts) {
+                        session->parts_kept -= call->parts->kept;
+                        former->parts_kept += call->parts->kept;
+                }
                 if (!call->node.key)
                         continue;
                 map_remove(&session->calls_by_id, &call->node);

@@ -8,23 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The program waits no more: notify the peer, where the dialect can. */
-static enum ferry_outcome abandon(ferry_call *call)
-{
-        ferry_session *session = call->session;
-        enum ferry_outcome outcome = call_withdraw(call);
-        struct outgoing cancel = { .kind = WIRE_CANCEL, .id = call->id, .id_size = call->node.key_size };
-        struct error error = { 0 };
-
-        if (!session || !session->wire.dialect->has_ids)
-                return outcome;
-        if (outcome == FERRY_OUTCOME_UNKNOWN && session->wire.dialect->has_cancel && session_is_open(session) &&
-            !loop_is_foreign(session->loop))
-                session_send(session, &cancel, true, NULL, &error);
-        error_deinit(&error);
-        return outcome;
-}
-
 /* Where there are no ids, an answer that came late would be taken for that of the next request. */
 static void give_up(ferry_session *session, enum ferry_outcome outcome, int code, const char *what)
 {
@@ -70,7 +53,7 @@ static void is_late(struct loop_timer *timer)
                 snprintf(hint, sizeof hint, "; in the dialect %s a side that does not know the type", wire->dialect->name);
                 call_append_type(hint, sizeof hint, "", call, " says nothing");
         }
-        outcome = abandon(call);
+        outcome = call_abandon(call);
         call_end(call, -ETIMEDOUT, outcome, NULL, "no answer within %g s%s", call->timeout_ms / 1000.0, hint);
         give_up(session, outcome, -ETIMEDOUT, "a request has timed out");
         session_update(session);
@@ -363,10 +346,13 @@ const ferry_message *ferry_call_await(ferry_call *call)
                 return call->status == 0 ? call->reply : NULL;
         loop = call->loop;
         loop_enter(loop);
+        call->is_awaited = true;
+        if (call->parts && !call->parts->fn)
+                parts_drop(call);
         code = loop_wait(loop, INT64_MAX, has_ended, call, &call->grave);
         session = call->session;
         if (code == -EDEADLK)
-                call_end(call, code, abandon(call), NULL, "waiting failed: %d waits are nested in callbacks", LOOP_WAITS_MAX);
+                call_end(call, code, call_abandon(call), NULL, "waiting failed: %d waits are nested in callbacks", LOOP_WAITS_MAX);
         else if (code < 0)
                 call_end(call, code, FERRY_OUTCOME_UNKNOWN, NULL, "waiting failed: %s", error_describe(code));
         if (code < 0 && session)
@@ -399,6 +385,8 @@ void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata)
         }
         call->fn = fn;
         call->userdata = userdata;
+        if (call->parts && !call->parts->fn)
+                parts_drop(call);
         if (call->status == 1)
                 return;
         if (call->loop)
@@ -457,7 +445,7 @@ ferry_call *ferry_call_free(ferry_call *call)
         call->is_freed = true;
         if (call->status == 1) {
                 ferry_session *session = call->session;
-                enum ferry_outcome outcome = abandon(call);
+                enum ferry_outcome outcome = call_abandon(call);
 
                 call->fn = NULL;
                 call_end(call, -ECANCELED, outcome, NULL, "the call was freed");

@@ -198,8 +198,9 @@ static bool is_up_to_date(const ferry_session *session)
         const struct stream *stream = session->stream;
 
         return session->phase == SESSION_OPEN && session->is_live && outbox_size(&session->out) == 0 && !session->in.is_behind &&
+               session->flow == FLOW_FREE &&
                session->held <= session->queue_max && stream->wants_read && !stream->wants_write && stream_has_input(stream) &&
-               (!session->owner->counts || (session->is_counted_empty && session->held + session->next_bytes == 0 &&
+               (!session->owner->counts || (session->is_counted_empty && session->held + session->next_bytes + session->parts_kept == 0 &&
                                             inbox_held(&session->in, 0) == 0));
 }
 
@@ -217,12 +218,13 @@ void session_update(ferry_session *session)
         takes_messages = session->phase == SESSION_GREETING || session->phase == SESSION_OPEN;
         is_reading = takes_messages && held <= session->queue_max && !session->in.is_behind;
         if (session->owner->counts) {
-                counted = session->held + session->next_bytes + outbox_size(&session->out);
+                counted = session->held + session->next_bytes + session->parts_kept + outbox_size(&session->out);
                 unfinished = inbox_held(&session->in, 0);
                 session->is_counted_empty = session->owner->counts(session->owner_object, counted, unfinished);
                 is_reading = is_reading && session->is_counted_empty;
                 session->is_counted_empty = session->is_counted_empty && counted + unfinished == 0;
         }
+        flow_fall(session);
         if (session->stream && session->stream->is_open && session->phase < SESSION_CLOSING_STREAM) {
                 stream_want_read(session->stream, is_reading || session->phase >= SESSION_REFUSING);
                 stream_want_write(session->stream, sendable > 0 && !session->output_error);
@@ -561,6 +563,7 @@ void session_flush_now(ferry_session *session)
 {
         size_t size;
 
+        flow_rise(session);
         do {
                 while (outbox_size(&session->out) > 0 && may_write(session) && (size = outbox_next(&session->out, session->wire.dialect)) > 0 &&
                        write_piece(session, size))
@@ -595,6 +598,24 @@ bool session_begins_later(const ferry_session *session)
         return session->reconnect && session->phase <= SESSION_CONNECTING;
 }
 
+/* What this side can do, for a hello; NULL without memory. */
+static ferry_value *make_features(ferry_session *session)
+{
+        ferry_builder *builder = ferry_builder_new();
+        ferry_value *features = NULL;
+
+        ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+        if (stream_is_one_way(session->stream))
+                ferry_builder_add(builder, "'one-way'");
+        else {
+                ferry_builder_add(builder, "'parts'");
+                sharing_add_features(session, builder);
+        }
+        ferry_builder_close(builder);
+        ferry_builder_finish(builder, &features);
+        return features;
+}
+
 int session_send_hello(ferry_session *session, struct error *error)
 {
         struct outgoing hello = { .kind = WIRE_HELLO, .codec = ferry_codec_msgpack() };
@@ -603,7 +624,7 @@ int session_send_hello(ferry_session *session, struct error *error)
 
         if (session->wire.has_said_hello || !session->wire.dialect->has_hello || session_begins_later(session))
                 return 0;
-        features = stream_is_one_way(session->stream) ? ferry_value_pack("['one-way']") : sharing_features(session);
+        features = make_features(session);
         body = !stream_is_one_way(session->stream) && session->options.heartbeat_ms > 0 ?
                        ferry_value_pack("{frame_max: %zu, features: %p, heartbeat_ms: %d}", session->wire.frame_max,
                                         (const void *)features, session->options.heartbeat_ms) :
@@ -695,6 +716,7 @@ static int append_in_limits(ferry_session *session, const struct outgoing *outgo
 {
         for (;;) {
                 bool had_hello = session->wire.has_said_hello;
+                size_t size;
                 int code;
 
                 *ret_before = outbox_size(&session->out);
@@ -703,10 +725,15 @@ static int append_in_limits(ferry_session *session, const struct outgoing *outgo
                         code = check_room(session, *ret_before, error);
                 if (!code)
                         return 0;
+                size = outbox_size(&session->out) - *ret_before;
                 outbox_undo(&session->out, *ret_before);
                 session->wire.has_said_hello = had_hello;
-                if (code != -ENOBUFS || session->holds > 0 || !session_stop_holding(session))
+                if (code != -ENOBUFS)
                         return code;
+                if (session->holds > 0 || !session_stop_holding(session)) {
+                        flow_refuse(session, size);
+                        return code;
+                }
                 error_deinit(error);
                 session_flush_now(session);
                 if (session->holder == SESSION_FREED)
@@ -774,6 +801,8 @@ static int queue_frame(ferry_session *session, const struct outgoing *outgoing, 
                 outbox_jump_queue(&session->out, begin);
         if (call)
                 outbox_add_request(&session->out, &call->frame, begin);
+        else if (outgoing->ret_size)
+                *outgoing->ret_size = outbox_size(&session->out) - begin - FRAME_HEADER;
         else if (!is_reply)
                 outbox_add_message(&session->out);
         session->sent++;

@@ -33,7 +33,7 @@ struct session_owner {
         /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. */
         bool (*counts)(void *object, size_t held, size_t unfinished);
         /* Whether so much more may be queued for it. */
-        bool (*takes)(const void *object, size_t size);
+        bool (*takes)(void *object, size_t size);
         bool expects_failures;          /* the loop need not report that a session has failed */
 };
 

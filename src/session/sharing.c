@@ -42,20 +42,19 @@ static bool is_known_as_taker(const ferry_session *session)
         return session->is_server || stream_leads_to_child(session->stream);
 }
 
-ferry_value *sharing_features(ferry_session *session)
+void sharing_add_features(ferry_session *session, ferry_builder *builder)
 {
-        bool is_parent, is_now = session->options.shm == FERRY_SHM_ALWAYS;
-
         if (session->sharing.phase != SHARING_NONE || !may_share(session))
-                return ferry_value_pack("[]");
+                return;
         session->sharing.is_maker = stream_has_connected(session->stream);
         if (!session->sharing.is_maker && stream_expect_offer(session->stream) < 0)
-                return ferry_value_pack("[]");
+                return;
         set_phase(session, SHARING_ALLOWED);
-        is_parent = stream_leads_to_child(session->stream);
-        if (is_parent)
-                return is_now ? ferry_value_pack("['shm', 'shm-now', 'shm-parent']") : ferry_value_pack("['shm', 'shm-parent']");
-        return is_now ? ferry_value_pack("['shm', 'shm-now']") : ferry_value_pack("['shm']");
+        ferry_builder_add(builder, "'shm'");
+        if (session->options.shm == FERRY_SHM_ALWAYS)
+                ferry_builder_add(builder, "'shm-now'");
+        if (stream_leads_to_child(session->stream))
+                ferry_builder_add(builder, "'shm-parent'");
 }
 
 void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted, bool is_parent)

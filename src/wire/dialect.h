@@ -63,6 +63,7 @@ struct wire {
         size_t peer_max;                /* of the peer, once it has said so; else SIZE_MAX */
         bool has_said_hello;            /* this side, where the dialect has hellos */
         bool is_peer_one_way;           /* its hello says that it only writes: it ends without a close */
+        bool takes_parts;               /* its hello says that it knows parts of replies */
         uint64_t counter;               /* of our requests */
         const struct dialect *peer_dialect;     /* that it has spoken, whatever we do */
 };
@@ -91,6 +92,7 @@ struct outgoing {
         const ferry_codec *codec;       /* NULL: the session's */
         bool is_leaving;                /* of refused: this side is about to close */
         struct lent *lent;              /* where a large string of the body may be left out; or NULL */
+        size_t *ret_size;               /* of a part: where to put the size of its payload; NULL for all others */
 };
 
 struct dialect {
@@ -109,6 +111,7 @@ struct dialect {
         bool has_hand_over;     /* WIRE_DRAIN, and those for the successor of a service; and a session can connect again, since a close
                                  * says what was done */
         bool has_descriptions;  /* WIRE_DESCRIBE, which is answered as a request is */
+        bool has_parts;         /* WIRE_PROGRESS and WIRE_CREDIT */
         bool has_start;                 /* WIRE_START, WIRE_START_OK; and WIRE_CLOSE is answered by WIRE_CLOSE_OK */
         bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
         bool has_received;              /* a server acknowledges each message before anything else */

@@ -58,10 +58,10 @@ static int report(const struct behaviour *behaviour, const ferry_message *reques
 {
         return ferry_message_reply(request, NULL,
                                    "{notifications: %d, cancelled: %d, wanted: %d, kept: %d, errors: %d, answers: %d,"
-                                   " depth: %d, size: %lld, sum: %lld}", behaviour->notifications,
+                                   " depth: %d, size: %lld, sum: %lld, parts: %d, part_code: %d}", behaviour->notifications,
                                    behaviour->cancelled, behaviour->wanted, behaviour->kept_count, behaviour->errors,
                                    behaviour->answers, behaviour->depth, (long long)behaviour->last_size,
-                                   (long long)behaviour->last_sum);
+                                   (long long)behaviour->last_sum, behaviour->parts, behaviour->part_code);
 }
 
 static int show_progress(ferry_session *session, const ferry_message *request)
@@ -85,6 +85,85 @@ static int ask_back(ferry_session *session, const ferry_message *request)
         return ferry_message_reply(request, NULL, "{depth: %lld}", (long long)number_of(answer, "depth") + 1);
 }
 
+static void stream_on(struct behaviour *behaviour, struct behaviour_stream *stream)
+{
+        while (stream->request && stream->next < stream->count) {
+                int code = ferry_message_progress(stream->request, "{part: %lld, text: %.*s}", (long long)stream->next,
+                                                  (int)stream->size, behaviour->text);
+
+                if (code == -ENOBUFS)
+                        return;
+                behaviour->part_code = code;
+                if (code < 0)
+                        break;
+                behaviour->parts++;
+                stream->next++;
+        }
+        if (!stream->request)
+                return;
+        if (stream->next == stream->count)
+                ferry_message_reply(stream->request, NULL, "{parts: %lld}", (long long)stream->count);
+        stream->request = ferry_message_unref(stream->request);
+}
+
+static void make_part_text(struct behaviour *behaviour, size_t size)
+{
+        if (behaviour->text_size >= size)
+                return;
+        free(behaviour->text);
+        behaviour->text = make_text(size);
+        behaviour->text_size = size;
+}
+
+/* By events. */
+static int begin_stream(ferry_session *session, const ferry_message *request, struct behaviour *behaviour)
+{
+        int code = ferry_message_flush(request, 0);
+
+        if (code == -EOPNOTSUPP && ferry_message_progress(request, "{}") == code)
+                return ferry_message_reply(request, NULL, "{code: %d, why: %s}", code, ferry_session_error(session));
+        for (int i = 0; i < STREAMS_MAX; i++) {
+                struct behaviour_stream *stream = &behaviour->streams[i];
+
+                if (stream->request)
+                        continue;
+                *stream = (struct behaviour_stream){ .request = ferry_message_ref(request), .count = number_of(request, "count"),
+                                                     .size = (size_t)number_of(request, "size") };
+                make_part_text(behaviour, stream->size);
+                stream_on(behaviour, stream);
+                return 1;
+        }
+        return -ENOSPC;
+}
+
+static int handle_drained(ferry_session *session, const ferry_message *event, void *userdata)
+{
+        struct behaviour *behaviour = userdata;
+
+        (void)session, (void)event;
+        for (int i = 0; i < STREAMS_MAX; i++)
+                stream_on(behaviour, &behaviour->streams[i]);
+        return 0;
+}
+
+/* By waiting. */
+static int stream_and_flush(const ferry_message *request, struct behaviour *behaviour)
+{
+        int64_t count = number_of(request, "count"), size = number_of(request, "size");
+        int code = 0;
+
+        make_part_text(behaviour, (size_t)size);
+        for (int64_t i = 0; i < count && code == 0; i++) {
+                while ((code = ferry_message_progress(request, "{part: %lld, text: %.*s}", (long long)i, (int)size,
+                                                      behaviour->text)) == -ENOBUFS)
+                        if (ferry_message_flush(request, 20000) < 0)
+                                return -EIO;
+                behaviour->part_code = code;
+                behaviour->parts += code == 0;
+        }
+        return code ? code : ferry_message_reply(request, NULL, "{parts: %lld}", (long long)count);
+}
+
 static int handle_request(ferry_session *session, const ferry_message *request, void *userdata)
 {
         struct behaviour *behaviour = userdata;
@@ -104,6 +183,10 @@ static int handle_request(ferry_session *session, const ferry_message *request, 
                 return show_progress(session, request);
         if (strcmp(type, "App\\Ask") == 0)
                 return ask_back(session, request);
+        if (strcmp(type, "App\\Stream") == 0)
+                return begin_stream(session, request, behaviour);
+        if (strcmp(type, "App\\StreamFlush") == 0)
+                return stream_and_flush(request, behaviour);
         if (strcmp(type, "App\\Report") == 0)
                 return report(behaviour, request);
         if (strcmp(type, "App\\Close") == 0)
@@ -171,6 +254,9 @@ static int handle_cancelled(ferry_session *session, const ferry_message *request
         (void)session;
         behaviour->cancelled++;
         behaviour->wanted += ferry_message_is_wanted(request);
+        for (int i = 0; i < STREAMS_MAX; i++)
+                if (behaviour->streams[i].request == request)
+                        stream_on(behaviour, &behaviour->streams[i]);
         return 0;
 }
 
@@ -191,6 +277,7 @@ void behave(ferry_session *session, ferry_service *service, struct behaviour *be
         } handlers[] = { { FERRY_KIND_REQUEST, handle_request },
                          { FERRY_KIND_NOTIFICATION, handle_notification },
                          { FERRY_KIND_CANCELLED, handle_cancelled },
+                         { FERRY_KIND_DRAINED, handle_drained },
                          { FERRY_KIND_ERROR, handle_error } };
 
         for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++)
@@ -204,4 +291,9 @@ void behaviour_deinit(struct behaviour *behaviour)
 {
         while (behaviour->kept_count > 0)
                 ferry_message_unref(behaviour->kept[--behaviour->kept_count]);
+        for (int i = 0; i < STREAMS_MAX; i++)
+                behaviour->streams[i].request = ferry_message_unref(behaviour->streams[i].request);
+        free(behaviour->text);
+        behaviour->text = NULL;
+        behaviour->text_size = 0;
 }

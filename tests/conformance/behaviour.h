@@ -4,7 +4,14 @@
 
 #include <ferry/ferry.h>
 
-enum { KEPT_MAX = 64 };
+enum { KEPT_MAX = 64, STREAMS_MAX = 8 };
+
+/* A reply in parts, as long as that is not complete. */
+struct behaviour_stream {
+        ferry_message *request;
+        int64_t next, count;
+        size_t size;
+};
 
 struct behaviour {
         ferry_message *kept[KEPT_MAX];
@@ -17,6 +24,11 @@ struct behaviour {
         int depth;              /* in the last one; its errno if it was none */
         int64_t last_size;      /* of the text of the last notification */
         uint64_t last_sum;
+        struct behaviour_stream streams[STREAMS_MAX];
+        char *text;             /* of parts */
+        size_t text_size;
+        int parts;              /* that were sent */
+        int part_code;          /* what the last one came to */
 };
 
 /* Serve a session, or what comes to a service. */

@@ -705,6 +705,121 @@ static void held(void)
         talk_end(&talk);
 }
 
+/* Replies in parts, of which the sender waits for credit; one call takes them by a function, one fetches them, one is freed. */
+struct stream {
+        ferry_message *request;
+        int next;
+};
+
+struct streams {
+        struct stream list[4];
+        int events;
+        int taken;              /* by the function */
+};
+
+enum { PARTS = 12, PART_SIZE = 60000 };
+
+static char part_text[PART_SIZE + 1];
+
+static void go_on(struct stream *stream)
+{
+        int code = 0;
+
+        while (stream->request && stream->next < PARTS) {
+                code = ferry_message_progress(stream->request, "{part: %d, text: %s}", stream->next, part_text);
+                if (code)
+                        break;
+                stream->next++;
+        }
+        if (code == -ENOBUFS || !stream->request)
+                return;
+        if (code != -ECANCELED)
+                fault_answer(FAULT_SEND, "progress", code, 0, NULL);
+        if (!code)
+                fault_answer(FAULT_SEND, "reply", ferry_message_reply(stream->request, NULL, "{parts: %d}", PARTS), 0, NULL);
+        stream->request = ferry_message_unref(stream->request);
+}
+
+static int serve_parts(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct streams *streams = userdata;
+
+        (void)session;
+        if (ferry_message_kind(message) != FERRY_KIND_REQUEST) {
+                streams->events += ferry_message_kind(message) == FERRY_KIND_DRAINED;
+                for (size_t i = 0; i < 4; i++)
+                        go_on(&streams->list[i]);
+                return 0;
+        }
+        for (size_t i = 0; i < 4; i++)
+                if (!streams->list[i].request) {
+                        streams->list[i] = (struct stream){ .request = ferry_message_ref(message) };
+                        go_on(&streams->list[i]);
+                        return 1;
+                }
+        return -ENOSPC;
+}
+
+static bool check_part(const ferry_message *part, int number)
+{
+        /* Its bytes came, but there is no memory to look at them. */
+        if (!ferry_message_body(part))
+                return fault_is_memory();
+        return ferry_value_int(ferry_message_get(part, "part"), -1) == number &&
+               strcmp(ferry_value_text(ferry_message_get(part, "text"), ""), part_text) == 0;
+}
+
+static void take_part(ferry_call *call, const ferry_message *part, void *userdata)
+{
+        struct streams *streams = userdata;
+
+        fault_check(ferry_call_status(call) == 1);
+        fault_check(check_part(part, streams->taken));
+        streams->taken++;
+}
+
+static void parts(void)
+{
+        struct streams streams = { 0 };
+        const ferry_message *part;
+        ferry_call *call;
+        struct talk talk;
+        int count = 0, code;
+
+        memset(part_text, 'p', PART_SIZE);
+        open_pair(&talk, NULL);
+        ferry_session_on(talk.b, FERRY_KIND_REQUEST | FERRY_KIND_DRAINED | FERRY_KIND_CANCELLED, serve_parts, &streams);
+        call = ferry_session_request(talk.a, 5000, "App\\Parts", NULL);
+        code = ferry_call_on_progress(call, take_part, &streams);
+        fault_check(code == 0 || fault_is_memory());
+        ferry_call_await(call);
+        fault_answer(FAULT_END, "a call", ferry_call_status(call), 0, ferry_call_error(call));
+        fault_check(ferry_call_status(call) != 0 || code != 0 || streams.taken == PARTS);
+        fault_check(streams.taken == 0 || ferry_call_outcome(call) != FERRY_OUTCOME_NOT_EXECUTED);
+        ferry_call_free(call);
+        call = ferry_session_request(talk.a, 5000, "App\\Parts", NULL);
+        for (; (part = ferry_call_next(call, 5000)); count++)
+                fault_check(check_part(part, count));
+        fault_check(ferry_call_status(call) != 0 || count == PARTS || fault_is_memory());
+        if (ferry_call_status(call) != 1)
+                fault_answer(FAULT_END, "a call", ferry_call_status(call), 0, ferry_call_error(call));
+        ferry_call_free(call);
+        call = ferry_session_request(talk.a, 5000, "App\\Parts", NULL);
+        ferry_call_next(call, 5000);
+        ferry_call_free(call);
+        talk_run(talk.loop, 20);
+        fault_want(streams.events > 0);
+        for (size_t i = 0; i < 4; i++)
+                streams.list[i].request = ferry_message_unref(streams.list[i].request);
+        code = ferry_session_close(talk.a);
+        fault_answer(FAULT_END, "close", code, 0, ferry_session_error(talk.a));
+        code = ferry_loop_run(talk.loop, 5000);
+        fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(talk.loop));
+        ferry_loop_free(talk.loop);
+        for (size_t i = 0; i < 4; i++)
+                streams.list[i].request = ferry_message_unref(streams.list[i].request);
+}
+
 /* A callback lets go of its call, of the session, and of the loop. */
 static void freed_at_the_end_of_a_call(void)
 {
@@ -759,6 +874,7 @@ const struct scenario session_scenarios[] = {
         { .name = "peer-goes-quietly", .run = peer_goes_quietly, .is_whole = true },
         { .name = "many-calls", .run = many_calls, .is_uncut = true },
         { .name = "held", .run = held },
+        { .name = "parts", .run = parts, .is_uncut = true },
         { .name = "debugged", .run = debugged },
         { .name = "large-and-wrong", .run = large_and_wrong, .is_uncut = true },
         { .name = "freed-in-callback", .run = freed_in_callback },

@@ -55,13 +55,16 @@ struct call {
         bool has_fn;
         bool is_freed;
         bool is_unknown_to_end;         /* it has no deadline */
+        bool frees_at_part;
         int called;
+        int parts;
 };
 
 static struct side sides[2];
 static struct call calls[CALLS_MAX];
 static int call_count;
 static int next_n;                      /* messages are numbered over both sides */
+static int next_part;                   /* the same of parts of answers */
 static bool *is_seen;                   /* by the number of a request */
 static int seen_max;
 static bool is_raw, is_one_loop, is_innmind;
@@ -267,6 +270,56 @@ static void answer(struct side *side, uint8_t number, int how)
         else if (how == 1)
                 ferry_message_fail(message, "failed: %s", ferry_message_id(message));
         ferry_message_unref(message);
+}
+
+/* Parts come in the order in which they are sent, each to its call; some may have been dropped. */
+static void check_part(struct call *call, const ferry_message *part)
+{
+        int64_t number = ferry_value_int(ferry_message_get(part, "part"), -1);
+
+        FUZZ_REQUIRE(ferry_message_kind(part) == FERRY_KIND_PROGRESS, "a part of the kind %d", ferry_message_kind(part));
+        if (is_raw || !ferry_message_body(part))
+                return;
+        FUZZ_REQUIRE(number_of(part) == call->n, "a part of call %lld", (long long)number_of(part));
+        FUZZ_REQUIRE(number >= call->parts, "part %lld behind %d", (long long)number, call->parts);
+        call->parts = (int)number + 1;
+}
+
+static void has_part(ferry_call *handle, const ferry_message *part, void *userdata)
+{
+        struct call *call = userdata;
+
+        FUZZ_REQUIRE(ferry_call_status(handle) == 1 && !call->is_freed, "a part of a call that has ended");
+        check_part(call, part);
+        if (call->frees_at_part)
+                free_call(call);
+}
+
+static void follow(struct call *call, int variant)
+{
+        if (!call || !call->handle)
+                return;
+        call->frees_at_part = variant == 1;
+        ferry_call_on_progress(call->handle, variant == 2 ? NULL : has_part, call);
+}
+
+static void fetch_part(struct call *call)
+{
+        const ferry_message *part = call && call->handle ? ferry_call_next(call->handle, 0) : NULL;
+
+        if (part)
+                check_part(call, part);
+}
+
+static void send_part(struct side *side, uint8_t number, size_t size)
+{
+        const ferry_message *request = side->kept_count > 0 ? side->kept[number % side->kept_count] : NULL;
+        int code = ferry_message_progress(request, "{n: %lld, part: %d, pad: %.*s}", request ? number_of(request) : 0LL, next_part++,
+                                          (int)size, pad);
+
+        FUZZ_REQUIRE(code <= 0, "a part came to %d", code);
+        if (code == -ENOBUFS)
+                ferry_message_flush(request, 0);
 }
 
 static void let_go(struct side *side)
@@ -529,6 +582,7 @@ static void step(struct fuzz_input *input)
         uint8_t operation = fuzz_byte(input);
         int variant = operation >> 5 & 3;
         struct side *side = &sides[is_raw ? 0 : operation >> 7];
+        uint8_t number;
         struct call *call;
         bool has_fn;
 
@@ -627,6 +681,16 @@ static void step(struct fuzz_input *input)
         case 25:
                 if (is_raw)
                         raw_innmind(fuzz_byte(input));
+                break;
+        case 26:
+                number = fuzz_byte(input);
+                send_part(side, number, size_of(input, variant));
+                break;
+        case 27:
+                follow(pick_call(fuzz_byte(input)), variant);
+                break;
+        case 28:
+                fetch_part(pick_call(fuzz_byte(input)));
                 break;
         default:
                 drain();
@@ -731,7 +795,7 @@ static void set_up(struct fuzz_input *input, uint8_t about)
         int fds[2][3];
 
         memset(sides, 0, sizeof sides);
-        call_count = next_n = depth = 0;
+        call_count = next_n = next_part = depth = 0;
         piece_max = 0;
         seed = fuzz_byte(input);
         refusal_left = -1;

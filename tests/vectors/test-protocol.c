@@ -150,6 +150,8 @@ static const struct example {
         { .label = "ferry unsubscribe", FERRY(WIRE_UNSUBSCRIBE, "0", "price.*", NULL) },
         { .label = "ferry describe", FERRY(WIRE_DESCRIBE, "1", "", NULL) },
         { .label = "ferry description", FERRY(WIRE_RESPONSE, "1", "", "[{\"type\":\"get\",\"in\":\"a key\",\"out\":null,\"text\":null}]") },
+        { .label = "ferry progress", FERRY(WIRE_PROGRESS, "1", "list", "\"one\"") },
+        { .label = "ferry credit", FERRY(WIRE_CREDIT, "1", "", "65536") },
         { .label = "ferry notification", FERRY(WIRE_NOTIFICATION, "0", "progress", "{\"percent\":50}") },
         { .label = "ferry request", FERRY(WIRE_REQUEST, "1", "echo", "\"hello\"") },
         { .label = "ferry request in php", FERRY(WIRE_REQUEST, "1", "echo", "\"hello\""), .codec = ferry_codec_php },
@@ -407,6 +409,7 @@ static const struct {
         { "ferry limit", FERRY_DIALECT_AUTO, 64 },
         { "ferry subscription", FERRY_DIALECT_AUTO, 0 },
         { "ferry description", FERRY_DIALECT_AUTO, 0 },
+        { "ferry parts", FERRY_DIALECT_AUTO, 0 },
         { "ferry without hello", FERRY_DIALECT_AUTO, 0 },
         { "stream-ipc", FERRY_DIALECT_AUTO, 0 },
         { "innmind", FERRY_DIALECT_INNMIND, 0 },
@@ -416,7 +419,7 @@ static const struct {
 
 enum { CONVERSATIONS = sizeof conversations / sizeof *conversations };
 
-/* The program of the session: it answers each message with its body, but for those of four types. */
+/* The program of the session: it answers each message with its body, but for those of five types. */
 static int answer(ferry_session *session, const ferry_message *message, void *userdata)
 {
         const char *type = ferry_message_type(message), *text = ferry_message_text(message);
@@ -430,6 +433,11 @@ static int answer(ferry_session *session, const ferry_message *message, void *us
         }
         if (strcmp(type, "fail") == 0)
                 return ferry_message_fail(message, "no such key");
+        if (strcmp(type, "list") == 0) {
+                ck_assert_int_eq(ferry_message_progress(message, "'one'"), 0);
+                ck_assert_int_eq(ferry_message_progress(message, "'two'"), 0);
+                return ferry_message_reply(message, type, "'done'");
+        }
         if (ferry_message_kind(message) & FERRY_KIND_REQUEST)
                 return ferry_message_reply(message, type, "%p", ferry_arg(ferry_message_body(message)));
         return 0;
