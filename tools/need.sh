@@ -72,6 +72,8 @@ for what in "$@"; do
                 need cmake cmake --version
                 ;;
         check-long)
+                need zsh zsh --version
+                need fish fish --version
                 need clang-tidy clang-tidy --version
                 need valgrind valgrind --version
                 need openssh-server sh -c 'PATH=$PATH:/usr/sbin; command -v sshd'

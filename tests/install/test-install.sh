@@ -22,7 +22,8 @@ check 'a build is not installed' "$(install_ferry)"
 
 missing_files() {
         local path
-        for path in bin/ferry include/ferry/ferry.h share/man/man1/ferry.1 share/man/man3/libferry.3 share/doc/ferry/protocol.md; do
+        for path in bin/ferry include/ferry/ferry.h share/man/man1/ferry.1 share/man/man3/libferry.3 share/doc/ferry/protocol.md \
+                share/bash-completion/completions/ferry share/zsh/site-functions/_ferry share/fish/vendor_completions.d/ferry.fish; do
                 [ -f "$tree$prefix/$path" ] || echo "$path"
         done
         for path in libferry.so.4 libferry.a pkgconfig/ferry.pc cmake/ferry/ferry-config.cmake; do
