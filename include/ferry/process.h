@@ -30,7 +30,8 @@ typedef int ferry_child_fn(ferry_session *parent, void *userdata);
 
 /** What can happen to a child. Handlers are registered for a set of these. */
 enum ferry_process_event {
-        FERRY_PROCESS_STARTED = 1 << 0,         /**< it was started */
+        FERRY_PROCESS_STARTED = 1 << 0,         /**< it was started, also again; ferry_process_session() is its new session,
+                                                 * which has no handlers yet and has given no message */
         FERRY_PROCESS_ENDED   = 1 << 1,         /**< it has ended, and will not be started again */
         FERRY_PROCESS_DIED    = 1 << 2,         /**< it has ended, and will be started again (`is_restarted`) */
         FERRY_PROCESS_STOPPED = 1 << 3,         /**< it was stopped by a signal such as SIGTTIN, while it has a request of
@@ -260,6 +261,134 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
  * @return the call, which the caller owns; NULL only if there is no memory
  */
 ferry_call *ferry_manager_request_value(ferry_manager *manager, int timeout_ms, const char *type, const ferry_value *body);
+
+/** The range of `priority` in ferry_request_options. */
+enum {
+        FERRY_PRIORITY_MIN = -8,
+        FERRY_PRIORITY_MAX = 7,
+};
+
+/** How a request is given to a pool. Zero selects the default in parentheses. */
+typedef struct ferry_request_options {
+        size_t size;                    /**< sizeof(ferry_request_options); 0 means this version's */
+        int timeout_ms;                 /**< how long a child has to answer, in ms; -1: forever (`request_timeout_ms` of the session
+                                         * options) */
+        int queue_timeout_ms;           /**< how long the request waits until a child begins to work on it, in ms; -1: forever (that
+                                         * of the manager) */
+        int priority;                   /**< FERRY_PRIORITY_MIN to FERRY_PRIORITY_MAX (0). Of the requests that wait, those of the
+                                         * highest priority are given first, and among them the one that was made first. Lower
+                                         * ones wait as long as there are higher ones */
+        ferry_batch *batch;             /**< the batch that the request belongs to (none) */
+} ferry_request_options;
+
+/**
+ * Gives a request to the child that is free first, as ferry_manager_request(), with a priority or in a batch.
+ *
+ * @param manager  the manager; NULL is allowed, and the call has failed
+ * @param options  NULL selects all defaults; wrong options make the call fail with -EINVAL or -E2BIG
+ * @param type     the message type, as for ferry_session_notify(); copied
+ * @param format   a template for the body, see value.h; NULL is null; arguments are borrowed until the function returns
+ * @return the call, which the caller owns, as that of ferry_session_request(); NULL only if there is no memory
+ */
+ferry_call *ferry_manager_request_with(ferry_manager *manager, const ferry_request_options *options, const char *type,
+                                       const char *format, ...) FERRY_PRINTF(4, 5);
+
+/** How a batch is made. Zero selects the default in parentheses. */
+typedef struct ferry_batch_options {
+        size_t size;                    /**< sizeof(ferry_batch_options); 0 means this version's */
+        unsigned failures_max;          /**< once so many of its requests have ended without a reply, those that wait for a child
+                                         * end, with -ECANCELED and *not executed*, and so do those that are added later; children
+                                         * complete what they have (no limit) */
+} ferry_batch_options;
+
+/**
+ * Called once all requests of a batch have ended, and their callbacks have returned.
+ *
+ * @param batch     the batch; it is freed after the callback has returned
+ * @param userdata  as given to ferry_batch_then()
+ */
+typedef void ferry_batch_fn(ferry_batch *batch, void *userdata);
+
+/**
+ * Makes a batch: requests of a pool whose ends are counted together.
+ *
+ * It belongs to the manager, and is freed with it. Requests are added by the `batch` of ferry_request_options.
+ *
+ * @param manager  the manager
+ * @param options  NULL selects all defaults
+ * @return the batch; NULL if there is no memory, the options are wrong, the manager is NULL or belongs to another thread or process
+ */
+ferry_batch *ferry_batch_new(ferry_manager *manager, const ferry_batch_options *options);
+
+/**
+ * Forgets a batch. Its requests go on without it.
+ *
+ * @param batch  the batch; NULL is allowed
+ * @return NULL
+ */
+ferry_batch *ferry_batch_free(ferry_batch *batch);
+
+/**
+ * Hands a batch over to the loop, which calls a function once all requests of the batch have ended, and then frees the batch.
+ *
+ * A callback of a request may add further requests, for which the batch waits, too. If there are no requests, the function is called
+ * soon. If the batch was handed over already, the new function replaces the earlier one.
+ *
+ * @param batch     the batch; NULL is allowed: the function is called at once
+ * @param fn        the callback; NULL: the batch is only freed at its end
+ * @param userdata  for the callback
+ */
+void ferry_batch_then(ferry_batch *batch, ferry_batch_fn *fn, void *userdata);
+
+/**
+ * Runs the loop until all requests of a batch have ended.
+ *
+ * @param batch       the batch; NULL has failed with -ENOMEM
+ * @param timeout_ms  how long to wait, in ms; -1: forever; 0: do not wait
+ * @return 0, also if requests have failed, see ferry_batch_failed(); or a negative errno, with a sentence of ferry_loop_error()
+ * @retval -ETIMEDOUT  not all have ended within the time
+ * @retval -EINVAL     the timeout is below -1
+ * @retval -EDEADLK    waiting within waiting, 32 levels deep
+ * @retval -ECANCELED  a callback has freed the batch, its manager or the loop
+ * @retval -ENOMEM     the batch is NULL
+ * @retval -EPERM      the batch belongs to another thread
+ * @retval -ECHILD     the batch belongs to the parent of this process
+ */
+int ferry_batch_wait(ferry_batch *batch, int timeout_ms);
+
+/**
+ * Ends the requests of a batch that wait for a child, with -ECANCELED and *not executed*. Children complete what they have.
+ *
+ * Requests that are added later end in the same way.
+ *
+ * @param batch  the batch; NULL is allowed
+ */
+void ferry_batch_cancel(ferry_batch *batch);
+
+/**
+ * Returns how many requests of a batch have not ended.
+ *
+ * @param batch  the batch; NULL is allowed
+ * @return the number of requests that wait or are in hand
+ */
+size_t ferry_batch_pending(const ferry_batch *batch);
+
+/**
+ * Returns how many requests of a batch have ended with a reply.
+ *
+ * @param batch  the batch; NULL is allowed
+ * @return the number of requests
+ */
+size_t ferry_batch_done(const ferry_batch *batch);
+
+/**
+ * Returns how many requests of a batch have ended without a reply: by an error, a deadline, the end of a child, or because they were
+ * cancelled or freed.
+ *
+ * @param batch  the batch; NULL is allowed
+ * @return the number of requests
+ */
+size_t ferry_batch_failed(const ferry_batch *batch);
 
 /**
  * Returns the children of a manager, one after the other.

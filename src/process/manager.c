@@ -359,7 +359,7 @@ static bool is_done(void *object)
 
         return manager->is_freed || manager->verdict != 0 || loop_has_own_failure(manager->loop) ||
                (manager->live == 0 && !pool_is_busy(manager) && !call_queue_is_reporting(manager->queue) &&
-                list_is_empty(&manager->unreported));
+                manager->telling == 0 && list_is_empty(&manager->unreported));
 }
 
 /* Those that have ended while no wait ran. */
@@ -524,6 +524,7 @@ static void free_member(struct loop_member *member)
         while (!list_is_empty(&manager->workers))
                 process_free(&container_of(manager->workers.next, struct worker, link)->process);
         loop_timer_stop(manager->loop, &manager->look);
+        batch_free_all(manager);
         manager->is_freed = true;
         if (loop_is_foreign(manager->loop) && manager->signal_source.fd >= 0) {
                 sys_close(manager->signal_source.fd);
@@ -538,7 +539,7 @@ static bool is_over(void *object)
 {
         const ferry_manager *manager = object;
 
-        return manager->is_freed || (manager->live == 0 && !call_queue_is_reporting(manager->queue));
+        return manager->is_freed || (manager->live == 0 && !call_queue_is_reporting(manager->queue) && manager->telling == 0);
 }
 
 ferry_manager *ferry_manager_free(ferry_manager *manager)
@@ -606,6 +607,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->workers);
         list_init(&manager->unreported);
         list_init(&manager->ending);
+        list_init(&manager->batches);
         list_init(&manager->forwarder.link);
         manager->signal_source.fd = -1;
         manager->member.close = close_member;

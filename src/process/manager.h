@@ -29,6 +29,22 @@ struct worker {
         bool is_serving;
 };
 
+/* Requests of a pool that are counted together. */
+struct ferry_batch {
+        struct call_group group;
+        struct loop_task task;          /* calls the callback */
+        struct loop_grave grave;
+        struct list link;               /* among those of the manager */
+        ferry_manager *manager;
+        size_t pending, done, failed;
+        unsigned failures_max;          /* 0: no limit */
+        ferry_batch_fn *fn;             /* NULL: it was not handed over */
+        void *userdata;
+        char refusal[80];               /* why no request is taken any more; "": they are */
+        bool is_telling;
+        bool is_freed;
+};
+
 struct ferry_manager {
         struct loop_member member;
         struct loop_grave grave;
@@ -54,6 +70,8 @@ struct ferry_manager {
         struct list idle;               /* those that wait for a request, the first has waited longest */
         struct call_queue *queue;       /* requests that no worker has taken yet */
         bool is_feeding;
+        struct list batches;
+        size_t telling;                 /* batches that have ended, and are reported in the next round */
         struct error start_error;       /* of the first child that could not be started since the last wait */
         ferry_manager_fn *wait_fn;      /* of the wait */
         void *wait_userdata;
@@ -78,6 +96,11 @@ void manager_report(struct worker *worker, enum ferry_process_event event);
 /* The first result that is not 0 stops the wait. */
 void manager_note(ferry_manager *manager, int verdict);
 void manager_free_handlers(ferry_manager *manager);
+
+/* batch.c: whether a request may join; count it, or end it, as the batch has been cancelled. */
+int batch_check(const ferry_batch *batch, const ferry_manager *manager, struct error *error);
+void batch_add(ferry_batch *batch, ferry_call *call);
+void batch_free_all(ferry_manager *manager);
 
 /* pool.c */
 /* 0 or -ENOMEM. */

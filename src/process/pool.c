@@ -3,8 +3,11 @@
  * waits for workers of which none is left. */
 #include "process/manager.h"
 
+#include "util/options.h"
+
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 
 enum { LOOK_MS = 500 };
 
@@ -272,40 +275,89 @@ void pool_refuse(ferry_manager *manager)
                          manager->start_error.code ? error_text(&manager->start_error) : "");
 }
 
-static int wait_ms(const ferry_manager *manager, int timeout_ms)
+static int wait_ms(const ferry_manager *manager, const ferry_request_options *options, int timeout_ms)
 {
-        return manager->options.queue_timeout_ms ? manager->options.queue_timeout_ms : timeout_ms;
+        int own = options->queue_timeout_ms ? options->queue_timeout_ms : manager->options.queue_timeout_ms;
+
+        return own ? own : timeout_ms;
 }
 
-ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type, const char *format, ...)
+/* What is wrong with the options of a request, and else with those of its manager. */
+static int check_request(const ferry_manager *manager, const ferry_request_options *options, struct error *error)
 {
-        ferry_call *call;
-        ferry_loop *loop;
-        va_list arguments;
+        if (options->priority < FERRY_PRIORITY_MIN || options->priority > FERRY_PRIORITY_MAX)
+                return error_set(error, -EINVAL, "ferry_request_options: priority is %d: write a number from %d to %d", options->priority,
+                                 FERRY_PRIORITY_MIN, FERRY_PRIORITY_MAX);
+        if (manager->options_error.code)
+                return error_set(error, manager->options_error.code, "%s", error_text(&manager->options_error));
+        return batch_check(options->batch, manager, error);
+}
 
-        if (!manager)
-                return ferry_session_request(NULL, timeout_ms, type, "null");
-        loop = manager->loop;
-        if (loop_is_elsewhere(loop)) {
-                va_start(arguments, format);
-                call = call_new_waiting(loop, manager->queue, timeout_ms, timeout_ms, type, format, arguments);
-                va_end(arguments);
-                return call;
-        }
+/* @wrong: what is wrong already. */
+static ferry_call *request(ferry_manager *manager, const ferry_request_options *options, struct error *wrong, const char *type,
+                           const char *format, va_list arguments)
+{
+        ferry_loop *loop = manager->loop;
+        int timeout_ms = options->timeout_ms, priority;
+        ferry_call *call;
+
+        if (loop_is_elsewhere(loop))
+                return call_new_waiting(loop, manager->queue, 0, timeout_ms, timeout_ms, type, format, arguments);
         loop_enter(loop);
         if (timeout_ms == FERRY_TIMEOUT_DEFAULT)
                 timeout_ms = manager->session_options->request_timeout_ms ? manager->session_options->request_timeout_ms :
                                                                    session_default_timeout(loop);
-        va_start(arguments, format);
-        call = call_new_waiting(loop, manager->queue, wait_ms(manager, timeout_ms), timeout_ms, type, format, arguments);
-        va_end(arguments);
-        if (call && manager->options_error.code)
-                call_end(call, manager->options_error.code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s",
-                         error_text(&manager->options_error));
+        if (!wrong->code)
+                check_request(manager, options, wrong);
+        priority = wrong->code ? 0 : options->priority;
+        call = call_new_waiting(loop, manager->queue, priority, wait_ms(manager, options, timeout_ms), timeout_ms, type, format, arguments);
+        if (call && wrong->code)
+                call_end(call, wrong->code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", error_text(wrong));
+        if (call && options->batch && options->batch->manager == manager)
+                batch_add(options->batch, call);
         if (call && manager->is_stopping)
                 call_end(call, -ECANCELED, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the children are being stopped");
         pool_feed(manager);
+        error_deinit(wrong);
         loop_leave(loop);
+        return call;
+}
+
+ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const char *type, const char *format, ...)
+{
+        const ferry_request_options options = { .timeout_ms = timeout_ms };
+        ferry_call *call;
+        va_list arguments;
+
+        if (!manager)
+                return ferry_session_request(NULL, timeout_ms, type, "null");
+        va_start(arguments, format);
+        call = request(manager, &options, &(struct error){ 0 }, type, format, arguments);
+        va_end(arguments);
+        return call;
+}
+
+ferry_call *ferry_manager_request_with(ferry_manager *manager, const ferry_request_options *options, const char *type,
+                                       const char *format, ...)
+{
+        static const struct options_kind kind = {
+                .name = "ferry_request_options", .size = sizeof *options,
+                .times = { { "timeout_ms", offsetof(ferry_request_options, timeout_ms), true },
+                           { "queue_timeout_ms", offsetof(ferry_request_options, queue_timeout_ms), false } },
+        };
+        ferry_request_options given;
+        struct error wrong = { 0 };
+        ferry_call *call;
+        va_list arguments;
+
+        if (!manager)
+                return ferry_session_request(NULL, FERRY_TIMEOUT_DEFAULT, type, "null");
+        options_copy(&kind, &given, options, &wrong);
+        if (given.timeout_ms == 0)
+                given.timeout_ms = FERRY_TIMEOUT_DEFAULT;
+        va_start(arguments, format);
+        call = request(manager, &given, &wrong, type, format, arguments);
+        va_end(arguments);
         return call;
 }
 

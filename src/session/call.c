@@ -155,6 +155,13 @@ static void end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_
                 if (call->fn)
                         call_tell(call);
         }
+        /* Before the owner gives a worker the next call, which the group may end. */
+        if (call->group) {
+                struct call_group *group = call->group;
+
+                call->group = NULL;
+                group->ended(group, call);
+        }
         if (owner) {
                 call->owner = NULL;
                 owner->ended(call->owner_object, call);
@@ -285,7 +292,7 @@ int call_join_queue(ferry_call *call, struct call_queue *queue)
                 return -ENOBUFS;
         call->queue = queue;
         queue->size += call->waiting_size;
-        list_append(&queue->calls, &call->link);
+        list_append(&queue->calls[call->priority], &call->link);
         return 0;
 }
 
@@ -295,7 +302,8 @@ struct call_queue *call_queue_new(void)
 
         if (!queue)
                 return NULL;
-        list_init(&queue->calls);
+        for (int i = 0; i < CALL_PRIORITIES; i++)
+                list_init(&queue->calls[i]);
         list_init(&queue->made);
         return queue;
 }
@@ -316,7 +324,37 @@ void call_queue_free(struct call_queue *queue)
 
 ferry_call *call_queue_first(const struct call_queue *queue)
 {
-        return list_first(&queue->calls, ferry_call, link);
+        for (int i = CALL_PRIORITIES - 1; i >= 0; i--)
+                if (!list_is_empty(&queue->calls[i]))
+                        return container_of(queue->calls[i].next, ferry_call, link);
+        return NULL;
+}
+
+void call_join_group(ferry_call *call, struct call_group *group)
+{
+        call->group = group;
+}
+
+/* No callback of the program runs meanwhile. */
+void call_queue_end_group(struct call_queue *queue, const struct call_group *group, int status, const char *sentence)
+{
+        for (int i = 0; i < CALL_PRIORITIES; i++)
+                list_for_each(&queue->calls[i], link) {
+                        ferry_call *call = container_of(link, ferry_call, link);
+
+                        if (call->group == group)
+                                call_end(call, status, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", sentence);
+                }
+}
+
+void call_queue_forget_group(struct call_queue *queue, const struct call_group *group)
+{
+        list_for_each(&queue->made, link) {
+                ferry_call *call = container_of(link, ferry_call, made_link);
+
+                if (call->group == group)
+                        call->group = NULL;
+        }
 }
 
 bool call_queue_is_reporting(const struct call_queue *queue)
@@ -341,6 +379,6 @@ void call_wait_again(ferry_call *call)
         /* However full that is: it had its place there. */
         call->queue = call->home;
         call->queue->size += call->waiting_size;
-        list_prepend(&call->queue->calls, &call->link);
+        list_prepend(&call->queue->calls[call->priority], &call->link);
         loop_timer_start(call->loop, &call->timer, call->wait_deadline);
 }

@@ -21,7 +21,7 @@ struct reserve {
 };
 
 struct call_queue {
-        struct list calls;
+        struct list calls[CALL_PRIORITIES];     /* the last has the highest priority */
         struct list made;       /* all that were made for it, also those that have a session, or have ended */
         size_t telling;         /* how many of these have ended, and are reported in the next round */
         size_t size;            /* of what they will send, roughly */
@@ -74,6 +74,8 @@ struct ferry_call {
         bool is_telling;
         /* Of one that waits for a session: what it will send. */
         struct call_queue *queue;
+        int priority;                           /* from 0 */
+        struct call_group *group;               /* NULL: none, or it has ended */
         ferry_value *waiting_body;
         size_t waiting_size;
         int64_t wait_deadline;                  /* until when it waits, also once it has come back */

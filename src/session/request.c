@@ -264,7 +264,7 @@ int ferry_session_notify_value(ferry_session *session, const char *type, const f
 
 /* Calls that wait for a session -------------------------------------------------------------------------- */
 
-ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wait_ms, int timeout_ms, const char *type,
+ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int priority, int wait_ms, int timeout_ms, const char *type,
                              const char *format, va_list arguments)
 {
         int code = loop_refuse(loop);
@@ -279,6 +279,7 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wai
         }
         call->loop = loop;
         call->timeout_ms = timeout_ms;
+        call->priority = priority - FERRY_PRIORITY_MIN;
         call->wait_ms = wait_ms;
         call->wait_deadline = loop_deadline(wait_ms);
         call->home = queue;

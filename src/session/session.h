@@ -1,6 +1,7 @@
 /* What other folders may do with sessions and calls. What only the files of this folder see stands in private.h. */
 #pragma once
 
+#include <ferry/process.h>
 #include <ferry/session.h>
 
 #include "loop/loop.h"
@@ -154,20 +155,35 @@ struct call_owner {
         bool (*returned)(void *object, ferry_call *call);
 };
 
+/* Calls that are counted together. */
+struct call_group {
+        /* One of them has ended, and no longer knows the group. */
+        void (*ended)(struct call_group *group, const ferry_call *call);
+};
+
+enum { CALL_PRIORITIES = FERRY_PRIORITY_MAX - FERRY_PRIORITY_MIN + 1 };
+
+/* A call that has not ended joins a group. */
+void call_join_group(ferry_call *call, struct call_group *group);
+/* The calls of a group that wait in the queue end, as not executed. */
+void call_queue_end_group(struct call_queue *queue, const struct call_group *group, int status, const char *sentence);
+/* Those that were made for the queue leave the group. */
+void call_queue_forget_group(struct call_queue *queue, const struct call_group *group);
+
 /* NULL if memory is out. */
 struct call_queue *call_queue_new(void);
 /* Bytes of requests that may wait in it; one that waits alone may be larger. */
 void call_queue_set_max(struct call_queue *queue, size_t max);
 /* NULL is allowed. Nothing waits in it from then on. */
 void call_queue_free(struct call_queue *queue);
-/* The call that has waited longest, or NULL. */
+/* The call that has waited longest among those of the highest priority, or NULL. */
 ferry_call *call_queue_first(const struct call_queue *queue);
 /* Whether the callback of a call that was made for the queue is due in the next round. */
 bool call_queue_is_reporting(const struct call_queue *queue);
 
 /* A call that stands in @queue until call_start() gives it to a session; NULL if memory is out. What is wrong with it ends it
  * there; -ENOBUFS if the queue is full. */
-ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int wait_ms, int timeout_ms, const char *type,
+ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int priority, int wait_ms, int timeout_ms, const char *type,
                              const char *format, va_list arguments);
 void call_start(ferry_call *call, ferry_session *session, const struct call_owner *owner, void *object);
 /* It is the first in its queue again. */

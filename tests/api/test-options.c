@@ -127,6 +127,17 @@ static void try_manager_session(ferry_loop *loop, const void *options, struct re
         try_manager(loop, &(ferry_manager_options){ .session = options }, result);
 }
 
+static void try_request(ferry_loop *loop, const void *options, struct result *result)
+{
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        ferry_call *call = ferry_manager_request_with(manager, options, "t", "null");
+
+        /* It waits for a child. */
+        note(result, ferry_call_status(call), ferry_call_error(call));
+        ferry_call_free(call);
+        ferry_manager_free(manager);
+}
+
 static void try_channel(ferry_loop *loop, const void *options, struct result *result)
 {
         ferry_channel *channel = ferry_channel_open(loop, "udp:127.0.0.1:0", FERRY_RECEIVE, options);
@@ -216,6 +227,7 @@ static const struct option_struct {
         STRUCT(ferry_service_options, try_service),
         STRUCT(ferry_process_options, try_process),
         STRUCT(ferry_manager_options, try_manager),
+        STRUCT(ferry_request_options, try_request),
         STRUCT(ferry_channel_options, try_channel),
         STRUCT(ferry_store_options, try_store),
         { "ferry_codec", sizeof(ferry_codec), try_codec, true },
@@ -360,6 +372,8 @@ static const struct {
         TIME(ferry_service_options, idle_timeout_ms, false),
         TIME(ferry_service_options, close_timeout_ms, false),
         TIME(ferry_manager_options, queue_timeout_ms, false),
+        TIME(ferry_request_options, timeout_ms, true),
+        TIME(ferry_request_options, queue_timeout_ms, false),
         TIME(ferry_channel_options, wait_ms, false),
         TIME(ferry_store_options, lock_timeout_ms, false),
 };

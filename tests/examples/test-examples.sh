@@ -354,6 +354,12 @@ process-manager() {
         nothing_left process-manager
 }
 
+batch() {
+        run_there ./batch
+        ended 'batch' 0 $'urgent: 10 done, 0 failed\nall: 100 done, 0 failed\nbroken: 0 done, 50 failed\nsum: 338350\n'
+        nothing_left batch
+}
+
 pool() {
         run_there ./pool
         ended pool 0 -

@@ -248,12 +248,15 @@ static void process_pool(void)
         ferry_manager *manager = begin(loop, &(ferry_manager_options){ .is_killing = true });
         ferry_process_options options = { .is_on_stdio = true, .is_restarted = true, .max_rss = 4096 };
         ferry_process *process = ferry_process_spawn(manager, (const char *[]){ "cat", NULL }, &options);
+        ferry_batch *batch = ferry_batch_new(manager, &(ferry_batch_options){ .failures_max = 2 });
         ferry_call *calls[3];
         int code;
 
+        fault_want(batch);
         ferry_process_fork(manager, serve, NULL, NULL);
         for (int i = 0; i < 3; i++)
-                calls[i] = ferry_manager_request(manager, 1000, "t", "'x'");
+                calls[i] = ferry_manager_request_with(manager, &(ferry_request_options){ .timeout_ms = 1000, .priority = i, .batch = batch },
+                                                      "t", "'x'");
         ferry_process_kill(process, SIGKILL);
         for (int i = 0; i < 3; i++) {
                 ferry_call_await(calls[i]);
