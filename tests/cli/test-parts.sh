@@ -38,10 +38,10 @@ parts_are_printed_as_they_come() {
 
 # Of which neither side holds more than a little.
 parts_of_a_large_file() {
-        local lines=40000 listener call peak
+        local lines=8000 listener call peak
 
-        [[ -z ${FERRY_LONG-} ]] || lines=1100000
-        start ferry listen unix:large.sock --quiet --count 1 --stream --exec "cat go; seq -f '%01000.0f' $lines; cat go"
+        [[ -z ${FERRY_LONG-} ]] || lines=270000
+        start ferry listen unix:large.sock --quiet --count 1 --stream --exec "cat go; seq -f '%04000.0f' $lines; cat go"
         listener=$job
         mkfifo go
         start ferry call --wait 20 --timeout 1000 unix:large.sock t
