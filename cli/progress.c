@@ -3,12 +3,15 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
         REDRAW_MS = 50,
         TICK_MS = 1000,         /* while nothing happens */
+        COLUMNS_DEFAULT = 80,
+        LINE_SIZE = 1024,
 };
 
 static double seconds_since(const struct timespec *began)
@@ -46,11 +49,75 @@ static void describe_left(const struct run *run, double now, char *text, size_t 
         snprintf(text, size, ", %s", time);
 }
 
+static size_t count_columns(void)
+{
+        struct winsize size = { 0 };
+
+        return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : COLUMNS_DEFAULT;
+}
+
+/* As many tasks as fit into a line of the terminal, which would wrap otherwise, and could not be drawn again. */
+static void append_tasks(const struct run *run, char *line, size_t used)
+{
+        size_t room = count_columns();
+
+        room = room < LINE_SIZE ? room : LINE_SIZE - 1;
+        for (const struct task *task = run->first; task; task = task->next) {
+                char text[PROGRESS_SIZE + 32];
+                size_t size;
+
+                if (task->is_over || !*task->progress)
+                        continue;
+                size = (size_t)snprintf(text, sizeof text, " | %ld: %s", task->number, task->progress);
+                if (used + size >= room)
+                        return;
+                memcpy(line + used, text, size + 1);
+                used += size;
+        }
+}
+
+/* The end of a text that does not fit is cut, between two characters. */
+static void describe_text(const ferry_message *part, char text[PROGRESS_SIZE])
+{
+        FERRY_AUTO(ferry_value) body = body_text(part);
+        size_t size = 0, used = 0;
+        const char *bytes = ferry_value_bytes(body, &size);
+
+        while (bytes && size > 0) {
+                char piece[ESCAPED_MAX];
+                size_t taken, shown = escape_next(bytes, size, ESCAPE_LINE, piece, &taken);
+
+                if (used + shown >= PROGRESS_SIZE)
+                        break;
+                memcpy(text + used, piece, shown);
+                used += shown;
+                bytes += taken;
+                size -= taken;
+        }
+        text[used] = '\0';
+}
+
+void progress_note(struct task *task, const ferry_message *part)
+{
+        const ferry_value *body = ferry_message_body(part);
+        enum ferry_value_kind kind = ferry_value_kind(body);
+
+        if (!task->run->is_on_terminal)
+                return;
+        if (kind == FERRY_VALUE_INT || kind == FERRY_VALUE_DOUBLE)
+                snprintf(task->progress, sizeof task->progress, "%.4g%%", kind == FERRY_VALUE_INT ? (double)ferry_value_int(body, 0) :
+                                                                                                   ferry_value_double(body, 0));
+        else
+                describe_text(part, task->progress);
+        progress_show(task->run);
+}
+
 /* A line that is drawn again and again, but not so often that drawing is what takes the time. */
 void progress_show(struct run *run)
 {
         enum { WIDTH = 30 };
-        char bar[WIDTH + 1], failed[32] = "", left[ESTIMATE_SIZE + 2], line[WIDTH + 192];
+        char bar[WIDTH + 1], failed[32] = "", left[ESTIMATE_SIZE + 2], line[LINE_SIZE + 8];
+        static const char erase[] = "\r\033[K";
         long over = run->done + run->failed + run->skipped, all = run->lines.reported;
         double now;
 
@@ -71,7 +138,9 @@ void progress_show(struct run *run)
         if (run->failed)
                 snprintf(failed, sizeof failed, ", %ld failed", run->failed);
         describe_left(run, now, left, sizeof left);
-        snprintf(line, sizeof line, "\r\033[K[%s] %ld of %ld%s%s%s", bar, over, all, run->lines.is_over ? "" : " so far", failed, left);
+        strcpy(line, erase);
+        snprintf(line + strlen(erase), LINE_SIZE, "[%s] %ld of %ld%s%s%s", bar, over, all, run->lines.is_over ? "" : " so far", failed, left);
+        append_tasks(run, line + strlen(erase), strlen(line) - strlen(erase));
         error_draw(line, strlen(line));
 }
 

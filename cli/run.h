@@ -33,6 +33,8 @@ struct said {
         size_t size;
 };
 
+enum { PROGRESS_SIZE = 32 };
+
 /* A task from the moment when it is taken from the input. It is over once it has its answer or has failed; the answer may have
  * to wait for the tasks before it. */
 struct task {
@@ -46,6 +48,7 @@ struct task {
         ferry_value *answer;            /* its text; NULL: none, or it has failed */
         size_t size;                    /* of that */
         bool is_over;
+        char progress[PROGRESS_SIZE];   /* what its worker has said of it, as the bar shows it; "": nothing */
         double date;                    /* when it was given to a worker first, in seconds since 1970 */
         double began, ended;            /* the same, and its end, by a clock that never jumps */
         size_t sent;                    /* bytes of its text */
@@ -146,6 +149,8 @@ void joblog_free(struct joblog *log);
 void progress_begin(struct run *run);
 void progress_show(struct run *run);
 void progress_clear(struct run *run);
+/* A worker has sent a part of its answer: how far it is with the task. */
+void progress_note(struct task *task, const ferry_message *part);
 /* The rate counts up to there. */
 void progress_stop_clock(struct run *run);
 void progress_summarize(struct run *run);

@@ -276,11 +276,20 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
         tasks_feed(run);
 }
 
+static void note_part(ferry_call *call, const ferry_message *part, void *userdata)
+{
+        (void)call;
+        progress_note(userdata, part);
+}
+
 static void give(struct task *task)
 {
         struct run *run = task->run;
 
+        *task->progress = '\0';
         task->call = ferry_manager_request_value(run->manager, run->options->timeout_ms, run->type, task->body);
+        /* Of a dialect without parts none come. */
+        ferry_call_on_progress(task->call, note_part, task);
         ferry_call_then(task->call, answered, task);
 }
 

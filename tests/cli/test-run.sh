@@ -363,6 +363,12 @@ outputs() {
                 run script -qec 'ferry run --workers 1 -- ferry listen stdio: --exec "sleep 0.06" < tasks' /dev/null < /dev/null
                 ended 'the time that is left' 0 -
                 check 'it has the time that is left' grep -qF '[###############...............] 1 of 2, 1 s left' out
+                # What a worker says of its task: after a while, since the bar is not drawn all the time.
+                run script -qec "echo a | ferry run --workers 1 -- ferry listen stdio: --stream --value --exec \
+                        'sleep 0.06; echo 25; sleep 0.06; printf \"%s\\n\" \"\\\"half\\\"\"; sleep 0.06'" /dev/null < /dev/null
+                ended 'progress of a task' 0 -
+                check 'a number is a percentage' grep -qF '0 of 1 | 1: 25%' out
+                check 'a text is shown' grep -qF '0 of 1 | 1: half' out
                 run script -qec 'ferry run --workers 1 -- ferry listen stdio: --echo < tasks' /dev/null < /dev/null
                 check 'which is taken away' grep -qE $'\r\033\\[Ka\r' out
                 check 'and a summary' grep -qF 'ferry: 2 done, 0 failed' out
