@@ -1,6 +1,7 @@
 /* Other machines, as --on names them: [USER@]HOST[:PORT]. What runs there is a line for sh(1), each word in quotes. */
 #include "cli.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -194,23 +195,28 @@ static int run_there(struct listing *listing, const char *address, const struct 
 {
         const ferry_bridge_options bridge_options = { .line = pass_line, .line_userdata = listing, .remote_ferry = options->remote_ferry };
         ferry_loop *loop = ferry_loop_new(NULL);
-        ferry_bridge *bridge = NULL;
-        int ends[2] = { -1, -1 }, in = open("/dev/null", O_RDONLY | O_CLOEXEC), error;
+        ferry_bridge *bridge;
+        int ends[2] = { -1, -1 }, in = open("/dev/null", O_RDONLY | O_CLOEXEC), error = -EMFILE;
 
         if (in < 0 || pipe2(ends, O_CLOEXEC) < 0)
                 complain("cannot list the services of '%s': no descriptors are left", listing->host);
         else {
                 bridge = ferry_bridge_open(loop, address, in, ends[1], &bridge_options);
+                if (ferry_bridge_status(bridge) != 1) {
+                        /* They are still ours, and the end of the output is what the reading below waits for. */
+                        close(in);
+                        close(ends[1]);
+                }
                 listing->fd = ends[0];
                 ferry_loop_watch(loop, ends[0], POLLIN, take_output, listing);
                 while (ferry_bridge_status(bridge) == 1)
                         ferry_loop_tick(loop, -1);
                 while (!listing->lines.is_over && take_output(loop, listing))
                         ;
+                error = ferry_bridge_status(bridge);
+                if (error < 0)
+                        complain("%s", ferry_bridge_error(bridge));
         }
-        error = bridge ? ferry_bridge_status(bridge) : -1;
-        if (bridge && error < 0)
-                complain("%s", ferry_bridge_error(bridge));
         ferry_loop_free(loop);
         if (ends[0] >= 0)
                 close(ends[0]);

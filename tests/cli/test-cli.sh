@@ -435,6 +435,19 @@ is_gone() {
         [[ ! -e $1 ]]
 }
 
+# Also where ssh is not installed.
+another_machine_needs_ssh() {
+        run env PATH=/nonexistent "$build/ferry" list --on localhost
+        ended 'a list without ssh' 3 ''
+        says 'a list without ssh' 'ssh cannot be started'
+        run env PATH=/nonexistent "$build/ferry" call ssh:localhost:echo t x
+        ended 'a call without ssh' 3 ''
+        says 'a call without ssh' 'ssh cannot be started'
+        run env PATH=/nonexistent "$build/ferry" run --on localhost --workers 1 -- true <<< x
+        ended 'a run without ssh' 3 ''
+        says 'a run without ssh' "ssh"
+}
+
 listeners() {
         local listener client i
 
@@ -1219,7 +1232,7 @@ example() {
 }
 
 # FERRY_TEST names those to be run, separated by commas.
-all=promises,usage,options_anywhere,bodies,answers,cancelled,json_lines,listeners,monitors,drain_TERM,drain_INT
+all=promises,usage,options_anywhere,bodies,answers,cancelled,json_lines,another_machine_needs_ssh,listeners,monitors,drain_TERM,drain_INT
 all+=,end_TERM,end_INT,stuck,outputs,files,fds,convert,waiting,finding,ends_of_children,debugging,ports,permissions,example
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
