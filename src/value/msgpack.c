@@ -4,6 +4,8 @@
 #include "value/msgpack.h"
 #include "value/slots.h"
 
+#include "util/bytes.h"
+
 #include <errno.h>
 
 struct container {
@@ -369,8 +371,9 @@ static const unsigned char value_sizes[256] = {
 };
 static const unsigned char key_sizes[256] = { NUMBERS, SHORT_8(0), SHORT_8(8), SHORT_8(16), SHORT_8(24) };
 
-/* The same of a string that is not short; 0: it is something else, or its head is not there. */
-static inline size_t long_string_size(const unsigned char *at, const unsigned char *end)
+/* The same of a string that is not short; 0: it is something else, or its head is not there. Head and string may be more than a size_t
+ * of 32 bits can hold. */
+static inline uint64_t long_string_size(const unsigned char *at, const unsigned char *end)
 {
         /* So many bytes do for any head. */
         if (end - at < 5)
@@ -378,13 +381,13 @@ static inline size_t long_string_size(const unsigned char *at, const unsigned ch
         switch (*at) {
         case 0xc4:
         case 0xd9:
-                return (size_t)2 + at[1];
+                return 2u + at[1];
         case 0xc5:
         case 0xda:
-                return 3 + ((size_t)at[1] << 8 | at[2]);
+                return 3 + ((uint64_t)at[1] << 8 | at[2]);
         case 0xc6:
         case 0xdb:
-                return 5 + ((size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4]);
+                return 5 + (uint64_t)read_u32(at + 1);
         default:
                 return 0;
         }
@@ -393,7 +396,7 @@ static inline size_t long_string_size(const unsigned char *at, const unsigned ch
 /* Behind a value that is no container; NULL: it is left to the other way. */
 static inline const unsigned char *behind_value(const unsigned char *at, const unsigned char *end)
 {
-        size_t size = value_sizes[*at];
+        uint64_t size = value_sizes[*at];
 
         if (size == 0)
                 size = long_string_size(at, end);

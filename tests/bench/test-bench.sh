@@ -110,10 +110,11 @@ END
 # A server whose answers have the right size, and other bytes.
 a_wrong_answer_is_an_error() {
         start python3 -c '
-import socket
+import os, socket
 listener = socket.socket(socket.AF_UNIX)
-listener.bind("socket")
+listener.bind("unready")
 listener.listen()
+os.rename("unready", "socket")
 client, _ = listener.accept()
 while client.recv(95, socket.MSG_WAITALL):
     client.sendall(b"y" * 95)
