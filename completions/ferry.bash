@@ -1,9 +1,9 @@
 # Completion of ferry(1) for bash. Commands and options are those of `ferry help`, names those of `ferry list`, types those that the
 # service describes; so nothing here has to be kept up to date.
 
-# Words that may be split by blanks and need no quotes.
+# Words without characters that a shell treats specially, but for the backslash of classes.
 _ferry_words() {
-        grep -E '^[][A-Za-z0-9_.:/@%+,=>*\\-]+$'
+        grep -E '^[A-Za-z0-9_.:/@%+,=\\-]+$'
 }
 
 _ferry_commands() {
@@ -38,6 +38,8 @@ _ferry() {
         local line=${COMP_LINE:0:COMP_POINT} current before
         current=${line##*[[:blank:]]}
         before=${line%"$current"}
+        # As the shell will read it.
+        current=${current//\\\\/\\}
         local -a typed
         read -ra typed <<<"$before"
 
@@ -85,12 +87,13 @@ _ferry() {
                 words=$(_ferry_types "$address")
         fi
         [[ -z $words ]] || while IFS= read -r word; do
-                [[ $word == "$current"* ]] && COMPREPLY+=("$word")
+                [[ $word == "$current"* ]] && COMPREPLY+=("${word//\\/\\\\}")
         done < <(tr ' ' '\n' <<<"$words" | LC_ALL=C sort -u)
 
         # readline replaces only what stands behind the last of its separators.
         if [[ $current == *[:=]* && $COMP_WORDBREAKS == *:* ]]; then
                 word=${current%"${current##*[:=]}"}
+                word=${word//\\/\\\\}
                 COMPREPLY=("${COMPREPLY[@]#"$word"}")
         fi
 }

@@ -19,7 +19,7 @@ end
 function __ferry_types
     string match -qr '^(unix:.*|[A-Za-z0-9_-]+)$' -- $argv[1]; or return
     ferry describe --json --wait 0 --timeout 0.5 -- $argv[1] 2>/dev/null | sed -n 's/^{"type":"\([^"]*\)".*/\1/p' |
-        string replace -a '\\\\' '\\' | string match -r '^[][A-Za-z0-9_.:/@%+,=>*\\\\-]+$'
+        string replace -a '\\\\' '\\' | string match -r '^[A-Za-z0-9_.:/@%+,=\\\\-]+$'
 end
 
 function __ferry_complete

@@ -716,7 +716,8 @@ void ferry_call_then(ferry_call *call, ferry_call_fn *fn, void *userdata);
  * @retval -ECANCELED   the call was freed, or the session or manager is closed here
  * @retval -ECONNRESET  the peer has disconnected
  * @retval -EPIPE       the peer reads no more
- * @retval -EOPNOTSUPP  the stream of the session can only be read
+ * @retval -EOPNOTSUPP  the stream of the session can only be read; or ferry_session_describe(): the dialect or the peer has no
+ *                      descriptions
  * @retval -EDEADLK     waiting within waiting, 32 levels deep
  * @retval -ENOMEM      the call or the session is NULL, or there is no memory
  * @retval -EPERM       the call or its session belongs to another thread

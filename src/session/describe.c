@@ -34,16 +34,19 @@ void describe_hear(ferry_session *session, const struct incoming *in)
 
 void describe_note_pong(ferry_session *session)
 {
-        if (session->fence == 0)
+        unsigned left = 0;
+
+        if (session->fenced == 0)
                 return;
         list_for_each(&session->calls, link) {
                 ferry_call *call = container_of(link, ferry_call, link);
 
-                if (call->fence > 0 && call->fence <= session->pong)
+                if (call->fence > session->pong)
+                        left++;
+                else if (call->fence > 0)
                         call_end(call, -EOPNOTSUPP, FERRY_OUTCOME_NOT_EXECUTED, NULL,
                                  "the other side has no descriptions: its version of ferry is older, or it is another program");
         }
-        if (session->fence <= session->pong)
-                session->fence = 0;
+        session->fenced = left;
         session_update(session);
 }

@@ -285,6 +285,7 @@ struct ferry_session {
         struct loop_task work;          /* frames wait to be handled, or the end to be reported */
         uint64_t overdue_at;            /* how many events had come when a call timed out last */
         unsigned quick;                 /* handlers in a row that took little time, see input.c */
+        unsigned fenced;                /* calls that ask for a description, when the last pong came, and those since then */
 
         const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
         struct outbox out;
@@ -299,7 +300,6 @@ struct ferry_session {
         struct error refused;           /* why the first notification was not taken that no flush has reported */
         struct error call_error;        /* of the last call of the program, if that has failed while the session lived */
         uint64_t ping, pong;
-        uint64_t fence;                 /* the last ping behind a call that asks for a description; 0: none is awaited */
         struct heartbeat heartbeat;
         struct sharing sharing;
 

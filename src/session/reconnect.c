@@ -123,7 +123,7 @@ static void move_connection(ferry_session *former, ferry_session *session)
         session->heartbeat.peer_ms = 0;
         former->ping = session->ping;
         former->pong = session->pong;
-        former->fence = session->fence;
+        former->fenced = session->fenced;
         former->sent = session->sent;
         former->received = session->received;
         former->stranger = session->stranger;

@@ -207,7 +207,7 @@ static int send_question(ferry_call *call, struct error *error)
         if (!code)
                 code = session_send_ping(session, &call->fence);
         if (!code && call->status == 1)
-                session->fence = call->fence;
+                session->fenced++;
         if (!code || error->code)
                 return code;
         /* Without the ping an old peer would keep it waiting. */

@@ -21,7 +21,8 @@ offers() { # SHELL LINE
         bash)
                 # shellcheck disable=SC2016
                 bash --norc --noprofile -c '. "$1"; COMP_LINE=$2 COMP_POINT=${#2}
-                        _ferry; [[ ${#COMPREPLY[@]} == 0 ]] || printf "%s\n" "${COMPREPLY[@]}"' bash "$completions/ferry.bash" "$2"
+                        _ferry; [[ ${#COMPREPLY[@]} == 0 ]] || printf "%s\n" "${COMPREPLY[@]}"' bash "$completions/ferry.bash" "$2" |
+                        sed 's/\\\\/\\/g'
                 ;;
         zsh)
                 # The builtins of its line editor print the words that begin with what stands before the cursor.
@@ -33,7 +34,7 @@ offers() { # SHELL LINE
                         _files() { : }; _message() { : }; _command_names() { print -r -- a-command }
                         fpath=($1 $fpath); autoload -Uz _ferry
                         words=("${(@z)2}"); [[ $2 == *" " ]] && words+=("")
-                        CURRENT=${#words}; PREFIX=${words[-1]}
+                        CURRENT=${#words}; PREFIX=${(Q)words[-1]}
                         _ferry' zsh "$completions" "$2"
                 ;;
         fish)
@@ -52,7 +53,7 @@ all_offer() { # LINE WORD…
 }
 
 start ferry listen kv --echo --describe 'get=Returns a value.' --describe 'App\Put=x' --describe 'two words=x' \
-        --describe $'x\$(touch run)=x' --describe 'price.eur=x'
+        --describe $'x\$(touch run)=x' --describe 'price.eur=x' --describe 'ns:one=x'
 server=$job
 start ferry listen other_1 --echo
 other=$job
@@ -96,11 +97,20 @@ names() {
 }
 
 types() {
-        all_offer 'ferry call kv ' 'App\Put' get price.eur
+        all_offer 'ferry call kv ' 'App\Put' get ns:one price.eur
         all_offer 'ferry call --timeout 5 kv pr' price.eur
         all_offer 'ferry notify kv g' get
         all_offer 'ferry watch kv price.eur pr' price.eur
         all_offer 'ferry call unix:kv.sock s' set
+        # The shell must hand it over as it is.
+        all_offer 'ferry call kv App\\P' 'App\Put'
+        # shellcheck disable=SC2016
+        is 'bash: a backslash is escaped' "$(bash --norc --noprofile -c '. "$1"; COMP_LINE="ferry call kv App" COMP_POINT=17
+                _ferry; eval "printf %s ${COMPREPLY[0]}"' bash "$completions/ferry.bash")" 'App\Put'
+        # Where a colon separates words for readline, only what stands behind it is replaced.
+        # shellcheck disable=SC2016
+        is 'bash: a colon' "$(bash --norc --noprofile -c '. "$1"; COMP_WORDBREAKS=" :="; COMP_LINE="ferry call kv ns:" COMP_POINT=17
+                _ferry; printf %s "${COMPREPLY[0]}"' bash "$completions/ferry.bash")" 'one'
         all_offer 'ferry call other_1 '
         all_offer 'ferry call nothing '
         all_offer 'ferry call kv get '
