@@ -182,7 +182,7 @@ check 'tests/support/door.h and src/util/sys.h differ' "$(diff <(door_calls) <(d
 
 # What the tool needs of others is made to fail by tests/fault/tool.c, or has its reason here. These work on memory that they
 # are given, on numbers and on settings of this process:
-plain='bcmp|mem(chr|cmp|cpy|move|rchr|set)|str(chr|rchr|cmp|cspn|error|len|n?casecmp|ncmp|spn|str|tod|tok_r|tol|toll|toul|toull)
+plain='bcmp|getenv|unsetenv|mem(chr|cmp|cpy|move|rchr|set)|str(chr|rchr|cmp|cpy|cspn|error|len|n?casecmp|ncmp|spn|str|tod|toimax|tok_r|tol|toll|toul|toull)
         |v?s?n?printf|toupper|ceil|qsort|getopt_long|opt(arg|err|ind|opt)|environ|sig(addset|emptyset|fillset)|sigabbrev_np|errno_location
         |sched_cpu(count|free)|free|dirfd|ctype_(toupper|b)_loc'
 # Streams: what goes wrong in writing to memory shows at fclose(3), what goes wrong in reading is kept for ferror(3).
