@@ -669,29 +669,6 @@ START_TEST(a_signal_that_cannot_be_handled_is_refused)
 }
 END_TEST
 
-/* The child has its parent's mask, but the signals are its own. */
-START_TEST(a_forked_child_gets_its_signals_back)
-{
-        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
-        struct occasion a = { .letter = 'a' };
-        int status;
-        pid_t child;
-
-        ferry_loop_on_signal(loop, SIGUSR1, note_occasion, &a);
-        ferry_loop_on_wake(loop, note_occasion, &a);
-        child = fork();
-        if (child == 0) {
-                int code = ferry_loop_wake(loop);
-
-                ferry_loop_free(loop);
-                _exit(code == -ECHILD && !is_blocked(SIGUSR1) ? 0 : 1);
-        }
-        ck_assert_int_eq(waitpid(child, &status, 0), child);
-        ck_assert_int_eq(status, 0);
-        ck_assert(is_blocked(SIGUSR1));
-}
-END_TEST
-
 START_TEST(a_loop_is_woken)
 {
         FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
@@ -847,7 +824,6 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_signal_is_handled_in_the_loop),
         SUITE_TEST(a_blocked_signal_stays_blocked),
         SUITE_LOOP(a_signal_that_cannot_be_handled_is_refused, 6),
-        SUITE_TEST(a_forked_child_gets_its_signals_back),
         SUITE_TEST(a_loop_is_woken),
         SUITE_LOOP(a_callback_may_take_off_another, 2),
         SUITE_TEST(an_idle_loop_does_steps),

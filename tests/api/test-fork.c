@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <ferry/ferry.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -363,9 +364,45 @@ START_TEST(descriptors_are_taken_over_all_or_none)
 }
 END_TEST
 
+static int ignore_occasion(ferry_loop *loop, void *userdata)
+{
+        (void)loop, (void)userdata;
+        return 1;
+}
+
+static bool is_blocked(int number)
+{
+        sigset_t mask;
+
+        return sigprocmask(SIG_BLOCK, NULL, &mask) == 0 && sigismember(&mask, number) == 1;
+}
+
+/* The child has its parent's mask, but the signals are its own. */
+START_TEST(a_forked_child_gets_its_signals_back)
+{
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        int status;
+        pid_t child;
+
+        ferry_loop_on_signal(loop, SIGUSR1, ignore_occasion, NULL);
+        ferry_loop_on_wake(loop, ignore_occasion, NULL);
+        child = fork();
+        if (child == 0) {
+                int code = ferry_loop_wake(loop);
+
+                ferry_loop_free(loop);
+                _exit(code == -ECHILD && !is_blocked(SIGUSR1) ? 0 : 1);
+        }
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+        ck_assert(is_blocked(SIGUSR1));
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_forked_child_does_not_disturb_its_parent, sizeof in_child / sizeof *in_child),
         SUITE_TEST(a_forked_child_begins_anew),
+        SUITE_TEST(a_forked_child_gets_its_signals_back),
         SUITE_LOOP(flags_of_given_descriptors_stay, GIVENS),
         SUITE_TEST(descriptors_are_taken_over_all_or_none),
 };
