@@ -71,7 +71,7 @@ const struct cli_command command_call = {
         .name = "call",
         .arguments = "ADDRESS TYPE [BODY]",
         .summary = "send a request, print the reply's body",
-        .options = (const char *const[]){ "each", "in-flight", "unordered", "null", "dialect", "codec", "namespace", "timeout", "wait", "allow",
+        .options = (const char *const[]){ "each", "in-flight", "unordered", "null", "no-reconnect", "dialect", "codec", "namespace", "timeout", "wait", "allow",
                                           "json", "value", "verbose", "shm", "no-shm", "remote-ferry", NULL },
         .least = 2,
         .most = 3,

@@ -76,7 +76,7 @@ struct cli_options {
         bool is_streaming;
         bool is_publishing;
         bool is_retaining;
-        bool is_once;           /* the watch ends with the service */
+        bool is_once;           /* watch, call --each: they end with the service */
         long after_clients;     /* 0: at once */
 };
 
@@ -223,6 +223,7 @@ struct peer {
         int child;                      /* a pidfd of it, or -1 */
         bool is_in_foreground;          /* it shares our process group, and the terminal */
         bool is_echo;                   /* our request came back as one */
+        bool is_reconnecting;           /* the session connects again when the service has ended */
 };
 
 int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count);

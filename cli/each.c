@@ -1,5 +1,5 @@
 /* ferry call --each: a request for each line of stdin, over one session, and their replies on stdout. Invariants: each line that was
- * taken ends once, as answered or with a reason; requests in flight, and replies that wait to be printed, are bounded in number
+ * taken ends once, as answered or with a reason, and is sent again only if it was not executed; requests in flight, and replies that wait to be printed, are bounded in number
  * and bytes; no line is sent while stdout takes no more, and stdin is read as lines are sent.
  *
  *      SENDING ----> ENDING            the session has ended, or a signal has come: what was in flight is reported
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -21,6 +22,7 @@ enum {
         BYTES_MAX = 16 << 20,           /* of requests in flight and of those replies; beyond these no further line is sent */
         OUT_SIZE = 64 << 10,
         REPORT_MS = 100,                /* so long a failure waits for others of the same kind */
+        PAUSE_MS = 20,                  /* before what was not executed is sent again */
 };
 
 enum phase { SENDING, ENDING, DROPPING };
@@ -30,6 +32,9 @@ struct each;
 /* A line that was taken, until its reply is printed. */
 struct entry {
         struct entry *next;             /* among those that are printed in this order */
+        struct entry *next_unsent;
+        struct timespec began;          /* when it was sent first */
+        bool is_listed;
         struct each *each;
         long number;
         size_t size;                    /* of its text, then of its reply */
@@ -49,7 +54,10 @@ struct each {
         long failed;
         int input_error;
         struct entry *first, **last;    /* ordered: all; else those that are over */
-        struct entry *unsent;           /* it found no room in the queue */
+        struct entry *unsent, *last_unsent;     /* by number: those that found no room in the queue, or are sent again */
+        long unsent_count;
+        bool is_full;                   /* the queue */
+        bool is_pausing;
         size_t printed;                 /* of the first one: so much was written */
         bool is_reading, is_writing;    /* stdin and stdout are watched */
         bool is_terminal;
@@ -128,6 +136,7 @@ static void append(struct entry *entry)
         *each->last = entry;
         each->last = &entry->next;
         each->listed++;
+        entry->is_listed = true;
 }
 
 static void take_out_first(struct each *each)
@@ -153,12 +162,51 @@ static void end_entry(struct entry *entry)
         each->bytes += entry->size;
         entry->body = ferry_value_unref(entry->body);
         entry->is_over = true;
-        if (!each->options->is_unordered)
+        if (entry->is_listed)
                 return;
-        if (entry->reply)
+        if (entry->reply || !each->options->is_unordered)
                 append(entry);
         else
                 free_entry(entry);
+}
+
+/* Calls end in their order, so that is mostly the last one. */
+static void keep_unsent(struct entry *entry)
+{
+        struct each *each = entry->each;
+        struct entry **link = &each->unsent;
+
+        if (each->unsent && each->last_unsent->number < entry->number)
+                link = &each->last_unsent->next_unsent;
+        while (*link && (*link)->number < entry->number)
+                link = &(*link)->next_unsent;
+        entry->next_unsent = *link;
+        *link = entry;
+        each->unsent_count++;
+        if (!entry->next_unsent)
+                each->last_unsent = entry;
+}
+
+static struct entry *take_unsent(struct each *each)
+{
+        struct entry *entry = each->unsent;
+
+        each->unsent = entry->next_unsent;
+        each->unsent_count--;
+        return entry;
+}
+
+/* They are not sent any more. */
+static void end_unsent(struct each *each, const char *reason)
+{
+        while (each->unsent) {
+                struct entry *entry = take_unsent(each);
+
+                each->failed += each->phase != DROPPING;
+                if (each->phase != DROPPING)
+                        add_fault(each, entry->number, "not executed: ", reason);
+                end_entry(entry);
+        }
 }
 
 /* No further request can be sent. A call without memory or room in the queue says nothing of the session. */
@@ -172,6 +220,34 @@ static const char *name_outcome(enum ferry_outcome outcome)
         return outcome == FERRY_OUTCOME_NOT_EXECUTED ? "not executed: " : outcome == FERRY_OUTCOME_UNKNOWN ? "outcome unknown: " : "";
 }
 
+static int go_on(ferry_loop *loop, void *userdata)
+{
+        struct each *each = userdata;
+
+        (void)loop;
+        each->is_pausing = false;
+        return 0;
+}
+
+static bool is_late(const struct entry *entry)
+{
+        int timeout_ms = entry->each->options->timeout_ms;
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return timeout_ms >= 0 && (now.tv_sec - entry->began.tv_sec) * 1000 + (now.tv_nsec - entry->began.tv_nsec) / 1000000 >= timeout_ms;
+}
+
+/* The service has ended, or is about to end, and the session connects to it again, or to its successor. */
+static bool is_sent_again(const struct entry *entry, const ferry_call *call)
+{
+        const struct each *each = entry->each;
+        int status = ferry_call_status(call);
+
+        return each->peer->is_reconnecting && each->phase == SENDING && ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED &&
+               (status == -EREMOTEIO || shows_end(status)) && ferry_session_status(each->peer->session) == 1 && !is_late(entry);
+}
+
 static void answered(ferry_call *call, const ferry_message *reply, void *userdata)
 {
         struct entry *entry = userdata;
@@ -180,7 +256,14 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
         int status = ferry_call_status(call);
 
         each->in_flight--;
-        if (shows_end(status))
+        if (is_sent_again(entry, call)) {
+                if (!each->is_pausing)
+                        ferry_loop_after(each->peer->loop, PAUSE_MS, go_on, each);
+                each->is_pausing = true;
+                keep_unsent(entry);
+                return;
+        }
+        if (shows_end(status) && !each->peer->is_reconnecting)
                 enter(each, ENDING);
         if (each->phase != DROPPING) {
                 if (answer)
@@ -200,12 +283,13 @@ static bool send_entry(struct entry *entry)
         const struct peer *peer = each->peer;
         ferry_call *call = ferry_session_request_value(peer->session, each->options->timeout_ms, peer->type, entry->body);
 
-        if (ferry_call_status(call) == -ENOBUFS && each->in_flight > 0) {
+        each->is_full = ferry_call_status(call) == -ENOBUFS && each->in_flight > 0;
+        if (each->is_full) {
                 ferry_call_free(call);
                 return false;
         }
         each->in_flight++;
-        if (!each->options->is_unordered)
+        if (!entry->is_listed && !each->options->is_unordered)
                 append(entry);
         ferry_call_then(call, answered, entry);
         return true;
@@ -213,10 +297,13 @@ static bool send_entry(struct entry *entry)
 
 /* Input ---------------------------------------------------------------------------------------------------- */
 
+/* What is sent again has its room already, but one at a time where there is none. */
 static bool has_room(const struct each *each)
 {
-        return each->phase == SENDING && each->in_flight < each->in_flight_max && each->listed - each->in_flight < HELD_MAX &&
-               each->bytes < BYTES_MAX && each->out_begin == each->out_end && each->printed == 0;
+        bool has_space = each->listed - each->in_flight - each->unsent_count < HELD_MAX && each->bytes < BYTES_MAX;
+
+        return each->phase == SENDING && !each->is_pausing && each->in_flight < each->in_flight_max &&
+               each->out_begin == each->out_end && each->printed == 0 && (has_space || (each->unsent && each->in_flight == 0));
 }
 
 static bool is_line_there(const struct each *each)
@@ -246,6 +333,7 @@ static struct entry *take_line(struct each *each)
         }
         if (entry) {
                 *entry = (struct entry){ .each = each, .number = each->taken, .size = size };
+                clock_gettime(CLOCK_MONOTONIC, &entry->began);
                 entry->body = body_of_line(line, size, each->options->is_value, wrong, sizeof wrong);
         }
         if (entry && entry->body) {
@@ -282,11 +370,12 @@ static void feed(struct each *each)
         if (has_room(each) && is_line_there(each)) {
                 ferry_session_hold(session);
                 while (has_room(each) && is_line_there(each)) {
-                        struct entry *entry = each->unsent ? each->unsent : take_line(each);
+                        struct entry *entry = each->unsent ? take_unsent(each) : take_line(each);
 
-                        each->unsent = entry && !send_entry(entry) ? entry : NULL;
-                        if (each->unsent)
+                        if (entry && !send_entry(entry)) {
+                                keep_unsent(entry);
                                 break;
+                        }
                 }
                 ferry_session_release(session);
         }
@@ -402,18 +491,21 @@ static bool is_done(const struct each *each)
 static void run_until_done(struct each *each)
 {
         for (;;) {
+                if (each->phase != SENDING)
+                        end_unsent(each, ferry_session_error(each->peer->session));
                 feed(each);
                 print_due(each);
                 if (is_done(each))
                         return;
                 /* Printing has made room. One that found none in the queue waits for an answer. */
-                if (has_room(each) && is_line_there(each) && (!each->unsent || each->in_flight == 0))
+                if (has_room(each) && is_line_there(each) && (!each->is_full || each->in_flight == 0))
                         continue;
                 if (signals_received() && each->in_flight == 0) {
                         print_rest(each);
                         return;
                 }
-                if (ferry_loop_tick(each->peer->loop, -1) < 0) {
+                /* The end of the session is reported below. */
+                if (ferry_loop_tick(each->peer->loop, -1) < 0 && ferry_session_status(each->peer->session) >= 0) {
                         complain("%s", ferry_loop_error(each->peer->loop));
                         enter(each, DROPPING);
                         ferry_session_close(each->peer->session);
@@ -430,12 +522,10 @@ static int report_end(const struct each *each, const char *address)
         const ferry_session *session = each->peer->session;
         int error = ferry_session_status(session);
 
-        long last = each->taken - (each->unsent != NULL);
-
         if ((is_line_there(each) || !each->lines.is_over) && error < 0)
-                complain("no line after line %ld was sent: %s", last, ferry_session_error(session));
+                complain("no line after line %ld was sent: %s", each->taken, ferry_session_error(session));
         else if (is_line_there(each) || !each->lines.is_over)
-                complain("no line after line %ld was sent: '%s' has ended the session", last, address);
+                complain("no line after line %ld was sent: '%s' has ended the session", each->taken, address);
         return error < 0 ? exit_status_of(error) : EXIT_CONNECTION;
 }
 
@@ -452,9 +542,10 @@ static int exit_status(const struct each *each, const char *address)
 
 static void free_each(struct each *each)
 {
+        each->phase = DROPPING;
+        end_unsent(each, "");
         while (each->first)
                 take_out_first(each);
-        free_entry(each->unsent);
         lines_free(&each->lines);
         free(each->fault);
         free(each);
@@ -499,6 +590,7 @@ int each_run(const struct cli_options *options, char **arguments)
         status = exit_status(each, arguments[0]);
         ferry_loop_off(peer.loop, read_input, each);
         ferry_loop_off(peer.loop, stop_waiting, each);
+        ferry_loop_off(peer.loop, go_on, each);
         status = peer_close(&peer, status);
         free_each(each);
         return status;

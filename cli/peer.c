@@ -66,6 +66,15 @@ static bool has_terminal(void)
         return is_ours;
 }
 
+/* In the dialect ferry what was not executed is known, so it can be sent again. */
+static bool is_connected_again(const struct cli_options *options, const char *address)
+{
+        int scheme = ferry_address_scheme(address);
+
+        return options->is_each && !options->is_once && (options->dialects == 0 || options->dialects == FERRY_DIALECT_FERRY) &&
+               (scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP || scheme == FERRY_SCHEME_SSH);
+}
+
 int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count)
 {
         ferry_session_options session = session_options(options);
@@ -87,6 +96,9 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
                 session.close_timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 1;
         if (peer->is_child)
                 peer->is_in_foreground = session.is_in_foreground = has_terminal();
+        peer->is_reconnecting = is_connected_again(options, arguments[0]);
+        if (peer->is_reconnecting)
+                session.reconnect_ms = options->timeout_ms != 0 ? options->timeout_ms : 1;
         peer->session = ferry_session_open(peer->loop, arguments[0], &session);
         if (peer->is_child && ferry_session_peer(peer->session).pid > 0)
                 peer->child = (int)syscall(SYS_pidfd_open, ferry_session_peer(peer->session).pid, 0);

@@ -101,6 +101,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
                   "--in-flight: in innmind and pcntl one request is in flight at a time" },
                 { is_call && options->in_flight && !is_each, "--in-flight needs --each" },
                 { is_call && options->is_unordered && !is_each, "--unordered needs --each" },
+                { is_call && options->is_once && !is_each, "--no-reconnect needs --each" },
                 { is_call && options->is_null && !is_each, "--null needs --each" },
                 { is_peer && options->is_value && count < 3, "--value needs BODY" },
                 { options->root && options->dialects && !(options->dialects & FERRY_DIALECT_STREAM_IPC),

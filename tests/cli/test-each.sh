@@ -112,7 +112,7 @@ the_end_of_the_service_is_reported() {
         serve --workers 8 --exec 'read line; [ "$line" = 3 ] && kill -KILL $PPID; [ "$line" -lt 3 ] || exec sleep 60; echo "$line"'
         mkfifo feed
         exec 7<> feed
-        start ferry call --each unix:s.sock t - < feed
+        start ferry call --each --no-reconnect unix:s.sock t - < feed
         local caller=$job caller_out=$job_out
         printf '1\n2\n' >&7
         soon grep -q 2 "$caller_out"
@@ -126,7 +126,7 @@ the_end_of_the_service_is_reported() {
         # While nothing is in flight, and more lines may come.
         serve --echo
         exec 7<> feed
-        start ferry call --each unix:s.sock t - < feed
+        start ferry call --each --no-reconnect unix:s.sock t - < feed
         caller=$job caller_out=$job_out
         echo 1 >&7
         soon grep -q 1 "$caller_out"
@@ -136,6 +136,53 @@ the_end_of_the_service_is_reported() {
         ended 'a service that ends' 3 $'1\n'
         says_exactly 'a service that ends' $'ferry: no line after line 1 was sent: \'unix:s.sock\' has ended the session\n'
         rm feed
+}
+
+# A listener that is asked to end answers what it has begun and refuses the rest, which its successor then gets. Of those that a
+# killed one had, it is not known whether they were executed.
+lines_that_were_not_executed_are_sent_again() {
+        seq 60 > lines
+        mkfifo go
+        serve --workers 2 --exec 'read -r line; [ "$line" = 5 ] && { : > begun; read -r none < go; }; printf %s "$line"'
+        start ferry call --each --in-flight 40 --timeout 20 unix:s.sock t - < lines
+        local caller=$job
+        soon test -e begun
+        kill -TERM "$listener"
+        let_signal_pass
+        echo > go
+        await "$listener"
+        ended 'the old listener' 0 ''
+        serve --echo
+        await "$caller"
+        ended 'a restart' 0 @lines
+        says_exactly 'a restart' ''
+        end_service
+        # shellcheck disable=SC2016
+        serve --workers 1 --exec 'read -r line; [ "$line" = 5 ] && kill -KILL $PPID; printf %s "$line"'
+        start ferry call --each --in-flight 40 --timeout 20 unix:s.sock t - < lines
+        caller=$job
+        await "$listener"
+        serve --echo
+        await "$caller"
+        ended 'a listener that is killed' 1 -
+        says 'a listener that is killed' 'outcome unknown: '
+        check 'what it had not read is done' diff <(sed -n '45,$p' lines) <(tail -n 16 out)
+        end_service
+        run ferry call --each --timeout 0.2 unix:s.sock t - --wait 0 < lines
+        ended 'no listener' 3 ''
+        # One that ends and does not come back.
+        mkfifo feed
+        exec 7<> feed
+        serve --echo
+        start ferry call --each --timeout 0.2 unix:s.sock t - < feed
+        caller=$job
+        echo 1 >&7
+        soon grep -q 1 "$job_out"
+        end_service
+        await "$caller"
+        exec 7>&-
+        ended 'a listener that does not come back' 3 $'1\n'
+        says 'a listener that does not come back' 'no line after line 1 was sent: '
 }
 
 # How much of its stdin, a file, a process has read, and whether it sleeps then.
@@ -257,7 +304,7 @@ options_that_would_do_nothing_are_refused() {
 }
 
 all=each_line_is_a_request,replies_come_in_the_order_of_the_lines_or_as_they_come,all_dialects_have_lines
-all+=,failures_are_reported_by_line,the_end_of_the_service_is_reported,stdin_is_read_as_lines_are_sent
+all+=,lines_that_were_not_executed_are_sent_again,failures_are_reported_by_line,the_end_of_the_service_is_reported,stdin_is_read_as_lines_are_sent
 all+=,a_stdout_that_is_not_read_stops_it,large_lines_pass,a_signal_reports_what_is_in_flight
 all+=,descriptors_that_do_not_block_are_waited_for,options_that_would_do_nothing_are_refused
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
