@@ -23,7 +23,7 @@ struct map_node {
         size_t key_size;
 };
 
-enum { MAP_SLOTS_MIN = 8 };
+enum { MAP_SLOTS_MIN = 4 };
 
 struct map {
         struct list fresh;
