@@ -54,6 +54,7 @@ typedef struct ferry_codec ferry_codec;
 typedef struct ferry_loop ferry_loop;
 /** A set of child processes. @see ferry_manager_new() */
 typedef struct ferry_manager ferry_manager;
+/** Requests to a pool that end together. @see ferry_batch_new() */
 typedef struct ferry_batch ferry_batch;
 /** A message from a peer: a kind, a type and a body. */
 typedef struct ferry_message ferry_message;

@@ -99,6 +99,7 @@ static void require_refused(ferry_manager *manager, const ferry_request_options 
 START_TEST(wrong_options_of_a_request_say_what_is_wrong)
 {
         struct pool pool, other;
+        ferry_call *call;
 
         open_pool(&pool, 1);
         open_pool(&other, 0);
@@ -109,7 +110,9 @@ START_TEST(wrong_options_of_a_request_say_what_is_wrong)
         require_refused(pool.manager, &(ferry_request_options){ .queue_timeout_ms = -2 }, -EINVAL, "queue_timeout_ms is -2");
         require_refused(pool.manager, &(ferry_request_options){ .size = 1 }, -EINVAL, "size is 1");
         require_refused(pool.manager, &(ferry_request_options){ .batch = ferry_batch_new(other.manager, NULL) }, -EINVAL, "another manager");
-        ck_assert_int_eq(ferry_call_status(ferry_manager_request_with(NULL, NULL, "t", "1")), -ENOMEM);
+        call = ferry_manager_request_with(NULL, NULL, "t", "1");
+        ck_assert_int_eq(ferry_call_status(call), -ENOMEM);
+        ferry_call_free(call);
         ck_assert_ptr_null(ferry_batch_new(NULL, NULL));
         ck_assert_ptr_null(ferry_batch_new(pool.manager, &(ferry_batch_options){ .size = 3 }));
         ck_assert_int_eq(ferry_batch_wait(NULL, 0), -ENOMEM);

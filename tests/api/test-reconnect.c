@@ -121,6 +121,7 @@ START_TEST(a_session_survives_the_end_of_its_service)
         ck_assert_int_eq(ferry_service_notify(service, "a.z", NULL), 0);
         ck_assert_int_eq(ferry_service_notify(service, "c", NULL), 0);
         ck_assert_int_eq(ferry_service_notify(service, "d", NULL), 1);
+        ferry_message_unref(kept);
         close_place(&place);
 }
 END_TEST

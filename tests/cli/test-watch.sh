@@ -167,9 +167,11 @@ a_watch_survives_a_restart_of_its_service() {
         start ferry listen unix:feed.sock --publish --retain < input 7>&-
         feed=$job
         check 'it listens' soon is_there feed.sock
+        echo 'a.x 1' >&7
+        run ferry watch unix:feed.sock 'a.*' --count 1 --timeout 20
+        ended 'what is retained' 0 $'a.x 1\n'
         start ferry watch unix:feed.sock 'a.*' --count 3
         watch=$job
-        echo 'a.x 1' >&7
         check 'it comes' soon comes_to 'a.x 1'
         kill -KILL "$feed"
         check 'it is lost' soon grep -q "^ferry: lost 'unix:feed.sock', and connecting again: " "$job_err"

@@ -104,7 +104,7 @@ exec:./worker $i: Worker $i completed task"
 
 worker() {
         run_there ferry call 'exec:./worker 7' t 'a task'
-        ended worker 0 'Worker 7 completed task'
+        ended worker 0 $'0\n25\n50\n75\nWorker 7 completed task'
         says_exactly worker $'notification StreamIpc\\Message\\LogMessage: Worker 7 starting task\nnotification StreamIpc\\Message\\LogMessage: Worker 7 halfway done\n'
 }
 
