@@ -76,6 +76,7 @@ struct cli_options {
         bool is_streaming;
         bool is_publishing;
         bool is_retaining;
+        bool is_taking_over;    /* the place of the service that listens there */
         bool is_once;           /* watch, call --each: they end with the service */
         long after_clients;     /* 0: at once */
 };

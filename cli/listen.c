@@ -27,6 +27,7 @@ struct listener {
         enum phase phase;
         bool is_late;                   /* requests were given up after --drain */
         bool is_output_closed;
+        bool is_handing;                /* to a successor, which takes the place of this process */
         char *shown;                    /* the last error that was shown; NULL: none */
 };
 
@@ -161,6 +162,25 @@ static int show_aside(ferry_session *client, const ferry_message *message, void 
         return 0;
 }
 
+/* Another process takes over. The requests in hand are answered; what was connected before goes there by itself. */
+static int hand_over(ferry_session *successor, const ferry_message *message, void *userdata)
+{
+        struct listener *listener = userdata;
+        int error;
+
+        (void)message;
+        /* Lines of stdin are for this process. */
+        if (listener->phase != SERVES || listener->options->is_publishing)
+                return 0;
+        error = ferry_service_hand_over(listener->service, successor);
+        if (error)
+                complain("cannot hand over to process %ld: %s", (long)ferry_session_peer(successor).pid, strerror(-error));
+        listener->is_handing = !error;
+        if (!error && listener->options->is_verbose)
+                inform("handing over to process %ld", (long)ferry_session_peer(successor).pid);
+        return 1;
+}
+
 static int give_up_output(ferry_loop *loop, void *userdata)
 {
         (void)loop;
@@ -192,7 +212,7 @@ static int status_of(const struct listener *listener)
 static bool is_busy(const struct listener *listener)
 {
         if (listener->phase == SERVES)
-                return status_of(listener) == 1;
+                return status_of(listener) == 1 || (listener->is_handing && ferry_service_client(listener->service, NULL));
         return answers_due() > 0 || (listener->service && ferry_service_client(listener->service, NULL));
 }
 
@@ -247,6 +267,7 @@ static int serve(struct listener *listener, const char *address)
                 .dialects = listener->options->dialects, .is_public = listener->options->is_public,
                 /* Requests in hand are waited for here. */
                 .close_timeout_ms = -1,
+                .is_taking_over = listener->options->is_taking_over,
         };
         bool is_session = !is_served(address);
         int fds[SUPERVISOR_SOCKETS_MAX + 1];
@@ -286,12 +307,14 @@ static int serve(struct listener *listener, const char *address)
                 ferry_service_on(listener->service, messages, take, listener);
                 ferry_service_on(listener->service, asides, show_aside, listener);
                 described = describe_service(listener->service, listener->options);
+                ferry_service_on(listener->service, FERRY_KIND_SUCCESSOR, hand_over, listener);
         }
         if (!described && status_of(listener) == 1) {
                 if (listener->options->is_verbose)
                         inform("listening at %s",
                                is_session ? address : ferry_service_address(listener->service));
-                supervisor_report_ready(listener->loop, is_session ? address : ferry_service_address(listener->service), false);
+                supervisor_report_ready(listener->loop, is_session ? address : ferry_service_address(listener->service),
+                                        listener->options->is_taking_over);
                 if (listener->options->is_publishing &&
                     !publisher_begin(listener->loop, listener->service, listener->options, stop_after_publishing, listener))
                         stop(listener);
@@ -349,7 +372,7 @@ const struct cli_command command_listen = {
         .options = (const char *const[]){ "echo", "reply", "exec", "stream", "notify-exec", "workers", "drain", "count", "public", "mode", "group",
                                           "allow",
                                           "dialect", "codec", "namespace", "json", "value", "quiet", "verbose", "shm", "no-shm",
-                                          "publish", "retain", "after-clients", "describe", "timeout", "remote-ferry", NULL },
+                                          "take-over", "publish", "retain", "after-clients", "describe", "timeout", "remote-ferry", NULL },
         .least = 1,
         .most = 1,
         .run = run,

@@ -72,6 +72,7 @@ static const struct {
         { "describe", "TYPE=TEXT", "say of a type what it does, for ferry describe and completion; may be repeated" },
         { "allow", "USER", "a user (name or number) that may be the other side, besides this user and root; may be repeated" },
         { "shm", NULL, "NAME, unix: exchange messages in shared memory at once (listen: with clients that may)" },
+        { "take-over", NULL, "NAME, unix: take the place of the service that listens there" },
         { "no-reconnect", NULL, "end with the service" },
         { "no-shm", NULL, "NAME, unix: never exchange messages in shared memory" },
         { "on", "HOST", "do it on another machine, by ssh: [USER@]HOST[:PORT]" },
@@ -626,6 +627,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->is_quiet = true;
         else if (strcmp(name, "shm") == 0)
                 options->is_shm = true;
+        else if (strcmp(name, "take-over") == 0)
+                options->is_taking_over = true;
         else if (strcmp(name, "no-reconnect") == 0)
                 options->is_once = true;
         else if (strcmp(name, "no-shm") == 0)

@@ -66,6 +66,8 @@ int unused_check(const char *command, const struct cli_options *options, char **
         } rules[] = {
                 { is_listen && options->is_value && !options->reply && !options->exec && !options->is_publishing,
                   "--value needs --reply, --exec or --publish" },
+                { options->is_taking_over && scheme >= 0 && !is_one_of(scheme, FERRY_SCHEME_NAME, FERRY_SCHEME_UNIX),
+                  "--take-over is for NAME and unix: only" },
                 { is_listen && options->is_retaining && !options->is_publishing, "--retain needs --publish" },
                 { is_listen && options->after_clients && !options->is_publishing, "--after-clients needs --publish" },
                 { is_listen && options->has_timeout && !options->is_publishing, "--timeout needs --publish" },

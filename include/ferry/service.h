@@ -99,6 +99,31 @@ int ferry_service_close(ferry_service *service);
 ferry_service *ferry_service_free(ferry_service *service);
 
 /**
+ * Hands a service over to the process that wants to take its place, without losing a request.
+ *
+ * To be called in a handler for FERRY_KIND_SUCCESSOR, which comes when another process of the same user opens a service with
+ * `is_taking_over`. The successor gets the sockets that this service listens at, with their locks. When it serves, this service leaves:
+ * it accepts no more clients, and removes no files. Clients that connect again (`reconnect_ms`) are asked to connect to the
+ * successor, and end here when their requests are answered; so do the others, which lose what they send then, as not executed. Both
+ * have `close_timeout_ms`. Then the service has ended in order, as after ferry_service_close().
+ *
+ * A successor that ends before it serves changes nothing; a FERRY_KIND_ERROR reports that. A process of another user is refused
+ * without a FERRY_KIND_SUCCESSOR, with its reason at both sides. Without this call in such a handler the successor is refused.
+ *
+ * @param service    the service; NULL has failed with -ENOMEM
+ * @param successor  the session that the handler was called with; NULL has failed with -ENOMEM
+ * @return 0; or a negative errno: that with which the service has failed, or one of these
+ * @retval -EINVAL      this session has not asked to take over, or the service was handed over already
+ * @retval -EOPNOTSUPP  the service listens at a tcp port
+ * @retval -EAGAIN      the file of a socket was removed, and clients that had connected before are still being accepted
+ * @retval -ENOBUFS     the successor does not read
+ * @retval -ENOMEM      the service or the session is NULL, or there is no memory
+ * @retval -EPERM       the service belongs to another thread
+ * @retval -ECHILD      the service belongs to the parent of this process
+ */
+int ferry_service_hand_over(ferry_service *service, ferry_session *successor);
+
+/**
  * Adds a handler for messages from any client, behind the handlers of the client's session.
  *
  * The session that the handler receives is valid until the handlers for FERRY_KIND_CLOSED have returned. If there is no memory,

@@ -8,6 +8,7 @@
 enum client_phase {
         CLIENT_COMING,          /* it is not known yet whether there is room */
         CLIENT_SERVED,
+        CLIENT_LEAVING,         /* it was asked to connect to the successor, and ends by itself */
         CLIENT_FINISHING,       /* the service closes, and this one when its requests are answered */
         CLIENT_CLOSED,          /* by the service */
         CLIENT_REFUSED,         /* it is refused, as there is no room: refusal.c */

@@ -1,7 +1,7 @@
 /* What the files of this folder know of a service.
  *
  * They stand in layers, and none calls one above it: topics, retained, descriptions, crowd, probe and refusal hold what is known;
- * subscribe and describe act for a client; service decides; notify is called by programs. */
+ * subscribe and describe act for a client, handover for a successor; takeover is what a successor does; service decides; notify is called by programs. */
 #pragma once
 
 #include "service/crowd.h"
@@ -13,6 +13,15 @@
 #include <ferry/service.h>
 
 enum { SERVICE_LISTENERS_MAX = 4 };     /* one for the dialects that share a socket, one for each of the others */
+
+/* Where it listens, with regard to a successor. */
+enum service_place {
+        PLACE_HELD,
+        PLACE_ASKED,            /* the handlers are told, and may hand over */
+        PLACE_OFFERED,          /* the successor has the sockets, and has not said yet that it serves */
+        PLACE_LEFT,             /* the successor serves; clients may still come to it by themselves … */
+        PLACE_GONE,             /* … and are closed here from now on */
+};
 
 struct ferry_service {
         struct loop_member member;
@@ -36,6 +45,9 @@ struct ferry_service {
         struct crowds crowds;   /* the clients by user */
         int reserved_from;      /* this descriptor on */
         struct refusal refusal; /* of those for whom there is no room */
+        enum service_place place;
+        struct client *successor;       /* that has asked, or was offered the sockets; or NULL */
+        struct takeover *takeover;      /* while it is opened: what was handed over to it; or NULL */
         bool is_closing;
         bool is_late;           /* closing has taken its time */
         bool has_ended;
@@ -45,6 +57,15 @@ struct ferry_service {
         struct error error;
         struct loop_failure failure;
 };
+
+/* service.c: another process listens there now. Clients that connect again are asked to; the others end when their requests are
+ * answered. */
+void service_leave(ferry_service *service);
+
+/* For the owner table of a client: it wants to take the place of the service, and has done so; and it has gone. */
+void client_asked(void *object);
+void client_taken(void *object);
+void client_gives_up(struct client *client);
 
 /* For the owner table of a client (session/session.h): what it subscribes to, and no longer. */
 int client_subscribed(void *object, const char *pattern, size_t size, struct error *error);

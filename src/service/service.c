@@ -3,6 +3,7 @@
 #include "service/private.h"
 
 #include "service/probe.h"
+#include "service/takeover.h"
 #include "util/options.h"
 #include "util/text.h"
 
@@ -82,9 +83,13 @@ static void close_clients(ferry_service *service)
         struct client *client = NULL;
 
         while ((client = visit_next(service, client, visit))) {
-                if (client->phase == CLIENT_SERVED)
+                if (client->phase == CLIENT_SERVED && service->place == PLACE_LEFT && session_may_drain(client->session)) {
+                        client->phase = CLIENT_LEAVING;
+                        session_send_drain(client->session);
+                } else if (client->phase == CLIENT_SERVED || (client->phase == CLIENT_LEAVING && service->place != PLACE_LEFT))
                         client->phase = CLIENT_FINISHING;
-                close_if_done(client);
+                if (client->phase == CLIENT_FINISHING)
+                        close_if_done(client);
         }
 }
 
@@ -92,7 +97,10 @@ static void close_is_late(struct loop_timer *timer)
 {
         ferry_service *service = container_of(timer, ferry_service, close_timer);
 
-        service->is_late = true;
+        /* Clients that do not leave are closed even where requests in hand have all the time that they need. */
+        if (service->place == PLACE_LEFT)
+                service->place = PLACE_GONE;
+        service->is_late = service->options.close_timeout_ms >= 0;
         close_clients(service);
 }
 
@@ -101,10 +109,20 @@ static void begin_closing(ferry_service *service)
         service->is_closing = true;
         stop_listening(service);
         refusal_clear(&service->refusal);
-        loop_timer_start(service->loop, &service->close_timer, loop_deadline(service->options.close_timeout_ms));
+        loop_timer_start(service->loop, &service->close_timer,
+                         loop_deadline(service->options.close_timeout_ms < 0 && service->place == PLACE_LEFT ?
+                                               CLOSE_TIMEOUT_DEFAULT_MS : service->options.close_timeout_ms));
         close_clients(service);
         if (list_is_empty(&service->clients))
                 finish(service);
+}
+
+void service_leave(ferry_service *service)
+{
+        service->place = PLACE_LEFT;
+        for (size_t i = 0; i < service->listener_count; i++)
+                listener_leave(&service->listeners[i]);
+        begin_closing(service);
 }
 
 int ferry_service_close(ferry_service *service)
@@ -159,6 +177,7 @@ static void client_is_gone(struct client *client)
                 return;
         list_remove(&client->link);
         leave_others(client);
+        client_gives_up(client);
         for (size_t i = 0; i < service->listener_count; i++)
                 listener_wake(&service->listeners[i]);
         if (service->is_closing && list_is_empty(&service->clients))
@@ -188,6 +207,8 @@ static void client_freed(void *object)
         refusal_remove(client);
         list_remove(&client->link);
         leave_others(client);
+        if (client->service->successor == client)
+                client->service->successor = NULL;
         loop_bury(session_loop(client->session), &client->grave, bury_client);
 }
 
@@ -219,15 +240,15 @@ static bool client_takes(void *object, size_t size)
 
 static const struct session_owner client_owner = {
         .ended = client_ended, .settled = client_settled, .freed = client_freed, .subscribed = client_subscribed,
-        .unsubscribed = client_unsubscribed, .described = client_described, .counts = client_counts, .takes = client_takes,
-        .expects_failures = true,
+        .unsubscribed = client_unsubscribed, .described = client_described, .asked = client_asked,
+        .taken = client_taken, .counts = client_counts, .takes = client_takes, .expects_failures = true,
 };
 
 /* The same for those each of whose messages is of interest: probes, and clients of a service that closes when it is idle. */
 static const struct session_owner watched_client_owner = {
         .ended = client_ended, .spoke = client_spoke, .settled = client_settled, .freed = client_freed,
-        .subscribed = client_subscribed, .unsubscribed = client_unsubscribed, .described = client_described, .counts = client_counts,
-        .takes = client_takes, .expects_failures = true,
+        .subscribed = client_subscribed, .unsubscribed = client_unsubscribed, .described = client_described, .asked = client_asked,
+        .taken = client_taken, .counts = client_counts, .takes = client_takes, .expects_failures = true,
 };
 
 struct client *client_of(const ferry_session *session)
@@ -525,8 +546,23 @@ static int listen_for(ferry_service *service, unsigned dialects)
 
         options = (struct listener_options){ .name_directory = service->options.name_directory, .mode = service->options.mode,
                                              .group = service->options.group, .is_public = service->options.is_public };
+        if (service->takeover)
+                return takeover_give(service->takeover, listener, service->address, &options, &service->error);
         code = listener_open(listener, service->address, &options, &service->error);
         return code ? code : listener_start(listener, &service->error);
+}
+
+/* If a service listens there, ask it for its sockets; else listen as without. */
+static int begin_takeover(ferry_service *service, unsigned dialects)
+{
+        const struct listener_options options = { .name_directory = service->options.name_directory };
+        struct listener first = { .loop = service->loop, .dialects = dialects };
+        char path[sizeof first.binding.address.sun_path];
+        int code = listener_find(&first, service->address, &options, path, sizeof path, &service->error);
+
+        if (code)
+                return error_set(&service->error, code, "cannot take over '%s': %s", service->address, error_describe(code));
+        return takeover_begin(&service->takeover, service->loop, path, service->options.close_timeout_ms, &service->error);
 }
 
 /* Clients that know only one dialect look for its services in a directory of their own. */
@@ -538,11 +574,20 @@ static int listen_for_all(ferry_service *service, unsigned together, unsigned ap
             (ferry_address_scheme(service->address) != FERRY_SCHEME_NAME || service->options.name_directory))
                 return error_set(&service->error, -EINVAL, "cannot listen at '%s' in all these dialects: only a NAME can have"
                                                            " them all, and not in a name_directory", service->address);
-        if (together || !apart)
+        if (service->options.is_taking_over)
+                code = begin_takeover(service, together ? together : apart & (0 - apart));
+        if (!code && (together || !apart))
                 code = listen_for(service, together);
         for (unsigned dialect = 1; !code && dialect <= apart; dialect <<= 1)
                 if (apart & dialect)
                         code = listen_for(service, dialect);
+        if (!service->takeover)
+                return code;
+        code = takeover_end(service->takeover, service->listeners, service->listener_count, code, &service->error);
+        service->takeover = NULL;
+        /* Clients that come meanwhile wait: the program has no handlers yet. */
+        for (size_t i = 0; i < service->listener_count && !code && !service->is_freed; i++)
+                code = listener_start(&service->listeners[i], &service->error);
         return code;
 }
 
@@ -606,6 +651,8 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
         service = service_new(loop, address ? address : "", options);
         if (!service)
                 return NULL;
+        /* Taking over runs the loop, in which a callback may free it. */
+        loop_enter(loop);
         apart = wire_apart(service->options.dialects);
         together = service->options.dialects & ~(unsigned)(apart < 0 ? 0 : apart);
         clients = client_options(service, together ? together : (unsigned)(apart < 0 ? 0 : apart));
@@ -625,6 +672,10 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
         /* What the program's pointers lead to may go when this returns. */
         service->options.name_directory = service->options.group = NULL;
         service->options.fds = NULL;
+        if (service->is_freed) {
+                loop_leave(loop);
+                return NULL;
+        }
         service->has_ended = service->error.code != 0;
         if (service->has_ended) {
                 stop_listening(service);
@@ -632,6 +683,7 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
         } else
                 wait_for_message(service);
         update(service);
+        loop_leave(loop);
         return service;
 }
 

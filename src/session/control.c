@@ -86,6 +86,7 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
         case WIRE_HELLO:
                 session->wire.is_peer_one_way = has_feature(body, "one-way");
                 session->wire.takes_parts = has_feature(body, "parts");
+                session->wire.does_peer_drain = has_feature(body, "drain");
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)
                         session->wire.peer_max = (size_t)limit;
@@ -148,6 +149,16 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 }
                 farewell_read(session, body);
                 hear_close(session);
+                break;
+        case WIRE_TAKE_OVER:
+                if (session->owner->asked)
+                        session->owner->asked(session->owner_object);
+                else
+                        session_refuse_all(session, "not a service: it has no sockets to hand over");
+                break;
+        case WIRE_TAKEN:
+                if (session->owner->taken)
+                        session->owner->taken(session->owner_object);
                 break;
         case WIRE_DRAIN:
                 if (session->reconnect && session->phase == SESSION_OPEN)

@@ -610,6 +610,8 @@ static ferry_value *make_features(ferry_session *session)
         else {
                 ferry_builder_add(builder, "'parts'");
                 sharing_add_features(session, builder);
+                if (session->reconnect)
+                        ferry_builder_add(builder, "'drain'");
         }
         ferry_builder_close(builder);
         ferry_builder_finish(builder, &features);

@@ -31,6 +31,9 @@ struct session_owner {
         void (*unsubscribed)(void *object, const char *pattern, size_t size);
         /* The peer asks what may be sent: a list of descriptions, which stays the owner's; or NULL with a sentence. */
         const ferry_value *(*described)(void *object, struct error *error);
+        /* The peer wants to take the place of the service; and has done so. */
+        void (*asked)(void *object);
+        void (*taken)(void *object);
         /* It holds so much now, and so much of what is not complete: count that, and say whether it may be read. */
         bool (*counts)(void *object, size_t held, size_t unfinished);
         /* Whether so much more may be queued for it. */
@@ -112,6 +115,14 @@ void message_fail(ferry_message *request, enum wire_kind kind, const char *forma
         __attribute__((__format__(__printf__, 3, 4)));
 /* Say that nothing of what the other side asks for is done, where the dialect has a way to say so. */
 void session_refuse_all(ferry_session *session, const char *reason);
+
+/* Whether the peer connects again when it is asked to; ask it. */
+bool session_may_drain(const ferry_session *session);
+void session_send_drain(ferry_session *session);
+/* The sockets of a service: @body says what the descriptors are. 0, or a negative errno with a sentence. */
+int session_hand_over(ferry_session *session, const ferry_value *body, const int *fds, size_t count, struct error *error);
+/* Report a message of the library's own to the handlers. */
+void session_report(ferry_session *session, enum ferry_kind kind, const char *text);
 
 /* Ending ----------------------------------------------------------------------------------------------- */
 

@@ -202,6 +202,55 @@ int binding_open(struct binding *binding, const char *path, int type, unsigned m
         return code ? code : bind_socket(binding, error);
 }
 
+/* Whether the path leads to that socket, as far as the kernel says: the socket has the name, and the file is one. */
+static int check_inherited(struct binding *binding, int fd, int lock, struct error *error)
+{
+        union { struct sockaddr any; struct sockaddr_un path; } name = { 0 };
+        struct stat stat;
+        int code = sys_socket_name(fd, &name.any, sizeof name), listens = 0;
+
+        if (!code)
+                code = sys_get_socket_option(fd, SO_ACCEPTCONN, &listens, sizeof listens);
+        if (!code)
+                code = held_stat(&binding->held, "", &stat);
+        if (code)
+                return code == -ENOBUFS ? -ENOMEM : code;
+        if (!listens || name.path.sun_family != AF_UNIX || strcmp(name.path.sun_path, binding->address.sun_path) != 0 || !S_ISSOCK(stat.st_mode))
+                return error_set(error, -EINVAL, "what was handed over is not the socket of '%s'", binding->address.sun_path);
+        binding->device = stat.st_dev;
+        binding->number = stat.st_ino;
+        binding->mode = stat.st_mode & 0777;
+        if (lock >= 0 && (code = lock_is_named(lock, &binding->held)) <= 0)
+                return code ? code : error_set(error, -EINVAL, "what was handed over is not the lock of '%s'", binding->address.sun_path);
+        return 0;
+}
+
+int binding_inherit(struct binding *binding, const char *path, int fd, int lock, struct error *error)
+{
+        int code;
+
+        binding->type = SOCK_STREAM;
+        binding->address.sun_family = AF_UNIX;
+        memcpy(binding->address.sun_path, path, strlen(path) + 1);
+        code = open_directory(binding, error);
+        if (!code)
+                code = check_inherited(binding, fd, lock, error);
+        if (code)
+                return code;
+        binding->fd = fd;
+        binding->lock = lock;
+        binding->is_bound = lock >= 0;
+        return 0;
+}
+
+void binding_leave(struct binding *binding)
+{
+        if (binding->lock >= 0)
+                sys_close(binding->lock);
+        binding->lock = -1;
+        binding->is_bound = false;
+}
+
 bool binding_is_named(const struct binding *binding)
 {
         struct stat stat;

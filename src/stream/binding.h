@@ -27,6 +27,12 @@ void binding_init(struct binding *binding);
  * is more to say. Then binding_close() lets go of what there is. */
 int binding_open(struct binding *binding, const char *path, int type, unsigned mode, const char *group, struct error *error);
 
+/* Take over a socket that is bound to the path, and its lock (-1: it has none, and neither is removed later), from another process of
+ * the same user. 0; or a negative errno with a sentence, and then both are not taken over. */
+int binding_inherit(struct binding *binding, const char *path, int fd, int lock, struct error *error);
+/* The other process gives it away: neither the socket nor the lock is removed here. */
+void binding_leave(struct binding *binding);
+
 /* Whether its path still leads to the socket. */
 bool binding_is_named(const struct binding *binding);
 

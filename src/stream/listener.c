@@ -3,6 +3,7 @@
 #include "stream/listener.h"
 
 #include "stream/inet.h"
+#include "stream/lock.h"
 #include "stream/name.h"
 #include "util/text.h"
 
@@ -249,6 +250,54 @@ int listener_open(struct listener *listener, const char *address, const struct l
                 code = -ENOMEM;
         listener->source.fd = listener->binding.fd;
         return code ? error_set(error, code, "cannot listen at '%s': %s", path, error_describe(code)) : 0;
+}
+
+int listener_find(struct listener *listener, const char *address, const struct listener_options *options, char *path, size_t size,
+                  struct error *error)
+{
+        const struct name_place place = { .name = address, .dialect = listener->dialects, .directory = options->name_directory };
+        int scheme = ferry_address_scheme(address);
+
+        if (scheme == FERRY_SCHEME_NAME)
+                return name_find(&place, true, path, size, error);
+        if (scheme != FERRY_SCHEME_UNIX)
+                return error_set(error, -EOPNOTSUPP, "'%s' cannot be taken over: only NAME and unix:PATH can", address);
+        snprintf(path, size, "%s", address + strlen("unix:"));
+        return 0;
+}
+
+int listener_inherit(struct listener *listener, const char *path, int fd, int lock, struct error *error)
+{
+        int code = name_address(listener, "unix:", path, error);
+
+        if (!code)
+                code = binding_inherit(&listener->binding, path, fd, lock, error);
+        /* Clients see the credentials of the process that has called this. */
+        if (!code && (code = sys_listen(fd, LISTENER_BACKLOG)) < 0) {
+                listener->binding.fd = listener->binding.lock = -1;
+                listener->binding.is_bound = false;
+        }
+        if (code)
+                return error_set(error, code, "cannot take over '%s': %s", path, error_describe(code));
+        listener->source.fd = fd;
+        /* Sockets of ferry do not block. */
+        listener->may_block = lock < 0;
+        return 0;
+}
+
+int listener_claim(struct listener *listener)
+{
+        int code = listener->binding.lock >= 0 ? lock_inherit(listener->binding.lock) : 0;
+
+        if (!code && listener->binding.lock >= 0)
+                binding_publish(&listener->binding, listener->spoken);
+        return code;
+}
+
+void listener_leave(struct listener *listener)
+{
+        binding_leave(&listener->binding);
+        listener_close(listener);
 }
 
 /* 0 or -EINVAL, and why, if it is no stream socket that listens; else the family. */

@@ -52,6 +52,18 @@ int listener_open(struct listener *listener, const char *address, const struct l
  * unless this fails. */
 int listener_adopt(struct listener *listener, int fd, struct error *error);
 
+/* The path at which listener_open() would make a socket: 0, -EOPNOTSUPP if it would make none, or what listener_open() returns. */
+int listener_find(struct listener *listener, const char *address, const struct listener_options *options, char *path, size_t size,
+                  struct error *error);
+
+/* Begin to listen at a path, with a socket and its lock (or -1) that were taken over from another process. 0; or a negative errno with
+ * a sentence, and then they are still the caller's. */
+int listener_inherit(struct listener *listener, const char *path, int fd, int lock, struct error *error);
+/* It is the owner of the lock from now on: 0, or a negative errno. */
+int listener_claim(struct listener *listener);
+/* Another process listens there: take no more clients, and leave what it has in the file system. */
+void listener_leave(struct listener *listener);
+
 /* Call came() for each client from now on, and bind the path again when its socket file is gone. 0, or a negative errno with
  * a sentence. */
 int listener_start(struct listener *listener, struct error *error);

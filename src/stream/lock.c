@@ -192,6 +192,19 @@ int lock_take(const struct held *socket, struct error *error)
         }
 }
 
+/* Both have the same open file, so the bytes stay locked, whatever their number is in between. */
+int lock_inherit(int lock)
+{
+        off_t size = sys_pid();
+        int code = sys_lock_file(lock, LIVES_AT, size);
+
+        if (!code)
+                code = sys_unlock_file(lock, LIVES_AT + size, 0);
+        if (!code)
+                code = sys_unlock_file(lock, LISTENS_AT, 1);
+        return code ? code : sys_truncate(lock, MAGIC_SIZE);
+}
+
 void lock_publish(int lock, unsigned dialects)
 {
         const struct dialect *dialect;

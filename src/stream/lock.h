@@ -28,6 +28,10 @@ int lock_take(const struct held *socket, struct error *error);
 /* Whether it is still the lock that has the name: 1, 0, or a negative errno. */
 int lock_is_named(int lock, const struct held *socket);
 
+/* The open lock has come from the process that held it: the owner is this one from now on, and says nothing of itself yet. 0, or a
+ * negative errno. */
+int lock_inherit(int lock);
+
 /* Remove the lock file that is held here, unless it has lost its name. 0, or a negative errno. */
 int lock_remove(int lock, const struct held *socket);
 

@@ -10,6 +10,7 @@
 
 enum {
         STREAM_INPUTS = 2,      /* the second is one more descriptor to read, which only users ask for */
+        STREAM_DESCRIPTORS_MAX = 8,     /* that go with some bytes */
         STREAM_LINGER_MS = 100, /* between the end of what a child writes and its own end */
 };
 
@@ -133,6 +134,8 @@ static inline ssize_t stream_write_bytes(struct stream *stream, const void *byte
 
         return stream_write(stream, &slice, 1);
 }
+/* Send bytes with copies of some descriptors, at once, by a unix socket that has not moved: how much was taken, or a negative errno. */
+ssize_t stream_write_with(struct stream *stream, const void *bytes, size_t size, const int *fds, size_t count);
 /* Say that the connection is lost because a write has failed with that errno. Returns the code of @error. */
 int stream_explain_failed_write(int put, struct error *error);
 

@@ -173,6 +173,13 @@ int sys_lock_file(int fd, off_t at, off_t size)
         return RESULT(fcntl(fd, F_OFD_SETLK, &lock));
 }
 
+int sys_unlock_file(int fd, off_t at, off_t size)
+{
+        struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = size };
+
+        return RESULT(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
 off_t sys_is_locked(int fd, off_t at, pid_t *ret_pid)
 {
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };

@@ -51,6 +51,8 @@ int sys_chmod_path(const char *path, mode_t mode);
 int sys_change_owner(int fd, uid_t uid, gid_t gid);
 /* Lock some bytes of a file; the lock belongs to the open file. -EAGAIN if another process has one of them. */
 int sys_lock_file(int fd, off_t at, off_t size);
+/* Unlock some bytes of a file; @size 0: all behind. */
+int sys_unlock_file(int fd, off_t at, off_t size);
 /* How many bytes the lock of another process has that has the one at @at; 0: there is none. @ret_pid is -1 where a lock
  * belongs to an open file. */
 off_t sys_is_locked(int fd, off_t at, pid_t *ret_pid);

@@ -62,6 +62,7 @@ struct wire {
         size_t send_max;                /* that we send */
         size_t peer_max;                /* of the peer, once it has said so; else SIZE_MAX */
         bool has_said_hello;            /* this side, where the dialect has hellos */
+        bool does_peer_drain;           /* its hello says that it connects again when it is asked to (WIRE_DRAIN) */
         bool is_peer_one_way;           /* its hello says that it only writes: it ends without a close */
         bool takes_parts;               /* its hello says that it knows parts of replies */
         uint64_t counter;               /* of our requests */

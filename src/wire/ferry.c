@@ -103,7 +103,8 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
         ret->body_size = size - ret->body_offset;
         /* What such frames may carry is nothing to this version: it is not even looked at. */
         if (ret->kind == WIRE_PING || ret->kind == WIRE_PONG || ret->kind == WIRE_CANCEL || ret->kind == WIRE_OFFER ||
-            ret->kind == WIRE_MOVED || ret->kind == WIRE_SUBSCRIBE || ret->kind == WIRE_UNSUBSCRIBE || ret->kind == WIRE_DESCRIBE)
+            ret->kind == WIRE_MOVED || ret->kind == WIRE_SUBSCRIBE || ret->kind == WIRE_UNSUBSCRIBE || ret->kind == WIRE_DESCRIBE ||
+            ret->kind == WIRE_DRAIN || ret->kind == WIRE_TAKE_OVER || ret->kind == WIRE_TAKEN)
                 ret->body_size = 0;
         /* That of the answer, if it is one of ours. */
         if (ret->kind == WIRE_DESCRIBE)
@@ -126,7 +127,7 @@ static bool kind_is_control(enum wire_kind kind)
 {
         return kind == WIRE_HELLO || kind == WIRE_CANCEL || kind == WIRE_PING || kind == WIRE_PONG || kind == WIRE_CLOSE ||
                kind == WIRE_OFFER || kind == WIRE_MOVED || kind == WIRE_DECLINED || kind == WIRE_SUBSCRIBE ||
-               kind == WIRE_UNSUBSCRIBE || kind == WIRE_DESCRIBE;
+               kind == WIRE_UNSUBSCRIBE || kind == WIRE_DESCRIBE || kind == WIRE_DRAIN || kind == WIRE_TAKE_OVER || kind == WIRE_TAKEN;
 }
 
 /* Header and type of a frame, at once. */

@@ -516,6 +516,31 @@ shm-reader() {
         check 'shm-reader: it makes nothing' test ! -e shm.key
 }
 
+# Each version answers until the next one has taken its place.
+upgrade() {
+        local caller
+
+        seq 3000 > lines
+        start "$build/examples/upgrade"
+        local first=$job
+        check 'it listens' soon test -S upgrade.sock
+        start bash -c 'ferry call --each unix:upgrade.sock t - < lines > answers'
+        caller=$job
+        check 'it answers' soon grep -qs version answers
+        kill -HUP "$first"
+        await "$first"
+        ended 'the first version' 0 ''
+        await "$caller"
+        ended 'the caller' 0 ''
+        is 'the answers' "$(wc -l < answers)" 3000
+        run ferry call unix:upgrade.sock t
+        ended 'the second version' 0 $'{"version":2}\n'
+        for job in $(marked "$folder"); do
+                kill -TERM "$job"
+        done
+        check 'the second version has ended' soon test ! -e upgrade.sock
+}
+
 shmop-writer() {
         run "$build/examples/shmop-writer"
         ended shmop-writer 0 ''

@@ -78,6 +78,7 @@ static const struct {
         { DOOR_chmod_path, { EACCES, ENOENT, EPERM, EROFS, EIO, ELOOP, ENOMEM, ENOTDIR } },
         { DOOR_change_owner, { EPERM, EROFS, EIO, ENOMEM } },
         { DOOR_lock_file, { EAGAIN, ENOLCK, ENOSYS } },
+        { DOOR_unlock_file, { ENOLCK, ENOSYS } },
         { DOOR_is_locked, { EINVAL, EOVERFLOW } },
         { DOOR_truncate, { EFBIG, EIO, EPERM } },
         { DOOR_flags, { EBADF } },

@@ -145,7 +145,42 @@ static void supervised(void)
         unlink(name.sun_path);
 }
 
+static int agree(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)message, (void)userdata;
+        ferry_service_hand_over(ferry_session_service(session), session);
+        return 1;
+}
+
+/* Whatever fails: one of both services has the place, and answers. */
+static void handed_over(void)
+{
+        const ferry_session_options again = { .reconnect_ms = 60000 };
+        const ferry_service_options next = { .is_taking_over = true };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_service *old = serve(loop, address(), NULL), *successor;
+        ferry_session *session = ferry_session_open(loop, address(), &again);
+        unsigned seen = 0;
+        int code;
+
+        ferry_service_on(old, FERRY_KIND_SUCCESSOR, agree, NULL);
+        ferry_session_on(session, FERRY_KIND_RESUMED | FERRY_KIND_CLOSED | FERRY_KIND_LOST, note, &seen);
+        ask(session);
+        successor = ferry_service_open(loop, address(), &next);
+        code = ferry_service_status(successor);
+        /* Where the other one could not send, or had no memory, it says so. */
+        fault_answer(FAULT_MEET, "take over", code, !fault_is_absent() && code == -EACCES ? code : 1, ferry_service_error(successor));
+        ferry_service_on(successor, FERRY_KIND_REQUEST, answer, NULL);
+        fault_want(code == 1 && ferry_service_status(old) == 0);
+        ask(session);
+        fault_want(seen == FERRY_KIND_RESUMED);
+        ferry_loop_free(loop);
+        unlink(fault_path("socket"));
+        unlink(fault_path("socket.lock"));
+}
+
 const struct scenario handing_scenarios[] = {
+        { .name = "handed-over", .run = handed_over },
         { .name = "reconnected", .run = reconnected },
         { .name = "abandoned", .run = abandoned },
         { .name = "given", .run = given },

@@ -9,7 +9,7 @@
 #define DOOR_LIST(X)                                                                                            \
         X(alloc) X(alloc_zeroed) X(realloc) X(read) X(write) X(write_quietly) X(recv) X(send) X(open) X(close) X(duplicate)      \
         X(replace) X(pipe) X(stat_fd) X(stat_path) X(unlink) X(make_directory) X(chmod_fd) X(chmod_path)        \
-        X(change_owner) X(lock_file) X(is_locked) X(truncate) X(flags) X(set_flags) X(set_close_on_exec)        \
+        X(change_owner) X(lock_file) X(unlock_file) X(is_locked) X(truncate) X(flags) X(set_flags) X(set_close_on_exec)        \
         X(is_close_on_exec) X(read_directory) X(poll) X(socket) X(netlink) X(bind) X(listen) X(accept)          \
         X(connect) X(shutdown) X(get_socket_option) X(set_socket_option) X(socket_name) X(count_sent) X(count_input) \
         X(epoll_create) X(epoll_control) X(epoll_wait) X(eventfd) X(timerfd) X(timerfd_set) X(inotify)          \
