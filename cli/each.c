@@ -22,6 +22,7 @@ enum {
         BYTES_MAX = 16 << 20,           /* of requests in flight and of those replies; beyond these no further line is sent */
         OUT_SIZE = 64 << 10,
         REPORT_MS = 100,                /* so long a failure waits for others of the same kind */
+        PARTS_MAX = 16 << 20,           /* bytes of the parts of a reply, as of a message */
         PAUSE_MS = 20,                  /* before what was not executed is sent again */
 };
 
@@ -39,7 +40,9 @@ struct entry {
         long number;
         size_t size;                    /* of its text, then of its reply */
         ferry_value *body;              /* NULL once it is over */
-        ferry_value *reply;             /* as it is printed; NULL: none */
+        ferry_value *reply;             /* as it is printed, with its parts; NULL: none */
+        char *parts;                    /* those that have come; NULL: none */
+        size_t parts_size, parts_room;
         bool is_over;
 };
 
@@ -126,6 +129,7 @@ static void free_entry(struct entry *entry)
                 return;
         ferry_value_unref(entry->body);
         ferry_value_unref(entry->reply);
+        free(entry->parts);
         free(entry);
 }
 
@@ -248,6 +252,61 @@ static bool is_sent_again(const struct entry *entry, const ferry_call *call)
                (status == -EREMOTEIO || shows_end(status)) && ferry_session_status(each->peer->session) == 1 && !is_late(entry);
 }
 
+/* False: no memory. */
+static bool add_part(struct entry *entry, const ferry_value *line)
+{
+        size_t size;
+        const char *bytes = ferry_value_bytes(line, &size);
+        size_t wanted = entry->parts_size + size, room = entry->parts_room + entry->parts_room / 2;
+        char *grown;
+
+        if (!bytes)
+                return false;
+        if (wanted > entry->parts_room) {
+                entry->parts_room = wanted > room ? wanted : room;
+                grown = realloc(entry->parts, entry->parts_room);
+                if (!grown)
+                        return false;
+                entry->parts = grown;
+        }
+        memcpy(entry->parts + entry->parts_size, bytes, size);
+        entry->parts_size = wanted;
+        return true;
+}
+
+/* Parts are printed with their reply, so that those of other lines do not come between. */
+static void take_part(ferry_call *call, const ferry_message *part, void *userdata)
+{
+        struct entry *entry = userdata;
+        struct each *each = entry->each;
+        FERRY_AUTO(ferry_value) line = body_line(part, each->options, entry->number);
+        bool is_too_large = false;
+
+        if (line && add_part(entry, line) && !(is_too_large = entry->parts_size > PARTS_MAX))
+                return;
+        ferry_call_free(call);
+        each->in_flight--;
+        each->failed++;
+        add_fault(each, entry->number, "outcome unknown: ",
+                  is_too_large ? "the parts of its reply have more than 16 MiB: use ferry call without --each" : "no memory for the parts of its reply");
+        end_entry(entry);
+}
+
+/* What is printed of a reply. Behind parts, null says only that all have come. */
+static ferry_value *make_reply(struct entry *entry, const ferry_message *answer)
+{
+        const struct cli_options *options = entry->each->options;
+        bool is_mere_end = answer && entry->parts && ferry_value_kind(ferry_message_body(answer)) == FERRY_VALUE_NULL;
+        FERRY_AUTO(ferry_value) line = answer && !is_mere_end ? body_line(answer, options, entry->number) : NULL;
+        char none[1];
+
+        if (!entry->parts)
+                return ferry_value_ref(line);
+        if (line ? !add_part(entry, line) : answer && !is_mere_end)
+                return NULL;
+        return body_of_line(entry->parts, entry->parts_size, false, none, sizeof none);
+}
+
 static void answered(ferry_call *call, const ferry_message *reply, void *userdata)
 {
         struct entry *entry = userdata;
@@ -266,10 +325,9 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
         if (shows_end(status) && !each->peer->is_reconnecting)
                 enter(each, ENDING);
         if (each->phase != DROPPING) {
-                if (answer)
-                        entry->reply = body_line(answer, each->options, entry->number);
+                entry->reply = make_reply(entry, answer);
                 each->failed += !reply || !entry->reply;
-                if (!entry->reply)
+                if (answer ? !entry->reply : !reply)
                         add_fault(each, entry->number, reply ? "" : name_outcome(ferry_call_outcome(call)),
                                   reply ? "no memory for the reply" : ferry_call_error(call));
         }
@@ -291,6 +349,8 @@ static bool send_entry(struct entry *entry)
         each->in_flight++;
         if (!entry->is_listed && !each->options->is_unordered)
                 append(entry);
+        /* Of a dialect without parts none come. */
+        ferry_call_on_progress(call, take_part, entry);
         ferry_call_then(call, answered, entry);
         return true;
 }
@@ -521,11 +581,14 @@ static int report_end(const struct each *each, const char *address)
 {
         const ferry_session *session = each->peer->session;
         int error = ferry_session_status(session);
+        char what[64] = "no line was sent";
 
+        if (each->taken > 0)
+                snprintf(what, sizeof what, "no line after line %ld was sent", each->taken);
         if ((is_line_there(each) || !each->lines.is_over) && error < 0)
-                complain("no line after line %ld was sent: %s", each->taken, ferry_session_error(session));
+                complain("%s: %s", what, ferry_session_error(session));
         else if (is_line_there(each) || !each->lines.is_over)
-                complain("no line after line %ld was sent: '%s' has ended the session", each->taken, address);
+                complain("%s: '%s' has ended the session", what, address);
         return error < 0 ? exit_status_of(error) : EXIT_CONNECTION;
 }
 

@@ -123,6 +123,8 @@ const char *kind_name(enum ferry_kind kind)
                 return "response";
         case FERRY_KIND_CANCELLED:
                 return "cancelled";
+        case FERRY_KIND_PROGRESS:
+                return "progress";
         default:
                 return "error";
         }

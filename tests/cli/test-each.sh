@@ -56,6 +56,27 @@ replies_come_in_the_order_of_the_lines_or_as_they_come() {
         end_service
 }
 
+parts_of_a_reply_are_printed_with_it() {
+        serve --workers 3 --stream --exec 'read -r line; echo "$line a"; echo "$line b"'
+        run ferry call --each unix:s.sock t - < <(seq 3)
+        ended 'parts' 0 $'1 a\n1 b\n2 a\n2 b\n3 a\n3 b\n'
+        run ferry call --each --json unix:s.sock t - < <(echo 1)
+        ended 'parts as JSON' 0 -
+        is 'parts as JSON' "$(grep -c '"task":1,"kind":"progress"' out)" 2
+        end_service
+        serve --stream --exec 'read -r line; echo "$line a"; exit 3'
+        run ferry call --each unix:s.sock t - < <(printf '2\n')
+        ended 'parts before a failure' 1 $'2 a\n'
+        says 'parts before a failure' 'line 1: the command exited with status 3'
+        end_service
+        serve --stream --exec 'yes a line that is sent without an end, as a part of a reply'
+        run ferry call --each unix:s.sock t - < <(echo 1)
+        ended 'parts without end' 1 ''
+        says_exactly 'parts without end' \
+                $'ferry: line 1: outcome unknown: the parts of its reply have more than 16 MiB: use ferry call without --each\n'
+        end_service
+}
+
 all_dialects_have_lines() {
         seq 500 > lines
         for dialect in ferry stream-ipc pcntl innmind; do
@@ -98,7 +119,7 @@ failures_are_reported_by_line() {
         says 'a command that fails at the end' 'the child exited with status 3'
         run ferry call --each --wait 0 unix:nothing t - < <(seq 3)
         ended 'no service' 3 ''
-        says 'no service' 'lines 1 to 3: not executed: no process listens'
+        says 'no service' 'no process listens'
         serve --echo
         run bash -c "head -c 17000000 /dev/zero | tr '\\0' x | cat - <(printf '\\nnext\\n') | ferry call --each unix:s.sock t -"
         ended 'a line that is too long' 1 $'next\n'
@@ -304,7 +325,7 @@ options_that_would_do_nothing_are_refused() {
 }
 
 all=each_line_is_a_request,replies_come_in_the_order_of_the_lines_or_as_they_come,all_dialects_have_lines
-all+=,lines_that_were_not_executed_are_sent_again,failures_are_reported_by_line,the_end_of_the_service_is_reported,stdin_is_read_as_lines_are_sent
+all+=,parts_of_a_reply_are_printed_with_it,lines_that_were_not_executed_are_sent_again,failures_are_reported_by_line,the_end_of_the_service_is_reported,stdin_is_read_as_lines_are_sent
 all+=,a_stdout_that_is_not_read_stops_it,large_lines_pass,a_signal_reports_what_is_in_flight
 all+=,descriptors_that_do_not_block_are_waited_for,options_that_would_do_nothing_are_refused
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
