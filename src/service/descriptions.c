@@ -28,13 +28,18 @@ static void forget_list(struct descriptions *descriptions)
         descriptions->list = NULL;
 }
 
+static void discard(struct description *description)
+{
+        ferry_value_unref(description->body);
+        sys_free(description);
+}
+
 static void drop(struct descriptions *descriptions, struct description *description)
 {
         descriptions->bytes -= description->size;
         map_remove(&descriptions->by_type, &description->node);
         list_remove(&description->link);
-        ferry_value_unref(description->body);
-        sys_free(description);
+        discard(description);
 }
 
 void descriptions_deinit(struct descriptions *descriptions)
@@ -89,8 +94,7 @@ int descriptions_put(struct descriptions *descriptions, const char *type, const 
         if (!description)
                 return -ENOMEM;
         if (others + description->size > DESCRIPTIONS_MAX) {
-                ferry_value_unref(description->body);
-                sys_free(description);
+                discard(description);
                 return -ENOSPC;
         }
         /* In the place of the one before. */
