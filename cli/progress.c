@@ -138,7 +138,7 @@ void progress_show(struct run *run)
         if (run->failed)
                 snprintf(failed, sizeof failed, ", %ld failed", run->failed);
         describe_left(run, now, left, sizeof left);
-        strcpy(line, erase);
+        memcpy(line, erase, sizeof erase);
         snprintf(line + strlen(erase), LINE_SIZE, "[%s] %ld of %ld%s%s%s", bar, over, all, run->lines.is_over ? "" : " so far", failed, left);
         append_tasks(run, line + strlen(erase), strlen(line) - strlen(erase));
         error_draw(line, strlen(line));

@@ -108,7 +108,7 @@ static int hand_over(ferry_service *service, ferry_session *successor, struct er
 {
         int fds[SERVICE_LISTENERS_MAX * 2], code;
         ferry_value *body = NULL;
-        size_t count;
+        size_t count = 0;
 
         if (service->error.code)
                 return service->error.code;
