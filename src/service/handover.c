@@ -69,39 +69,38 @@ void client_gives_up(struct client *client)
         session_report(client->session, FERRY_KIND_ERROR, "the successor has ended before it had taken over: this service goes on");
 }
 
+static int check_place(const struct listener *listener, struct error *error)
+{
+        if (strncmp(listener->address, "unix:", strlen("unix:")) != 0)
+                return error_set(error, -EOPNOTSUPP, "'%s' cannot be handed over: only unix sockets can", listener->address);
+        if (listener->old_fd >= 0)
+                return error_set(error, -EAGAIN, "clients of '%s', whose file was removed, are still being accepted", listener->address);
+        return 0;
+}
+
 /* What is handed over: a list for the frame, and the descriptors in its order. */
 static int collect(const ferry_service *service, ferry_value **ret_body, int fds[SERVICE_LISTENERS_MAX * 2], size_t *ret_count,
                    struct error *error)
 {
-        ferry_value *items[SERVICE_LISTENERS_MAX] = { NULL };
-        size_t count = 0;
-        int code = 0;
+        ferry_builder *builder;
 
-        for (size_t i = 0; i < service->listener_count && !code; i++) {
+        *ret_count = 0;
+        for (size_t i = 0; i < service->listener_count; i++)
+                if (check_place(&service->listeners[i], error) < 0)
+                        return error->code;
+        builder = ferry_builder_new();
+        ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+        for (size_t i = 0; i < service->listener_count; i++) {
                 const struct listener *listener = &service->listeners[i];
+                bool has_lock = listener->binding.lock >= 0;
 
-                if (strncmp(listener->address, "unix:", strlen("unix:")) != 0)
-                        return error_set(error, -EOPNOTSUPP, "'%s' cannot be handed over: only unix sockets can", listener->address);
-                if (listener->old_fd >= 0)
-                        return error_set(error, -EAGAIN, "clients of '%s', whose file was removed, are still being accepted",
-                                         listener->address);
-                fds[count++] = listener->binding.fd;
-                if (listener->binding.lock >= 0)
-                        fds[count++] = listener->binding.lock;
-                items[i] = listener->binding.lock >= 0 ? ferry_value_pack("{path: %s, lock: true}", listener->address + strlen("unix:")) :
-                                                         ferry_value_pack("{path: %s, lock: false}", listener->address + strlen("unix:"));
-                code = items[i] ? 0 : -ENOMEM;
+                fds[(*ret_count)++] = listener->binding.fd;
+                if (has_lock)
+                        fds[(*ret_count)++] = listener->binding.lock;
+                ferry_builder_add(builder, "{path: %s, lock: %hhd}", listener->address + strlen("unix:"), has_lock);
         }
-        *ret_body = code ? NULL : service->listener_count == 1 ? ferry_value_pack("[%p]", (const void *)items[0]) :
-                    service->listener_count == 2 ? ferry_value_pack("[%p, %p]", (const void *)items[0], (const void *)items[1]) :
-                    service->listener_count == 3 ? ferry_value_pack("[%p, %p, %p]", (const void *)items[0], (const void *)items[1],
-                                                                    (const void *)items[2]) :
-                                                   ferry_value_pack("[%p, %p, %p, %p]", (const void *)items[0], (const void *)items[1],
-                                                                    (const void *)items[2], (const void *)items[3]);
-        for (size_t i = 0; i < SERVICE_LISTENERS_MAX; i++)
-                ferry_value_unref(items[i]);
-        *ret_count = count;
-        return *ret_body ? 0 : error_set(error, -ENOMEM, "no memory for a message");
+        ferry_builder_close(builder);
+        return ferry_builder_finish(builder, ret_body) == 0 ? 0 : error_set(error, -ENOMEM, "no memory for a message");
 }
 
 static int hand_over(ferry_service *service, ferry_session *successor, struct error *error)
