@@ -106,6 +106,8 @@ int main(void)
 
         ferry_service_on_type(store.service, FERRY_KIND_REQUEST, "set", set, &store);
         ferry_service_on_type(store.service, FERRY_KIND_REQUEST, "get", get, &store);
+        ferry_service_describe(store.service, "set", "{key: TEXT, value: VALUE}", "null", "Keeps a value, and sends it to its watchers.");
+        ferry_service_describe(store.service, "get", "KEY", "VALUE", "Returns the value of a key.");
         ferry_loop_on_signal(loop, SIGTERM, stop, store.service);
         code = ferry_loop_run(loop, -1);
         clear(&store);

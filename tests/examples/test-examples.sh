@@ -273,6 +273,11 @@ kv-server() {
         run ferry call kv set '{"key": 5}' --value
         ended 'kv-server: no key' 1 ''
         says 'kv-server: no key' 'write {"key": TEXT, "value": VALUE}'
+        run ferry describe kv
+        ended 'kv-server: what it takes' 0 $'type  in                         out    text
+set   {key: TEXT, value: VALUE}  null   Keeps a value, and sends it to its watchers.
+get   KEY                        VALUE  Returns the value of a key.
+'
         run ferry call kv put x
         ended 'kv-server: another request' 1 ''
         says_exactly 'kv-server: another request' \
