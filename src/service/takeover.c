@@ -32,13 +32,14 @@ struct takeover {
         struct error reason;            /* … in words */
 };
 
+/* There is one. */
 static const struct dialect *find_dialect(void)
 {
-        const struct dialect *dialect = NULL;
+        size_t i = 0;
 
-        for (size_t i = 0; (dialect = wire_dialect_at(i)) && !dialect->has_hand_over; i++)
-                ;
-        return dialect;
+        while (!wire_dialect_at(i)->has_hand_over)
+                i++;
+        return wire_dialect_at(i);
 }
 
 static void fail(struct takeover *takeover, int code, const char *sentence)
@@ -82,6 +83,12 @@ static void hear(struct takeover *takeover, const struct frame *frame)
         error_deinit(&error);
 }
 
+static void drop(int fd)
+{
+        if (fd >= 0)
+                sys_close(fd);
+}
+
 /* More than fit are closed. */
 static void keep_descriptors(struct takeover *takeover, struct msghdr *message)
 {
@@ -96,7 +103,7 @@ static void keep_descriptors(struct takeover *takeover, struct msghdr *message)
                         if (takeover->count < DESCRIPTORS_MAX)
                                 takeover->fds[takeover->count++] = fd;
                         else
-                                sys_close(fd);
+                                drop(fd);
                 }
         }
 }
@@ -186,8 +193,7 @@ static void destroy(struct takeover *takeover)
                 sys_close(takeover->source.fd);
         }
         for (size_t i = 0; i < takeover->count; i++)
-                if (takeover->fds[i] >= 0)
-                        sys_close(takeover->fds[i]);
+                drop(takeover->fds[i]);
         frame_reader_deinit(&takeover->reader);
         ferry_value_unref(takeover->offer);
         error_deinit(&takeover->reason);

@@ -369,6 +369,7 @@ static const struct {
         TIME(ferry_session_options, close_timeout_ms, false),
         TIME(ferry_session_options, heartbeat_ms, false),
         TIME(ferry_session_options, answer_timeout_ms, false),
+        TIME(ferry_session_options, reconnect_ms, false),
         TIME(ferry_service_options, idle_timeout_ms, false),
         TIME(ferry_service_options, close_timeout_ms, false),
         TIME(ferry_manager_options, queue_timeout_ms, false),
