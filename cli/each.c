@@ -280,9 +280,9 @@ static void take_part(ferry_call *call, const ferry_message *part, void *userdat
         struct entry *entry = userdata;
         struct each *each = entry->each;
         FERRY_AUTO(ferry_value) line = body_line(part, each->options, entry->number);
-        bool is_too_large = false;
+        bool is_taken = line && add_part(entry, line), is_too_large = entry->parts_size > PARTS_MAX;
 
-        if (line && add_part(entry, line) && !(is_too_large = entry->parts_size > PARTS_MAX))
+        if (is_taken && !is_too_large)
                 return;
         ferry_call_free(call);
         each->in_flight--;
