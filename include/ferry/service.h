@@ -119,6 +119,8 @@ ferry_service *ferry_service_free(ferry_service *service);
  * @retval -ENOBUFS     the successor does not read
  * @retval -ENOMEM      the service or the session is NULL, or there is no memory
  * @retval -EPERM       the service belongs to another thread
+ * @retval -ECONNRESET  the successor has gone
+ * @retval -ETOOMANYREFS  too many descriptors of this user wait in sockets: try again
  * @retval -ECHILD      the service belongs to the parent of this process
  */
 int ferry_service_hand_over(ferry_service *service, ferry_session *successor);
@@ -336,6 +338,9 @@ ferry_session *ferry_service_client(const ferry_service *service, const ferry_se
  * @retval -EMFILE         no descriptor is left
  * @retval -ENFILE         no descriptor is left in the whole system
  * @retval -ENOMEM         the service is NULL, or there is no memory
+ * @retval -ECONNREFUSED   taking over: the service refuses, or no service is there any more
+ * @retval -ECONNRESET     taking over: the service has ended before it had handed over
+ * @retval -ETIMEDOUT      taking over: the service has not handed over within its time
  * @retval -ECHILD         the loop belongs to the parent of this process
  */
 int ferry_service_status(const ferry_service *service);

@@ -205,10 +205,11 @@ static void client_freed(void *object)
         struct client *client = object;
 
         refusal_remove(client);
+        /* One that has ended before may outlive its service, while its stream is closed. */
+        if (!list_is_empty(&client->link) && client->service->successor == client)
+                client->service->successor = NULL;
         list_remove(&client->link);
         leave_others(client);
-        if (client->service->successor == client)
-                client->service->successor = NULL;
         loop_bury(session_loop(client->session), &client->grave, bury_client);
 }
 
