@@ -10,10 +10,12 @@
 
 static const char *why_not(const ferry_service *service, const ferry_peer *peer, char *text, size_t size)
 {
+        uid_t own = sys_uid();
+
         if (peer->pid < 0)
                 return "the kernel does not say which user it is";
-        if (peer->uid != sys_uid()) {
-                snprintf(text, size, "it runs as user %u, and the service as user %u", (unsigned)peer->uid, (unsigned)sys_uid());
+        if (peer->uid != own) {
+                snprintf(text, size, "it runs as user %u, and the service as user %u", (unsigned)peer->uid, (unsigned)own);
                 return text;
         }
         return service->is_closing ? "the service is being closed" :

@@ -205,6 +205,7 @@ static int connect_to(struct takeover *takeover, struct error *error)
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         struct ucred peer = { .uid = (uid_t)-1 };
         int fd = sys_socket(AF_UNIX, SOCK_STREAM), code;
+        uid_t own = sys_uid();
 
         if (fd < 0)
                 return fd == -ENOBUFS ? -ENOMEM : fd;
@@ -213,9 +214,9 @@ static int connect_to(struct takeover *takeover, struct error *error)
         code = sys_connect(fd, (const struct sockaddr *)&address, sizeof address);
         if (!code)
                 code = sys_get_socket_option(fd, SO_PEERCRED, &peer, sizeof peer);
-        if (!code && peer.uid != sys_uid())
+        if (!code && peer.uid != own)
                 code = error_set(error, -EACCES, "cannot take over '%s': the service there runs as user %u, and this process as user %u",
-                                 takeover->path, (unsigned)peer.uid, (unsigned)sys_uid());
+                                 takeover->path, (unsigned)peer.uid, (unsigned)own);
         return code ? code : loop_source_set(&takeover->source, EPOLLIN);
 }
 
