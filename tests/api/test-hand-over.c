@@ -5,10 +5,13 @@
 #include "support/suite.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { CLIENTS = 4, IN_FLIGHT = 8 };
@@ -281,6 +284,88 @@ START_TEST(a_successor_that_fails_changes_nothing)
 }
 END_TEST
 
+static const char take_over[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa7\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
+static const char taken[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa9\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+/* It has got the sockets, and dies; or it says that it serves, and was given nothing. */
+START_TEST(a_successor_that_dies_changes_nothing)
+{
+        struct place place;
+        ferry_service *service;
+        char error[256] = "";
+        int code = 1, fd;
+
+        open_place(&place);
+        service = open_echo(&place, NULL);
+        ferry_service_on(service, FERRY_KIND_SUCCESSOR, agree, &code);
+        ferry_service_on(service, FERRY_KIND_ERROR, note_error, error);
+        fd = connect_raw(&place);
+        send_raw(fd, _i == 0 ? take_over : taken, sizeof take_over - 1);
+        settle(&place);
+        ck_assert_int_eq(code, _i == 0 ? 0 : 1);
+        close(fd);
+        settle(&place);
+        if (_i == 0)
+                ck_assert_str_eq(error, "the successor has ended before it had taken over: this service goes on");
+        ck_assert_int_eq(ferry_service_status(service), 1);
+        require_echo(ferry_session_open(place.loop, place.address, NULL));
+        open_successor(&place, NULL);
+        ck_assert_int_eq(ferry_service_status(service), 0);
+        close_place(&place);
+}
+END_TEST
+
+static const struct {
+        const char *bytes;
+        size_t size;
+        bool stays;             /* it does not close the connection */
+        int code;
+} predecessors[] = {
+        { "", 0, false, -ECONNRESET },
+        { "", 0, true, -ETIMEDOUT },
+        { "junk junk junk junk", 19, true, -EBADMSG },
+        { "\xf3\x4a\x9d\xe2\0\0\0\x24\1\xa8\1\0\0\0\0\0\0\0\0\0\0\0\0\0\x91\x82\xa4path\xa6/run/x\xa4lock\xc3", 44, true, -EINVAL },
+        { "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa8\1\0\0\0\0\0\0\0\0\0\0\0\0\0", 24, true, -EBADMSG },
+        { "\xf3\x4a\x9d\xe2\x7f\0\0\0", 8, true, -ETIMEDOUT },
+};
+
+struct raw_service {
+        int listener, client, row;
+};
+
+static int serve_raw(ferry_loop *loop, void *userdata)
+{
+        struct raw_service *raw = userdata;
+
+        (void)loop;
+        raw->client = accept(raw->listener, NULL, NULL);
+        send_raw(raw->client, predecessors[raw->row].bytes, predecessors[raw->row].size);
+        if (!predecessors[raw->row].stays)
+                close(raw->client);
+        return 0;
+}
+
+START_TEST(what_a_wrong_predecessor_sends_is_refused)
+{
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        struct raw_service raw = { .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), .row = _i };
+        struct place place;
+
+        door_stop_clock(0);
+        open_place(&place);
+        strcpy(name.sun_path, place.path);
+        ck_assert_int_eq(bind(raw.listener, (struct sockaddr *)&name, sizeof name), 0);
+        ck_assert_int_eq(listen(raw.listener, 4), 0);
+        ferry_loop_watch(place.loop, raw.listener, POLLIN, serve_raw, &raw);
+        refuse_successor(&place, place.address, NULL, predecessors[_i].code, "cannot take over");
+        if (predecessors[_i].stays)
+                close(raw.client);
+        close(raw.listener);
+        unlink(place.path);
+        close_place(&place);
+}
+END_TEST
+
 int main(void)
 {
         static const struct suite_test tests[] = {
@@ -291,6 +376,8 @@ int main(void)
                 SUITE_TEST(a_service_that_does_not_hand_over_goes_on),
                 SUITE_TEST(another_user_is_refused_at_both_sides),
                 SUITE_TEST(a_successor_that_fails_changes_nothing),
+                SUITE_LOOP(a_successor_that_dies_changes_nothing, 2),
+                SUITE_LOOP(what_a_wrong_predecessor_sends_is_refused, sizeof predecessors / sizeof *predecessors),
         };
 
         return suite_run("hand-over", tests, sizeof tests / sizeof *tests);
