@@ -26,7 +26,7 @@ missing_files() {
                 share/bash-completion/completions/ferry share/zsh/site-functions/_ferry share/fish/vendor_completions.d/ferry.fish; do
                 [ -f "$tree$prefix/$path" ] || echo "$path"
         done
-        for path in libferry.so.4 libferry.a pkgconfig/ferry.pc cmake/ferry/ferry-config.cmake; do
+        for path in libferry.so.5 libferry.a pkgconfig/ferry.pc cmake/ferry/ferry-config.cmake; do
                 [ -n "$(find "$tree$prefix" -path "*/lib*/$path")" ] || echo "$path"
         done
 }
@@ -41,7 +41,7 @@ int main(void)
         return strcmp(ferry_version(), FERRY_VERSION) != 0;
 }
 END
-libraries=$(dirname "$(find "$tree" -name libferry.so.4)")
+libraries=$(dirname "$(find "$tree" -name libferry.so.5)")
 # Where the linker, pkg-config and CMake look on every system, whatever the build has found there.
 check 'the libraries are not in lib' "$([ "$libraries" = "$tree$prefix/lib" ] || echo "$libraries")"
 
