@@ -105,6 +105,30 @@ const char *ferry_message_text(const ferry_message *message);
 const char *ferry_message_id(const ferry_message *message);
 
 /**
+ * Returns how many descriptors came with a message (ferry_session_attach()).
+ *
+ * @param message  the message; NULL is allowed
+ * @return their number, 0 to 32, also of those that were taken
+ */
+size_t ferry_message_fds(const ferry_message *message);
+
+/**
+ * Takes a descriptor that came with a message.
+ *
+ * It is closed on exec. Descriptors that are not taken are closed with the message. What a peer sends may be a descriptor of any
+ * kind: the program checks that it is what it expects, and that it does not block where that matters.
+ *
+ * @param message  the message; NULL is allowed
+ * @param index    its number, from 0
+ * @return the descriptor, which the caller closes; or a negative errno
+ * @retval -ENOENT    the message has none of that number
+ * @retval -EALREADY  it was taken
+ * @retval -ENOMEM    the message is NULL
+ * @retval -EPERM     the message belongs to another thread
+ */
+int ferry_message_take_fd(const ferry_message *message, size_t index);
+
+/**
  * Returns the session that received a message.
  *
  * @param message  the message; NULL is allowed

@@ -331,6 +331,37 @@ int ferry_session_hold(ferry_session *session);
 int ferry_session_release(ferry_session *session);
 
 /**
+ * Attaches a descriptor to the next notification, request or reply of a session, over a unix socket.
+ *
+ * The descriptor is duplicated, so the program keeps its own. It leaves with the next message that this side sends without an error,
+ * whatever that is (parts of replies and error replies carry none), and ends with the session if there is none. The peer gets it by
+ * ferry_message_take_fd(). A message has 32 descriptors at most, in the order of the calls.
+ *
+ * Only the dialect ferry passes descriptors, and only to a peer that takes them, which its hello says. A client that has not heard
+ * from its service yet gets -EAGAIN: after ferry_session_flush() that is known.
+ *
+ * @param session  the session; NULL has failed with -ENOMEM
+ * @param fd       the descriptor; -1: those that are attached are closed, and the next message has none
+ * @return 0, or a negative errno: that with which the session has failed, see ferry_session_status(), or one of these.
+ * ferry_session_error() has the sentence
+ * @retval -EAGAIN      the peer has not said yet whether it takes descriptors; flush and try again
+ * @retval -EOPNOTSUPP  the stream is no unix socket, the dialect passes no descriptors, or the peer takes none
+ * @retval -E2BIG       32 descriptors are attached already
+ * @retval -ENOBUFS     256 descriptors are on their way to the peer; flush and try again
+ * @retval -EBADF       the descriptor is not open
+ * @retval -EMFILE      no descriptor is left
+ * @retval -ENOTCONN    the session has ended in order
+ * @retval -ECANCELED   the session is closed here
+ * @retval -ECONNRESET  the peer has disconnected
+ * @retval -EPIPE       the peer reads no more
+ * @retval -EDEADLK     a stream of the program has called this while it was writing
+ * @retval -ENOMEM      the session is NULL, or there is no memory
+ * @retval -EPERM       the session belongs to another thread
+ * @retval -ECHILD      the session belongs to the parent of this process
+ */
+int ferry_session_attach(ferry_session *session, int fd);
+
+/**
  * Returns how many bytes wait to be sent: frames, with their headers, that the stream has not taken yet.
  *
  * Where more than half of `queue_max` was queued, and less than half is left, handlers of FERRY_KIND_DRAINED are called, from the

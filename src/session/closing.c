@@ -412,6 +412,7 @@ void session_free(ferry_session *session)
         session_stop_holding(session);
         loop_timer_stop(session->loop, &session->close_timer);
         loop_timer_stop(session->loop, &session->heartbeat.timer);
+        attached_deinit(session);
         if (session->stream)
                 stream_free(session->stream);
         outbox_deinit(&session->out);

@@ -87,6 +87,7 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 session->wire.is_peer_one_way = has_feature(body, "one-way");
                 session->wire.takes_parts = has_feature(body, "parts");
                 session->wire.does_peer_drain = has_feature(body, "drain");
+                session->wire.descriptors = has_feature(body, "descriptors") ? WIRE_DESCRIPTORS_TAKEN : WIRE_DESCRIPTORS_IGNORED;
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)
                         session->wire.peer_max = (size_t)limit;
@@ -115,6 +116,9 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
         case WIRE_DESCRIBE:
                 describe_hear(session, in);
                 break;
+        case WIRE_DESCRIPTORS:
+                descriptors_hear(session, ferry_value_int(body, 0));
+                break;
         case WIRE_CREDIT:
                 parts_hear_credit(session, &in->id, ferry_value_int(body, 0));
                 break;
@@ -127,6 +131,7 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 if (session->front && session->front->pong < session->pong)
                         session->front->pong = session->pong;
                 describe_note_pong(session);
+                descriptors_hear_pong(session);
                 if (session->owner->answered)
                         session->owner->answered(session->owner_object);
                 break;

@@ -16,7 +16,7 @@ static void leave_next(ferry_session *session, ferry_message *message)
                 return;
         list_remove(&message->unasked_link);
         session->next_count--;
-        session->next_bytes -= message->body_size;
+        session->next_bytes -= message_weight(message);
 }
 
 static void drop_oldest(ferry_session *session)
@@ -41,7 +41,7 @@ static void keep_for_next(ferry_session *session, ferry_message *message, bool i
         if (!is_wanted) {
                 list_append(&session->unasked, &message->unasked_link);
                 session->next_count++;
-                session->next_bytes += message->body_size;
+                session->next_bytes += message_weight(message);
                 while (session->next_count > 1 &&
                        (session->next_count > NEXT_MAX || session->next_bytes > session->queue_max))
                         drop_oldest(session);
@@ -49,7 +49,7 @@ static void keep_for_next(ferry_session *session, ferry_message *message, bool i
         list_append(&session->next, &ferry_message_ref(message)->queue_link);
         /* What the program asked for is never dropped; so there is an end to what is read. */
         if (is_wanted && message->cost == 0) {
-                message->cost = sizeof *message + message->body_size;
+                message->cost = sizeof *message + message_weight(message);
                 session->held += message->cost;
         }
 }

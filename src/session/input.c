@@ -61,6 +61,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
         ferry_call *call;
 
         snprintf(reason, sizeof reason, "%s", sentence);
+        descriptors_drop(session);
         switch (in->kind) {
         case WIRE_RESPONSE:
         case WIRE_ERROR:
@@ -81,6 +82,9 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
                 break;
         case WIRE_CREDIT:
                 parts_hear_credit(session, &in->id, 0);
+                return;
+        case WIRE_DESCRIPTORS:
+                descriptors_hear(session, 0);
                 return;
         case WIRE_NOTIFICATION:
         case WIRE_REQUEST:
@@ -168,6 +172,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 struct incoming general = *in;
 
                 general.id = (struct raw_text){ 0 };
+                descriptors_drop(session);
                 session->dropped += !is_general;
                 if (!is_general && session->owner->answered)
                         session->owner->answered(session->owner_object);
@@ -185,10 +190,13 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 debug_message(session, "<", kind == FERRY_KIND_RESPONSE ? "response" : "error", ferry_message_type(reply),
                               ferry_message_body(reply));
         if (!reply) {
+                descriptors_drop(session);
                 call_end(call, -ENOMEM, FERRY_OUTCOME_REPLIED, NULL, "no memory for the answer");
                 session_update(session);
                 return;
         }
+        if (session_has_passed(session))
+                descriptors_give(session, reply);
         if (in->check.has_references && !ferry_message_body(reply))
                 call_end(call, -EBADMSG, FERRY_OUTCOME_REPLIED, NULL,
                          "cannot take the answer: its references are wrong, or too many");
@@ -232,6 +240,8 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
                 refuse_frame(session, in, -ENOMEM, "no memory for a message", WIRE_REFUSED);
                 return;
         }
+        if (session_has_passed(session))
+                descriptors_give(session, message);
         /* Shared parts are only found out by decoding. */
         if (in->check.has_references && !ferry_message_body(message)) {
                 refuse_frame(session, in, -EBADMSG, "a message whose references are wrong, or too many", WIRE_ERROR);
@@ -296,10 +306,27 @@ static void handle_cancel(ferry_session *session, const struct incoming *in)
 
 /* Frames ------------------------------------------------------------------------------------------------- */
 
+/* Descriptors have come for this frame: whether it goes on. */
+static bool take_passed(ferry_session *session, const struct incoming *in)
+{
+        if (in->kind != WIRE_NOTIFICATION && in->kind != WIRE_REQUEST && in->kind != WIRE_RESPONSE) {
+                descriptors_end_peer(session, "it has announced some for no message");
+                return false;
+        }
+        if (!session->descriptors->passed->is_cut)
+                return true;
+        refuse_frame(session, in, -EMFILE, "no descriptor is left for those that came with a message", WIRE_REFUSED);
+        return false;
+}
+
 static void handle_incoming(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
         if ((in->kind == WIRE_NOTIFICATION || in->kind == WIRE_REQUEST || in->kind == WIRE_MESSAGE) &&
-            session->owner->spoke && !session->owner->spoke(session->owner_object))
+            session->owner->spoke && !session->owner->spoke(session->owner_object)) {
+                descriptors_drop(session);
+                return;
+        }
+        if (session_has_passed(session) && !take_passed(session, in))
                 return;
         switch (in->kind) {
         case WIRE_NOTIFICATION:
@@ -712,6 +739,10 @@ static void readable(struct stream *stream)
                 }
                 got = stream_read(stream, i, room, size);
                 inbox_commit(&session->in, i, got > 0 ? (size_t)got : 0);
+                if (stream->passing && stream->passing->is_flooded) {
+                        descriptors_end_peer(session, "it has sent more than may wait");
+                        return;
+                }
         }
         if (!is_over(session))
                 loop_task_start(session->loop, &session->work);

@@ -148,6 +148,7 @@ void message_destroy(ferry_message *message)
         list_remove(&message->link);
         list_remove(&message->queue_link);
         list_remove(&message->unasked_link);
+        passed_free(message->passed);
         if (message->payload != &message->block)
                 block_unref(message->payload);
         if (reserve)

@@ -20,6 +20,7 @@ static void drop_piece(struct outbox *outbox, struct outbox_piece *piece)
         list_remove(&piece->link);
         if (piece->tree)
                 arena_unref(piece->tree);
+        attached_unref(piece->attached);
         sys_free(piece);
 }
 
@@ -99,8 +100,12 @@ int outbox_slices(const struct outbox *outbox, size_t *size, struct iovec slices
         while (at < end && count < OUTBOX_SLICES) {
                 const struct outbox_piece *piece = link == &outbox->pieces ? NULL : container_of(link, struct outbox_piece, link);
                 uint64_t slice_end = piece && piece->at == at ? at + piece->size : piece && piece->at < end ? piece->at : end;
-                struct iovec *slice = &slices[count++];
+                struct iovec *slice;
 
+                /* Descriptors leave with the first byte of a write. */
+                if (piece && piece->at == at && piece->attached && count > 0)
+                        break;
+                slice = &slices[count++];
                 slice->iov_len = (size_t)((slice_end < end ? slice_end : end) - at);
                 if (piece && piece->at == at) {
                         slice->iov_base = (void *)(uintptr_t)piece->bytes;
@@ -195,14 +200,22 @@ static size_t pieces_before(const struct outbox *outbox, size_t offset)
 /* The frame that begins at a place: its size, 0 if it is not whole; and what it is, which stands in the queue's own bytes. */
 static size_t measure_frame(const struct outbox *outbox, const struct dialect *dialect, size_t offset, struct incoming *ret)
 {
-        size_t at = offset - pieces_before(outbox, offset), header = 0;
+        size_t at = offset - pieces_before(outbox, offset), header = 0, size = buffer_size(&outbox->bytes) - at;
         const char *bytes = (const char *)buffer_bytes(&outbox->bytes) + at;
         uint64_t payload = 0;
 
-        if (dialect->framing->measure(bytes, buffer_size(&outbox->bytes) - at, &header, &payload) <= 0 ||
-            payload > outbox_size(outbox) - offset - header)
+        /* A frame that goes with descriptors is a piece by itself; a large string never begins a frame. */
+        for (const struct list *link = outbox->pieces.next; link != &outbox->pieces; link = link->next) {
+                const struct outbox_piece *piece = container_of(link, const struct outbox_piece, link);
+
+                if (piece->at == outbox->begin + offset) {
+                        bytes = piece->bytes;
+                        size = piece->size;
+                }
+        }
+        if (dialect->framing->measure(bytes, size, &header, &payload) <= 0 || payload > outbox_size(outbox) - offset - header)
                 return 0;
-        dialect->peek(bytes + header, buffer_size(&outbox->bytes) - at - header, ret);
+        dialect->peek(bytes + header, size - header, ret);
         return header + (size_t)payload;
 }
 
@@ -259,6 +272,37 @@ int outbox_add_piece(struct outbox *outbox, size_t offset, const struct lent *le
         list_append(&outbox->pieces, &piece->link);
         outbox->pieces_size += lent->size;
         return 0;
+}
+
+int outbox_add_attached(struct outbox *outbox, const void *bytes, size_t size, struct attached *attached)
+{
+        struct outbox_piece *piece = sys_alloc(sizeof *piece + size);
+
+        if (!piece)
+                return -ENOMEM;
+        *piece = (struct outbox_piece){ .at = outbox->begin + outbox_size(outbox), .bytes = piece->own, .size = size, .is_kept = true,
+                                        .attached = attached };
+        memcpy(piece->own, bytes, size);
+        attached->references++;
+        list_append(&outbox->pieces, &piece->link);
+        outbox->pieces_size += size;
+        return 0;
+}
+
+void outbox_detach(struct outbox *outbox)
+{
+        struct outbox_piece *piece = first_piece(outbox);
+
+        attached_unref(piece->attached);
+        piece->attached = NULL;
+}
+
+bool outbox_has_attached(const struct outbox *outbox)
+{
+        for (const struct list *link = outbox->pieces.next; outbox->pieces_size > 0 && link != &outbox->pieces; link = link->next)
+                if (container_of(link, struct outbox_piece, link)->attached)
+                        return true;
+        return false;
 }
 
 void outbox_keep_lent(struct outbox *outbox)
@@ -522,12 +566,15 @@ static int copy_bytes(struct outbox *outbox, struct outbox *from, size_t offset,
 int outbox_copy_notifications(struct outbox *outbox, struct outbox *from, const struct dialect *dialect)
 {
         size_t at = from->frame_left, size, before = outbox_size(outbox);
+        bool has_attached = false;
         struct incoming what;
         int code = 0;
 
         while (!code && at < outbox_size(from) && (size = measure_frame(from, dialect, at, &what)) > 0) {
-                if (what.kind == WIRE_NOTIFICATION)
+                /* One with descriptors is not what it was without them. */
+                if (what.kind == WIRE_NOTIFICATION && !has_attached)
                         code = copy_bytes(outbox, from, at, size);
+                has_attached = what.kind == WIRE_DESCRIPTORS;
                 at += size;
         }
         if (code) {

@@ -9,6 +9,7 @@
  * where all may be sent (OUTBOX_OPEN), in dialects that need no whole frames. */
 #pragma once
 
+#include "session/attached.h"
 #include "session/holes.h"
 #include "util/buffer.h"
 #include "util/list.h"
@@ -23,7 +24,8 @@ struct outbox_frame {
         uint64_t number;                /* among the messages written, where they are acknowledged; 0: not yet */
 };
 
-/* A large string: of a tree, which the piece holds; or lent until outbox_keep(), which copies it into the room behind the piece. */
+/* A large string: of a tree, which the piece holds; or lent until outbox_keep(), which copies it into the room behind the piece.
+ * Or a frame that goes with descriptors, which leave with its first byte. */
 struct outbox_piece {
         struct list link;
         uint64_t at;                    /* its place */
@@ -31,6 +33,7 @@ struct outbox_piece {
         size_t size;
         struct arena *tree;             /* NULL: it is lent … */
         bool is_kept;                   /* … or stands behind this */
+        struct attached *attached;      /* NULL: none, or they have left */
         char own[];
 };
 
@@ -102,6 +105,18 @@ void outbox_undo(struct outbox *outbox, size_t size);
 /* A large string of the frame that was queued last, before the byte @offset of the queue's own: held by its tree, or else lent.
  * 0 or -ENOMEM. */
 int outbox_add_piece(struct outbox *outbox, size_t offset, const struct lent *lent);
+/* A frame that goes with descriptors. 0 or -ENOMEM. */
+int outbox_add_attached(struct outbox *outbox, const void *bytes, size_t size, struct attached *attached);
+/* The piece at the front, if descriptors have to leave with it; and they have left. */
+static inline const struct attached *outbox_attached(const struct outbox *outbox)
+{
+        const struct outbox_piece *first = outbox->pieces_size > 0 ? list_first(&outbox->pieces, struct outbox_piece, link) : NULL;
+
+        return first && first->at == outbox->begin ? first->attached : NULL;
+}
+void outbox_detach(struct outbox *outbox);
+/* Whether any wait in the queue. */
+bool outbox_has_attached(const struct outbox *outbox);
 /* What is still there of a string that is lent is copied. */
 void outbox_keep_lent(struct outbox *outbox);
 static inline void outbox_keep(struct outbox *outbox)

@@ -2,10 +2,10 @@
  *
  * CONTRIBUTING.md describes the way of a message through them.
  *
- * The files stand in layers, and none calls one above it: holes, outbox, inbox, message, call, handlers, subscriptions, sharing,
- * flow and debug hold what is known; session and owner decide; above them answer, dispatch, farewell, closing, abandon, parts,
- * heartbeat, subscribe, describe, control, input, new, reconnect; and then what programs call: defaults, open, request, reply, progress,
- * next, hold, flush, info. */
+ * The files stand in layers, and none calls one above it: attached, holes, outbox, attaching, inbox, message, call, handlers,
+ * subscriptions, sharing, hello, flow and debug hold what is known; session and owner decide; above them answer, dispatch, farewell,
+ * closing, abandon, parts, descriptors, heartbeat, subscribe, describe, control, input, new, reconnect; and then what programs call:
+ * defaults, open, request, reply, progress, next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -118,6 +118,7 @@ struct ferry_message {
         size_t body_size;
         struct check check;
         const char *property;
+        struct passed *passed;          /* descriptors that came with it, or NULL */
         bool is_decoded;
         ferry_value *tree;
         const ferry_value *body;
@@ -211,6 +212,18 @@ enum flow {
         FLOW_DRAINED,                   /* there is room again, which is reported in a round of the loop */
 };
 
+/* Descriptors that are passed with messages, in both directions: attaching.c and descriptors.c. */
+struct descriptors {
+        ferry_session *session;
+        struct attached *attached;      /* that go with the next message, or NULL */
+        size_t open;                    /* those that were sent, and may not have been handled … */
+        size_t asked;                   /* … as many of which will have been … */
+        uint64_t ping;                  /* … when this ping is answered */
+        struct loop_timer timer;        /* the kernel has refused to pass more now */
+        int delay_ms;                   /* 0: it has not */
+        struct passed *passed;          /* that have come, and belong to the message that comes next; or NULL */
+};
+
 struct sharing {
         enum sharing_phase phase;
         bool is_wanted;                 /* at once */
@@ -274,6 +287,7 @@ struct ferry_session {
         bool has_reported_opened;
         bool is_server;                 /* the other side has come to us */
         bool is_hidden;                 /* it only asks whether the other side lives: no handler sees its life */
+        bool is_debugged;
         char *address;
         struct stream *stream;
         struct wire wire;
@@ -285,21 +299,22 @@ struct ferry_session {
         struct loop_task work;          /* frames wait to be handled, or the end to be reported */
         uint64_t overdue_at;            /* how many events had come when a call timed out last */
         unsigned quick;                 /* handlers in a row that took little time, see input.c */
+        unsigned holds;         /* what is sent waits until as many are released, or the loop goes on */
         unsigned fenced;                /* calls that ask for a description, when the last pong came, and those since then */
 
         const ferry_peer *stranger;     /* the peer, if it is another user than ours, and ours is not root; or NULL */
         struct outbox out;
-        unsigned holds;                 /* what is sent waits until as many are released, or the loop goes on … */
-        struct loop_task departure;     /* … which writes it then */
+        struct loop_task departure;     /* the loop goes on: what was held, or put off, is written */
         size_t queue_max;
-        enum flow flow;
         size_t refused_size;            /* of a message for which there was no room; 0: none was refused since */
         uint64_t stuck_at;              /* where the queue began when a flush waited as long as closing may, and nothing was
                                          * taken */
         int output_error;               /* of the write that failed; 0 */
+        enum flow flow;
         struct error refused;           /* why the first notification was not taken that no flush has reported */
         struct error call_error;        /* of the last call of the program, if that has failed while the session lived */
         uint64_t ping, pong;
+        struct descriptors *descriptors;        /* NULL until some are passed */
         struct heartbeat heartbeat;
         struct sharing sharing;
 
@@ -330,13 +345,18 @@ struct ferry_session {
         struct list former_link;                /* … among those */
 
         uint64_t sent, received, dropped, junk;
-        bool is_debugged;
 };
 
 /* The session that programs know, which has the handlers. */
 static inline ferry_session *session_front(ferry_session *session)
 {
         return session->front ? session->front : session;
+}
+
+/* Whether a hello and subscriptions are put in front of the queue when the stream is up. */
+static inline bool session_begins_later(const ferry_session *session)
+{
+        return session->reconnect && session->phase <= SESSION_CONNECTING;
 }
 
 /* A call, a handler or the program knows of its failure. */
@@ -405,6 +425,26 @@ struct type_names {
 /* Append those of @handlers, or none if that is NULL, without those that @before (or NULL) has. */
 void handlers_list_types(const struct handlers *handlers, const struct handlers *before, struct type_names *names);
 
+static inline bool session_has_attached(const ferry_session *session)
+{
+        return session->descriptors && session->descriptors->attached;
+}
+static inline bool session_has_passed(const ferry_session *session)
+{
+        return session->descriptors && session->descriptors->passed;
+}
+
+/* attaching.c: NULL if memory is out. */
+struct descriptors *descriptors_of(ferry_session *session);
+/* Those that were sent, and come, belong to the connection, which is the former session's now; those that are attached stay. */
+void attached_change_session(ferry_session *former, ferry_session *session);
+/* Put a frame into the queue that the attached descriptors leave with; the message stands behind that. */
+int attached_announce(ferry_session *session, struct error *error);
+void attached_drop(ferry_session *session);
+/* Too many are on their way: the queue is written again later. */
+void attached_wait(ferry_session *session);
+void attached_deinit(ferry_session *session);
+
 /* sharing.c: add to the list of features of a hello; and what the other side's has. */
 void sharing_add_features(ferry_session *session, ferry_builder *builder);
 void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted, bool is_parent);
@@ -446,8 +486,6 @@ void session_stream_closed(ferry_session *session, int code, const char *sentenc
 /* session_send() with a body by template; the arguments are used up. */
 int session_send_template(ferry_session *session, struct outgoing *outgoing, bool is_reply, ferry_call *call,
                           struct error *error, const char *format, va_list arguments);
-/* Whether a hello and subscriptions are put in front of the queue when the stream is up. */
-bool session_begins_later(const ferry_session *session);
 /* What this side takes, unless the other side knows it, or the dialect has no hello. */
 int session_send_hello(ferry_session *session, struct error *error);
 /* Both sides have begun as the dialect requires, or it requires nothing. */
@@ -463,10 +501,25 @@ int session_note_lost(const ferry_session *session, bool has_reason, char *sente
 void session_flush_now(ferry_session *session);
 /* It is held no longer. Whether something may have been put off, which the caller sees to. */
 bool session_stop_holding(ferry_session *session);
+/* Descriptors were sent: ask when all have been handled, by a ping. */
+void session_ask_passed(ferry_session *session);
 /* The loop goes on. */
 void session_depart(struct loop_task *task);
 /* The input is over, and a request of the other side needs no answer any more: the session stays for the next answer, or ends. */
 void session_keep_draining(ferry_session *session);
+
+/* descriptors.c */
+enum { DESCRIPTOR_WEIGHT = 64 << 10 };  /* bytes that each one counts for in what is held for the peer */
+static inline size_t message_weight(const ferry_message *message)
+{
+        return message->body_size + (message->passed ? message->passed->count * DESCRIPTOR_WEIGHT : 0);
+}
+void descriptors_hear_pong(ferry_session *session);
+void descriptors_end_peer(ferry_session *session, const char *sentence);
+/* So many come with the next message, which gets them; or it has none. */
+void descriptors_hear(ferry_session *session, int64_t count);
+void descriptors_give(ferry_session *session, ferry_message *message);
+void descriptors_drop(ferry_session *session);
 
 /* abandon.c: the program waits no more: the peer is notified, where the dialect can do that. */
 enum ferry_outcome call_abandon(ferry_call *call);

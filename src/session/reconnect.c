@@ -111,6 +111,8 @@ static void move_connection(ferry_session *former, ferry_session *session)
         session->stream = NULL;
         former->wire = session->wire;
         session->wire.has_said_hello = session->wire.is_peer_one_way = false;
+        session->wire.takes_parts = false;
+        session->wire.descriptors = WIRE_DESCRIPTORS_UNKNOWN;
         session->wire.peer_max = SIZE_MAX;
         session->wire.peer_dialect = NULL;
         former->in = session->in;
@@ -124,6 +126,10 @@ static void move_connection(ferry_session *former, ferry_session *session)
         former->ping = session->ping;
         former->pong = session->pong;
         former->fenced = session->fenced;
+        former->descriptors = session->descriptors;
+        session->descriptors = NULL;
+        if (former->descriptors)
+                attached_change_session(former, session);
         former->sent = session->sent;
         former->received = session->received;
         former->stranger = session->stranger;

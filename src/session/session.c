@@ -204,6 +204,18 @@ static bool is_up_to_date(const ferry_session *session)
                                             inbox_held(&session->in, 0) == 0));
 }
 
+/* Its queue, at least: then flow.c looks at it. */
+static inline bool is_half_full(const ferry_session *session)
+{
+        return outbox_size(&session->out) > session->queue_max / 2;
+}
+
+/* The kernel passes no more descriptors now. */
+static bool is_held_back(const ferry_session *session)
+{
+        return session->descriptors && session->descriptors->delay_ms > 0;
+}
+
 /* Bring up to date what follows from the phase: what the stream should report, and whether the loop waits for us. */
 void session_update(ferry_session *session)
 {
@@ -224,10 +236,11 @@ void session_update(ferry_session *session)
                 is_reading = is_reading && session->is_counted_empty;
                 session->is_counted_empty = session->is_counted_empty && counted + unfinished == 0;
         }
-        flow_fall(session);
+        if (session->flow != FLOW_FREE || is_half_full(session))
+                flow_fall(session);
         if (session->stream && session->stream->is_open && session->phase < SESSION_CLOSING_STREAM) {
                 stream_want_read(session->stream, is_reading || session->phase >= SESSION_REFUSING);
-                stream_want_write(session->stream, sendable > 0 && !session->output_error);
+                stream_want_write(session->stream, sendable > 0 && !session->output_error && !is_held_back(session));
         }
         loop_count_live(session->loop, &session->is_live, is_live(session));
 }
@@ -287,6 +300,7 @@ static void finish(ferry_session *session, enum session_cause cause, int grace)
                 session_advance(session, EVENT_STREAM_CLOSED);
         loop_timer_stop(session->loop, &session->close_timer);
         loop_timer_stop(session->loop, &session->heartbeat.timer);
+        attached_deinit(session);
         session_stop_holding(session);
         calls_end(session, session->error.code ? session->error.code : -ECONNRESET, error_text(&session->error));
         /* Nothing more is handled but the end, after the callbacks of the calls that it has ended. */
@@ -536,6 +550,29 @@ static bool may_write(const ferry_session *session)
                !session->output_error;
 }
 
+static void pass_again(struct loop_timer *timer)
+{
+        session_flush_now(container_of(timer, struct descriptors, timer)->session);
+}
+
+/* A piece that goes with descriptors. */
+static ssize_t write_attached(ferry_session *session, struct iovec *slices, int count)
+{
+        const struct attached *attached = outbox_attached(&session->out);
+        bool have_passed;
+        ssize_t put = stream_write_passing(session->stream, slices, count, attached->fds, attached->count, &have_passed);
+
+        if (put == -ETOOMANYREFS) {
+                session->descriptors->timer.fn = pass_again;
+                attached_wait(session);
+                return 0;
+        }
+        session->descriptors->delay_ms = 0;
+        if (have_passed)
+                outbox_detach(&session->out);
+        return put;
+}
+
 /* Write a piece; whether to go on. */
 static bool write_piece(ferry_session *session, size_t size)
 {
@@ -547,7 +584,7 @@ static bool write_piece(ferry_session *session, size_t size)
                 return false;
         /* A program's own stream may do what it likes meanwhile, but not with these bytes. */
         session->out.is_lent = true;
-        put = stream_write(session->stream, slices, count);
+        put = outbox_attached(&session->out) ? write_attached(session, slices, count) : stream_write(session->stream, slices, count);
         session->out.is_lent = false;
         if (session->holder == SESSION_FREED)
                 return false;
@@ -563,7 +600,8 @@ void session_flush_now(ferry_session *session)
 {
         size_t size;
 
-        flow_rise(session);
+        if (is_half_full(session))
+                flow_rise(session);
         do {
                 while (outbox_size(&session->out) > 0 && may_write(session) && (size = outbox_next(&session->out, session->wire.dialect)) > 0 &&
                        write_piece(session, size))
@@ -590,57 +628,6 @@ int session_send_greeting(ferry_session *session, struct error *error)
         outbox_set_gate(&session->out, session->is_server ? OUTBOX_GREETING : OUTBOX_SHUT);
         code = session->wire.dialect->write(&session->wire, &session->out.bytes, &greeting, error);
         outbox_end_greeting(&session->out);
-        return code;
-}
-
-bool session_begins_later(const ferry_session *session)
-{
-        return session->reconnect && session->phase <= SESSION_CONNECTING;
-}
-
-/* What this side can do, for a hello; NULL without memory. */
-static ferry_value *make_features(ferry_session *session)
-{
-        ferry_builder *builder = ferry_builder_new();
-        ferry_value *features = NULL;
-
-        ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
-        if (stream_is_one_way(session->stream))
-                ferry_builder_add(builder, "'one-way'");
-        else {
-                ferry_builder_add(builder, "'parts'");
-                sharing_add_features(session, builder);
-                if (session->reconnect)
-                        ferry_builder_add(builder, "'drain'");
-        }
-        ferry_builder_close(builder);
-        ferry_builder_finish(builder, &features);
-        return features;
-}
-
-int session_send_hello(ferry_session *session, struct error *error)
-{
-        struct outgoing hello = { .kind = WIRE_HELLO, .codec = ferry_codec_msgpack() };
-        ferry_value *body, *features;
-        int code;
-
-        if (session->wire.has_said_hello || !session->wire.dialect->has_hello || session_begins_later(session))
-                return 0;
-        features = make_features(session);
-        body = !stream_is_one_way(session->stream) && session->options.heartbeat_ms > 0 ?
-                       ferry_value_pack("{frame_max: %zu, features: %p, heartbeat_ms: %d}", session->wire.frame_max,
-                                        (const void *)features, session->options.heartbeat_ms) :
-                       ferry_value_pack("{frame_max: %zu, features: %p}", session->wire.frame_max, (const void *)features);
-        if (!features) {
-                ferry_value_unref(body);
-                body = NULL;
-        }
-        ferry_value_unref(features);
-        hello.body = body;
-        code = body ? session->wire.dialect->write(&session->wire, &session->out.bytes, &hello, error) :
-                      error_set(error, -ENOMEM, "no memory for a message");
-        ferry_value_unref(body);
-        session->wire.has_said_hello = code == 0;
         return code;
 }
 
@@ -675,6 +662,12 @@ bool session_stop_holding(ferry_session *session)
         return has_put_off;
 }
 
+/* With which descriptors go that are attached. */
+static bool is_message(enum wire_kind kind)
+{
+        return kind == WIRE_NOTIFICATION || kind == WIRE_REQUEST || kind == WIRE_RESPONSE;
+}
+
 /* Put a frame behind what is queued, after a hello where one is due. @apart is the frame if it was put together apart. */
 static int append_frame(ferry_session *session, const struct outgoing *outgoing, const struct buffer *apart, size_t *ret_begin,
                         struct error *error)
@@ -686,6 +679,11 @@ static int append_frame(ferry_session *session, const struct outgoing *outgoing,
         *ret_begin = outbox_size(&session->out);
         if (code)
                 return code;
+        if (session_has_attached(session) && is_message(outgoing->kind)) {
+                code = attached_announce(session, error);
+                if (code)
+                        return code;
+        }
         if (apart)
                 return buffer_append(&session->out.bytes, buffer_bytes(apart), buffer_size(apart));
         if (session->out.gate != OUTBOX_OPEN || session->wire.dialect->has_whole_frames)
@@ -776,6 +774,21 @@ static void send_queued(ferry_session *session, size_t before)
         }
 }
 
+void session_ask_passed(ferry_session *session)
+{
+        session->descriptors->asked = session->descriptors->open;
+        session_send_ping(session, &session->descriptors->ping);
+}
+
+/* The descriptors that were attached go with what was queued last. */
+static void note_passed(ferry_session *session)
+{
+        session->descriptors->open += session->descriptors->attached->count;
+        attached_drop(session);
+        if (session->descriptors->asked == 0)
+                session_ask_passed(session);
+}
+
 /* What session_status_for_sending() has allowed. */
 static int queue_frame(ferry_session *session, const struct outgoing *outgoing, bool is_reply, ferry_call *call, struct error *error)
 {
@@ -815,6 +828,8 @@ static int queue_frame(ferry_session *session, const struct outgoing *outgoing, 
                                             outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED ? "error" :
                                                                                                              "control",
                               outgoing->type, outgoing->body);
+        if (session_has_attached(session) && is_message(outgoing->kind))
+                note_passed(session);
         send_queued(session, before);
         /* The program may take back what it has lent. */
         outbox_keep(&session->out);

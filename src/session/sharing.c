@@ -113,7 +113,8 @@ bool sharing_proceed(ferry_session *session)
 
         if (session->phase != SESSION_OPEN || session->output_error || session->out.is_lent)
                 return false;
-        if (session->sharing.phase == SHARING_POSSIBLE && session->sharing.is_maker && is_due(session) && stream_can_move(session->stream))
+        if (session->sharing.phase == SHARING_POSSIBLE && session->sharing.is_maker && is_due(session) && stream_can_move(session->stream) &&
+            !outbox_has_attached(&session->out))
                 return offer(session);
         if (session->sharing.phase != SHARING_MOVING || outbox_size(&session->out) > 0)
                 return false;

@@ -46,7 +46,7 @@ static bool is_ready(struct moved *moved, bool is_last)
         const struct stream *stream = moved->stream;
         struct ring_duplex *duplex = &moved->duplex;
         bool reads = stream->wants_read && !stream->is_input_ended[0] && moved->input == MOVED_RING;
-        bool writes = stream->wants_write && !stream->output_error && moved->output == MOVED_RING;
+        bool writes = stream->wants_write && !stream->output_error && moved->output == MOVED_RING && !moved->owes_passed;
 
         if ((reads || writes) && moved->is_peer_gone)
                 return true;
@@ -174,12 +174,26 @@ int stream_offer(struct stream *stream, uint32_t size, struct error *error)
         return 0;
 }
 
+/* The descriptor of an offer, where all that come are kept in their order. */
+static void take_passed(struct moved *moved)
+{
+        struct passed *passed = passing_take(moved->stream->passing);
+
+        if (passed && passed->count == 1 && !passed->is_cut) {
+                moved->descriptor = passed->fds[0];
+                passed->fds[0] = -1;
+        }
+        passed_free(passed);
+}
+
 int stream_take_offer(struct stream *stream, struct error *error)
 {
         struct moved *moved = stream->moved;
         struct ring_memory memory;
         int code;
 
+        if (moved && stream->passed_max > 0 && !stream_has_offer(stream))
+                take_passed(moved);
         if (!moved || moved->descriptor < 0 || stream_has_offer(stream))
                 return error_set(error, -EBADMSG, "the other side offers shared memory without a descriptor of it");
         code = ring_memory_take(&memory, moved->descriptor, error);
@@ -280,6 +294,8 @@ static ssize_t read_socket(struct moved *moved, void *buffer, size_t size)
         struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
         ssize_t got;
 
+        if (moved->stream->passed_max > 0)
+                return passing_receive(&moved->stream->passing, moved->stream->inputs[0].io, buffer, size);
         /* The maker's own descriptor waits there to be sent. */
         if (stream_has_offer(moved->stream))
                 return sys_recv(moved->stream->inputs[0].io, buffer, size);
@@ -316,22 +332,46 @@ static bool is_byte_left(struct moved *moved, uint32_t events)
         return true;
 }
 
-/* Bytes of zero, and perhaps the end. */
-static int read_bytes(struct moved *moved, bool is_shut)
+/* Bytes of zero, with descriptors or without. */
+static ssize_t read_some(struct moved *moved)
 {
+        int socket = moved->stream->inputs[0].io;
         char bytes[256];
         ssize_t got;
 
-        moved->bytes_left = 0;
-        do {
-                got = sys_recv(moved->stream->inputs[0].io, bytes, sizeof bytes);
-                for (ssize_t i = 0; i < got; i++)
-                        if (bytes[i] != 0)
-                                return -EBADMSG;
-        } while (got > 0 && is_shut);
+        got = moved->stream->passed_max > 0 ? passing_receive(&moved->stream->passing, socket, bytes, sizeof bytes) :
+                                       sys_recv(socket, bytes, sizeof bytes);
+        for (ssize_t i = 0; i < got; i++)
+                if (bytes[i] != 0)
+                        return -EBADMSG;
         if (got == 0 || got == -ECONNRESET)
                 moved->is_peer_gone = true;
+        return got;
+}
+
+/* And perhaps the end. */
+static int read_bytes(struct moved *moved, bool is_shut)
+{
+        ssize_t got;
+
+        moved->bytes_left = 0;
+        do
+                got = read_some(moved);
+        while (got > 0 && is_shut);
         return got < 0 && got != -EAGAIN && got != -ECONNRESET ? (int)got : 0;
+}
+
+void moved_fetch_passed(struct moved *moved)
+{
+        ssize_t got = 1;
+
+        if (moved->input != MOVED_RING)
+                return;
+        while (got > 0 && !passing_has(moved->stream->passing))
+                got = read_some(moved);
+        /* What was found there is acted on in a round of its own. */
+        if (moved->is_peer_gone)
+                moved_look(moved);
 }
 
 int moved_hear(struct moved *moved, uint32_t events)
@@ -371,6 +411,17 @@ static ssize_t write_socket(struct moved *moved, const void *bytes, size_t size)
                                                            sys_send(moved->stream->output.io, bytes, size);
 }
 
+int moved_pass(struct moved *moved, const int *fds, size_t count)
+{
+        struct iovec byte = { .iov_base = "", .iov_len = 1 };
+        ssize_t put = moved->is_peer_gone ? -EPIPE : passing_send(moved->stream->output.io, &byte, 1, fds, count);
+
+        moved->owes_passed = put == -EAGAIN;
+        if (moved->owes_passed)
+                stream_update(moved->stream);
+        return put < 0 ? (int)put : 0;
+}
+
 static ssize_t write_ring(struct moved *moved, const void *bytes, size_t size)
 {
         bool is_awake;
@@ -407,7 +458,7 @@ ssize_t moved_write(struct moved *moved, const void *bytes, size_t size)
 
 bool moved_can_write(struct moved *moved, uint32_t events)
 {
-        if (moved->output != MOVED_RING)
+        if (moved->output != MOVED_RING || moved->owes_passed)
                 return events & (EPOLLOUT | EPOLLERR | EPOLLHUP);
         return moved->is_peer_gone ||
                (stay_awake(moved) ? ring_duplex_is_ready(&moved->duplex, false, true) : !ring_duplex_sleep_writing(&moved->duplex));
@@ -431,7 +482,7 @@ bool moved_close_output(struct moved *moved)
 uint32_t moved_events(struct moved *moved, bool wants_read, bool wants_write)
 {
         bool hears = wants_read || (wants_write && moved->output == MOVED_RING && moved->input == MOVED_RING);
-        bool sends = (wants_write && moved->output != MOVED_RING) || (moved->duplex.owes_wake && !moved->duplex.is_mute);
+        bool sends = (wants_write && (moved->output != MOVED_RING || moved->owes_passed)) || (moved->duplex.owes_wake && !moved->duplex.is_mute);
         /* Each byte wakes once, though it is not read at once. */
         uint32_t heard = moved->input == MOVED_RING && !sends ? EPOLLIN | EPOLLRDHUP | EPOLLET : EPOLLIN;
 

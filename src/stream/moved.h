@@ -25,6 +25,7 @@ struct moved {
         size_t left;                    /* MOVED_LEAVING: bytes that still go to the socket */
         pid_t pid;                      /* of this process */
         bool is_maker;
+        bool owes_passed;               /* descriptors wait until the socket takes them */
         int bytes_left;                 /* on the socket, which have woken this side, and were not read */
         bool is_peer_gone;              /* the socket has come to its end */
         struct loop_spinner spinner;
@@ -79,6 +80,10 @@ static inline bool moved_writes_socket(const struct moved *moved)
 /* For stream.c: as endpoint_read(), and endpoint_write() of one slice. */
 ssize_t moved_read(struct moved *moved, void *buffer, size_t size);
 ssize_t moved_write(struct moved *moved, const void *bytes, size_t size);
+/* Send descriptors on the socket, before what is written to the ring: 0 or a negative errno. And read there as far as some have
+ * come: their sender has sent them before it wrote what announces them. */
+int moved_pass(struct moved *moved, const int *fds, size_t count);
+void moved_fetch_passed(struct moved *moved);
 /* How many bytes can be read, or a negative errno; and whether reading would find something, also the end. */
 ssize_t moved_count(struct moved *moved);
 bool moved_can_read(struct moved *moved);

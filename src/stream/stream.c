@@ -255,7 +255,8 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
             loop_is_foreign(stream->loop))
                 return 0;
         got = input == 0 && stream->moved ? moved_read(stream->moved, buffer, size) :
-                                            endpoint_read(&stream->inputs[input], buffer, size);
+              input == 0 && stream->passed_max > 0 ? passing_receive(&stream->passing, stream->inputs[0].io, buffer, size) :
+                                              endpoint_read(&stream->inputs[input], buffer, size);
         if (got > 0) {
                 stream->taken += input == 0 ? (uint64_t)got : 0;
                 return got;
@@ -338,6 +339,53 @@ ssize_t stream_write(struct stream *stream, struct iovec *slices, int count)
         put = stream->moved && !moved_writes_socket(stream->moved) ? write_moved(stream, slices, count) :
                                                                      endpoint_write(&stream->output, slices, count);
         if (put >= 0)
+                return put;
+        if (put == -EAGAIN)
+                return 0;
+        stream_fail_output(stream, (int)put);
+        return put;
+}
+
+bool stream_passes(const struct stream *stream)
+{
+        if (!stream->is_open)
+                return stream->kind->is_unix;
+        return stream->is_unix && stream->inputs[0].way == ENDPOINT_SOCKET && stream->output.way == ENDPOINT_SOCKET &&
+               stream->output.fd == stream->inputs[0].fd;
+}
+
+void stream_expect_passed(struct stream *stream)
+{
+        stream->passed_max = PASSED_MAX;
+}
+
+struct passed *stream_take_passed(struct stream *stream)
+{
+        if (stream->moved && stream->passed_max > 0 && !passing_has(stream->passing))
+                moved_fetch_passed(stream->moved);
+        return passing_take(stream->passing);
+}
+
+ssize_t stream_write_passing(struct stream *stream, struct iovec *slices, int count, const int *fds, size_t fd_count,
+                             bool *ret_has_passed)
+{
+        ssize_t put;
+
+        *ret_has_passed = false;
+        if (loop_is_foreign(stream->loop))
+                return -ECHILD;
+        if (stream->output_error)
+                return stream->output_error;
+        if (stream->moved && stream->moved->output == MOVED_RING) {
+                put = moved_pass(stream->moved, fds, fd_count);
+                *ret_has_passed = put == 0;
+                if (put == 0)
+                        put = write_moved(stream, slices, count);
+        } else {
+                put = passing_send(stream->output.io, slices, count, fds, fd_count);
+                *ret_has_passed = put > 0;
+        }
+        if (put >= 0 || put == -ETOOMANYREFS)
                 return put;
         if (put == -EAGAIN)
                 return 0;
@@ -534,6 +582,9 @@ static void release(struct stream *stream, enum stream_phase phase)
         if (stream->moved)
                 moved_free(stream->moved);
         stream->moved = NULL;
+        if (stream->passing)
+                passing_free(stream->passing);
+        stream->passing = NULL;
         endpoint_deinit(&stream->output);
         for (int i = 0; i < STREAM_INPUTS; i++)
                 endpoint_deinit(&stream->inputs[i]);

@@ -7,6 +7,7 @@
 
 #include "loop/loop.h"
 #include "stream/endpoint.h"
+#include "stream/passing.h"
 
 enum {
         STREAM_INPUTS = 2,      /* the second is one more descriptor to read, which only users ask for */
@@ -98,7 +99,9 @@ struct stream {
         uint64_t taken;         /* bytes that were read of the main input */
         char *child_end;        /* of a child that another object watches: how it has ended, once it has … */
         int child_code;         /* … and whether that was in order */
+        unsigned passed_max;    /* descriptors that may come together with bytes; 0: none is expected */
         struct moved *moved;    /* to shared memory; NULL: not, see moved.h */
+        struct passing *passing;        /* descriptors that have come with the bytes; NULL: none has */
         int room;               /* that a socket has for what is sent and not yet received; 0: unknown */
         ferry_peer peer;
 };
@@ -127,6 +130,15 @@ bool stream_is_readable(const struct stream *stream);
 
 /* Write what is taken of some slices: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
 ssize_t stream_write(struct stream *stream, struct iovec *slices, int count);
+
+/* Whether descriptors can be passed, by a unix socket, as far as that is known before it is open; expect some from now on; those that have come first and were not taken yet, for the caller, or NULL. */
+bool stream_passes(const struct stream *stream);
+void stream_expect_passed(struct stream *stream);
+struct passed *stream_take_passed(struct stream *stream);
+/* The same as stream_write(), and the descriptors go with the first byte or before. Whether they have left. -ETOOMANYREFS: too many
+ * of this user are on their way; nothing has failed. */
+ssize_t stream_write_passing(struct stream *stream, struct iovec *slices, int count, const int *fds, size_t fd_count,
+                             bool *ret_has_passed);
 
 static inline ssize_t stream_write_bytes(struct stream *stream, const void *bytes, size_t size)
 {

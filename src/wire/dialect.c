@@ -148,7 +148,7 @@ bool wire_is_over_limit(struct wire *wire, const char *payload, size_t size)
         return in.kind != WIRE_HELLO && in.kind != WIRE_CANCEL && in.kind != WIRE_PING && in.kind != WIRE_PONG &&
                in.kind != WIRE_CLOSE && in.kind != WIRE_OFFER && in.kind != WIRE_MOVED && in.kind != WIRE_DECLINED &&
                in.kind != WIRE_SUBSCRIBE && in.kind != WIRE_UNSUBSCRIBE && in.kind != WIRE_DESCRIBE &&
-               in.kind != WIRE_CREDIT;
+               in.kind != WIRE_CREDIT && in.kind != WIRE_DESCRIPTORS;
 }
 
 static const struct dialect *detect(const struct wire *wire, const char *payload, size_t size)

@@ -50,6 +50,9 @@ enum {
 
 struct dialect;
 
+/* Whether the peer takes descriptors, as its hello says. */
+enum wire_descriptors { WIRE_DESCRIPTORS_UNKNOWN, WIRE_DESCRIPTORS_IGNORED, WIRE_DESCRIPTORS_TAKEN };
+
 /* What a session knows of its conversation. */
 struct wire {
         const struct dialect *dialect;
@@ -65,6 +68,7 @@ struct wire {
         bool does_peer_drain;           /* its hello says that it connects again when it is asked to (WIRE_DRAIN) */
         bool is_peer_one_way;           /* its hello says that it only writes: it ends without a close */
         bool takes_parts;               /* its hello says that it knows parts of replies */
+        enum wire_descriptors descriptors;
         uint64_t counter;               /* of our requests */
         const struct dialect *peer_dialect;     /* that it has spoken, whatever we do */
 };
@@ -113,6 +117,7 @@ struct dialect {
                                  * says what was done */
         bool has_descriptions;  /* WIRE_DESCRIBE, which is answered as a request is */
         bool has_parts;         /* WIRE_PROGRESS and WIRE_CREDIT */
+        bool has_descriptors;   /* WIRE_DESCRIPTORS */
         bool has_start;                 /* WIRE_START, WIRE_START_OK; and WIRE_CLOSE is answered by WIRE_CLOSE_OK */
         bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
         bool has_received;              /* a server acknowledges each message before anything else */

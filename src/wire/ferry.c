@@ -116,8 +116,8 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
                 return error_set(error, -EBADMSG, "a message in the unknown codec %d", (unsigned char)payload[2]);
         if (read_body(ret, payload + ret->body_offset, error) < 0)
                 return error->code;
-        if (ret->kind == WIRE_CREDIT && ret->check.nodes > 1)
-                return error_set(error, -EBADMSG, "a credit whose body is not a number");
+        if ((ret->kind == WIRE_CREDIT || ret->kind == WIRE_DESCRIPTORS) && ret->check.nodes > 1)
+                return error_set(error, -EBADMSG, "a frame whose body is not a number");
         if ((ret->kind == WIRE_HELLO || ret->kind == WIRE_CLOSE) && ret->check.nodes > CONTROL_NODES_MAX)
                 return error_set(error, -EMSGSIZE, "a hello or a close with more than %d values", (int)CONTROL_NODES_MAX);
         return 0;
@@ -174,7 +174,8 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
                 return error_set(error, -EINVAL, "the type is not UTF-8");
         code = begin_frame(buffer, outgoing, codec, type_size, &begin);
         /* What keeps the conversation going is small, and not for the limits, which are known only by a hello. */
-        if (outgoing->kind == WIRE_HELLO || outgoing->kind == WIRE_CREDIT || (!outgoing->body && kind_is_control(outgoing->kind)))
+        if (outgoing->kind == WIRE_HELLO || outgoing->kind == WIRE_CREDIT || outgoing->kind == WIRE_DESCRIPTORS ||
+            (!outgoing->body && kind_is_control(outgoing->kind)))
                 limits = &unlimited;
         return wire_end_frame(limits, buffer, begin, codec, outgoing->body, outgoing->lent, code, error);
 }
@@ -209,6 +210,7 @@ const struct dialect dialect_ferry = {
         .has_hand_over = true,
         .has_descriptions = true,
         .has_parts = true,
+        .has_descriptors = true,
         .can_begin = can_begin,
         .read = read_payload,
         .peek = peek,

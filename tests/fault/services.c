@@ -266,6 +266,9 @@ static void shm_with(size_t size)
                 ask(client, 0);
         fault_want(has_moved(client));
         memset(text, 'x', size);
+        /* On the socket, beside the ring. */
+        code = ferry_session_attach(client, 0);
+        fault_want(code == 0);
         for (int i = 0; i < 3; i++) {
                 code = ferry_session_notify(client, "App\\Note", "{text: %s}", text);
                 fault_answer(FAULT_MEET, "notify", code, 0, ferry_session_error(client));

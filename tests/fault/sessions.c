@@ -820,6 +820,72 @@ static void parts(void)
                 streams.list[i].request = ferry_message_unref(streams.list[i].request);
 }
 
+/* Without memory, or without the answer to its hello, a side does not take or pass any. */
+static bool try_to_attach(ferry_session *session)
+{
+        int code = ferry_session_attach(session, 0);
+
+        if (!fault_is_absent() && (code == -EAGAIN || code == -EOPNOTSUPP))
+                return false;
+        return fault_answer(FAULT_SEND, "attach", code, 0, ferry_session_error(session));
+}
+
+/* Descriptors with messages, of which some are taken; and with the answer. */
+static int take_descriptors(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        int *taken = userdata;
+
+        for (size_t i = 0; i < ferry_message_fds(message); i += 2) {
+                int fd = ferry_message_take_fd(message, i);
+
+                fault_check(fd >= 0);
+                if (fd >= 0 && close(fd) == 0)
+                        ++*taken;
+        }
+        if (ferry_message_kind(message) != FERRY_KIND_REQUEST)
+                return 1;
+        try_to_attach(session);
+        fault_answer(FAULT_SEND, "reply", ferry_message_reply(message, NULL, "{}"), 0, NULL);
+        ferry_session_attach(session, -1);
+        return 1;
+}
+
+static void descriptors(void)
+{
+        struct talk talk;
+        int taken = 0, code;
+
+        open_pair(&talk, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .shm = FERRY_SHM_NEVER });
+        ferry_session_on(talk.b, FERRY_KIND_MESSAGE | FERRY_KIND_ERROR, take_descriptors, &taken);
+        /* What the other side takes is known then. */
+        ferry_session_notify(talk.a, "App\\Load", "{}");
+        fault_answer(FAULT_WAIT, "flush", ferry_session_flush(talk.a, 1000), 0, NULL);
+        for (int i = 0; i < 3; i++) {
+                bool is_attached = true;
+
+                for (int k = 0; k < 2; k++)
+                        is_attached = try_to_attach(talk.a) && is_attached;
+                fault_want(is_attached);
+                code = ferry_session_notify(talk.a, "App\\Load", "{}");
+                fault_answer(FAULT_SEND, "notify", code, 0, ferry_session_error(talk.a));
+                ferry_session_attach(talk.a, 0);
+                {
+                        FERRY_AUTO(ferry_call) call = ferry_session_request(talk.a, 5000, "App\\Take", "{}");
+
+                        ferry_call_await(call);
+                        fault_answer(FAULT_END, "a call", ferry_call_status(call), 0, ferry_call_error(call));
+                        fault_want(ferry_message_fds(ferry_call_reply(call)) == 1);
+                }
+        }
+        fault_want(taken == 6);
+        fault_answer(FAULT_WAIT, "flush", ferry_session_flush(talk.a, 1000), 0, NULL);
+        code = ferry_session_close(talk.a);
+        fault_answer(FAULT_END, "close", code, 0, ferry_session_error(talk.a));
+        code = ferry_loop_run(talk.loop, 5000);
+        fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(talk.loop));
+        ferry_loop_free(talk.loop);
+}
+
 /* A callback lets go of its call, of the session, and of the loop. */
 static void freed_at_the_end_of_a_call(void)
 {
@@ -875,6 +941,7 @@ const struct scenario session_scenarios[] = {
         { .name = "many-calls", .run = many_calls, .is_uncut = true },
         { .name = "held", .run = held },
         { .name = "parts", .run = parts, .is_uncut = true },
+        { .name = "descriptors", .run = descriptors },
         { .name = "debugged", .run = debugged },
         { .name = "large-and-wrong", .run = large_and_wrong, .is_uncut = true },
         { .name = "freed-in-callback", .run = freed_in_callback },

@@ -151,6 +151,7 @@ static const struct example {
         { .label = "ferry describe", FERRY(WIRE_DESCRIBE, "1", "", NULL) },
         { .label = "ferry description", FERRY(WIRE_RESPONSE, "1", "", "[{\"type\":\"get\",\"in\":\"a key\",\"out\":null,\"text\":null}]") },
         { .label = "ferry progress", FERRY(WIRE_PROGRESS, "1", "list", "\"one\"") },
+        { .label = "ferry descriptors", FERRY(WIRE_DESCRIPTORS, "0", "", "2") },
         { .label = "ferry credit", FERRY(WIRE_CREDIT, "1", "", "65536") },
         { .label = "ferry drain", FERRY(WIRE_DRAIN, "0", "", NULL) },
         { .label = "ferry take over", FERRY(WIRE_TAKE_OVER, "0", "", NULL) },
