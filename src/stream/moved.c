@@ -481,10 +481,12 @@ bool moved_close_output(struct moved *moved)
 
 uint32_t moved_events(struct moved *moved, bool wants_read, bool wants_write)
 {
-        bool hears = wants_read || (wants_write && moved->output == MOVED_RING && moved->input == MOVED_RING);
+        bool hears = wants_read || (wants_write && moved->output == MOVED_RING);
+        /* A side that does not read now is woken by bytes behind frames that it leaves where they are. */
+        bool is_woken = hears && !wants_read && moved->input != MOVED_RING;
         bool sends = (wants_write && (moved->output != MOVED_RING || moved->owes_passed)) || (moved->duplex.owes_wake && !moved->duplex.is_mute);
         /* Each byte wakes once, though it is not read at once. */
-        uint32_t heard = moved->input == MOVED_RING && !sends ? EPOLLIN | EPOLLRDHUP | EPOLLET : EPOLLIN;
+        uint32_t heard = (moved->input == MOVED_RING && !sends) || is_woken ? EPOLLIN | EPOLLRDHUP | EPOLLET : EPOLLIN;
 
         return moved->events = (hears ? heard : 0u) | (sends ? EPOLLOUT : 0u);
 }
