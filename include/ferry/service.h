@@ -340,6 +340,7 @@ ferry_session *ferry_service_client(const ferry_service *service, const ferry_se
  * @retval -ENOMEM         the service is NULL, or there is no memory
  * @retval -ECONNREFUSED   taking over: the service refuses, or no service is there any more
  * @retval -ECONNRESET     taking over: the service has ended before it had handed over
+ * @retval -EBADMSG        taking over: the service has sent what is no frame of the dialect ferry, or too much
  * @retval -ETIMEDOUT      taking over: the service has not handed over within its time
  * @retval -ECHILD         the loop belongs to the parent of this process
  */
