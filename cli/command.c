@@ -126,22 +126,22 @@ static void describe_tail(const struct command *command, char *text, size_t size
 /* Hand over the lines that are there, until one is not taken; and at the end the rest, too. */
 static void pass_output(struct command *command)
 {
-        size_t begin = 0, size;
+        size_t taken = 0, size;
 
         command->is_held = false;
-        while (!command->is_held && begin < command->size && command->phase != ENDS && command->phase != KILLED) {
-                const char *line = command->output + begin, *newline = memchr(line, '\n', command->size - begin);
+        while (!command->is_held && taken < command->size && command->phase != ENDS && command->phase != KILLED) {
+                const char *line = command->output + taken, *newline = memchr(line, '\n', command->size - taken);
 
                 if (!newline && command->out >= 0)
                         break;
-                size = newline ? (size_t)(newline - line) : command->size - begin;
+                size = newline ? (size_t)(newline - line) : command->size - taken;
                 command->is_held = !command->spec.line_fn(line, size, command->spec.userdata);
                 if (!command->is_held)
-                        begin += size + (newline != NULL);
+                        taken += size + (newline != NULL);
         }
-        if (begin > 0)
-                memmove(command->output, command->output + begin, command->size - begin);
-        command->size -= begin;
+        if (taken > 0)
+                memmove(command->output, command->output + taken, command->size - taken);
+        command->size -= taken;
 }
 
 /* Its end ------------------------------------------------------------------------------------------------- */

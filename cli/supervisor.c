@@ -81,7 +81,7 @@ void supervisor_report_ready(ferry_loop *loop, const char *address, bool is_succ
         if (!supervisor.socket)
                 return;
         /* A line break would begin another report. */
-        for (; address[used] && used < sizeof escaped - 1; used++)
+        for (; used < sizeof escaped - 1 && address[used]; used++)
                 escaped[used] = (unsigned char)address[used] < ' ' ? '?' : address[used];
         escaped[used] = '\0';
         used = is_successor ? (size_t)snprintf(state, sizeof state, "MAINPID=%ld\n", (long)getpid()) : 0;

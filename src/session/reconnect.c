@@ -190,13 +190,13 @@ static void give_up(ferry_session *session, const char *sentence)
 static int64_t next_pause(const struct reconnect *reconnect)
 {
         const struct hash_key key = hash_secret();
-        const struct { const void *who; int64_t now; } seed = { reconnect, sys_now() };
+        const int64_t seed[] = { (int64_t)(intptr_t)reconnect, sys_now() };
         int64_t pause = PAUSE_MIN_MS;
 
         for (unsigned i = 0; i < reconnect->attempts && pause < PAUSE_MAX_MS / 2; i++)
                 pause *= 2;
         pause = (pause < PAUSE_MAX_MS / 2 ? pause : PAUSE_MAX_MS / 2) * 1000000;
-        return pause + (int64_t)(hash_bytes(&key, &seed, sizeof seed) % (uint64_t)pause);
+        return pause + (int64_t)(hash_bytes(&key, seed, sizeof seed) % (uint64_t)pause);
 }
 
 static void wait(ferry_session *session, const char *sentence)
@@ -267,10 +267,10 @@ static void begin_attempts(ferry_session *session)
 
 static void start_report(ferry_session *session)
 {
-        struct loop_task *report = &session->reconnect->report;
+        struct loop_task *task = &session->reconnect->report;
 
-        loop_task_stop(report);
-        loop_task_start(session->loop, report);
+        loop_task_stop(task);
+        loop_task_start(session->loop, task);
 }
 
 static void lose(ferry_session *session, const char *sentence)

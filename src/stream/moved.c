@@ -3,7 +3,6 @@
  * else may be done without an event is a task. The end of the socket is looked for before the rings are looked at, so all
  * that the other side has written is read. */
 #include "stream/moved.h"
-#include "util/control.h"
 
 #include <errno.h>
 #include <string.h>
@@ -192,7 +191,7 @@ int stream_take_offer(struct stream *stream, struct error *error)
         struct ring_memory memory;
         int code;
 
-        if (moved && stream->passed_max > 0 && !stream_has_offer(stream))
+        if (moved && !stream_has_offer(stream))
                 take_passed(moved);
         if (!moved || moved->descriptor < 0 || stream_has_offer(stream))
                 return error_set(error, -EBADMSG, "the other side offers shared memory without a descriptor of it");
@@ -258,25 +257,6 @@ void stream_move_input(struct stream *stream)
 
 /* Reading ------------------------------------------------------------------------------------------------- */
 
-/* The first descriptor that comes is kept, until an offer says what it is; there is no reason for another one. */
-static void keep_descriptor(struct moved *moved, struct msghdr *message)
-{
-        for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head; head = control_next(message, head)) {
-                size_t count = head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS ?
-                                       (head->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
-
-                for (size_t i = 0; i < count; i++) {
-                        int fd;
-
-                        memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
-                        if (moved->descriptor < 0 && !stream_has_offer(moved->stream))
-                                moved->descriptor = fd;
-                        else
-                                sys_close(fd);
-                }
-        }
-}
-
 bool moved_can_read(struct moved *moved)
 {
         struct pollfd poll = { .fd = moved->stream->inputs[0].fd, .events = POLLIN | POLLRDHUP };
@@ -287,30 +267,12 @@ bool moved_can_read(struct moved *moved)
                (moved->input != MOVED_RING || (moved_hear(moved, (uint32_t)poll.revents) == 0 && moved->is_peer_gone));
 }
 
-static ssize_t read_socket(struct moved *moved, void *buffer, size_t size)
-{
-        _Alignas(struct cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))];
-        struct iovec piece = { .iov_base = buffer, .iov_len = size };
-        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
-        ssize_t got;
-
-        if (moved->stream->passed_max > 0)
-                return passing_receive(&moved->stream->passing, moved->stream->inputs[0].io, buffer, size);
-        /* The maker's own descriptor waits there to be sent. */
-        if (stream_has_offer(moved->stream))
-                return sys_recv(moved->stream->inputs[0].io, buffer, size);
-        got = sys_receive_message(moved->stream->inputs[0].io, &message, 0);
-        if (got >= 0)
-                keep_descriptor(moved, &message);
-        return got;
-}
-
 ssize_t moved_read(struct moved *moved, void *buffer, size_t size)
 {
         ssize_t got;
 
         if (moved->input != MOVED_RING)
-                return read_socket(moved, buffer, size);
+                return passing_receive(&moved->stream->passing, moved->stream->inputs[0].io, buffer, size);
         got = ring_duplex_read(&moved->duplex, buffer, size);
         note_size(moved, got);
         if (got == -EAGAIN && moved->is_peer_gone)
@@ -335,12 +297,9 @@ static bool is_byte_left(struct moved *moved, uint32_t events)
 /* Bytes of zero, with descriptors or without. */
 static ssize_t read_some(struct moved *moved)
 {
-        int socket = moved->stream->inputs[0].io;
         char bytes[256];
-        ssize_t got;
+        ssize_t got = passing_receive(&moved->stream->passing, moved->stream->inputs[0].io, bytes, sizeof bytes);
 
-        got = moved->stream->passed_max > 0 ? passing_receive(&moved->stream->passing, socket, bytes, sizeof bytes) :
-                                       sys_recv(socket, bytes, sizeof bytes);
         for (ssize_t i = 0; i < got; i++)
                 if (bytes[i] != 0)
                         return -EBADMSG;

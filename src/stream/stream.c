@@ -254,9 +254,12 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
         if (stream->inputs[input].way == ENDPOINT_NONE || stream->is_input_ended[input] ||
             loop_is_foreign(stream->loop))
                 return 0;
-        got = input == 0 && stream->moved ? moved_read(stream->moved, buffer, size) :
-              input == 0 && stream->passed_max > 0 ? passing_receive(&stream->passing, stream->inputs[0].io, buffer, size) :
-                                              endpoint_read(&stream->inputs[input], buffer, size);
+        if (input == 0 && stream->moved)
+                got = moved_read(stream->moved, buffer, size);
+        else if (input == 0 && stream->passed_max > 0)
+                got = passing_receive(&stream->passing, stream->inputs[0].io, buffer, size);
+        else
+                got = endpoint_read(&stream->inputs[input], buffer, size);
         if (got > 0) {
                 stream->taken += input == 0 ? (uint64_t)got : 0;
                 return got;
@@ -361,7 +364,7 @@ void stream_expect_passed(struct stream *stream)
 
 struct passed *stream_take_passed(struct stream *stream)
 {
-        if (stream->moved && stream->passed_max > 0 && !passing_has(stream->passing))
+        if (stream->moved && !passing_has(stream->passing))
                 moved_fetch_passed(stream->moved);
         return passing_take(stream->passing);
 }
