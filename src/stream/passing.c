@@ -80,7 +80,9 @@ static int keep(struct passing **place, const unsigned char *data, size_t count,
         }
         passed->count = count;
         passed->is_cut = is_cut;
-        memcpy(passed->fds, data, count * sizeof *passed->fds);
+        /* Where there was room for none, there is no data. */
+        if (count > 0)
+                memcpy(passed->fds, data, count * sizeof *passed->fds);
         list_append(&passing->waiting, &passed->link);
         passing->count += count;
         return 0;

@@ -38,9 +38,9 @@ parts_are_printed_as_they_come() {
 
 # Of which neither side holds more than a little.
 parts_of_a_large_file() {
-        local lines=8000 listener call peak
+        local lines=8000 listener call peak enough_s=$enough_s
 
-        [[ -z ${FERRY_LONG-} ]] || lines=270000
+        [[ -z ${FERRY_LONG-} ]] || lines=270000 enough_s=1000
         start ferry listen unix:large.sock --quiet --count 1 --stream --exec "cat go; seq -f '%04000.0f' $lines; cat go"
         listener=$job
         mkfifo go
