@@ -82,7 +82,10 @@ void supervisor_report_ready(ferry_loop *loop, const char *address, bool is_succ
                 return;
         /* A line break would begin another report. */
         for (; used < sizeof escaped - 1 && address[used]; used++)
-                escaped[used] = (unsigned char)address[used] < ' ' ? '?' : address[used];
+                if ((unsigned char)address[used] < ' ')
+                        escaped[used] = '?';
+                else
+                        escaped[used] = address[used];
         escaped[used] = '\0';
         used = is_successor ? (size_t)snprintf(state, sizeof state, "MAINPID=%ld\n", (long)getpid()) : 0;
         snprintf(state + used, sizeof state - used, "READY=1\nSTATUS=listening at %s", escaped);
@@ -113,7 +116,8 @@ static void list_names(const char *names, char *text, size_t size)
 {
         snprintf(text, size, "%s", names);
         for (char *at = text; *at; at++)
-                *at = *at == ':' ? ',' : *at;
+                if (*at == ':')
+                        *at = ',';
 }
 
 int supervisor_take_sockets(const char *name, int fds[SUPERVISOR_SOCKETS_MAX + 1])

@@ -547,11 +547,12 @@ static int copy_bytes(struct outbox *outbox, struct outbox *from, size_t offset,
                 const struct outbox_piece *piece;
                 size_t at, length = end - offset;
 
+                /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a list goes round */
                 while (link != &from->pieces && container_of(link, struct outbox_piece, link)->at < from->begin + offset)
                         link = link->next;
                 piece = link == &from->pieces ? NULL : container_of(link, const struct outbox_piece, link);
                 at = piece ? (size_t)(piece->at - from->begin) : SIZE_MAX;
-                if (at == offset) {
+                if (piece && at == offset) {
                         length = piece->size;
                         code = buffer_append(&outbox->bytes, piece->bytes, length);
                 } else {

@@ -118,6 +118,7 @@ ssize_t passing_send(int socket, struct iovec *slices, int count, const int *fds
                                   .msg_controllen = CMSG_SPACE(fd_count * sizeof *fds) };
         struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 
+        /* gcc-analyzer: there is room for the head */
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
         head->cmsg_len = CMSG_LEN(fd_count * sizeof *fds);

@@ -306,6 +306,7 @@ ssize_t stream_write_with(struct stream *stream, const void *bytes, size_t size,
 
         if (!stream->is_unix || (stream->moved && !moved_writes_socket(stream->moved)) || count > STREAM_DESCRIPTORS_MAX)
                 return -EOPNOTSUPP;
+        /* gcc-analyzer: there is room for the head */
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
         head->cmsg_len = CMSG_LEN(count * sizeof(int));
