@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.." || exit 1
 long_parts='
 threads         120    30    300
 live            100    70    300
-static          450   200   1800
+static          600   200   1800
 sanitizers      340   170   3600
 memory          420   180   3600
 valgrind        400   130   1800
