@@ -115,13 +115,13 @@ ssize_t passing_send(int socket, struct iovec *slices, int count, const int *fds
 {
         _Alignas(struct cmsghdr) char control[CMSG_SPACE(PASSED_MAX * sizeof(int))] = "";
         struct msghdr message = { .msg_iov = slices, .msg_iovlen = (size_t)count, .msg_control = control,
-                                  .msg_controllen = CMSG_SPACE(fd_count * sizeof *fds) };
+                                  .msg_controllen = (socklen_t)CMSG_SPACE(fd_count * sizeof *fds) };
         struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 
         /* gcc-analyzer: there is room for the head */
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(fd_count * sizeof *fds);
+        head->cmsg_len = (socklen_t)CMSG_LEN(fd_count * sizeof *fds);
         memcpy(CMSG_DATA(head), fds, fd_count * sizeof *fds);
         return sys_send_message(socket, &message);
 }

@@ -298,20 +298,11 @@ void stream_fail_output(struct stream *stream, int put)
 
 ssize_t stream_write_with(struct stream *stream, const void *bytes, size_t size, const int *fds, size_t count)
 {
-        _Alignas(struct cmsghdr) char control[CMSG_SPACE(STREAM_DESCRIPTORS_MAX * sizeof(int))] = "";
         struct iovec piece = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = size };
-        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control,
-                                  .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
-        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 
-        if (!stream->is_unix || (stream->moved && !moved_writes_socket(stream->moved)) || count > STREAM_DESCRIPTORS_MAX)
+        if (!stream->is_unix || (stream->moved && !moved_writes_socket(stream->moved)) || count > PASSED_MAX)
                 return -EOPNOTSUPP;
-        /* gcc-analyzer: there is room for the head */
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(count * sizeof(int));
-        memcpy(CMSG_DATA(head), fds, count * sizeof(int));
-        return sys_send_message(stream->output.io, &message);
+        return passing_send(stream->output.io, &piece, 1, fds, count);
 }
 
 /* One after the other, as far as they are taken whole. */

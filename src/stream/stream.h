@@ -11,7 +11,6 @@
 
 enum {
         STREAM_INPUTS = 2,      /* the second is one more descriptor to read, which only users ask for */
-        STREAM_DESCRIPTORS_MAX = 8,     /* that go with some bytes */
         STREAM_LINGER_MS = 100, /* between the end of what a child writes and its own end */
 };
 
