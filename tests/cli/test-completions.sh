@@ -25,9 +25,10 @@ offers() { # SHELL LINE
                         sed 's/\\\\/\\/g'
                 ;;
         zsh)
-                # The builtins of its line editor print the words that begin with what stands before the cursor.
+                # The builtins of its line editor print the words that begin with what stands before the cursor. Leaks are looked for
+                # where the other shells run the same commands: the leak checker waits for ever in a child of zsh.
                 # shellcheck disable=SC2016
-                zsh -f -c '
+                ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 zsh -f -c '
                         offer() { local word; for word in "$@"; do [[ $word == "$PREFIX"* ]] && print -r -- "$word"; done; return 0 }
                         compadd() { [[ $1 == -a ]] && offer "${(@P)2}" || offer "$@" }
                         _describe() { offer "${(@)${(@P)@[-1]}%%:*}" }
