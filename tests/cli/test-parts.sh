@@ -48,10 +48,13 @@ parts_of_a_large_file() {
         call=$job
         echo > go
         check 'all but the last have come' soon has_lines "$job_out" $((lines + 1))
-        for job in "$listener" "$call"; do
-                peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$job/status" 2> /dev/null)
-                check "a side takes ${peak:-?} KiB at most" test "${peak:-99999}" -lt 20000
-        done
+        # A sanitizer keeps memory that was freed.
+        if ! nm "$build/ferry" 2> /dev/null | grep -qE '__(asan|msan|tsan)_init'; then
+                for job in "$listener" "$call"; do
+                        peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$job/status" 2> /dev/null)
+                        check "a side takes ${peak:-?} KiB at most" test "${peak:-99999}" -lt 20000
+                done
+        fi
         echo > go
         await "$call"
         is 'all lines come' "$(wc -l < out)" $((lines + 2))
