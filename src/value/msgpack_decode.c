@@ -441,7 +441,8 @@ static inline int open_quickly(struct maker *m, struct cursor *c, ferry_value *n
         unsigned first = *c->at;
         size_t offset = (size_t)(c->at - c->begin);
 
-        if (m->has_references || first >= 0xa0 || (first < 0x90 && c->at[1] == 0xc0))
+        /* Behind an empty map there may be nothing. */
+        if (m->has_references || first >= 0xa0 || (first > 0x80 && first < 0x90 && c->at[1] == 0xc0))
                 return take_other(m, c, node, take_byte(c), offset);
         *c->at++ = '\0';
         if (first >= 0x90) {
