@@ -115,7 +115,7 @@ void descriptors_hear(ferry_session *session, int64_t count)
                 session_finish(session, -ENOMEM, "no memory for a descriptor");
                 return;
         }
-        if (session_has_passed(session) || count < 1 || count > PASSED_MAX) {
+        if (session->descriptors->passed || count < 1 || count > PASSED_MAX) {
                 descriptors_end_peer(session, "it has announced too many");
                 return;
         }

@@ -8,6 +8,12 @@ enum { NEXT_MAX = 1024 };
 
 /* Kept for next ------------------------------------------------------------------------------------------ */
 
+/* The session that programs know, which has the handlers. */
+static ferry_session *front(ferry_session *session)
+{
+        return session->front ? session->front : session;
+}
+
 /* It is fetched, or dropped. */
 static void leave_next(ferry_session *session, ferry_message *message)
 {
@@ -89,13 +95,13 @@ static enum verdict offer_to(ferry_session *session, const struct list *handlers
                 if (handler->is_gone || !(handler->kinds & kinds) || (handler->kinds & not))
                         continue;
                 if (!handler->fn) {
-                        keep_for_next(session_front(session), message, true);
+                        keep_for_next(front(session), message, true);
                         return TAKEN;
                 }
                 if (kind == FERRY_KIND_CLOSED)
                         session_tell(session);
                 message->was_seen = true;
-                result = handler->fn(session_front(session), message, handler->userdata);
+                result = handler->fn(front(session), message, handler->userdata);
                 verdict = result == 1 ? TAKEN : SEEN;
                 if (result < 0 && (kind & FERRY_KIND_REQUEST))
                         message->failure = result;
@@ -118,7 +124,7 @@ static enum verdict offer_by_type(ferry_session *session, const struct handlers 
 static enum verdict offer(ferry_session *session, ferry_message *message, unsigned kinds, unsigned not,
                           enum verdict verdict)
 {
-        verdict = offer_by_type(session, &session_front(session)->handlers, message, kinds, not, verdict);
+        verdict = offer_by_type(session, &front(session)->handlers, message, kinds, not, verdict);
         /* These hear of the end of a session of whose beginning they have heard. */
         if (session->shared_handlers && (kinds != FERRY_KIND_CLOSED || session->has_reported_opened))
                 verdict = offer_by_type(session, session->shared_handlers, message, kinds, not, verdict);
@@ -138,7 +144,7 @@ enum verdict dispatch(ferry_session *session, ferry_message *message)
                 verdict = offer(session, message, kind, 0, UNSEEN);
         if (kind != FERRY_KIND_REQUEST && (kind & FERRY_KIND_NOTIFICATION) && verdict == UNSEEN && session->holder != SESSION_FREED &&
             session->phase < SESSION_CLOSING_STREAM)
-                keep_for_next(session_front(session), message, false);
+                keep_for_next(front(session), message, false);
         return verdict;
 }
 

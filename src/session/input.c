@@ -121,18 +121,25 @@ static ferry_call *find_answered(const ferry_session *session)
         return is_heard ? container_of(first, ferry_call, frame) : NULL;
 }
 
+/* Whether descriptors have come for the next message. */
+static bool has_passed(const ferry_session *session)
+{
+        return session->descriptors && session->descriptors->passed;
+}
+
 /* No handler has settled a request. */
 static void fail_unhandled(ferry_session *session, ferry_message *request)
 {
+        const struct handlers *own = session->front ? &session->front->handlers : &session->handlers;
         struct type_names names;
-        bool is_known = handlers_take_request(&session_front(session)->handlers, request->type) ||
+        bool is_known = handlers_take_request(own, request->type) ||
                         (session->shared_handlers && handlers_take_request(session->shared_handlers, request->type));
 
         names.size = 0;
         names.is_cut = false;
         if (!is_known) {
-                handlers_list_types(&session_front(session)->handlers, NULL, &names);
-                handlers_list_types(session->shared_handlers, &session_front(session)->handlers, &names);
+                handlers_list_types(own, NULL, &names);
+                handlers_list_types(session->shared_handlers, own, &names);
         }
         if (names.size == 0)
                 message_fail(request, WIRE_ERROR, "the receiver has no handler for the request '%s'", request->type);
@@ -195,7 +202,7 @@ static void handle_reply(ferry_session *session, const struct frame *frame, cons
                 session_update(session);
                 return;
         }
-        if (session_has_passed(session))
+        if (has_passed(session))
                 descriptors_give(session, reply);
         if (in->check.has_references && !ferry_message_body(reply))
                 call_end(call, -EBADMSG, FERRY_OUTCOME_REPLIED, NULL,
@@ -240,7 +247,7 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
                 refuse_frame(session, in, -ENOMEM, "no memory for a message", WIRE_REFUSED);
                 return;
         }
-        if (session_has_passed(session))
+        if (has_passed(session))
                 descriptors_give(session, message);
         /* Shared parts are only found out by decoding. */
         if (in->check.has_references && !ferry_message_body(message)) {
@@ -326,7 +333,7 @@ static void handle_incoming(ferry_session *session, const struct frame *frame, c
                 descriptors_drop(session);
                 return;
         }
-        if (session_has_passed(session) && !take_passed(session, in))
+        if (has_passed(session) && !take_passed(session, in))
                 return;
         switch (in->kind) {
         case WIRE_NOTIFICATION:

@@ -347,12 +347,6 @@ struct ferry_session {
         uint64_t sent, received, dropped, junk;
 };
 
-/* The session that programs know, which has the handlers. */
-static inline ferry_session *session_front(ferry_session *session)
-{
-        return session->front ? session->front : session;
-}
-
 /* Whether a hello and subscriptions are put in front of the queue when the stream is up. */
 static inline bool session_begins_later(const ferry_session *session)
 {
@@ -424,15 +418,6 @@ struct type_names {
 };
 /* Append those of @handlers, or none if that is NULL, without those that @before (or NULL) has. */
 void handlers_list_types(const struct handlers *handlers, const struct handlers *before, struct type_names *names);
-
-static inline bool session_has_attached(const ferry_session *session)
-{
-        return session->descriptors && session->descriptors->attached;
-}
-static inline bool session_has_passed(const ferry_session *session)
-{
-        return session->descriptors && session->descriptors->passed;
-}
 
 /* attaching.c: NULL if memory is out. */
 struct descriptors *descriptors_of(ferry_session *session);

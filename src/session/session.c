@@ -662,6 +662,12 @@ bool session_stop_holding(ferry_session *session)
         return has_put_off;
 }
 
+/* Whether descriptors wait for the next message. */
+static bool has_attached(const ferry_session *session)
+{
+        return session->descriptors && session->descriptors->attached;
+}
+
 /* With which descriptors go that are attached. */
 static bool is_message(enum wire_kind kind)
 {
@@ -679,7 +685,7 @@ static int append_frame(ferry_session *session, const struct outgoing *outgoing,
         *ret_begin = outbox_size(&session->out);
         if (code)
                 return code;
-        if (session_has_attached(session) && is_message(outgoing->kind)) {
+        if (has_attached(session) && is_message(outgoing->kind)) {
                 code = attached_announce(session, error);
                 if (code)
                         return code;
@@ -828,7 +834,7 @@ static int queue_frame(ferry_session *session, const struct outgoing *outgoing, 
                                             outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED ? "error" :
                                                                                                              "control",
                               outgoing->type, outgoing->body);
-        if (session_has_attached(session) && is_message(outgoing->kind))
+        if (has_attached(session) && is_message(outgoing->kind))
                 note_passed(session);
         send_queued(session, before);
         /* The program may take back what it has lent. */

@@ -271,8 +271,6 @@ ssize_t moved_read(struct moved *moved, void *buffer, size_t size)
 {
         ssize_t got;
 
-        if (moved->input != MOVED_RING)
-                return passing_receive(&moved->stream->passing, moved->stream->inputs[0].io, buffer, size);
         got = ring_duplex_read(&moved->duplex, buffer, size);
         note_size(moved, got);
         if (got == -EAGAIN && moved->is_peer_gone)

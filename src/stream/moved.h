@@ -77,7 +77,7 @@ static inline bool moved_writes_socket(const struct moved *moved)
         return moved->output == MOVED_SOCKET && !(moved->is_maker && moved->descriptor >= 0);
 }
 
-/* For stream.c: as endpoint_read(), and endpoint_write() of one slice. */
+/* For stream.c: as endpoint_read(), from the ring; and endpoint_write() of one slice. */
 ssize_t moved_read(struct moved *moved, void *buffer, size_t size);
 ssize_t moved_write(struct moved *moved, const void *bytes, size_t size);
 /* Send descriptors on the socket, before what is written to the ring: 0 or a negative errno. And read there as far as some have

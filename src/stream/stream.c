@@ -254,7 +254,7 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
         if (stream->inputs[input].way == ENDPOINT_NONE || stream->is_input_ended[input] ||
             loop_is_foreign(stream->loop))
                 return 0;
-        if (input == 0 && stream->moved)
+        if (input == 0 && stream->moved && stream->moved->input == MOVED_RING)
                 got = moved_read(stream->moved, buffer, size);
         else if (input == 0 && stream->passed_max > 0)
                 got = passing_receive(&stream->passing, stream->inputs[0].io, buffer, size);
