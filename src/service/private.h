@@ -8,11 +8,10 @@
 #include "service/descriptions.h"
 #include "service/refusal.h"
 #include "service/retained.h"
+#include "service/takeover.h"
 #include "stream/listener.h"
 
 #include <ferry/service.h>
-
-enum { SERVICE_LISTENERS_MAX = 4 };     /* one for the dialects that share a socket, one for each of the others */
 
 /* Where it listens, with regard to a successor. */
 enum service_place {

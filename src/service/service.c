@@ -3,7 +3,6 @@
 #include "service/private.h"
 
 #include "service/probe.h"
-#include "service/takeover.h"
 #include "util/options.h"
 #include "util/text.h"
 

@@ -3,7 +3,6 @@
 #include "service/takeover.h"
 
 #include "session/session.h"
-#include "util/control.h"
 #include "wire/dialect.h"
 
 #include <errno.h>
@@ -11,8 +10,7 @@
 #include <sys/un.h>
 
 enum {
-        LISTENERS_MAX = 4,
-        DESCRIPTORS_MAX = LISTENERS_MAX * 2,
+        DESCRIPTORS_MAX = SERVICE_LISTENERS_MAX * 2,    /* with their locks */
         FRAME_MAX = 1 << 16,
 };
 
@@ -24,6 +22,7 @@ struct takeover {
         struct loop_timer timer;
         struct wire wire;
         struct frame_reader reader;
+        struct passing *passing;        /* descriptors that have come; NULL until some have */
         int fds[DESCRIPTORS_MAX];
         size_t count, given;            /* of these; what a listener has is -1 */
         ferry_value *offer;             /* what they are: a list of maps, in their order */
@@ -83,45 +82,29 @@ static void hear(struct takeover *takeover, const struct frame *frame)
         error_deinit(&error);
 }
 
-static void drop(int fd)
-{
-        if (fd >= 0)
-                sys_close(fd);
-}
-
 /* More than fit are closed. */
-static void keep_descriptors(struct takeover *takeover, struct msghdr *message)
+static void keep_descriptors(struct takeover *takeover)
 {
-        for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head; head = control_next(message, head)) {
-                size_t count = head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS ?
-                                       (head->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+        struct passed *passed;
 
-                for (size_t i = 0; i < count; i++) {
-                        int fd;
-
-                        memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
-                        if (takeover->count < DESCRIPTORS_MAX)
-                                takeover->fds[takeover->count++] = fd;
-                        else
-                                drop(fd);
+        while ((passed = passing_take(takeover->passing))) {
+                for (size_t i = 0; i < passed->count && takeover->count < DESCRIPTORS_MAX; i++) {
+                        takeover->fds[takeover->count++] = passed->fds[i];
+                        passed->fds[i] = -1;
                 }
+                passed_free(passed);
         }
 }
 
 static ssize_t receive(struct takeover *takeover)
 {
-        _Alignas(struct cmsghdr) char control[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
-        struct iovec piece = { 0 };
-        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
-        ssize_t got;
+        size_t size;
+        void *room = frame_reserve(&takeover->reader, &size);
+        ssize_t got = room ? passing_receive(&takeover->passing, takeover->source.fd, room, size) : -ENOMEM;
 
-        piece.iov_base = frame_reserve(&takeover->reader, &piece.iov_len);
-        if (!piece.iov_base)
-                return -ENOMEM;
-        got = sys_receive_message(takeover->source.fd, &message, MSG_CMSG_CLOEXEC);
-        frame_commit(&takeover->reader, got > 0 ? (size_t)got : 0);
-        if (got >= 0)
-                keep_descriptors(takeover, &message);
+        if (room)
+                frame_commit(&takeover->reader, got > 0 ? (size_t)got : 0);
+        keep_descriptors(takeover);
         return got;
 }
 
@@ -193,7 +176,9 @@ static void destroy(struct takeover *takeover)
                 sys_close(takeover->source.fd);
         }
         for (size_t i = 0; i < takeover->count; i++)
-                drop(takeover->fds[i]);
+                if (takeover->fds[i] >= 0)
+                        sys_close(takeover->fds[i]);
+        passing_free(takeover->passing);
         frame_reader_deinit(&takeover->reader);
         ferry_value_unref(takeover->offer);
         error_deinit(&takeover->reason);

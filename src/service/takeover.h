@@ -3,6 +3,8 @@
 
 #include "stream/listener.h"
 
+enum { SERVICE_LISTENERS_MAX = 4 };     /* one for the dialects that share a socket, one for each of the others */
+
 struct takeover;
 
 /* Ask, and run the loop until the answer is there. 0, and NULL if no process listens there; or a negative errno with a sentence. */

@@ -344,28 +344,17 @@ int moved_hear(struct moved *moved, uint32_t events)
 
 /* Writing ------------------------------------------------------------------------------------------------- */
 
-static ssize_t send_with_descriptor(struct moved *moved, const void *bytes, size_t size)
+static ssize_t write_socket(struct moved *moved, const void *bytes, size_t size)
 {
-        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = "";
         struct iovec piece = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = size };
-        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
-        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
         ssize_t put;
 
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(head), &moved->descriptor, sizeof(int));
-        put = sys_send_message(moved->stream->output.io, &message);
+        if (!moved->is_maker || moved->descriptor < 0)
+                return sys_send(moved->stream->output.io, bytes, size);
+        put = passing_send(moved->stream->output.io, &piece, 1, &moved->descriptor, 1);
         if (put > 0)
                 close_descriptor(moved);
         return put;
-}
-
-static ssize_t write_socket(struct moved *moved, const void *bytes, size_t size)
-{
-        return moved->is_maker && moved->descriptor >= 0 ? send_with_descriptor(moved, bytes, size) :
-                                                           sys_send(moved->stream->output.io, bytes, size);
 }
 
 int moved_pass(struct moved *moved, const int *fds, size_t count)
