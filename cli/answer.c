@@ -1,7 +1,7 @@
-/* Answers of listen, and commands for notifications. Those of --exec are what a command prints, which is given the body on its stdin. So many commands run at a
- * time; requests beyond that wait in their order. How many can wait is limited by the library: it does not read from a peer
- * whose unanswered requests fill its queue. Answers are larger than requests: none is begun for a peer that does not read those
- * that it has. */
+/* Answers of listen, and commands for notifications. An answer of --exec is what a command prints, which gets the body on its
+ * stdin. So many commands run at a time; requests beyond that wait in their order. How many can wait is limited by the library: it
+ * does not read from a peer whose unanswered requests fill its queue. Answers are larger than requests: no further one is begun for
+ * a peer that does not read. */
 #include "listen.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* ferry call --each: a request for each line of stdin, over one session, and their replies on stdout. Invariants: each line that was
- * taken ends once, as answered or with a reason, and is sent again only if it was not executed; requests in flight, and replies that wait to be printed, are bounded in number
- * and bytes; no line is sent while stdout takes no more, and stdin is read as lines are sent.
+ * taken ends once, as answered or with a reason, and is sent again only if it was not executed; requests in flight, and replies that
+ * wait to be printed, are bounded in number and bytes; no line is sent while stdout takes no more, and stdin is read as lines are
+ * sent.
  *
  *      SENDING ----> ENDING            the session has ended, or a signal has come: what was in flight is reported
  *         |            |

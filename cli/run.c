@@ -63,7 +63,7 @@ void run_give_up(struct run *run, int status)
         ferry_manager_stop(run->manager, HURRY_MS);
 }
 
-/* A machine that is down says nothing about one that is slow. */
+/* Another machine may only be slow. */
 static bool may_still_answer(const struct run *run)
 {
         return run->hosts && run->mortal_count < run->workers;

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 enum {
-        PIECE_MAX = 1 << 15,            /* moved before the other side is told, so that both copy at the same time */
+        PIECE_MAX = 1 << 15,            /* moved before the other side sees it, so that both copy at the same time */
 };
 
 void ring_duplex_init(struct ring_duplex *duplex, const struct ring_memory *memory, bool is_maker, int socket)

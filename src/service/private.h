@@ -1,7 +1,8 @@
 /* What the files of this folder know of a service.
  *
  * They stand in layers, and none calls one above it: topics, retained, descriptions, crowd, probe and refusal hold what is known;
- * subscribe and describe act for a client, handover for a successor; takeover is what a successor does; service decides; notify is called by programs. */
+ * subscribe and describe act for a client, handover for a successor; takeover is what a successor does; service decides; notify is
+ * called by programs. */
 #pragma once
 
 #include "service/crowd.h"
@@ -16,7 +17,7 @@
 /* Where it listens, with regard to a successor. */
 enum service_place {
         PLACE_HELD,
-        PLACE_ASKED,            /* the handlers are told, and may hand over */
+        PLACE_ASKED,            /* reported to the handlers, which may hand over */
         PLACE_OFFERED,          /* the successor has the sockets, and has not said yet that it serves */
         PLACE_LEFT,             /* the successor serves; clients may still come to it by themselves … */
         PLACE_GONE,             /* … and are closed here from now on */

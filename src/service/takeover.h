@@ -14,6 +14,6 @@ int takeover_begin(struct takeover **ret_takeover, ferry_loop *loop, const char 
 int takeover_give(struct takeover *takeover, struct listener *listener, const char *address, const struct listener_options *options,
                   struct error *error);
 
-/* All listeners have come to @code. If they have all that was handed over, they claim it, and the other service is told, which then
- * leaves; else that goes on. 0, or a negative errno with a sentence. */
+/* All listeners have come to @code. If they have all that was handed over, they claim it, and the other service is
+ * notified, and closes; else that goes on. 0, or a negative errno with a sentence. */
 int takeover_end(struct takeover *takeover, struct listener *listeners, size_t count, int code, struct error *error);

@@ -126,6 +126,12 @@ void session_refuse_all(ferry_session *session, const char *reason)
         error_deinit(&error);
 }
 
+void session_end_breaker(ferry_session *session, const char *rules, const char *sentence)
+{
+        session_refuse_all(session, sentence);
+        session_finish(session, -EBADMSG, "the other side has broken the rules for %s: %s", rules, sentence);
+}
+
 void session_refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason)
 {
         /* That of no request, if none can be read. */

@@ -95,8 +95,7 @@ void descriptors_hear_pong(ferry_session *session)
 
 void descriptors_end_peer(ferry_session *session, const char *sentence)
 {
-        session_refuse_all(session, sentence);
-        session_finish(session, -EBADMSG, "the other side has broken the rules for descriptors: %s", sentence);
+        session_end_breaker(session, "descriptors", sentence);
 }
 
 void descriptors_drop(ferry_session *session)

@@ -1,4 +1,4 @@
-/* Handlers: a list of those for any type, and one for each type that has some, found by the type. Invariants: one that is removed
+/* Handlers: a list of those for any type, and one for each type that has some, found by the type. Invariants: a handler that is removed
  * stays in its list until no callback runs, so a walk through the list may go on; a type is there as long as it is used. */
 #include "session/private.h"
 

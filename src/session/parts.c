@@ -9,11 +9,9 @@
 
 enum { CREDIT_MIN = PARTS_WINDOW / 4 };
 
-/* The peer has broken the rules, and both sides know how. */
 static void end_peer(ferry_session *session, const char *sentence)
 {
-        session_refuse_all(session, sentence);
-        session_finish(session, -EBADMSG, "the other side has broken the rules for parts of replies: %s", sentence);
+        session_end_breaker(session, "parts of replies", sentence);
 }
 
 /* At the side that has asked --------------------------------------------------------------------------------- */

@@ -500,6 +500,8 @@ static inline size_t message_weight(const ferry_message *message)
         return message->body_size + (message->passed ? message->passed->count * DESCRIPTOR_WEIGHT : 0);
 }
 void descriptors_hear_pong(ferry_session *session);
+/* End a session whose peer has broken the rules for something: both sides know how. */
+void session_end_breaker(ferry_session *session, const char *rules, const char *sentence);
 void descriptors_end_peer(ferry_session *session, const char *sentence);
 /* So many come with the next message, which gets them; or it has none. */
 void descriptors_hear(ferry_session *session, int64_t count);

@@ -130,7 +130,8 @@ bool stream_is_readable(const struct stream *stream);
 /* Write what is taken of some slices: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
 ssize_t stream_write(struct stream *stream, struct iovec *slices, int count);
 
-/* Whether descriptors can be passed, by a unix socket, as far as that is known before it is open; expect some from now on; those that have come first and were not taken yet, for the caller, or NULL. */
+/* Whether descriptors can be passed, by a unix socket, as far as that is known before it is open. Expect some from now on. Take those
+ * that have come first, which are the caller's; NULL: none has come. */
 bool stream_passes(const struct stream *stream);
 void stream_expect_passed(struct stream *stream);
 struct passed *stream_take_passed(struct stream *stream);
