@@ -237,25 +237,44 @@ START_TEST(a_service_that_does_not_hand_over_goes_on)
 }
 END_TEST
 
+/* What a successor sends. */
+static const char take_over[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa7\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
+static const char taken[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa9\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+static bool admit(ferry_session *session, const ferry_peer *peer, void *userdata)
+{
+        (void)session, (void)peer, (void)userdata;
+        return true;
+}
+
+/* By the successor, which looks at whom it is connected to; and by the service, though it admits the user as a client. */
 START_TEST(another_user_is_refused_at_both_sides)
 {
+        const ferry_session_options session = { .allow = admit };
         struct place place;
         ferry_service *service;
-        char error[256] = "";
-        int asked = 0;
+        char error[256] = "", reason[128], answer[512] = "";
+        int asked = 0, fd;
 
         if (!can_become())
                 return;
         open_place(&place);
-        service = open_echo(&place, &(ferry_service_options){ .mode = 0666 });
+        service = open_echo(&place, &(ferry_service_options){ .mode = 0666, .session = &session });
         ferry_service_on(service, FERRY_KIND_SUCCESSOR, count, &asked);
         ferry_service_on(service, FERRY_KIND_ERROR, note_error, error);
         ck_assert_int_eq(chmod(place.directory, 0777), 0);
         become(STRANGER);
         refuse_successor(&place, place.address, NULL, -EACCES, "cannot take over");
+        fd = connect_raw(&place);
         become(0);
+        send_raw(fd, take_over, sizeof take_over - 1);
         settle(&place);
         ck_assert_int_eq(asked, 0);
+        snprintf(reason, sizeof reason, "may not take over: it runs as user %d, and the service as user 0", STRANGER);
+        ck_assert_msg(strstr(error, reason), "%s", error);
+        ck_assert_int_gt(recv(fd, answer, sizeof answer, MSG_DONTWAIT), 0);
+        ck_assert_ptr_nonnull(memmem(answer, sizeof answer, reason, strlen(reason)));
+        close(fd);
         ck_assert_int_eq(ferry_service_status(service), 1);
         require_echo(ferry_session_open(place.loop, place.address, NULL));
         close_place(&place);
@@ -283,9 +302,6 @@ START_TEST(a_successor_that_fails_changes_nothing)
         close_place(&place);
 }
 END_TEST
-
-static const char take_over[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa7\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
-static const char taken[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa9\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 /* It has got the sockets, and dies; or it says that it serves, and was given nothing. */
 START_TEST(a_successor_that_dies_changes_nothing)
