@@ -7,8 +7,8 @@
 #   check.sh PART…      these long parts alone, with the limits of --long
 #
 # Each part is a function with a time limit of its own, after which it is ended and counted as a failure. A part for which
-# no time is left is left out, and said so. What was counted goes into a file at once, so that the closing line always
-# comes, whatever has happened to a part.
+# no time is left is left out, and said so. What was counted goes into a file at once, so that the closing lines always
+# come, whatever has happened to a part: which tests failed, then the sum.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -46,13 +46,14 @@ export CK_DEFAULT_TIMEOUT=60
 [ $mode != long ] || export CK_TIMEOUT_MULTIPLIER=100
 
 mkdir -p build-check || exit 1
-counts=$PWD/build-check/counts
-: >"$counts" || exit 1
+counts=$PWD/build-check/counts failures=$PWD/build-check/failures
+{ : >"$counts" && : >"$failures"; } || exit 1
 
 # Counting ----------------------------------------------------------------------------------------------
 
-add() { # PASSED FAILED
+add() { # PASSED FAILED [WHAT-FAILED]
         echo "$1 $2" >>"$counts"
+        [ "$2" = 0 ] || echo "$current: ${3:-$2 failed}" >>"$failures"
 }
 
 total() { # passed|failed
@@ -60,14 +61,16 @@ total() { # passed|failed
 }
 
 # Each test program ends with a line that counts: NAME: N passed, N failed. One that died before, or ran out of time,
-# is known by the status alone.
-count() { # LOG STATUS
-        local numbers
+# is known by the status alone. What a log says of a failure stands at the end of all output, which may be all that is kept.
+count() { # LOG STATUS [OUTPUT-OF-MESON]
+        local numbers said
         numbers=$(sed -n 's/^[a-z-]*: \([0-9]*\) passed, \([0-9]*\) failed\(, [0-9]* skipped\)*$/\1 \2/p' "$1" |
                   awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
         [ "$2" = 0 ] || [ "${numbers#* }" -gt 0 ] || numbers="${numbers% *} 1"
+        said=$(grep -hE '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR) |^FAILED|^[^ ]*:[0-9]+:[FE]:|(ERROR|WARNING): [A-Z][A-Za-z]+Sanitizer|runtime error:' \
+                "$1" "${3:-/dev/null}" | cut -c 1-400 | awk '!seen[$0]++' | head -n 40)
         # shellcheck disable=SC2086 # two words
-        add $numbers
+        add $numbers "${numbers#* } failed${said:+:$'\n'$said}"
         grep -hE '^(SKIPPED|skipped)' "$1" | sort -u
         return 0
 }
@@ -93,13 +96,13 @@ build() { # NAME COMPILER MESON-OPTIONS [TARGET…]
                 # shellcheck disable=SC2086 # one word for each option
                 if ! CC=$compiler CC_LD=$(linker_of "$compiler") meson setup "$folder" -Dwerror=true $options >"$folder.log" 2>&1; then
                         cat "$folder.log"
-                        add 0 1
+                        add 0 1 "meson setup $folder"
                         return 1
                 fi
                 echo "$compiler $options" >"$folder/made-with"
         fi
         ninja -C "$folder" --quiet "$@" && return 0
-        add 0 1
+        add 0 1 "ninja -C $folder $*"
         return 1
 }
 
@@ -129,7 +132,7 @@ finish() { # NAME
         echo "== the tests of $1"
         cat "$folder.out"
         cat "$folder"/meson-logs/testlog*.txt >"$folder/testlog" 2>/dev/null
-        count "$folder/testlog" $status
+        count "$folder/testlog" $status "$folder.out"
 }
 
 run() { # NAME MESON-TEST-OPTION…
@@ -212,7 +215,7 @@ part_valgrind() {
 # How many files a message passes.
 count_path() { # notify|receive AT-MOST
         echo "== the path of $1"
-        if tools/trace.sh "$1" "$2"; then add 1 0; else add 0 1; fi
+        if tools/trace.sh "$1" "$2"; then add 1 0; else add 0 1 "tools/trace.sh $1 $2"; fi
 }
 
 # All that the ring of shared memory can do, as a model; and faults of its code, which tests must find.
@@ -328,7 +331,7 @@ need_gcc() {
 
 # In a process group of its own, which is ended when the limit is over.
 part() { # NAME LIMIT
-        local name=$1 limit=$2 began=$SECONDS failed before pid guard status
+        local name=$1 limit=$2 began=$SECONDS failed before pid guard status current=$1
         before=$(total failed)
         echo "== part $name, at most $limit s"
         set -m
@@ -350,7 +353,7 @@ part() { # NAME LIMIT
         kill -KILL -- -$pid 2>/dev/null
         wait $guard 2>/dev/null
         failed=$(total failed)
-        [ $status = 0 ] || [ "$failed" -gt "$before" ] || add 0 1
+        [ $status = 0 ] || [ "$failed" -gt "$before" ] || add 0 1 "ended with $status after $((SECONDS - began)) s"
         echo "== part $name took $((SECONDS - began)) s"
 }
 
@@ -387,5 +390,6 @@ done <<<"$long_parts"
 [ -z "$left_out" ] || echo "== left out, as the time was over:$left_out"
 
 passed=$(total passed) failed=$(total failed)
+[ ! -s "$failures" ] || { echo '== what failed'; cat "$failures"; }
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
