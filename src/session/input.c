@@ -21,33 +21,6 @@ static bool is_over(const ferry_session *session)
         return session->holder == SESSION_FREED || session->phase >= SESSION_CLOSING_STREAM;
 }
 
-/* Most ids are a number of 8 bytes. */
-static bool ids_are_equal(const char *a, const char *b, size_t size)
-{
-        uint64_t words[2];
-
-        if (size != sizeof *words)
-                return memcmp(a, b, size) == 0;
-        memcpy(&words[0], a, sizeof *words);
-        memcpy(&words[1], b, sizeof *words);
-        return words[0] == words[1];
-}
-
-static ferry_call *find_call(ferry_session *session, const struct raw_text *id)
-{
-        char name[WIRE_ID_MAX + 1];
-        ferry_call *first = list_first(&session->calls, ferry_call, link);
-        struct map_node *node;
-
-        if (!id->bytes || id->size > WIRE_ID_MAX)
-                return NULL;
-        /* Most peers answer in the order in which they were asked. */
-        if (first && first->node.key && first->node.key_size == id->size && !id->is_escaped && ids_are_equal(first->id, id->bytes, id->size))
-                return first;
-        node = map_find(&session->calls_by_id, name, raw_text_copy(id, name));
-        return node ? container_of(node, ferry_call, node) : NULL;
-}
-
 static void tell_error(ferry_session *session, const char *sentence)
 {
         dispatch_text(session, FERRY_KIND_ERROR, "", sentence, strlen(sentence));
@@ -66,7 +39,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
         case WIRE_RESPONSE:
         case WIRE_ERROR:
         case WIRE_REFUSED:
-                call = find_call(session, &in->id);
+                call = replies_find_call(session, &in->id);
                 if (call) {
                         call_end(call, code, FERRY_OUTCOME_REPLIED, NULL, "cannot take the answer: %s", reason);
                         session_update(session);
@@ -74,7 +47,7 @@ static void refuse_frame(ferry_session *session, const struct incoming *in, int 
                 }
                 break;
         case WIRE_PROGRESS:
-                call = find_call(session, &in->id);
+                call = replies_find_call(session, &in->id);
                 if (call) {
                         parts_fail(call, code, reason);
                         return;
@@ -109,16 +82,6 @@ static void handle_too_large(ferry_session *session, const struct frame *frame)
                  frame->event == FRAME_WHOLE ? frame->size : frame->declared,
                  session->wire.frame_max);
         refuse_frame(session, &in, -EMSGSIZE, sentence, WIRE_REFUSED);
-}
-
-/* The call that a message answers where there are no ids: the one in flight, if the other side has acknowledged it. */
-static ferry_call *find_answered(const ferry_session *session)
-{
-        struct outbox_frame *first = outbox_first_request(&session->out);
-        bool is_heard = first && first->number > 0 && (session->is_server || !session->wire.dialect->has_received ||
-                                                       session->out.acknowledged >= first->number);
-
-        return is_heard ? container_of(first, ferry_call, frame) : NULL;
 }
 
 /* Whether descriptors have come for the next message. */
@@ -163,72 +126,24 @@ static void deliver(ferry_session *session, ferry_message *message)
         ferry_message_unref(message);
 }
 
-static void handle_reply(ferry_session *session, const struct frame *frame, const struct incoming *in)
+/* An error that names no request concerns the conversation. */
+static bool is_general(const struct incoming *in)
 {
-        ferry_call *call = in->kind == WIRE_MESSAGE ? find_answered(session) : find_call(session, &in->id);
-        enum ferry_kind kind = in->kind == WIRE_RESPONSE || in->kind == WIRE_MESSAGE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR;
-        ferry_message *reply;
-
-        if (call && in->is_leaving && !parts_have_come(call) && call_comes_back(call)) {
-                session_update(session);
-                return;
-        }
-        if (!call) {
-                bool is_general = in->kind == WIRE_REFUSED && in->id.size == 8 &&
-                                  memcmp(in->id.bytes, (const char[8]){ 0 }, 8) == 0;
-                struct incoming general = *in;
-
-                general.id = (struct raw_text){ 0 };
-                descriptors_drop(session);
-                session->dropped += !is_general;
-                if (!is_general && session->owner->answered)
-                        session->owner->answered(session->owner_object);
-                reply = is_general ? message_new(session, FERRY_KIND_ERROR, frame, &general) : NULL;
-                if (reply) {
-                        deliver(session, reply);
-                        return;
-                }
-                if (is_general)
-                        session_finish(session, -ENOMEM, "no memory for a message");
-                return;
-        }
-        reply = message_new(session, kind, frame, in);
-        if (reply && session->is_debugged)
-                debug_message(session, "<", kind == FERRY_KIND_RESPONSE ? "response" : "error", ferry_message_type(reply),
-                              ferry_message_body(reply));
-        if (!reply) {
-                descriptors_drop(session);
-                call_end(call, -ENOMEM, FERRY_OUTCOME_REPLIED, NULL, "no memory for the answer");
-                session_update(session);
-                return;
-        }
-        if (has_passed(session))
-                descriptors_give(session, reply);
-        if (in->check.has_references && !ferry_message_body(reply))
-                call_end(call, -EBADMSG, FERRY_OUTCOME_REPLIED, NULL,
-                         "cannot take the answer: its references are wrong, or too many");
-        else if (kind == FERRY_KIND_RESPONSE)
-                call_succeed(call, reply);
-        else
-                call_end(call, -EREMOTEIO,
-                         in->kind == WIRE_REFUSED && !parts_have_come(call) ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED, reply, "%s",
-                         ferry_message_text(reply));
-        message_release(reply);
-        /* Without a callback the round goes on with an update of its own. */
-        if (call->fn) {
-                session_update(session);
-                call_deliver(call);
-        }
+        return in->kind == WIRE_REFUSED && in->id.size == 8 && memcmp(in->id.bytes, (const char[8]){ 0 }, 8) == 0;
 }
 
-static void handle_part(ferry_session *session, const struct frame *frame, const struct incoming *in)
+static void handle_general(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
-        ferry_call *call = find_call(session, &in->id);
+        struct incoming general = *in;
+        ferry_message *message;
 
-        if (call)
-                parts_hear(call, frame, in);
+        general.id = (struct raw_text){ 0 };
+        descriptors_drop(session);
+        message = message_new(session, FERRY_KIND_ERROR, frame, &general);
+        if (message)
+                deliver(session, message);
         else
-                parts_hear_unknown(session, in);
+                session_finish(session, -ENOMEM, "no memory for a message");
 }
 
 static void handle_message(ferry_session *session, const struct frame *frame, const struct incoming *in)
@@ -284,8 +199,8 @@ static void handle_any(ferry_session *session, const struct frame *frame, const 
         error_deinit(&error);
         if (code == -ENOMEM)
                 session_finish(session, -ENOMEM, "no memory to acknowledge a message");
-        else if (find_answered(session))
-                handle_reply(session, frame, in);
+        else if (replies_find_answered(session))
+                replies_hear(session, frame, in);
         else
                 handle_message(session, frame, in);
         if (session->holder != SESSION_FREED && session_is_open(session))
@@ -343,13 +258,16 @@ static void handle_incoming(ferry_session *session, const struct frame *frame, c
         case WIRE_RESPONSE:
         case WIRE_ERROR:
         case WIRE_REFUSED:
-                handle_reply(session, frame, in);
+                if (is_general(in))
+                        handle_general(session, frame, in);
+                else
+                        replies_hear(session, frame, in);
                 break;
         case WIRE_MESSAGE:
                 handle_any(session, frame, in);
                 break;
         case WIRE_PROGRESS:
-                handle_part(session, frame, in);
+                replies_hear_part(session, frame, in);
                 break;
         case WIRE_CANCEL:
                 handle_cancel(session, in);

@@ -3,9 +3,9 @@
  * CONTRIBUTING.md describes the way of a message through them.
  *
  * The files stand in layers, and none calls one above it: attached, holes, outbox, attaching, inbox, message, call, handlers,
- * subscriptions, sharing, hello, flow and debug hold what is known; session and owner decide; above them answer, dispatch, farewell,
- * closing, abandon, parts, descriptors, heartbeat, subscribe, describe, control, input, new, reconnect; and then what programs call:
- * defaults, open, request, reply, progress, next, hold, flush, info. */
+ * subscriptions, sharing, hello, flow and debug hold what is known; phase, session and owner decide; above them answer, dispatch, farewell,
+ * closing, abandon, parts, replies, descriptors, heartbeat, subscribe, describe, control, input, new, reconnect; and then what programs
+ * call: defaults, open, request, reply, progress, next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -132,7 +132,7 @@ struct ferry_message {
                                          * its bytes */
 };
 
-/* Changed by session_advance() alone, and only forward, but for a session that connects again; the diagram stands in session.c. */
+/* Changed by session_advance() alone, and only forward, but for a session that connects again; the diagram stands in phase.c. */
 enum session_phase {
         SESSION_LOST,                   /* there is no stream: its connection has ended, and the next attempt is not due */
         SESSION_CONNECTING,             /* the stream is not up */
@@ -446,6 +446,25 @@ ferry_session *session_new(ferry_loop *loop, const ferry_session_options *option
  * 0, or a negative errno with a sentence. */
 int reconnect_init(ferry_session *session, bool has_asked, struct error *error);
 
+/* phase.c */
+/* Something has happened to it: the only way in which its phase and its holder change. */
+void session_advance(ferry_session *session, enum session_event event);
+/* Whether this side has closed it, or it has failed and the peer is notified; whether it has ended. */
+bool session_is_closing(const ferry_session *session);
+bool session_has_ended(const ferry_session *session);
+/* Both sides have begun as the dialect requires, or it requires nothing. */
+bool session_is_greeted(const ferry_session *session);
+/* Why it ends: the end of a child explains that of its session, whatever came first. */
+void session_note_cause(ferry_session *session, enum session_cause cause);
+/* For each answer once the input has ended. */
+int session_answer_timeout(const ferry_session *session);
+/* A peer that goes meanwhile is seen only by looking: nothing more is read from it. */
+void session_await_answer(ferry_session *session);
+/* While it waits for answers, and then for the peer to read the last of them. */
+void session_start_draining_timer(ferry_session *session);
+/* The input is over, and a request of the other side needs no answer any more: the session stays for the next answer, or ends. */
+void session_keep_draining(ferry_session *session);
+
 /* session.c */
 /* Its connection has ended, or another one takes its place. Returns the session that has the connection from now on: a former one,
  * or, if the session ends with its peer, the same. */
@@ -454,11 +473,6 @@ ferry_session *session_part(ferry_session *session, bool is_lost);
 void session_lose(ferry_session *session, const ferry_session *former, const char *sentence);
 /* Whether session_status_for_sending() has nothing to say. */
 bool session_can_send(const ferry_session *session);
-/* Something has happened to it: the only way in which its phase and its holder change. */
-void session_advance(ferry_session *session, enum session_event event);
-/* Whether this side has closed it, or it has failed and the peer is notified; whether it has ended. */
-bool session_is_closing(const ferry_session *session);
-bool session_has_ended(const ferry_session *session);
 /* A call has timed out, and nothing was heard since. */
 bool session_is_overdue(const ferry_session *session);
 int session_status_for_sending(const ferry_session *session, struct error *error);
@@ -473,8 +487,6 @@ int session_send_template(ferry_session *session, struct outgoing *outgoing, boo
                           struct error *error, const char *format, va_list arguments);
 /* What this side takes, unless the other side knows it, or the dialect has no hello. */
 int session_send_hello(ferry_session *session, struct error *error);
-/* Both sides have begun as the dialect requires, or it requires nothing. */
-bool session_is_greeted(const ferry_session *session);
 /* What this side begins a conversation with, where the dialect has that. */
 int session_send_greeting(ferry_session *session, struct error *error);
 /* Put a frame of the conversation's own behind what cannot be taken back of the queue, and drop the rest. */
@@ -490,8 +502,6 @@ bool session_stop_holding(ferry_session *session);
 void session_ask_passed(ferry_session *session);
 /* The loop goes on. */
 void session_depart(struct loop_task *task);
-/* The input is over, and a request of the other side needs no answer any more: the session stays for the next answer, or ends. */
-void session_keep_draining(ferry_session *session);
 
 /* descriptors.c */
 enum { DESCRIPTOR_WEIGHT = 64 << 10 };  /* bytes that each one counts for in what is held for the peer */
@@ -540,6 +550,14 @@ void parts_hear_unknown(ferry_session *session, const struct incoming *in);
 bool message_takes_parts(const ferry_message *request);
 int message_check_parts(const ferry_message *request, struct error *error);
 void parts_hear_credit(ferry_session *session, const struct raw_text *id, int64_t size);
+
+/* replies.c: the call that an id names, or NULL. */
+ferry_call *replies_find_call(ferry_session *session, const struct raw_text *id);
+/* The call that a message answers where there are no ids: the one in flight, if the other side has acknowledged it; or NULL. */
+ferry_call *replies_find_answered(const ferry_session *session);
+/* An answer has come; a part of one. */
+void replies_hear(ferry_session *session, const struct frame *frame, const struct incoming *in);
+void replies_hear_part(ferry_session *session, const struct frame *frame, const struct incoming *in);
 
 /* flow.c */
 /* Before something leaves: is there more than half? After that: is there less again? */

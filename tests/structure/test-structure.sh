@@ -107,11 +107,11 @@ members_of_sessions() {
 }
 check 'an owner uses a member of a session' "$(members_of_sessions)"
 
-# Only session_advance() changes the phase of a session and its holder; session.c decides why it ends.
+# Only session_advance() changes the phase of a session and its holder.
 changed_lives() {
-        grep -nE '\b(session|probe)->(phase|cause|holder) = ' "$source"/src/session/*.[ch] | grep -v '/src/session/session\.c:'
+        grep -nE '\b(session|probe)->(phase|cause|holder) = ' "$source"/src/session/*.[ch] | grep -v '/src/session/phase\.c:'
 }
-check 'the life of a session is changed outside of src/session/session.c' "$(changed_lives)"
+check 'the life of a session is changed outside of src/session/phase.c' "$(changed_lives)"
 
 named_owners() {
         grep -nE '\bferry_(service|process|manager)\b|\bstruct (client|crowd|crowds|refusal|service|process|manager|pool)\b' \
