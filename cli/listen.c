@@ -292,6 +292,7 @@ static int serve(struct listener *listener, const char *address)
                 service.mode = 0;
         }
         supervisor_begin();
+        session.is_listening = ferry_address_scheme(address) == FERRY_SCHEME_NATS;
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
         backlog_init(listener->loop);

@@ -196,19 +196,22 @@ static void complain_malformed(const char *address, int scheme, enum address_use
 {
         bool is_queue = strncmp(address, "mqueue:", 7) == 0;
 
-        if (scheme == -ENAMETOOLONG)
+        if (scheme == -ENAMETOOLONG && strncmp(address, "nats:", 5) != 0)
                 complain("'%s' is too long for a %s: at most %s bytes", address, is_queue ? "queue" : "socket",
                          is_queue ? "254" : "107");
         else if (strncmp(address, "ssh:", 4) == 0)
                 complain("'%s' is not an address: write ssh:[USER@]HOST[:PORT]:NAME; NAME is an address of a session on that host, but"
                          " not fd: or stdio:", address);
+        else if (strncmp(address, "nats:", 5) == 0)
+                complain("'%s' is not an address: write nats:SUBJECT, of at most 1024 bytes, whose tokens have dots between them, and no"
+                         " blanks", address);
         else if (strncmp(address, "tcp:", 4) == 0 || strncmp(address, "udp:", 4) == 0)
                 complain("'%s' is not an address: write %.4sHOST:PORT, HOST in numbers, as 127.0.0.1 or [::1], or localhost;"
                          " PORT from 0 to 65535",
                          address, address);
         else
                 complain("'%s' is not an address: write %s", address,
-                         wanted == USE_SESSION ? "NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, ssh:HOST:NAME, stdio:,"
+                         wanted == USE_SESSION ? "NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND, ssh:HOST:NAME, nats:SUBJECT, stdio:,"
                                                  " file:IN,OUT, fifo:IN,OUT or fd:IN,OUT" :
                          wanted == USE_CHANNEL ? "udp:HOST:PORT, udg:PATH, tcp:HOST:PORT, unix:PATH, fifo:PATH, msgq:PATH,"
                                                  " msgq:KEY or mqueue:NAME" :
@@ -261,6 +264,14 @@ int check_session(const char *address, const struct cli_options *options)
         return EXIT_USAGE;
 }
 
+/* NULL: the library's default. */
+static const char *nats_url(void)
+{
+        const char *url = getenv("NATS_URL");
+
+        return url && *url ? url : NULL;
+}
+
 ferry_session_options session_options(const struct cli_options *options)
 {
         bool is_one = (options->dialects & (options->dialects - 1)) == 0;
@@ -273,6 +284,7 @@ ferry_session_options session_options(const struct cli_options *options)
                 /* Zero would be the default of the library, which waits for a service that is busy. */
                 .wait_ms = options->wait_ms ? options->wait_ms : 1,
                 .remote_ferry = options->remote_ferry,
+                .nats_url = nats_url(),
                 .shm = options->is_shm ? FERRY_SHM_ALWAYS : options->is_no_shm ? FERRY_SHM_NEVER : FERRY_SHM_AUTO,
         };
 
@@ -339,9 +351,9 @@ static int print_help(void)
         print_formatted("ferry moves messages between processes.\n\n");
         for (size_t i = 0; i < COMMANDS; i++)
                 print_formatted("  ferry %-8s %-28s %s\n", commands[i]->name, commands[i]->arguments, commands[i]->summary);
-        print_formatted("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, ssh:HOST:NAME, stdio:,\n"
-                        "file:IN,OUT, fifo:IN,OUT or fd:IN,OUT. For send and recv it is a channel: udp:HOST:PORT, udg:PATH, tcp:HOST:PORT,\n"
-                        "unix:PATH, fifo:PATH, msgq:PATH, msgq:KEY or mqueue:NAME; for store it is shm:PATH or shm:KEY.\n"
+        print_formatted("\nADDRESS is the NAME of a service, unix:PATH, tcp:HOST:PORT, exec:COMMAND LINE, ssh:HOST:NAME,\n"
+                        "nats:SUBJECT, stdio:, file:IN,OUT, fifo:IN,OUT or fd:IN,OUT. For send and recv it is a channel: udp:HOST:PORT,\n"
+                        "udg:PATH, tcp:HOST:PORT, unix:PATH, fifo:PATH, msgq:PATH, msgq:KEY or mqueue:NAME; for store it is shm:PATH or shm:KEY.\n"
                         "ferry COMMAND --help lists the options of a command; man ferry describes all.\n");
         return EXIT_DONE;
 }

@@ -110,6 +110,8 @@ int unused_check(const char *command, const struct cli_options *options, char **
                   "--namespace is for the dialect stream-ipc only" },
                 { options->codec && options->dialects && !(options->dialects & (FERRY_DIALECT_FERRY | FERRY_DIALECT_STREAM_IPC)),
                   "--codec is for the dialects ferry and stream-ipc only" },
+                { options->dialects && scheme == FERRY_SCHEME_NATS, "--dialect is not for nats:, which has its own" },
+                { options->root && scheme == FERRY_SCHEME_NATS, "--namespace is for the dialect stream-ipc only" },
                 { options->is_shm && options->is_no_shm, "--shm and --no-shm exclude each other" },
                 { (options->is_shm || options->is_no_shm) && scheme >= 0 && !is_one_of(scheme, FERRY_SCHEME_NAME, FERRY_SCHEME_UNIX),
                   "--shm and --no-shm are for NAME and unix: only" },

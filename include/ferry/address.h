@@ -15,6 +15,9 @@
  *                              a service of another machine. ssh(1) runs `ferry bridge NAME` on HOST, with the user's
  *                              configuration; an IPv6 address stands in brackets. Digits are a port only if another colon
  *                              follows. NAME is any address that ferry_bridge_open() takes, but fd:
+ *      nats:SUBJECT            a subject of a NATS server (`nats_url`): tokens with dots between them. A session sends requests
+ *                              and notifications there; one with `is_listening` receives and answers them, and there a token may
+ *                              be a wildcard, * or >
  *      stdio:                  the program's stdin and stdout, guarded: a stray print goes to stderr
  *      file:IN,OUT             two plain files, either of which may be omitted. FIFOs and devices are allowed, too: opening,
  *                              reading and writing them never blocks, and bytes for a FIFO are queued until a process reads
@@ -67,6 +70,7 @@ enum ferry_scheme {
         FERRY_SCHEME_MQUEUE,    /**< mqueue: */
         FERRY_SCHEME_SHM,       /**< shm: */
         FERRY_SCHEME_SSH,       /**< ssh: */
+        FERRY_SCHEME_NATS,      /**< nats: */
 };
 
 /**
@@ -77,7 +81,8 @@ enum ferry_scheme {
  * @param address  the address; NULL is not an address
  * @return an enum ferry_scheme, or a negative errno
  * @retval -EINVAL        the text is not an address
- * @retval -ENAMETOOLONG  its path is too long for a socket (107 bytes), or its name for a queue (254 bytes)
+ * @retval -ENAMETOOLONG  its path is too long for a socket (107 bytes), its name for a queue (254 bytes), or its
+ *                        subject for a NATS server (1,024 bytes)
  */
 int ferry_address_scheme(const char *address);
 

@@ -119,6 +119,8 @@ struct ferry_session_options {
                                          * terminal while that group is in the foreground; only the child itself is signalled (no:
                                          * the child leads a group of its own, which is signalled as a whole) */
         bool is_unguarded;              /**< stdio: leave descriptors 0 and 1 as they are (no) */
+        bool is_listening;              /**< nats: receive what is sent to the subject, which each message is for one listener only,
+                                         * and answer requests (no: send to the subject) */
         int answer_timeout_ms;          /**< how long the session waits for each answer of the program after the peer's input has
                                          * ended, in ms (as long as `close_timeout_ms`) */
         int shm;                        /**< an enum ferry_shm: whether messages may move to memory that is shared with the peer
@@ -131,6 +133,10 @@ struct ferry_session_options {
         int reconnect_ms;               /**< connect again after the peer has ended, for up to this time in ms; see
                                          * ferry_session_open() (never) */
         unsigned reconnect_attempts;    /**< reconnect_ms: how often to try (no limit) */
+        const char *nats_url;           /**< nats: the servers, `nats://[USER:PASSWORD@]HOST[:PORT]` or `nats://TOKEN@HOST[:PORT]`,
+                                         * several with commas between them, which are tried in random order. HOST as for tcp;
+                                         * other characters than letters and digits of USER, PASSWORD and TOKEN may be written as
+                                         * %XX; all servers get the same (nats://127.0.0.1:4222) */
 };
 
 /**

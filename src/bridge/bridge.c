@@ -328,6 +328,9 @@ static int open_far(ferry_bridge *bridge)
         if (ferry_address_scheme(bridge->address) == FERRY_SCHEME_STDIO)
                 return error_set(&bridge->error, -EINVAL, "a bridge leads from descriptors to a service or a command: 'stdio:' is"
                                                           " neither");
+        if (ferry_address_scheme(bridge->address) == FERRY_SCHEME_NATS)
+                return error_set(&bridge->error, -EINVAL, "a bridge copies bytes, and '%s' takes messages: open a session there",
+                                 bridge->address);
         return stream_open(&place, bridge->address, &options, &bridge->far.stream, &bridge->error);
 }
 

@@ -48,7 +48,7 @@ int message_vfail(ferry_message *request, enum wire_kind kind, const char *forma
                         close_unanswered(session, text);
                 return 0;
         }
-        if (kind == WIRE_REFUSED && !session->wire.dialect->has_cancel)
+        if (kind == WIRE_REFUSED && !session->wire.dialect->has_refused)
                 outgoing.kind = WIRE_ERROR;
         /* A request is refused only by a side that is about to close. */
         outgoing.is_leaving = outgoing.kind == WIRE_REFUSED;
@@ -137,7 +137,7 @@ void session_refuse_message(ferry_session *session, const struct incoming *in, e
         /* That of no request, if none can be read. */
         char *id = sys_alloc_zeroed((in->id.size > 8 ? in->id.size : 8) + 1);
         struct error error = { 0 };
-        struct outgoing answer = { .kind = session->wire.dialect->has_cancel ? kind : WIRE_ERROR, .id = id,
+        struct outgoing answer = { .kind = session->wire.dialect->has_refused ? kind : WIRE_ERROR, .id = id,
                                    .is_leaving = session->phase == SESSION_REFUSING };
         ferry_value *body = ferry_value_pack("'not taken: %s'", reason);
         int sent;
@@ -388,6 +388,7 @@ static void bury(struct loop_grave *grave)
         error_deinit(&session->call_error);
         /* A codec of the program may still be reading what it was lent. */
         inbox_deinit(&session->in);
+        wire_deinit(&session->wire);
         subscriptions_free(session->subscriptions);
         if (session->reconnect)
                 session->reconnect->table->destroy(session->reconnect);

@@ -13,6 +13,22 @@ static void greeted(ferry_session *session)
         session_flush_now(session);
 }
 
+/* What a server says to begin with. Where there is a login, that is sent now, and the server says the same again when it has taken
+ * it; a later greeting only changes what the server takes. */
+static void hear_start(ferry_session *session, enum wire_kind kind)
+{
+        bool has_login = session->wire.dialect->has_login;
+
+        if (session_is_greeted(session))
+                return;
+        if (has_login && kind == WIRE_START && session->out.gate == OUTBOX_SHUT) {
+                outbox_set_gate(&session->out, OUTBOX_LOGIN);
+                session_flush_now(session);
+        } else if (has_login ? kind == WIRE_START_OK && session->out.gate == OUTBOX_LOGIN :
+                               session->is_server == (kind == WIRE_START_OK))
+                greeted(session);
+}
+
 /* Both sides have said, or say now, that they go. */
 static void answer_close(ferry_session *session)
 {
@@ -137,8 +153,7 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 break;
         case WIRE_START:
         case WIRE_START_OK:
-                if (!session_is_greeted(session) && session->is_server == (in->kind == WIRE_START_OK))
-                        greeted(session);
+                hear_start(session, in->kind);
                 break;
         case WIRE_RECEIVED:
                 session->out.acknowledged += session->out.acknowledged < session->out.written;

@@ -107,6 +107,8 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(remote_ferry);
         INHERIT(reconnect_ms);
         INHERIT(reconnect_attempts);
+        INHERIT(nats_url);
+        INHERIT(is_listening);
 #undef INHERIT
         if (!options->request_timeout_ms)
                 options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;

@@ -243,8 +243,12 @@ static bool take_passed(ferry_session *session, const struct incoming *in)
 
 static void handle_incoming(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
-        if ((in->kind == WIRE_NOTIFICATION || in->kind == WIRE_REQUEST || in->kind == WIRE_MESSAGE) &&
-            session->owner->spoke && !session->owner->spoke(session->owner_object)) {
+        bool is_message = in->kind == WIRE_NOTIFICATION || in->kind == WIRE_REQUEST || in->kind == WIRE_MESSAGE;
+
+        /* A session that is closed before its login is taken hears only what concerns that. */
+        if (session->wire.dialect->has_login && session_is_closing(session) && (is_message || in->kind == WIRE_RESPONSE))
+                return;
+        if (is_message && session->owner->spoke && !session->owner->spoke(session->owner_object)) {
                 descriptors_drop(session);
                 return;
         }
@@ -309,10 +313,13 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
         session->received++;
         if (!code)
                 handle_incoming(session, frame, &in);
-        else if (session->wire.dialect->framing->has_magic)
+        else if (session->wire.dialect->framing->has_magic || (session->wire.dialect->framing->keeps_step && in.kind != WIRE_UNKNOWN))
                 refuse_frame(session, &in, code, error_text(&error), WIRE_ERROR);
-        else
+        else {
+                list_for_each(&session->calls, link)
+                        container_of(link, ferry_call, link)->is_unread |= in.is_denied;
                 session_finish(session, code, "the other side sent %s", error_text(&error));
+        }
         /* Last: texts of @in and of the sentence may point into it. */
         ferry_value_unref(in.value);
         error_deinit(&error);

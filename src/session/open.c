@@ -6,7 +6,7 @@
 /* What the program's pointers lead to may go when the session has been opened. */
 static void forget_borrowed(ferry_session_options *options)
 {
-        options->root = options->directory = options->name_directory = options->remote_ferry = NULL;
+        options->root = options->directory = options->name_directory = options->remote_ferry = options->nats_url = NULL;
         options->argv = options->env = NULL;
         options->fds = NULL;
 }
@@ -33,6 +33,8 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
                 code = error.code;
         if (!code && session->options.reconnect_ms)
                 code = reconnect_init(session, options && options->reconnect_ms, &error);
+        if (!code && address)
+                code = wire_begin(&session->wire, address, &session->options, &error);
         if (!code)
                 code = stream_open(&place, address, &session->options, &session->stream, &error);
         if (!code)

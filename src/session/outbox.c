@@ -48,6 +48,7 @@ static uint64_t limit(const struct outbox *outbox)
         case OUTBOX_SHUT:
                 return 0;
         case OUTBOX_GREETING:
+        case OUTBOX_LOGIN:
                 return outbox->greeting_end;
         case OUTBOX_TURNS:
                 return outbox->requests.next == &outbox->requests || second == &outbox->requests ?
@@ -425,7 +426,7 @@ void outbox_jump_queue(struct outbox *outbox, size_t offset)
         size_t size = outbox_size(outbox) - offset;
         uint64_t end;
 
-        if (outbox->gate == OUTBOX_OPEN || outbox->gate == OUTBOX_SHUT)
+        if (outbox->gate == OUTBOX_OPEN || outbox->gate == OUTBOX_SHUT || outbox->gate == OUTBOX_LOGIN)
                 return;
         close_holes(outbox);
         offset = outbox_size(outbox) - size;

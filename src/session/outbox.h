@@ -41,6 +41,7 @@ struct outbox_piece {
 enum outbox_gate {
         OUTBOX_SHUT,                    /* nothing: the other side begins */
         OUTBOX_GREETING,                /* what is said first */
+        OUTBOX_LOGIN,                   /* the same; what answers meanwhile stays behind it */
         OUTBOX_TURNS,                   /* all before the second request in flight */
         OUTBOX_OPEN,
 };
@@ -51,6 +52,7 @@ struct outbox {
         size_t pieces_size;             /* … and all their bytes */
         enum outbox_gate gate;          /* shut at first; only outbox_set_gate() changes it */
         bool is_lent;                   /* the stream has the bytes in hand: they stay where they are */
+        bool is_telling_apart;          /* frames are told apart: only then it is known which of them have not begun to leave */
         uint64_t begin;                 /* where that begins */
         struct holes holes;
         struct list requests;           /* struct outbox_frame */
@@ -58,7 +60,6 @@ struct outbox {
         uint64_t greeting_end;
         size_t frame_left;              /* of one that should have been taken at once, but was not; or, where frames are told apart,
                                          * of the one that has begun to leave */
-        bool is_telling_apart;          /* whether they are: only then it is known which of them have not begun to leave */
         uint64_t written;               /* messages that the stream has taken, where they are acknowledged … */
         uint64_t acknowledged;          /* … and those that were */
 };

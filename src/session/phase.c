@@ -121,8 +121,8 @@ static void begin_phase(ferry_session *session)
                 loop_timer_start(session->loop, &session->close_timer, loop_deadline(session->close_timeout_ms));
                 break;
         case SESSION_CLOSING:
-                /* What comes meanwhile is thrown away. */
-                if (!session->wire.dialect->has_start)
+                /* What comes meanwhile is thrown away, unless it lets what is queued go. */
+                if (!session->wire.dialect->has_start && !(session->wire.dialect->has_login && !session_is_greeted(session)))
                         inbox_discard(&session->in);
                 break;
         default:

@@ -188,8 +188,8 @@ enum session_event {
 struct heartbeat {
         struct loop_timer timer;
         int peer_ms;                    /* the period that the peer would like; 0: none */
-        uint64_t taken;                 /* bytes that had been read when the period began: what is more was heard in it */
         bool is_asked;                  /* in the last period: whether it lives */
+        uint64_t taken;                 /* bytes that had been read when the period began: what is more was heard in it */
 };
 
 /* Where a session is on its way to shared memory: sharing.c. */

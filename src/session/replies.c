@@ -75,7 +75,7 @@ void replies_hear(ferry_session *session, const struct frame *frame, const struc
         else if (kind == FERRY_KIND_RESPONSE)
                 call_succeed(call, reply);
         else
-                call_end(call, -EREMOTEIO,
+                call_end(call, in->refusal ? in->refusal : -EREMOTEIO,
                          in->kind == WIRE_REFUSED && !parts_have_come(call) ? FERRY_OUTCOME_NOT_EXECUTED : FERRY_OUTCOME_REPLIED, reply, "%s",
                          ferry_message_text(reply));
         message_release(reply);

@@ -380,7 +380,7 @@ int session_send_greeting(ferry_session *session, struct error *error)
         struct outgoing greeting = { .kind = session->is_server ? WIRE_START : WIRE_START_OK };
         int code;
 
-        if (!session->wire.dialect->has_start) {
+        if (!session->wire.dialect->has_start && !session->wire.dialect->has_login) {
                 session_advance(session, EVENT_GREETED);
                 return 0;
         }

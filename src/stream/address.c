@@ -3,6 +3,7 @@
 #include "stream/name.h"
 #include "stream/inet.h"
 #include "stream/ssh.h"
+#include "wire/subject.h"
 
 #include <ferry/address.h>
 
@@ -21,7 +22,7 @@ static const struct {
         { "file:", FERRY_SCHEME_FILE }, { "fd:", FERRY_SCHEME_FD },     { "tcp:", FERRY_SCHEME_TCP },
         { "fifo:", FERRY_SCHEME_FIFO }, { "udp:", FERRY_SCHEME_UDP },   { "udg:", FERRY_SCHEME_UDG },
         { "msgq:", FERRY_SCHEME_MSGQ }, { "shm:", FERRY_SCHEME_SHM },   { "mqueue:", FERRY_SCHEME_MQUEUE },
-        { "ssh:", FERRY_SCHEME_SSH },
+        { "ssh:", FERRY_SCHEME_SSH },   { "nats:", FERRY_SCHEME_NATS },
 };
 
 static int check_path(const char *path)
@@ -46,6 +47,8 @@ static int check_text(enum ferry_scheme scheme, const char *text)
                 return check_path(text);
         case FERRY_SCHEME_SSH:
                 return ssh_parse(text, &ssh);
+        case FERRY_SCHEME_NATS:
+                return strlen(text) > SUBJECT_MAX ? -ENAMETOOLONG : subject_is_valid(text, strlen(text), true) ? 0 : -EINVAL;
         case FERRY_SCHEME_STDIO:
                 return *text ? -EINVAL : 0;
         case FERRY_SCHEME_TCP:

@@ -22,6 +22,7 @@ static const struct {
         [FERRY_SCHEME_FD] = { stream_open_fds, false },
         [FERRY_SCHEME_FIFO] = { stream_open_fifo, false },
         [FERRY_SCHEME_SSH] = { stream_open_ssh, false },
+        [FERRY_SCHEME_NATS] = { stream_open_nats, false },
 };
 
 static int refuse(int scheme, const char *address, const char *text, struct error *error)
@@ -36,7 +37,7 @@ static int refuse(int scheme, const char *address, const char *text, struct erro
         if (strncmp(address, "tcp:", 4) == 0)
                 return inet_refuse("tcp", text, error);
         return error_set(error, -EINVAL, "'%s' is not an address: write NAME, unix:PATH, tcp:HOST:PORT, exec:COMMAND,"
-                                         " ssh:HOST:NAME, stdio:, file:IN,OUT, fifo:IN,OUT or fd:IN,OUT", address);
+                                         " ssh:HOST:NAME, nats:SUBJECT, stdio:, file:IN,OUT, fifo:IN,OUT or fd:IN,OUT", address);
 }
 
 static int open_address(const struct stream_place *place, const char *address, const ferry_session_options *options,

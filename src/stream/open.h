@@ -11,6 +11,7 @@ stream_open_fn stream_open_exec;
 stream_open_fn stream_open_fds;
 stream_open_fn stream_open_fifo;
 stream_open_fn stream_open_file;
+stream_open_fn stream_open_nats;
 stream_open_fn stream_open_program;
 stream_open_fn stream_open_ssh;
 stream_open_fn stream_open_stdio;

@@ -1,4 +1,4 @@
-/* Connecting by tcp. Connecting never blocks: the kernel is asked to, and reports when
+/* Connecting by tcp, to a process or to one of several servers that do the same. Connecting never blocks: the kernel is asked to, and reports when
  * it has come to something. A listener that is not there yet is tried again at growing distances until the time is over, since
  * nothing reports when a process begins to listen. What hangs is given up after a time, too.
  *
@@ -7,6 +7,8 @@
  * yet is lost; so the end of the other side is read before. */
 #include "stream/inet.h"
 #include "stream/open.h"
+#include "util/map.h"
+#include "util/url.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -17,6 +19,8 @@ enum {
         RETRY_FIRST_NS = 1000000,
         RETRY_MAX_NS = 500000000,
         DISCARDS_PER_ROUND = 16,
+        SERVERS_MAX = 64,
+        NATS_TEXT_MAX = INET6_ADDRSTRLEN + 16,
 };
 
 /* Closing ---------------------------------------------------------------------------------------------- */
@@ -59,14 +63,15 @@ const struct stream_kind stream_tcp_accepted = { .name = "tcp", .close = wait_fo
 
 struct tcp_stream {
         struct stream stream;
-        union inet_address addresses[INET_ADDRESSES_MAX];
-        int count;
+        bool is_any;                    /* each address is another server, and any will do */
         int at;                         /* the one that is tried */
         struct loop_source source;      /* of a connection that has come to nothing yet; fd -1: there is none */
         struct loop_timer timer;        /* until that has taken too long; else until the next try */
         int64_t began;
         int64_t wait_ns;                /* for a process to listen */
         int64_t pause_ns;
+        int count;
+        union inet_address addresses[];
 };
 
 /* Let go of what is not a connection yet. */
@@ -86,6 +91,7 @@ static void release(struct stream *stream, bool is_foreign)
         hang_up(container_of(stream, struct tcp_stream, stream), is_foreign);
 }
 
+static const struct stream_kind nats_kind = { .name = "nats", .is_client = true, .close = wait_for_end, .release = release };
 static const struct stream_kind tcp_kind = { .name = "tcp", .is_client = true, .close = wait_for_end, .release = release };
 
 static bool is_for_listening(const union inet_address *address)
@@ -158,7 +164,9 @@ static int dial(struct tcp_stream *client)
 /* Whether there is another address to try; else what there is to say of the host: where it has no IPv6, the first. */
 static bool turn_to_next(struct tcp_stream *client, int *code)
 {
-        if (*code == -ECONNREFUSED && client->at + 1 < client->count) {
+        bool is_ours = *code == -ENOMEM || *code == -EMFILE || *code == -ENFILE;
+
+        if ((*code == -ECONNREFUSED || (client->is_any && !is_ours)) && client->at + 1 < client->count) {
                 client->at++;
                 return true;
         }
@@ -166,6 +174,16 @@ static bool turn_to_next(struct tcp_stream *client, int *code)
                 *code = -ECONNREFUSED;
         client->at = 0;
         return false;
+}
+
+/* Until when a connection that comes to nothing is waited for. One of several servers has that time for itself. */
+static int64_t hang_deadline(const struct tcp_stream *client)
+{
+        int64_t hang_ns = (int64_t)HANG_MS * 1000000, wait_ns = client->wait_ns ? client->wait_ns : hang_ns;
+
+        if (client->is_any)
+                return sys_now() + (wait_ns < hang_ns ? wait_ns : hang_ns);
+        return wait_ns == INT64_MAX ? wait_ns : client->began + wait_ns;
 }
 
 static int64_t deadline(const struct tcp_stream *client, int64_t wait_ns)
@@ -199,8 +217,7 @@ static int proceed(struct tcp_stream *client, int code)
                         hang_up(client, false);
                         return code;
                 }
-                loop_timer_start(client->stream.loop, &client->timer,
-                                 deadline(client, client->wait_ns ? client->wait_ns : (int64_t)HANG_MS * 1000000));
+                loop_timer_start(client->stream.loop, &client->timer, hang_deadline(client));
                 return -EINPROGRESS;
         }
         pause = code ? next_pause(client, code) : 0;
@@ -214,6 +231,12 @@ static int describe(const struct tcp_stream *client, int code, struct error *err
 {
         char text[INET_TEXT_MAX];
 
+        if (client->is_any) {
+                inet_print("nats", &client->addresses[client->count - 1], text);
+                return error_set(error, code, "cannot reach %s at '%s': %s%s", client->count > 1 ? "any NATS server, the last one" :
+                                 "the NATS server", text, code == -ECONNREFUSED ? "no process listens there: " : "",
+                                 error_describe(code));
+        }
         inet_print("tcp", &client->addresses[0], text);
         if (code == -ECONNREFUSED)
                 return error_set(error, code, "no process listens at '%s': %s", text, error_describe(code));
@@ -248,30 +271,26 @@ static void time_is_over(struct loop_timer *timer)
 
         if (client->source.fd >= 0) {
                 hang_up(client, false);
-                report(client, -ETIMEDOUT);
+                report(client, client->is_any ? proceed(client, -ETIMEDOUT) : -ETIMEDOUT);
         } else
                 report(client, proceed(client, dial(client)));
 }
 
-int stream_open_tcp(const struct stream_place *place, const char *text,
-                    const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+static int open_any_of(const struct stream_place *place, const struct stream_kind *kind, const union inet_address *addresses,
+                       int count, const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
-        union inet_address addresses[INET_ADDRESSES_MAX];
-        int count = inet_parse(text, addresses), code;
-        struct tcp_stream *client;
+        size_t size = (size_t)count * sizeof *addresses;
+        struct tcp_stream *client = sys_alloc_zeroed(sizeof *client + size);
+        int code;
 
-        if (count < 0)
-                return inet_refuse("tcp", text, error);
-        if (is_for_listening(&addresses[0]))
-                return error_set(error, -EINVAL, "cannot connect to 'tcp:%s': port 0 is for listening", text);
-        client = sys_alloc_zeroed(sizeof *client);
         if (!client)
                 return error_set(error, -ENOMEM, "no memory for a stream");
-        stream_init(&client->stream, &tcp_kind, place);
+        stream_init(&client->stream, kind, place);
         client->source = (struct loop_source){ .loop = place->loop, .fd = -1, .fn = has_settled };
         client->timer.fn = time_is_over;
-        memcpy(client->addresses, addresses, (size_t)count * sizeof *addresses);
+        memcpy(client->addresses, addresses, size);
         client->count = count;
+        client->is_any = kind == &nats_kind;
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
         client->began = sys_now();
         code = proceed(client, dial(client));
@@ -282,4 +301,79 @@ int stream_open_tcp(const struct stream_place *place, const char *text,
         }
         *ret_stream = &client->stream;
         return 0;
+}
+
+int stream_open_tcp(const struct stream_place *place, const char *text,
+                    const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+{
+        union inet_address addresses[INET_ADDRESSES_MAX];
+        int count = inet_parse(text, addresses);
+
+        if (count < 0)
+                return inet_refuse("tcp", text, error);
+        if (is_for_listening(&addresses[0]))
+                return error_set(error, -EINVAL, "cannot connect to 'tcp:%s': port 0 is for listening", text);
+        return open_any_of(place, &tcp_kind, addresses, count, options, ret_stream, error);
+}
+
+/* NATS ------------------------------------------------------------------------------------------------- */
+
+/* How many addresses a server has, or -EINVAL with a sentence. */
+static int parse_server(const struct url *url, union inet_address *addresses, struct error *error)
+{
+        char text[NATS_TEXT_MAX];
+        int count = -EINVAL;
+
+        if (url->place.size + sizeof ":4222" <= sizeof text) {
+                memcpy(text, url->place.bytes, url->place.size);
+                memcpy(text + url->place.size, ":4222", sizeof ":4222");
+                if (url->has_port)
+                        text[url->place.size] = '\0';
+                count = inet_parse(text, addresses);
+        }
+        if (count > 0 && !is_for_listening(&addresses[0]))
+                return count;
+        return error_set(error, -EINVAL, "'%.*s' is not the place of a NATS server: write HOST or HOST:PORT, HOST in numbers, as"
+                                         " 127.0.0.1 or [::1], or localhost; other names are not looked up, as that would block",
+                         url->place.size > 256 ? 256 : (int)url->place.size, url->place.bytes);
+}
+
+/* Not all clients come to the same server. */
+static void shuffle(union inet_address *addresses, int count)
+{
+        struct hash_key key = hash_secret();
+        int64_t seed[2] = { sys_now(), sys_pid() };
+        uint64_t number = hash_bytes(&key, seed, sizeof seed);
+
+        for (int left = count; left > 1; left--) {
+                int taken = (int)(number % (uint64_t)left);
+                union inet_address last = addresses[left - 1];
+
+                addresses[left - 1] = addresses[taken];
+                addresses[taken] = last;
+                number = hash_bytes(&key, &number, sizeof number);
+        }
+}
+
+int stream_open_nats(const struct stream_place *place, const char *text, const ferry_session_options *options,
+                     struct stream **ret_stream, struct error *error)
+{
+        union inet_address addresses[SERVERS_MAX + INET_ADDRESSES_MAX];
+        const char *urls = options->nats_url ? options->nats_url : "nats://127.0.0.1";
+        struct url url;
+        int count = 0, more;
+
+        (void)text;
+        while ((more = url_next(&urls, "nats", &url, error)) > 0) {
+                more = parse_server(&url, addresses + count, error);
+                if (more < 0)
+                        return more;
+                count += more;
+                if (count > SERVERS_MAX)
+                        return error_set(error, -EINVAL, "there are more than %d servers", SERVERS_MAX);
+        }
+        if (more < 0 || count == 0)
+                return error_set(error, -EINVAL, "the list of servers is empty");
+        shuffle(addresses, count);
+        return open_any_of(place, &nats_kind, addresses, count, options, ret_stream, error);
 }

@@ -134,6 +134,7 @@ static ferry_session_options *take_options(struct piece *piece, const ferry_sess
         all.directory = take_text(piece, given->directory);
         all.name_directory = take_text(piece, given->name_directory);
         all.remote_ferry = take_text(piece, given->remote_ferry);
+        all.nats_url = take_text(piece, given->nats_url);
         if (copy)
                 *copy = all;
         return copy;

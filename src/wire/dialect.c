@@ -14,12 +14,13 @@ enum {
 };
 
 /* In the order in which a payload is tried. */
-static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_stream_ipc, &dialect_innmind, &dialect_pcntl };
+static const struct dialect *const dialects[] = { &dialect_ferry, &dialect_stream_ipc, &dialect_innmind, &dialect_pcntl,
+                                                &dialect_nats };
 
 static const struct dialect *dialect_by_number(unsigned number)
 {
         for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
-                if (dialects[i]->number == number)
+                if (number && dialects[i]->number == number)
                         return dialects[i];
         return NULL;
 }
@@ -131,6 +132,28 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
                                  " a service takes several", options->dialect);
         set_dialect(wire, dialect_by_number(options->dialect));
         return 0;
+}
+
+int wire_begin(struct wire *wire, const char *address, const ferry_session_options *options, struct error *error)
+{
+        for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
+                size_t size = dialects[i]->scheme ? strlen(dialects[i]->scheme) : 0;
+
+                if (size == 0 || strncmp(address, dialects[i]->scheme, size) != 0 || address[size] != ':')
+                        continue;
+                if (options->dialect != FERRY_DIALECT_AUTO)
+                        return error_set(error, -EINVAL, "dialect is %u: '%s' has a dialect of its own, so set none", options->dialect,
+                                         address);
+                set_dialect(wire, dialects[i]);
+                return dialects[i]->begin(wire, address + size + 1, options, error);
+        }
+        return 0;
+}
+
+void wire_deinit(struct wire *wire)
+{
+        sys_free(wire->login);
+        wire->login = NULL;
 }
 
 size_t wire_read_max(const struct wire *wire)

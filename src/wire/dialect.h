@@ -49,6 +49,7 @@ enum {
 };
 
 struct dialect;
+struct login;
 
 /* Whether the peer takes descriptors, as its hello says. */
 enum wire_descriptors { WIRE_DESCRIPTORS_UNKNOWN, WIRE_DESCRIPTORS_IGNORED, WIRE_DESCRIPTORS_TAKEN };
@@ -56,14 +57,14 @@ enum wire_descriptors { WIRE_DESCRIPTORS_UNKNOWN, WIRE_DESCRIPTORS_IGNORED, WIRE
 /* What a session knows of its conversation. */
 struct wire {
         const struct dialect *dialect;
-        bool is_dialect_fixed;          /* the program has said so, or the peer has shown it */
         const ferry_codec *codec;
-        bool is_codec_fixed;
         char root[64];                  /* stream-ipc: a namespace */
-        bool is_root_fixed;
         size_t frame_max;               /* that we take */
         size_t send_max;                /* that we send */
         size_t peer_max;                /* of the peer, once it has said so; else SIZE_MAX */
+        bool is_dialect_fixed;          /* the program has said so, or the peer has shown it */
+        bool is_codec_fixed;
+        bool is_root_fixed;
         bool has_said_hello;            /* this side, where the dialect has hellos */
         bool does_peer_drain;           /* its hello says that it connects again when it is asked to (WIRE_DRAIN) */
         bool is_peer_one_way;           /* its hello says that it only writes: it ends without a close */
@@ -71,6 +72,7 @@ struct wire {
         enum wire_descriptors descriptors;
         uint64_t counter;               /* of our requests */
         const struct dialect *peer_dialect;     /* that it has spoken, whatever we do */
+        struct login *login;                    /* what the server is told, where there is a login; wire_deinit() frees it */
 };
 
 /* What a payload says. Texts point into it. */
@@ -85,6 +87,8 @@ struct incoming {
         const char *property;           /* of the decoded object, that is the body; NULL: it is all of it */
         ferry_value *value;             /* decoded already, and the caller's; or NULL */
         bool is_leaving;                /* of refused: the peer is about to close, and another one may take the request */
+        bool is_denied;                 /* of what could not be read: nothing that this side has asked for was passed on */
+        int refusal;                    /* of refused: the errno of the call; 0: -EREMOTEIO, as the receiver has refused it */
 };
 
 /* What is to be said. */
@@ -101,13 +105,14 @@ struct outgoing {
 };
 
 struct dialect {
-        unsigned number;                /* enum ferry_dialect */
+        unsigned number;                /* enum ferry_dialect; 0: only an address selects it */
         const char *name;
         const struct framing *framing;
         bool has_ids;                   /* replies say what they answer; else one request is in flight at a time, and the
                                          * next message is its answer */
         bool has_errors;                /* a request can be answered by an error; else the session is closed */
-        bool has_cancel;                /* and refused: the peer can be sent more than replies */
+        bool has_refused;               /* a reply can say that no handler has seen the request */
+        bool has_cancel;                /* the peer can be sent more than replies */
         bool has_hello;
         bool has_ping;
         bool has_close;
@@ -119,12 +124,18 @@ struct dialect {
         bool has_parts;         /* WIRE_PROGRESS and WIRE_CREDIT */
         bool has_descriptors;   /* WIRE_DESCRIPTORS */
         bool has_start;                 /* WIRE_START, WIRE_START_OK; and WIRE_CLOSE is answered by WIRE_CLOSE_OK */
+        bool has_login;                 /* the server says WIRE_START, the client its WIRE_START_OK, and when the server has taken
+                                         * that it says the same. WIRE_CLOSE is not answered */
         bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
         bool has_received;              /* a server acknowledges each message before anything else */
         bool has_whole_frames;          /* the other side reads a frame at once: it must be written at once */
         size_t send_max;                /* bytes of a frame that the other side can take; 0: what we take ourselves */
         const char *directory;          /* under that for temporary files: where programs that know only this dialect look for
                                          * services; NULL: there are none */
+        const char *scheme;             /* addresses that begin so, with a colon, are in this dialect, and no other ones; NULL: the
+                                         * address says nothing */
+        /* What follows the colon, and what the options say, where there is a scheme: 0, or a negative errno with a sentence. */
+        int (*begin)(struct wire *wire, const char *text, const ferry_session_options *options, struct error *error);
         /* Whether a payload may begin so, as far as these bytes show. NULL: a dialect that has to be named. */
         bool (*can_begin)(const char *bytes, size_t size);
         /* What a whole payload says. 0, or a negative errno with a sentence; then kind and id are set if they could
@@ -144,6 +155,7 @@ extern const struct dialect dialect_ferry;
 extern const struct dialect dialect_stream_ipc;
 extern const struct dialect dialect_innmind;
 extern const struct dialect dialect_pcntl;
+extern const struct dialect dialect_nats;
 
 /* The name of a dialect; NULL: the number is none of one. */
 const char *wire_dialect_name(unsigned dialect);
@@ -162,6 +174,10 @@ const struct dialect *wire_dialect_at(size_t index);
 
 /* Begin a conversation as the options say. 0, or -EINVAL with a sentence. */
 int wire_init(struct wire *wire, const ferry_session_options *options, struct error *error);
+
+/* Where the address says in which dialect it is: begin in that. 0, or a negative errno with a sentence. */
+int wire_begin(struct wire *wire, const char *address, const ferry_session_options *options, struct error *error);
+void wire_deinit(struct wire *wire);
 
 /* How large a frame may be that is read: a little more than frame_max, if that is tiny, because a hello is always taken. */
 size_t wire_read_max(const struct wire *wire);

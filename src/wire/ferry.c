@@ -201,6 +201,7 @@ const struct dialect dialect_ferry = {
         .framing = &framing_magic,
         .has_ids = true,
         .has_errors = true,
+        .has_refused = true,
         .has_cancel = true,
         .has_hello = true,
         .has_ping = true,

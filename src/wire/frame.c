@@ -192,13 +192,25 @@ static int begin_large(struct frame_reader *reader, size_t header, size_t length
         return 0;
 }
 
+/* A frame over the limit that surely is one. */
+static int give_too_large(struct frame_reader *reader, struct frame *ret, size_t header, uint64_t length)
+{
+        size_t head = length < FRAME_HEAD_MAX ? (size_t)length : FRAME_HEAD_MAX;
+        int given;
+
+        if (buffer_size(&reader->buffer) < header + head)
+                return 0;
+        given = give(reader, ret, FRAME_TOO_LARGE, header, head);
+        ret->declared = (uint32_t)length;
+        reader->skip = length - head;
+        return given;
+}
+
 /* A length over the limit: can what follows be a payload, or was it no frame at all? */
 static int judge(struct frame_reader *reader, struct frame *ret, uint32_t length)
 {
         const char *bytes = (const char *)buffer_bytes(&reader->buffer);
         size_t size = buffer_size(&reader->buffer);
-        size_t head = length < FRAME_HEAD_MAX ? length : FRAME_HEAD_MAX;
-        int given;
 
         if (size < FRAME_HEADER + FRAME_JUDGE)
                 return 0;
@@ -207,12 +219,7 @@ static int judge(struct frame_reader *reader, struct frame *ret, uint32_t length
                         return fail(reader, -EBADMSG);
                 return give(reader, ret, FRAME_JUNK, 0, 1 + find_magic(bytes + 1, size - 1));
         }
-        if (size < FRAME_HEADER + head)
-                return 0;
-        given = give(reader, ret, FRAME_TOO_LARGE, FRAME_HEADER, head);
-        ret->declared = length;
-        reader->skip = length - head;
-        return given;
+        return give_too_large(reader, ret, FRAME_HEADER, length);
 }
 
 /* Drop what has come of a frame that is too large; whether all of it has. */
@@ -254,6 +261,8 @@ int frame_next(struct frame_reader *reader, struct frame *ret)
         measured = reader->framing->measure(bytes, size, &header, &length);
         if (measured <= 0)
                 return measured < 0 ? fail(reader, measured) : 0;
+        if (length > reader->max && reader->framing->keeps_step)
+                return give_too_large(reader, ret, header, length);
         if (length > reader->max)
                 return reader->framing->has_magic ? judge(reader, ret, (uint32_t)length) : fail(reader, -EMSGSIZE);
         if (size - header >= length)

@@ -24,6 +24,9 @@ enum frame_event {
 struct framing {
         /* Whether a frame begins with bytes by which it is found among others, so that those can be distinguished from it. */
         bool has_magic;
+        /* Whether a frame whose content is wrong, or that is over the limit, says where the next one begins: then it is passed over
+         * alone. With a magic that is so. */
+        bool keeps_step;
         /* How a frame that begins so is made up: 1; 0 if more bytes are needed to decide; -EBADMSG if it is none. */
         int (*measure)(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload);
 };

@@ -31,7 +31,7 @@ struct scenario {
 /* Those of each file, which end with one that has no name. */
 extern const struct scenario value_scenarios[], session_scenarios[], stream_scenarios[], service_scenarios[],
         innmind_scenarios[], pcntl_scenarios[], process_scenarios[], store_scenarios[],
-        channel_scenarios[], bridge_scenarios[], handing_scenarios[];
+        channel_scenarios[], bridge_scenarios[], handing_scenarios[], nats_scenarios[];
 
 /* What the library may answer, besides the errno of the fault. */
 enum fault_operation {

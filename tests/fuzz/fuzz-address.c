@@ -192,6 +192,21 @@ static bool model_ssh(const char *text, size_t size)
         return scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP || scheme == FERRY_SCHEME_FILE;
 }
 
+/* Tokens with dots between, without blanks and control characters; the token > is the last one. */
+static bool is_subject(const char *text, size_t size)
+{
+        size_t token = 0;
+
+        for (size_t i = 0; i < size; i++) {
+                if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
+                        return false;
+                token = text[i] == '.' ? 0 : token + 1;
+                if (text[i] == '.' && (i == 0 || text[i - 1] == '.' || (text[i - 1] == '>' && (i == 1 || text[i - 2] == '.'))))
+                        return false;
+        }
+        return token > 0;
+}
+
 /* Number, name, what may follow. */
 static int model(const char *text, size_t size)
 {
@@ -201,7 +216,7 @@ static int model(const char *text, size_t size)
         } schemes[] = { { "unix", FERRY_SCHEME_UNIX }, { "exec", FERRY_SCHEME_EXEC }, { "stdio", FERRY_SCHEME_STDIO },
                         { "file", FERRY_SCHEME_FILE }, { "fd", FERRY_SCHEME_FD }, { "tcp", FERRY_SCHEME_TCP },
                         { "udp", FERRY_SCHEME_UDP }, { "udg", FERRY_SCHEME_UDG }, { "fifo", FERRY_SCHEME_FIFO },
-                        { "ssh", FERRY_SCHEME_SSH }, { "msgq", FERRY_SCHEME_MSGQ }, { "mqueue", FERRY_SCHEME_MQUEUE }, { "shm", FERRY_SCHEME_SHM } };
+                        { "ssh", FERRY_SCHEME_SSH }, { "nats", FERRY_SCHEME_NATS }, { "msgq", FERRY_SCHEME_MSGQ }, { "mqueue", FERRY_SCHEME_MQUEUE }, { "shm", FERRY_SCHEME_SHM } };
         const char *colon = memchr(text, ':', size);
         size_t rest = colon ? size - (size_t)(colon - text) - 1 : 0;
 
@@ -222,6 +237,8 @@ static int model(const char *text, size_t size)
                         return rest == 0 ? -EINVAL : rest > 107 ? -ENAMETOOLONG : scheme;
                 if (scheme == FERRY_SCHEME_SSH)
                         return model_ssh(colon + 1, rest) ? scheme : -EINVAL;
+                if (scheme == FERRY_SCHEME_NATS)
+                        return rest > 1024 ? -ENAMETOOLONG : is_subject(colon + 1, rest) ? scheme : -EINVAL;
                 if (scheme == FERRY_SCHEME_TCP || scheme == FERRY_SCHEME_UDP)
                         return is_port(colon + 1, rest) ? scheme : -EINVAL;
                 return scheme == FERRY_SCHEME_STDIO && rest > 0 ? -EINVAL : scheme;

@@ -1,0 +1,83 @@
+#include "util/url.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int digit(char byte)
+{
+        return byte >= '0' && byte <= '9' ? byte - '0' : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 :
+               byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
+}
+
+/* No control characters or blanks, and each % begins an escape that is not a zero. */
+static bool is_text(const struct url_text *text)
+{
+        for (size_t i = 0; i < text->size; i++) {
+                const char *at = text->bytes + i;
+
+                if ((unsigned char)*at <= ' ' || *at == 0x7f)
+                        return false;
+                if (*at != '%')
+                        continue;
+                if (text->size - i < 3 || digit(at[1]) < 0 || digit(at[2]) < 0 || digit(at[1]) + digit(at[2]) == 0)
+                        return false;
+                i += 2;
+        }
+        return text->size <= URL_TEXT_MAX;
+}
+
+size_t url_decode(const struct url_text *text, char *target)
+{
+        size_t size = 0;
+
+        for (size_t i = 0; i < text->size; i++) {
+                bool is_escape = text->bytes[i] == '%';
+
+                target[size++] = is_escape ? (char)(digit(text->bytes[i + 1]) << 4 | digit(text->bytes[i + 2])) : text->bytes[i];
+                i += is_escape ? 2 : 0;
+        }
+        target[size] = '\0';
+        return size;
+}
+
+/* What stands before the last @ is never shown: it may be a secret. */
+static bool split(const char *bytes, size_t size, struct url *ret)
+{
+        const char *at = memrchr(bytes, '@', size), *colon, *end = bytes + size;
+
+        *ret = (struct url){ .place = { bytes, size } };
+        if (at) {
+                colon = memchr(bytes, ':', (size_t)(at - bytes));
+                ret->user = (struct url_text){ bytes, (size_t)((colon ? colon : at) - bytes) };
+                if (colon)
+                        ret->password = (struct url_text){ colon + 1, (size_t)(at - colon - 1) };
+                ret->place = (struct url_text){ at + 1, (size_t)(end - at - 1) };
+        }
+        if (ret->place.size > 0 && end[-1] == '/')
+                ret->place.size--;
+        if (ret->place.size == 0 || memchr(ret->place.bytes, '/', ret->place.size))
+                return false;
+        /* The colons of an IPv6 address stand in brackets. */
+        colon = memrchr(ret->place.bytes, ':', ret->place.size);
+        ret->has_port = colon && !memchr(colon, ']', (size_t)(ret->place.bytes + ret->place.size - colon));
+        return is_text(&ret->user) && is_text(&ret->password) && (!at || ret->user.size > 0);
+}
+
+int url_next(const char **list, const char *scheme, struct url *ret, struct error *error)
+{
+        size_t prefix = strlen(scheme), size = strcspn(*list, ",");
+        const char *bytes = *list;
+
+        if (!*bytes)
+                return 0;
+        *list += size;
+        if (**list)
+                ++*list;
+        if (size < prefix + 3 || memcmp(bytes, scheme, prefix) != 0 || memcmp(bytes + prefix, "://", 3) != 0)
+                return error_set(error, -EINVAL, "a URL of a server begins with %s://", scheme);
+        if (!split(bytes + prefix + 3, size - prefix - 3, ret) || (!**list && (*list)[-1] == ','))
+                return error_set(error, -EINVAL, "a URL of a server is %s://[USER[:PASSWORD]@]HOST[:PORT], where other"
+                                                 " characters than letters and digits of USER and PASSWORD may be"
+                                                 " written as %%XX", scheme);
+        return 1;
+}

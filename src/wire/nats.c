@@ -1,0 +1,656 @@
+/* The dialect nats: a client of a NATS server. The server says INFO; the client answers with CONNECT, its subscriptions and PING,
+ * and when the first PONG has come all of that is taken. A session sends to one subject, and hears answers at an inbox of its own,
+ * where the last token is the id of the request; or it listens: it subscribes to the subject in a queue group, and publishes
+ * answers to the subjects that requests name, which are their ids.
+ *
+ * Other clients of NATS understand what is said: the type and the codec of a body stand in headers, a string is a body as it is,
+ * other values are JSON unless the program has chosen a codec. What other clients say must not end a session: a message that is
+ * wrong is refused alone. What only the server says, or must not pass on, ends it. */
+#include "wire/dialect.h"
+
+#include "util/map.h"
+#include "util/url.h"
+#include "wire/nats_text.h"
+#include "wire/subject.h"
+
+#include <ferry/ferry.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+        TOKEN_SIZE = 32,                /* of an inbox, in hexadecimal digits */
+        INBOX_SIZE = 7 + TOKEN_SIZE + 1,        /* "_INBOX." TOKEN "." */
+        TYPE_MAX = 1024,
+        ERROR_MAX = 512,                /* bytes of a sentence in a header */
+        TOTAL_DIGITS = 10,              /* for the size of a message, which is known behind it */
+        PONG_ID = 8,
+        SHOWN_MAX = 200,                /* bytes of a server's text in a sentence */
+};
+
+static const char inbox_subscription = '1', subject_subscription = '2';
+static const char queue_group[] = "ferry", not_executed[] = "not executed";
+
+struct login {
+        bool is_listening;
+        bool is_taken;                  /* the server has confirmed it */
+        size_t largest;                 /* of the messages that were written before the server has said what it takes */
+        uint64_t pongs;                 /* behind that of the login */
+        char pong_id[PONG_ID];
+        char inbox[INBOX_SIZE + 1];     /* up to the last dot, and with it */
+        size_t connect_size;            /* of CONNECT's object, which stands behind the subject and its zero */
+        size_t subject_size;
+        char subject[];
+};
+
+/* Beginning -------------------------------------------------------------------------------------------- */
+
+/* Nothing but this session knows it, and no other session has it. */
+static void make_inbox(struct login *login)
+{
+        struct hash_key key = hash_secret();
+        uint64_t seed[] = { 0, (uint64_t)sys_now(), (uint64_t)sys_pid(), (uint64_t)(uintptr_t)login };
+        uint64_t first = hash_bytes(&key, seed, sizeof seed), second;
+
+        seed[0] = 1;
+        second = hash_bytes(&key, seed, sizeof seed);
+        snprintf(login->inbox, sizeof login->inbox, "_INBOX.%016llx%016llx.", (unsigned long long)first, (unsigned long long)second);
+}
+
+static bool is_same(const struct url_text *a, const struct url_text *b)
+{
+        return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
+}
+
+/* All servers get the same. */
+static int find_credentials(const char *urls, struct url *ret, struct error *error)
+{
+        struct url url;
+        int code;
+
+        *ret = (struct url){ 0 };
+        while ((code = url_next(&urls, "nats", &url, error)) > 0) {
+                if (!url.user.bytes)
+                        continue;
+                if (ret->user.bytes && (!is_same(&url.user, &ret->user) || !is_same(&url.password, &ret->password)))
+                        return error_set(error, -EINVAL, "the URLs of the servers have different users or passwords: write"
+                                                         " those that all servers take");
+                *ret = url;
+        }
+        return code;
+}
+
+/* The object of CONNECT in JSON. 0, or a negative errno with a sentence. */
+static int put_connect(struct buffer *buffer, const struct url *url, struct error *error)
+{
+#define connect_begin "{verbose: false, pedantic: false, tls_required: false, lang: 'c', version: %s, name: 'ferry', protocol: 1," \
+                      " headers: true, no_responders: true"
+        char user[URL_TEXT_MAX + 1], password[URL_TEXT_MAX + 1];
+        ferry_value *value;
+        int code;
+
+        url_decode(&url->user, user);
+        url_decode(&url->password, password);
+        if (!url->user.bytes)
+                value = ferry_value_pack(connect_begin "}", ferry_version());
+        else if (!url->password.bytes)
+                value = ferry_value_pack(connect_begin ", auth_token: %s}", ferry_version(), user);
+        else
+                value = ferry_value_pack(connect_begin ", user: %s, pass: %s}", ferry_version(), user, password);
+#undef connect_begin
+        code = value ? codec_encode(ferry_codec_json(), value, buffer, SIZE_MAX, NULL) : -ENOMEM;
+        ferry_value_unref(value);
+        if (code == -EILSEQ)
+                return error_set(error, -EINVAL, "the user or the password in the URL of a server is not UTF-8");
+        return code ? error_set(error, code, "no memory for a login") : 0;
+}
+
+static int begin(struct wire *wire, const char *text, const ferry_session_options *options, struct error *error)
+{
+        size_t size = strlen(text), connect_size;
+        struct buffer connect = { 0 };
+        struct url url = { 0 };
+        int code = 0;
+
+        if (size > SUBJECT_MAX)
+                return error_set(error, -ENAMETOOLONG, "the subject of 'nats:' has more than %d bytes", SUBJECT_MAX);
+        if (!subject_is_valid(text, size, true))
+                return error_set(error, -EINVAL, "'nats:%s' is not an address: write nats:SUBJECT, whose tokens have dots between"
+                                                 " them, and no blanks", text);
+        if (!options->is_listening && !subject_is_valid(text, size, false))
+                return error_set(error, -EINVAL, "'nats:%s' has wildcards: a session can listen there, but not send", text);
+        if (options->nats_url)
+                code = find_credentials(options->nats_url, &url, error);
+        if (!code)
+                code = put_connect(&connect, &url, error);
+        connect_size = buffer_size(&connect);
+        if (!code) {
+                wire->login = sys_alloc_zeroed(sizeof *wire->login + size + 1 + connect_size);
+                code = wire->login ? 0 : error_set(error, -ENOMEM, "no memory for a login");
+        }
+        if (!code) {
+                wire->login->is_listening = options->is_listening;
+                wire->login->subject_size = size;
+                wire->login->connect_size = connect_size;
+                memcpy(wire->login->subject, text, size + 1);
+                memcpy(wire->login->subject + size + 1, buffer_bytes(&connect), connect_size);
+                make_inbox(wire->login);
+        }
+        buffer_deinit(&connect);
+        return code;
+}
+
+/* Reading: what the server says ------------------------------------------------------------------------ */
+
+static int shown_size(const struct raw_text *text)
+{
+        return text->size > SHOWN_MAX ? SHOWN_MAX : (int)text->size;
+}
+
+static int read_info(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error)
+{
+        ferry_value *info = NULL;
+        size_t offset;
+        int64_t most;
+        int code = codec_decode(ferry_codec_json(), line->text.bytes, line->text.size, &info, &offset);
+
+        if (code == -ENOMEM)
+                return error_set(error, code, "a greeting for which there is no memory");
+        most = ferry_value_int(ferry_value_get(info, "max_payload"), 0);
+        if (code || ferry_value_kind(info) != FERRY_VALUE_MAP)
+                code = error_set(error, -EBADMSG, "a greeting that is not an object in JSON");
+        else if (ferry_value_bool(ferry_value_get(info, "tls_required"), false))
+                code = error_set(error, -EOPNOTSUPP, "a greeting that requires TLS, which ferry does not speak: use a leaf node of"
+                                                     " nats-server on this machine");
+        else if (!ferry_value_bool(ferry_value_get(info, "headers"), false))
+                code = error_set(error, -EOPNOTSUPP, "a greeting without headers: ferry needs a nats-server from 2.2 on that"
+                                                     " does not switch them off");
+        else if (most > 0 && wire->login->largest > (uint64_t)most)
+                code = error_set(error, -EMSGSIZE, "a limit of %lld bytes (max_payload), and a message of %zu bytes waits: it was not"
+                                                   " sent", (long long)most, wire->login->largest);
+        else if (most > 0)
+                wire->peer_max = (size_t)most;
+        ferry_value_unref(info);
+        ret->kind = code ? WIRE_UNKNOWN : WIRE_START;
+        return code;
+}
+
+static int read_pong(struct wire *wire, struct incoming *ret)
+{
+        struct login *login = wire->login;
+
+        if (!login->is_taken) {
+                login->is_taken = true;
+                ret->kind = WIRE_START_OK;
+                return 0;
+        }
+        login->pongs++;
+        write_u32(login->pong_id, (uint32_t)(login->pongs >> 32));
+        write_u32(login->pong_id + 4, (uint32_t)login->pongs);
+        ret->kind = WIRE_PONG;
+        ret->id = (struct raw_text){ .bytes = login->pong_id, .size = PONG_ID };
+        return 0;
+}
+
+/* A sentence of the conversation that concerns no request. */
+static int say(struct incoming *ret, struct error *error, const char *what, const struct raw_text *text)
+{
+        static const char none[PONG_ID];
+
+        ret->kind = WIRE_REFUSED;
+        ret->id = (struct raw_text){ .bytes = none, .size = sizeof none };
+        ret->codec = &codec_bytes.codec;
+        ret->value = ferry_value_pack("'%s%.*s'", what, shown_size(text), text->bytes);
+        return ret->value ? 0 : error_set(error, -ENOMEM, "a message for which there is no memory");
+}
+
+static bool text_begins(const struct raw_text *text, const char *prefix)
+{
+        return text->size >= strlen(prefix) && memcmp(text->bytes, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether the text behind a prefix is "SUBJECT" in quotes. */
+static bool is_about(const struct raw_text *text, const char *prefix, const char *subject, size_t size)
+{
+        const char *at = text->bytes + strlen(prefix);
+
+        return text_begins(text, prefix) && text->size >= strlen(prefix) + size + 2 && at[0] == '"' &&
+               memcmp(at + 1, subject, size) == 0;
+}
+
+/* What an error means for a session that it ends. */
+static int errno_of(const struct raw_text *text)
+{
+        static const struct {
+                const char *prefix;
+                int code;
+        } known[] = {
+                { "Authorization Violation", -EACCES },         { "Authentication Timeout", -EACCES },
+                { "User Authentication", -EACCES },             { "Account Authentication", -EACCES },
+                { "Permissions Violation", -EACCES },           { "Maximum Payload Violation", -EMSGSIZE },
+                { "Maximum Connections Exceeded", -EBUSY },     { "Maximum Account Active Connections", -EBUSY },
+                { "Unknown Protocol Operation", -EPROTO },      { "Parser Error", -EPROTO },
+                { "Maximum Control Line Exceeded", -EPROTO },   { "Attempted To Connect To", -EPROTO },
+                { "Secure Connection", -EOPNOTSUPP },
+        };
+
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+                if (text_begins(text, known[i].prefix))
+                        return known[i].code;
+        return -ECONNRESET;
+}
+
+/* The server closes the connection behind most of these. Where it does not, the session can do nothing any more if what is denied
+ * is its own subject or its inbox. */
+static int read_error(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error)
+{
+        static const char publish[] = "Permissions Violation for Publish to ",
+                          subscription[] = "Permissions Violation for Subscription to ";
+        const struct login *login = wire->login;
+        struct raw_text text = line->text;
+        bool is_sending, is_ours;
+
+        if (text.size >= 2 && text.bytes[0] == '\'' && text.bytes[text.size - 1] == '\'')
+                text = (struct raw_text){ .bytes = text.bytes + 1, .size = text.size - 2 };
+        is_sending = is_about(&text, publish, login->subject, login->subject_size);
+        is_ours = is_sending || is_about(&text, subscription, login->inbox, INBOX_SIZE) ||
+                  is_about(&text, subscription, login->subject, login->subject_size);
+        if ((text_begins(&text, "Permissions Violation") && !is_ours) || text_begins(&text, "Invalid Subject") ||
+            text_begins(&text, "Invalid Publish Subject"))
+                return say(ret, error, "the NATS server reports: ", &text);
+        ret->is_denied = is_sending;
+        return error_set(error, errno_of(&text), "the error '%.*s'%s", shown_size(&text), text.bytes,
+                         is_sending ? ": what was sent was not passed on" : "");
+}
+
+/* Reading: messages ------------------------------------------------------------------------------------ */
+
+static const ferry_codec *find_codec(const struct wire *wire, const struct raw_text *name)
+{
+        const ferry_codec *const ours[] = { ferry_codec_msgpack(), ferry_codec_php(), ferry_codec_json(),
+                                            ferry_codec_json_objects(), &codec_bytes.codec,
+                                            wire->codec ? wire->codec : &codec_bytes.codec };
+
+        for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+                if (strlen(ours[i]->name) == name->size && memcmp(ours[i]->name, name->bytes, name->size) == 0)
+                        return ours[i];
+        return NULL;
+}
+
+static int read_body(const struct wire *wire, const struct nats_headers *headers, const char *body, struct incoming *ret,
+                     struct error *error)
+{
+        const struct native_codec *native;
+        size_t offset = 0;
+        int code;
+
+        ret->codec = headers->codec.bytes ? find_codec(wire, &headers->codec) : &codec_bytes.codec;
+        if (!ret->codec)
+                return error_set(error, -EBADMSG, "a message in the unknown codec '%.*s'", shown_size(&headers->codec),
+                                 headers->codec.bytes);
+        native = codec_native(ret->codec);
+        code = native ? native->check(body, ret->body_size, &ret->check) :
+                        codec_decode(ret->codec, body, ret->body_size, &ret->value, &offset);
+        if (native)
+                offset = ret->check.offset;
+        if (code == -EAGAIN)
+                code = -EBADMSG;
+        if (code)
+                error_set(error, code, "a message whose body is wrong at byte %zu, for the codec %s", offset, ret->codec->name);
+        return code;
+}
+
+static int set_text(struct incoming *ret, ferry_value *value, struct error *error)
+{
+        ret->codec = &codec_bytes.codec;
+        ret->body_size = 0;
+        ret->value = value;
+        return value ? 0 : error_set(error, -ENOMEM, "an answer for which there is no memory");
+}
+
+/* An answer. That of the server itself has only a status. */
+static int read_answer(struct wire *wire, const struct nats_headers *headers, const char *payload, struct incoming *ret,
+                       struct error *error)
+{
+        const struct raw_text *text = &headers->error;
+
+        if (headers->status == 503 && ret->body_size == 0) {
+                ret->kind = WIRE_REFUSED;
+                ret->refusal = -ECONNREFUSED;
+                return set_text(ret, ferry_value_pack("'no responders: no process listens at ''nats:%s'', so the request was not"
+                                                      " executed'", wire->login->subject), error);
+        }
+        if (headers->status != 0) {
+                ret->kind = WIRE_ERROR;
+                return set_text(ret, ferry_value_pack("'the NATS server answers with the status %u %.*s'", headers->status,
+                                                      shown_size(&headers->description), headers->description.bytes ?
+                                                      headers->description.bytes : ""), error);
+        }
+        if (!text->bytes && !headers->error_code.bytes)
+                return read_body(wire, headers, payload + ret->body_offset, ret, error);
+        ret->kind = headers->outcome.size == strlen(not_executed) &&
+                    memcmp(headers->outcome.bytes, not_executed, strlen(not_executed)) == 0 ? WIRE_REFUSED : WIRE_ERROR;
+        /* The payload of an error is for the programs of other libraries; ours have the whole sentence there. */
+        if (headers->type.bytes && ret->body_size > 0)
+                return read_body(wire, headers, payload + ret->body_offset, ret, error);
+        if (text->size == 0)
+                return set_text(ret, ferry_value_pack("'the service has failed with the code %.*s'", shown_size(&headers->error_code),
+                                                      headers->error_code.bytes ? headers->error_code.bytes : ""), error);
+        ret->codec = &codec_bytes.codec;
+        ret->body_offset = (size_t)(text->bytes - payload);
+        ret->body_size = text->size;
+        return codec_bytes.check(text->bytes, text->size, &ret->check);
+}
+
+static bool is_type(const char *bytes, size_t size)
+{
+        for (size_t i = 0; i < size; i++)
+                if ((unsigned char)bytes[i] < ' ' || bytes[i] == 0x7f)
+                        return false;
+        return size <= TYPE_MAX && utf8_is_valid(bytes, size) && (size == 0 || (bytes[0] != ' ' && bytes[size - 1] != ' '));
+}
+
+/* Kind and id, by the line alone. */
+static void read_envelope(const struct nats_line *line, struct incoming *ret)
+{
+        const char *dot = memrchr(line->subject.bytes, '.', line->subject.size);
+
+        if (line->subscription == subject_subscription) {
+                ret->kind = line->reply.bytes ? WIRE_REQUEST : WIRE_NOTIFICATION;
+                ret->id = line->reply;
+        } else if (line->subscription == inbox_subscription && dot) {
+                ret->kind = WIRE_RESPONSE;
+                ret->id.bytes = dot + 1;
+                ret->id.size = (size_t)(line->subject.bytes + line->subject.size - ret->id.bytes);
+        }
+}
+
+static int read_message(struct wire *wire, const char *payload, const struct nats_line *line, struct incoming *ret,
+                        struct error *error)
+{
+        const struct login *login = wire->login;
+        struct nats_headers headers = { 0 };
+        bool is_ours = line->subscription == inbox_subscription ?
+                               line->subject.size > INBOX_SIZE && memcmp(line->subject.bytes, login->inbox, INBOX_SIZE) == 0 :
+                               line->subscription == subject_subscription && login->is_listening;
+
+        if (!is_ours || memcmp(payload + line->size + line->payload, "\r\n", 2) != 0)
+                return error_set(error, -EBADMSG, is_ours ? "a message that is longer than it says" :
+                                                            "a message for no subscription of this side");
+        read_envelope(line, ret);
+        if (ret->kind == WIRE_REQUEST && !subject_is_valid(ret->id.bytes, ret->id.size, false))
+                return say(ret, error, "a request was dropped, as no answer can be published to ", &line->reply);
+        if (line->headers > 0 && nats_read_headers(payload + line->size, line->headers, &headers) < 0)
+                return error_set(error, -EBADMSG, "a message whose headers are malformed");
+        if (!is_type(headers.type.bytes ? headers.type.bytes : "", headers.type.size))
+                return error_set(error, -EBADMSG, "a message whose type is not UTF-8, or has control characters");
+        ret->type = headers.type;
+        if (!ret->type.bytes && ret->kind != WIRE_RESPONSE)
+                ret->type = line->subject;
+        ret->body_offset = line->size + line->headers;
+        ret->body_size = line->payload - line->headers;
+        return ret->kind == WIRE_RESPONSE ? read_answer(wire, &headers, payload, ret, error) :
+                                            read_body(wire, &headers, payload + ret->body_offset, ret, error);
+}
+
+static int read_payload(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error)
+{
+        struct nats_line line;
+
+        if (nats_read_line(payload, size, &line) <= 0)
+                return error_set(error, -EBADMSG, "a line that is not of the protocol of NATS");
+        switch (line.verb) {
+        case NATS_INFO:
+                return read_info(wire, &line, ret, error);
+        case NATS_PONG:
+                return read_pong(wire, ret);
+        case NATS_ERR:
+                return read_error(wire, &line, ret, error);
+        case NATS_PING:
+                ret->kind = WIRE_PING;
+                return 0;
+        case NATS_MSG:
+        case NATS_HMSG:
+                return read_message(wire, payload, &line, ret, error);
+        default:
+                return 0;
+        }
+}
+
+static void peek(const char *bytes, size_t size, struct incoming *ret)
+{
+        struct nats_line line;
+
+        ret->kind = WIRE_UNKNOWN;
+        if (nats_read_line(bytes, size, &line) > 0 && (line.verb == NATS_MSG || line.verb == NATS_HMSG))
+                read_envelope(&line, ret);
+}
+
+/* Writing ---------------------------------------------------------------------------------------------- */
+
+static int append_text(struct buffer *buffer, const char *text)
+{
+        return buffer_append(buffer, text, strlen(text));
+}
+
+static int write_login(const struct login *login, struct buffer *buffer)
+{
+        char subscription[sizeof "SUB   X\r\n" + SUBJECT_MAX + sizeof queue_group];
+        int code = append_text(buffer, "CONNECT ");
+
+        if (!code)
+                code = buffer_append(buffer, login->subject + login->subject_size + 1, login->connect_size);
+        if (login->is_listening)
+                snprintf(subscription, sizeof subscription, "\r\nSUB %s %s %c\r\nPING\r\n", login->subject, queue_group,
+                         subject_subscription);
+        else
+                snprintf(subscription, sizeof subscription, "\r\nSUB %s* %c\r\nPING\r\n", login->inbox, inbox_subscription);
+        return code ? code : append_text(buffer, subscription);
+}
+
+static int append_header(struct buffer *buffer, const char *name, const char *value, size_t size)
+{
+        int code = append_text(buffer, name);
+
+        if (!code)
+                code = buffer_append(buffer, ": ", 2);
+        if (!code)
+                code = buffer_append(buffer, value, size);
+        return code ? code : buffer_append(buffer, "\r\n", 2);
+}
+
+/* What other clients show of an error: one line. */
+static int append_error(struct buffer *buffer, const struct outgoing *outgoing)
+{
+        const char *sentence = ferry_value_text(outgoing->body, "the request has failed");
+        bool is_refused = outgoing->kind == WIRE_REFUSED;
+        char line[ERROR_MAX + 1];
+        size_t size = 0;
+        int code;
+
+        while (size < ERROR_MAX && sentence[size]) {
+                line[size] = (unsigned char)sentence[size] < ' ' || sentence[size] == 0x7f ? ' ' : sentence[size];
+                size++;
+        }
+        /* Not in the middle of a character. */
+        while (size > 0 && sentence[size] && ((unsigned char)sentence[size] & 0xc0) == 0x80)
+                size--;
+        code = append_header(buffer, "Nats-Service-Error", line, size);
+        if (!code)
+                code = append_header(buffer, "Nats-Service-Error-Code", is_refused ? "503" : "500", 3);
+        if (!code && is_refused)
+                code = append_header(buffer, "Ferry-Outcome", not_executed, strlen(not_executed));
+        return code;
+}
+
+/* NULL: the bytes of a string, of which no header says anything. */
+static const ferry_codec *choose_codec(const struct wire *wire, const struct outgoing *outgoing)
+{
+        bool is_plain = outgoing->codec == &codec_bytes.codec, is_string = ferry_value_kind(outgoing->body) == FERRY_VALUE_STRING;
+        const ferry_codec *codec = outgoing->codec ? outgoing->codec : wire->codec;
+
+        /* An answer to a side that speaks plainly is plain. */
+        if (codec && !is_plain)
+                return codec;
+        return is_string ? NULL : ferry_codec_json();
+}
+
+static int append_headers(struct buffer *buffer, const struct outgoing *outgoing, const ferry_codec *codec, bool has_body)
+{
+        int code = append_text(buffer, "NATS/1.0\r\n");
+
+        if (!code && outgoing->type && *outgoing->type)
+                code = append_header(buffer, "Ferry-Type", outgoing->type, strlen(outgoing->type));
+        if (!code && codec && has_body)
+                code = append_header(buffer, "Ferry-Codec", codec->name, strlen(codec->name));
+        if (!code && (outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED))
+                code = append_error(buffer, outgoing);
+        return code ? code : buffer_append(buffer, "\r\n", 2);
+}
+
+/* HPUB SUBJECT [REPLY], up to the sizes. */
+static int append_line(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
+{
+        bool is_sent = outgoing->kind == WIRE_REQUEST || outgoing->kind == WIRE_NOTIFICATION;
+        int code = append_text(buffer, "HPUB ");
+
+        if (!code && is_sent)
+                code = buffer_append(buffer, login->subject, login->subject_size);
+        else if (!code)
+                code = buffer_append(buffer, outgoing->id, outgoing->id_size);
+        if (!code && outgoing->kind == WIRE_REQUEST) {
+                code = append_text(buffer, " ");
+                if (!code)
+                        code = append_text(buffer, login->inbox);
+                if (!code)
+                        code = buffer_append(buffer, outgoing->id, outgoing->id_size);
+        }
+        return code;
+}
+
+static int check_sending(const struct wire *wire, const struct outgoing *outgoing, const ferry_codec *codec, struct error *error)
+{
+        const struct login *login = wire->login;
+        const char *type = outgoing->type ? outgoing->type : "";
+
+        if (!is_type(type, strlen(type)))
+                return error_set(error, -EINVAL, "in nats a type is UTF-8 of at most %d bytes, without control characters, and"
+                                                 " without a blank at its ends: not \"%.100s\"", TYPE_MAX, type);
+        if (codec && (!is_type(codec->name, strlen(codec->name)) || !*codec->name))
+                return error_set(error, -EINVAL, "in nats the name of a codec stands in a header, which takes no such name");
+        if (outgoing->kind == WIRE_REQUEST && login->is_listening)
+                return error_set(error, -EOPNOTSUPP, "a session that listens at 'nats:%s' sends no requests: open another one",
+                                 login->subject);
+        if (outgoing->kind == WIRE_NOTIFICATION && !subject_is_valid(login->subject, login->subject_size, false))
+                return error_set(error, -EINVAL, "cannot send to 'nats:%s', which has wildcards", login->subject);
+        return 0;
+}
+
+static size_t limit_of(const struct wire *wire)
+{
+        return wire->peer_max < wire->send_max ? wire->peer_max : wire->send_max;
+}
+
+static int write_published(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
+{
+        bool has_body = outgoing->body != NULL;
+        const ferry_codec *codec = has_body ? choose_codec(wire, outgoing) : NULL;
+        size_t before = buffer_size(buffer), sizes = 0, content = 0, body = 0, total;
+        char reason[96] = "", digits[2 * TOTAL_DIGITS + 8];
+        int code = check_sending(wire, outgoing, codec, error);
+
+        if (code)
+                return code;
+        code = append_line(wire->login, buffer, outgoing);
+        sizes = buffer_size(buffer);
+        /* Fields may have more than one blank between them. */
+        snprintf(digits, sizeof digits, " %*d %*d\r\n", TOTAL_DIGITS, 0, TOTAL_DIGITS, 0);
+        if (!code)
+                code = append_text(buffer, digits);
+        content = buffer_size(buffer);
+        if (!code)
+                code = append_headers(buffer, outgoing, codec, has_body);
+        body = buffer_size(buffer);
+        if (!code && body - content > limit_of(wire))
+                code = -EMSGSIZE;
+        if (!code && has_body)
+                code = codec_encode(codec ? codec : &codec_bytes.codec, outgoing->body, buffer, content + limit_of(wire), reason);
+        total = buffer_size(buffer) - content;
+        if (!code && total > limit_of(wire))
+                code = -EMSGSIZE;
+        if (!code)
+                code = buffer_append(buffer, "\r\n", 2);
+        if (code) {
+                buffer->end = buffer->begin + before;
+                return code == -EMSGSIZE ? wire_over_limit(wire, error) :
+                                           error_set(error, code, "cannot write the message: %s", *reason ? reason : error_describe(code));
+        }
+        snprintf(digits, sizeof digits, " %*zu %*zu", TOTAL_DIGITS, body - content, TOTAL_DIGITS, total);
+        memcpy(buffer_bytes(buffer) + sizes, digits, 2 * (TOTAL_DIGITS + 1));
+        if (!wire->login->is_taken && total > wire->login->largest)
+                wire->login->largest = total;
+        return 0;
+}
+
+static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
+{
+        size_t before = buffer_size(buffer);
+        int code;
+
+        switch (outgoing->kind) {
+        case WIRE_START_OK:
+                code = write_login(wire->login, buffer);
+                break;
+        case WIRE_PING:
+                code = append_text(buffer, "PING\r\n");
+                break;
+        case WIRE_PONG:
+                code = append_text(buffer, "PONG\r\n");
+                break;
+        case WIRE_CLOSE:
+                code = append_text(buffer, wire->login->is_listening ? "UNSUB 2\r\n" : "UNSUB 1\r\n");
+                break;
+        case WIRE_NOTIFICATION:
+        case WIRE_REQUEST:
+        case WIRE_RESPONSE:
+        case WIRE_ERROR:
+        case WIRE_REFUSED:
+                return write_published(wire, buffer, outgoing, error);
+        default:
+                return error_set(error, -EOPNOTSUPP, "the dialect nats has no such frame");
+        }
+        if (!code)
+                return 0;
+        buffer->end = buffer->begin + before;
+        return error_set(error, code, "cannot write a message: %s", error_describe(code));
+}
+
+static size_t make_id(struct wire *wire, char id[WIRE_ID_TEXT_MAX])
+{
+        return (size_t)snprintf(id, WIRE_ID_TEXT_MAX, "%llu", (unsigned long long)++wire->counter);
+}
+
+static void id_text(const char *id, size_t size, char *text)
+{
+        memcpy(text, id, size);
+        text[size] = '\0';
+}
+
+const struct dialect dialect_nats = {
+        .name = "nats",
+        .scheme = "nats",
+        .framing = &framing_nats,
+        .has_ids = true,
+        .has_errors = true,
+        .has_refused = true,
+        .has_ping = true,
+        .has_close = true,
+        .has_login = true,
+        .begin = begin,
+        .read = read_payload,
+        .peek = peek,
+        .write = write_message,
+        .make_id = make_id,
+        .id_text = id_text,
+};

@@ -1,0 +1,219 @@
+#include "wire/nats_text.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+enum { SIZE_DIGITS_MAX = 9 };
+
+static const struct {
+        const char *name;
+        enum nats_verb verb;
+        bool has_more;          /* something follows in the line */
+} verbs[] = {
+        { "MSG", NATS_MSG, true },    { "HMSG", NATS_HMSG, true }, { "PING", NATS_PING, false }, { "PONG", NATS_PONG, false },
+        { "INFO", NATS_INFO, true }, { "+OK", NATS_OK, false },   { "-ERR", NATS_ERR, true },
+};
+
+/* Whether they differ in the case of ASCII letters at most. */
+static bool is_alike(const char *a, const char *b, size_t size)
+{
+        for (size_t i = 0; i < size; i++) {
+                char x = a[i], y = b[i];
+
+                x = x >= 'A' && x <= 'Z' ? (char)(x + ('a' - 'A')) : x;
+                y = y >= 'A' && y <= 'Z' ? (char)(y + ('a' - 'A')) : y;
+                if (x != y)
+                        return false;
+        }
+        return true;
+}
+
+/* 1; 0 if it may still become one; -EBADMSG. */
+static int read_verb(const char *bytes, size_t size, size_t *ret_index)
+{
+        bool may_become = false;
+
+        for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+                size_t length = strlen(verbs[i].name), seen = size < length ? size : length;
+
+                if (!is_alike(bytes, verbs[i].name, seen))
+                        continue;
+                if (size <= length) {
+                        may_become = true;
+                        continue;
+                }
+                if (bytes[length] != (verbs[i].has_more ? ' ' : '\r'))
+                        continue;
+                *ret_index = i;
+                return 1;
+        }
+        return may_become ? 0 : -EBADMSG;
+}
+
+static bool read_size(const struct raw_text *text, size_t *ret)
+{
+        size_t number = 0;
+
+        if (text->size == 0 || text->size > SIZE_DIGITS_MAX)
+                return false;
+        for (size_t i = 0; i < text->size; i++) {
+                if (text->bytes[i] < '0' || text->bytes[i] > '9')
+                        return false;
+                number = number * 10 + (size_t)(text->bytes[i] - '0');
+        }
+        *ret = number;
+        return true;
+}
+
+static bool is_blank(char byte)
+{
+        return byte == ' ' || byte == '\t';
+}
+
+/* SUBJECT SID [REPLY] [HEADERS] SIZE */
+static int read_parts(const char *bytes, size_t size, struct nats_line *ret)
+{
+        enum { PARTS_MAX = 5 };
+        struct raw_text parts[PARTS_MAX];
+        bool has_headers = ret->verb == NATS_HMSG;
+        int count = 0, least = has_headers ? 4 : 3;
+
+        for (size_t at = 0; at < size;) {
+                size_t begin = at;
+
+                while (at < size && !is_blank(bytes[at]))
+                        at++;
+                if (at > begin && count == PARTS_MAX)
+                        return -EBADMSG;
+                if (at > begin)
+                        parts[count++] = (struct raw_text){ .bytes = bytes + begin, .size = at - begin };
+                at += at < size;
+        }
+        if (count < least || count > least + 1 || !read_size(&parts[count - 1], &ret->payload) ||
+            (has_headers && (!read_size(&parts[count - 2], &ret->headers) || ret->headers > ret->payload)))
+                return -EBADMSG;
+        ret->subject = parts[0];
+        ret->subscription = parts[1].size == 1 ? *parts[1].bytes : 0;
+        if (count > least)
+                ret->reply = parts[2];
+        return 0;
+}
+
+int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
+{
+        size_t index = 0, begin, max;
+        const char *end;
+        int code = size > 0 ? read_verb(bytes, size, &index) : 0;
+
+        *ret = (struct nats_line){ .verb = NATS_NONE };
+        if (code <= 0)
+                return code;
+        begin = strlen(verbs[index].name);
+        max = verbs[index].verb == NATS_INFO || verbs[index].verb == NATS_ERR ? NATS_TEXT_MAX : NATS_LINE_MAX;
+        end = memchr(bytes, '\n', size < max ? size : max);
+        if (!end)
+                return size < max ? 0 : -EBADMSG;
+        if (end[-1] != '\r' || (!verbs[index].has_more && end != bytes + begin + 1))
+                return -EBADMSG;
+        ret->verb = verbs[index].verb;
+        ret->size = (size_t)(end + 1 - bytes);
+        begin += verbs[index].has_more;
+        ret->text = (struct raw_text){ .bytes = bytes + begin, .size = ret->size - begin - 2 };
+        if (ret->verb != NATS_MSG && ret->verb != NATS_HMSG)
+                return 1;
+        return read_parts(ret->text.bytes, ret->text.size, ret) < 0 ? -EBADMSG : 1;
+}
+
+static int measure(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
+{
+        struct nats_line line;
+        int code = nats_read_line(bytes, size, &line);
+
+        if (code <= 0)
+                return code;
+        *ret_header = 0;
+        *ret_payload = line.size + (line.verb == NATS_MSG || line.verb == NATS_HMSG ? line.payload + 2 : 0);
+        return 1;
+}
+
+const struct framing framing_nats = { .keeps_step = true, .measure = measure };
+
+/* Headers ---------------------------------------------------------------------------------------------- */
+
+static const struct {
+        const char *name;
+        size_t offset;
+} known[] = {
+        { "Ferry-Type", offsetof(struct nats_headers, type) },
+        { "Ferry-Codec", offsetof(struct nats_headers, codec) },
+        { "Ferry-Outcome", offsetof(struct nats_headers, outcome) },
+        { "Nats-Service-Error", offsetof(struct nats_headers, error) },
+        { "Nats-Service-Error-Code", offsetof(struct nats_headers, error_code) },
+};
+
+static struct raw_text trim(const char *begin, const char *end)
+{
+        while (begin < end && is_blank(*begin))
+                begin++;
+        while (end > begin && is_blank(end[-1]))
+                end--;
+        return (struct raw_text){ .bytes = begin, .size = (size_t)(end - begin) };
+}
+
+/* NATS/1.0[ STATUS[ DESCRIPTION]] */
+static int read_first(const char *begin, const char *end, struct nats_headers *ret)
+{
+        static const char version[] = "NATS/1.0";
+        size_t length = strlen(version);
+
+        if ((size_t)(end - begin) < length || memcmp(begin, version, length) != 0)
+                return -EBADMSG;
+        ret->description = trim(begin + length, end);
+        if (ret->description.size == 0)
+                return 0;
+        begin = ret->description.bytes;
+        for (int i = 0; i < 3; i++, begin++) {
+                if (begin == end || *begin < '0' || *begin > '9')
+                        return -EBADMSG;
+                ret->status = ret->status * 10 + (unsigned)(*begin - '0');
+        }
+        ret->description = trim(begin, end);
+        return 0;
+}
+
+static int read_header(const char *begin, const char *end, struct nats_headers *ret)
+{
+        const char *colon = memchr(begin, ':', (size_t)(end - begin));
+
+        if (!colon || colon == begin)
+                return -EBADMSG;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+                struct raw_text *text = (struct raw_text *)(void *)((char *)ret + known[i].offset);
+
+                if (strlen(known[i].name) == (size_t)(colon - begin) &&
+                    is_alike(begin, known[i].name, (size_t)(colon - begin)) && !text->bytes)
+                        *text = trim(colon + 1, end);
+        }
+        return 0;
+}
+
+int nats_read_headers(const char *bytes, size_t size, struct nats_headers *ret)
+{
+        const char *at = bytes, *end = bytes + size, *line_end;
+        int code;
+
+        *ret = (struct nats_headers){ 0 };
+        for (bool is_first = true;; is_first = false) {
+                line_end = memchr(at, '\n', (size_t)(end - at));
+                if (!line_end || line_end == at || line_end[-1] != '\r')
+                        return -EBADMSG;
+                /* An empty line ends them. */
+                if (line_end == at + 1)
+                        return !is_first && line_end + 1 == end ? 0 : -EBADMSG;
+                code = is_first ? read_first(at, line_end - 1, ret) : read_header(at, line_end - 1, ret);
+                if (code)
+                        return code;
+                at = line_end + 1;
+        }
+}

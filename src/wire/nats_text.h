@@ -1,0 +1,53 @@
+/* The text protocol of NATS: what a line and the headers of a message say. Nothing here knows a conversation. */
+#pragma once
+
+#include "value/codec.h"
+#include "wire/frame.h"
+
+enum {
+        NATS_LINE_MAX = 4096,           /* bytes of a line about a message, with its end … */
+        NATS_TEXT_MAX = 1 << 16,        /* … and of the others: INFO lists the servers of a cluster */
+};
+
+enum nats_verb {
+        NATS_NONE,
+        NATS_INFO,
+        NATS_MSG,
+        NATS_HMSG,
+        NATS_PING,
+        NATS_PONG,
+        NATS_OK,
+        NATS_ERR,
+};
+
+/* A line, and of a message where its parts stand. */
+struct nats_line {
+        enum nats_verb verb;
+        size_t size;                    /* of the line, with its end */
+        struct raw_text text;           /* of INFO and -ERR */
+        struct raw_text subject;
+        char subscription;              /* its number, which has one digit; 0: it has another form */
+        struct raw_text reply;          /* no bytes: there is none */
+        size_t headers;                 /* bytes of headers … */
+        size_t payload;                 /* … and of what follows the line, with those, without the end */
+};
+
+/* 1; 0 if more bytes are needed; -EBADMSG. */
+int nats_read_line(const char *bytes, size_t size, struct nats_line *ret);
+
+/* A line is a frame, with what follows it. */
+extern const struct framing framing_nats;
+
+/* Headers of which ferry takes notice. No bytes: there is none. */
+struct nats_headers {
+        unsigned status;                /* of the first line; 0: none */
+        struct raw_text description;    /* of the status */
+        struct raw_text type;
+        struct raw_text codec;
+        struct raw_text outcome;
+        struct raw_text error;
+        struct raw_text error_code;
+};
+
+/* 0, or -EBADMSG: they are malformed. */
+int nats_read_headers(const char *bytes, size_t size, struct nats_headers *ret);

@@ -1,0 +1,183 @@
+#!/bin/bash
+# The tool and a private nats-server of the system, on a free port of the loopback. Takes the build directory. Where there is no
+# nats-server, all is left out.
+server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
+        echo 'SKIPPED cli-nats: nats-server is not installed'
+        echo 'cli-nats: 0 passed, 0 failed, 1 skipped'
+        exit 0
+}
+. "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
+suite cli-nats "${1:?usage: test-nats.sh BUILD}"
+
+# start_server NAME OPTION…: $url
+start_server() {
+        local name=$1
+        shift
+        mkdir "$name"
+        start "$server" -a 127.0.0.1 -p -1 --ports_file_dir "$folder/$name" "$@"
+        soon has_port "$name"
+        url=$(grep -o 'nats://[0-9.:]*' "$name"/*.ports | head -n 1)
+        export NATS_URL=$url
+}
+
+has_port() {
+        grep -qs 'nats://' "$1"/*.ports
+}
+
+start_server plain
+server_job=$job
+
+a_request_is_answered_by_a_listener() {
+        start ferry listen nats:shout --exec 'tr a-z A-Z' --quiet
+        local first=$job
+        start ferry listen nats:shout --exec 'tr a-z A-Z' --quiet
+        run ferry call --wait 20 nats:shout x hello
+        ended 'a call' 0 'HELLO'
+        says_exactly 'a call' ''
+        run ferry call --json --value nats:shout x '{"a":[1,"b",null]}'
+        ended 'a value' 0 $'{"kind":"response","type":"x","id":"1","body":"{\\"A\\":[1,\\"B\\",NULL]}"}\n'
+        head -c 500000 /dev/zero | tr '\0' a > much
+        tr a A < much > expected
+        run ferry call nats:shout x - < much
+        ended 'a large body' 0 @expected
+        # One listener is enough.
+        kill -TERM "$first"
+        await "$first"
+        is 'a listener that is asked to end' "$status" 0
+        run ferry call nats:shout x again
+        ended 'a call to the other listener' 0 'AGAIN'
+        interrupt TERM
+        is 'the other listener' "$status" 0
+}
+
+a_request_without_a_listener_is_not_executed() {
+        run ferry call --wait 0 nats:vacant x hello
+        ended 'no listener' 3 ''
+        says_exactly 'no listener' $'ferry: no responders: no process listens at \'nats:vacant\', so the request was not executed\n'
+        run ferry call --wait 0.05 nats:vacant x hello
+        ended 'no listener after a wait' 3 ''
+        run ferry notify nats:vacant x hello
+        ended 'a notification to no listener' 0 ''
+}
+
+a_notification_comes_to_a_listener() {
+        start ferry listen 'nats:news.>' --json --count 2
+        local listener=$job
+        run ferry call --wait 20 nats:news.now x hello
+        ended 'a request that is not answered' 1 ''
+        says 'a request that is not answered' 'this listener only listens'
+        run ferry notify nats:news.today x body
+        ended 'a notification' 0 ''
+        await "$listener"
+        is 'the listener' "$status" 0
+        is 'what it prints' "$(grep notification out)" '{"kind":"notification","type":"x","body":"body"}'
+}
+
+a_request_in_hand_is_answered_when_the_listener_ends() {
+        start ferry listen nats:slow --exec 'touch begun; until [ -e go ]; do sleep 0.01; done; cat' --quiet
+        local listener=$job
+        start ferry call --wait 20 nats:slow x hello
+        local caller=$job
+        soon [ -e begun ]
+        kill -TERM "$listener"
+        : > go
+        await "$caller"
+        ended 'a request in hand' 0 'hello'
+        await "$listener"
+        is 'the listener' "$status" 0
+}
+
+what_a_server_does_not_take_is_not_executed() {
+        head -c 2000000 /dev/zero | tr '\0' a > larger
+        run ferry call nats:shout x - < larger
+        ended 'a request over max_payload' 4 ''
+        says 'a request over max_payload' max_payload 'it was not sent'
+        local url
+        for url in http://127.0.0.1 nats:// nats://host nats://127.0.0.1:x 'nats://a b@127.0.0.1' nats://127.0.0.1,; do
+                run env NATS_URL="$url" ferry call nats:shout x
+                ended "the URL '$url'" 4 ''
+        done
+        run env NATS_URL=nats://127.0.0.1:1,nats://127.0.0.2:1 ferry call --wait 0 nats:shout x
+        ended 'no server' 3 ''
+        says 'no server' 'cannot reach any NATS server' 'no process listens there'
+        run env NATS_URL="nats://127.0.0.1:1,$NATS_URL,nats://127.0.0.2:1" ferry notify --wait 0 nats:shout x
+        ended 'one server of three' 0 ''
+}
+
+addresses_and_options_are_checked() {
+        local address
+        for address in nats: nats:. nats:a. 'nats:a b' nats:a..b 'nats:>.a'; do
+                run ferry call "$address" x
+                ended "the address '$address'" 2 ''
+        done
+        run ferry call 'nats:a.*' x
+        ended 'a subject with a wildcard' 4 ''
+        says 'a subject with a wildcard' 'has wildcards'
+        run ferry call --dialect ferry nats:a x
+        ended 'a dialect' 2 ''
+        run ferry wait nats:a
+        ended 'waiting' 2 ''
+        run ferry bridge nats:a
+        check 'a bridge' [ "$status" != 0 ]
+        says 'a bridge' 'takes messages'
+        run ferry call nats:a $'x\ny'
+        ended 'a type of two lines' 4 ''
+        run ferry listen nats:a --publish
+        ended 'publishing' 2 ''
+}
+
+a_user_and_what_is_denied() {
+        cat > rights.conf <<'END'
+authorization {
+        users = [ { user: "me", password: "p@ss",
+                    permissions: { publish: { deny: [ "secret" ] }, subscribe: { deny: [ "closed" ] } } } ]
+}
+END
+        local plain=$NATS_URL
+        start_server rights -c rights.conf
+        local place=${NATS_URL#nats://} rights=$job
+        run ferry call --wait 0 nats:shout x
+        ended 'no user' 4 ''
+        says 'no user' 'Authorization Violation'
+        export NATS_URL=nats://me:p%40ss@$place
+        run ferry call --wait 0 nats:vacant x
+        ended 'a user' 3 ''
+        says 'a user' 'no responders'
+        run ferry call nats:secret x
+        ended 'a request that is denied' 4 ''
+        says 'a request that is denied' 'Permissions Violation' 'was not passed on'
+        run ferry notify nats:secret x
+        ended 'a notification that is denied' 4 ''
+        run ferry listen nats:closed
+        ended 'a subscription that is denied' 3 ''
+        says 'a subscription that is denied' 'Permissions Violation'
+        kill -TERM "$rights"
+        await "$rights"
+        export NATS_URL=$plain
+}
+
+the_end_of_the_server_ends_a_listener_and_a_call() {
+        start ferry listen nats:stays --exec 'touch held; exec sleep 20' --quiet
+        local listener=$job
+        start ferry call --wait 20 nats:stays x
+        local caller=$job
+        soon [ -e held ]
+        kill -KILL "$server_job"
+        await "$caller"
+        ended 'a call' 3 ''
+        says 'a call' 'it was killed, or gave up'
+        await "$listener"
+        ended 'a listener' 3 ''
+        says 'a listener' 'it was killed, or gave up'
+        await "$server_job"
+}
+
+a_request_is_answered_by_a_listener
+a_request_without_a_listener_is_not_executed
+a_notification_comes_to_a_listener
+a_request_in_hand_is_answered_when_the_listener_ends
+what_a_server_does_not_take_is_not_executed
+addresses_and_options_are_checked
+a_user_and_what_is_denied
+the_end_of_the_server_ends_a_listener_and_a_call
+finish

@@ -1,0 +1,239 @@
+/* Sessions with a NATS server, which is a small one in another process: the login, requests that are answered, not answered and
+ * refused, a listener, a server that does not answer. Whatever the fault: what is said to be not executed was not. */
+#include "fault/fault.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PATIENCE_MS = 10000, TEXT_MAX = 64, BYTES_MAX = 4096 };
+
+/* A socket that listens at a port of its own. */
+static int hold_port(char url[TEXT_MAX], int backlog)
+{
+        struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof name;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0 || listen(fd, backlog) < 0 ||
+            getsockname(fd, (struct sockaddr *)&name, &size) < 0)
+                fault_flaw("a port: %m");
+        snprintf(url, TEXT_MAX, "nats://127.0.0.1:%u", (unsigned)ntohs(name.sin_port));
+        return fd;
+}
+
+static void say(int fd, const char *text)
+{
+        (void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+/* A line of the client, and what stands behind it is in @rest: how many bytes of that belong to it; -1: not all is there. */
+static int hear(int fd, const char *line, size_t rest)
+{
+        char subject[256], reply[256] = "", text[600];
+        int headers, total;
+
+        if (strncmp(line, "PING", 4) == 0)
+                say(fd, "PONG\r\n");
+        if (strncmp(line, "SUB shout ", 10) == 0)
+                say(fd, "-ERR 'Permissions Violation for Publish to \"other\"'\r\n"
+                        "HMSG shout 2 answer.1 27 32\r\nNATS/1.0\r\nFerry-Type: x\r\n\r\nhello\r\n"
+                        "MSG shout 2 4\r\nnote\r\n");
+        if (strncmp(line, "HPUB ", 5) != 0)
+                return 0;
+        if (sscanf(line, "HPUB %255s %255s %d %d", subject, reply, &headers, &total) != 4) {
+                *reply = '\0';
+                if (sscanf(line, "HPUB %255s %d %d", subject, &headers, &total) != 3)
+                        return 0;
+        }
+        if (rest < (size_t)total + 2)
+                return -1;
+        if (strcmp(subject, "denied") == 0)
+                snprintf(text, sizeof text, "-ERR 'Permissions Violation for Publish to \"denied\"'\r\n");
+        else if (strcmp(subject, "echo") == 0)
+                snprintf(text, sizeof text, "HMSG %s 1 31 38\r\nNATS/1.0\r\nFerry-Codec: json\r\n\r\n{\"n\":1}\r\n", reply);
+        else
+                snprintf(text, sizeof text, "HMSG %s 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", reply);
+        if (*reply)
+                say(fd, text);
+        return total + 2;
+}
+
+static void attend(int fd)
+{
+        char bytes[BYTES_MAX];
+        size_t used = 0;
+        ssize_t got;
+
+        say(fd, "INFO {\"headers\":true,\"max_payload\":1000}\r\n");
+        while ((got = recv(fd, bytes + used, sizeof bytes - used - 1, 0)) > 0) {
+                char *end;
+
+                used += (size_t)got;
+                bytes[used] = '\0';
+                while ((end = strstr(bytes, "\r\n"))) {
+                        size_t rest = used - (size_t)(end + 2 - bytes);
+                        int more;
+
+                        *end = '\0';
+                        more = hear(fd, bytes, rest);
+                        *end = '\r';
+                        if (more < 0)
+                                break;
+                        used = rest - (size_t)more;
+                        memmove(bytes, end + 2 + more, used + 1);
+                }
+        }
+        close(fd);
+}
+
+static pid_t start_server(char url[TEXT_MAX])
+{
+        int listener = hold_port(url, 4), fd;
+        pid_t child = fork();
+
+        if (child == 0) {
+                while ((fd = accept(listener, NULL, NULL)) >= 0)
+                        attend(fd);
+                _exit(0);
+        }
+        close(listener);
+        return child;
+}
+
+static void end_server(pid_t server)
+{
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+}
+
+static ferry_session *open_at(ferry_loop *loop, const char *address, const char *url, bool is_listening)
+{
+        const ferry_session_options options = { .nats_url = url, .is_listening = is_listening };
+        ferry_session *session = ferry_session_open(loop, address, &options);
+
+        fault_answer(FAULT_MEET, "open", ferry_session_status(session), 1, ferry_session_error(session));
+        return session;
+}
+
+static void ask(ferry_session *session, int expected, enum ferry_outcome outcome)
+{
+        ferry_call *call = ferry_session_request(session, PATIENCE_MS, "x", "{n: 1}");
+        const ferry_message *reply = ferry_call_await(call);
+
+        fault_answer(FAULT_END, "a call", ferry_call_status(call), expected, ferry_call_error(call));
+        if (ferry_call_status(call) == expected)
+                fault_check(ferry_call_outcome(call) == outcome || fault_is_memory() || fault_error());
+        if (reply && !fault_is_memory())
+                fault_check(ferry_value_int(ferry_message_get(reply, "n"), 0) == 1);
+        ferry_call_free(call);
+}
+
+static void requests(void)
+{
+        char url[TEXT_MAX];
+        pid_t server = start_server(url);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_at(loop, "nats:echo", url, false);
+
+        ask(session, 0, FERRY_OUTCOME_REPLIED);
+        fault_answer(FAULT_SEND, "notify", ferry_session_notify(session, "x", "'text'"), 0, ferry_session_error(session));
+        fault_answer(FAULT_WAIT, "flush", ferry_session_flush(session, PATIENCE_MS), 0, ferry_session_error(session));
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        end_server(server);
+}
+
+static void refusals(void)
+{
+        char url[TEXT_MAX];
+        pid_t server = start_server(url);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_at(loop, "nats:vacant", url, false);
+
+        ask(session, -ECONNREFUSED, FERRY_OUTCOME_NOT_EXECUTED);
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        loop = ferry_loop_new(NULL);
+        session = open_at(loop, "nats:denied", url, false);
+        ask(session, -EACCES, FERRY_OUTCOME_NOT_EXECUTED);
+        ferry_loop_free(loop);
+        end_server(server);
+}
+
+struct heard {
+        unsigned requests, notes, errors;
+};
+
+static int hear_message(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct heard *heard = userdata;
+
+        if (ferry_message_kind(message) == FERRY_KIND_ERROR)
+                heard->errors++;
+        if (ferry_message_kind(message) == FERRY_KIND_NOTIFICATION)
+                heard->notes++;
+        if (ferry_message_kind(message) == FERRY_KIND_REQUEST) {
+                heard->requests++;
+                fault_answer(FAULT_SEND, "reply", ferry_message_reply(message, NULL, "'HELLO'"), 0, NULL);
+        }
+        if (ferry_message_kind(message) == FERRY_KIND_CLOSED || heard->notes > 0)
+                ferry_loop_stop(ferry_session_loop(session), 0);
+        return 1;
+}
+
+static void listener(void)
+{
+        char url[TEXT_MAX];
+        pid_t server = start_server(url);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_at(loop, "nats:shout", url, true);
+        struct heard heard = { 0 };
+        int code;
+
+        ferry_session_on(session, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION | FERRY_KIND_ERROR | FERRY_KIND_CLOSED, hear_message,
+                         &heard);
+        code = ferry_loop_run(loop, PATIENCE_MS);
+        fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(loop));
+        fault_want(heard.requests == 1 && heard.notes == 1 && heard.errors == 1);
+        fault_check(heard.requests <= 1 && heard.notes <= 1);
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        end_server(server);
+}
+
+/* There is room for one connection, and that is taken: a server that neither accepts nor refuses. */
+static void silence(void)
+{
+        char url[TEXT_MAX];
+        struct sockaddr_in name = { .sin_family = AF_INET };
+        socklen_t size = sizeof name;
+        int held = hold_port(url, 0), taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+
+        if (getsockname(held, (struct sockaddr *)&name, &size) < 0 || connect(taken, (struct sockaddr *)&name, sizeof name) < 0)
+                fault_flaw("connect: %m");
+        session = ferry_session_open(loop, "nats:x", &(ferry_session_options){ .nats_url = url, .wait_ms = 20 });
+        for (int i = 0; i < 3 && ferry_session_status(session) >= 0; i++)
+                ferry_loop_run(loop, 100);
+        fault_answer(FAULT_MEET, "status", ferry_session_status(session), -ETIMEDOUT, ferry_session_error(session));
+        fault_check(ferry_session_status(session) < 0);
+        ferry_loop_free(loop);
+        close(taken);
+        close(held);
+}
+
+const struct scenario nats_scenarios[] = {
+        { .name = "nats-requests", .run = requests, .patience_ms = PATIENCE_MS },
+        { .name = "nats-refusals", .run = refusals, .patience_ms = PATIENCE_MS },
+        { .name = "nats-listener", .run = listener, .patience_ms = PATIENCE_MS },
+        { .name = "nats-silence", .run = silence, .is_uncut = true },
+        { .name = NULL },
+};

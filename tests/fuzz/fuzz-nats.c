@@ -1,0 +1,184 @@
+/* A stream of bytes from a NATS server. What must hold:
+ *
+ *      - the frames are the same however the bytes are cut, and each is a line with what follows it; what is no line stays an error
+ *      - an error has a sentence; what stands in a line is the same whether all of the frame is there or not
+ *      - a body that the look at arrival takes decodes; a request can be answered, and the answer is one frame
+ *      - memory grows with what has come, not with what was declared; nothing is left, also without memory
+ *
+ * The input: flags (bits 0 to 3: the size of pieces; bit 4: a small limit; bit 5: the session listens); then the bytes, in which
+ * a @ behind a blank stands for the inbox of the session. */
+#include "fuzz/fuzz.h"
+#include "wire/dialect.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL_LIMIT = 300, INBOX_MAX = 64 };
+
+static struct wire wire;
+static bool is_short_of_memory;
+
+/* The inbox, as the login says it. */
+static size_t find_inbox(char inbox[INBOX_MAX])
+{
+        struct buffer buffer = { 0 };
+        struct error error = { 0 };
+        const struct outgoing login = { .kind = WIRE_START_OK };
+        const char *at = NULL;
+        size_t size;
+
+        FUZZ_REQUIRE(wire.dialect->write(&wire, &buffer, &login, &error) == 0 && buffer_append(&buffer, "", 1) == 0, "%s",
+                     error_text(&error));
+        at = strstr((const char *)buffer_bytes(&buffer), "SUB _INBOX.");
+        size = at ? strcspn(at + 4, "*") : 0;
+        FUZZ_REQUIRE(size < INBOX_MAX, "%zu", size);
+        if (size > 0)
+                memcpy(inbox, at + 4, size);
+        buffer_deinit(&buffer);
+        return size;
+}
+
+static void check_answer(const struct incoming *in)
+{
+        static const enum wire_kind kinds[] = { WIRE_RESPONSE, WIRE_ERROR, WIRE_REFUSED };
+        ferry_value *body = ferry_value_pack("'text'");
+
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+                struct outgoing outgoing = { .kind = kinds[i], .id = in->id.bytes, .id_size = in->id.size, .type = "x", .body = body,
+                                             .codec = in->codec };
+                struct buffer buffer = { 0 };
+                struct error error = { 0 };
+                const char *bytes;
+                int code = wire.dialect->write(&wire, &buffer, &outgoing, &error);
+
+                FUZZ_REQUIRE(code == error.code && (code == 0) == (buffer_size(&buffer) > 0), "%d", code);
+                FUZZ_REQUIRE(code == 0 || code == -EMSGSIZE, "%d: %s", code, error_text(&error));
+                bytes = (const char *)buffer_bytes(&buffer);
+                if (code == 0)
+                        FUZZ_REQUIRE(memcmp(bytes, "HPUB ", 5) == 0 && memcmp(bytes + 5, in->id.bytes, in->id.size) == 0 &&
+                                     memcmp(bytes + buffer_size(&buffer) - 2, "\r\n", 2) == 0, "another answer");
+                error_deinit(&error);
+                buffer_deinit(&buffer);
+        }
+        ferry_value_unref(body);
+}
+
+static void check_frame(const char *payload, size_t size)
+{
+        char *bytes = fuzz_copy(payload, size);
+        struct error error = { 0 };
+        struct incoming in = { .kind = WIRE_UNKNOWN }, part = { .kind = WIRE_UNKNOWN };
+        ferry_value *value = NULL;
+        size_t offset;
+        int code = wire.dialect->read(&wire, bytes, size, &in, &error);
+
+        FUZZ_REQUIRE((code == 0) == (error.code == 0) && (code == 0 || *error_text(&error)), "%d", code);
+        if (is_short_of_memory) {
+                FUZZ_REQUIRE(code != -ENOMEM || fuzz_has_refused(), "no memory");
+                ferry_value_unref(in.value);
+                error_deinit(&error);
+                free(bytes);
+                return;
+        }
+        if (code == 0 && in.body_size > 0 && !in.value && codec_decode(in.codec, bytes + in.body_offset, in.body_size, &value, &offset) < 0)
+                FUZZ_REQUIRE(in.check.has_references, "the body does not decode");
+        FUZZ_REQUIRE(in.body_offset + in.body_size <= size, "%zu bytes at %zu of %zu", in.body_size, in.body_offset, size);
+        ferry_value_unref(value);
+        wire.dialect->peek(bytes, size, &part);
+        if (in.kind == WIRE_REQUEST || in.kind == WIRE_NOTIFICATION)
+                FUZZ_REQUIRE(part.kind == in.kind && part.id.size == in.id.size, "kind %d, then %d", part.kind, in.kind);
+        if (in.kind == WIRE_REQUEST)
+                check_answer(&in);
+        ferry_value_unref(in.value);
+        error_deinit(&error);
+        free(bytes);
+}
+
+/* All of it, in pieces of that size: a number that depends on the frames only. @has_checks: look into them. */
+static uint64_t read_all(const char *bytes, size_t size, size_t piece, bool has_checks)
+{
+        struct frame_reader reader;
+        struct frame frame;
+        uint64_t sum = 0;
+        size_t taken = 0;
+        int code = 0;
+
+        frame_reader_init(&reader, wire.dialect->framing, false, wire.frame_max, wire_can_begin);
+        while (taken < size && code >= 0) {
+                size_t room, part = size - taken < piece ? size - taken : piece;
+                void *at = frame_reserve(&reader, &room);
+
+                if (!at) {
+                        FUZZ_REQUIRE(fuzz_has_refused(), "no memory");
+                        break;
+                }
+                part = part < room ? part : room;
+                memcpy(at, bytes + taken, part);
+                frame_commit(&reader, part);
+                taken += part;
+                while ((code = frame_next(&reader, &frame)) > 0) {
+                        FUZZ_REQUIRE(frame.event != FRAME_JUNK, "junk");
+                        FUZZ_REQUIRE((frame.event == FRAME_WHOLE) == (frame.size <= wire.frame_max && frame.declared == 0), "%zu bytes",
+                                     frame.size);
+                        sum = sum * 31 + frame.size + frame.declared + fuzz_hash(frame.bytes, frame.size);
+                        if (has_checks && frame.event == FRAME_WHOLE)
+                                check_frame(frame.bytes, frame.size);
+                        block_unref(frame.block);
+                }
+                FUZZ_REQUIRE(code == 0 || code == -EBADMSG || (code == -ENOMEM && fuzz_has_refused()), "%d", code);
+                if (code < 0)
+                        FUZZ_REQUIRE(frame_next(&reader, &frame) == code, "it is right again");
+        }
+        frame_reader_deinit(&reader);
+        return sum * 31 + (uint64_t)(code < 0);
+}
+
+/* The bytes, with the inbox where it is meant. */
+static char *expand(const struct fuzz_input *input, size_t *ret_size)
+{
+        size_t size = (size_t)(input->end - input->at), used = 0;
+        char inbox[INBOX_MAX], *bytes = malloc(size * INBOX_MAX + 1);
+        size_t inbox_size = find_inbox(inbox);
+
+        if (!bytes)
+                abort();
+        for (size_t i = 0; i < size; i++) {
+                if (input->at[i] == '@' && i > 0 && input->at[i - 1] == ' ') {
+                        memcpy(bytes + used, inbox, inbox_size);
+                        used += inbox_size;
+                } else
+                        bytes[used++] = (char)input->at[i];
+        }
+        *ret_size = used;
+        return bytes;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        struct fuzz_mark mark = fuzz_begin(), peak;
+        struct fuzz_input input = { data, data + size };
+        uint8_t flags = fuzz_byte(&input);
+        const ferry_session_options options = { .frame_max = flags & 16 ? SMALL_LIMIT : 0, .is_listening = flags & 32 };
+        size_t piece = flags & 15 ? flags & 15 : SIZE_MAX, left;
+        struct error error = { 0 };
+        uint64_t sum;
+        char *bytes;
+
+        FUZZ_REQUIRE(wire_init(&wire, &options, &error) == 0 && wire_begin(&wire, "nats:subject", &options, &error) == 0, "%s",
+                     error_text(&error));
+        bytes = expand(&input, &left);
+        sum = read_all(bytes, left, SIZE_MAX, true);
+        fuzz_peak_begin(&peak);
+        FUZZ_REQUIRE(read_all(bytes, left, piece, false) == sum, "other frames in pieces of %zu", piece);
+        FUZZ_REQUIRE(fuzz_peak(&peak) <= 32 * left + (1 << 18), "%zu bytes of memory for %zu", fuzz_peak(&peak), left);
+        is_short_of_memory = true;
+        fuzz_refuse_allocation(fuzz_hash(bytes, left) % 4);
+        read_all(bytes, left, piece, true);
+        door_judge = NULL;
+        is_short_of_memory = false;
+        free(bytes);
+        wire_deinit(&wire);
+        fuzz_end(&mark);
+        return 0;
+}
