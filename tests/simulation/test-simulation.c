@@ -1,0 +1,154 @@
+/* The library over a cluster of NATS servers in memory (simulation/programs.h), with deaths and losses of all kinds: what callers and
+ * workers have noted must agree. That a broken rule would be found is shown by servers and programs that break one. A seed that
+ * fails is tried again by `build-check/gcc/tests/simulate --seed N`, or here with FERRY_SEED=N. */
+#include "simulation/programs.h"
+
+#include "simulation/journal.h"
+#include "support/suite.h"
+
+#include <stdlib.h>
+
+enum { SEEDS = 4 };
+
+static uint64_t seed_of(int round)
+{
+        const char *given = getenv("FERRY_SEED");
+
+        return given ? strtoull(given, NULL, 10) : (uint64_t)round + 1;
+}
+
+static struct simulation small(int round)
+{
+        return (struct simulation){ .seed = seed_of(round), .tasks = 2500, .workers = 50, .hosts = 5, .callers = 4, .servers = 3,
+                                    .in_flight = 30, .work_least = 1, .work_most = 40, .timeout = 5000, .patience = 20000,
+                                    .worker_death_mean = 20000, .host_death_mean = 60000, .cut_mean = 20000,
+                                    .server_death_mean = 60000, .silence_most = 3000, .rest = 500 };
+}
+
+START_TEST(each_task_ends_once_by_both_accounts)
+{
+        struct simulation simulation = small(_i);
+        struct simulation_figures figures;
+        struct journal_counts counts;
+
+        if (suite_is_long()) {
+                simulation.tasks = 250000;
+                simulation.workers = 1000;
+                simulation.hosts = 50;
+                simulation.callers = 20;
+                simulation.in_flight = 600;
+        }
+        ck_assert_uint_eq(simulate(&simulation, &figures), 0);
+        counts = journal_count();
+        /* What the rules are about has happened. */
+        ck_assert_uint_gt(figures.worker_deaths, 0);
+        ck_assert_uint_gt(counts.tasks[FERRY_OUTCOME_REPLIED], simulation.tasks / 2);
+        ck_assert_uint_gt(counts.tasks[FERRY_OUTCOME_UNKNOWN], 0);
+        ck_assert_uint_gt(counts.attempts[FERRY_OUTCOME_NOT_EXECUTED], 0);
+        ck_assert_uint_gt(counts.unknown_ran, 0);
+        ck_assert_uint_lt(counts.unknown_ran, counts.attempts[FERRY_OUTCOME_UNKNOWN]);
+        journal_end();
+}
+END_TEST
+
+START_TEST(each_task_is_done_where_nothing_dies)
+{
+        struct simulation simulation = small(_i);
+        struct simulation_figures figures;
+
+        simulation.worker_death_mean = simulation.host_death_mean = simulation.cut_mean = simulation.server_death_mean = 0;
+        ck_assert_uint_eq(simulate(&simulation, &figures), 0);
+        ck_assert_uint_eq(journal_count().tasks[FERRY_OUTCOME_REPLIED], simulation.tasks);
+        journal_end();
+}
+END_TEST
+
+START_TEST(a_task_without_workers_is_not_executed)
+{
+        struct simulation simulation = small(0);
+        struct simulation_figures figures;
+
+        /* They are cut once in a millisecond, and come back after 100. */
+        simulation.tasks = 100;
+        simulation.cut_mean = 1;
+        simulation.silence_most = 0;
+        simulation.patience = 200;
+        ck_assert_uint_eq(simulate(&simulation, &figures), 0);
+        ck_assert_uint_gt(journal_count().tasks[FERRY_OUTCOME_NOT_EXECUTED], 0);
+        journal_end();
+}
+END_TEST
+
+START_TEST(a_run_is_the_same_for_the_same_seed)
+{
+        struct simulation simulation = small(0);
+        struct simulation_figures first, second, other;
+
+        simulation.tasks = 500;
+        ck_assert_uint_eq(simulate(&simulation, &first), 0);
+        ck_assert_uint_eq(simulate(&simulation, &second), 0);
+        simulation.seed++;
+        ck_assert_uint_eq(simulate(&simulation, &other), 0);
+        ck_assert_uint_eq(first.trace, second.trace);
+        ck_assert_uint_ne(first.trace, other.trace);
+        journal_end();
+}
+END_TEST
+
+static void expect_to_find(struct simulation simulation)
+{
+        struct simulation_figures figures;
+
+        simulation.is_quiet = true;
+        ck_assert_uint_gt(simulate(&simulation, &figures), 0);
+        journal_end();
+}
+
+START_TEST(a_server_that_delivers_what_it_has_refused_is_found)
+{
+        struct simulation simulation = small(0);
+
+        simulation.server_mutant = SERVER_DELIVERS_BEHIND_503;
+        expect_to_find(simulation);
+}
+END_TEST
+
+START_TEST(a_server_that_delivers_twice_is_found)
+{
+        struct simulation simulation = small(0);
+
+        simulation.server_mutant = SERVER_DELIVERS_TWICE;
+        expect_to_find(simulation);
+}
+END_TEST
+
+START_TEST(a_caller_that_sends_what_is_unknown_again_is_found)
+{
+        struct simulation simulation = small(0);
+
+        simulation.program_mutant = CALLER_SENDS_AGAIN;
+        expect_to_find(simulation);
+}
+END_TEST
+
+START_TEST(a_worker_that_refuses_what_it_runs_is_found)
+{
+        struct simulation simulation = small(0);
+
+        simulation.program_mutant = WORKER_REFUSES_WHAT_IT_RUNS;
+        expect_to_find(simulation);
+}
+END_TEST
+
+static const struct suite_test tests[] = {
+        SUITE_LOOP(each_task_ends_once_by_both_accounts, SEEDS),
+        SUITE_LOOP(each_task_is_done_where_nothing_dies, 2),
+        SUITE_TEST(a_task_without_workers_is_not_executed),
+        SUITE_TEST(a_run_is_the_same_for_the_same_seed),
+        SUITE_TEST(a_server_that_delivers_what_it_has_refused_is_found),
+        SUITE_TEST(a_server_that_delivers_twice_is_found),
+        SUITE_TEST(a_caller_that_sends_what_is_unknown_again_is_found),
+        SUITE_TEST(a_worker_that_refuses_what_it_runs_is_found),
+};
+
+SUITE_MAIN("simulation", tests)
