@@ -134,9 +134,13 @@ struct ferry_session_options {
                                          * ferry_session_open() (never) */
         unsigned reconnect_attempts;    /**< reconnect_ms: how often to try (no limit) */
         const char *nats_url;           /**< nats: the servers, `nats://[USER:PASSWORD@]HOST[:PORT]` or `nats://TOKEN@HOST[:PORT]`,
-                                         * several with commas between them, which are tried in random order. HOST as for tcp;
-                                         * other characters than letters and digits of USER, PASSWORD and TOKEN may be written as
-                                         * %XX; all servers get the same (nats://127.0.0.1:4222) */
+                                         * several with commas between them, which are tried in random order. HOST in numbers, as
+                                         * for tcp, or a name, which getent(1) looks up in a child: as long as connecting may take
+                                         * (`wait_ms`), at least 1 s; its addresses are tried in order. Without one the session
+                                         * fails with -EHOSTUNREACH (the name is unknown), -ETIMEDOUT, -EIO (getent has failed) or
+                                         * -EOPNOTSUPP (there is no getent). Other characters than letters and digits of USER,
+                                         * PASSWORD and TOKEN may be written as %XX; all servers get the same
+                                         * (nats://127.0.0.1:4222) */
 };
 
 /**

@@ -65,8 +65,10 @@ static size_t read_some(struct captured *captured)
         if (got > 0) {
                 keep_tail(captured, captured->line + captured->line_size, (size_t)got);
                 captured->line_size += (size_t)got;
-        } else
+        } else {
+                captured->error = (int)got;
                 stop(captured);
+        }
         take_lines(captured, got <= 0);
         return got > 0 ? (size_t)got : 0;
 }
@@ -88,6 +90,7 @@ void captured_init(struct captured *captured, ferry_loop *loop, bool has_lines,
         captured->is_gone = is_gone;
         captured->line = NULL;
         captured->line_size = captured->tail_size = 0;
+        captured->error = 0;
 }
 
 static void forget_line(struct captured *captured)

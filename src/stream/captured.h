@@ -18,6 +18,7 @@ struct captured {
         bool (*is_gone)(const struct captured *captured);       /* whether it was freed meanwhile */
         char *line;                     /* CAPTURED_LINE_MAX, while it is open */
         size_t line_size;
+        int error;                      /* why reading has ended before its end; 0: it has not */
         char tail[CAPTURED_TAIL_MAX + 1];
         size_t tail_size;
 };

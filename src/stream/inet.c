@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool parse_port(const char *text, in_port_t *ret_port)
+bool inet_parse_port(const char *text, in_port_t *ret_port)
 {
         size_t size = strspn(text, "0123456789");
         long port;
@@ -30,7 +30,7 @@ int inet_parse(const char *text, union inet_address addresses[INET_ADDRESSES_MAX
         size_t size = colon ? (size_t)(colon - text) : 0;
         char host[INET6_ADDRSTRLEN + 2];
 
-        if (size == 0 || size >= sizeof host || !parse_port(colon + 1, &ipv4.sin_port))
+        if (size == 0 || size >= sizeof host || !inet_parse_port(colon + 1, &ipv4.sin_port))
                 return -EINVAL;
         ipv6.sin6_port = ipv4.sin_port;
         memcpy(host, text, size);
@@ -62,11 +62,11 @@ int inet_refuse(const char *scheme, const char *text, struct error *error)
 
         if (!colon || (*text == '[' && text[strlen(text) - 1] == ']'))
                 return error_set(error, -EINVAL, "'%s:%s' has no port: write %s:HOST:PORT", scheme, text, scheme);
-        if (!parse_port(colon + 1, &port))
+        if (!inet_parse_port(colon + 1, &port))
                 return error_set(error, -EINVAL, "'%s:%s': '%s' is not a port: write %s:HOST:PORT, PORT from 0 to 65535", scheme,
                                  text, colon + 1, scheme);
         return error_set(error, -EINVAL, "'%s:%s' is not an address: write %s:HOST:PORT, HOST in numbers, as 127.0.0.1 or [::1],"
-                         " or localhost; other names are not looked up, as that would block", scheme, text, scheme);
+                         " or localhost; other names are not looked up", scheme, text, scheme);
 }
 
 const char *inet_print(const char *scheme, const union inet_address *address, char text[INET_TEXT_MAX])
@@ -86,6 +86,12 @@ bool inet_is_loopback(const union inet_address *address)
 {
         return address->any.sa_family == AF_INET ? ntohl(address->ipv4.sin_addr.s_addr) >> 24 == 127 :
                                                    IN6_IS_ADDR_LOOPBACK(&address->ipv6.sin6_addr);
+}
+
+bool inet_is_unspecified(const union inet_address *address)
+{
+        return address->any.sa_family == AF_INET ? address->ipv4.sin_addr.s_addr == htonl(INADDR_ANY) :
+                                                   IN6_IS_ADDR_UNSPECIFIED(&address->ipv6.sin6_addr);
 }
 
 bool inet_is_multicast(const union inet_address *address)

@@ -20,6 +20,8 @@ union inet_address {
 /* HOST:PORT. Returns how many addresses that has: two for localhost, of which the second is only for clients; or
  * -EINVAL. */
 int inet_parse(const char *text, union inet_address addresses[INET_ADDRESSES_MAX]);
+/* The port alone, up to a zero. */
+bool inet_parse_port(const char *text, in_port_t *ret_port);
 
 /* Say what is wrong with the @text of an address that begins with @scheme and a colon. Returns -EINVAL. */
 int inet_refuse(const char *scheme, const char *text, struct error *error);
@@ -28,6 +30,8 @@ int inet_refuse(const char *scheme, const char *text, struct error *error);
 const char *inet_print(const char *scheme, const union inet_address *address, char text[INET_TEXT_MAX]);
 
 bool inet_is_loopback(const union inet_address *address);
+/* Of no host: to listen at all of this machine. */
+bool inet_is_unspecified(const union inet_address *address);
 bool inet_is_multicast(const union inet_address *address);
 in_port_t inet_port(const union inet_address *address);
 socklen_t inet_size(const union inet_address *address);

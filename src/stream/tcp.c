@@ -5,10 +5,9 @@
  * Invariant: a connection is closed only when what was written has arrived, or its time is over. A socket that is
  * closed while bytes stand in it unread, or still come, resets the connection, and what the other side has not taken
  * yet is lost; so the end of the other side is read before. */
-#include "stream/inet.h"
+#include "stream/lookup.h"
 #include "stream/open.h"
-#include "util/map.h"
-#include "util/url.h"
+#include "stream/servers.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -16,11 +15,10 @@
 
 enum {
         HANG_MS = 5000,                 /* for a host that neither answers nor refuses */
+        LOOKUP_MIN_MS = 1000,           /* looking up a name is no waiting for a process to listen, which may be short */
         RETRY_FIRST_NS = 1000000,
         RETRY_MAX_NS = 500000000,
         DISCARDS_PER_ROUND = 16,
-        SERVERS_MAX = 64,
-        NATS_TEXT_MAX = INET6_ADDRSTRLEN + 16,
 };
 
 /* Closing ---------------------------------------------------------------------------------------------- */
@@ -63,16 +61,52 @@ const struct stream_kind stream_tcp_accepted = { .name = "tcp", .close = wait_fo
 
 struct tcp_stream {
         struct stream stream;
-        bool is_any;                    /* each address is another server, and any will do */
-        int at;                         /* the one that is tried */
+        bool is_any;                    /* each server will do; else there is one */
+        struct servers *servers;
+        int server;                     /* the one that is tried … */
+        int at;                         /* … at that of its addresses */
+        struct lookup *lookup;          /* has the addresses of a server with a name; NULL: they are known, or not looked up yet */
         struct loop_source source;      /* of a connection that has come to nothing yet; fd -1: there is none */
-        struct loop_timer timer;        /* until that has taken too long; else until the next try */
+        struct loop_timer timer;        /* until that, or a lookup, has taken too long; else until the next try */
         int64_t began;
         int64_t wait_ns;                /* for a process to listen */
         int64_t pause_ns;
-        int count;
-        union inet_address addresses[];
+        struct error failure;           /* of the last lookup, if nothing was tried since */
 };
+
+static const struct server *server_of(const struct tcp_stream *client)
+{
+        return &client->servers->all[client->server];
+}
+
+/* The addresses of the server that is tried; 0: they are not known. */
+static int list_addresses(const struct tcp_stream *client, const union inet_address **ret)
+{
+        *ret = client->lookup ? client->lookup->addresses : server_of(client)->addresses;
+        return client->lookup ? client->lookup->count : server_of(client)->count;
+}
+
+static const union inet_address *address_of(const struct tcp_stream *client)
+{
+        const union inet_address *addresses;
+
+        list_addresses(client, &addresses);
+        return &addresses[client->at];
+}
+
+static void forget_lookup(struct tcp_stream *client)
+{
+        if (client->lookup)
+                lookup_free(client->lookup);
+        client->lookup = NULL;
+}
+
+static void select_server(struct tcp_stream *client, int server)
+{
+        forget_lookup(client);
+        client->server = server;
+        client->at = 0;
+}
 
 /* Let go of what is not a connection yet. */
 static void hang_up(struct tcp_stream *client, bool is_foreign)
@@ -88,23 +122,22 @@ static void hang_up(struct tcp_stream *client, bool is_foreign)
 
 static void release(struct stream *stream, bool is_foreign)
 {
-        hang_up(container_of(stream, struct tcp_stream, stream), is_foreign);
+        struct tcp_stream *client = container_of(stream, struct tcp_stream, stream);
+
+        hang_up(client, is_foreign);
+        forget_lookup(client);
+        error_deinit(&client->failure);
+        sys_free(client->servers);
+        client->servers = NULL;
 }
 
 static const struct stream_kind nats_kind = { .name = "nats", .is_client = true, .close = wait_for_end, .release = release };
 static const struct stream_kind tcp_kind = { .name = "tcp", .is_client = true, .close = wait_for_end, .release = release };
 
-static bool is_for_listening(const union inet_address *address)
-{
-        return inet_port(address) == 0 || (address->any.sa_family == AF_INET ?
-                                                  address->ipv4.sin_addr.s_addr == htonl(INADDR_ANY) :
-                                                  IN6_IS_ADDR_UNSPECIFIED(&address->ipv6.sin6_addr));
-}
-
 /* A port at which no process listens may become our own, by chance: then we are connected to ourselves. */
 static int check_other_side(const struct tcp_stream *client)
 {
-        const union inet_address *there = &client->addresses[client->at];
+        const union inet_address *there = address_of(client);
         union inet_address here = { 0 };
         int code = sys_socket_name(client->source.fd, &here.any, sizeof here);
 
@@ -135,15 +168,15 @@ static int settle(struct tcp_stream *client)
         loop_timer_stop(client->stream.loop, &client->timer);
         loop_source_set(&client->source, 0);
         client->source.fd = -1;
+        forget_lookup(client);
         client->stream.output = client->stream.inputs[0];
         client->stream.output.is_shared = true;
         return 0;
 }
 
 /* 0, -EINPROGRESS, or why not. */
-static int dial(struct tcp_stream *client)
+static int connect_to(struct tcp_stream *client, const union inet_address *address)
 {
-        const union inet_address *address = &client->addresses[client->at];
         struct pollfd poll = { .events = POLLOUT };
         int fd = sys_socket(address->any.sa_family, SOCK_STREAM), code;
 
@@ -161,26 +194,52 @@ static int dial(struct tcp_stream *client)
         return code;
 }
 
-/* Whether there is another address to try; else what there is to say of the host: where it has no IPv6, the first. */
+static void is_looked_up(void *object);
+
+/* The same: what is waited for is a connection or a lookup. */
+static int dial(struct tcp_stream *client)
+{
+        const struct server *server = server_of(client);
+        const union inet_address *addresses;
+        int code;
+
+        error_deinit(&client->failure);
+        if (list_addresses(client, &addresses) > 0)
+                return connect_to(client, &addresses[client->at]);
+        code = lookup_start(client->stream.loop, server->host, server->port, is_looked_up, client, &client->lookup, &client->failure);
+        return code ? code : -EINPROGRESS;
+}
+
+/* Whether there is another address to try, or another server; else what there is to say of the host: where it has no IPv6, the
+ * first. */
 static bool turn_to_next(struct tcp_stream *client, int *code)
 {
         bool is_ours = *code == -ENOMEM || *code == -EMFILE || *code == -ENFILE;
+        const union inet_address *addresses;
 
-        if ((*code == -ECONNREFUSED || (client->is_any && !is_ours)) && client->at + 1 < client->count) {
-                client->at++;
-                return true;
+        if (*code == -ECONNREFUSED || (client->is_any && !is_ours)) {
+                if (client->at + 1 < list_addresses(client, &addresses)) {
+                        client->at++;
+                        return true;
+                }
+                if (client->server + 1 < client->servers->count) {
+                        select_server(client, client->server + 1);
+                        return true;
+                }
         }
         if (client->at > 0 && (*code == -EAFNOSUPPORT || *code == -EADDRNOTAVAIL || *code == -ENETUNREACH))
                 *code = -ECONNREFUSED;
-        client->at = 0;
+        select_server(client, 0);
         return false;
 }
 
-/* Until when a connection that comes to nothing is waited for. One of several servers has that time for itself. */
+/* Until when a connection or a lookup that comes to nothing is waited for. One of several servers has that time for itself. */
 static int64_t hang_deadline(const struct tcp_stream *client)
 {
         int64_t hang_ns = (int64_t)HANG_MS * 1000000, wait_ns = client->wait_ns ? client->wait_ns : hang_ns;
 
+        if (client->source.fd < 0 && wait_ns < (int64_t)LOOKUP_MIN_MS * 1000000)
+                wait_ns = (int64_t)LOOKUP_MIN_MS * 1000000;
         if (client->is_any)
                 return sys_now() + (wait_ns < hang_ns ? wait_ns : hang_ns);
         return wait_ns == INT64_MAX ? wait_ns : client->began + wait_ns;
@@ -212,7 +271,7 @@ static int proceed(struct tcp_stream *client, int code)
         while (code && code != -EINPROGRESS && turn_to_next(client, &code))
                 code = dial(client);
         if (code == -EINPROGRESS) {
-                code = loop_source_set(&client->source, EPOLLOUT);
+                code = client->source.fd >= 0 ? loop_source_set(&client->source, EPOLLOUT) : 0;
                 if (code) {
                         hang_up(client, false);
                         return code;
@@ -227,17 +286,26 @@ static int proceed(struct tcp_stream *client, int code)
         return -EINPROGRESS;
 }
 
+static int describe_servers(const struct tcp_stream *client, int code, struct error *error)
+{
+        const struct server *last = &client->servers->all[client->servers->count - 1];
+        const char *which = client->servers->count > 1 ? "any NATS server, the last one" : "the NATS server";
+        const char *open = strchr(last->host, ':') ? "[" : "", *close = *open ? "]" : "";
+
+        if (client->failure.code)
+                return error_set(error, code, "cannot reach %s at '%s:%u': %s", which, last->host, (unsigned)ntohs(last->port),
+                                 error_text(&client->failure));
+        return error_set(error, code, "cannot reach %s at '%s%s%s:%u': %s%s", which, open, last->host, close,
+                         (unsigned)ntohs(last->port), code == -ECONNREFUSED ? "no process listens there: " : "", error_describe(code));
+}
+
 static int describe(const struct tcp_stream *client, int code, struct error *error)
 {
         char text[INET_TEXT_MAX];
 
-        if (client->is_any) {
-                inet_print("nats", &client->addresses[client->count - 1], text);
-                return error_set(error, code, "cannot reach %s at '%s': %s%s", client->count > 1 ? "any NATS server, the last one" :
-                                 "the NATS server", text, code == -ECONNREFUSED ? "no process listens there: " : "",
-                                 error_describe(code));
-        }
-        inet_print("tcp", &client->addresses[0], text);
+        if (client->is_any)
+                return describe_servers(client, code, error);
+        inet_print("tcp", &client->servers->all[0].addresses[0], text);
         if (code == -ECONNREFUSED)
                 return error_set(error, code, "no process listens at '%s': %s", text, error_describe(code));
         if (code == -ETIMEDOUT)
@@ -265,38 +333,59 @@ static void has_settled(struct loop_source *source, uint32_t events)
         report(client, proceed(client, settle(client)));
 }
 
+static void is_looked_up(void *object)
+{
+        struct tcp_stream *client = object;
+        int code = client->lookup->error.code;
+
+        loop_timer_stop(client->stream.loop, &client->timer);
+        if (code) {
+                client->failure = client->lookup->error;
+                client->lookup->error = (struct error){ 0 };
+        } else
+                code = dial(client);
+        report(client, proceed(client, code));
+}
+
 static void time_is_over(struct loop_timer *timer)
 {
         struct tcp_stream *client = container_of(timer, struct tcp_stream, timer);
+        bool is_looking = client->lookup && lookup_is_running(client->lookup);
 
-        if (client->source.fd >= 0) {
-                hang_up(client, false);
-                report(client, client->is_any ? proceed(client, -ETIMEDOUT) : -ETIMEDOUT);
-        } else
+        if (client->source.fd < 0 && !is_looking) {
                 report(client, proceed(client, dial(client)));
+                return;
+        }
+        hang_up(client, false);
+        if (is_looking) {
+                error_set(&client->failure, -ETIMEDOUT, "looking up the host took too long");
+                forget_lookup(client);
+        }
+        report(client, client->is_any ? proceed(client, -ETIMEDOUT) : -ETIMEDOUT);
 }
 
-static int open_any_of(const struct stream_place *place, const struct stream_kind *kind, const union inet_address *addresses,
-                       int count, const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+/* Takes over the servers. */
+static int open_any_of(const struct stream_place *place, const struct stream_kind *kind, struct servers *servers,
+                       const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
-        size_t size = (size_t)count * sizeof *addresses;
-        struct tcp_stream *client = sys_alloc_zeroed(sizeof *client + size);
+        struct tcp_stream *client = servers ? sys_alloc_zeroed(sizeof *client) : NULL;
         int code;
 
-        if (!client)
+        if (!client) {
+                sys_free(servers);
                 return error_set(error, -ENOMEM, "no memory for a stream");
+        }
         stream_init(&client->stream, kind, place);
         client->source = (struct loop_source){ .loop = place->loop, .fd = -1, .fn = has_settled };
         client->timer.fn = time_is_over;
-        memcpy(client->addresses, addresses, size);
-        client->count = count;
+        client->servers = servers;
         client->is_any = kind == &nats_kind;
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
         client->began = sys_now();
         code = proceed(client, dial(client));
         if (code && code != -EINPROGRESS) {
                 describe(client, code, error);
-                sys_free(client);
+                stream_free(&client->stream);
                 return code;
         }
         *ret_stream = &client->stream;
@@ -311,69 +400,17 @@ int stream_open_tcp(const struct stream_place *place, const char *text,
 
         if (count < 0)
                 return inet_refuse("tcp", text, error);
-        if (is_for_listening(&addresses[0]))
+        if (inet_port(&addresses[0]) == 0 || inet_is_unspecified(&addresses[0]))
                 return error_set(error, -EINVAL, "cannot connect to 'tcp:%s': port 0 is for listening", text);
-        return open_any_of(place, &tcp_kind, addresses, count, options, ret_stream, error);
-}
-
-/* NATS ------------------------------------------------------------------------------------------------- */
-
-/* How many addresses a server has, or -EINVAL with a sentence. */
-static int parse_server(const struct url *url, union inet_address *addresses, struct error *error)
-{
-        char text[NATS_TEXT_MAX];
-        int count = -EINVAL;
-
-        if (url->place.size + sizeof ":4222" <= sizeof text) {
-                memcpy(text, url->place.bytes, url->place.size);
-                memcpy(text + url->place.size, ":4222", sizeof ":4222");
-                if (url->has_port)
-                        text[url->place.size] = '\0';
-                count = inet_parse(text, addresses);
-        }
-        if (count > 0 && !is_for_listening(&addresses[0]))
-                return count;
-        return error_set(error, -EINVAL, "'%.*s' is not the place of a NATS server: write HOST or HOST:PORT, HOST in numbers, as"
-                                         " 127.0.0.1 or [::1], or localhost; other names are not looked up, as that would block",
-                         url->place.size > 256 ? 256 : (int)url->place.size, url->place.bytes);
-}
-
-/* Not all clients come to the same server. */
-static void shuffle(union inet_address *addresses, int count)
-{
-        struct hash_key key = hash_secret();
-        int64_t seed[2] = { sys_now(), sys_pid() };
-        uint64_t number = hash_bytes(&key, seed, sizeof seed);
-
-        for (int left = count; left > 1; left--) {
-                int taken = (int)(number % (uint64_t)left);
-                union inet_address last = addresses[left - 1];
-
-                addresses[left - 1] = addresses[taken];
-                addresses[taken] = last;
-                number = hash_bytes(&key, &number, sizeof number);
-        }
+        return open_any_of(place, &tcp_kind, servers_of_addresses(addresses, count), options, ret_stream, error);
 }
 
 int stream_open_nats(const struct stream_place *place, const char *text, const ferry_session_options *options,
                      struct stream **ret_stream, struct error *error)
 {
-        union inet_address addresses[SERVERS_MAX + INET_ADDRESSES_MAX];
-        const char *urls = options->nats_url ? options->nats_url : "nats://127.0.0.1";
-        struct url url;
-        int count = 0, more;
+        struct servers *servers;
+        int code = servers_of_urls(options->nats_url ? options->nats_url : "nats://127.0.0.1", &servers, error);
 
         (void)text;
-        while ((more = url_next(&urls, "nats", &url, error)) > 0) {
-                more = parse_server(&url, addresses + count, error);
-                if (more < 0)
-                        return more;
-                count += more;
-                if (count > SERVERS_MAX)
-                        return error_set(error, -EINVAL, "there are more than %d servers", SERVERS_MAX);
-        }
-        if (more < 0 || count == 0)
-                return error_set(error, -EINVAL, "the list of servers is empty");
-        shuffle(addresses, count);
-        return open_any_of(place, &nats_kind, addresses, count, options, ret_stream, error);
+        return code ? code : open_any_of(place, &nats_kind, servers, options, ret_stream, error);
 }

@@ -93,7 +93,7 @@ what_a_server_does_not_take_is_not_executed() {
         ended 'a request over max_payload' 4 ''
         says 'a request over max_payload' max_payload 'it was not sent'
         local url
-        for url in http://127.0.0.1 nats:// nats://host nats://127.0.0.1:x 'nats://a b@127.0.0.1' nats://127.0.0.1,; do
+        for url in http://127.0.0.1 nats:// nats://-host nats://a..b nats://127.1 'nats://a;b' nats://127.0.0.1:x 'nats://a b@127.0.0.1' nats://127.0.0.1,; do
                 run env NATS_URL="$url" ferry call nats:shout x
                 ended "the URL '$url'" 4 ''
         done
@@ -124,6 +124,44 @@ addresses_and_options_are_checked() {
         ended 'a type of two lines' 4 ''
         run ferry listen nats:a --publish
         ended 'publishing' 2 ''
+}
+
+# fake_getent SCRIPT: what looks up names from now on
+fake_getent() {
+        mkdir -p names
+        printf '#!/bin/sh\n%s\n' "$1" > names/getent
+        chmod +x names/getent
+}
+
+a_server_is_found_by_its_name() {
+        local port=${NATS_URL##*:}
+        export NATS_URL=nats://some-host:$port
+        # The server listens at the second address only.
+        fake_getent 'echo "127.0.0.3 STREAM $2"; echo "127.0.0.1 STREAM"'
+        run env PATH="$folder/names:$PATH" ferry call --wait 0 nats:vacant x
+        ended 'a name with two addresses' 3 ''
+        says 'a name with two addresses' 'no responders'
+        fake_getent 'exit 2'
+        run env PATH="$folder/names:$PATH" ferry call --wait 0 nats:vacant x
+        ended 'an unknown name' 3 ''
+        says 'an unknown name' "the host 'some-host' is unknown"
+        run env PATH="$folder/names:$PATH" NATS_URL="nats://some-host,nats://127.0.0.1:$port" ferry call --wait 0 nats:vacant x
+        ended 'an unknown name, and another server' 3 ''
+        says 'an unknown name, and another server' 'no responders'
+        fake_getent 'kill -KILL $$'
+        run env PATH="$folder/names:$PATH" ferry call --wait 0 nats:vacant x
+        ended 'a getent that is killed' 3 ''
+        says 'a getent that is killed' 'getent was killed by SIGKILL'
+        # sh without its PATH, so that no getent is found.
+        run env PATH=/nonexistent "$build/ferry" call --wait 0 nats:vacant x
+        ended 'no getent' 4 ''
+        says 'no getent' 'libc-bin'
+        fake_getent 'exec sleep 60'
+        run env PATH="$folder/names:$PATH" ferry call --wait 0 nats:vacant x
+        ended 'a getent that hangs' 124 ''
+        says 'a getent that hangs' 'looking up the host took too long'
+        nothing_left 'a getent that hangs'
+        export NATS_URL=nats://127.0.0.1:$port
 }
 
 a_user_and_what_is_denied() {
@@ -178,6 +216,7 @@ a_notification_comes_to_a_listener
 a_request_in_hand_is_answered_when_the_listener_ends
 what_a_server_does_not_take_is_not_executed
 addresses_and_options_are_checked
+a_server_is_found_by_its_name
 a_user_and_what_is_denied
 the_end_of_the_server_ends_a_listener_and_a_call
 finish

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -230,10 +231,46 @@ static void silence(void)
         close(held);
 }
 
+/* A getent of the test's own. The first address refuses. */
+static void names(void)
+{
+        static const char script[] = "#!/bin/sh\necho 127.0.0.2 STREAM $2\necho 127.0.0.1 STREAM\n";
+        char url[TEXT_MAX], name[TEXT_MAX], path[4096];
+        pid_t server = start_server(url);
+        const char *file = fault_path("getent"), *paths = getenv("PATH");
+        const ferry_session_options options = { .nats_url = name };
+        FILE *out = fopen(file, "we");
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+
+        if (!out || fputs(script, out) < 0 || fchmod(fileno(out), 0700) < 0 || fclose(out) != 0)
+                fault_flaw("getent: %m");
+        snprintf(path, sizeof path, "%.*s", (int)(strrchr(file, '/') - file), file);
+        setenv("PATH", path, 1);
+        snprintf(name, sizeof name, "nats://some-host%s", strrchr(url, ':'));
+        session = ferry_session_open(loop, "nats:echo", &options);
+        /* What cannot be found is not installed. */
+        if (fault_error() != ENOENT || ferry_session_status(session) != -EOPNOTSUPP) {
+                fault_answer(FAULT_MEET, "open", ferry_session_status(session), 1, ferry_session_error(session));
+                ask(session, 0, FERRY_OUTCOME_REPLIED);
+        }
+        ferry_session_free(session);
+        session = ferry_session_open(loop, "nats:echo", &(ferry_session_options){ .nats_url = "nats://-host" });
+        fault_answer(FAULT_MEET, "a wrong host", ferry_session_status(session), -EINVAL, ferry_session_error(session));
+        ferry_loop_free(loop);
+        if (paths)
+                setenv("PATH", paths, 1);
+        else
+                unsetenv("PATH");
+        unlink(file);
+        end_server(server);
+}
+
 const struct scenario nats_scenarios[] = {
         { .name = "nats-requests", .run = requests, .patience_ms = PATIENCE_MS },
         { .name = "nats-refusals", .run = refusals, .patience_ms = PATIENCE_MS },
         { .name = "nats-listener", .run = listener, .patience_ms = PATIENCE_MS },
+        { .name = "nats-names", .run = names, .patience_ms = PATIENCE_MS, .is_whole = true },
         { .name = "nats-silence", .run = silence, .is_uncut = true },
         { .name = NULL },
 };

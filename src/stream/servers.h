@@ -1,0 +1,25 @@
+/* Servers that a client may connect to, of which any will do: those of a list of URLs. */
+#pragma once
+
+#include "stream/inet.h"
+
+struct server {
+        const char *host;               /* as the URL has it, without brackets */
+        in_port_t port;
+        int count;                      /* of its addresses; 0: it has a name, which is to be looked up */
+        union inet_address addresses[INET_ADDRESSES_MAX];
+};
+
+struct servers {
+        int count;
+        struct server all[];            /* their texts stand behind them */
+};
+
+enum { SERVERS_MAX = 64 };
+
+/* Those of some addresses: a single server. NULL if there is no memory. */
+struct servers *servers_of_addresses(const union inet_address *addresses, int count);
+
+/* Those of URLs of NATS servers, in random order, so that not all clients come to the same one. 0, or a negative errno with a
+ * sentence. sys_free() frees them. */
+int servers_of_urls(const char *urls, struct servers **ret, struct error *error);
