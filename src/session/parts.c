@@ -80,6 +80,14 @@ void parts_deliver(ferry_call *call, ferry_message *part)
         parts_release(call, part);
 }
 
+void parts_deliver_waiting(ferry_call *call)
+{
+        ferry_message *part;
+
+        while (call->parts->fn && !call->is_freed && (part = parts_take_first(call)))
+                parts_deliver(call, part);
+}
+
 void parts_drop(ferry_call *call)
 {
         ferry_message *part;
@@ -115,9 +123,17 @@ void parts_fail(ferry_call *call, int code, const char *reason)
 static int place(ferry_call *call, ferry_message *part)
 {
         ferry_session *session = call->session;
+        int code;
 
         if (!call->parts->fn && !call->fn && !call->is_awaited)
                 return keep(call, part);
+        /* The function waits in one of them: those behind that one go first. */
+        if (call->parts->fn && parts_wait(call)) {
+                code = keep(call, part);
+                if (!code)
+                        parts_deliver_waiting(call);
+                return code;
+        }
         if (call->parts->fn) {
                 parts_deliver(call, part);
                 return 0;

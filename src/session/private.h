@@ -75,7 +75,7 @@ struct ferry_call {
         /* Of one that waits for a session: what it will send. */
         struct call_queue *queue;
         int priority;                           /* from 0 */
-        struct call_group *group;               /* NULL: none, or it has ended */
+        struct call_group *group;               /* NULL: none, or that has forgotten it */
         ferry_value *waiting_body;
         size_t waiting_size;
         int64_t wait_deadline;                  /* until when it waits, also once it has come back */
@@ -263,6 +263,8 @@ struct reconnect {
         struct error reason;                    /* why the last connection was lost */
         int64_t give_up_at;
         int64_t up_at;                          /* since when it is connected */
+        uint64_t received;                      /* messages before it */
+        unsigned drains;                        /* in a row, that have brought nothing else */
         unsigned attempts;                      /* that have failed, or came to a connection that did not last */
         unsigned connections;                   /* in all */
         unsigned losses;
@@ -540,6 +542,8 @@ ferry_message *parts_take_first(ferry_call *call);
 void parts_release(ferry_call *call, ferry_message *part);
 /* By the function of the program, which may free the call. */
 void parts_deliver(ferry_call *call, ferry_message *part);
+/* Those that were kept before there was a function. */
+void parts_deliver_waiting(ferry_call *call);
 void parts_drop(ferry_call *call);
 /* One cannot be taken: the call ends, and the peer is notified. */
 void parts_fail(ferry_call *call, int code, const char *reason);

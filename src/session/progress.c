@@ -122,7 +122,6 @@ int ferry_call_on_progress(ferry_call *call, ferry_progress_fn *fn, void *userda
 {
         ferry_session *session = call ? call->session : NULL;
         struct error error = { 0 };
-        ferry_message *part;
         ferry_loop *loop;
 
         if (!call)
@@ -143,8 +142,7 @@ int ferry_call_on_progress(ferry_call *call, ferry_progress_fn *fn, void *userda
         if (!fn || !loop)
                 return 0;
         loop_enter(loop);
-        while (call->parts->fn && !call->is_freed && (part = parts_take_first(call)))
-                parts_deliver(call, part);
+        parts_deliver_waiting(call);
         loop_leave(loop);
         return 0;
 }

@@ -40,9 +40,20 @@ ferry_call *replies_find_answered(const ferry_session *session)
         return is_heard ? container_of(first, ferry_call, frame) : NULL;
 }
 
-void replies_hear(ferry_session *session, const struct frame *frame, const struct incoming *in)
+/* The call that a reply ends; NULL: none waits for it. Its function for parts may be waiting in one of them, and gets the rest first. */
+static ferry_call *find_ended(ferry_session *session, const struct incoming *in)
 {
         ferry_call *call = in->kind == WIRE_MESSAGE ? replies_find_answered(session) : replies_find_call(session, &in->id);
+
+        if (!call || !parts_wait(call) || !call->parts->fn)
+                return call;
+        parts_deliver_waiting(call);
+        return session->holder != SESSION_FREED ? replies_find_call(session, &in->id) : NULL;
+}
+
+void replies_hear(ferry_session *session, const struct frame *frame, const struct incoming *in)
+{
+        ferry_call *call = find_ended(session, in);
         enum ferry_kind kind = in->kind == WIRE_RESPONSE || in->kind == WIRE_MESSAGE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR;
         ferry_message *reply;
 

@@ -490,6 +490,58 @@ START_TEST(a_part_behind_the_reply_is_dropped)
 }
 END_TEST
 
+/* The sizes of parts, in their order, and then the end. */
+struct ordered {
+        struct raw *raw;
+        char seen[64];
+        bool has_more;          /* one part more comes while the function for the first one waits; else only the reply */
+};
+
+static void note_ordered_end(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        struct ordered *ordered = userdata;
+
+        (void)call;
+        strcat(ordered->seen, reply ? "end " : "failed ");
+}
+
+static void note_ordered_part(ferry_call *call, const ferry_message *part, void *userdata)
+{
+        struct ordered *ordered = userdata;
+        size_t size = 0, used = strlen(ordered->seen);
+
+        ferry_value_bytes(ferry_message_body(part), &size);
+        snprintf(ordered->seen + used, sizeof ordered->seen - used, "%zu ", size);
+        if (used > 0)
+                return;
+        ferry_call_then(call, note_ordered_end, ordered);
+        if (ordered->has_more)
+                send_part(ordered->raw, 1, 4);
+        raw_send(ordered->raw, RAW_RESPONSE, 1, "t", "done");
+        while (!strstr(ordered->seen, "end"))
+                ck_assert_int_ge(ferry_loop_tick(ordered->raw->loop, SAFETY_MS), 0);
+}
+
+START_TEST(parts_stay_in_order_when_a_function_runs_the_loop)
+{
+        struct ordered ordered = { .has_more = _i };
+        struct raw raw;
+        ferry_call *call;
+
+        open_raw(&raw);
+        ordered.raw = &raw;
+        call = ferry_session_request(raw.session, SAFETY_MS, "t", NULL);
+        raw_expect(&raw, RAW_REQUEST, 1);
+        for (size_t i = 1; i <= 3; i++)
+                send_part(&raw, 1, i);
+        raw_send(&raw, RAW_PING, 9, "", NULL);
+        raw_expect(&raw, RAW_PONG, 9);
+        ck_assert_int_eq(ferry_call_on_progress(call, note_ordered_part, &ordered), 0);
+        ck_assert_str_eq(ordered.seen, _i ? "1 2 3 4 end " : "1 2 3 end ");
+        raw_close(&raw);
+}
+END_TEST
+
 START_TEST(a_part_that_cannot_be_read_ends_the_call)
 {
         static const unsigned char bad[] = { 1, RAW_PROGRESS, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xc1 };
@@ -625,6 +677,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(parts_without_credit_end_the_peer),
         SUITE_TEST(parts_that_were_taken_are_credited),
         SUITE_TEST(a_part_behind_the_reply_is_dropped),
+        SUITE_LOOP(parts_stay_in_order_when_a_function_runs_the_loop, 2),
         SUITE_TEST(a_part_that_cannot_be_read_ends_the_call),
         SUITE_TEST(a_refusal_behind_a_part_is_an_error_reply),
         SUITE_LOOP(credit_for_what_was_not_sent_ends_the_peer, 9),
