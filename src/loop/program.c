@@ -16,8 +16,16 @@ struct program_signal {
         int number;
         size_t uses;
         struct loop_source source;
+        bool was_blocked;               /* before any loop of the thread waited for it */
+};
+
+/* The mask is that of a thread, which may have several loops: how many of them wait for a signal. */
+struct masked_signal {
+        unsigned loops;
         bool was_blocked;
 };
+
+static _Thread_local struct masked_signal masked[NSIG];
 
 struct program_entry {
         struct list link;
@@ -47,6 +55,32 @@ static void free_signal(struct loop_grave *grave)
         sys_free(container_of(grave, struct program_signal, grave));
 }
 
+static int mask(struct program_signal *signal)
+{
+        struct masked_signal *thread = &masked[signal->number];
+        const int signals[] = { signal->number, 0 };
+        sigset_t before;
+        int code = sys_block_signals(signals, &before);
+
+        if (code)
+                return code;
+        if (thread->loops++ == 0)
+                thread->was_blocked = sigismember(&before, signal->number);
+        signal->was_blocked = thread->was_blocked;
+        return 0;
+}
+
+/* A loop that was handed to this thread has masked it in another one. */
+static void unmask(const struct program_signal *signal)
+{
+        struct masked_signal *thread = &masked[signal->number];
+
+        if (thread->loops > 0 && --thread->loops > 0)
+                return;
+        if (!signal->was_blocked)
+                sys_unblock_signal(signal->number);
+}
+
 /* One that has come and was not taken acts then. In a forked child, too, which has inherited the mask. */
 static void release_signal(ferry_loop *loop, struct program_signal *signal)
 {
@@ -56,8 +90,7 @@ static void release_signal(ferry_loop *loop, struct program_signal *signal)
         if (!loop_is_foreign(loop))
                 loop_source_set(&signal->source, 0);
         sys_close(signal->source.fd);
-        if (!signal->was_blocked)
-                sys_unblock_signal(signal->number);
+        unmask(signal);
         loop_bury(loop, &signal->grave, free_signal);
 }
 
@@ -256,25 +289,27 @@ static struct program_signal *make_signal(ferry_loop *loop, int number, int *ret
 {
         const int signals[] = { number, 0 };
         struct program_signal *signal = sys_alloc_zeroed(sizeof *signal);
-        sigset_t before;
-        int code = signal ? sys_block_signals(signals, &before) : -ENOMEM;
-        bool is_blocked = code == 0;
+        int code = -ENOMEM;
+        bool is_blocked;
 
+        if (signal) {
+                signal->number = number;
+                code = mask(signal);
+        }
+        is_blocked = code == 0;
         if (is_blocked) {
-                signal->was_blocked = sigismember(&before, number);
                 signal->source = (struct loop_source){ .loop = loop, .fd = sys_signalfd(signals), .fn = signal_has_come };
                 code = signal->source.fd < 0 ? signal->source.fd : loop_source_set(&signal->source, EPOLLIN);
         }
         *ret_code = code;
         if (!code) {
-                signal->number = number;
                 list_append(&loop->signals, &signal->link);
                 return signal;
         }
         if (is_blocked && signal->source.fd >= 0)
                 sys_close(signal->source.fd);
-        if (is_blocked && !signal->was_blocked)
-                sys_unblock_signal(number);
+        if (is_blocked)
+                unmask(signal);
         sys_free(signal);
         return NULL;
 }

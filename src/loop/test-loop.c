@@ -637,6 +637,25 @@ START_TEST(a_signal_is_handled_in_the_loop)
 }
 END_TEST
 
+/* It is that of the thread. */
+START_TEST(a_signal_stays_blocked_as_long_as_any_loop_waits_for_it)
+{
+        ferry_loop *first = ferry_loop_new(NULL), *second = ferry_loop_new(NULL);
+        struct occasion a = { .letter = 'a' }, b = { .letter = 'b' };
+
+        memset(events, 0, sizeof events);
+        ferry_loop_on_signal(first, SIGUSR1, note_occasion, &a);
+        ferry_loop_on_signal(second, SIGUSR1, note_occasion, &b);
+        ferry_loop_free(_i == 0 ? first : second);
+        ck_assert(is_blocked(SIGUSR1));
+        raise(SIGUSR1);
+        ck_assert_int_eq(ferry_loop_tick(_i == 0 ? second : first, 0), 1);
+        ck_assert_str_eq(events, _i == 0 ? "b" : "a");
+        ferry_loop_free(_i == 0 ? second : first);
+        ck_assert(!is_blocked(SIGUSR1));
+}
+END_TEST
+
 START_TEST(a_blocked_signal_stays_blocked)
 {
         FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
@@ -821,6 +840,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(waiting_inside_of_a_task_does_not_spin),
         SUITE_TEST(a_task_frees_the_loop),
         SUITE_TEST(a_signal_is_handled_in_the_loop),
+        SUITE_LOOP(a_signal_stays_blocked_as_long_as_any_loop_waits_for_it, 2),
         SUITE_TEST(a_blocked_signal_stays_blocked),
         SUITE_LOOP(a_signal_that_cannot_be_handled_is_refused, 6),
         SUITE_TEST(a_loop_is_woken),
