@@ -25,16 +25,21 @@ static void destroy(ferry_batch *batch)
         stop_telling(batch);
         batch->is_freed = true;
         loop_task_stop(&batch->task);
-        if (batch->pending > 0)
-                call_queue_forget_group(manager->queue, &batch->group);
+        call_queue_forget_group(manager->queue, &batch->group);
         list_remove(&batch->link);
         loop_bury(manager->loop, &batch->grave, bury);
+}
+
+/* All its requests have ended, and no callback of these is under way. */
+static bool is_over(const ferry_batch *batch)
+{
+        return batch->pending == 0 && batch->group.calling == 0;
 }
 
 /* Behind the callbacks of its requests, which are due in the same round. */
 static void tell(ferry_batch *batch)
 {
-        if (!batch->fn || batch->pending > 0 || batch->is_telling)
+        if (!batch->fn || !is_over(batch) || batch->is_telling || batch->is_freed)
                 return;
         batch->is_telling = true;
         batch->manager->telling++;
@@ -46,8 +51,8 @@ static void call_back(struct loop_task *task)
         ferry_batch *batch = container_of(task, ferry_batch, task);
 
         stop_telling(batch);
-        /* A callback of a request has added others. */
-        if (batch->pending > 0)
+        /* A callback of a request has added others, or runs the loop. */
+        if (!is_over(batch))
                 return;
         batch->is_freed = true;
         batch->fn(batch, batch->userdata);
@@ -87,6 +92,11 @@ static void count_end(struct call_group *group, const ferry_call *call)
         tell(batch);
 }
 
+static void callbacks_have_returned(struct call_group *group)
+{
+        tell(container_of(group, ferry_batch, group));
+}
+
 int batch_check(const ferry_batch *batch, const ferry_manager *manager, struct error *error)
 {
         return batch && batch->manager != manager ? error_set(error, -EINVAL, "ferry_request_options: the batch is one of another manager") : 0;
@@ -95,11 +105,11 @@ int batch_check(const ferry_batch *batch, const ferry_manager *manager, struct e
 void batch_add(ferry_batch *batch, ferry_call *call)
 {
         batch->pending++;
+        call_join_group(call, &batch->group);
         if (ferry_call_status(call) != 1) {
                 count_end(&batch->group, call);
                 return;
         }
-        call_join_group(call, &batch->group);
         if (*batch->refusal)
                 call_end(call, -ECANCELED, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s", batch->refusal);
 }
@@ -129,6 +139,7 @@ ferry_batch *ferry_batch_new(ferry_manager *manager, const ferry_batch_options *
                 return NULL;
         batch->manager = manager;
         batch->group.ended = count_end;
+        batch->group.returned = callbacks_have_returned;
         batch->task.fn = call_back;
         batch->failures_max = given.failures_max;
         list_append(&manager->batches, &batch->link);

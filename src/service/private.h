@@ -69,6 +69,6 @@ void client_gives_up(struct client *client);
 
 /* For the owner table of a client (session/session.h): what it subscribes to, and no longer. */
 int client_subscribed(void *object, const char *pattern, size_t size, struct error *error);
-void client_unsubscribed(void *object, const char *pattern, size_t size);
+int client_unsubscribed(void *object, const char *pattern, size_t size);
 /* The same: what it may send. */
 const ferry_value *client_described(void *object, struct error *error);

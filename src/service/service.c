@@ -168,6 +168,11 @@ static void leave_others(struct client *client)
         crowd_leave(client);
 }
 
+static void client_ending(void *object)
+{
+        client_gives_up(object);
+}
+
 static void client_is_gone(struct client *client)
 {
         ferry_service *service = client->service;
@@ -176,7 +181,6 @@ static void client_is_gone(struct client *client)
                 return;
         list_remove(&client->link);
         leave_others(client);
-        client_gives_up(client);
         for (size_t i = 0; i < service->listener_count; i++)
                 listener_wake(&service->listeners[i]);
         if (service->is_closing && list_is_empty(&service->clients))
@@ -239,14 +243,14 @@ static bool client_takes(void *object, size_t size)
 }
 
 static const struct session_owner client_owner = {
-        .ended = client_ended, .settled = client_settled, .freed = client_freed, .subscribed = client_subscribed,
+        .ending = client_ending, .ended = client_ended, .settled = client_settled, .freed = client_freed, .subscribed = client_subscribed,
         .unsubscribed = client_unsubscribed, .described = client_described, .asked = client_asked,
         .taken = client_taken, .counts = client_counts, .takes = client_takes, .expects_failures = true,
 };
 
 /* The same for those each of whose messages is of interest: probes, and clients of a service that closes when it is idle. */
 static const struct session_owner watched_client_owner = {
-        .ended = client_ended, .spoke = client_spoke, .settled = client_settled, .freed = client_freed,
+        .ending = client_ending, .ended = client_ended, .spoke = client_spoke, .settled = client_settled, .freed = client_freed,
         .subscribed = client_subscribed, .unsubscribed = client_unsubscribed, .described = client_described, .asked = client_asked,
         .taken = client_taken, .counts = client_counts, .takes = client_takes, .expects_failures = true,
 };

@@ -57,16 +57,19 @@ int client_subscribed(void *object, const char *pattern, size_t size, struct err
                 return error_set(error, -ENOMEM, "no memory is left for a subscription");
         client->crowd->subscribed += topics_cost(pattern, size);
         list_remove(&client->unfiltered_link);
-        return send_retained(client, pattern, size, error);
+        return send_retained(client, pattern, size, error) < 0 ? error->code : 1;
 }
 
-void client_unsubscribed(void *object, const char *pattern, size_t size)
+/* Also a client that has none: it has connected again, and has had some before. */
+int client_unsubscribed(void *object, const char *pattern, size_t size)
 {
         struct client *client = object;
         size_t before = client->subscriber.cost;
 
         if (!client->crowd)
-                return;
+                return 0;
+        list_remove(&client->unfiltered_link);
         topics_remove(&client->service->topics, &client->subscriber, pattern, size);
         client->crowd->subscribed -= before - client->subscriber.cost;
+        return client->subscriber.cost < before;
 }

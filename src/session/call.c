@@ -64,9 +64,17 @@ static void leave_home(ferry_call *call)
         call->home = NULL;
 }
 
+static void leave_group(ferry_call *call)
+{
+        if (call->group)
+                call->group->members--;
+        call->group = NULL;
+}
+
 void call_destroy(ferry_call *call)
 {
         call->is_freed = true;
+        leave_group(call);
         leave_home(call);
         if (call->loop) {
                 loop_timer_stop(call->loop, &call->timer);
@@ -84,7 +92,12 @@ static void call_back(struct loop_task *task)
         /* The callback may let it go, too, which is then nothing. */
         call->is_freed = true;
         stop_telling(call);
+        if (call->group)
+                call->group->calling++;
         call->fn(call, call->status == 0 ? call->reply : NULL, call->userdata);
+        /* The callback may have freed the group. */
+        if (call->group && --call->group->calling == 0)
+                call->group->returned(call->group);
         call_destroy(call);
 }
 
@@ -157,12 +170,8 @@ static void end(ferry_call *call, int status, enum ferry_outcome outcome, ferry_
                         call_tell(call);
         }
         /* Before the owner gives a worker the next call, which the group may end. */
-        if (call->group) {
-                struct call_group *group = call->group;
-
-                call->group = NULL;
-                group->ended(group, call);
-        }
+        if (call->group)
+                call->group->ended(call->group, call);
         if (owner) {
                 call->owner = NULL;
                 owner->ended(call->owner_object, call);
@@ -334,6 +343,7 @@ ferry_call *call_queue_first(const struct call_queue *queue)
 void call_join_group(ferry_call *call, struct call_group *group)
 {
         call->group = group;
+        group->members++;
 }
 
 /* No callback of the program runs meanwhile. */
@@ -348,13 +358,13 @@ void call_queue_end_group(struct call_queue *queue, const struct call_group *gro
                 }
 }
 
-void call_queue_forget_group(struct call_queue *queue, const struct call_group *group)
+void call_queue_forget_group(struct call_queue *queue, struct call_group *group)
 {
-        list_for_each(&queue->made, link) {
+        for (struct list *link = queue->made.next; group->members > 0 && link != &queue->made; link = link->next) {
                 ferry_call *call = container_of(link, ferry_call, made_link);
 
                 if (call->group == group)
-                        call->group = NULL;
+                        leave_group(call);
         }
 }
 

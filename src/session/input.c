@@ -484,6 +484,10 @@ static void report_end(ferry_session *session)
         if (session->has_reported_end || (session->stream && stream_hears_child(session->stream)))
                 return;
         session->has_reported_end = true;
+        if (session->owner->ending)
+                session->owner->ending(session->owner_object);
+        if (session->holder == SESSION_FREED)
+                return;
         /* A handler may stop the loop with the errno, and then the loop is asked what it means. */
         if (session->error.code && !session->owner->expects_failures)
                 error_replace(&session->loop->error, session->error.code, "%s", sentence);

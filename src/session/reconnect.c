@@ -16,6 +16,7 @@
 enum {
         PAUSE_MIN_MS = 100,
         PAUSE_MAX_MS = 5000,    /* a connection that lasts for so long was none of a series of failures */
+        DRAINS_MAX = 8,         /* connections in a row that have brought nothing but a drain, and are followed without a pause */
 };
 
 /* Former sessions -------------------------------------------------------------------------------------- */
@@ -288,17 +289,33 @@ static void lose(ferry_session *session, const char *sentence)
         wait(session, "");
 }
 
+/* Count a connection that ends by a drain. Whether it was of use: it has brought more than a hello and that, or has lasted. */
+static bool note_drain(ferry_session *session)
+{
+        struct reconnect *reconnect = session->reconnect;
+        bool has_lasted = sys_now() - reconnect->up_at >= (int64_t)PAUSE_MAX_MS * 1000000;
+        bool is_useful = has_lasted || session->received > reconnect->received + 2;
+
+        reconnect->drains = is_useful ? 0 : reconnect->drains + 1;
+        return is_useful;
+}
+
+/* A service that only drains would have its clients connect as often as they can. */
 static void follow(ferry_session *session)
 {
         static const char sentence[] = "the service was handed over to another process";
         struct reconnect *reconnect = session->reconnect;
+        bool is_useful = note_drain(session);
 
         if (session_part(session, false) == session)
                 return;
         error_replace(&reconnect->reason, -ECONNRESET, "%s", sentence);
-        reconnect->attempts = 0;
-        reconnect->give_up_at = loop_deadline(session->options.reconnect_ms);
-        try_again(session);
+        if (is_useful || reconnect->drains <= DRAINS_MAX) {
+                reconnect->attempts = 0;
+                reconnect->give_up_at = loop_deadline(session->options.reconnect_ms);
+                try_again(session);
+        } else
+                wait(session, "");
 }
 
 /* The front of the queue: a hello, and what the session has subscribed to. */
@@ -313,6 +330,18 @@ static int put_subscription(void *object, const char *pattern)
         return code;
 }
 
+/* One that has withdrawn all must not get everything again. */
+static int put_withdrawal(ferry_session *session)
+{
+        struct outgoing unsubscribe = { .kind = WIRE_UNSUBSCRIBE, .type = ">" };
+        struct error error = { 0 };
+        int code = subscriptions_are_withdrawn(session->subscriptions) ?
+                           session->wire.dialect->write(&session->wire, &session->out.bytes, &unsubscribe, &error) : 0;
+
+        error_deinit(&error);
+        return code;
+}
+
 static void resume(ferry_session *session)
 {
         struct reconnect *reconnect = session->reconnect;
@@ -320,7 +349,9 @@ static void resume(ferry_session *session)
         struct error error = { 0 };
 
         reconnect->up_at = sys_now();
-        if (session_send_hello(session, &error) < 0 || subscriptions_visit(session->subscriptions, put_subscription, session) < 0) {
+        reconnect->received = session->received;
+        if (session_send_hello(session, &error) < 0 || subscriptions_visit(session->subscriptions, put_subscription, session) < 0 ||
+            put_withdrawal(session) < 0) {
                 error_deinit(&error);
                 outbox_undo(&session->out, before);
                 session_finish(session, -ENOMEM, "no memory to begin a connection");

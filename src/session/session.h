@@ -20,15 +20,16 @@ struct handlers {
 /* What a session reports to the object that has it (a service, a process), and asks it. Each member may be NULL; it gets the
  * object of session_set_owner(). */
 struct session_owner {
-        void (*ended)(void *object);                    /* FERRY_KIND_CLOSED was reported */
+        void (*ending)(void *object);                   /* FERRY_KIND_CLOSED is reported next … */
+        void (*ended)(void *object);                    /* … and was reported */
         void (*answered)(void *object);                 /* an answer that no call waits for, or to a ping, has come */
         bool (*spoke)(void *object);                    /* a message has come: whether it is handled; asked for each */
         void (*settled)(void *object);                  /* a request was answered, or need no longer be */
         void (*freed)(void *object);                    /* it goes, and calls its owner no more */
-        /* The peer subscribes to a pattern, which is well-formed, or withdraws that: 0, or a negative errno with a sentence, with
-         * which the session ends. */
+        /* The peer subscribes to a pattern, which is well-formed, or withdraws that: 1; 0 if it has, or has not, subscribed to it
+         * already; or a negative errno with a sentence, with which the session ends. */
         int (*subscribed)(void *object, const char *pattern, size_t size, struct error *error);
-        void (*unsubscribed)(void *object, const char *pattern, size_t size);
+        int (*unsubscribed)(void *object, const char *pattern, size_t size);
         /* The peer asks what may be sent: a list of descriptions, which stays the owner's; or NULL with a sentence. */
         const ferry_value *(*described)(void *object, struct error *error);
         /* The peer wants to take the place of the service; and has done so. */
@@ -166,20 +167,23 @@ struct call_owner {
         bool (*returned)(void *object, ferry_call *call);
 };
 
-/* Calls that are counted together. */
+/* Calls that are counted together. Each knows its group until it is freed, or the group forgets it. */
 struct call_group {
-        /* One of them has ended, and no longer knows the group. */
+        size_t members;                 /* that know it */
+        size_t calling;                 /* callbacks of these that have not returned */
+        /* One of them has ended; and the last callback has returned. */
         void (*ended)(struct call_group *group, const ferry_call *call);
+        void (*returned)(struct call_group *group);
 };
 
 enum { CALL_PRIORITIES = FERRY_PRIORITY_MAX - FERRY_PRIORITY_MIN + 1 };
 
-/* A call that has not ended joins a group. */
+/* A call joins a group, which is notified of its end if it has not ended. */
 void call_join_group(ferry_call *call, struct call_group *group);
 /* The calls of a group that wait in the queue end, as not executed. */
 void call_queue_end_group(struct call_queue *queue, const struct call_group *group, int status, const char *sentence);
 /* Those that were made for the queue leave the group. */
-void call_queue_forget_group(struct call_queue *queue, const struct call_group *group);
+void call_queue_forget_group(struct call_queue *queue, struct call_group *group);
 
 /* NULL if memory is out. */
 struct call_queue *call_queue_new(void);

@@ -40,7 +40,7 @@ static int unsubscribe(ferry_session *session, const char *pattern, size_t size,
                 return error_set(error, -ENOENT, "there is no subscription to '%s'", pattern);
         code = send_pattern(session, WIRE_UNSUBSCRIBE, pattern, error);
         if (!code)
-                subscriptions_remove(session->subscriptions, pattern, size);
+                subscriptions_withdraw(session->subscriptions, pattern, size);
         return code;
 }
 
@@ -94,6 +94,7 @@ int ferry_session_unsubscribe(ferry_session *session, const char *pattern)
 
 /* The other side -------------------------------------------------------------------------------------------- */
 
+/* 1; 0 if nothing has changed; or a negative errno. */
 static int keep(ferry_session *session, const struct incoming *in, struct error *error)
 {
         int code = pattern_check(in->type.bytes, in->type.size, error);
@@ -102,27 +103,28 @@ static int keep(ferry_session *session, const struct incoming *in, struct error 
                 return code;
         if (in->kind == WIRE_SUBSCRIBE)
                 return session->owner->subscribed(session->owner_object, in->type.bytes, in->type.size, error);
-        session->owner->unsubscribed(session->owner_object, in->type.bytes, in->type.size);
-        return 0;
+        return session->owner->unsubscribed(session->owner_object, in->type.bytes, in->type.size);
 }
 
 void subscriptions_hear(ferry_session *session, const struct incoming *in)
 {
         char pattern[PATTERN_MAX + 1];
         struct error error = { 0 };
+        int changed;
 
         if (!session->owner->subscribed) {
                 session_refuse_all(session, "not a service: it sends no notifications by pattern");
                 return;
         }
-        if (keep(session, in, &error) < 0) {
+        changed = keep(session, in, &error);
+        if (changed < 0) {
                 session_refuse_all(session, error_text(&error));
                 session_finish(session, error.code, "the other side has subscribed, but %s", error_text(&error));
                 error_deinit(&error);
                 return;
         }
         /* Retained values may have been encoded by a codec of the program, which may have freed the session. */
-        if (session->holder == SESSION_FREED)
+        if (session->holder == SESSION_FREED || !changed)
                 return;
         memcpy(pattern, in->type.bytes, in->type.size);
         pattern[in->type.size] = '\0';

@@ -13,6 +13,7 @@ struct subscriptions {
         struct map by_pattern;
         struct list all;
         size_t bytes;
+        bool is_withdrawn;              /* one of them was, that had been in effect */
 };
 
 struct subscription {
@@ -78,6 +79,17 @@ void subscriptions_remove(struct subscriptions *subscriptions, const char *patte
 
         if (subscription)
                 drop(subscriptions, subscription);
+}
+
+void subscriptions_withdraw(struct subscriptions *subscriptions, const char *pattern, size_t size)
+{
+        subscriptions_remove(subscriptions, pattern, size);
+        subscriptions->is_withdrawn = true;
+}
+
+bool subscriptions_are_withdrawn(const struct subscriptions *subscriptions)
+{
+        return subscriptions && subscriptions->is_withdrawn && list_is_empty(&subscriptions->all);
 }
 
 int subscriptions_visit(const struct subscriptions *subscriptions, int (*fn)(void *object, const char *pattern), void *object)

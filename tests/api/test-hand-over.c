@@ -331,6 +331,38 @@ START_TEST(a_successor_that_dies_changes_nothing)
 }
 END_TEST
 
+static int note_order(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        char *order = userdata;
+
+        (void)session;
+        strcat(order, ferry_message_kind(message) == FERRY_KIND_CLOSED ? "closed " : "error ");
+        return 0;
+}
+
+/* A session is valid until the handlers for FERRY_KIND_CLOSED have returned. */
+START_TEST(the_end_of_a_successor_is_reported_before_that_of_its_session)
+{
+        struct place place;
+        ferry_service *service;
+        char order[64] = "";
+        int code = 1, fd;
+
+        open_place(&place);
+        service = open_echo(&place, NULL);
+        ferry_service_on(service, FERRY_KIND_SUCCESSOR, agree, &code);
+        ferry_service_on(service, FERRY_KIND_ERROR | FERRY_KIND_CLOSED, note_order, order);
+        fd = connect_raw(&place);
+        send_raw(fd, take_over, sizeof take_over - 1);
+        settle(&place);
+        ck_assert_int_eq(code, 0);
+        close(fd);
+        settle(&place);
+        ck_assert_str_eq(order, "error closed ");
+        close_place(&place);
+}
+END_TEST
+
 static const struct {
         const char *bytes;
         size_t size;
@@ -393,6 +425,7 @@ int main(void)
                 SUITE_TEST(another_user_is_refused_at_both_sides),
                 SUITE_TEST(a_successor_that_fails_changes_nothing),
                 SUITE_LOOP(a_successor_that_dies_changes_nothing, 2),
+        SUITE_TEST(the_end_of_a_successor_is_reported_before_that_of_its_session),
                 SUITE_LOOP(what_a_wrong_predecessor_sends_is_refused, sizeof predecessors / sizeof *predecessors),
         };
 

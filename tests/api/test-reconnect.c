@@ -126,6 +126,37 @@ START_TEST(a_session_survives_the_end_of_its_service)
 }
 END_TEST
 
+/* It gets none of what the service sends to all its clients, before and behind the end of the service. */
+START_TEST(a_session_that_has_withdrawn_all_its_subscriptions_stays_without)
+{
+        struct place place;
+        struct events events;
+        ferry_service *service;
+        ferry_session *client;
+
+        door_stop_clock(0);
+        open_place(&place);
+        service = open_echo(&place, NULL);
+        client = open_client(&place, &events, &forever);
+        ck_assert_int_eq(ferry_session_subscribe(client, "a"), 0);
+        ck_assert_int_eq(ferry_session_unsubscribe(client, "a"), 0);
+        require_echo(client);
+        ck_assert_int_eq(ferry_service_notify(service, "b", NULL), 0);
+        ferry_service_free(service);
+        await_seen(&place, &events, "ol");
+        service = open_echo(&place, NULL);
+        ck_assert_int_eq(ferry_service_retain(service, "a", NULL), 0);
+        await_seen(&place, &events, "olr");
+        require_echo(client);
+        ck_assert_int_eq(ferry_service_notify(service, "b", NULL), 0);
+        ck_assert_int_eq(ferry_session_subscribe(client, "b"), 0);
+        flush(client);
+        ck_assert_int_eq(ferry_service_notify(service, "b", NULL), 1);
+        await_seen(&place, &events, "olrn");
+        close_place(&place);
+}
+END_TEST
+
 static int listen_raw(const struct place *place)
 {
         struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -146,6 +177,42 @@ static int accept_raw(struct place *place, int listener)
                 tick(place);
         return fd;
 }
+
+/* Each connection is asked at once to connect to a successor: the session does that without a pause some times, and then gives up as
+ * with any other that does not last. */
+START_TEST(a_service_that_only_drains_is_given_up)
+{
+        static const char drain[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                    "\xf3\x4a\x9d\xe2\0\0\0\x10\1\xa6\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        struct place place;
+        struct events events;
+        ferry_session *client;
+        int listener, peer, connections = 0;
+
+        door_stop_clock(0);
+        open_place(&place);
+        listener = listen_raw(&place);
+        client = open_client(&place, &events, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY, .reconnect_ms = 1000 });
+        while (ferry_session_status(client) == 1) {
+                peer = accept(listener, NULL, NULL);
+                if (peer >= 0) {
+                        ck_assert_int_lt(++connections, 20);
+                        send_raw(peer, drain, sizeof drain - 1);
+                        while (!has_ended_raw(peer))
+                                tick(&place);
+                        close(peer);
+                } else
+                        tick(&place);
+        }
+        ck_assert_int_gt(connections, 8);
+        ck_assert_int_eq(ferry_session_status(client), -ECONNRESET);
+        ck_assert_msg(strncmp(events.closed, "the service was handed over to another process; gave up connecting again after ", 79) == 0, "%s",
+                      events.closed);
+        close(listener);
+        unlink(place.path);
+        close_place(&place);
+}
+END_TEST
 
 static void note_outcome(ferry_call *call, const ferry_message *reply, void *userdata)
 {
@@ -639,6 +706,8 @@ int main(void)
 {
         static const struct suite_test tests[] = {
                 SUITE_TEST(a_session_survives_the_end_of_its_service),
+        SUITE_TEST(a_session_that_has_withdrawn_all_its_subscriptions_stays_without),
+        SUITE_TEST(a_service_that_only_drains_is_given_up),
                 SUITE_LOOP(calls_in_flight_end_with_their_outcome, 2),
                 SUITE_TEST(a_session_survives_a_killed_peer),
                 SUITE_TEST(notifications_of_the_time_between_are_queued),

@@ -695,6 +695,33 @@ START_TEST(a_service_is_told_of_subscriptions)
 }
 END_TEST
 
+/* A peer may repeat itself. */
+START_TEST(a_service_is_told_of_each_subscription_once)
+{
+        struct place place;
+        unsigned char frame[512];
+        ferry_service *service;
+        char events[256] = "";
+        int fd;
+
+        open_place(&place);
+        service = open_echo(&place, NULL);
+        ferry_service_on(service, FERRY_KIND_SUBSCRIBED | FERRY_KIND_UNSUBSCRIBED, note_event, events);
+        fd = connect_raw(&place);
+        for (int i = 0; i < 4; i++) {
+                size_t size = make_subscribe(frame, "b", 1);
+
+                /* Its kind, and that of an unsubscribe. */
+                frame[9] = i < 2 ? 0xa3 : 0xa4;
+                send_raw(fd, frame, size);
+        }
+        settle(&place);
+        ck_assert_str_eq(events, "+b -b ");
+        close(fd);
+        close_place(&place);
+}
+END_TEST
+
 /* A codec of the program that frees a client, notifies, and retains, while a notification is written by it. */
 static struct {
         ferry_service *service;
@@ -782,6 +809,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(retained_values_are_limited),
         SUITE_LOOP(a_client_is_told_of_values_that_it_did_not_get, 2),
         SUITE_TEST(a_service_is_told_of_subscriptions),
+        SUITE_TEST(a_service_is_told_of_each_subscription_once),
         SUITE_LOOP(a_codec_may_meddle_while_clients_are_notified, 2),
 };
 
