@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ferry/ferry.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,16 +59,21 @@ static double seconds(void)
         return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void open_side(struct side *side, int shm)
+static void open_side_with(struct side *side, const ferry_session_options *options)
 {
         *side = (struct side){ .loop = ferry_loop_new(NULL) };
         strcpy(side->directory, "/tmp/ferry-shm-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(side->directory));
         snprintf(side->address, sizeof side->address, "unix:%s/socket", side->directory);
         side->service = ferry_service_open(side->loop, side->address,
-                                           &(ferry_service_options){ .session = &(ferry_session_options){ .shm = shm } });
+                                           &(ferry_service_options){ .session = options });
         ck_assert_int_eq(ferry_service_status(side->service), 1);
         ferry_service_on(side->service, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION | FERRY_KIND_CLOSED, hear, side);
+}
+
+static void open_side(struct side *side, int shm)
+{
+        open_side_with(side, &(ferry_session_options){ .shm = shm });
 }
 
 static void close_side(struct side *side)
@@ -243,11 +249,11 @@ static int next_kind(struct client *client)
 static const char HELLO[] = "\1\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0\x81\xa8" "features\x91\xa3shm";
 static const char OFFER[16] = "\1\xa0\1", MOVED[16] = "\1\xa1\1", DECLINED[16] = "\1\xa2\1";
 
-static void open_client(struct client *client)
+static void open_client_with(struct client *client, const ferry_session_options *options)
 {
         struct sockaddr_un name = { .sun_family = AF_UNIX };
 
-        open_side(&client->side, FERRY_SHM_AUTO);
+        open_side_with(&client->side, options);
         strcpy(name.sun_path, client->side.address + 5);
         client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         ck_assert_int_eq(connect(client->fd, (struct sockaddr *)&name, sizeof name), 0);
@@ -255,6 +261,11 @@ static void open_client(struct client *client)
         frame(client, HELLO, sizeof HELLO - 1, -1);
         ck_assert_int_eq(next_kind(client), 1);
         client->session = ferry_service_client(client->side.service, NULL);
+}
+
+static void open_client(struct client *client)
+{
+        open_client_with(client, &(ferry_session_options){ .shm = FERRY_SHM_AUTO });
 }
 
 static void close_client(struct client *client)
@@ -424,6 +435,40 @@ START_TEST(bytes_that_wake_may_come_with_the_move)
 }
 END_TEST
 
+/* A service with much queued for a client does not read it, so it leaves the client's move on the socket; and yet the byte behind that
+ * wakes it when the client has read from a full ring. */
+START_TEST(a_side_that_does_not_read_is_woken_when_its_ring_has_room)
+{
+        static char text[RING * 16];
+        struct client client;
+        size_t taken = 0;
+
+        open_client_with(&client, &(ferry_session_options){ .shm = FERRY_SHM_AUTO, .queue_max = 1000 });
+        memset(text, 'x', sizeof text - 1);
+        offer_memory(&client);
+        ck_assert_int_eq(next_kind(&client), 0xa1);
+        /* Over the limit of the queue. */
+        ck_assert_int_eq(ferry_session_notify(client.session, "t", "%s", text), 0);
+        settle(&client);
+        ck_assert_int_gt(ferry_session_queued(client.session), 1000);
+        frame(&client, MOVED, sizeof MOVED, -1);
+        settle(&client);
+        ck_assert_str_eq(stream_of(client.session), "socket");
+        while (ferry_session_queued(client.session) > 0 || taken == 0) {
+                struct pollfd poll_fd = { .fd = ferry_loop_fd(client.side.loop), .events = POLLIN };
+                char bytes[RING];
+                ssize_t got = ring_duplex_read(&client.duplex, bytes, sizeof bytes);
+
+                ck_assert_int_gt(got, 0);
+                taken += (size_t)got;
+                ck_assert_msg(poll(&poll_fd, 1, SAFETY_MS) == 1, "asleep behind %zu bytes, with %" PRId64 " queued", taken,
+                              ferry_session_queued(client.session));
+                settle(&client);
+        }
+        close_client(&client);
+}
+END_TEST
+
 START_TEST(frames_out_of_turn_end_the_session)
 {
         struct client client;
@@ -566,6 +611,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_program_that_polls_is_woken),
         SUITE_LOOP(what_is_no_memory_of_rings_is_declined, 6),
         SUITE_TEST(bytes_that_wake_may_come_with_the_move),
+        SUITE_TEST(a_side_that_does_not_read_is_woken_when_its_ring_has_room),
         SUITE_LOOP(frames_out_of_turn_end_the_session, 5),
         SUITE_LOOP(a_peer_that_breaks_its_ring_ends_its_session, 4),
         { .name = "a_peer_that_writes_anything_harms_its_session_only", .test = &a_peer_that_writes_anything_harms_its_session_only,
