@@ -60,13 +60,20 @@ static void take_body(struct takeover *takeover, const struct frame *frame, cons
                 fail(takeover, -ENOMEM, "no memory for what the service has sent");
 }
 
+static void fail_too_large(struct takeover *takeover)
+{
+        fail(takeover, -EBADMSG, "the service has sent a frame over the limit of 65536 bytes");
+}
+
 static void hear(struct takeover *takeover, const struct frame *frame)
 {
         struct error error = { 0 };
         struct incoming in = { .kind = WIRE_UNKNOWN };
         ferry_value *body = NULL;
 
-        if (frame->event != FRAME_WHOLE || takeover->wire.dialect->read(&takeover->wire, frame->bytes, frame->size, &in, &error) < 0)
+        if (frame->event == FRAME_TOO_LARGE)
+                fail_too_large(takeover);
+        else if (frame->event != FRAME_WHOLE || takeover->wire.dialect->read(&takeover->wire, frame->bytes, frame->size, &in, &error) < 0)
                 fail(takeover, -EBADMSG, "the service has sent bytes that are not a frame");
         else if (in.kind == WIRE_REFUSED) {
                 take_body(takeover, frame, &in, &body);
@@ -128,6 +135,8 @@ static void is_readable(struct loop_source *source, uint32_t events)
         }
         if (code < 0)
                 fail(takeover, code, "the service has sent bytes that are not a frame");
+        else if (frame_begins_too_large(&takeover->reader))
+                fail_too_large(takeover);
         if (takeover->has_ended || takeover->code)
                 loop_source_set(source, 0);
 }

@@ -270,6 +270,15 @@ int frame_next(struct frame_reader *reader, struct frame *ret)
         return length > SMALL_MAX ? begin_large(reader, header, (size_t)length) : 0;
 }
 
+bool frame_begins_too_large(const struct frame_reader *reader)
+{
+        size_t size = buffer_size(&reader->buffer) - reader->taken, header;
+        const char *bytes = (const char *)buffer_bytes(&reader->buffer) + reader->taken;
+        uint64_t length;
+
+        return size > 0 && reader->framing->measure(bytes, size, &header, &length) > 0 && length > reader->max;
+}
+
 int frame_finish(struct frame_reader *reader, struct frame *ret)
 {
         const char *bytes;

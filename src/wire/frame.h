@@ -76,6 +76,10 @@ void frame_commit(struct frame_reader *reader, size_t size);
  * cannot be distinguished from what is none. */
 int frame_next(struct frame_reader *reader, struct frame *ret_frame);
 
+/* Whether what is held, and was not given yet, begins with the header of a frame over the limit: for a reader that need not know
+ * what it is. */
+bool frame_begins_too_large(const struct frame_reader *reader);
+
 /* No more bytes will come: 1 with junk that was held back; 0; -ECONNRESET if that is in the middle of a frame. */
 int frame_finish(struct frame_reader *reader, struct frame *ret_frame);
 
