@@ -69,15 +69,14 @@ static void hear_close(ferry_session *session)
         session_update(former);
 }
 
-/* The body of a control frame; the caller's, or NULL. */
-static ferry_value *control_body(const struct frame *frame, const struct incoming *in)
+/* The body of a control frame in @ret, the caller's, or NULL; false without memory for it. */
+static bool control_body(const struct frame *frame, const struct incoming *in, ferry_value **ret)
 {
-        ferry_value *value = ferry_value_ref(in->value);
         size_t offset;
 
-        if (!value && in->body_size > 0)
-                codec_decode(in->codec, frame->bytes + in->body_offset, in->body_size, &value, &offset);
-        return value;
+        *ret = ferry_value_ref(in->value);
+        return *ret || in->body_size == 0 ||
+               codec_decode(in->codec, frame->bytes + in->body_offset, in->body_size, ret, &offset) != -ENOMEM;
 }
 
 /* Whether a hello lists a feature. */
@@ -95,9 +94,13 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
 {
         struct outgoing answer = { .kind = WIRE_PONG, .id = in->id.bytes, .id_size = in->id.size };
         struct error error = { 0 };
-        ferry_value *body = control_body(frame, in);
+        ferry_value *body;
         int64_t limit;
 
+        if (!control_body(frame, in, &body)) {
+                session_finish(session, -ENOMEM, "no memory for a message");
+                return;
+        }
         switch (in->kind) {
         case WIRE_HELLO:
                 session->wire.is_peer_one_way = has_feature(body, "one-way");

@@ -46,13 +46,16 @@ static int attach(ferry_session *session, int fd, struct error *error)
                 return error_set(error, -E2BIG, "a message has %d descriptors at most", (int)PASSED_MAX);
         if (descriptors && descriptors->open + count >= OPEN_MAX)
                 return error_set(error, -ENOBUFS, "%d descriptors are on their way to the other side: flush, then try again", (int)OPEN_MAX);
-        if (descriptors && !descriptors->attached)
-                descriptors->attached = attached_new();
-        if (!descriptors || !descriptors->attached)
-                return error_set(error, -ENOMEM, "no memory for a descriptor");
         fd = sys_duplicate(fd, 0);
         if (fd < 0)
                 return error_set(error, fd, "cannot duplicate the descriptor: %s", error_describe(fd));
+        /* None are attached unless there is one: a frame that announces none would end the session. */
+        if (descriptors && !descriptors->attached)
+                descriptors->attached = attached_new();
+        if (!descriptors || !descriptors->attached) {
+                sys_close(fd);
+                return error_set(error, -ENOMEM, "no memory for a descriptor");
+        }
         descriptors->attached->fds[count] = fd;
         descriptors->attached->count++;
         return 0;

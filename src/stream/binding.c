@@ -221,7 +221,8 @@ static int check_inherited(struct binding *binding, int fd, int lock, struct err
         binding->number = stat.st_ino;
         binding->mode = stat.st_mode & 0777;
         if (lock >= 0 && (code = lock_is_named(lock, &binding->held)) <= 0)
-                return code ? code : error_set(error, -EINVAL, "what was handed over is not the lock of '%s'", binding->address.sun_path);
+                return code ? code : error_set(error, -EINVAL, "what was handed over is not the lock of '%s', or the lock's file is gone",
+                                                       binding->address.sun_path);
         return 0;
 }
 

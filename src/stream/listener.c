@@ -58,12 +58,12 @@ void listener_wake(struct listener *listener)
                 has_rested(&listener->rest);
 }
 
-/* Without descriptors accept(2) fails also where no client waits. */
-static bool has_waiting(int fd)
+/* 1 if a client waits, 0, or a negative errno. */
+static int count_waiting(int fd)
 {
         struct pollfd poll = { .fd = fd, .events = POLLIN };
 
-        return sys_poll(&poll, 1, 0) != 0;
+        return sys_poll(&poll, 1, 0);
 }
 
 /* All that had connected there are taken. The new file may be gone meanwhile. */
@@ -78,16 +78,19 @@ int listener_accept(struct listener *listener, struct sockaddr_storage *ret_clie
 {
         for (;;) {
                 bool is_old = listener->old_fd >= 0;
-                int socket = is_old ? listener->old_fd : listener->binding.fd, fd;
+                int socket = is_old ? listener->old_fd : listener->binding.fd, waiting = 1, fd;
 
                 *ret_client = (struct sockaddr_storage){ .ss_family = AF_UNSPEC };
                 *ret_size = sizeof *ret_client;
-                if (listener->may_block && !has_waiting(socket))
-                        return -EAGAIN;
+                if (listener->may_block)
+                        waiting = count_waiting(socket);
+                if (waiting <= 0)
+                        return waiting < 0 ? waiting : -EAGAIN;
                 fd = sys_accept(socket, (struct sockaddr *)ret_client, ret_size);
                 if (fd == -ECONNABORTED)
                         continue;
-                if (fd < 0 && fd != -EAGAIN && !has_waiting(socket))
+                /* Without descriptors accept(2) fails also where no client waits. */
+                if (fd < 0 && fd != -EAGAIN && count_waiting(socket) == 0)
                         fd = -EAGAIN;
                 if (fd != -EAGAIN || !is_old)
                         return fd;

@@ -240,6 +240,9 @@ START_TEST(attaching_has_limits)
         ck_assert_int_eq(ferry_session_attach(NULL, 0), -ENOMEM);
         ck_assert_int_eq(ferry_session_attach(pair.us, 1000000), -EBADF);
         ck_assert_int_eq(ferry_session_attach(pair.us, -2), -EBADF);
+        /* None is attached then, and none is announced. */
+        ck_assert_int_eq(ferry_session_notify(pair.us, "App\\Nothing", "{count: 0}"), 0);
+        ck_assert_int_eq(ferry_session_flush(pair.us, SAFETY_MS), 0);
         for (int i = 0; i < MOST; i++)
                 ck_assert_int_eq(ferry_session_attach(pair.us, 0), 0);
         ck_assert_int_eq(ferry_session_attach(pair.us, 0), -E2BIG);

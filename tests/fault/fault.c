@@ -26,7 +26,7 @@
 enum {
         NTH_MAX = 50,           /* of each call that are refused */
         NTH_MAX_SLOW = 8,       /* the same where a run is slow */
-        STRIDE = 30,
+        STRIDE = 10,
         STRIDE_SLOW = 100,      /* where a run takes many milliseconds, as it does when it starts a child */
         STRIDE_ASAN = 3,        /* times that, where each run takes several times as long */
         BATCHES = SUITE_HAS_ASAN ? 1 : 4,       /* of the faults of a scenario, each in a process of its own: at whose end

@@ -168,8 +168,9 @@ static void handed_over(void)
         ask(session);
         successor = ferry_service_open(loop, address(), &next);
         code = ferry_service_status(successor);
-        /* Where the other one could not send, or had no memory, it says so. */
-        fault_answer(FAULT_MEET, "take over", code, !fault_is_absent() && code == -EACCES ? code : 1, ferry_service_error(successor));
+        /* Where the other one could not send, or had no memory, it says so; a lock whose file is gone is not taken over. */
+        fault_answer(FAULT_MEET, "take over", code, !fault_is_absent() && (code == -EACCES || code == -EINVAL) ? code : 1,
+                     ferry_service_error(successor));
         ferry_service_on(successor, FERRY_KIND_REQUEST, answer, NULL);
         fault_want(code == 1 && ferry_service_status(old) == 0);
         ask(session);
@@ -180,10 +181,10 @@ static void handed_over(void)
 }
 
 const struct scenario handing_scenarios[] = {
-        { .name = "handed-over", .run = handed_over },
-        { .name = "reconnected", .run = reconnected },
-        { .name = "abandoned", .run = abandoned },
-        { .name = "given", .run = given },
-        { .name = "supervised", .run = supervised },
+        { .name = "handed-over", .run = handed_over, .is_whole = true },
+        { .name = "reconnected", .run = reconnected, .is_whole = true },
+        { .name = "abandoned", .run = abandoned, .is_whole = true },
+        { .name = "given", .run = given, .is_whole = true },
+        { .name = "supervised", .run = supervised, .is_whole = true },
         { .name = NULL },
 };
