@@ -142,10 +142,13 @@ static void requests(void)
         pid_t server = start_server(url);
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session = open_at(loop, "nats:echo", url, false);
+        int code;
 
         ask(session, 0, FERRY_OUTCOME_REPLIED);
-        fault_answer(FAULT_SEND, "notify", ferry_session_notify(session, "x", "'text'"), 0, ferry_session_error(session));
-        fault_answer(FAULT_WAIT, "flush", ferry_session_flush(session, PATIENCE_MS), 0, ferry_session_error(session));
+        code = ferry_session_notify(session, "x", "'text'");
+        fault_answer(FAULT_SEND, "notify", code, 0, ferry_session_error(session));
+        code = ferry_session_flush(session, PATIENCE_MS);
+        fault_answer(FAULT_WAIT, "flush", code, 0, ferry_session_error(session));
         ferry_session_free(session);
         ferry_loop_free(loop);
         end_server(server);
