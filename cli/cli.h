@@ -326,6 +326,9 @@ void remote_free_worker(struct remote_worker *worker);
 /* The services of a host, a list of the caller's or NULL. Returns an exit status; a failure was complained about. */
 int remote_list(const char *host, const struct cli_options *options, ferry_value **ret_services);
 
+/* cluster.c: list the services of a NATS server and those that it is connected to. Returns an exit status. */
+int cluster_list(const struct cli_options *options);
+
 /* processors.c: the number of processors that this process may use, at least 1: those of its affinity mask, or the CPU quota of
  * its control groups, rounded up, if that is less. @root stands before the names of the files that are read: "". */
 long processors_available(const char *root);

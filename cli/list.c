@@ -70,16 +70,21 @@ static int list_there(const struct cli_options *options)
 
 static int run(const struct cli_options *options, char **arguments, int count)
 {
-        (void)arguments, (void)count;
+        if (count > 0 && strcmp(arguments[0], "nats:") != 0) {
+                complain("list takes no address but 'nats:', for the services of a NATS server and its cluster: not '%s'", arguments[0]);
+                return EXIT_USAGE;
+        }
+        if (count > 0)
+                return cluster_list(options);
         return options->on ? list_there(options) : list_here(options);
 }
 
 const struct cli_command command_list = {
         .name = "list",
-        .arguments = "",
+        .arguments = "[nats:]",
         .summary = "print the services that live",
-        .options = (const char *const[]){ "json", "on", "remote-ferry", NULL },
+        .options = (const char *const[]){ "json", "on", "remote-ferry", "timeout", "wait", NULL },
         .least = 0,
-        .most = 0,
+        .most = 1,
         .run = run,
 };

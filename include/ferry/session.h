@@ -141,6 +141,8 @@ struct ferry_session_options {
                                          * -EOPNOTSUPP (there is no getent). Other characters than letters and digits of USER,
                                          * PASSWORD and TOKEN may be written as %XX; all servers get the same
                                          * (nats://127.0.0.1:4222) */
+        bool is_gathering;              /**< nats: ask all that hear the subject: what they answer to a notification of this side comes
+                                         * as notifications. Requests are refused then (no: notifications are not answered) */
 };
 
 /**

@@ -145,6 +145,12 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
                         session_finish(session, -ENOMEM, "no memory for an answer");
                 break;
+        case WIRE_QUESTION:
+                answer.kind = WIRE_ANSWER;
+                answer.type = in->type.bytes;
+                if (session_send(session, &answer, true, NULL, &error) == -ENOMEM)
+                        session_finish(session, -ENOMEM, "no memory for an answer");
+                break;
         case WIRE_PONG:
                 session->pong = (uint64_t)read_u32(in->id.bytes) << 32 | read_u32(in->id.bytes + 4);
                 if (session->front && session->front->pong < session->pong)

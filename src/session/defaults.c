@@ -109,6 +109,7 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(reconnect_attempts);
         INHERIT(nats_url);
         INHERIT(is_listening);
+        INHERIT(is_gathering);
 #undef INHERIT
         if (!options->request_timeout_ms)
                 options->request_timeout_ms = REQUEST_TIMEOUT_DEFAULT_MS;

@@ -202,6 +202,9 @@ int sys_change_directory(const char *path);
 int sys_execute(const char *path, const char *const *argv, const char *const *environment);
 _Noreturn void sys_exit(int status);
 pid_t sys_pid(void);
+/* What this machine is called, and how long that is; "": not known. */
+enum { SYS_HOST_NAME_MAX = 64 };
+size_t sys_host_name(char name[SYS_HOST_NAME_MAX + 1]);
 pid_t sys_parent(void);
 /* That we are sent when the thread of our parent that has made us ends. */
 int sys_set_death_signal(int signal);

@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -275,6 +276,16 @@ int sys_set_death_signal(int signal)
 pid_t sys_pid(void)
 {
         return getpid();
+}
+
+size_t sys_host_name(char name[SYS_HOST_NAME_MAX + 1])
+{
+        struct utsname names;
+        size_t size = uname(&names) < 0 ? 0 : strnlen(names.nodename, SYS_HOST_NAME_MAX);
+
+        memcpy(name, names.nodename, size);
+        name[size] = '\0';
+        return size;
 }
 
 uid_t sys_uid(void)

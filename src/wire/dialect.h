@@ -40,6 +40,8 @@ enum wire_kind {
         WIRE_START_OK,          /* … and the client that has come, before anything else */
         WIRE_CLOSE_OK,          /* the answer to WIRE_CLOSE */
         WIRE_HEARTBEAT,         /* is not answered */
+        WIRE_QUESTION,          /* what this side is and does: the dialect itself says what to answer. Its type is a literal … */
+        WIRE_ANSWER,            /* … which stands in the answer, too */
         WIRE_UNKNOWN,           /* to be ignored */
 };
 

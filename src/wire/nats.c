@@ -10,6 +10,7 @@
 
 #include "util/map.h"
 #include "util/url.h"
+#include "wire/nats_service.h"
 #include "wire/nats_text.h"
 #include "wire/subject.h"
 
@@ -38,7 +39,9 @@ struct login {
         size_t largest;                 /* of the messages that were written before the server has said what it takes */
         uint64_t pongs;                 /* behind that of the login */
         char pong_id[PONG_ID];
+        bool is_gathering;              /* answers to notifications are wanted */
         char inbox[INBOX_SIZE + 1];     /* up to the last dot, and with it */
+        struct nats_service service;    /* of a listener */
         size_t connect_size;            /* of CONNECT's object, which stands behind the subject and its zero */
         size_t subject_size;
         char subject[];
@@ -131,11 +134,14 @@ static int begin(struct wire *wire, const char *text, const ferry_session_option
         }
         if (!code) {
                 wire->login->is_listening = options->is_listening;
+                wire->login->is_gathering = options->is_gathering && !options->is_listening;
                 wire->login->subject_size = size;
                 wire->login->connect_size = connect_size;
                 memcpy(wire->login->subject, text, size + 1);
                 memcpy(wire->login->subject + size + 1, buffer_bytes(&connect), connect_size);
                 make_inbox(wire->login);
+                if (options->is_listening)
+                        nats_service_init(&wire->login->service);
         }
         buffer_deinit(&connect);
         return code;
@@ -366,21 +372,55 @@ static void read_envelope(const struct nats_line *line, struct incoming *ret)
         }
 }
 
+/* What a service is asked about itself. Where no answer is wanted, or none can be sent, there is nothing to do. */
+static int read_question(const struct nats_line *line, struct incoming *ret)
+{
+        const char *question = nats_service_question(line->subscription);
+
+        if (!subject_is_valid(line->reply.bytes, line->reply.size, false))
+                return 0;
+        ret->kind = WIRE_QUESTION;
+        ret->id = line->reply;
+        ret->type = (struct raw_text){ .bytes = question, .size = strlen(question) };
+        return 0;
+}
+
+/* An answer to a notification. */
+static int read_gathered(struct wire *wire, const struct nats_headers *headers, const char *payload, struct incoming *ret,
+                         struct error *error)
+{
+        if (headers->status == 503 && ret->body_size == 0)
+                return say(ret, error, "no responders: no process listens at ", &(struct raw_text){ .bytes = wire->login->subject,
+                                                                                                  .size = wire->login->subject_size });
+        if (headers->error.bytes || headers->error_code.bytes)
+                return say(ret, error, "a service has failed: ", headers->error.bytes ? &headers->error : &headers->error_code);
+        ret->kind = WIRE_NOTIFICATION;
+        ret->id = (struct raw_text){ 0 };
+        if (!ret->type.bytes)
+                ret->type = (struct raw_text){ .bytes = "", .size = 0 };
+        return read_body(wire, headers, payload + ret->body_offset, ret, error);
+}
+
 static int read_message(struct wire *wire, const char *payload, const struct nats_line *line, struct incoming *ret,
                         struct error *error)
 {
-        const struct login *login = wire->login;
+        struct login *login = wire->login;
         struct nats_headers headers = { 0 };
         bool is_ours = line->subscription == inbox_subscription ?
                                line->subject.size > INBOX_SIZE && memcmp(line->subject.bytes, login->inbox, INBOX_SIZE) == 0 :
-                               line->subscription == subject_subscription && login->is_listening;
+                               login->is_listening && (line->subscription == subject_subscription ||
+                                                       nats_service_question(line->subscription));
 
         if (!is_ours || memcmp(payload + line->size + line->payload, "\r\n", 2) != 0)
                 return error_set(error, -EBADMSG, is_ours ? "a message that is longer than it says" :
                                                             "a message for no subscription of this side");
+        if (nats_service_question(line->subscription))
+                return read_question(line, ret);
         read_envelope(line, ret);
         if (ret->kind == WIRE_REQUEST && !subject_is_valid(ret->id.bytes, ret->id.size, false))
                 return say(ret, error, "a request was dropped, as no answer can be published to ", &line->reply);
+        if (ret->kind == WIRE_REQUEST)
+                nats_service_note_request(&login->service);
         if (line->headers > 0 && nats_read_headers(payload + line->size, line->headers, &headers) < 0)
                 return error_set(error, -EBADMSG, "a message whose headers are malformed");
         if (!is_type(headers.type.bytes ? headers.type.bytes : "", headers.type.size))
@@ -390,6 +430,8 @@ static int read_message(struct wire *wire, const char *payload, const struct nat
                 ret->type = line->subject;
         ret->body_offset = line->size + line->headers;
         ret->body_size = line->payload - line->headers;
+        if (login->is_gathering)
+                return read_gathered(wire, &headers, payload, ret, error);
         return ret->kind == WIRE_RESPONSE ? read_answer(wire, &headers, payload, ret, error) :
                                             read_body(wire, &headers, payload + ret->body_offset, ret, error);
 }
@@ -441,11 +483,15 @@ static int write_login(const struct login *login, struct buffer *buffer)
 
         if (!code)
                 code = buffer_append(buffer, login->subject + login->subject_size + 1, login->connect_size);
+        if (!code)
+                code = append_text(buffer, "\r\n");
+        if (!code && login->is_listening)
+                code = nats_service_subscribe(&login->service, login->subject, buffer);
         if (login->is_listening)
-                snprintf(subscription, sizeof subscription, "\r\nSUB %s %s %c\r\nPING\r\n", login->subject, queue_group,
+                snprintf(subscription, sizeof subscription, "SUB %s %s %c\r\nPING\r\n", login->subject, queue_group,
                          subject_subscription);
         else
-                snprintf(subscription, sizeof subscription, "\r\nSUB %s* %c\r\nPING\r\n", login->inbox, inbox_subscription);
+                snprintf(subscription, sizeof subscription, "SUB %s* %c\r\nPING\r\n", login->inbox, inbox_subscription);
         return code ? code : append_text(buffer, subscription);
 }
 
@@ -519,11 +565,13 @@ static int append_line(const struct login *login, struct buffer *buffer, const s
                 code = buffer_append(buffer, login->subject, login->subject_size);
         else if (!code)
                 code = buffer_append(buffer, outgoing->id, outgoing->id_size);
-        if (!code && outgoing->kind == WIRE_REQUEST) {
+        if (!code && (outgoing->kind == WIRE_REQUEST || (outgoing->kind == WIRE_NOTIFICATION && login->is_gathering))) {
                 code = append_text(buffer, " ");
                 if (!code)
                         code = append_text(buffer, login->inbox);
-                if (!code)
+                if (!code && outgoing->kind == WIRE_NOTIFICATION)
+                        code = append_text(buffer, "0");
+                else if (!code)
                         code = buffer_append(buffer, outgoing->id, outgoing->id_size);
         }
         return code;
@@ -544,12 +592,23 @@ static int check_sending(const struct wire *wire, const struct outgoing *outgoin
                                  login->subject);
         if (outgoing->kind == WIRE_NOTIFICATION && !subject_is_valid(login->subject, login->subject_size, false))
                 return error_set(error, -EINVAL, "cannot send to 'nats:%s', which has wildcards", login->subject);
+        if (outgoing->kind == WIRE_REQUEST && login->is_gathering)
+                return error_set(error, -EOPNOTSUPP, "a session that gathers answers sends notifications only: open another one for"
+                                                     " requests to 'nats:%s'", login->subject);
         return 0;
 }
 
 static size_t limit_of(const struct wire *wire)
 {
         return wire->peer_max < wire->send_max ? wire->peer_max : wire->send_max;
+}
+
+static void note_answer(struct nats_service *service, const struct outgoing *outgoing)
+{
+        if (outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED)
+                nats_service_note_answer(service, ferry_value_text(outgoing->body, "the request has failed"));
+        else if (outgoing->kind == WIRE_RESPONSE)
+                nats_service_note_answer(service, NULL);
 }
 
 static int write_published(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
@@ -590,7 +649,29 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
         memcpy(buffer_bytes(buffer) + sizes, digits, 2 * (TOTAL_DIGITS + 1));
         if (!wire->login->is_taken && total > wire->login->largest)
                 wire->login->largest = total;
+        note_answer(&wire->login->service, outgoing);
         return 0;
+}
+
+static int write_answer(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
+{
+        ferry_value *body = nats_service_answer(&login->service, login->subject, queue_group, outgoing->type);
+        struct buffer json = { 0 };
+        char size[TOTAL_DIGITS + 8];
+        int code = body ? codec_encode(ferry_codec_json(), body, &json, SIZE_MAX, NULL) : -ENOMEM;
+
+        ferry_value_unref(body);
+        if (!code)
+                code = append_text(buffer, "PUB ");
+        if (!code)
+                code = buffer_append(buffer, outgoing->id, outgoing->id_size);
+        snprintf(size, sizeof size, " %zu\r\n", buffer_size(&json));
+        if (!code)
+                code = append_text(buffer, size);
+        if (!code)
+                code = buffer_append(buffer, buffer_bytes(&json), buffer_size(&json));
+        buffer_deinit(&json);
+        return code ? code : append_text(buffer, "\r\n");
 }
 
 static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
@@ -607,6 +688,9 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
                 break;
         case WIRE_PONG:
                 code = append_text(buffer, "PONG\r\n");
+                break;
+        case WIRE_ANSWER:
+                code = write_answer(wire->login, buffer, outgoing);
                 break;
         case WIRE_CLOSE:
                 code = append_text(buffer, wire->login->is_listening ? "UNSUB 2\r\n" : "UNSUB 1\r\n");

@@ -206,6 +206,96 @@ START_TEST(an_answer_goes_to_the_subject_that_the_request_names)
         ferry_value_unref(reason);
 }
 
+static void check_question(const char *subscription, const char *question, const char *part)
+{
+        struct incoming in;
+        char frame[64];
+
+        snprintf(frame, sizeof frame, "MSG $SRV %s _INBOX.y.1 0\r\n\r\n", subscription);
+        ck_assert_int_eq(read_frame(frame, &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_QUESTION);
+        check_text(&in.id, "_INBOX.y.1");
+        check_text(&in.type, question);
+        ck_assert_msg(strstr(written(&(struct outgoing){ .kind = WIRE_ANSWER, .id = "_INBOX.y.1", .id_size = 10,
+                                                         .type = in.type.bytes }), part) != NULL, "%s: %s", question,
+                      written(&(struct outgoing){ .kind = WIRE_ANSWER, .id = "_INBOX.y.1", .id_size = 10, .type = in.type.bytes }));
+}
+
+START_TEST(a_listener_answers_what_it_is_asked_of_itself)
+{
+        const ferry_session_options options = { .is_listening = true };
+        ferry_value *reason = ferry_value_pack("'it failed'");
+        struct incoming in;
+
+        begin("nats:shout.*.\xff", &options);
+        ck_assert_ptr_nonnull(strstr(written(&(struct outgoing){ .kind = WIRE_START_OK }),
+                                     "\r\nSUB $SRV.PING 3\r\nSUB $SRV.PING.shout-_-_ 4\r\nSUB $SRV.PING.shout-_-_."));
+        ck_assert_ptr_nonnull(strstr(written(&(struct outgoing){ .kind = WIRE_START_OK }), "\r\nSUB $SRV.STATS.shout-_-_ a\r\n"));
+        check_question("3", "PING", "{\"type\":\"io.nats.micro.v1.ping_response\",\"name\":\"shout-_-_\",\"id\":\"");
+        check_question("7", "INFO", "\"endpoints\":[{\"name\":\"default\",\"subject\":\"?\",\"queue_group\":\"ferry\",\"metadata\":{}}]}");
+        check_question("b", "STATS", "\"num_requests\":0,\"num_errors\":0,\"last_error\":\"\",\"processing_time\":0,"
+                                     "\"average_processing_time\":0}]}");
+        ck_assert_int_eq(read_frame("MSG shout.a.\xff 2 _INBOX.x.1 0\r\n\r\n", &in), 0);
+        check_question("9", "STATS", "\"num_requests\":1,\"num_errors\":0,\"last_error\":\"\"");
+        written(&(struct outgoing){ .kind = WIRE_ERROR, .id = "a", .id_size = 1, .body = reason });
+        /* One over the limit was not read before it is refused. */
+        written(&(struct outgoing){ .kind = WIRE_REFUSED, .id = "a", .id_size = 1, .body = reason });
+        check_question("9", "STATS", "\"num_requests\":2,\"num_errors\":2,\"last_error\":\"it failed\"");
+        end();
+        ferry_value_unref(reason);
+}
+
+START_TEST(a_question_that_cannot_be_answered_is_ignored)
+{
+        const ferry_session_options options = { .is_listening = true };
+        struct incoming in;
+
+        begin("nats:shout", &options);
+        ck_assert_int_eq(read_frame("MSG $SRV.PING 3 0\r\n\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_UNKNOWN);
+        ck_assert_int_eq(read_frame("MSG $SRV.PING 3 a.> 0\r\n\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_UNKNOWN);
+        end();
+        begin("nats:shout", NULL);
+        ck_assert_int_eq(read_frame("MSG $SRV.PING 3 a 0\r\n\r\n", &in), -EBADMSG);
+        end();
+}
+
+static void check_gathered(const char *headers, const char *body, enum wire_kind kind, const char *sentence)
+{
+        char inbox[64], frame[400];
+        struct incoming in;
+
+        find_inbox(inbox);
+        snprintf(frame, sizeof frame, "HMSG %s0 1 %zu %zu\r\n%s%s\r\n", inbox, strlen(headers), strlen(headers) + strlen(body), headers,
+                 body);
+        ck_assert_msg(read_frame(frame, &in) == 0, "%s", error_text(&error));
+        ck_assert_int_eq(in.kind, kind);
+        if (sentence)
+                ck_assert_str_eq(ferry_value_text(in.value, ""), sentence);
+        ferry_value_unref(in.value);
+}
+
+START_TEST(answers_to_notifications_are_gathered)
+{
+        const ferry_session_options options = { .is_gathering = true };
+        ferry_value *body = ferry_value_pack("''");
+        struct outgoing asked = { .kind = WIRE_NOTIFICATION, .type = "", .body = body };
+        char inbox[64], expected[200];
+
+        begin("nats:$SRV.INFO", &options);
+        find_inbox(inbox);
+        snprintf(expected, sizeof expected, "HPUB $SRV.INFO %s0         12         12\r\nNATS/1.0\r\n\r\n\r\n", inbox);
+        ck_assert_str_eq(written(&asked), expected);
+        check_gathered("NATS/1.0\r\n\r\n", "{}", WIRE_NOTIFICATION, NULL);
+        check_gathered("NATS/1.0 503\r\n\r\n", "", WIRE_REFUSED, "no responders: no process listens at $SRV.INFO");
+        check_gathered("NATS/1.0\r\nNats-Service-Error: no\r\n\r\n", "", WIRE_REFUSED, "a service has failed: no");
+        asked.kind = WIRE_REQUEST;
+        ck_assert_int_eq(wire.dialect->write(&wire, &buffer, &asked, &error), -EOPNOTSUPP);
+        end();
+        ferry_value_unref(body);
+}
+
 static void check_answer(const char *headers, const char *body, enum wire_kind kind, int refusal, const char *expected)
 {
         char inbox[64], frame[400];
@@ -254,7 +344,7 @@ START_TEST(a_message_that_is_wrong_keeps_its_kind_and_what_only_a_server_says_ha
                 int code;
                 enum wire_kind kind;
         } cases[] = {
-                { "MSG shout 3 2\r\nhi\r\n", -EBADMSG, WIRE_UNKNOWN },
+                { "MSG shout x 2\r\nhi\r\n", -EBADMSG, WIRE_UNKNOWN },
                 { "MSG _INBOX.x.1 1 2\r\nhi\r\n", -EBADMSG, WIRE_UNKNOWN },
                 { "MSG shout 2 r 2\r\nhixx", -EBADMSG, WIRE_UNKNOWN },
                 { "INFO {}\r\n", -EOPNOTSUPP, WIRE_UNKNOWN },
@@ -361,6 +451,9 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_request_names_its_inbox_and_its_type),
         SUITE_TEST(a_value_that_is_no_string_is_json),
         SUITE_TEST(an_answer_goes_to_the_subject_that_the_request_names),
+        SUITE_TEST(a_listener_answers_what_it_is_asked_of_itself),
+        SUITE_TEST(a_question_that_cannot_be_answered_is_ignored),
+        SUITE_TEST(answers_to_notifications_are_gathered),
         SUITE_TEST(an_answer_says_whether_the_request_was_executed),
         SUITE_TEST(a_message_that_is_wrong_keeps_its_kind_and_what_only_a_server_says_has_none),
         SUITE_TEST(what_cannot_be_said_is_refused_with_a_sentence),

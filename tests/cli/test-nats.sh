@@ -7,22 +7,8 @@ server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
         exit 0
 }
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
 suite cli-nats "${1:?usage: test-nats.sh BUILD}"
-
-# start_server NAME OPTION…: $url
-start_server() {
-        local name=$1
-        shift
-        mkdir "$name"
-        start "$server" -a 127.0.0.1 -p -1 --ports_file_dir "$folder/$name" "$@"
-        soon has_port "$name"
-        url=$(grep -o 'nats://[0-9.:]*' "$name"/*.ports | head -n 1)
-        export NATS_URL=$url
-}
-
-has_port() {
-        grep -qs 'nats://' "$1"/*.ports
-}
 
 start_server plain
 server_job=$job

@@ -5,7 +5,7 @@
  *      - a body that the look at arrival takes decodes; a request can be answered, and the answer is one frame
  *      - memory grows with what has come, not with what was declared; nothing is left, also without memory
  *
- * The input: flags (bits 0 to 3: the size of pieces; bit 4: a small limit; bit 5: the session listens); then the bytes, in which
+ * The input: flags (bits 0 to 3: the size of pieces; bit 4: a small limit; bit 5: the session listens; bit 6: it gathers); then the bytes, in which
  * a @ behind a blank stands for the inbox of the session. */
 #include "fuzz/fuzz.h"
 #include "wire/dialect.h"
@@ -17,7 +17,7 @@
 enum { SMALL_LIMIT = 300, INBOX_MAX = 64 };
 
 static struct wire wire;
-static bool is_short_of_memory;
+static bool is_short_of_memory, is_gathering;
 
 /* The inbox, as the login says it. */
 static size_t find_inbox(char inbox[INBOX_MAX])
@@ -64,6 +64,20 @@ static void check_answer(const struct incoming *in)
         ferry_value_unref(body);
 }
 
+static void check_question(const struct incoming *in)
+{
+        struct outgoing outgoing = { .kind = WIRE_ANSWER, .id = in->id.bytes, .id_size = in->id.size, .type = in->type.bytes };
+        struct buffer buffer = { 0 };
+        struct error error = { 0 };
+        const char *bytes;
+
+        FUZZ_REQUIRE(wire.dialect->write(&wire, &buffer, &outgoing, &error) == 0, "%s", error_text(&error));
+        bytes = (const char *)buffer_bytes(&buffer);
+        FUZZ_REQUIRE(memcmp(bytes, "PUB ", 4) == 0 && memcmp(bytes + 4, in->id.bytes, in->id.size) == 0 &&
+                     memcmp(bytes + buffer_size(&buffer) - 3, "}\r\n", 3) == 0, "another answer");
+        buffer_deinit(&buffer);
+}
+
 static void check_frame(const char *payload, size_t size)
 {
         char *bytes = fuzz_copy(payload, size);
@@ -86,10 +100,14 @@ static void check_frame(const char *payload, size_t size)
         FUZZ_REQUIRE(in.body_offset + in.body_size <= size, "%zu bytes at %zu of %zu", in.body_size, in.body_offset, size);
         ferry_value_unref(value);
         wire.dialect->peek(bytes, size, &part);
-        if (in.kind == WIRE_REQUEST || in.kind == WIRE_NOTIFICATION)
+        if (is_gathering && in.kind == WIRE_NOTIFICATION)
+                FUZZ_REQUIRE(part.kind == WIRE_RESPONSE && in.id.size == 0, "kind %d", part.kind);
+        else if (in.kind == WIRE_REQUEST || in.kind == WIRE_NOTIFICATION)
                 FUZZ_REQUIRE(part.kind == in.kind && part.id.size == in.id.size, "kind %d, then %d", part.kind, in.kind);
         if (in.kind == WIRE_REQUEST)
                 check_answer(&in);
+        if (in.kind == WIRE_QUESTION)
+                check_question(&in);
         ferry_value_unref(in.value);
         error_deinit(&error);
         free(bytes);
@@ -159,7 +177,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct fuzz_mark mark = fuzz_begin(), peak;
         struct fuzz_input input = { data, data + size };
         uint8_t flags = fuzz_byte(&input);
-        const ferry_session_options options = { .frame_max = flags & 16 ? SMALL_LIMIT : 0, .is_listening = flags & 32 };
+        const ferry_session_options options = { .frame_max = flags & 16 ? SMALL_LIMIT : 0, .is_listening = flags & 32,
+                                                .is_gathering = flags & 64 };
         size_t piece = flags & 15 ? flags & 15 : SIZE_MAX, left;
         struct error error = { 0 };
         uint64_t sum;
@@ -167,6 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         FUZZ_REQUIRE(wire_init(&wire, &options, &error) == 0 && wire_begin(&wire, "nats:subject", &options, &error) == 0, "%s",
                      error_text(&error));
+        is_gathering = options.is_gathering && !options.is_listening;
         bytes = expand(&input, &left);
         sum = read_all(bytes, left, SIZE_MAX, true);
         fuzz_peak_begin(&peak);

@@ -23,7 +23,7 @@
         X(shared_memory_file) X(allocate) X(add_seals) X(seals) X(file_system) X(map_file)                      \
         X(stop_signal) X(reap) X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
         X(free) X(now) X(wall_clock) X(is_terminal) X(unmap_page) X(is_signal_pending) X(is_signal_ignored) X(reset_signals) X(unblock_signal) \
-        X(exit) X(pid) X(parent) X(uid) X(gid) X(environment) X(descriptor_limit)   \
+        X(exit) X(pid) X(host_name) X(parent) X(uid) X(gid) X(environment) X(descriptor_limit)   \
         X(unmap) X(processor) X(yield) X(secret)
 
 #define DOOR_NAME(name) DOOR_##name,

@@ -1,0 +1,178 @@
+/* ferry list nats: the services of a NATS server and of all that it is connected to. One request asks them all; what comes until the
+ * time is over is printed. The answers are those of strangers. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+        TIMEOUT_MS = 500,
+        SERVICES_MAX = 10000,
+        ANSWER_MAX = 64 << 10,          /* bytes of one */
+        SUBJECTS_MAX = 1000,            /* of a service */
+};
+
+static const char info_type[] = "io.nats.micro.v1.info_response";
+
+static const struct column columns[] = {
+        { "name", "name" }, { "id", "id" }, { "version", "version" }, { "host", "host" }, { "subjects", "subjects" },
+};
+
+struct cluster {
+        ferry_value **services;
+        size_t count;
+        size_t wrong;                   /* answers that describe no service */
+        size_t left_out;                /* and those for which there was no room */
+        bool is_over;
+};
+
+static const char *text_of(const ferry_value *map, const char *key)
+{
+        return ferry_value_text(ferry_value_get(map, key), NULL);
+}
+
+static ferry_value *make_subjects(const ferry_value *endpoints)
+{
+        ferry_builder *builder = ferry_builder_new();
+        ferry_value *subjects = NULL;
+
+        ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+        for (size_t i = 0; i < ferry_value_count(endpoints) && i < SUBJECTS_MAX; i++) {
+                const char *subject = text_of(ferry_value_at(endpoints, i), "subject");
+
+                if (subject)
+                        ferry_builder_add(builder, "%s", subject);
+        }
+        ferry_builder_close(builder);
+        ferry_builder_finish(builder, &subjects);
+        return subjects;
+}
+
+/* What is printed of a service; a value of the caller's, or NULL: no memory. */
+static ferry_value *make_service(const ferry_value *info)
+{
+        const ferry_value *metadata = ferry_value_get(info, "metadata");
+        FERRY_AUTO(ferry_value) subjects = make_subjects(ferry_value_get(info, "endpoints"));
+        FERRY_AUTO(ferry_value) none = ferry_value_pack("{}");
+
+        if (!subjects || !none)
+                return NULL;
+        return ferry_value_pack("{name: %s, id: %s, version: %s, host: %s, description: %s, subjects: %p, metadata: %p}",
+                                text_of(info, "name"), text_of(info, "id"), text_of(info, "version"), text_of(metadata, "host"),
+                                text_of(info, "description"), ferry_arg(subjects),
+                                ferry_arg(ferry_value_kind(metadata) == FERRY_VALUE_MAP ? metadata : none));
+}
+
+static ferry_value *read_info(const ferry_message *message)
+{
+        size_t size = 0;
+        const char *bytes = ferry_value_bytes(ferry_message_body(message), &size);
+        ferry_value *info = NULL;
+
+        if (bytes && size <= ANSWER_MAX)
+                ferry_codec_decode(ferry_codec_json(), bytes, size, &info, NULL);
+        if (ferry_value_kind(info) == FERRY_VALUE_MAP && text_of(info, "name") && text_of(info, "id") && text_of(info, "type") &&
+            strcmp(text_of(info, "type"), info_type) == 0)
+                return info;
+        return ferry_value_unref(info);
+}
+
+static int take(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct cluster *cluster = userdata;
+        FERRY_AUTO(ferry_value) info = read_info(message);
+        ferry_value *service = info ? make_service(info) : NULL;
+
+        (void)session;
+        cluster->wrong += !info;
+        if (!service || cluster->count == SERVICES_MAX) {
+                cluster->left_out += info != NULL;
+                ferry_value_unref(service);
+                return 1;
+        }
+        cluster->services[cluster->count++] = service;
+        return 1;
+}
+
+static int stop_waiting(ferry_loop *loop, void *userdata)
+{
+        struct cluster *cluster = userdata;
+
+        (void)loop;
+        cluster->is_over = true;
+        return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+        const ferry_value *const *x = a, *const *y = b;
+        int names = strcmp(text_of(*x, "name"), text_of(*y, "name"));
+
+        return names ? names : strcmp(text_of(*x, "id"), text_of(*y, "id"));
+}
+
+static void fill(FILE *cell, const ferry_value *service, const char *key)
+{
+        const ferry_value *value = ferry_value_get(service, key);
+
+        if (ferry_value_kind(value) == FERRY_VALUE_NULL)
+                putc('-', cell);
+        else
+                table_fill(cell, service, key);
+}
+
+static int print(struct cluster *cluster, const struct cli_options *options)
+{
+        FERRY_AUTO(ferry_value) services = NULL;
+        ferry_builder *builder = ferry_builder_new();
+
+        qsort(cluster->services, cluster->count, sizeof(ferry_value *), compare);
+        ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+        for (size_t i = 0; i < cluster->count; i++)
+                ferry_builder_add(builder, "%p", ferry_arg(cluster->services[i]));
+        ferry_builder_close(builder);
+        if (ferry_builder_finish(builder, &services) < 0) {
+                complain("cannot list the services: no memory");
+                return EXIT_CONNECTION;
+        }
+        if (cluster->wrong > 0)
+                complain("%zu answer%s to $SRV.INFO %s no service", cluster->wrong, cluster->wrong == 1 ? "" : "s",
+                         cluster->wrong == 1 ? "describes" : "describe");
+        if (cluster->left_out > 0)
+                complain("%zu more services have answered, for which there is no room or no memory", cluster->left_out);
+        if (!options->is_json)
+                return table_print(services, columns, sizeof columns / sizeof *columns, fill);
+        table_print_json(services, options);
+        return EXIT_DONE;
+}
+
+int cluster_list(const struct cli_options *options)
+{
+        struct cluster cluster = { .services = calloc(SERVICES_MAX, sizeof(ferry_value *)) };
+        ferry_session_options settings = session_options(options);
+        FERRY_AUTO(ferry_loop) loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        int error, status;
+
+        if (!cluster.services || !loop) {
+                complain("cannot list the services: no memory or no descriptors are left");
+                free(cluster.services);
+                return EXIT_CONNECTION;
+        }
+        settings.is_gathering = true;
+        session = ferry_session_open(loop, "nats:$SRV.INFO", &settings);
+        ferry_session_on(session, FERRY_KIND_NOTIFICATION, take, &cluster);
+        ferry_session_notify(session, "", "''");
+        ferry_session_flush(session, -1);
+        ferry_loop_after(loop, options->has_timeout ? options->timeout_ms : TIMEOUT_MS, stop_waiting, &cluster);
+        while (!cluster.is_over && ferry_session_status(session) == 1 && ferry_loop_tick(loop, -1) >= 0)
+                ;
+        error = ferry_session_status(session);
+        if (error < 0)
+                complain("cannot list the services: %s", ferry_session_error(session));
+        status = print(&cluster, options);
+        for (size_t i = 0; i < cluster.count; i++)
+                ferry_value_unref(cluster.services[i]);
+        free(cluster.services);
+        return error < 0 ? exit_status_of(error) : status;
+}

@@ -1,0 +1,113 @@
+#!/bin/bash
+# Services at a private nats-server of the system: what they say of themselves, and lists of them. Takes the build directory. Where
+# there is no nats-server, all is left out.
+server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
+        echo 'SKIPPED cli-nats-services: nats-server is not installed'
+        echo 'cli-nats-services: 0 passed, 0 failed, 1 skipped'
+        exit 0
+}
+. "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
+suite cli-nats-services "${1:?usage: test-nats-services.sh BUILD}"
+
+start_server plain
+server_job=$job
+
+# What one service answers to a question, and which one that is.
+ask() {
+        run ferry call --wait 20 "nats:\$SRV.$1" ''
+}
+
+a_list_without_services_is_empty() {
+        run ferry list nats: --timeout 0.02
+        ended 'an empty list' 0 ''
+        says_exactly 'an empty list' ''
+}
+
+a_listener_says_what_it_is() {
+        start ferry listen nats:shout.loud --exec 'tr a-z A-Z' --quiet
+        local listener=$job
+        run ferry call --wait 20 nats:shout.loud x hello
+        ended 'a call' 0 'HELLO'
+        ask PING
+        is 'the status of a ping' "$status" 0
+        local pid='"metadata":{"host":"[^"]*","pid":"'$listener'"}'
+        check 'a ping' grep -Eqx '\{"type":"io.nats.micro.v1.ping_response","name":"shout-loud","id":"[0-9a-f]{32}","version":"[0-9.]+",'"$pid"'\}' out
+        local id
+        id=$(grep -o '"id":"[^"]*' out | cut -d'"' -f4)
+        ask INFO.shout-loud
+        check 'information' grep -q '"io.nats.micro.v1.info_response".*"endpoints":\[{"name":"default","subject":"shout.loud","queue_group":"ferry","metadata":{}}\]' out
+        run ferry call --timeout 20 nats:shout.loud x again
+        ask "STATS.shout-loud.$id"
+        check 'statistics' grep -Eq '"started":"20[0-9-]*T[0-9:]*Z","endpoints":\[\{"name":"default","subject":"shout.loud","queue_group":"ferry","num_requests":2,"num_errors":0,"last_error":"","processing_time":[1-9][0-9]*,"average_processing_time":[1-9][0-9]*\}\]' out
+        local started
+        started=$(grep -o '"started":"[^"]*' out | cut -d'"' -f4)
+        check 'the time of the start' [ $(($(date +%s) - $(date -d "$started" +%s))) -le 60 ]
+        run ferry call --wait 0 "nats:\$SRV.PING.other" ''
+        ended 'another name' 3 ''
+        run ferry call --wait 0 "nats:\$SRV.PING.shout-loud.0" ''
+        ended 'another instance' 3 ''
+        kill -TERM "$listener"
+        await "$listener"
+}
+
+failures_are_counted() {
+        start ferry listen nats:fails --exec 'exit 7' --quiet
+        local listener=$job
+        run ferry call --wait 20 nats:fails x hello
+        ended 'a call that fails' 1 ''
+        ask STATS.fails
+        check 'statistics of failures' grep -q '"num_requests":1,"num_errors":1,"last_error":"the command exited with status 7"' out
+        kill -TERM "$listener"
+        await "$listener"
+}
+
+a_list_has_all_services() {
+        start ferry listen 'nats:one.*' --echo --quiet
+        local first=$job
+        start ferry listen nats:two --echo --quiet
+        local second=$job
+        # This one is no service: what it says is counted.
+        start ferry listen 'nats:$SRV.INFO' --reply '{"name":"three"}' --quiet
+        local third=$job
+        run ferry call --wait 20 nats:one.a x
+        run ferry call --wait 20 nats:two x
+        run ferry list nats: --timeout 0.3
+        ended 'a list' 0 @out
+        is 'the names in it' "$(cut -d' ' -f1 out)" $'name\n_SRV-INFO\none-_\ntwo'
+        check 'the subjects in it' grep -q ' one\.\*$' out
+        says 'a list' '1 answer to $SRV.INFO describes no service'
+        run ferry list nats: --json --timeout 0.3
+        is 'services in JSON' "$(grep -c '^{"name":"[^"]*","id":"[0-9a-f]*","version":"[^"]*","host":"[^"]*","description":"ferry","subjects":\["[^"]*"\],"metadata":{' out)" 3
+        kill -TERM "$first" "$second" "$third"
+        await "$first"
+        await "$second"
+        await "$third"
+}
+
+a_list_without_a_server_fails() {
+        run env NATS_URL=nats://127.0.0.1:1 ferry list nats: --wait 0
+        ended 'no server' 3 ''
+        says 'no server' 'cannot list the services: cannot reach the NATS server' 'no process listens there'
+}
+
+arguments_of_a_list_are_checked() {
+        run ferry list nats:shout
+        ended 'a subject' 2 ''
+        run ferry list nats: --on host
+        ended 'a host' 2 ''
+        run ferry list --timeout 1
+        ended 'a timeout' 2 ''
+        run ferry list nats: nats:
+        ended 'two addresses' 2 ''
+}
+
+a_list_without_services_is_empty
+a_listener_says_what_it_is
+failures_are_counted
+a_list_has_all_services
+a_list_without_a_server_fails
+arguments_of_a_list_are_checked
+kill -TERM "$server_job"
+await "$server_job"
+finish
