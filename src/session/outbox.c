@@ -298,14 +298,6 @@ void outbox_detach(struct outbox *outbox)
         piece->attached = NULL;
 }
 
-bool outbox_has_attached(const struct outbox *outbox)
-{
-        for (const struct list *link = outbox->pieces.next; outbox->pieces_size > 0 && link != &outbox->pieces; link = link->next)
-                if (container_of(link, struct outbox_piece, link)->attached)
-                        return true;
-        return false;
-}
-
 void outbox_keep_lent(struct outbox *outbox)
 {
         list_for_each(&outbox->pieces, link) {

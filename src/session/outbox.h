@@ -116,8 +116,6 @@ static inline const struct attached *outbox_attached(const struct outbox *outbox
         return first && first->at == outbox->begin ? first->attached : NULL;
 }
 void outbox_detach(struct outbox *outbox);
-/* Whether any wait in the queue. */
-bool outbox_has_attached(const struct outbox *outbox);
 /* What is still there of a string that is lent is copied. */
 void outbox_keep_lent(struct outbox *outbox);
 static inline void outbox_keep(struct outbox *outbox)

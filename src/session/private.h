@@ -437,6 +437,8 @@ void sharing_add_features(ferry_session *session, ferry_builder *builder);
 void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_wanted, bool is_parent);
 /* The queue was written, as far as it could be. Whether a frame was put into it. */
 bool sharing_proceed(ferry_session *session);
+/* The kernel passes no descriptor now, so the offer cannot leave: the session stays on its socket. */
+void sharing_refuse(ferry_session *session);
 /* A frame of the other side; false if it was not its turn. */
 bool sharing_hear(ferry_session *session, enum wire_kind kind);
 

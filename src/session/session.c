@@ -347,6 +347,10 @@ static bool write_piece(ferry_session *session, size_t size)
         session->out.is_lent = false;
         if (session->holder == SESSION_FREED)
                 return false;
+        if (put == -ETOOMANYREFS) {
+                sharing_refuse(session);
+                return false;
+        }
         if (put < 0) {
                 session->output_error = put != -ECHILD ? (int)put : 0;
                 return false;

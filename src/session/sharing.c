@@ -2,7 +2,7 @@
  * offers, or the child of the other side; that one accepts or declines. Each direction moves behind a frame that says so, so all
  * frames stay in order.
  *
- *      maker  NONE → ALLOWED → POSSIBLE → OFFERED → MOVING → MOVED
+ *      maker  NONE → ALLOWED → POSSIBLE ⇄ OFFERED → MOVING → MOVED
  *      taker  NONE → ALLOWED → POSSIBLE → MOVING → MOVING_OUT → MOVED
  *
  * and DECLINED, from which no other phase follows. A side says that it moves when its queue is empty, so what stands behind that
@@ -83,6 +83,19 @@ static size_t put(ferry_session *session, enum wire_kind kind, const char *reaso
         return code ? 0 : outbox_size(&session->out) - before;
 }
 
+/* The offer, which is all that is queued, has not left. */
+static void take_back_offer(ferry_session *session, enum sharing_phase phase)
+{
+        outbox_undo(&session->out, 0);
+        stream_withdraw_offer(session->stream);
+        set_phase(session, phase);
+}
+
+void sharing_refuse(ferry_session *session)
+{
+        take_back_offer(session, SHARING_DECLINED);
+}
+
 /* What cannot be done is no failure of the session, which stays on its socket. */
 static bool offer(ferry_session *session)
 {
@@ -113,8 +126,11 @@ bool sharing_proceed(ferry_session *session)
 
         if (session->phase != SESSION_OPEN || session->output_error || session->out.is_lent)
                 return false;
-        if (session->sharing.phase == SHARING_POSSIBLE && session->sharing.is_maker && is_due(session) && stream_can_move(session->stream) &&
-            !outbox_has_attached(&session->out))
+        /* It leaves at once, or never: so no message waits for the descriptor that goes with it. */
+        if (session->sharing.phase == SHARING_OFFERED && stream_keeps_offer(session->stream))
+                take_back_offer(session, SHARING_POSSIBLE);
+        else if (session->sharing.phase == SHARING_POSSIBLE && session->sharing.is_maker && is_due(session) &&
+                 stream_can_move(session->stream) && outbox_size(&session->out) == 0)
                 return offer(session);
         if (session->sharing.phase != SHARING_MOVING || outbox_size(&session->out) > 0)
                 return false;

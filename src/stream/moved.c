@@ -210,6 +210,11 @@ void stream_withdraw_offer(struct stream *stream)
         ring_duplex_deinit(&stream->moved->duplex);
 }
 
+bool stream_keeps_offer(const struct stream *stream)
+{
+        return stream->moved && stream->moved->is_maker && stream->moved->descriptor >= 0;
+}
+
 bool stream_has_offer(const struct stream *stream)
 {
         return stream->moved && stream->moved->duplex.memory.pair;

@@ -59,6 +59,9 @@ int stream_take_offer(struct stream *stream, struct error *error);
 /* The other side has not taken it. */
 void stream_withdraw_offer(struct stream *stream);
 
+/* Whether the descriptor of an offer has not left yet. */
+bool stream_keeps_offer(const struct stream *stream);
+
 /* Whether memory is there to which it can move, or has moved. */
 bool stream_has_offer(const struct stream *stream);
 

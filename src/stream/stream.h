@@ -127,7 +127,8 @@ int stream_count_input(const struct stream *stream, int input);
 /* Whether any input can be read now. */
 bool stream_is_readable(const struct stream *stream);
 
-/* Write what is taken of some slices: how much; 0 if nothing is taken now; a negative errno if nothing ever will be. */
+/* Write what is taken of some slices: how much; 0 if nothing is taken now; -ETOOMANYREFS if the kernel passes no descriptor
+ * now, and that of an offer would go with them; another negative errno if nothing ever will be. */
 ssize_t stream_write(struct stream *stream, struct iovec *slices, int count);
 
 /* Whether descriptors can be passed, by a unix socket, as far as that is known before it is open. Expect some from now on. Take those

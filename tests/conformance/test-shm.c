@@ -1,6 +1,7 @@
 /* Sessions that move to shared memory: when they do, what they keep, and what a client that is another program may do to a
  * service there. That all else is as on any stream the other conformance tests show, on STREAM_SHM. */
 #include "ring/traffic.h"
+#include "support/door.h"
 #include "support/suite.h"
 
 #include <errno.h>
@@ -124,6 +125,45 @@ START_TEST(a_busy_session_moves_and_keeps_the_order)
         while (side.closed == 0)
                 ferry_loop_tick(side.loop, SAFETY_MS);
         ck_assert_int_eq(side.status, 0);
+        close_side(&side);
+}
+END_TEST
+
+static const struct {
+        int refusal, times;             /* of the offer, whose descriptor cannot leave */
+        const char *stream;             /* on which the session goes on */
+} refusals[] = {
+        { -ETOOMANYREFS, 1, "unix" },
+        { -EAGAIN, 3, "shm" },
+};
+
+static int refusal, refused;
+
+static int refuse_descriptors(enum door_call call, bool is_child)
+{
+        if (call != DOOR_send_message || is_child || refused == refusals[refusal].times)
+                return 0;
+        refused++;
+        return refusals[refusal].refusal;
+}
+
+/* Another process of the user may have as many descriptors on their way as there may be; the socket may be full. */
+START_TEST(a_session_whose_offer_cannot_leave_goes_on)
+{
+        struct side side;
+        ferry_session *client;
+
+        open_side(&side, FERRY_SHM_ALWAYS);
+        client = ferry_session_open(side.loop, side.address, NULL);
+        refusal = _i;
+        refused = 0;
+        door_judge = refuse_descriptors;
+        for (int i = 0; i < 20; i++)
+                ask(client, i);
+        door_judge = NULL;
+        ck_assert_int_eq(refused, refusals[_i].times);
+        ck_assert_str_eq(stream_of(client), refusals[_i].stream);
+        ck_assert_int_eq(ferry_session_close(client), 0);
         close_side(&side);
 }
 END_TEST
@@ -606,6 +646,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_busy_session_moves_and_keeps_the_order),
         SUITE_LOOP(each_side_may_refuse_or_ask_for_it, 4),
         SUITE_TEST(wrong_options_are_refused),
+        SUITE_LOOP(a_session_whose_offer_cannot_leave_goes_on, 2),
         SUITE_TEST(a_killed_peer_ends_its_session_at_once),
         SUITE_TEST(another_program_may_move),
         SUITE_TEST(a_program_that_polls_is_woken),
