@@ -15,7 +15,9 @@
 
 enum { SAFETY_MS = 20000, OURS = 50 };
 
-static char folder[] = "/tmp/ferry-lookup-XXXXXX";
+#define TEMPLATE "/tmp/ferry-lookup-XXXXXX"
+
+static char folder[] = TEMPLATE;
 static char script[sizeof folder + 8];
 
 static void make_getent(const char *text)
@@ -24,6 +26,8 @@ static void make_getent(const char *text)
         char paths[4096];
         FILE *file;
 
+        /* Tests may share a process. */
+        strcpy(folder, TEMPLATE);
         ck_assert(mkdtemp(folder) != NULL);
         snprintf(script, sizeof script, "%s/getent", folder);
         file = fopen(script, "we");

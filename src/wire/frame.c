@@ -273,10 +273,12 @@ int frame_next(struct frame_reader *reader, struct frame *ret)
 bool frame_begins_too_large(const struct frame_reader *reader)
 {
         size_t size = buffer_size(&reader->buffer) - reader->taken, header;
-        const char *bytes = (const char *)buffer_bytes(&reader->buffer) + reader->taken;
         uint64_t length;
 
-        return size > 0 && reader->framing->measure(bytes, size, &header, &length) > 0 && length > reader->max;
+        /* A buffer that has a size has bytes. */
+        return size > 0 &&
+               reader->framing->measure((const char *)buffer_bytes(&reader->buffer) + reader->taken, size, &header, &length) > 0 &&
+               length > reader->max;
 }
 
 int frame_finish(struct frame_reader *reader, struct frame *ret)
