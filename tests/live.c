@@ -42,6 +42,7 @@ enum {
         KILL_MS = 100,          /* so often a hostile client is killed */
         GIVING_UP = 3,          /* unanswered requests: then the rest will be, too */
         PAUSE_MS = 20,          /* of slow clients, at most */
+        PASSED_MAX = 200,       /* descriptors that go together, of hostile clients */
 };
 
 static const struct dialect {
@@ -294,14 +295,43 @@ static void drain(int fd)
                 ;
 }
 
+/* Bytes, and @count descriptors with them. */
+static ssize_t send_passing(int fd, const unsigned char *bytes, size_t size, size_t count)
+{
+        union {
+                struct cmsghdr head;
+                char bytes[CMSG_SPACE(PASSED_MAX * sizeof(int))];
+        } control = { .bytes = "" };
+        struct iovec piece = { (void *)(uintptr_t)bytes, size };
+        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
+        int fds[PASSED_MAX];
+
+        if (count > 0) {
+                for (size_t i = 0; i < count; i++)
+                        fds[i] = STDOUT_FILENO;
+                message.msg_control = &control;
+                message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+                control.head.cmsg_level = SOL_SOCKET;
+                control.head.cmsg_type = SCM_RIGHTS;
+                control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
+                memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
+        }
+        return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static size_t passed_count;     /* with each piece that is sent */
+
 /* Nothing here depends on the answers of the listener, but how long it takes: chance goes on as the seed has it. */
 static void send_pieces(int fd, const unsigned char *bytes, size_t size, size_t piece, bool is_reading, int pause_ms)
 {
         for (size_t at = 0; at < size && fd >= 0;) {
                 size_t length = size - at < piece ? size - at : piece;
-                ssize_t put = send(fd, bytes + at, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+                ssize_t put = send_passing(fd, bytes + at, length, passed_count);
 
-                if (put < 0 && errno != EAGAIN)
+                /* Too many descriptors are on their way: go on without. */
+                if (put < 0 && errno == ETOOMANYREFS)
+                        passed_count = 0;
+                else if (put < 0 && errno != EAGAIN)
                         return;
                 if (put < 0 && poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, PAUSE_MS * 10) <= 0)
                         return;
@@ -319,7 +349,11 @@ static void attack(unsigned char *bytes)
         int dialect = below(10) ? (int)(listener->dialect - dialects) : (int)below(DIALECTS);
         size_t size = compose(bytes, dialect), way = below(6), end = below(4);
         size_t cut = below(4) ? size : below(size + 1), piece = 1 + below(16);
-        int pause_ms = (int)below(PAUSE_MS), fd = connect_to(listener);
+        int pause_ms = (int)below(PAUSE_MS), fd;
+
+        passed_count = below(4) ? 0 : below(4) ? 1 + below(4) : 1 + below(PASSED_MAX);
+        passed_count = listener->port ? 0 : passed_count;
+        fd = connect_to(listener);
 
         switch (way) {
         case 0:         /* slowly, byte by byte at first */
@@ -455,6 +489,27 @@ static ferry_session *open_good(ferry_loop *loop, const struct listener *listene
                 .dialect = listener->dialect->number, .wait_ms = ANSWER_MS });
 }
 
+/* Where the dialect can ask for descriptions, and pass descriptors: a list, and one that goes with the next request. */
+static bool is_described(ferry_session *session, struct listener *listener, const char *way)
+{
+        FERRY_AUTO(ferry_call) call = NULL;
+
+        if (listener->dialect->number != FERRY_DIALECT_FERRY)
+                return true;
+        call = ferry_session_describe(session, ANSWER_MS);
+        if (!ferry_call_await(call)) {
+                if (listener->unserved++ < GIVING_UP)
+                        printf("%s: %s: descriptions: %s\n", listener->address, way, ferry_call_error(call));
+                return false;
+        }
+        if (listener->port == 0 && ferry_session_attach(session, STDOUT_FILENO) < 0) {
+                if (listener->unserved++ < GIVING_UP)
+                        printf("%s: %s: %s\n", listener->address, way, ferry_session_error(session));
+                return false;
+        }
+        return true;
+}
+
 static bool is_served(ferry_session *session, struct listener *listener, const char *way)
 {
         char text[64];
@@ -471,7 +526,7 @@ static bool is_served(ferry_session *session, struct listener *listener, const c
         answer = ferry_value_bytes(listener->dialect->is_map ? ferry_value_get(body, "text") : body, &size);
         if (answer && size == strlen(text) && memcmp(answer, text, size) == 0) {
                 listener->served++;
-                return true;
+                return is_described(session, listener, way);
         }
         if (listener->unserved++ < GIVING_UP)
                 printf("%s: %s: %s: %s\n", listener->address, way, text, reply ? "another answer" : ferry_call_error(call));

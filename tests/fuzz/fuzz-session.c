@@ -322,6 +322,43 @@ static void send_part(struct side *side, uint8_t number, size_t size)
                 ferry_message_flush(request, 0);
 }
 
+/* Descriptors go with the next message, or none does. */
+static void attach(struct side *side, size_t count)
+{
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        for (size_t i = 0; i < count; i++)
+                if (ferry_session_attach(side->session, fd) < 0)
+                        is_whole = false;
+        if (fd >= 0)
+                close(fd);
+}
+
+/* A program takes some of what comes, and leaves the rest to the library. */
+static void take_descriptors(const ferry_message *message)
+{
+        for (int i = 0; i < 2; i++) {
+                int fd = ferry_message_take_fd(message, (size_t)(2 * i));
+
+                if (fd >= 0)
+                        close(fd);
+        }
+}
+
+/* No side is a service, so it has no description, unless a raw peer says so. */
+static void describe(struct side *side, int timeout_ms, bool has_fn)
+{
+        struct call *call = &calls[call_count];
+
+        if (call_count == CALLS_MAX)
+                return;
+        call_count++;
+        *call = (struct call){ .side = side, .n = next_n++, .has_fn = has_fn, .is_unknown_to_end = timeout_ms < 0 };
+        call->handle = ferry_session_describe(side->session, timeout_ms);
+        if (has_fn && call->handle)
+                ferry_call_then(call->handle, has_ended, call);
+}
+
 static void let_go(struct side *side)
 {
         ferry_session *session = side->session;
@@ -399,6 +436,7 @@ static int handle(ferry_session *session, const ferry_message *message, void *us
         FUZZ_REQUIRE(side->session == session, "a handler of a session that was let go");
         FUZZ_REQUIRE(ferry_message_type(message) && ferry_message_text(message) && ferry_message_id(message),
                      "no text");
+        take_descriptors(message);
         if (kind == FERRY_KIND_MESSAGE) {
                 if (n >= 0 && n < seen_max)
                         is_seen[n] = true;
@@ -456,6 +494,29 @@ static void raw_write(const void *bytes, size_t size)
         put = write(sides[1].raw_out, bytes, size);
         signal(SIGPIPE, killed);
         (void)put;
+}
+
+/* A byte that wakes, or begins a frame, and descriptors with it. */
+static void raw_pass(uint8_t byte, size_t count)
+{
+        union {
+                struct cmsghdr head;
+                char bytes[CMSG_SPACE(8 * sizeof(int))];
+        } control = { .bytes = "" };
+        struct iovec piece = { &byte, 1 };
+        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control,
+                                  .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+        int fds[8];
+
+        if (sides[1].raw_out < 0)
+                return;
+        for (size_t i = 0; i < count; i++)
+                fds[i] = sides[1].raw_out;
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
+        sendmsg(sides[1].raw_out, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void raw_frame(const void *payload, size_t size)
@@ -691,6 +752,17 @@ static void step(struct fuzz_input *input)
                 break;
         case 28:
                 fetch_part(pick_call(fuzz_byte(input)));
+                break;
+        case 29:
+                number = fuzz_byte(input);
+                if (is_raw && variant & 1)
+                        raw_pass(number, 1 + (size_t)(number & 7));
+                else
+                        attach(side, number % 40);
+                break;
+        case 30:
+                has_fn = fuzz_byte(input) & 1;
+                describe(side, timeouts[variant], has_fn);
                 break;
         default:
                 drain();
