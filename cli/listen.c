@@ -162,6 +162,18 @@ static int show_aside(ferry_session *client, const ferry_message *message, void 
         return 0;
 }
 
+/* A server has gone, or there is one again: meanwhile nothing comes. */
+static int show_connection(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)userdata;
+        if (ferry_message_kind(message) == FERRY_KIND_LOST)
+                inform("lost the server of '%s', and connecting again: %s", ferry_session_address(session),
+                       ferry_message_text(message));
+        else
+                inform("connected to a server of '%s' again", ferry_session_address(session));
+        return 0;
+}
+
 /* Another process takes over. The requests in hand are answered; what was connected before goes there by itself. */
 static int hand_over(ferry_session *successor, const ferry_message *message, void *userdata)
 {
@@ -292,7 +304,9 @@ static int serve(struct listener *listener, const char *address)
                 service.mode = 0;
         }
         supervisor_begin();
+        /* Its servers may come and go. */
         session.is_listening = ferry_address_scheme(address) == FERRY_SCHEME_NATS;
+        session.reconnect_ms = session.is_listening ? -1 : 0;
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
         backlog_init(listener->loop);
@@ -303,6 +317,7 @@ static int serve(struct listener *listener, const char *address)
                 listener->session = ferry_session_open(listener->loop, address, NULL);
                 ferry_session_on(listener->session, messages, take, listener);
                 ferry_session_on(listener->session, asides, show_aside, listener);
+                ferry_session_on(listener->session, FERRY_KIND_LOST | FERRY_KIND_RESUMED, show_connection, listener);
         } else {
                 listener->service = ferry_service_open(listener->loop, given_name(address) ? NULL : address, &service);
                 ferry_service_on(listener->service, messages, take, listener);

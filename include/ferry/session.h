@@ -104,7 +104,8 @@ struct ferry_session_options {
         int heartbeat_ms;               /**< ping a silent peer after this time, in ms. Both sides must enable heartbeats; the
                                          * longer interval applies (never). innmind: the interval at which a silent side reports
                                          * that it is alive (1,000 while a client waits for an answer, otherwise never; -1:
-                                         * never) */
+                                         * never). nats: how often to report that a request is in hand (2,000; -1: never), and
+                                         * the silence behind which the server is asked (20,000; -1: never) */
         size_t frame_max;               /**< bytes of a message (16 MiB; innmind and pcntl send at most 128 KiB) */
         size_t queue_max;               /**< bytes that may be queued for sending (16 MiB) */
         const char *const *argv;        /**< exec: the command and its arguments, up to a NULL, instead of a command line. It is
@@ -167,7 +168,9 @@ struct ferry_session_options {
  * A service that hands over to a successor (ferry_service_hand_over()) is not lost: the session connects to the successor, while
  * the calls in flight are finished by the old one. Then there is FERRY_KIND_RESUMED without FERRY_KIND_LOST.
  *
- * The dialect of such a session is ferry, and the address one that can be connected to: NAME, `unix:`, `tcp:`, `exec:` or `ssh:`.
+ * The dialect of such a session is ferry, and the address one that can be connected to: NAME, `unix:`, `tcp:`, `exec:` or `ssh:`. A
+ * session at `nats:` connects to any of its servers, and to those that they have named; the requests of the peer can still be answered
+ * there. A server that is about to end is left as a service that is handed over.
  *
  * @param loop     the loop
  * @param address  the address, see address.h; copied; NULL uses `fds` or `stream` of the options

@@ -55,6 +55,7 @@ void message_settle(ferry_message *request)
         if (!request->is_unanswered)
                 return;
         request->is_unanswered = false;
+        list_remove(&request->unasked_link);
         if (request->session)
                 map_remove(&request->session->requests_by_id, &request->node);
         message_relax(request);
@@ -95,6 +96,7 @@ void message_end_answer(ferry_message *request, bool has_begun, int code)
         if (request->is_unanswered)
                 map_remove(&session->requests_by_id, &request->node);
         request->is_unanswered = false;
+        list_remove(&request->unasked_link);
         if (session->owner->settled)
                 session->owner->settled(session->owner_object);
         if (session->phase == SESSION_DRAINING)

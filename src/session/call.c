@@ -110,6 +110,13 @@ void call_deliver(ferry_call *call)
         call_back(&call->task);
 }
 
+static void forget_acceptance(ferry_call *call)
+{
+        loop_timer_stop(call->loop, &call->acceptance->timer);
+        sys_free(call->acceptance);
+        call->acceptance = NULL;
+}
+
 /* The loop goes; the call stays with the program, unless that has given it away and can be called. In a forked child it
  * cannot, and may still free the call. */
 static void forget_loop(struct loop_holder *holder)
@@ -121,6 +128,8 @@ static void forget_loop(struct loop_holder *holder)
                 return;
         }
         loop_timer_stop(call->loop, &call->timer);
+        if (call->acceptance)
+                forget_acceptance(call);
         loop_task_stop(&call->task);
         list_remove(&call->holder.link);
         call->loop = NULL;
@@ -148,6 +157,8 @@ static void leave_session(ferry_call *call)
         }
         map_remove(&session->calls_by_id, &call->node);
         outbox_forget(&call->frame);
+        if (call->acceptance)
+                forget_acceptance(call);
         call->session = NULL;
         /* That may have been the last thing that it is there for. */
         if (session->front && !loop_is_foreign(session->loop))

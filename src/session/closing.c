@@ -158,6 +158,30 @@ void session_refuse_message(ferry_session *session, const struct incoming *in, e
         error_deinit(&error);
 }
 
+void session_refuse_late(ferry_session *session, const struct incoming *in)
+{
+        char *id = sys_alloc(in->id.size + 1);
+        struct outgoing refused = { .kind = WIRE_REFUSED, .id = id };
+        size_t before = outbox_size(&session->out);
+        ferry_value *body = ferry_value_pack("'not taken: the session is being closed'");
+        struct error error = { 0 };
+        int code = id && body ? 0 : -ENOMEM;
+
+        if (!code) {
+                refused.id_size = raw_text_copy(&in->id, id);
+                refused.body = body;
+                code = session->wire.dialect->write(&session->wire, &session->out.bytes, &refused, &error);
+        }
+        /* Its sender learns nothing then. */
+        if (code)
+                outbox_undo(&session->out, before);
+        else
+                session_flush_now(session);
+        ferry_value_unref(body);
+        sys_free(id);
+        error_deinit(&error);
+}
+
 /* Requests that were read, and that no handler has seen. */
 static void refuse_unseen(ferry_session *session)
 {
@@ -246,7 +270,8 @@ static enum session_event take_leave(ferry_session *session, enum session_phase 
                 is_queued = say_goodbye(session);
         error_deinit(&lost);
         /* A peer that has closed reads no more. */
-        return session->cause == CAUSE_PEER ? EVENT_PEER_ANSWERED : is_queued && has_start ? EVENT_CLOSE_QUEUED : EVENT_CLOSED;
+        return session->cause == CAUSE_PEER ? EVENT_PEER_ANSWERED :
+               is_queued && wire_awaits_close(&session->wire) ? EVENT_CLOSE_QUEUED : EVENT_CLOSED;
 }
 
 /* There is no connection: what waits for the next one is lost. */
@@ -389,6 +414,7 @@ static void bury(struct loop_grave *grave)
         /* A codec of the program may still be reading what it was lent. */
         inbox_deinit(&session->in);
         wire_deinit(&session->wire);
+        accepting_free(session);
         subscriptions_free(session->subscriptions);
         if (session->reconnect)
                 session->reconnect->table->destroy(session->reconnect);
@@ -418,6 +444,7 @@ void session_free(ferry_session *session)
         loop_task_stop(&session->work);
         session_stop_holding(session);
         loop_timer_stop(session->loop, &session->close_timer);
+        accepting_stop(session);
         loop_timer_stop(session->loop, &session->heartbeat.timer);
         attached_deinit(session);
         if (session->stream)

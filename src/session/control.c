@@ -8,6 +8,8 @@
 static void greeted(ferry_session *session)
 {
         session_advance(session, EVENT_GREETED);
+        if (session->reconnect && session->wire.dialect->has_login)
+                session->reconnect->table->resume(session);
         heartbeat_update(session);
         loop_task_start(session->loop, &session->work);
         session_flush_now(session);

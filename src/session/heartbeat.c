@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-enum { WAITING_PERIOD_MS = 1000 };
+enum { WAITING_PERIOD_MS = 1000, SERVER_PERIOD_MS = 20000 };
 
 /* 0: none. */
 static int period_ms(const ferry_session *session)
@@ -18,6 +18,9 @@ static int period_ms(const ferry_session *session)
 
         if (session->phase != SESSION_OPEN)
                 return 0;
+        /* A server answers pings without having been asked before. */
+        if (dialect->has_login)
+                return ours > 0 ? ours : ours < 0 ? 0 : SERVER_PERIOD_MS;
         if (!dialect->has_heartbeat)
                 return ours <= 0 || theirs <= 0 ? 0 : ours > theirs ? ours : theirs;
         if (ours != 0)

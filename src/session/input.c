@@ -10,7 +10,6 @@
 enum {
         FRAMES_PER_ROUND = 64,
         LAST_READS = 16,                /* before a session counts as one that has not spoken */
-        UNCOUNTED_MAX = 1 << 18,        /* bytes that may lie in a stream that cannot say how many do */
         LONG_NS = 100000,               /* a handler takes long, or what is put off has waited long enough */
         TYPE_SHOWN_MAX = 128,           /* bytes of a type, where a sentence goes on behind it */
         QUICK_CALLS = 16,               /* handlers in a row did not: then what the next ones send leaves together */
@@ -146,6 +145,18 @@ static void handle_general(ferry_session *session, const struct frame *frame, co
                 session_finish(session, -ENOMEM, "no memory for a message");
 }
 
+/* The same of a request whose sender learns that it is in hand. */
+static void deliver_accepted(ferry_session *session, ferry_message *request)
+{
+        int64_t began = sys_now();
+
+        request->references++;
+        deliver(session, request);
+        if (session->holder != SESSION_FREED)
+                accepting_end(session, request, began);
+        ferry_message_unref(request);
+}
+
 static void handle_message(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
         enum ferry_kind kind = in->kind == WIRE_MESSAGE ? FERRY_KIND_MESSAGE :
@@ -176,7 +187,10 @@ static void handle_message(ferry_session *session, const struct frame *frame, co
                                             kind == FERRY_KIND_MESSAGE ? "message" :
                                                                          "notification",
                               ferry_message_type(message), ferry_message_body(message));
-        deliver(session, message);
+        if (in->wants_acceptance && accepting_begin(session, message))
+                deliver_accepted(session, message);
+        else
+                deliver(session, message);
 }
 
 /* A message that says neither that it answers nor that it wants an answer. */
@@ -245,9 +259,12 @@ static void handle_incoming(ferry_session *session, const struct frame *frame, c
 {
         bool is_message = in->kind == WIRE_NOTIFICATION || in->kind == WIRE_REQUEST || in->kind == WIRE_MESSAGE;
 
-        /* A session that is closed before its login is taken hears only what concerns that. */
-        if (session->wire.dialect->has_login && session_is_closing(session) && (is_message || in->kind == WIRE_RESPONSE))
+        /* A session that is closed hears only what concerns that, and its login. */
+        if (session->wire.dialect->has_login && session_is_closing(session) && (is_message || in->kind == WIRE_RESPONSE)) {
+                if (in->kind == WIRE_REQUEST && session->phase == SESSION_AWAITING_CLOSE)
+                        session_refuse_late(session, in);
                 return;
+        }
         if (is_message && session->owner->spoke && !session->owner->spoke(session->owner_object)) {
                 descriptors_drop(session);
                 return;
@@ -272,6 +289,9 @@ static void handle_incoming(ferry_session *session, const struct frame *frame, c
                 break;
         case WIRE_PROGRESS:
                 replies_hear_part(session, frame, in);
+                break;
+        case WIRE_ACCEPTED:
+                replies_hear_accepted(session, in);
                 break;
         case WIRE_CANCEL:
                 handle_cancel(session, in);
@@ -374,7 +394,9 @@ static void end_in_disorder(ferry_session *session, bool is_cut)
         const char *end = inbox_end_sentence(&session->in);
         char sentence[256];
 
-        if (is_cut)
+        if (session->wire.dialect->has_login)
+                snprintf(sentence, sizeof sentence, "the connection to the NATS server is lost: %s", end);
+        else if (is_cut)
                 snprintf(sentence, sizeof sentence, "the connection broke in the middle of a message: %s", end);
         else
                 snprintf(sentence, sizeof sentence, "%s without a close: it was killed, or gave up", end);
@@ -636,25 +658,6 @@ bool session_has_spoken(ferry_session *session)
         return session->holder == SESSION_FREED || session->received > 0;
 }
 
-bool session_has_caught_up(const ferry_session *session, uint64_t *mark)
-{
-        const struct stream *stream = session->stream;
-
-        if (!stream || is_over(session))
-                return true;
-        if (*mark == 0 && inbox_may_have_more(&session->in)) {
-                *mark = session->in.taken;
-                for (int i = 0; i < STREAM_INPUTS; i++) {
-                        int count = stream_count_input(stream, i);
-
-                        /* A stream that cannot count is read until a read comes short or nothing can be read, but not forever. */
-                        *mark += (uint64_t)(count >= 0 ? count : UNCOUNTED_MAX);
-                }
-        }
-        return inbox_has_passed(&session->in, *mark) ||
-               (!session->in.is_behind && (!stream->wants_read || !stream_is_readable(stream)));
-}
-
 /* The stream --------------------------------------------------------------------------------------------- */
 
 static void readable(struct stream *stream)
@@ -715,7 +718,7 @@ void session_opened(ferry_session *session)
         }
         /* It may have been closed here meanwhile: then only what is queued goes out. */
         session_advance(session, EVENT_STREAM_UP);
-        if (session->reconnect)
+        if (session->reconnect && !session->wire.dialect->has_login)
                 session->reconnect->table->resume(session);
         if (session->holder == SESSION_FREED)
                 return;

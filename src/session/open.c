@@ -31,10 +31,10 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
                 code = error_replace(&error, -ECANCELED, "the loop is being freed");
         else
                 code = error.code;
-        if (!code && session->options.reconnect_ms)
-                code = reconnect_init(session, options && options->reconnect_ms, &error);
         if (!code && address)
                 code = wire_begin(&session->wire, address, &session->options, &error);
+        if (!code && session->options.reconnect_ms)
+                code = reconnect_init(session, options && options->reconnect_ms, &error);
         if (!code)
                 code = stream_open(&place, address, &session->options, &session->stream, &error);
         if (!code)

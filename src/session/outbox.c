@@ -214,9 +214,10 @@ static size_t measure_frame(const struct outbox *outbox, const struct dialect *d
                         size = piece->size;
                 }
         }
-        if (dialect->framing->measure(bytes, size, &header, &payload) <= 0 || payload > outbox_size(outbox) - offset - header)
+        if ((dialect->measure_sent ? dialect->measure_sent : dialect->framing->measure)(bytes, size, &header, &payload) <= 0 ||
+            payload > outbox_size(outbox) - offset - header)
                 return 0;
-        dialect->peek(bytes + header, size - header, ret);
+        (dialect->peek_sent ? dialect->peek_sent : dialect->peek)(bytes + header, size - header, ret);
         return header + (size_t)payload;
 }
 
@@ -507,6 +508,18 @@ void outbox_prepend(struct outbox *outbox, size_t size)
         }
         for (size_t i = 0; i < outbox->holes.count; i++)
                 outbox->holes.at[i].begin += size;
+}
+
+void outbox_begin_again(struct outbox *outbox, size_t size)
+{
+        size_t before = outbox_size(outbox) - size;
+        size_t left = outbox->greeting_end > outbox->begin ? (size_t)(outbox->greeting_end - outbox->begin) : 0;
+
+        consume(outbox, left < before ? left : before);
+        skip_holes(outbox);
+        outbox->frame_left = 0;
+        outbox_prepend(outbox, size);
+        outbox->greeting_end = outbox->begin + size;
 }
 
 static void move_list(struct list *list, struct list *from)

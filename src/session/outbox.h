@@ -150,6 +150,8 @@ struct outbox_frame *outbox_first_request(const struct outbox *outbox);
 
 /* All that is queued belongs to what is said first. */
 void outbox_end_greeting(struct outbox *outbox);
+/* The last @size bytes are what is said first by another connection; what was left of that by the one before is dropped. */
+void outbox_begin_again(struct outbox *outbox, size_t size);
 
 /* The last @size bytes go before all others, none of which has left. */
 void outbox_prepend(struct outbox *outbox, size_t size);

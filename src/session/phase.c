@@ -18,7 +18,7 @@
  *            a former session has its connection            next attempt
  *      OPEN ─────────────────────────────────────▶ LOST ────────────────────▶ CONNECTING
  *                                                       ◀────────────────────
- *                                                        the attempt has failed
+ *                                                        the attempt has failed, also in GREETING
  *
  * Invariants: a session goes forward only, but for that; one that could not be opened is one that has ended; the first error stays, and one
  * that has an error before its end only waits until the peer knows; calls in flight end before FERRY_KIND_CLOSED is reported,
@@ -36,7 +36,7 @@ static const struct transition {
 } transitions[] = {
         { EVENT_PARTED, IN(OPEN), SESSION_LOST },
         { EVENT_CONNECT, IN(LOST), SESSION_CONNECTING },
-        { EVENT_UNREACHED, IN(CONNECTING), SESSION_LOST },
+        { EVENT_UNREACHED, IN(CONNECTING) | IN(GREETING), SESSION_LOST },
         { EVENT_STREAM_UP, IN(CONNECTING), SESSION_GREETING },
         { EVENT_GREETED, IN(GREETING), SESSION_OPEN },
         { EVENT_INPUT_ENDED, IN(GREETING) | IN(OPEN), SESSION_DRAINING },

@@ -3,9 +3,9 @@
  * CONTRIBUTING.md describes the way of a message through them.
  *
  * The files stand in layers, and none calls one above it: attached, holes, outbox, attaching, inbox, message, call, handlers,
- * subscriptions, sharing, hello, flow and debug hold what is known; phase, session and owner decide; above them answer, dispatch, farewell,
- * closing, abandon, parts, replies, descriptors, heartbeat, subscribe, describe, control, input, new, reconnect; and then what programs
- * call: defaults, open, request, reply, progress, next, hold, flush, info. */
+ * subscriptions, sharing, hello, flow, overdue and debug hold what is known; phase, session and owner decide; above them accepting,
+ * accepted, answer, dispatch, farewell, closing, abandon, parts, replies, descriptors, heartbeat, subscribe, describe, control, input, new,
+ * reconnect; and then what programs call: defaults, open, request, reply, progress, next, hold, flush, info. */
 #pragma once
 
 #include "session/inbox.h"
@@ -40,6 +40,16 @@ struct call_parts {
         bool has_come;                  /* a part: so the peer has begun to execute the request */
 };
 
+/* What is known of the process that has a request of ours in hand: accepted.c. */
+struct acceptance {
+        ferry_call *call;
+        struct loop_timer timer;        /* it was silent for too long */
+        uint64_t mark;                  /* see session_has_caught_up() */
+        int64_t heard_at;
+        int beat_ms;
+        char instance[72];
+};
+
 struct ferry_call {
         struct list link;               /* among the calls of the session, while in flight, or of the queue */
         struct map_node node;
@@ -68,6 +78,7 @@ struct ferry_call {
         bool is_unread;                 /* the peer has said so when it closed the session */
         bool is_awaited;                /* parts without a function are dropped */
         struct call_parts *parts;       /* NULL until there is a part or a function for them */
+        struct acceptance *acceptance;  /* NULL until a process has said that it has the request in hand */
         /* Of one that was made for a queue, as long as that is there. */
         struct call_queue *home;
         struct list made_link;
@@ -104,7 +115,8 @@ struct ferry_message {
         ferry_session *session;         /* NULL if that is gone */
         struct list link;               /* among the messages of the session */
         struct list queue_link;         /* among those that wait for next */
-        struct list unasked_link;       /* the same, among notifications that have no handler */
+        struct list unasked_link;       /* the same, among notifications that have no handler; of a request: among those that were
+                                         * accepted, or are about to be */
         struct map_node node;           /* of a request that is not answered: by its id */
         enum ferry_kind kind;
         const char *type;
@@ -230,6 +242,16 @@ struct sharing {
         bool is_maker;                  /* this side offers, once that is possible; else the other side does, or none */
 };
 
+/* Requests whose senders learn that they are in hand: accepting.c. */
+struct accepting {
+        ferry_session *session;
+        struct loop_task task;          /* accept those that are due, put off … */
+        struct list due;                /* … by their unasked_link */
+        struct list accepted;
+        struct loop_timer beat;         /* say so of the accepted ones again */
+        unsigned quick;                 /* requests in a row that their handlers have answered at once */
+};
+
 struct reconnect;
 
 /* What becomes of a session that connects again: reconnect.c. */
@@ -343,6 +365,7 @@ struct ferry_session {
         void *userdata;
         struct subscriptions *subscriptions;    /* of this side; NULL until it makes one */
         struct reconnect *reconnect;            /* NULL: it ends with its peer */
+        struct accepting *accepting;            /* NULL until a request has come whose sender wants to know */
         ferry_session *front;                   /* of a former one: the session that the program has, whose handlers it uses; or NULL */
         struct list former_link;                /* … among those */
 
@@ -469,6 +492,10 @@ void session_start_draining_timer(ferry_session *session);
 /* The input is over, and a request of the other side needs no answer any more: the session stays for the next answer, or ends. */
 void session_keep_draining(ferry_session *session);
 
+/* overdue.c: whether all that had come when a deadline passed is handled. If not, the deadline is asked about again in the next round;
+ * @mark, which begins as 0, keeps up to where that is in all that is read: what comes later does not count. */
+bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
+
 /* session.c */
 /* Its connection has ended, or another one takes its place. Returns the session that has the connection from now on: a former one,
  * or, if the session ends with its peer, the same. */
@@ -561,8 +588,9 @@ void parts_hear_credit(ferry_session *session, const struct raw_text *id, int64_
 ferry_call *replies_find_call(ferry_session *session, const struct raw_text *id);
 /* The call that a message answers where there are no ids: the one in flight, if the other side has acknowledged it; or NULL. */
 ferry_call *replies_find_answered(const ferry_session *session);
-/* An answer has come; a part of one. */
+/* An answer has come; that a process has the request in hand; a part of an answer. */
 void replies_hear(ferry_session *session, const struct frame *frame, const struct incoming *in);
+void replies_hear_accepted(ferry_session *session, const struct incoming *in);
 void replies_hear_part(ferry_session *session, const struct frame *frame, const struct incoming *in);
 
 /* flow.c */
@@ -602,6 +630,8 @@ void dispatch_text(ferry_session *session, enum ferry_kind kind, const char *typ
 void session_return_lent(ferry_session *session);
 /* A side that waits for an answer to this gets the answer that there will be none. */
 void session_refuse_message(ferry_session *session, const struct incoming *in, enum wire_kind kind, const char *reason);
+/* One that has come behind our close, which the peer has not answered yet. */
+void session_refuse_late(ferry_session *session, const struct incoming *in);
 int message_vfail(ferry_message *request, enum wire_kind kind, const char *format, va_list arguments)
         __attribute__((__format__(__printf__, 3, 0)));
 
@@ -610,6 +640,16 @@ int message_vfail(ferry_message *request, enum wire_kind kind, const char *forma
 ferry_value *farewell_new(const ferry_session *session);
 /* The peer has closed the session: mark the calls that it says it has not read. */
 void farewell_read(ferry_session *session, const ferry_value *body);
+
+/* accepting.c: around the handlers of a request. Whether to call the second behind them, with whether it is answered. */
+bool accepting_begin(ferry_session *session, ferry_message *request);
+void accepting_end(ferry_session *session, const ferry_message *request, int64_t began);
+void accepting_stop(ferry_session *session);
+void accepting_free(ferry_session *session);
+
+/* accepted.c: a process has a request of ours in hand; what there is to say of it in a sentence that ends a call. */
+void accepted_hear(ferry_call *call, const struct incoming *in);
+void accepted_describe(const ferry_call *call, char *text, size_t size);
 
 /* heartbeat.c */
 void heartbeat_init(ferry_session *session);
@@ -622,9 +662,6 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
 void session_opened(ferry_session *session);            /* the stream is up */
 extern const struct stream_owner session_stream_owner;
 void session_work(struct loop_task *task);
-/* Whether all that had come when a deadline passed is handled. If not, the deadline is asked about again in the next round;
- * @mark, which begins as 0, keeps up to where that is in all that is read: what comes later does not count. */
-bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
 
 /* subscribe.c: a frame of the other side. */
 void subscriptions_hear(ferry_session *session, const struct incoming *in);

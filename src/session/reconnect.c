@@ -110,12 +110,6 @@ static void move_connection(ferry_session *former, ferry_session *session)
         former->stream = session->stream;
         former->stream->object = former;
         session->stream = NULL;
-        former->wire = session->wire;
-        session->wire.has_said_hello = session->wire.is_peer_one_way = false;
-        session->wire.takes_parts = false;
-        session->wire.descriptors = WIRE_DESCRIPTORS_UNKNOWN;
-        session->wire.peer_max = SIZE_MAX;
-        session->wire.peer_dialect = NULL;
         former->in = session->in;
         session->in = (struct inbox){ 0 };
         outbox_move(&former->out, &session->out);
@@ -152,6 +146,10 @@ static ferry_session *part(ferry_session *session, bool is_lost)
         error_deinit(&error);
         if (!former)
                 return NULL;
+        if (wire_part(&session->wire, &former->wire) < 0) {
+                session_free(former);
+                return NULL;
+        }
         former->is_hidden = former->has_reported_opened = true;
         former->front = session;
         list_append(&reconnect->former, &former->former_link);
@@ -161,7 +159,11 @@ static ferry_session *part(ferry_session *session, bool is_lost)
         loop_task_stop(&session->departure);
         move_connection(former, session);
         move_calls(former, session);
-        move_requests(former, session);
+        /* Where requests and answers go by way of a server, the next connection takes the answers as well. */
+        if (session->wire.dialect->has_login)
+                outbox_set_gate(&session->out, OUTBOX_SHUT);
+        else
+                move_requests(former, session);
         session_advance(former, EVENT_STREAM_UP);
         session_advance(session, EVENT_PARTED);
         /* Without memory for that they are lost, and counted. */
@@ -216,7 +218,8 @@ static void wait(ferry_session *session, const char *sentence)
 
 static void try_again(ferry_session *session)
 {
-        struct stream_place place = { .loop = session->loop, .owner = &session_stream_owner, .object = session };
+        struct stream_place place = { .loop = session->loop, .owner = &session_stream_owner, .object = session,
+                                      .servers = wire_servers(&session->wire) };
         struct error error = { 0 };
         ferry_session_options options = *session->reconnect->options;
 
@@ -251,6 +254,8 @@ static void retry(ferry_session *session, const char *sentence)
         session->stream = NULL;
         inbox_deinit(&session->in);
         session->in = (struct inbox){ 0 };
+        wire_forget_start(&session->wire);
+        session->output_error = 0;
         wait(session, reason);
 }
 
@@ -432,6 +437,7 @@ static bool leads_to_peer(const char *address)
         case FERRY_SCHEME_TCP:
         case FERRY_SCHEME_EXEC:
         case FERRY_SCHEME_SSH:
+        case FERRY_SCHEME_NATS:
                 return true;
         default:
                 return false;
@@ -440,14 +446,15 @@ static bool leads_to_peer(const char *address)
 
 int reconnect_init(ferry_session *session, bool has_asked, struct error *error)
 {
+        bool can_resume = session->wire.dialect->has_hand_over || session->wire.dialect->has_login;
         struct reconnect *reconnect;
 
-        if (!has_asked && (!leads_to_peer(session->address) || !session->wire.dialect->has_hand_over))
+        if (!has_asked && (!leads_to_peer(session->address) || !can_resume))
                 return 0;
         if (!leads_to_peer(session->address))
                 return error_set(error, -EINVAL, "'%s' cannot be connected to again: reconnect_ms needs NAME, unix:PATH, tcp:HOST:PORT,"
-                                                 " exec:COMMAND or ssh:HOST:NAME", session->address);
-        if (!session->wire.dialect->has_hand_over)
+                                                 " exec:COMMAND, ssh:HOST:NAME or nats:SUBJECT", session->address);
+        if (!can_resume)
                 return error_set(error, -EOPNOTSUPP, "a session of the dialect %s cannot connect again: its peers do not say what they"
                                                      " have done before they end", session->wire.dialect->name);
         reconnect = sys_alloc_zeroed(sizeof *reconnect);

@@ -97,6 +97,14 @@ void replies_hear(ferry_session *session, const struct frame *frame, const struc
         }
 }
 
+void replies_hear_accepted(ferry_session *session, const struct incoming *in)
+{
+        ferry_call *call = replies_find_call(session, &in->id);
+
+        if (call)
+                accepted_hear(call, in);
+}
+
 void replies_hear_part(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
         ferry_call *call = replies_find_call(session, &in->id);

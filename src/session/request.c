@@ -54,6 +54,8 @@ static void is_late(struct loop_timer *timer)
                 call_append_type(hint, sizeof hint, "", call, " says nothing");
         }
         outcome = call_abandon(call);
+        if (outcome == FERRY_OUTCOME_UNKNOWN && wire->dialect->has_acceptance)
+                accepted_describe(call, hint, sizeof hint);
         call_end(call, -ETIMEDOUT, outcome, NULL, "no answer within %g s%s", call->timeout_ms / 1000.0, hint);
         give_up(session, outcome, -ETIMEDOUT, "a request has timed out");
         session_update(session);

@@ -111,7 +111,8 @@ static bool is_final(int code)
 static bool may_reconnect(const ferry_session *session)
 {
         return session->reconnect && session->holder == SESSION_HELD && !session->loop->is_ending && !loop_is_foreign(session->loop) &&
-               (session->phase == SESSION_OPEN || (session->phase == SESSION_CONNECTING && session->reconnect->connections > 0));
+               (session->phase == SESSION_OPEN || ((session->phase == SESSION_CONNECTING || session->phase == SESSION_GREETING) &&
+                                                   session->reconnect->connections > 0));
 }
 
 ferry_session *session_part(ferry_session *session, bool is_lost)
@@ -135,7 +136,7 @@ static bool survive(ferry_session *session, int code, const char *sentence)
 
         if (is_final(code) || !may_reconnect(session))
                 return false;
-        if (session->phase == SESSION_CONNECTING) {
+        if (session->phase != SESSION_OPEN) {
                 session->reconnect->table->retry(session, sentence);
                 return true;
         }
@@ -382,6 +383,7 @@ void session_flush_now(ferry_session *session)
 int session_send_greeting(ferry_session *session, struct error *error)
 {
         struct outgoing greeting = { .kind = session->is_server ? WIRE_START : WIRE_START_OK };
+        size_t before = outbox_size(&session->out);
         int code;
 
         if (!session->wire.dialect->has_start && !session->wire.dialect->has_login) {
@@ -390,7 +392,10 @@ int session_send_greeting(ferry_session *session, struct error *error)
         }
         outbox_set_gate(&session->out, session->is_server ? OUTBOX_GREETING : OUTBOX_SHUT);
         code = session->wire.dialect->write(&session->wire, &session->out.bytes, &greeting, error);
-        outbox_end_greeting(&session->out);
+        if (session->wire.dialect->has_login)
+                outbox_begin_again(&session->out, outbox_size(&session->out) - before);
+        else
+                outbox_end_greeting(&session->out);
         return code;
 }
 

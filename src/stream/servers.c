@@ -75,40 +75,56 @@ static void shuffle(struct servers *servers)
         }
 }
 
-static int add_all(struct servers *servers, const char *urls, char *text, struct error *error)
+/* Their hosts stand at @text, which moves on. */
+static int add_all(struct servers *servers, int most, const char *urls, bool is_hearsay, char **text, struct error *error)
 {
         struct url url;
-        int more;
+        int more = 0;
 
-        while ((more = url_next(&urls, "nats", &url, error)) > 0) {
-                struct server *server = &servers->all[servers->count++];
+        while (servers->count < most && (more = url_next(&urls, "nats", &url, error)) > 0) {
+                bool is_right = parse_place(&url.place, url.has_port, &servers->all[servers->count], *text);
 
-                if (!parse_place(&url.place, url.has_port, server, text))
+                if (!is_right && is_hearsay)
+                        continue;
+                if (!is_right)
                         return error_set(error, -EINVAL, "'%.*s' is not the place of a NATS server: write HOST or HOST:PORT, HOST a name"
                                                          " or numbers, as 127.0.0.1 or [::1]",
                                          url.place.size > SHOWN_MAX ? SHOWN_MAX : (int)url.place.size, url.place.bytes);
-                text += strlen(text) + 1;
+                *text += strlen(*text) + 1;
+                servers->count++;
         }
-        return more;
+        return more < 0 ? more : 0;
 }
 
-int servers_of_urls(const char *urls, struct servers **ret, struct error *error)
+static int count_urls(const char *urls)
 {
-        size_t most = 1, size = strlen(urls) + 1;
-        struct servers *servers;
-        int code;
+        int count = 1;
 
         for (const char *at = urls; *at; at++)
-                most += *at == ',';
-        if (most > SERVERS_MAX)
+                count += *at == ',' && count <= SERVERS_MAX;
+        return count;
+}
+
+int servers_of_urls(const char *urls, const char *more, struct servers **ret, struct error *error)
+{
+        int own = count_urls(urls), most = own + (more ? count_urls(more) : 0);
+        struct servers *servers;
+        char *text;
+        int code;
+
+        if (own > SERVERS_MAX)
                 return error_set(error, -EINVAL, "there are more than %d servers", SERVERS_MAX);
+        most = most > SERVERS_MAX ? SERVERS_MAX : most;
         /* Each host is shorter than its URL. */
-        servers = sys_alloc_zeroed(sizeof *servers + most * sizeof *servers->all + size);
+        servers = sys_alloc_zeroed(sizeof *servers + (size_t)most * sizeof *servers->all + strlen(urls) + 1 + (more ? strlen(more) + 1 : 0));
         if (!servers)
                 return error_set(error, -ENOMEM, "no memory for a list of servers");
-        code = add_all(servers, urls, (char *)(servers->all + most), error);
+        text = (char *)(servers->all + most);
+        code = add_all(servers, own, urls, false, &text, error);
         if (!code && servers->count == 0)
                 code = error_set(error, -EINVAL, "the list of servers is empty");
+        if (!code && more)
+                code = add_all(servers, most, more, true, &text, error);
         if (code) {
                 sys_free(servers);
                 return code;

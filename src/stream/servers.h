@@ -21,5 +21,5 @@ enum { SERVERS_MAX = 64 };
 struct servers *servers_of_addresses(const union inet_address *addresses, int count);
 
 /* Those of URLs of NATS servers, in random order, so that not all clients come to the same one. 0, or a negative errno with a
- * sentence. sys_free() frees them. */
-int servers_of_urls(const char *urls, struct servers **ret, struct error *error);
+ * sentence. @more: others, as far as there is room, where those with a wrong place are passed over; or NULL. sys_free() frees them. */
+int servers_of_urls(const char *urls, const char *more, struct servers **ret, struct error *error);

@@ -35,6 +35,7 @@ struct stream_place {
         const struct stream_owner *owner;
         void *object;           /* the owner's */
         int linger_ms;          /* how long the exit of a child may follow the end of its output; 0: STREAM_LINGER_MS */
+        const char *servers;    /* of which a server of nats: has spoken: URLs with commas between; NULL: none */
 };
 
 struct stream_kind {

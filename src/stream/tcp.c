@@ -409,7 +409,7 @@ int stream_open_nats(const struct stream_place *place, const char *text, const f
                      struct stream **ret_stream, struct error *error)
 {
         struct servers *servers;
-        int code = servers_of_urls(options->nats_url ? options->nats_url : "nats://127.0.0.1", &servers, error);
+        int code = servers_of_urls(options->nats_url ? options->nats_url : "nats://127.0.0.1", place->servers, &servers, error);
 
         (void)text;
         return code ? code : open_any_of(place, &nats_kind, servers, options, ret_stream, error);

@@ -152,8 +152,46 @@ int wire_begin(struct wire *wire, const char *address, const ferry_session_optio
 
 void wire_deinit(struct wire *wire)
 {
-        sys_free(wire->login);
+        if (wire->login)
+                wire->dialect->free_login(wire->login);
         wire->login = NULL;
+}
+
+int wire_part(struct wire *wire, struct wire *former)
+{
+        struct login *next = wire->login ? wire->dialect->renew(wire->login) : NULL;
+
+        if (wire->login && !next)
+                return -ENOMEM;
+        *former = *wire;
+        wire->login = next;
+        wire->has_said_hello = wire->is_peer_one_way = wire->takes_parts = false;
+        wire->descriptors = WIRE_DESCRIPTORS_UNKNOWN;
+        wire->peer_max = SIZE_MAX;
+        wire->peer_dialect = NULL;
+        return 0;
+}
+
+void wire_forget_start(struct wire *wire)
+{
+        wire->peer_max = SIZE_MAX;
+        if (wire->login)
+                wire->dialect->forget_start(wire->login);
+}
+
+const char *wire_instance(const struct wire *wire)
+{
+        return wire->login ? wire->dialect->instance(wire->login) : "";
+}
+
+bool wire_awaits_close(const struct wire *wire)
+{
+        return wire->dialect->has_start || (wire->login && wire->dialect->awaits_close(wire->login));
+}
+
+const char *wire_servers(const struct wire *wire)
+{
+        return wire->login ? wire->dialect->servers(wire->login) : NULL;
 }
 
 size_t wire_read_max(const struct wire *wire)

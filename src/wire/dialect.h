@@ -42,6 +42,7 @@ enum wire_kind {
         WIRE_HEARTBEAT,         /* is not answered */
         WIRE_QUESTION,          /* what this side is and does: the dialect itself says what to answer. Its type is a literal … */
         WIRE_ANSWER,            /* … which stands in the answer, too */
+        WIRE_ACCEPTED,          /* a process has the request in hand, or still has it: its name stands as the type */
         WIRE_UNKNOWN,           /* to be ignored */
 };
 
@@ -91,6 +92,8 @@ struct incoming {
         bool is_leaving;                /* of refused: the peer is about to close, and another one may take the request */
         bool is_denied;                 /* of what could not be read: nothing that this side has asked for was passed on */
         int refusal;                    /* of refused: the errno of the call; 0: -EREMOTEIO, as the receiver has refused it */
+        bool wants_acceptance;          /* of a request: its sender takes WIRE_ACCEPTED */
+        int beat_ms;                    /* of accepted: the same is said again and again, at such distances; 0: it is not */
 };
 
 /* What is to be said. */
@@ -104,6 +107,7 @@ struct outgoing {
         bool is_leaving;                /* of refused: this side is about to close */
         struct lent *lent;              /* where a large string of the body may be left out; or NULL */
         size_t *ret_size;               /* of a part: where to put the size of its payload; NULL for all others */
+        int beat_ms;                    /* of accepted: see struct incoming */
 };
 
 struct dialect {
@@ -129,6 +133,7 @@ struct dialect {
         bool has_login;                 /* the server says WIRE_START, the client its WIRE_START_OK, and when the server has taken
                                          * that it says the same. WIRE_CLOSE is not answered */
         bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
+        bool has_acceptance;            /* WIRE_ACCEPTED */
         bool has_received;              /* a server acknowledges each message before anything else */
         bool has_whole_frames;          /* the other side reads a frame at once: it must be written at once */
         size_t send_max;                /* bytes of a frame that the other side can take; 0: what we take ourselves */
@@ -138,6 +143,13 @@ struct dialect {
                                          * address says nothing */
         /* What follows the colon, and what the options say, where there is a scheme: 0, or a negative errno with a sentence. */
         int (*begin)(struct wire *wire, const char *text, const ferry_session_options *options, struct error *error);
+        /* The login of the next connection, where there is one; NULL without memory. */
+        struct login *(*renew)(const struct login *login);
+        void (*forget_start)(struct login *login);
+        const char *(*servers)(const struct login *login);
+        const char *(*instance)(const struct login *login);
+        bool (*awaits_close)(const struct login *login);
+        void (*free_login)(struct login *login);
         /* Whether a payload may begin so, as far as these bytes show. NULL: a dialect that has to be named. */
         bool (*can_begin)(const char *bytes, size_t size);
         /* What a whole payload says. 0, or a negative errno with a sentence; then kind and id are set if they could
@@ -145,6 +157,10 @@ struct dialect {
         int (*read)(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error);
         /* Kind and id, if they can be read from the beginning of a payload; else WIRE_UNKNOWN. */
         void (*peek)(const char *bytes, size_t size, struct incoming *ret);
+        /* The same of frames of this side, and how they are made up, where these have another form; NULL: they have the same. An
+         * answer counts as a notification where it may come by another connection than the request. */
+        void (*peek_sent)(const char *bytes, size_t size, struct incoming *ret);
+        int (*measure_sent)(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload);
         /* Put a frame behind what is in the buffer. 0, or a negative errno with a sentence, and nothing is put. */
         int (*write)(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error);
         /* Make the id of a request, where there are ids. Returns its size. */
@@ -180,6 +196,17 @@ int wire_init(struct wire *wire, const ferry_session_options *options, struct er
 /* Where the address says in which dialect it is: begin in that. 0, or a negative errno with a sentence. */
 int wire_begin(struct wire *wire, const char *address, const ferry_session_options *options, struct error *error);
 void wire_deinit(struct wire *wire);
+/* The next conversation of the same session, which begins anew; @wire is that, and @former goes on with the last one. 0, or -ENOMEM:
+ * nothing has changed. */
+int wire_part(struct wire *wire, struct wire *former);
+/* An attempt to begin one has failed. */
+void wire_forget_start(struct wire *wire);
+/* The name of this side, for those that it answers; "": it has none. */
+const char *wire_instance(const struct wire *wire);
+/* Whether the other side answers the close that was written. */
+bool wire_awaits_close(const struct wire *wire);
+/* URLs of further servers, of which the server has spoken, with commas between; NULL: there are none. */
+const char *wire_servers(const struct wire *wire);
 
 /* How large a frame may be that is read: a little more than frame_max, if that is tiny, because a hello is always taken. */
 size_t wire_read_max(const struct wire *wire);

@@ -6,12 +6,7 @@
  * Other clients of NATS understand what is said: the type and the codec of a body stand in headers, a string is a body as it is,
  * other values are JSON unless the program has chosen a codec. What other clients say must not end a session: a message that is
  * wrong is refused alone. What only the server says, or must not pass on, ends it. */
-#include "wire/dialect.h"
-
-#include "util/map.h"
-#include "util/url.h"
-#include "wire/nats_service.h"
-#include "wire/nats_text.h"
+#include "wire/nats.h"
 #include "wire/subject.h"
 
 #include <ferry/ferry.h>
@@ -21,131 +16,14 @@
 #include <string.h>
 
 enum {
-        TOKEN_SIZE = 32,                /* of an inbox, in hexadecimal digits */
-        INBOX_SIZE = 7 + TOKEN_SIZE + 1,        /* "_INBOX." TOKEN "." */
         TYPE_MAX = 1024,
         ERROR_MAX = 512,                /* bytes of a sentence in a header */
         TOTAL_DIGITS = 10,              /* for the size of a message, which is known behind it */
-        PONG_ID = 8,
         SHOWN_MAX = 200,                /* bytes of a server's text in a sentence */
+        BEAT_MAX_MS = 3600000,
 };
 
-static const char inbox_subscription = '1', subject_subscription = '2';
-static const char queue_group[] = "ferry", not_executed[] = "not executed";
-
-struct login {
-        bool is_listening;
-        bool is_taken;                  /* the server has confirmed it */
-        size_t largest;                 /* of the messages that were written before the server has said what it takes */
-        uint64_t pongs;                 /* behind that of the login */
-        char pong_id[PONG_ID];
-        bool is_gathering;              /* answers to notifications are wanted */
-        char inbox[INBOX_SIZE + 1];     /* up to the last dot, and with it */
-        struct nats_service service;    /* of a listener */
-        size_t connect_size;            /* of CONNECT's object, which stands behind the subject and its zero */
-        size_t subject_size;
-        char subject[];
-};
-
-/* Beginning -------------------------------------------------------------------------------------------- */
-
-/* Nothing but this session knows it, and no other session has it. */
-static void make_inbox(struct login *login)
-{
-        struct hash_key key = hash_secret();
-        uint64_t seed[] = { 0, (uint64_t)sys_now(), (uint64_t)sys_pid(), (uint64_t)(uintptr_t)login };
-        uint64_t first = hash_bytes(&key, seed, sizeof seed), second;
-
-        seed[0] = 1;
-        second = hash_bytes(&key, seed, sizeof seed);
-        snprintf(login->inbox, sizeof login->inbox, "_INBOX.%016llx%016llx.", (unsigned long long)first, (unsigned long long)second);
-}
-
-static bool is_same(const struct url_text *a, const struct url_text *b)
-{
-        return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
-}
-
-/* All servers get the same. */
-static int find_credentials(const char *urls, struct url *ret, struct error *error)
-{
-        struct url url;
-        int code;
-
-        *ret = (struct url){ 0 };
-        while ((code = url_next(&urls, "nats", &url, error)) > 0) {
-                if (!url.user.bytes)
-                        continue;
-                if (ret->user.bytes && (!is_same(&url.user, &ret->user) || !is_same(&url.password, &ret->password)))
-                        return error_set(error, -EINVAL, "the URLs of the servers have different users or passwords: write"
-                                                         " those that all servers take");
-                *ret = url;
-        }
-        return code;
-}
-
-/* The object of CONNECT in JSON. 0, or a negative errno with a sentence. */
-static int put_connect(struct buffer *buffer, const struct url *url, struct error *error)
-{
-#define connect_begin "{verbose: false, pedantic: false, tls_required: false, lang: 'c', version: %s, name: 'ferry', protocol: 1," \
-                      " headers: true, no_responders: true"
-        char user[URL_TEXT_MAX + 1], password[URL_TEXT_MAX + 1];
-        ferry_value *value;
-        int code;
-
-        url_decode(&url->user, user);
-        url_decode(&url->password, password);
-        if (!url->user.bytes)
-                value = ferry_value_pack(connect_begin "}", ferry_version());
-        else if (!url->password.bytes)
-                value = ferry_value_pack(connect_begin ", auth_token: %s}", ferry_version(), user);
-        else
-                value = ferry_value_pack(connect_begin ", user: %s, pass: %s}", ferry_version(), user, password);
-#undef connect_begin
-        code = value ? codec_encode(ferry_codec_json(), value, buffer, SIZE_MAX, NULL) : -ENOMEM;
-        ferry_value_unref(value);
-        if (code == -EILSEQ)
-                return error_set(error, -EINVAL, "the user or the password in the URL of a server is not UTF-8");
-        return code ? error_set(error, code, "no memory for a login") : 0;
-}
-
-static int begin(struct wire *wire, const char *text, const ferry_session_options *options, struct error *error)
-{
-        size_t size = strlen(text), connect_size;
-        struct buffer connect = { 0 };
-        struct url url = { 0 };
-        int code = 0;
-
-        if (size > SUBJECT_MAX)
-                return error_set(error, -ENAMETOOLONG, "the subject of 'nats:' has more than %d bytes", SUBJECT_MAX);
-        if (!subject_is_valid(text, size, true))
-                return error_set(error, -EINVAL, "'nats:%s' is not an address: write nats:SUBJECT, whose tokens have dots between"
-                                                 " them, and no blanks", text);
-        if (!options->is_listening && !subject_is_valid(text, size, false))
-                return error_set(error, -EINVAL, "'nats:%s' has wildcards: a session can listen there, but not send", text);
-        if (options->nats_url)
-                code = find_credentials(options->nats_url, &url, error);
-        if (!code)
-                code = put_connect(&connect, &url, error);
-        connect_size = buffer_size(&connect);
-        if (!code) {
-                wire->login = sys_alloc_zeroed(sizeof *wire->login + size + 1 + connect_size);
-                code = wire->login ? 0 : error_set(error, -ENOMEM, "no memory for a login");
-        }
-        if (!code) {
-                wire->login->is_listening = options->is_listening;
-                wire->login->is_gathering = options->is_gathering && !options->is_listening;
-                wire->login->subject_size = size;
-                wire->login->connect_size = connect_size;
-                memcpy(wire->login->subject, text, size + 1);
-                memcpy(wire->login->subject + size + 1, buffer_bytes(&connect), connect_size);
-                make_inbox(wire->login);
-                if (options->is_listening)
-                        nats_service_init(&wire->login->service);
-        }
-        buffer_deinit(&connect);
-        return code;
-}
+static const char not_executed[] = "not executed", accepted[] = "accepted";
 
 /* Reading: what the server says ------------------------------------------------------------------------ */
 
@@ -154,55 +32,10 @@ static int shown_size(const struct raw_text *text)
         return text->size > SHOWN_MAX ? SHOWN_MAX : (int)text->size;
 }
 
-static int read_info(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error)
-{
-        ferry_value *info = NULL;
-        size_t offset;
-        int64_t most;
-        int code = codec_decode(ferry_codec_json(), line->text.bytes, line->text.size, &info, &offset);
-
-        if (code == -ENOMEM)
-                return error_set(error, code, "a greeting for which there is no memory");
-        most = ferry_value_int(ferry_value_get(info, "max_payload"), 0);
-        if (code || ferry_value_kind(info) != FERRY_VALUE_MAP)
-                code = error_set(error, -EBADMSG, "a greeting that is not an object in JSON");
-        else if (ferry_value_bool(ferry_value_get(info, "tls_required"), false))
-                code = error_set(error, -EOPNOTSUPP, "a greeting that requires TLS, which ferry does not speak: use a leaf node of"
-                                                     " nats-server on this machine");
-        else if (!ferry_value_bool(ferry_value_get(info, "headers"), false))
-                code = error_set(error, -EOPNOTSUPP, "a greeting without headers: ferry needs a nats-server from 2.2 on that"
-                                                     " does not switch them off");
-        else if (most > 0 && wire->login->largest > (uint64_t)most)
-                code = error_set(error, -EMSGSIZE, "a limit of %lld bytes (max_payload), and a message of %zu bytes waits: it was not"
-                                                   " sent", (long long)most, wire->login->largest);
-        else if (most > 0)
-                wire->peer_max = (size_t)most;
-        ferry_value_unref(info);
-        ret->kind = code ? WIRE_UNKNOWN : WIRE_START;
-        return code;
-}
-
-static int read_pong(struct wire *wire, struct incoming *ret)
-{
-        struct login *login = wire->login;
-
-        if (!login->is_taken) {
-                login->is_taken = true;
-                ret->kind = WIRE_START_OK;
-                return 0;
-        }
-        login->pongs++;
-        write_u32(login->pong_id, (uint32_t)(login->pongs >> 32));
-        write_u32(login->pong_id + 4, (uint32_t)login->pongs);
-        ret->kind = WIRE_PONG;
-        ret->id = (struct raw_text){ .bytes = login->pong_id, .size = PONG_ID };
-        return 0;
-}
-
 /* A sentence of the conversation that concerns no request. */
 static int say(struct incoming *ret, struct error *error, const char *what, const struct raw_text *text)
 {
-        static const char none[PONG_ID];
+        static const char none[NATS_PONG_ID];
 
         ret->kind = WIRE_REFUSED;
         ret->id = (struct raw_text){ .bytes = none, .size = sizeof none };
@@ -260,7 +93,7 @@ static int read_error(struct wire *wire, const struct nats_line *line, struct in
         if (text.size >= 2 && text.bytes[0] == '\'' && text.bytes[text.size - 1] == '\'')
                 text = (struct raw_text){ .bytes = text.bytes + 1, .size = text.size - 2 };
         is_sending = is_about(&text, publish, login->subject, login->subject_size);
-        is_ours = is_sending || is_about(&text, subscription, login->inbox, INBOX_SIZE) ||
+        is_ours = is_sending || is_about(&text, subscription, login->inbox, NATS_INBOX_SIZE) ||
                   is_about(&text, subscription, login->subject, login->subject_size);
         if ((text_begins(&text, "Permissions Violation") && !is_ours) || text_begins(&text, "Invalid Subject") ||
             text_begins(&text, "Invalid Publish Subject"))
@@ -315,11 +148,17 @@ static int set_text(struct incoming *ret, ferry_value *value, struct error *erro
         return value ? 0 : error_set(error, -ENOMEM, "an answer for which there is no memory");
 }
 
+static bool is_outcome(const struct nats_headers *headers, const char *outcome)
+{
+        return headers->outcome.size == strlen(outcome) && memcmp(headers->outcome.bytes, outcome, strlen(outcome)) == 0;
+}
+
 /* An answer. That of the server itself has only a status. */
 static int read_answer(struct wire *wire, const struct nats_headers *headers, const char *payload, struct incoming *ret,
                        struct error *error)
 {
         const struct raw_text *text = &headers->error;
+        size_t beat_ms = nats_read_number(&headers->beat);
 
         if (headers->status == 503 && ret->body_size == 0) {
                 ret->kind = WIRE_REFUSED;
@@ -333,10 +172,16 @@ static int read_answer(struct wire *wire, const struct nats_headers *headers, co
                                                       shown_size(&headers->description), headers->description.bytes ?
                                                       headers->description.bytes : ""), error);
         }
+        if (is_outcome(headers, accepted)) {
+                ret->kind = WIRE_ACCEPTED;
+                ret->type = headers->instance;
+                ret->beat_ms = (int)(beat_ms > BEAT_MAX_MS ? BEAT_MAX_MS : beat_ms);
+                ret->body_size = 0;
+                return 0;
+        }
         if (!text->bytes && !headers->error_code.bytes)
                 return read_body(wire, headers, payload + ret->body_offset, ret, error);
-        ret->kind = headers->outcome.size == strlen(not_executed) &&
-                    memcmp(headers->outcome.bytes, not_executed, strlen(not_executed)) == 0 ? WIRE_REFUSED : WIRE_ERROR;
+        ret->kind = is_outcome(headers, not_executed) ? WIRE_REFUSED : WIRE_ERROR;
         /* The payload of an error is for the programs of other libraries; ours have the whole sentence there. */
         if (headers->type.bytes && ret->body_size > 0)
                 return read_body(wire, headers, payload + ret->body_offset, ret, error);
@@ -362,10 +207,10 @@ static void read_envelope(const struct nats_line *line, struct incoming *ret)
 {
         const char *dot = memrchr(line->subject.bytes, '.', line->subject.size);
 
-        if (line->subscription == subject_subscription) {
+        if (line->subscription == nats_subject_subscription) {
                 ret->kind = line->reply.bytes ? WIRE_REQUEST : WIRE_NOTIFICATION;
                 ret->id = line->reply;
-        } else if (line->subscription == inbox_subscription && dot) {
+        } else if (line->subscription == nats_inbox_subscription && dot) {
                 ret->kind = WIRE_RESPONSE;
                 ret->id.bytes = dot + 1;
                 ret->id.size = (size_t)(line->subject.bytes + line->subject.size - ret->id.bytes);
@@ -406,9 +251,9 @@ static int read_message(struct wire *wire, const char *payload, const struct nat
 {
         struct login *login = wire->login;
         struct nats_headers headers = { 0 };
-        bool is_ours = line->subscription == inbox_subscription ?
-                               line->subject.size > INBOX_SIZE && memcmp(line->subject.bytes, login->inbox, INBOX_SIZE) == 0 :
-                               login->is_listening && (line->subscription == subject_subscription ||
+        bool is_ours = line->subscription == nats_inbox_subscription ?
+                               line->subject.size > NATS_INBOX_SIZE && memcmp(line->subject.bytes, login->inbox, NATS_INBOX_SIZE) == 0 :
+                               login->is_listening && (line->subscription == nats_subject_subscription ||
                                                        nats_service_question(line->subscription));
 
         if (!is_ours || memcmp(payload + line->size + line->payload, "\r\n", 2) != 0)
@@ -432,6 +277,7 @@ static int read_message(struct wire *wire, const char *payload, const struct nat
         ret->body_size = line->payload - line->headers;
         if (login->is_gathering)
                 return read_gathered(wire, &headers, payload, ret, error);
+        ret->wants_acceptance = ret->kind == WIRE_REQUEST && headers.accept.bytes;
         return ret->kind == WIRE_RESPONSE ? read_answer(wire, &headers, payload, ret, error) :
                                             read_body(wire, &headers, payload + ret->body_offset, ret, error);
 }
@@ -444,9 +290,9 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
                 return error_set(error, -EBADMSG, "a line that is not of the protocol of NATS");
         switch (line.verb) {
         case NATS_INFO:
-                return read_info(wire, &line, ret, error);
+                return nats_read_info(wire, &line, ret, error);
         case NATS_PONG:
-                return read_pong(wire, ret);
+                return nats_read_pong(wire->login, ret);
         case NATS_ERR:
                 return read_error(wire, &line, ret, error);
         case NATS_PING:
@@ -474,25 +320,6 @@ static void peek(const char *bytes, size_t size, struct incoming *ret)
 static int append_text(struct buffer *buffer, const char *text)
 {
         return buffer_append(buffer, text, strlen(text));
-}
-
-static int write_login(const struct login *login, struct buffer *buffer)
-{
-        char subscription[sizeof "SUB   X\r\n" + SUBJECT_MAX + sizeof queue_group];
-        int code = append_text(buffer, "CONNECT ");
-
-        if (!code)
-                code = buffer_append(buffer, login->subject + login->subject_size + 1, login->connect_size);
-        if (!code)
-                code = append_text(buffer, "\r\n");
-        if (!code && login->is_listening)
-                code = nats_service_subscribe(&login->service, login->subject, buffer);
-        if (login->is_listening)
-                snprintf(subscription, sizeof subscription, "SUB %s %s %c\r\nPING\r\n", login->subject, queue_group,
-                         subject_subscription);
-        else
-                snprintf(subscription, sizeof subscription, "SUB %s* %c\r\nPING\r\n", login->inbox, inbox_subscription);
-        return code ? code : append_text(buffer, subscription);
 }
 
 static int append_header(struct buffer *buffer, const char *name, const char *value, size_t size)
@@ -550,6 +377,8 @@ static int append_headers(struct buffer *buffer, const struct outgoing *outgoing
                 code = append_header(buffer, "Ferry-Type", outgoing->type, strlen(outgoing->type));
         if (!code && codec && has_body)
                 code = append_header(buffer, "Ferry-Codec", codec->name, strlen(codec->name));
+        if (!code && outgoing->kind == WIRE_REQUEST)
+                code = append_text(buffer, "Ferry-Accept: 1\r\n");
         if (!code && (outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED))
                 code = append_error(buffer, outgoing);
         return code ? code : buffer_append(buffer, "\r\n", 2);
@@ -655,7 +484,7 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
 
 static int write_answer(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
 {
-        ferry_value *body = nats_service_answer(&login->service, login->subject, queue_group, outgoing->type);
+        ferry_value *body = nats_service_answer(&login->service, login->subject, NATS_QUEUE_GROUP, outgoing->type);
         struct buffer json = { 0 };
         char size[TOTAL_DIGITS + 8];
         int code = body ? codec_encode(ferry_codec_json(), body, &json, SIZE_MAX, NULL) : -ENOMEM;
@@ -674,6 +503,23 @@ static int write_answer(const struct login *login, struct buffer *buffer, const 
         return code ? code : append_text(buffer, "\r\n");
 }
 
+/* Accepted, and the same again as a heartbeat: headers alone. */
+static int write_accepted(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
+{
+        char headers[sizeof "NATS/1.0\r\nFerry-Outcome: \r\nFerry-Instance: \r\nFerry-Beat: \r\n\r\n" + sizeof accepted +
+                     sizeof login->service.instance + 12], sizes[48];
+        int size = snprintf(headers, sizeof headers, "NATS/1.0\r\nFerry-Outcome: %s\r\nFerry-Instance: %s\r\nFerry-Beat: %d\r\n\r\n",
+                            accepted, login->service.instance, outgoing->beat_ms);
+        int code = append_line(login, buffer, outgoing);
+
+        snprintf(sizes, sizeof sizes, " %d %d\r\n", size, size);
+        if (!code)
+                code = append_text(buffer, sizes);
+        if (!code)
+                code = append_text(buffer, headers);
+        return code ? code : append_text(buffer, "\r\n");
+}
+
 static int write_message(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
 {
         size_t before = buffer_size(buffer);
@@ -681,10 +527,11 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
 
         switch (outgoing->kind) {
         case WIRE_START_OK:
-                code = write_login(wire->login, buffer);
+                code = nats_write_login(wire->login, buffer);
                 break;
         case WIRE_PING:
                 code = append_text(buffer, "PING\r\n");
+                wire->login->pings = code ? wire->login->pings : (uint64_t)read_u32(outgoing->id) << 32 | read_u32(outgoing->id + 4);
                 break;
         case WIRE_PONG:
                 code = append_text(buffer, "PONG\r\n");
@@ -693,7 +540,12 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
                 code = write_answer(wire->login, buffer, outgoing);
                 break;
         case WIRE_CLOSE:
-                code = append_text(buffer, wire->login->is_listening ? "UNSUB 2\r\n" : "UNSUB 1\r\n");
+                code = append_text(buffer, wire->login->is_listening ? "UNSUB 2\r\nPING\r\n" : "UNSUB 1\r\n");
+                wire->login->has_unsubscribed = !code && wire->login->is_listening;
+                wire->login->pings += wire->login->has_unsubscribed;
+                break;
+        case WIRE_ACCEPTED:
+                code = write_accepted(wire->login, buffer, outgoing);
                 break;
         case WIRE_NOTIFICATION:
         case WIRE_REQUEST:
@@ -731,9 +583,18 @@ const struct dialect dialect_nats = {
         .has_ping = true,
         .has_close = true,
         .has_login = true,
-        .begin = begin,
+        .has_acceptance = true,
+        .begin = nats_begin,
+        .renew = nats_renew,
+        .forget_start = nats_forget_start,
+        .servers = nats_servers,
+        .instance = nats_instance,
+        .awaits_close = nats_awaits_close,
+        .free_login = nats_free_login,
         .read = read_payload,
         .peek = peek,
+        .peek_sent = nats_peek_sent,
+        .measure_sent = nats_measure_sent,
         .write = write_message,
         .make_id = make_id,
         .id_text = id_text,

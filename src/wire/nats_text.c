@@ -66,6 +66,13 @@ static bool read_size(const struct raw_text *text, size_t *ret)
         return true;
 }
 
+size_t nats_read_number(const struct raw_text *text)
+{
+        size_t number = 0;
+
+        return read_size(text, &number) ? number : 0;
+}
+
 static bool is_blank(char byte)
 {
         return byte == ' ' || byte == '\t';
@@ -139,6 +146,57 @@ static int measure(const char *bytes, size_t size, size_t *ret_header, uint64_t 
 
 const struct framing framing_nats = { .keeps_step = true, .measure = measure };
 
+/* What this side has written --------------------------------------------------------------------------- */
+
+/* The words of HPUB SUBJECT [REPLY] HEADERS TOTAL, and the last of them; 0 of another line. */
+static int count_words(const char *bytes, const char *end, struct raw_text *ret_last)
+{
+        static const char verb[] = "HPUB ";
+        int count = 0;
+
+        if ((size_t)(end - bytes) < strlen(verb) || memcmp(bytes, verb, strlen(verb)) != 0)
+                return 0;
+        for (const char *at = bytes; at < end; at++) {
+                if (is_blank(*at))
+                        continue;
+                ret_last->bytes = at;
+                while (at < end && !is_blank(*at) && *at != '\r')
+                        at++;
+                ret_last->size = (size_t)(at - ret_last->bytes);
+                count += ret_last->size > 0;
+        }
+        return count;
+}
+
+int nats_measure_sent(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
+{
+        const char *end = memchr(bytes, '\n', size);
+        struct raw_text last = { 0 };
+        size_t payload = 0;
+
+        if (!end)
+                return 0;
+        *ret_header = 0;
+        *ret_payload = (size_t)(end + 1 - bytes);
+        if (count_words(bytes, end - 1, &last) == 0)
+                return 1;
+        if (!read_size(&last, &payload))
+                return -EBADMSG;
+        *ret_payload += payload + 2;
+        return 1;
+}
+
+void nats_peek_sent(const char *bytes, size_t size, struct incoming *ret)
+{
+        enum { WORDS_WITHOUT_REPLY = 4 };
+        const char *end = memchr(bytes, '\n', size);
+        struct raw_text last;
+
+        *ret = (struct incoming){ .kind = WIRE_UNKNOWN };
+        if (end && end > bytes && count_words(bytes, end - 1, &last) == WORDS_WITHOUT_REPLY)
+                ret->kind = WIRE_NOTIFICATION;
+}
+
 /* Headers ---------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -148,6 +206,9 @@ static const struct {
         { "Ferry-Type", offsetof(struct nats_headers, type) },
         { "Ferry-Codec", offsetof(struct nats_headers, codec) },
         { "Ferry-Outcome", offsetof(struct nats_headers, outcome) },
+        { "Ferry-Accept", offsetof(struct nats_headers, accept) },
+        { "Ferry-Instance", offsetof(struct nats_headers, instance) },
+        { "Ferry-Beat", offsetof(struct nats_headers, beat) },
         { "Nats-Service-Error", offsetof(struct nats_headers, error) },
         { "Nats-Service-Error-Code", offsetof(struct nats_headers, error_code) },
 };

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "value/codec.h"
-#include "wire/frame.h"
+#include "wire/dialect.h"
 
 enum {
         NATS_LINE_MAX = 4096,           /* bytes of a line about a message, with its end … */
@@ -38,6 +38,10 @@ int nats_read_line(const char *bytes, size_t size, struct nats_line *ret);
 /* A line is a frame, with what follows it. */
 extern const struct framing framing_nats;
 
+/* Of what a client writes. A message that expects no answer is a notification. */
+int nats_measure_sent(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload);
+void nats_peek_sent(const char *bytes, size_t size, struct incoming *ret);
+
 /* Headers of which ferry takes notice. No bytes: there is none. */
 struct nats_headers {
         unsigned status;                /* of the first line; 0: none */
@@ -45,9 +49,15 @@ struct nats_headers {
         struct raw_text type;
         struct raw_text codec;
         struct raw_text outcome;
+        struct raw_text accept;
+        struct raw_text instance;
+        struct raw_text beat;
         struct raw_text error;
         struct raw_text error_code;
 };
+
+/* The number that a header is, or 0. */
+size_t nats_read_number(const struct raw_text *text);
 
 /* 0, or -EBADMSG: they are malformed. */
 int nats_read_headers(const char *bytes, size_t size, struct nats_headers *ret);

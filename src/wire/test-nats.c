@@ -163,7 +163,8 @@ START_TEST(a_request_names_its_inbox_and_its_type)
 
         begin("nats:shout", NULL);
         find_inbox(inbox);
-        snprintf(expected, sizeof expected, "HPUB shout %s7         27         32\r\nNATS/1.0\r\nFerry-Type: x\r\n\r\nhello\r\n", inbox);
+        snprintf(expected, sizeof expected, "HPUB shout %s7         44         49\r\nNATS/1.0\r\nFerry-Type: x\r\nFerry-Accept: 1\r\n"
+                                            "\r\nhello\r\n", inbox);
         ck_assert_str_eq(written(&request), expected);
         end();
         ferry_value_unref(body);
@@ -336,6 +337,118 @@ START_TEST(an_answer_says_whether_the_request_was_executed)
         end();
 }
 
+START_TEST(an_acceptance_has_headers_alone)
+{
+        const ferry_session_options options = { .is_listening = true };
+        const struct outgoing accepted = { .kind = WIRE_ACCEPTED, .id = "back.1", .id_size = 6, .beat_ms = 2000 };
+        char expected[300], inbox[64], frame[300];
+        struct incoming in;
+        const char *block;
+
+        begin("nats:shout", &options);
+        snprintf(expected, sizeof expected, "HPUB back.1 105 105\r\nNATS/1.0\r\nFerry-Outcome: accepted\r\nFerry-Instance: %s\r\n"
+                                            "Ferry-Beat: 2000\r\n\r\n\r\n", wire_instance(&wire));
+        ck_assert_uint_eq(strlen(wire_instance(&wire)), 32);
+        ck_assert_str_eq(written(&accepted), expected);
+        ck_assert_int_eq(read_frame("HMSG shout 2 back.1 30 30\r\nNATS/1.0\r\nFerry-Accept: 1\r\n\r\n\r\n", &in), -EBADMSG);
+        ck_assert_int_eq(read_frame("HMSG shout 2 back.1 29 29\r\nNATS/1.0\r\nFerry-Accept: 1\r\n\r\n\r\n", &in), 0);
+        ck_assert(in.kind == WIRE_REQUEST && in.wants_acceptance);
+        ck_assert_int_eq(read_frame("MSG shout 2 back.1 0\r\n\r\n", &in), 0);
+        ck_assert(in.kind == WIRE_REQUEST && !in.wants_acceptance);
+        end();
+        begin("nats:shout", NULL);
+        find_inbox(inbox);
+        block = strstr(expected, "NATS/1.0");
+        snprintf(frame, sizeof frame, "HMSG %s7 1 105 105\r\n%s", inbox, block);
+        ck_assert_int_eq(read_frame(frame, &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_ACCEPTED);
+        ck_assert_int_eq(in.beat_ms, 2000);
+        check_text(&in.id, "7");
+        ck_assert_uint_eq(in.type.size, 32);
+        /* A number that is none, or too large for a timer. */
+        snprintf(frame, sizeof frame, "HMSG %s7 1 53 53\r\nNATS/1.0\r\nFerry-Outcome: accepted\r\nFerry-Beat: -7\r\n\r\n\r\n", inbox);
+        ck_assert_int_eq(read_frame(frame, &in), 0);
+        ck_assert_int_eq(in.beat_ms, 0);
+        snprintf(frame, sizeof frame, "HMSG %s7 1 60 60\r\nNATS/1.0\r\nFerry-Outcome: accepted\r\nFerry-Beat: 999999999\r\n\r\n\r\n",
+                 inbox);
+        ck_assert_int_eq(read_frame(frame, &in), 0);
+        ck_assert_int_eq(in.beat_ms, 3600000);
+        end();
+}
+
+START_TEST(another_connection_has_another_inbox_and_the_same_name)
+{
+        const ferry_session_options options = { .is_listening = true };
+        struct wire former = { 0 };
+        struct incoming in;
+        char first[64], second[64], name[64];
+
+        begin("nats:shout", NULL);
+        find_inbox(first);
+        snprintf(name, sizeof name, "%s", wire_instance(&wire));
+        ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"connect_urls\":[\"10.0.0.1:4222\",\"\",\"a b:1\",\"[::1]:4223\"]}\r\n",
+                                    &in), 0);
+        ck_assert_str_eq(wire_servers(&wire), "nats://10.0.0.1:4222,nats://[::1]:4223");
+        ck_assert_int_eq(read_frame("PONG\r\n", &in), 0);
+        written(&(struct outgoing){ .kind = WIRE_PING, .id = "\0\0\0\0\0\0\0\1", .id_size = 8 });
+        ck_assert_int_eq(wire_part(&wire, &former), 0);
+        find_inbox(second);
+        ck_assert_str_ne(first, second);
+        ck_assert_str_eq(wire_instance(&wire), name);
+        ck_assert_str_eq(wire_servers(&wire), "nats://10.0.0.1:4222,nats://[::1]:4223");
+        ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"ldm\":true}\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_START);
+        ck_assert_int_eq(read_frame("PONG\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_START_OK);
+        ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"ldm\":true}\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_DRAIN);
+        ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"ldm\":true,\"max_payload\":77}\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_START);
+        ck_assert_uint_eq(wire.peer_max, 77);
+        /* The ping of the last connection is not answered by this one. */
+        ck_assert_int_eq(read_frame("PONG\r\n", &in), 0);
+        ck_assert_int_eq(memcmp(in.id.bytes, "\0\0\0\0\0\0\0\2", 8), 0);
+        wire_deinit(&former);
+        end();
+        /* A listener closes when the answer to its last ping has come. */
+        begin("nats:shout", &options);
+        ck_assert_int_eq(read_frame("PONG\r\n", &in), 0);
+        written(&(struct outgoing){ .kind = WIRE_PING, .id = "\0\0\0\0\0\0\0\1", .id_size = 8 });
+        ck_assert(!wire_awaits_close(&wire));
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_CLOSE }), "UNSUB 2\r\nPING\r\n");
+        ck_assert(wire_awaits_close(&wire));
+        ck_assert_int_eq(read_frame("PONG\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_PONG);
+        ck_assert_int_eq(read_frame("PONG\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_CLOSE_OK);
+        end();
+}
+
+START_TEST(what_is_written_is_told_apart)
+{
+        static const struct {
+                const char *bytes;
+                enum wire_kind kind;
+        } cases[] = {
+                { "HPUB shout         12         17\r\nNATS/1.0\r\n\r\nhello\r\n", WIRE_NOTIFICATION },
+                { "HPUB shout _INBOX.a.1         12         17\r\nNATS/1.0\r\n\r\nhello\r\n", WIRE_UNKNOWN },
+                { "PING\r\n", WIRE_UNKNOWN },
+                { "CONNECT {\"a\":1}\r\n", WIRE_UNKNOWN },
+        };
+
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                size_t size = strlen(cases[i].bytes), header = 1;
+                uint64_t payload = 0;
+                struct incoming in;
+
+                ck_assert_int_eq(nats_measure_sent(cases[i].bytes, 3, &header, &payload), 0);
+                ck_assert_int_eq(nats_measure_sent(cases[i].bytes, size, &header, &payload), 1);
+                ck_assert(header == 0 && payload == size);
+                nats_peek_sent(cases[i].bytes, size, &in);
+                ck_assert_int_eq(in.kind, cases[i].kind);
+        }
+}
+
 START_TEST(a_message_that_is_wrong_keeps_its_kind_and_what_only_a_server_says_has_none)
 {
         const ferry_session_options options = { .is_listening = true };
@@ -455,6 +568,9 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_question_that_cannot_be_answered_is_ignored),
         SUITE_TEST(answers_to_notifications_are_gathered),
         SUITE_TEST(an_answer_says_whether_the_request_was_executed),
+        SUITE_TEST(an_acceptance_has_headers_alone),
+        SUITE_TEST(another_connection_has_another_inbox_and_the_same_name),
+        SUITE_TEST(what_is_written_is_told_apart),
         SUITE_TEST(a_message_that_is_wrong_keeps_its_kind_and_what_only_a_server_says_has_none),
         SUITE_TEST(what_cannot_be_said_is_refused_with_a_sentence),
         SUITE_TEST(a_subject_has_tokens_and_may_have_wildcards),

@@ -180,8 +180,9 @@ END
         export NATS_URL=$plain
 }
 
-the_end_of_the_server_ends_a_listener_and_a_call() {
-        start ferry listen nats:stays --exec 'touch held; exec sleep 20' --quiet
+a_listener_outlives_its_server_and_a_call_does_not() {
+        local place=${NATS_URL##*:}
+        start ferry listen nats:stays --exec 'touch held; until [ -e let-go ]; do sleep 0.01; done; cat' --quiet
         local listener=$job
         start ferry call --wait 20 nats:stays x
         local caller=$job
@@ -189,10 +190,17 @@ the_end_of_the_server_ends_a_listener_and_a_call() {
         kill -KILL "$server_job"
         await "$caller"
         ended 'a call' 3 ''
-        says 'a call' 'it was killed, or gave up'
+        says 'a call' 'the connection to the NATS server is lost'
+        await "$server_job"
+        : > let-go
+        start "$server" -a 127.0.0.1 -p "$place"
+        server_job=$job
+        run ferry call --wait 20 nats:stays x again
+        ended 'a call by the next server' 0 'again'
+        kill -TERM "$listener"
         await "$listener"
-        ended 'a listener' 3 ''
-        says 'a listener' 'it was killed, or gave up'
+        is 'the listener' "$status" 0
+        kill -TERM "$server_job"
         await "$server_job"
 }
 
@@ -204,5 +212,5 @@ what_a_server_does_not_take_is_not_executed
 addresses_and_options_are_checked
 a_server_is_found_by_its_name
 a_user_and_what_is_denied
-the_end_of_the_server_ends_a_listener_and_a_call
+a_listener_outlives_its_server_and_a_call_does_not
 finish

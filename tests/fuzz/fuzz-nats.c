@@ -3,12 +3,15 @@
  *      - the frames are the same however the bytes are cut, and each is a line with what follows it; what is no line stays an error
  *      - an error has a sentence; what stands in a line is the same whether all of the frame is there or not
  *      - a body that the look at arrival takes decodes; a request can be answered, and the answer is one frame
+ *      - the next connection begins anew, and servers that were spoken of are a list of URLs
  *      - memory grows with what has come, not with what was declared; nothing is left, also without memory
  *
  * The input: flags (bits 0 to 3: the size of pieces; bit 4: a small limit; bit 5: the session listens; bit 6: it gathers); then the bytes, in which
  * a @ behind a blank stands for the inbox of the session. */
 #include "fuzz/fuzz.h"
 #include "wire/dialect.h"
+#include "util/url.h"
+#include "wire/nats_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,7 +44,7 @@ static size_t find_inbox(char inbox[INBOX_MAX])
 
 static void check_answer(const struct incoming *in)
 {
-        static const enum wire_kind kinds[] = { WIRE_RESPONSE, WIRE_ERROR, WIRE_REFUSED };
+        static const enum wire_kind kinds[] = { WIRE_RESPONSE, WIRE_ERROR, WIRE_REFUSED, WIRE_ACCEPTED };
         ferry_value *body = ferry_value_pack("'text'");
 
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -49,12 +52,17 @@ static void check_answer(const struct incoming *in)
                                              .codec = in->codec };
                 struct buffer buffer = { 0 };
                 struct error error = { 0 };
+                size_t header = 0;
+                uint64_t whole = 0;
                 const char *bytes;
                 int code = wire.dialect->write(&wire, &buffer, &outgoing, &error);
 
                 FUZZ_REQUIRE(code == error.code && (code == 0) == (buffer_size(&buffer) > 0), "%d", code);
                 FUZZ_REQUIRE(code == 0 || code == -EMSGSIZE, "%d: %s", code, error_text(&error));
                 bytes = (const char *)buffer_bytes(&buffer);
+                if (code == 0)
+                        FUZZ_REQUIRE(nats_measure_sent(bytes, buffer_size(&buffer), &header, &whole) == 1 &&
+                                     header + whole == buffer_size(&buffer), "%zu bytes are not one frame", buffer_size(&buffer));
                 if (code == 0)
                         FUZZ_REQUIRE(memcmp(bytes, "HPUB ", 5) == 0 && memcmp(bytes + 5, in->id.bytes, in->id.size) == 0 &&
                                      memcmp(bytes + buffer_size(&buffer) - 2, "\r\n", 2) == 0, "another answer");
@@ -172,6 +180,18 @@ static char *expand(const struct fuzz_input *input, size_t *ret_size)
         return bytes;
 }
 
+static void check_servers(void)
+{
+        const char *urls = wire_servers(&wire);
+        struct error error = { 0 };
+        struct url url;
+        int more = 0;
+
+        while (urls && (more = url_next(&urls, "nats", &url, &error)) > 0)
+                FUZZ_REQUIRE(!url.user.bytes && url.place.size > 0, "a secret");
+        FUZZ_REQUIRE(more == 0, "%s", error_text(&error));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct fuzz_mark mark = fuzz_begin(), peak;
@@ -180,6 +200,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const ferry_session_options options = { .frame_max = flags & 16 ? SMALL_LIMIT : 0, .is_listening = flags & 32,
                                                 .is_gathering = flags & 64 };
         size_t piece = flags & 15 ? flags & 15 : SIZE_MAX, left;
+        struct wire former = { 0 };
         struct error error = { 0 };
         uint64_t sum;
         char *bytes;
@@ -198,6 +219,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         door_judge = NULL;
         is_short_of_memory = false;
         free(bytes);
+        if (wire_part(&wire, &former) == 0) {
+                check_servers();
+                wire_deinit(&former);
+        } else
+                FUZZ_REQUIRE(fuzz_has_refused(), "no memory");
         wire_deinit(&wire);
         fuzz_end(&mark);
         return 0;

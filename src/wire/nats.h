@@ -1,0 +1,47 @@
+/* What the files of the dialect nats know of each other. nats_login.c begins a conversation: who this side is, and what the server
+ * says of itself; nats.c has its messages. */
+#pragma once
+
+#include "wire/dialect.h"
+#include "wire/nats_service.h"
+#include "wire/nats_text.h"
+
+enum {
+        NATS_TOKEN_SIZE = 32,                           /* of an inbox, in hexadecimal digits */
+        NATS_INBOX_SIZE = 7 + NATS_TOKEN_SIZE + 1,      /* "_INBOX." TOKEN "." */
+        NATS_PONG_ID = 8,
+};
+
+#define NATS_QUEUE_GROUP "ferry"
+
+struct login {
+        bool is_listening;
+        bool is_taken;                  /* the server has confirmed it */
+        bool has_left;                  /* the server is about to end, and this was reported */
+        bool has_unsubscribed;          /* the answer to the last ping says that no message comes any more */
+        size_t largest;                 /* of the messages that were written before the server has said what it takes */
+        uint64_t pings;                 /* that were written, in all … */
+        uint64_t pongs;                 /* … and were answered, or will never be */
+        char pong_id[NATS_PONG_ID];
+        char inbox[NATS_INBOX_SIZE + 1];        /* up to the last dot, and with it */
+        bool is_gathering;              /* answers to notifications are wanted */
+        struct nats_service service;    /* of a listener, also behind its next connection */
+        char *servers;                  /* of which the server has spoken: URLs with commas between; NULL: none */
+        size_t connect_size;            /* of CONNECT's object, which stands behind the subject and its zero */
+        size_t subject_size;
+        char subject[];
+};
+
+extern const char nats_inbox_subscription, nats_subject_subscription;
+
+int nats_begin(struct wire *wire, const char *text, const ferry_session_options *options, struct error *error);
+struct login *nats_renew(const struct login *login);
+void nats_forget_start(struct login *login);
+const char *nats_servers(const struct login *login);
+const char *nats_instance(const struct login *login);
+bool nats_awaits_close(const struct login *login);
+void nats_free_login(struct login *login);
+
+int nats_write_login(const struct login *login, struct buffer *buffer);
+int nats_read_info(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error);
+int nats_read_pong(struct login *login, struct incoming *ret);

@@ -1,0 +1,276 @@
+/* How a session of the dialect nats begins: the credentials of its servers, its inbox, CONNECT and the subscription; and what a
+ * server says of itself, at first and later. Each connection of a session that connects again has an inbox of its own, so an answer
+ * that comes too late reaches no call. */
+#include "wire/nats.h"
+#include "util/map.h"
+#include "util/text.h"
+#include "util/url.h"
+#include "wire/subject.h"
+
+#include <ferry/ferry.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SERVERS_MAX = 64, SERVER_SIZE_MAX = 256 };
+
+const char nats_inbox_subscription = '1', nats_subject_subscription = '2';
+
+/* Nothing but this session knows it, and no other connection has it. */
+static void make_inbox(struct login *login)
+{
+        struct hash_key key = hash_secret();
+        uint64_t seed[] = { 0, (uint64_t)sys_now(), (uint64_t)sys_pid(), (uint64_t)(uintptr_t)login };
+        uint64_t first = hash_bytes(&key, seed, sizeof seed), second;
+
+        seed[0] = 1;
+        second = hash_bytes(&key, seed, sizeof seed);
+        snprintf(login->inbox, sizeof login->inbox, "_INBOX.%016llx%016llx.", (unsigned long long)first, (unsigned long long)second);
+}
+
+static bool is_same(const struct url_text *a, const struct url_text *b)
+{
+        return a->size == b->size && (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
+}
+
+/* All servers get the same. */
+static int find_credentials(const char *urls, struct url *ret, struct error *error)
+{
+        struct url url;
+        int code;
+
+        *ret = (struct url){ 0 };
+        while ((code = url_next(&urls, "nats", &url, error)) > 0) {
+                if (!url.user.bytes)
+                        continue;
+                if (ret->user.bytes && (!is_same(&url.user, &ret->user) || !is_same(&url.password, &ret->password)))
+                        return error_set(error, -EINVAL, "the URLs of the servers have different users or passwords: write"
+                                                         " those that all servers take");
+                *ret = url;
+        }
+        return code;
+}
+
+/* The object of CONNECT in JSON. 0, or a negative errno with a sentence. */
+static int put_connect(struct buffer *buffer, const struct url *url, struct error *error)
+{
+#define connect_begin "{verbose: false, pedantic: false, tls_required: false, lang: 'c', version: %s, name: 'ferry', protocol: 1," \
+                      " headers: true, no_responders: true"
+        char user[URL_TEXT_MAX + 1], password[URL_TEXT_MAX + 1];
+        ferry_value *value;
+        int code;
+
+        url_decode(&url->user, user);
+        url_decode(&url->password, password);
+        if (!url->user.bytes)
+                value = ferry_value_pack(connect_begin "}", ferry_version());
+        else if (!url->password.bytes)
+                value = ferry_value_pack(connect_begin ", auth_token: %s}", ferry_version(), user);
+        else
+                value = ferry_value_pack(connect_begin ", user: %s, pass: %s}", ferry_version(), user, password);
+#undef connect_begin
+        code = value ? codec_encode(ferry_codec_json(), value, buffer, SIZE_MAX, NULL) : -ENOMEM;
+        ferry_value_unref(value);
+        if (code == -EILSEQ)
+                return error_set(error, -EINVAL, "the user or the password in the URL of a server is not UTF-8");
+        return code ? error_set(error, code, "no memory for a login") : 0;
+}
+
+int nats_begin(struct wire *wire, const char *text, const ferry_session_options *options, struct error *error)
+{
+        size_t size = strlen(text), connect_size;
+        struct buffer connect = { 0 };
+        struct url url = { 0 };
+        int code = 0;
+
+        if (size > SUBJECT_MAX)
+                return error_set(error, -ENAMETOOLONG, "the subject of 'nats:' has more than %d bytes", SUBJECT_MAX);
+        if (!subject_is_valid(text, size, true))
+                return error_set(error, -EINVAL, "'nats:%s' is not an address: write nats:SUBJECT, whose tokens have dots between"
+                                                 " them, and no blanks", text);
+        if (!options->is_listening && !subject_is_valid(text, size, false))
+                return error_set(error, -EINVAL, "'nats:%s' has wildcards: a session can listen there, but not send", text);
+        if (options->nats_url)
+                code = find_credentials(options->nats_url, &url, error);
+        if (!code)
+                code = put_connect(&connect, &url, error);
+        connect_size = buffer_size(&connect);
+        if (!code) {
+                wire->login = sys_alloc_zeroed(sizeof *wire->login + size + 1 + connect_size);
+                code = wire->login ? 0 : error_set(error, -ENOMEM, "no memory for a login");
+        }
+        if (!code) {
+                wire->login->is_listening = options->is_listening;
+                wire->login->is_gathering = options->is_gathering && !options->is_listening;
+                wire->login->subject_size = size;
+                wire->login->connect_size = connect_size;
+                memcpy(wire->login->subject, text, size + 1);
+                memcpy(wire->login->subject + size + 1, buffer_bytes(&connect), connect_size);
+                make_inbox(wire->login);
+                if (options->is_listening)
+                        nats_service_init(&wire->login->service);
+        }
+        buffer_deinit(&connect);
+        return code;
+}
+
+struct login *nats_renew(const struct login *login)
+{
+        size_t size = sizeof *login + login->subject_size + 1 + login->connect_size;
+        struct login *next = sys_alloc(size);
+
+        if (!next)
+                return NULL;
+        memcpy(next, login, size);
+        next->servers = login->servers ? text_copy(login->servers) : NULL;
+        next->is_taken = next->has_left = false;
+        next->largest = 0;
+        /* Nothing answers those of the last connection any more. */
+        next->pongs = next->pings;
+        make_inbox(next);
+        return next;
+}
+
+void nats_forget_start(struct login *login)
+{
+        login->is_taken = login->has_left = false;
+}
+
+const char *nats_servers(const struct login *login)
+{
+        return login->servers;
+}
+
+const char *nats_instance(const struct login *login)
+{
+        return login->service.instance;
+}
+
+bool nats_awaits_close(const struct login *login)
+{
+        return login->has_unsubscribed;
+}
+
+void nats_free_login(struct login *login)
+{
+        sys_free(login->servers);
+        sys_free(login);
+}
+
+int nats_write_login(const struct login *login, struct buffer *buffer)
+{
+        char subscription[sizeof "SUB   X\r\n" + SUBJECT_MAX + sizeof NATS_QUEUE_GROUP];
+        int code = buffer_append(buffer, "CONNECT ", 8);
+
+        if (!code)
+                code = buffer_append(buffer, login->subject + login->subject_size + 1, login->connect_size);
+        if (!code)
+                code = buffer_append(buffer, "\r\n", 2);
+        if (!code && login->is_listening)
+                code = nats_service_subscribe(&login->service, login->subject, buffer);
+        if (login->is_listening)
+                snprintf(subscription, sizeof subscription, "SUB %s %s %c\r\nPING\r\n", login->subject, NATS_QUEUE_GROUP,
+                         nats_subject_subscription);
+        else
+                snprintf(subscription, sizeof subscription, "SUB %s* %c\r\nPING\r\n", login->inbox, nats_inbox_subscription);
+        return code ? code : buffer_append(buffer, subscription, strlen(subscription));
+}
+
+/* What the server says of itself ------------------------------------------------------------------------ */
+
+/* HOST:PORT, as a server spells it: nothing in it has a meaning in a list of URLs. */
+static bool is_place(const char *text)
+{
+        return *text && strlen(text) < SERVER_SIZE_MAX && !text[strcspn(text, ",/@% \t\r\n")];
+}
+
+/* The other servers of a cluster, of which a session that connects again takes one. Without memory those that are known stay. */
+static void learn_servers(struct login *login, const ferry_value *urls)
+{
+        struct buffer list = { 0 };
+        int code = 0;
+
+        for (size_t i = 0; i < ferry_value_count(urls) && i < SERVERS_MAX && !code; i++) {
+                const char *place = ferry_value_text(ferry_value_at(urls, i), "");
+
+                if (!is_place(place))
+                        continue;
+                code = buffer_append(&list, buffer_size(&list) > 0 ? ",nats://" : "nats://", buffer_size(&list) > 0 ? 8 : 7);
+                if (!code)
+                        code = buffer_append(&list, place, strlen(place));
+        }
+        if (!code && buffer_size(&list) > 0)
+                code = buffer_append(&list, "", 1);
+        if (!code && buffer_size(&list) > 0) {
+                char *servers = text_copy((const char *)buffer_bytes(&list));
+
+                if (servers) {
+                        sys_free(login->servers);
+                        login->servers = servers;
+                }
+        }
+        buffer_deinit(&list);
+}
+
+static int take_limit(struct wire *wire, int64_t most, struct error *error)
+{
+        if (most <= 0)
+                return 0;
+        if (!wire->login->is_taken && wire->login->largest > (uint64_t)most)
+                return error_set(error, -EMSGSIZE, "a limit of %lld bytes (max_payload), and a message of %zu bytes waits: it was not"
+                                                   " sent", (long long)most, wire->login->largest);
+        wire->peer_max = (size_t)most;
+        return 0;
+}
+
+/* A server may speak of itself again at any time: its limit has changed, others have joined it, or it is about to end. */
+int nats_read_info(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error)
+{
+        struct login *login = wire->login;
+        ferry_value *info = NULL;
+        size_t offset;
+        int code = codec_decode(ferry_codec_json(), line->text.bytes, line->text.size, &info, &offset);
+
+        if (code == -ENOMEM)
+                return error_set(error, code, "a greeting for which there is no memory");
+        if (code || ferry_value_kind(info) != FERRY_VALUE_MAP)
+                code = error_set(error, -EBADMSG, "a greeting that is not an object in JSON");
+        else if (ferry_value_bool(ferry_value_get(info, "tls_required"), false))
+                code = error_set(error, -EOPNOTSUPP, "a greeting that requires TLS, which ferry does not speak: use a leaf node of"
+                                                     " nats-server on this machine");
+        else if (!ferry_value_bool(ferry_value_get(info, "headers"), false))
+                code = error_set(error, -EOPNOTSUPP, "a greeting without headers: ferry needs a nats-server from 2.2 on that"
+                                                     " does not switch them off");
+        else
+                code = take_limit(wire, ferry_value_int(ferry_value_get(info, "max_payload"), 0), error);
+        if (!code)
+                learn_servers(login, ferry_value_get(info, "connect_urls"));
+        ret->kind = code ? WIRE_UNKNOWN : WIRE_START;
+        /* It takes nothing more, and ends when its clients have gone. */
+        if (!code && login->is_taken && !login->has_left && ferry_value_bool(ferry_value_get(info, "ldm"), false)) {
+                login->has_left = true;
+                ret->kind = WIRE_DRAIN;
+        }
+        ferry_value_unref(info);
+        return code;
+}
+
+int nats_read_pong(struct login *login, struct incoming *ret)
+{
+        if (!login->is_taken) {
+                login->is_taken = true;
+                ret->kind = WIRE_START_OK;
+                return 0;
+        }
+        login->pongs++;
+        if (login->has_unsubscribed && login->pongs == login->pings) {
+                ret->kind = WIRE_CLOSE_OK;
+                return 0;
+        }
+        write_u32(login->pong_id, (uint32_t)(login->pongs >> 32));
+        write_u32(login->pong_id + 4, (uint32_t)login->pongs);
+        ret->kind = WIRE_PONG;
+        ret->id = (struct raw_text){ .bytes = login->pong_id, .size = NATS_PONG_ID };
+        return 0;
+}

@@ -1,0 +1,514 @@
+/* Sessions with a NATS server that this process plays: connections that are lost and begun again, and what becomes of requests then;
+ * requests that a process accepts, and its silence; the end of a listener. */
+#include "support/suite.h"
+
+#include <ferry/ferry.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PATIENCE_MS = 10000, TEXT_MAX = 64, HEARD_MAX = 1 << 16, INBOX_MAX = 80 };
+
+static ferry_loop *loop;
+static ferry_session *session;
+static int listener = -1, server = -1;
+static char url[TEXT_MAX], heard[HEARD_MAX];
+static size_t heard_size;
+static char events[TEXT_MAX];           /* a letter for each */
+
+/* The server -------------------------------------------------------------------------------------------- */
+
+static int listen_anywhere(char place[TEXT_MAX])
+{
+        struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof name;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+        ck_assert_int_eq(listen(fd, 4), 0);
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&name, &size), 0);
+        snprintf(place, TEXT_MAX, "nats://127.0.0.1:%u", (unsigned)ntohs(name.sin_port));
+        return fd;
+}
+
+static void tick(void)
+{
+        ck_assert_int_ge(ferry_loop_tick(loop, 5), 0);
+}
+
+static int accept_at(int fd)
+{
+        int client;
+
+        for (int i = 0; i < PATIENCE_MS / 5; i++) {
+                client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                if (client >= 0) {
+                        heard_size = 0;
+                        *heard = '\0';
+                        return client;
+                }
+                tick();
+        }
+        ck_abort_msg("nothing connects");
+        return -1;
+}
+
+static void say(const char *text)
+{
+        ck_assert_int_eq(send(server, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Read what there is; false at the end. */
+static bool hear_more(void)
+{
+        ssize_t got = recv(server, heard + heard_size, sizeof heard - heard_size - 1, 0);
+
+        if (got > 0)
+                heard_size += (size_t)got;
+        heard[heard_size] = '\0';
+        return got != 0;
+}
+
+/* Until the client has said so. */
+static const char *hear(const char *text)
+{
+        const char *at = NULL;
+
+        for (int i = 0; i < PATIENCE_MS / 5 && !at; i++) {
+                hear_more();
+                at = strstr(heard, text);
+                if (!at)
+                        tick();
+        }
+        ck_assert_msg(at != NULL, "not heard: %s; but %s", text, heard);
+        return at;
+}
+
+static void forget_heard(void)
+{
+        heard_size = 0;
+        *heard = '\0';
+}
+
+static void take_login(const char *more)
+{
+        char info[256];
+
+        snprintf(info, sizeof info, "INFO {\"headers\":true,\"max_payload\":1000000%s}\r\n", more);
+        say(info);
+        hear("PING\r\n");
+        say("PONG\r\n");
+}
+
+static size_t count_heard(const char *text)
+{
+        size_t count = 0;
+
+        for (const char *at = heard; (at = strstr(at, text)); at++)
+                count++;
+        return count;
+}
+
+/* The inbox of the last request, and how often that was heard. */
+static void find_reply(char inbox[INBOX_MAX])
+{
+        const char *at = hear("HPUB shout _INBOX.");
+
+        hear("\r\n\r\nhello\r\n");
+        ck_assert_int_eq(sscanf(at, "HPUB shout %79s", inbox), 1);
+}
+
+static void answer(const char *inbox, const char *headers, const char *body)
+{
+        char text[512], block[256];
+        int size = snprintf(block, sizeof block, "NATS/1.0\r\n%s\r\n", headers);
+
+        snprintf(text, sizeof text, "HMSG %s 1 %d %zu\r\n%s%s\r\n", inbox, size, (size_t)size + strlen(body), block, body);
+        say(text);
+}
+
+/* A request to the listener. */
+static void ask(const char *reply, const char *type)
+{
+        char text[512], block[256];
+        int size = snprintf(block, sizeof block, "NATS/1.0\r\nFerry-Type: %s\r\nFerry-Accept: 1\r\n\r\n", type);
+
+        snprintf(text, sizeof text, "HMSG shout 2 %s %d %d\r\n%s\r\n", reply, size, size, block);
+        say(text);
+}
+
+/* The session ------------------------------------------------------------------------------------------- */
+
+static int note(ferry_session *one, const ferry_message *message, void *userdata)
+{
+        static const struct {
+                enum ferry_kind kind;
+                char letter;
+        } letters[] = { { FERRY_KIND_OPENED, 'o' }, { FERRY_KIND_LOST, 'l' }, { FERRY_KIND_RESUMED, 'r' }, { FERRY_KIND_CLOSED, 'c' } };
+        size_t size = strlen(events);
+
+        (void)one, (void)userdata;
+        for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+                if (ferry_message_kind(message) == letters[i].kind && size + 1 < sizeof events) {
+                        events[size] = letters[i].letter;
+                        events[size + 1] = '\0';
+                }
+        return 0;
+}
+
+static void await_events(const char *expected)
+{
+        for (int i = 0; i < PATIENCE_MS / 5 && strcmp(events, expected) != 0; i++)
+                tick();
+        ck_assert_str_eq(events, expected);
+}
+
+static void open_session(ferry_session_options options)
+{
+        listener = listen_anywhere(url);
+        loop = ferry_loop_new(NULL);
+        options.nats_url = url;
+        session = ferry_session_open(loop, "nats:shout", &options);
+        ferry_session_on(session, FERRY_KIND_OPENED | FERRY_KIND_LOST | FERRY_KIND_RESUMED | FERRY_KIND_CLOSED, note, NULL);
+        server = accept_at(listener);
+        take_login("");
+        await_events("o");
+}
+
+static void end(void)
+{
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        close(server);
+        close(listener);
+}
+
+static ferry_call *ask_server(int timeout_ms)
+{
+        return ferry_session_request(session, timeout_ms, "x", "'hello'");
+}
+
+static void await_end(ferry_call *call, int status, enum ferry_outcome outcome, const char *sentence)
+{
+        ferry_call_await(call);
+        ck_assert_msg(ferry_call_status(call) == status, "%d: %s", ferry_call_status(call), ferry_call_error(call));
+        ck_assert_int_eq(ferry_call_outcome(call), outcome);
+        ck_assert_msg(strstr(ferry_call_error(call), sentence) != NULL, "%s", ferry_call_error(call));
+        ferry_call_free(call);
+}
+
+START_TEST(a_lost_session_connects_again_with_another_inbox)
+{
+        char first[INBOX_MAX], second[INBOX_MAX];
+        ferry_call *call;
+
+        open_session((ferry_session_options){ .reconnect_ms = -1 });
+        call = ask_server(PATIENCE_MS);
+        find_reply(first);
+        close(server);
+        await_end(call, -ECONNRESET, FERRY_OUTCOME_UNKNOWN, "NATS server");
+        await_events("ol");
+        /* What is sent meanwhile waits behind the login. */
+        ck_assert_int_eq(ferry_session_notify(session, "late", "'note'"), 0);
+        call = ask_server(PATIENCE_MS);
+        server = accept_at(listener);
+        hear_more();
+        ck_assert_uint_eq(heard_size, 0);
+        take_login("");
+        hear("Ferry-Type: late\r\n");
+        find_reply(second);
+        await_events("olr");
+        ck_assert_str_ne(first, second);
+        answer(second, "", "HELLO");
+        ck_assert_ptr_nonnull(ferry_call_await(call));
+        ferry_call_free(call);
+        end();
+}
+
+START_TEST(a_request_that_was_not_written_is_not_executed_behind_a_loss)
+{
+        char inbox[INBOX_MAX];
+        ferry_call *written, *held;
+
+        open_session((ferry_session_options){ .reconnect_ms = -1 });
+        written = ask_server(PATIENCE_MS);
+        find_reply(inbox);
+        ferry_session_hold(session);
+        held = ask_server(PATIENCE_MS);
+        ck_assert_int_eq(ferry_session_notify(session, "held", "'note'"), 0);
+        close(server);
+        await_end(written, -ECONNRESET, FERRY_OUTCOME_UNKNOWN, "");
+        hear_more();
+        /* The wait has let go of what was held, if the loss was not seen first. */
+        ferry_call_await(held);
+        ck_assert_int_eq(ferry_call_status(held), -ECONNRESET);
+        ferry_call_free(held);
+        server = accept_at(listener);
+        take_login("");
+        await_events("olr");
+        ck_assert_uint_eq(count_heard("HPUB shout _INBOX"), 0);
+        /* And while there is no connection. */
+        close(server);
+        await_events("olrl");
+        close(listener);
+        written = ask_server(20);
+        await_end(written, -ETIMEDOUT, FERRY_OUTCOME_NOT_EXECUTED, "not connected");
+        server = listener = -1;
+        end();
+}
+
+START_TEST(a_session_tries_again_when_a_server_does_not_take_it)
+{
+        open_session((ferry_session_options){ .reconnect_ms = -1, .is_listening = true });
+        close(server);
+        await_events("ol");
+        server = accept_at(listener);
+        close(server);
+        server = accept_at(listener);
+        say("INFO {\"headers\":true}\r\n");
+        hear("SUB shout ferry 2\r\nPING\r\n");
+        say("-ERR 'Maximum Connections Exceeded'\r\n");
+        close(server);
+        server = accept_at(listener);
+        take_login("");
+        ck_assert_uint_eq(count_heard("CONNECT"), 1);
+        ck_assert_uint_eq(count_heard("SUB shout ferry 2\r\n"), 1);
+        await_events("olr");
+        /* One that refuses the login does so every time. */
+        close(server);
+        await_events("olrl");
+        server = accept_at(listener);
+        say("INFO {\"headers\":true}\r\n");
+        hear("PING\r\n");
+        say("-ERR 'Authorization Violation'\r\n");
+        await_events("olrlc");
+        ck_assert_int_eq(ferry_session_status(session), -EACCES);
+        end();
+}
+
+START_TEST(a_session_takes_a_server_of_which_the_last_one_has_spoken)
+{
+        char place[TEXT_MAX], more[3 * TEXT_MAX];
+        int other;
+
+        open_session((ferry_session_options){ .reconnect_ms = -1 });
+        other = listen_anywhere(place);
+        snprintf(more, sizeof more, "INFO {\"headers\":true,\"connect_urls\":[\"%s\",\"a,b\",\"there:4222\",7]}\r\n",
+                 place + strlen("nats://"));
+        say(more);
+        tick();
+        close(listener);
+        close(server);
+        listener = other;
+        server = accept_at(other);
+        take_login("");
+        await_events("olr");
+        end();
+}
+
+START_TEST(a_server_that_is_about_to_end_is_left_before_it_does)
+{
+        char inbox[INBOX_MAX];
+        ferry_call *call;
+        int former;
+
+        open_session((ferry_session_options){ .reconnect_ms = -1 });
+        call = ask_server(PATIENCE_MS);
+        find_reply(inbox);
+        former = server;
+        say("INFO {\"headers\":true,\"ldm\":true}\r\n");
+        server = accept_at(listener);
+        take_login("");
+        await_events("or");
+        /* It still passes on the answer. */
+        {
+                int next = server;
+
+                server = former;
+                answer(inbox, "", "HELLO");
+                ck_assert_ptr_nonnull(ferry_call_await(call));
+                hear("UNSUB 1\r\n");
+                server = next;
+        }
+        ferry_call_free(call);
+        close(former);
+        end();
+}
+
+static ferry_message *kept;
+
+static int keep(ferry_session *one, const ferry_message *request, void *userdata)
+{
+        (void)one, (void)userdata;
+        if (strcmp(ferry_message_type(request), "quick") == 0)
+                return ferry_message_reply(request, NULL, "'at once'");
+        kept = ferry_message_ref(request);
+        return 1;
+}
+
+START_TEST(a_listener_answers_by_the_next_connection)
+{
+        open_session((ferry_session_options){ .reconnect_ms = -1, .is_listening = true, .heartbeat_ms = -1 });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep, NULL);
+        ask("back.1", "slow");
+        hear("HPUB back.1");
+        ck_assert_ptr_nonnull(kept);
+        close(server);
+        await_events("ol");
+        ck_assert_int_eq(ferry_message_reply(kept, NULL, "'at last'"), 0);
+        ferry_message_unref(kept);
+        server = accept_at(listener);
+        take_login("");
+        hear("HPUB back.1");
+        hear("at last\r\n");
+        end();
+}
+
+START_TEST(a_request_is_accepted_and_heartbeats_follow_until_it_is_answered)
+{
+        open_session((ferry_session_options){ .is_listening = true, .heartbeat_ms = 10 });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep, NULL);
+        ask("back.1", "slow");
+        hear("HPUB back.1");
+        hear("Ferry-Outcome: accepted\r\nFerry-Instance: ");
+        hear("Ferry-Beat: 10\r\n");
+        while (count_heard("Ferry-Outcome: accepted") < 3)
+                hear("Ferry-Outcome: accepted"), tick(), hear_more();
+        ck_assert_int_eq(ferry_message_reply(kept, NULL, "'done'"), 0);
+        ferry_message_unref(kept);
+        hear("done\r\n");
+        forget_heard();
+        for (int i = 0; i < 6; i++)
+                tick();
+        hear_more();
+        ck_assert_uint_eq(count_heard("accepted"), 0);
+        end();
+}
+
+/* What it says to a request without Ferry-Accept other clients of NATS understand. */
+START_TEST(a_request_of_another_client_is_not_accepted)
+{
+        open_session((ferry_session_options){ .is_listening = true, .heartbeat_ms = 10 });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep, NULL);
+        say("MSG shout 2 back.1 2\r\nhi\r\n");
+        for (int i = 0; i < 6; i++)
+                tick();
+        ck_assert_ptr_nonnull(kept);
+        ck_assert_int_eq(ferry_message_reply(kept, NULL, "'done'"), 0);
+        ferry_message_unref(kept);
+        hear("done\r\n");
+        ck_assert_uint_eq(count_heard("HPUB back.1"), 1);
+        end();
+}
+
+START_TEST(where_handlers_answer_at_once_the_answer_says_enough)
+{
+        enum { REQUESTS = 40 };
+        size_t accepted;
+
+        open_session((ferry_session_options){ .is_listening = true });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep, NULL);
+        for (int i = 0; i < REQUESTS; i++) {
+                forget_heard();
+                ask("back.1", "quick");
+                hear("at once\r\n");
+        }
+        accepted = count_heard("accepted");
+        ck_assert_uint_eq(accepted, 0);
+        forget_heard();
+        ask("back.2", "slow");
+        hear("HPUB back.2");
+        hear("accepted");
+        ferry_message_unref(kept);
+        end();
+}
+
+START_TEST(a_process_that_has_accepted_a_request_and_is_silent_ends_it_as_unknown)
+{
+        char inbox[INBOX_MAX];
+        ferry_call *call;
+
+        open_session((ferry_session_options){ .reconnect_ms = -1 });
+        call = ask_server(-1);
+        find_reply(inbox);
+        answer(inbox, "Ferry-Outcome: accepted\r\nFerry-Instance: ab\x1b[1m-12\r\nFerry-Beat: 10\r\n", "");
+        await_end(call, -ECONNRESET, FERRY_OUTCOME_UNKNOWN, "instance ab1m-12) was silent for 0.05 s");
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        end();
+}
+
+START_TEST(a_deadline_says_whether_a_process_has_the_request)
+{
+        char inbox[INBOX_MAX];
+        ferry_call *call;
+
+        open_session((ferry_session_options){ 0 });
+        call = ask_server(30);
+        await_end(call, -ETIMEDOUT, FERRY_OUTCOME_UNKNOWN, "no process has said that it accepted the request");
+        find_reply(inbox);
+        forget_heard();
+        call = ask_server(100);
+        find_reply(inbox);
+        answer(inbox, "Ferry-Outcome: accepted\r\nFerry-Instance: ab\r\n", "");
+        await_end(call, -ETIMEDOUT, FERRY_OUTCOME_UNKNOWN, "(instance ab) was heard of");
+        /* One that beats, and is answered. */
+        forget_heard();
+        call = ask_server(PATIENCE_MS);
+        find_reply(inbox);
+        for (int i = 0; i < 10; i++) {
+                answer(inbox, "Ferry-Outcome: accepted\r\nFerry-Instance: ab\r\nFerry-Beat: 1000\r\n", "");
+                tick();
+        }
+        answer(inbox, "", "HELLO");
+        ck_assert_ptr_nonnull(ferry_call_await(call));
+        ferry_call_free(call);
+        /* The session is freed while a process has one in hand. */
+        forget_heard();
+        call = ask_server(PATIENCE_MS);
+        find_reply(inbox);
+        answer(inbox, "Ferry-Outcome: accepted\r\nFerry-Instance: ab\r\nFerry-Beat: 1000\r\n", "");
+        tick();
+        end();
+        ck_assert_int_eq(ferry_call_outcome(call), FERRY_OUTCOME_UNKNOWN);
+        ferry_call_free(call);
+}
+
+START_TEST(a_listener_that_closes_refuses_what_comes_until_it_is_unsubscribed)
+{
+        open_session((ferry_session_options){ .is_listening = true });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep, NULL);
+        ck_assert_int_eq(ferry_session_close(session), 0);
+        hear("UNSUB 2\r\nPING\r\n");
+        ask("back.1", "slow");
+        hear("HPUB back.1");
+        hear("Ferry-Outcome: not executed\r\n");
+        ck_assert_ptr_null(kept);
+        ck_assert_str_eq(events, "o");
+        say("PONG\r\n");
+        await_events("oc");
+        ck_assert_int_eq(ferry_session_status(session), 0);
+        end();
+}
+
+static const struct suite_test tests[] = {
+        SUITE_TEST(a_lost_session_connects_again_with_another_inbox),
+        SUITE_TEST(a_request_that_was_not_written_is_not_executed_behind_a_loss),
+        SUITE_TEST(a_session_tries_again_when_a_server_does_not_take_it),
+        SUITE_TEST(a_session_takes_a_server_of_which_the_last_one_has_spoken),
+        SUITE_TEST(a_server_that_is_about_to_end_is_left_before_it_does),
+        SUITE_TEST(a_listener_answers_by_the_next_connection),
+        SUITE_TEST(a_request_is_accepted_and_heartbeats_follow_until_it_is_answered),
+        SUITE_TEST(a_request_of_another_client_is_not_accepted),
+        SUITE_TEST(where_handlers_answer_at_once_the_answer_says_enough),
+        SUITE_TEST(a_process_that_has_accepted_a_request_and_is_silent_ends_it_as_unknown),
+        SUITE_TEST(a_deadline_says_whether_a_process_has_the_request),
+        SUITE_TEST(a_listener_that_closes_refuses_what_comes_until_it_is_unsubscribed),
+};
+
+SUITE_MAIN("nats-sessions", tests)
