@@ -122,6 +122,8 @@ struct ferry_session_options {
         bool is_unguarded;              /**< stdio: leave descriptors 0 and 1 as they are (no) */
         bool is_listening;              /**< nats: receive what is sent to the subject, which each message is for one listener only,
                                          * and answer requests (no: send to the subject) */
+        bool is_gathering;              /**< nats: ask all that hear the subject: what they answer to a notification of this side comes
+                                         * as notifications. Requests are refused then (no: notifications are not answered) */
         int answer_timeout_ms;          /**< how long the session waits for each answer of the program after the peer's input has
                                          * ended, in ms (as long as `close_timeout_ms`) */
         int shm;                        /**< an enum ferry_shm: whether messages may move to memory that is shared with the peer
@@ -142,8 +144,6 @@ struct ferry_session_options {
                                          * -EOPNOTSUPP (there is no getent). Other characters than letters and digits of USER,
                                          * PASSWORD and TOKEN may be written as %XX; all servers get the same
                                          * (nats://127.0.0.1:4222) */
-        bool is_gathering;              /**< nats: ask all that hear the subject: what they answer to a notification of this side comes
-                                         * as notifications. Requests are refused then (no: notifications are not answered) */
 };
 
 /**

@@ -34,17 +34,24 @@ static void say(int fd, const char *text)
         (void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
 }
 
-/* A line of the client, and what stands behind it is in @rest: how many bytes of that belong to it; -1: not all is there. */
-static int hear(int fd, const char *line, size_t rest)
+static const char kept_request[] = "HMSG kept 2 answer.%d 29 31\r\nNATS/1.0\r\nFerry-Accept: 1\r\n\r\nhi\r\n";
+
+/* A line of the client, and what stands behind it is in @rest: how many bytes of that belong to it; -1: not all is there; -2: the
+ * connection ends. */
+static int hear(int fd, const char *line, size_t rest, int connection)
 {
         char subject[256], reply[256] = "", text[600];
         int headers, total;
 
         if (strncmp(line, "PING", 4) == 0)
                 say(fd, "PONG\r\n");
+        if (strncmp(line, "SUB kept ", 9) == 0 || strncmp(line, "UNSUB 2", 7) == 0) {
+                snprintf(text, sizeof text, kept_request, *line == 'S' ? 1 : 2);
+                say(fd, text);
+        }
         if (strncmp(line, "SUB shout ", 10) == 0)
                 say(fd, "-ERR 'Permissions Violation for Publish to \"other\"'\r\n"
-                        "HMSG shout 2 answer.1 27 32\r\nNATS/1.0\r\nFerry-Type: x\r\n\r\nhello\r\n"
+                        "HMSG shout 2 answer.1 44 49\r\nNATS/1.0\r\nFerry-Type: x\r\nFerry-Accept: 1\r\n\r\nhello\r\n"
                         "MSG shout 2 4\r\nnote\r\n");
         if (strncmp(line, "HPUB ", 5) != 0)
                 return 0;
@@ -55,9 +62,15 @@ static int hear(int fd, const char *line, size_t rest)
         }
         if (rest < (size_t)total + 2)
                 return -1;
-        if (strcmp(subject, "denied") == 0)
+        if (strcmp(subject, "fleeting") == 0 && connection == 1)
+                return -2;
+        if (strcmp(subject, "mute") == 0)
+                return total + 2;
+        if (strcmp(subject, "held") == 0)
+                snprintf(text, sizeof text, "HMSG %s 1 53 53\r\nNATS/1.0\r\nFerry-Outcome: accepted\r\nFerry-Beat: 10\r\n\r\n\r\n", reply);
+        else if (strcmp(subject, "denied") == 0)
                 snprintf(text, sizeof text, "-ERR 'Permissions Violation for Publish to \"denied\"'\r\n");
-        else if (strcmp(subject, "echo") == 0)
+        else if (strcmp(subject, "echo") == 0 || strcmp(subject, "fleeting") == 0)
                 snprintf(text, sizeof text, "HMSG %s 1 31 38\r\nNATS/1.0\r\nFerry-Codec: json\r\n\r\n{\"n\":1}\r\n", reply);
         else
                 snprintf(text, sizeof text, "HMSG %s 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", reply);
@@ -66,13 +79,14 @@ static int hear(int fd, const char *line, size_t rest)
         return total + 2;
 }
 
-static void attend(int fd)
+static void attend(int fd, int connection)
 {
         char bytes[BYTES_MAX];
         size_t used = 0;
         ssize_t got;
 
-        say(fd, "INFO {\"headers\":true,\"max_payload\":1000}\r\n");
+        say(fd, "INFO {\"headers\":true,\"max_payload\":1000,\"connect_urls\":[\"127.0.0.1:1\"]}\r\n"
+                "INFO {\"headers\":true,\"connect_urls\":[\"there:1\"]}\r\n");
         while ((got = recv(fd, bytes + used, sizeof bytes - used - 1, 0)) > 0) {
                 char *end;
 
@@ -83,8 +97,12 @@ static void attend(int fd)
                         int more;
 
                         *end = '\0';
-                        more = hear(fd, bytes, rest);
+                        more = hear(fd, bytes, rest, connection);
                         *end = '\r';
+                        if (more == -2) {
+                                close(fd);
+                                return;
+                        }
                         if (more < 0)
                                 break;
                         used = rest - (size_t)more;
@@ -96,12 +114,12 @@ static void attend(int fd)
 
 static pid_t start_server(char url[TEXT_MAX])
 {
-        int listener = hold_port(url, 4), fd;
+        int listener = hold_port(url, 4), fd, connection = 0;
         pid_t child = fork();
 
         if (child == 0) {
                 while ((fd = accept(listener, NULL, NULL)) >= 0)
-                        attend(fd);
+                        attend(fd, ++connection);
                 _exit(0);
         }
         close(listener);
@@ -217,6 +235,101 @@ static void listener(void)
         end_server(server);
 }
 
+/* The first connection ends when it has heard a request. */
+static void again(void)
+{
+        char url[TEXT_MAX];
+        pid_t server = start_server(url);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        const ferry_session_options options = { .nats_url = url, .reconnect_ms = 60000 };
+        ferry_session *session = ferry_session_open(loop, "nats:fleeting", &options);
+
+        fault_answer(FAULT_MEET, "open", ferry_session_status(session), 1, ferry_session_error(session));
+        ask(session, -ECONNRESET, FERRY_OUTCOME_UNKNOWN);
+        ask(session, 0, FERRY_OUTCOME_REPLIED);
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        end_server(server);
+}
+
+static void ask_briefly(ferry_session *session)
+{
+        ferry_call *call = ferry_session_request(session, 40, "x", "'hi'");
+
+        ferry_call_await(call);
+        fault_answer(FAULT_END, "a call", ferry_call_status(call), -ETIMEDOUT, ferry_call_error(call));
+        ferry_call_free(call);
+}
+
+/* A process accepts a request, and is silent then; none accepts another one. */
+static void silence_of_a_process(void)
+{
+        char url[TEXT_MAX];
+        pid_t server = start_server(url);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_at(loop, "nats:held", url, false);
+
+        ask(session, -ECONNRESET, FERRY_OUTCOME_UNKNOWN);
+        ask_briefly(session);
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        loop = ferry_loop_new(NULL);
+        session = open_at(loop, "nats:mute", url, false);
+        ask_briefly(session);
+        ferry_loop_free(loop);
+        end_server(server);
+}
+
+static ferry_message *kept;
+
+static int keep(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        unsigned *count = userdata;
+
+        (void)session;
+        if (++*count == 1)
+                kept = ferry_message_ref(request);
+        return 1;
+}
+
+static int answer_kept(ferry_loop *loop, void *userdata)
+{
+        ferry_session *session = userdata;
+
+        (void)loop;
+        if (kept)
+                fault_answer(FAULT_SEND, "reply", ferry_message_reply(kept, NULL, "'HELLO'"), 0, NULL);
+        ferry_message_unref(kept);
+        kept = NULL;
+        ferry_session_close(session);
+        return 0;
+}
+
+/* A request is in hand for some heartbeats; another one comes when the listener closes. */
+static void in_hand(void)
+{
+        char url[TEXT_MAX];
+        pid_t server = start_server(url);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        const ferry_session_options options = { .nats_url = url, .is_listening = true, .heartbeat_ms = 5 };
+        ferry_session *session = ferry_session_open(loop, "nats:kept", &options);
+        unsigned count = 0;
+        int code;
+
+        fault_answer(FAULT_MEET, "open", ferry_session_status(session), 1, ferry_session_error(session));
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep, &count);
+        ferry_loop_after(loop, 30, answer_kept, session);
+        code = ferry_loop_run(loop, PATIENCE_MS);
+        fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(loop));
+        fault_want(count == 1);
+        fault_check(count <= 1);
+        ferry_message_unref(kept);
+        kept = NULL;
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        end_server(server);
+}
+
 /* There is room for one connection, and that is taken: a server that neither accepts nor refuses. */
 static void silence(void)
 {
@@ -279,6 +392,9 @@ const struct scenario nats_scenarios[] = {
         { .name = "nats-refusals", .run = refusals, .patience_ms = PATIENCE_MS },
         { .name = "nats-listener", .run = listener, .patience_ms = PATIENCE_MS },
         { .name = "nats-names", .run = names, .patience_ms = PATIENCE_MS, .is_whole = true },
+        { .name = "nats-again", .run = again, .patience_ms = PATIENCE_MS },
+        { .name = "nats-held", .run = silence_of_a_process, .patience_ms = PATIENCE_MS },
+        { .name = "nats-in-hand", .run = in_hand, .patience_ms = PATIENCE_MS },
         { .name = "nats-silence", .run = silence, .is_uncut = true },
         { .name = NULL },
 };
