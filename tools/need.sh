@@ -79,6 +79,7 @@ for what in "$@"; do
                 need openssh-server sh -c 'PATH=$PATH:/usr/sbin; command -v sshd'
                 need openssh-client ssh -V
                 need nats-server sh -c 'PATH=$PATH:/usr/sbin; command -v nats-server'
+                need libnats-dev pkg-config --exists libnats
                 need spin sh -c 'command -v spin'
                 need libuv1-dev pkg-config --exists libuv
                 need libglib2.0-dev pkg-config --exists glib-2.0
