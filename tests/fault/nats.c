@@ -52,6 +52,7 @@ static int hear(int fd, const char *line, size_t rest, int connection)
         if (strncmp(line, "SUB shout ", 10) == 0)
                 say(fd, "-ERR 'Permissions Violation for Publish to \"other\"'\r\n"
                         "HMSG shout 2 answer.1 44 49\r\nNATS/1.0\r\nFerry-Type: x\r\nFerry-Accept: 1\r\n\r\nhello\r\n"
+                        "MSG $SRV.STATS 9 answer.2 0\r\n\r\n"
                         "MSG shout 2 4\r\nnote\r\n");
         if (strncmp(line, "HPUB ", 5) != 0)
                 return 0;
