@@ -158,7 +158,8 @@ struct ferry_session_options {
  *
  * - Calls that were in flight end with -ECONNRESET and their outcome (ferry_call_outcome()). They are never sent again.
  * - Notifications that had not begun to leave, and messages of the time between, are queued up to `queue_max`, and sent when the
- *   session is connected. Requests of the time between end at their timeout, as not executed.
+ *   session is connected. Requests of the time between end at their timeout, as not executed. A notification with descriptors is
+ *   not sent again: FERRY_KIND_LOST counts its bytes.
  * - Requests of the peer that were not answered cannot be answered any more.
  *
  * A peer that sends wrong bytes, or that `allow` does not admit, ends the session, as does a failed first connection (see
@@ -217,6 +218,9 @@ ferry_session *ferry_session_free(ferry_session *session);
  * The message is queued and, if the queue was empty and the session is not held (ferry_session_hold()), written before the call
  * returns. The call never blocks. Where the dialect requires an object and the body is a string, the string becomes the property
  * "message".
+ *
+ * A notification is not acknowledged. When the session has ended, also in order, the sender does not know which of those that it had
+ * sent the peer has handled: what the kernel has taken counts as sent. Where that matters, send a request.
  *
  * If the result is ignored, the next ferry_session_flush() that has not failed itself returns the first error.
  *

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 static void greeted(ferry_session *session)
@@ -64,10 +65,14 @@ static void hear_close(ferry_session *session)
 {
         static const char sentence[] = "the other side has closed the session";
         ferry_session *former = session_part(session, true);
+        char lost[256];
 
+        snprintf(lost, sizeof lost, "%s", sentence);
+        if (former != session)
+                session_note_lost(former, true, lost, sizeof lost);
         session_advance(former, EVENT_PEER_CLOSED);
         calls_end(former, -ECONNRESET, sentence);
-        session_lose(session, former, sentence);
+        session_lose(session, former, lost);
         session_update(former);
 }
 

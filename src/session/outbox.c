@@ -327,11 +327,11 @@ size_t outbox_count_lost(const struct outbox *outbox, size_t lost, bool has_requ
                 end = last->end > end ? last->end : end;
         }
         if (end <= begin || (outbox_size(outbox) == 0 && lost == 0))
-                return 0;
+                return outbox->left_behind;
         size = end - begin;
         for (size_t i = 0; i < outbox->holes.count; i++)
                 size -= outbox->holes.at[i].begin < end ? outbox->holes.at[i].size : 0;
-        return (size_t)size;
+        return (size_t)size + outbox->left_behind;
 }
 
 void outbox_add_request(struct outbox *outbox, struct outbox_frame *frame, size_t offset)
@@ -572,16 +572,17 @@ static int copy_bytes(struct outbox *outbox, struct outbox *from, size_t offset,
 
 int outbox_copy_notifications(struct outbox *outbox, struct outbox *from, const struct dialect *dialect)
 {
-        size_t at = from->frame_left, size, before = outbox_size(outbox);
-        bool has_attached = false;
+        size_t at = from->frame_left, size, before = outbox_size(outbox), announced = 0, left = 0;
         struct incoming what;
         int code = 0;
 
         while (!code && at < outbox_size(from) && (size = measure_frame(from, dialect, at, &what)) > 0) {
                 /* One with descriptors is not what it was without them. */
-                if (what.kind == WIRE_NOTIFICATION && !has_attached)
+                if (what.kind == WIRE_NOTIFICATION && announced == 0)
                         code = copy_bytes(outbox, from, at, size);
-                has_attached = what.kind == WIRE_DESCRIPTORS;
+                else if (what.kind == WIRE_NOTIFICATION)
+                        left += announced + size;
+                announced = what.kind == WIRE_DESCRIPTORS ? size : 0;
                 at += size;
         }
         if (code) {
@@ -592,6 +593,7 @@ int outbox_copy_notifications(struct outbox *outbox, struct outbox *from, const 
                 outbox_add_message(outbox);
         if (from->message_end > from->begin + from->frame_left)
                 from->message_end = from->begin + from->frame_left;
+        from->left_behind = left;
         return 0;
 }
 

@@ -57,6 +57,7 @@ struct outbox {
         struct holes holes;
         struct list requests;           /* struct outbox_frame */
         uint64_t message_end;           /* of the last message that neither is a request nor answers */
+        size_t left_behind;             /* bytes of such messages, with descriptors, that another connection does not get */
         uint64_t greeting_end;
         size_t frame_left;              /* of one that should have been taken at once, but was not; or, where frames are told apart,
                                          * of the one that has begun to leave */
@@ -160,7 +161,7 @@ void outbox_prepend(struct outbox *outbox, size_t size);
 void outbox_move(struct outbox *outbox, struct outbox *from);
 
 /* Queue copies of those notifications of another one that have not begun to leave, where frames are told apart. There they count no
- * longer as messages that may be lost. 0, or -ENOMEM. */
+ * longer as messages that may be lost; those with descriptors are not copied, and count on. 0, or -ENOMEM. */
 int outbox_copy_notifications(struct outbox *outbox, struct outbox *from, const struct dialect *dialect);
 
 /* Drop all but what cannot be taken back; or all. */

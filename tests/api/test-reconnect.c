@@ -558,6 +558,50 @@ START_TEST(notifications_that_had_not_begun_to_leave_are_kept)
 }
 END_TEST
 
+/* A descriptor that the next connection would pass is another one for its peer: such a notification is lost, and counted. */
+START_TEST(notifications_with_descriptors_are_lost_and_counted)
+{
+        static const char hello[] = "\xf3\x4a\x9d\xe2\0\0\0\x27\1\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0\x81\xa8" "features\x91\xab" "descriptors";
+        static const char goodbye[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\x0a\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        struct place place;
+        struct events events;
+        ferry_service *service;
+        ferry_session *client;
+        char expected[64];
+        int listener, peer, got = 0;
+        int64_t before;
+
+        door_stop_clock(0);
+        open_place(&place);
+        listener = listen_raw(&place);
+        client = open_client(&place, &events, &forever);
+        peer = accept_raw(&place, listener);
+        send_raw(peer, hello, sizeof hello - 1);
+        settle(&place);
+        ferry_session_hold(client);
+        ck_assert_int_eq(ferry_session_notify(client, "t", "'kept'"), 0);
+        before = ferry_session_queued(client);
+        ck_assert_msg(ferry_session_attach(client, listener) == 0, "%s", ferry_session_error(client));
+        ck_assert_int_eq(ferry_session_notify(client, "t", "'lost'"), 0);
+        /* Without the ping behind it. */
+        snprintf(expected, sizeof expected, ": %d bytes of messages", (int)(ferry_session_queued(client) - before) - 24);
+        ck_assert_int_eq(ferry_session_notify(client, "t", "'kept'"), 0);
+        if (_i == 1)
+                send_raw(peer, goodbye, sizeof goodbye - 1);
+        close(peer);
+        close(listener);
+        unlink(place.path);
+        await_seen(&place, &events, "ol");
+        ck_assert_msg(strstr(events.lost, expected), "'%s' without '%s'", events.lost, expected);
+        service = open_echo(&place, NULL);
+        ferry_service_on(service, FERRY_KIND_NOTIFICATION, count, &got);
+        await_seen(&place, &events, "olr");
+        flush(client);
+        ck_assert_int_eq(got, 2);
+        close_place(&place);
+}
+END_TEST
+
 START_TEST(flush_reports_a_lost_connection)
 {
         struct place place;
@@ -717,6 +761,7 @@ int main(void)
                 SUITE_LOOP(what_cannot_connect_again_is_refused, COUNT(refused)),
                 SUITE_LOOP(a_request_of_a_lost_peer_cannot_be_answered, 3),
                 SUITE_LOOP(notifications_that_had_not_begun_to_leave_are_kept, 2),
+                SUITE_LOOP(notifications_with_descriptors_are_lost_and_counted, 2),
                 SUITE_TEST(flush_reports_a_lost_connection),
                 SUITE_LOOP(a_lost_session_may_be_closed, 2),
                 SUITE_LOOP(a_session_may_be_freed_in_each_callback, 3),
