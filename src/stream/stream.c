@@ -333,7 +333,7 @@ ssize_t stream_write(struct stream *stream, struct iovec *slices, int count)
                 return stream->output_error;
         put = stream->moved && !moved_writes_socket(stream->moved) ? write_moved(stream, slices, count) :
                                                                      endpoint_write(&stream->output, slices, count);
-        if (put >= 0 || put == -ETOOMANYREFS)
+        if (put >= 0 || (put == -ETOOMANYREFS && stream_keeps_offer(stream)))
                 return put;
         if (put == -EAGAIN)
                 return 0;
