@@ -50,13 +50,13 @@ struct frame_reader {
         struct buffer buffer;
         size_t room;            /* that is lent at once … */
         unsigned spared;        /* … much of which so many reads in a row did not need */
+        int error;              /* sticks */
         size_t taken;           /* of the buffer, by the event that was given out last */
         struct block *large;    /* a payload that is read straight into its place */
         size_t large_size;
         size_t large_filled;
         size_t large_capacity;
         uint64_t skip;          /* bytes of a frame that is too large, still to come */
-        int error;              /* sticks */
 };
 
 void frame_reader_init(struct frame_reader *reader, const struct framing *framing, bool has_junk, size_t max,
