@@ -2,11 +2,11 @@
  * none after the connection was broken; a process that is dead sends nothing. */
 #include "simulation/kernel.h"
 
-#include "util/sys.h"
+#include "simulation/door.h"
+#include "simulation/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -534,8 +534,8 @@ bool kernel_run(bool (*is_over)(void), int64_t until)
 void kernel_begin(uint64_t seed, const struct weather *weather, const struct kernel_side *side)
 {
         memset(&kernel, 0, sizeof kernel);
-        kernel_counts = (struct kernel_counts){ .blocks = kernel_counts.blocks, .bytes = kernel_counts.bytes,
-                                                .bytes_peak = kernel_counts.bytes };
+        kernel_counts = (struct kernel_counts){ 0 };
+        memory_begin();
         kernel.weather = *weather;
         kernel.side = side;
         kernel.random.state = seed;
@@ -563,55 +563,7 @@ unsigned kernel_end(void)
         return kernel_counts.descriptors;
 }
 
-/* The door: memory and time ---------------------------------------------------------------------------- */
-
-#define REPLACE(type, name, parameters) type __real_sys_##name parameters; type __wrap_sys_##name parameters; \
-        type __wrap_sys_##name parameters
-
-static void *count_in(void *memory)
-{
-        if (!memory)
-                return NULL;
-        kernel_counts.blocks++;
-        kernel_counts.bytes += malloc_usable_size(memory);
-        if (kernel_counts.bytes > kernel_counts.bytes_peak)
-                kernel_counts.bytes_peak = kernel_counts.bytes;
-        return memory;
-}
-
-static void count_out(void *memory)
-{
-        if (!memory)
-                return;
-        kernel_counts.blocks--;
-        kernel_counts.bytes -= malloc_usable_size(memory);
-}
-
-REPLACE(void *, alloc, (size_t size))
-{
-        return count_in(__real_sys_alloc(size));
-}
-
-REPLACE(void *, alloc_zeroed, (size_t size))
-{
-        return count_in(__real_sys_alloc_zeroed(size));
-}
-
-REPLACE(void *, realloc, (void *memory, size_t size))
-{
-        void *grown;
-
-        count_out(memory);
-        grown = __real_sys_realloc(memory, size);
-        count_in(grown ? grown : memory);
-        return grown;
-}
-
-REPLACE(void, free, (void *memory))
-{
-        count_out(memory);
-        __real_sys_free(memory);
-}
+/* The door: time and names ------------------------------------------------------------------------------ */
 
 REPLACE(int64_t, now, (void))
 {
@@ -626,6 +578,11 @@ REPLACE(int64_t, wall_clock, (void))
 REPLACE(pid_t, pid, (void))
 {
         return PID;
+}
+
+REPLACE(size_t, host_name, (char name[SYS_HOST_NAME_MAX + 1]))
+{
+        return (size_t)snprintf(name, SYS_HOST_NAME_MAX + 1, "host%u", kernel.processes[kernel.current].host);
 }
 
 REPLACE(const unsigned char *, secret, (void))

@@ -62,7 +62,6 @@ void kernel_send(unsigned connection, const char *bytes, size_t size);
 /* What is there. */
 struct kernel_counts {
         unsigned descriptors;
-        size_t blocks, bytes, bytes_peak;       /* of memory of the library */
         uint64_t cuts;
 };
 extern struct kernel_counts kernel_counts;

@@ -3,6 +3,7 @@
 #include "simulation/programs.h"
 
 #include "simulation/journal.h"
+#include "simulation/memory.h"
 
 #include <ferry/ferry.h>
 
@@ -55,8 +56,8 @@ static struct {
         bool is_ending;
         char urls[512];
         struct simulation_figures figures;
-        double wait_sum, work_sum, lost_sum;
-        size_t replied;
+        double wait_sum, work_sum, lost_sum, unknown_sum;
+        size_t replied, unknown;
         float *waits;
 } run;
 
@@ -108,7 +109,8 @@ static int take_task(ferry_session *session, const ferry_message *request, void 
 static void open_session(struct program *program)
 {
         const ferry_session_options options = { .nats_url = run.urls, .is_listening = program->is_listening,
-                                                .request_timeout_ms = run.options.timeout };
+                                                .request_timeout_ms = run.options.timeout, .heartbeat_ms = run.options.beat,
+                                                .reconnect_ms = run.options.reconnect };
 
         program->session = ferry_session_open(program->loop, "nats:work", &options);
         ferry_session_on(program->session, FERRY_KIND_CLOSED, hear_end, program);
@@ -205,8 +207,11 @@ static void end_task(struct task *task, enum ferry_outcome outcome)
         run.work_sum += task->work;
         if (outcome == FERRY_OUTCOME_REPLIED)
                 note_wait(task);
-        else if (outcome == FERRY_OUTCOME_UNKNOWN)
+        else if (outcome == FERRY_OUTCOME_UNKNOWN) {
                 run.lost_sum += task->work;
+                run.unknown_sum += (double)(kernel_now() - task->began) / KERNEL_MS;
+                run.unknown++;
+        }
         caller->given--;
         give_more(caller);
 }
@@ -350,6 +355,30 @@ static void start_server(void *object, uint64_t number)
         server_start((unsigned)number);
 }
 
+static void end_server(void *object, uint64_t number)
+{
+        (void)object;
+        if (server_is_up((unsigned)number))
+                server_kill((unsigned)number);
+}
+
+/* Its clients are told, and have some time to leave it. */
+static void server_ends(void *object, uint64_t number)
+{
+        unsigned server = (unsigned)below((int)run.options.servers);
+
+        (void)object;
+        (void)number;
+        if (run.is_ending)
+                return;
+        if (server_is_up(server)) {
+                server_announce_end(server);
+                kernel_at(kernel_now() + (int64_t)run.options.rest * KERNEL_MS, end_server, NULL, server);
+                kernel_at(kernel_now() + (int64_t)(2 + below(2)) * run.options.rest * KERNEL_MS, start_server, NULL, server);
+        }
+        happen_again(server_ends, run.options.server_end_mean, run.options.servers);
+}
+
 static void server_dies(void *object, uint64_t number)
 {
         unsigned server = (unsigned)below((int)run.options.servers);
@@ -370,8 +399,8 @@ static void server_dies(void *object, uint64_t number)
 
 static void begin(const struct simulation *options)
 {
-        static const struct weather weather = { .delay_least = KERNEL_MS / 20, .delay_most = KERNEL_MS / 2, .retransmitted = 1000,
-                                                .retransmission = (int64_t)200 * KERNEL_MS };
+        const struct weather weather = { .delay_least = KERNEL_MS / 20, .delay_most = KERNEL_MS / 2, .retransmitted = options->late,
+                                         .retransmission = (int64_t)200 * KERNEL_MS };
         size_t used = 0;
 
         memset(&run, 0, sizeof run);
@@ -420,6 +449,7 @@ static void work(void)
         happen_again(host_dies, options->host_death_mean, options->hosts);
         happen_again(connection_is_cut, options->cut_mean, options->workers + options->callers);
         happen_again(server_dies, options->server_death_mean, options->servers);
+        happen_again(server_ends, options->server_end_mean, options->servers);
         kernel_run(tasks_are_over, began + (int64_t)LONGEST_MS * KERNEL_MS);
         if (!tasks_are_over())
                 journal_complain("%zu tasks have not ended, and nothing happens any more", options->tasks - journal_tasks_ended());
@@ -428,6 +458,7 @@ static void work(void)
         qsort(run.waits, sample, sizeof *run.waits, compare_floats);
         run.figures.wait_99 = sample ? (double)run.waits[sample * 99 / 100] : 0;
         run.figures.wait_mean = run.replied ? run.wait_sum / (double)run.replied : 0;
+        run.figures.unknown_mean = run.unknown ? run.unknown_sum / (double)run.unknown : 0;
         run.figures.lost_work = run.work_sum > 0 ? run.lost_sum / run.work_sum : 0;
 }
 
@@ -440,12 +471,12 @@ static void end(void)
 
         kernel_run(NULL, kernel_now() + (int64_t)QUIET_MS * KERNEL_MS);
         run.is_ending = true;
-        run.figures.memory_peak = kernel_counts.bytes_peak;
-        run.figures.memory_idle = kernel_counts.bytes;
-        if (kernel_counts.bytes > limit)
-                journal_complain("%zu bytes are in use by idle processes, more than %zu", kernel_counts.bytes, limit);
-        if (kernel_counts.bytes_peak > limit + (size_t)options->in_flight * TASK_MAX)
-                journal_complain("%zu bytes were in use", kernel_counts.bytes_peak);
+        run.figures.memory_peak = memory_counts.bytes_peak;
+        run.figures.memory_idle = memory_counts.bytes;
+        if (memory_counts.bytes > limit)
+                journal_complain("%zu bytes are in use by idle processes, more than %zu", memory_counts.bytes, limit);
+        if (memory_counts.bytes_peak > limit + (size_t)options->in_flight * TASK_MAX)
+                journal_complain("%zu bytes were in use", memory_counts.bytes_peak);
         for (unsigned i = 0; i < count; i++)
                 if (run.programs[i].loop) {
                         kernel_enter(run.programs[i].process);
@@ -465,8 +496,8 @@ static void end(void)
                 }
         server_end();
         descriptors = kernel_end();
-        if (descriptors > 0 || kernel_counts.blocks > 0)
-                journal_complain("%u descriptors and %zu blocks of memory are left", descriptors, kernel_counts.blocks);
+        if (descriptors > 0 || memory_counts.blocks > 0)
+                journal_complain("%u descriptors and %zu blocks of memory are left", descriptors, memory_counts.blocks);
         free(run.programs);
         free(run.tasks);
         free(run.waits);

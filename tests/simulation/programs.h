@@ -20,12 +20,16 @@ struct simulation {
         unsigned in_flight;             /* tasks that callers have given away at one time, all together */
         int work_least, work_most;      /* for one task */
         int timeout;                    /* of a request */
+        int beat;                       /* how often a worker says that it works (heartbeat_ms) */
+        int reconnect;                  /* for how long sessions connect again (reconnect_ms); 0: the programs open new ones */
         int patience;                   /* for which a task that is not executed is given away again */
         int worker_death_mean;          /* between two deaths of the same worker */
         int host_death_mean;            /* of the same host, with all its workers */
         int cut_mean;                   /* between two losses of the connection of the same worker or caller */
         int server_death_mean;          /* of the same server */
+        int server_end_mean;            /* between two orderly ends of the same server */
         int silence_most;               /* before a death or a cut is noticed; half of them are noticed at once */
+        unsigned late;                  /* pieces in a million that take 200 ms longer */
         int rest;                       /* until what has died is started again */
         enum server_mutant server_mutant;
         enum program_mutant program_mutant;
@@ -35,6 +39,7 @@ struct simulation {
 struct simulation_figures {
         double seconds;                 /* of the simulated clock */
         double wait_mean, wait_99;      /* ms from giving a task away to its end, without its work; of those that were replied to */
+        double unknown_mean;            /* ms from giving a task away to the report that it is unknown */
         double lost_work;               /* of all work, the part whose answers did not come */
         unsigned worker_deaths, host_deaths, server_deaths;
         size_t memory_peak, memory_idle;        /* bytes of the library at most, and in idle processes at the end, in all */

@@ -60,7 +60,7 @@ struct server_counts server_counts;
 static struct {
         enum server_mutant mutant;
         unsigned servers;
-        bool is_up[SERVERS_MAX];
+        bool is_up[SERVERS_MAX], is_ending[SERVERS_MAX];
         struct client *clients;
         unsigned clients_count;
         struct interest *buckets[BUCKETS], *wild;
@@ -403,13 +403,20 @@ static void closed(unsigned connection)
 
 static bool is_listening(unsigned server)
 {
-        return server < nats.servers && nats.is_up[server];
+        return server < nats.servers && nats.is_up[server] && !nats.is_ending[server];
+}
+
+static void say_info(unsigned connection, unsigned server)
+{
+        char info[TEXT_MAX];
+
+        snprintf(info, sizeof info, "INFO {\"server_id\":\"S%u\",\"version\":\"2.9.10\",\"headers\":true,\"max_payload\":%d%s}\r\n",
+                 server, MAX_PAYLOAD, nats.is_ending[server] ? ",\"ldm\":true" : "");
+        say(connection, info);
 }
 
 static void accepted(unsigned connection, unsigned server)
 {
-        char info[TEXT_MAX];
-
         if (connection >= nats.clients_count) {
                 nats.clients = grow(nats.clients, ((size_t)connection + 1) * sizeof *nats.clients);
                 memset(nats.clients + nats.clients_count, 0, (connection + 1 - nats.clients_count) * sizeof *nats.clients);
@@ -417,9 +424,8 @@ static void accepted(unsigned connection, unsigned server)
         }
         nats.clients[connection] = (struct client){ .is_there = true, .server = server };
         server_counts.clients++;
-        snprintf(info, sizeof info, "INFO {\"server_id\":\"S%u\",\"version\":\"2.9.10\",\"headers\":true,\"max_payload\":%d}\r\n"
-                                    "PING\r\n", server, MAX_PAYLOAD);
-        say(connection, info);
+        say_info(connection, server);
+        say(connection, "PING\r\n");
 }
 
 const struct kernel_side server_side = { .is_listening = is_listening, .accepted = accepted, .received = received, .closed = closed };
@@ -471,6 +477,15 @@ void server_kill(unsigned server)
 void server_start(unsigned server)
 {
         nats.is_up[server] = true;
+        nats.is_ending[server] = false;
+}
+
+void server_announce_end(unsigned server)
+{
+        nats.is_ending[server] = true;
+        for (unsigned i = 1; i < nats.clients_count; i++)
+                if (nats.clients[i].is_there && nats.clients[i].server == server)
+                        say_info(i, server);
 }
 
 bool server_is_up(unsigned server)

@@ -25,4 +25,6 @@ void server_end(void);
 /* All connections break, and none is taken, until it is started again. */
 void server_kill(unsigned server);
 void server_start(unsigned server);
+/* Its clients are told that it is about to end; it takes no new ones. */
+void server_announce_end(unsigned server);
 bool server_is_up(unsigned server);

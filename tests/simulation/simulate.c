@@ -15,7 +15,7 @@
 static struct simulation options = {
         .seed = 1, .tasks = 10000, .workers = 50, .hosts = 5, .callers = 4, .servers = 3, .in_flight = 30, .work_least = 1,
         .work_most = 40, .timeout = 5000, .patience = 20000, .worker_death_mean = 20000, .host_death_mean = 60000, .cut_mean = 20000,
-        .server_death_mean = 60000, .silence_most = 3000, .rest = 500,
+        .server_death_mean = 60000, .server_end_mean = 60000, .silence_most = 3000, .late = 1000, .rest = 500, .beat = 500, .reconnect = 100000000,
 };
 
 static const struct {
@@ -32,12 +32,16 @@ static const struct {
         { "work-least", NULL, &options.work_least, "ms for one task, at least" },
         { "work-most", NULL, &options.work_most, "ms for one task, at most" },
         { "timeout", NULL, &options.timeout, "ms of a request" },
+        { "beat", NULL, &options.beat, "ms between two reports of a worker that it works (heartbeat_ms)" },
+        { "reconnect", NULL, &options.reconnect, "ms for which sessions connect again; 0: new ones are opened" },
         { "patience", NULL, &options.patience, "ms for which a task that was not executed is given away again" },
         { "worker-deaths", NULL, &options.worker_death_mean, "mean ms between two deaths of one worker; 0: never" },
         { "host-deaths", NULL, &options.host_death_mean, "mean ms between two deaths of one machine" },
         { "cuts", NULL, &options.cut_mean, "mean ms between two losses of one connection" },
         { "server-deaths", NULL, &options.server_death_mean, "mean ms between two deaths of one server" },
+        { "server-ends", NULL, &options.server_end_mean, "mean ms between two orderly ends of one server" },
         { "silence", NULL, &options.silence_most, "ms until half of these are noticed, at most" },
+        { "late", &options.late, NULL, "pieces in a million that take 200 ms longer, as those that TCP sends again" },
         { "rest", NULL, &options.rest, "mean ms until what has died is started again" },
 };
 
@@ -66,7 +70,7 @@ static void set(const char *name, const char *text)
 
                 while (i < sizeof names / sizeof *names && strcmp(names[i].name, name + 2) != 0)
                         i++;
-                if (i == sizeof names / sizeof *names || number > 1000000000 || (names[i].number && number == 0))
+                if (i == sizeof names / sizeof *names || number > 1000000000 || (names[i].number && names[i].number != &options.late && number == 0))
                         explain();
                 if (names[i].time)
                         *names[i].time = (int)number;
@@ -102,6 +106,10 @@ int main(int argc, char **argv)
         printf("seed %llu: %zu tasks in %.1f s: %zu done, %zu not executed, %zu unknown\n", (unsigned long long)options.seed,
                options.tasks, figures.seconds, counts.tasks[FERRY_OUTCOME_REPLIED], counts.tasks[FERRY_OUTCOME_NOT_EXECUTED],
                counts.tasks[FERRY_OUTCOME_UNKNOWN]);
+        printf("requests: %.3f a task, %zu refused or without a worker; unknown after %.0f ms\n",
+               (double)(counts.attempts[FERRY_OUTCOME_REPLIED] + counts.attempts[FERRY_OUTCOME_NOT_EXECUTED] +
+                        counts.attempts[FERRY_OUTCOME_UNKNOWN]) / (double)options.tasks,
+               counts.attempts[FERRY_OUTCOME_NOT_EXECUTED], figures.unknown_mean);
         printf("waiting: mean %.2f ms, 99 of 100 within %.1f ms; work without an answer: %.4f %%\n", figures.wait_mean,
                figures.wait_99, 100 * figures.lost_work);
         printf("deaths: %u workers, %u hosts, %u servers; %llu connections cut; memory of the library: at most %zu KiB, idle %zu KiB\n",

@@ -1,0 +1,68 @@
+#!/bin/bash
+# Makes copies of files of the library, each with one fault, and expects that the simulation finds it. The library as it is must pass.
+# Ends with "mutants: N passed, N failed".
+#
+#   mutants.sh SOURCE BUILD
+set -u
+[ -f "${1-}/tests/support/silence.sh" ] && [ $# = 2 ] || { echo 'usage: mutants.sh SOURCE BUILD' >&2; exit 2; }
+source=$(realpath "$1")
+build=$(realpath "$2")
+cd "$source" || exit 1
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+. tests/support/silence.sh
+
+wraps=()
+for name in $(sed -nE 's/^REPLACE\([^,]*, ([a-z_]+),.*/\1/p' tests/simulation/*.c); do
+        wraps+=("-Wl,--wrap=sys_$name")
+done
+
+# What happens in a run: as it comes, where there are few workers, and where requests wait for a connection until their deadlines.
+runs=('--seed 1' '--seed 2 --workers 1 --hosts 1 --in-flight 2 --tasks 500 --worker-deaths 500'
+        '--seed 3 --timeout 300 --server-deaths 3000 --rest 2000 --cuts 3000')
+
+# finds [FILE.c]: whether a run with that file instead of the library's breaks a rule, or crashes
+finds() {
+        local options
+
+        gcc -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Itests tests/simulation/simulate.c "$@" "$build/tests/libsimulation.a" \
+                "$build/src/libferry.a" "${wraps[@]}" -lm -o "$folder/simulate" 2>"$folder/out" || { cat "$folder/out"; exit 1; }
+        for options in "${runs[@]}"; do
+                # shellcheck disable=SC2086 # one word for each option
+                timeout 60 "$folder/simulate" $options >"$folder/out" 2>&1 || return 0
+        done
+        return 1
+}
+
+check 'the library as it is breaks a rule' "$(finds && cat "$folder/out")"
+
+# mutant NAME FILE with a sed script on stdin, which must change the file.
+mutant() {
+        local copy=$folder/mutant.c
+
+        sed -E -f /dev/stdin "$2" >"$copy"
+        check "$1: the script changes nothing" "$(cmp -s "$2" "$copy" && echo "$2 has other lines now")"
+        check "$1" "$(finds "$copy" || echo 'not found')"
+}
+
+mutant 'what was written counts as not executed at a deadline' src/session/call.c <<'E1'
+/^enum ferry_outcome call_withdraw/,/^}/ s/return FERRY_OUTCOME_UNKNOWN/return FERRY_OUTCOME_NOT_EXECUTED/
+E1
+mutant 'what was written counts as not executed at the end of the session' src/session/call.c <<'E1'
+/^void calls_end/,/^}/ s/outcome = FERRY_OUTCOME_UNKNOWN;/outcome = FERRY_OUTCOME_NOT_EXECUTED;/
+E1
+mutant 'what is withdrawn is sent nevertheless' src/session/call.c <<'E1'
+/^enum ferry_outcome call_withdraw/,/^}/ { /outbox_withdraw\(/d }
+E1
+mutant 'a request that was refused counts as answered' src/wire/nats.c <<'E1'
+s/\? WIRE_REFUSED : WIRE_ERROR;/? WIRE_ERROR : WIRE_ERROR;/
+E1
+mutant 'a request without responders counts as answered' src/wire/nats.c <<'E1'
+/status == 503/,/}/ s/WIRE_REFUSED/WIRE_ERROR/
+E1
+mutant 'two requests have the same id' src/wire/nats.c <<'E1'
+/^static size_t make_id/,/^}/ s/\+\+wire->counter/++wire->counter \& ~1ull/
+E1
+
+echo "mutants: $passed passed, $failed failed"
+[ $failed = 0 ]
