@@ -182,8 +182,14 @@ static int hand_over(ferry_session *successor, const ferry_message *message, voi
 
         (void)message;
         /* Lines of stdin are for this process. */
-        if (listener->phase != SERVES || listener->options->is_publishing)
+        if (listener->phase != SERVES)
                 return 0;
+        if (listener->options->is_publishing) {
+                complain("process %ld may not take over: it would not get the lines of stdin that this process has read, and those to come;"
+                         " end this process by its stdin, then start the other one",
+                         (long)ferry_session_peer(successor).pid);
+                return 0;
+        }
         error = ferry_service_hand_over(listener->service, successor);
         if (error)
                 complain("cannot hand over to process %ld: %s", (long)ferry_session_peer(successor).pid, strerror(-error));

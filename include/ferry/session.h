@@ -593,7 +593,8 @@ void ferry_session_off_type(ferry_session *session, const char *type, ferry_mess
  * @retval -ECONNRESET    the peer has disconnected before the session had ended, or the child has failed
  * @retval -EBADMSG       the peer sent bytes that are not of its dialect
  * @retval -EMSGSIZE      the peer sent a message that exceeds a limit
- * @retval -EPROTO        a request has failed, and the dialect can report that only by closing
+ * @retval -EPROTO        a request has failed, and the dialect can report that only by closing; or the service does not speak the
+ *                        dialect that was chosen
  * @retval -EPIPE         the peer reads no more, and not all was sent
  * @retval -ENOSPC        file: the disk is full
  * @retval -EIO           the stream has failed

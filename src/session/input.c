@@ -704,6 +704,25 @@ static bool is_allowed(ferry_session *session)
         return session->options.allow && session->options.allow(session, peer, session->options.allow_userdata);
 }
 
+/* Whether the service speaks the dialect that the program has chosen, as far as it says so. If not, no request would be answered. */
+static bool is_understood(ferry_session *session)
+{
+        const struct dialect *chosen = session->wire.dialect, *dialect;
+        char names[128] = "";
+        int spoken;
+
+        if (session->is_server || !session->wire.is_dialect_fixed || !session->stream->kind->is_client)
+                return true;
+        spoken = stream_spoken(session->stream);
+        if (spoken <= 0 || ((unsigned)spoken & chosen->number))
+                return true;
+        for (size_t i = 0; (dialect = wire_dialect_at(i)); i++)
+                if ((unsigned)spoken & dialect->number)
+                        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? ", " : "", dialect->name);
+        session_finish(session, -EPROTO, "the service at '%s' does not speak %s, but %s", session->address, chosen->name, names);
+        return false;
+}
+
 void session_opened(ferry_session *session)
 {
         char reason[64];
@@ -716,6 +735,8 @@ void session_opened(ferry_session *session)
                                (unsigned)session->stream->peer.uid);
                 return;
         }
+        if (!is_understood(session))
+                return;
         /* It may have been closed here meanwhile: then only what is queued goes out. */
         session_advance(session, EVENT_STREAM_UP);
         if (session->reconnect && !session->wire.dialect->has_login)

@@ -42,6 +42,28 @@ odd "type"  -   -    a=b^Jc
         await "$listener"
 }
 
+# No time is spent on waiting for an answer that cannot come.
+services_of_another_dialect_are_told_at_once() {
+        local listener
+
+        start ferry listen unix:o.sock --echo --dialect stream-ipc
+        listener=$job
+        run ferry wait unix:o.sock
+        run ferry describe unix:o.sock --timeout 1000
+        ended 'describe' 3 ''
+        says_exactly 'describe' $'ferry: the service at \'unix:o.sock\' does not speak ferry, but stream-ipc\n'
+        run ferry watch unix:o.sock
+        ended 'watch' 3 ''
+        says_exactly 'watch' $'ferry: the service at \'unix:o.sock\' does not speak ferry, but stream-ipc\n'
+        run ferry call --each --dialect ferry --timeout 1000 unix:o.sock t - <<< x
+        ended 'call --each' 3 ''
+        says 'call --each' 'does not speak ferry, but stream-ipc'
+        run ferry call --dialect stream-ipc unix:o.sock 'App\Ask' x
+        ended 'the dialect of the service' 0 -
+        kill "$listener"
+        await "$listener"
+}
+
 peers_without_a_description() {
         run ferry describe nothing --wait 0
         ended 'no service' 3 ''
@@ -109,6 +131,7 @@ wrong_options() {
 }
 
 aside a_listener_describes_itself
+aside services_of_another_dialect_are_told_at_once
 aside peers_without_a_description
 aside a_hostile_service
 aside wrong_options

@@ -72,6 +72,7 @@ what_cannot_be_taken_over_is_refused() {
         says 'a feed' "ferry: cannot take over 'up.sock': this service does not hand over to another process"
         exec 8>&-
         await "$feed"
+        says 'the feed says why' 'may not take over: it would not get the lines of stdin that this process has read'
         run ferry listen tcp:127.0.0.1:0 --take-over
         ended 'tcp' 2 ''
         run ferry listen stdio: --take-over
