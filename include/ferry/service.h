@@ -67,8 +67,11 @@ typedef struct ferry_service_options {
  *
  * Any process that can reach a tcp port may connect, also of another user: `allow` is not called for it.
  *
+ * At `nats:SUBJECT` the service has one session, with a NATS server (`is_listening`), which connects again unless `reconnect_ms` says
+ * how long. Its clients are not known, so it cannot notify them. When that session ends, the service fails.
+ *
  * @param loop     the loop
- * @param address  NAME, unix:PATH or tcp:HOST:PORT, see address.h; copied; NULL uses `fds` of the options
+ * @param address  NAME, unix:PATH, tcp:HOST:PORT or nats:SUBJECT, see address.h; copied; NULL uses `fds` of the options
  * @param options  NULL selects all defaults
  * @return the service; NULL if the loop is NULL or belongs to another thread, or there is no memory
  */
@@ -193,6 +196,7 @@ void ferry_service_off_type(ferry_service *service, const char *type, ferry_mess
  * @retval -EINVAL    the type is NULL, or the template is malformed
  * @retval -EMSGSIZE  the body is nested more than 512 levels deep, or a string in it is longer than 4 GiB
  * @retval -ENOMEM    the service is NULL, or there is no memory
+ * @retval -EOPNOTSUPP  the service is at `nats:`
  * @retval -EPERM     the service belongs to another thread
  * @retval -ECHILD    the service belongs to the parent of this process
  */
@@ -211,6 +215,7 @@ int ferry_service_notify(ferry_service *service, const char *type, const char *f
  * @retval -EINVAL    the type or the body is NULL
  * @retval -EMSGSIZE  the body is nested more than 512 levels deep
  * @retval -ENOMEM    the service is NULL, or there is no memory
+ * @retval -EOPNOTSUPP  the service is at `nats:`
  * @retval -EPERM     the service belongs to another thread
  * @retval -ECHILD    the service belongs to the parent of this process
  */
@@ -233,6 +238,7 @@ int ferry_service_notify_value(ferry_service *service, const char *type, const f
  * @retval -EINVAL    the type is NULL, too long or not UTF-8, or the template is malformed
  * @retval -EMSGSIZE  the body is nested more than 512 levels deep, or a string in it is longer than 4 GiB
  * @retval -ENOMEM    the service is NULL, or there is no memory
+ * @retval -EOPNOTSUPP  the service is at `nats:`
  * @retval -EPERM     the service belongs to another thread
  * @retval -ECHILD    the service belongs to the parent of this process
  */
@@ -252,6 +258,7 @@ int ferry_service_retain(ferry_service *service, const char *type, const char *f
  * @retval -EINVAL    the type is NULL, too long or not UTF-8, or the body is NULL
  * @retval -EMSGSIZE  the body is nested more than 512 levels deep
  * @retval -ENOMEM    the service is NULL, or there is no memory
+ * @retval -EOPNOTSUPP  the service is at `nats:`
  * @retval -EPERM     the service belongs to another thread
  * @retval -ECHILD    the service belongs to the parent of this process
  */

@@ -74,6 +74,9 @@ static int check_notification(const ferry_service *service, const char *type)
 
         if (!code)
                 code = service->error.code;
+        /* A server has no clients that are known here. */
+        if (!code && ferry_address_scheme(service->address) == FERRY_SCHEME_NATS)
+                code = -EOPNOTSUPP;
         return code ? code : type ? 0 : -EINVAL;
 }
 

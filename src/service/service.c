@@ -255,11 +255,33 @@ static const struct session_owner watched_client_owner = {
         .taken = client_taken, .counts = client_counts, .takes = client_takes, .expects_failures = true,
 };
 
+/* The server of a service at nats:, by way of which all requests come: without it the service ends. */
+static void server_ended(void *object)
+{
+        struct client *client = object;
+        ferry_service *service = client->service;
+        ferry_session *session = client->session;
+
+        if (!service->is_closing) {
+                error_set(&service->error, ferry_session_status(session) < 0 ? ferry_session_status(session) : -ECONNRESET, "%s",
+                          ferry_session_error(session));
+                loop_failure_add(service->loop, &service->failure, &service->error);
+                begin_closing(service);
+        }
+        client_ended(object);
+}
+
+static const struct session_owner server_owner = {
+        .ended = server_ended, .spoke = client_spoke, .settled = client_settled, .freed = client_freed, .expects_failures = true,
+};
+
 struct client *client_of(const ferry_session *session)
 {
         struct client *client = session_owner_object(session, &client_owner);
 
-        return client ? client : session_owner_object(session, &watched_client_owner);
+        if (!client)
+                client = session_owner_object(session, &watched_client_owner);
+        return client ? client : session_owner_object(session, &server_owner);
 }
 
 /* Take over a session that has not begun. It has no place among the clients yet; NULL if memory is out: then it is freed. */
@@ -627,6 +649,37 @@ static int listen_at_given(ferry_service *service, unsigned together, unsigned a
         return code;
 }
 
+/* One session, with a server: that shares the requests among all services of the subject. */
+static int listen_at_server(ferry_service *service)
+{
+        const ferry_service_options *options = &service->options;
+        ferry_session_options of_session = *service->session_options;
+        ferry_session *session;
+        struct client *client;
+
+        if (options->mode || options->group || options->name_directory || options->is_public || options->is_taking_over ||
+            options->dialects)
+                return error_set(&service->error, -EINVAL, "mode, group, name_directory, is_public, is_taking_over and dialects are not"
+                                                           " for '%s', where a server listens", service->address);
+        of_session.is_listening = true;
+        if (of_session.reconnect_ms == 0)
+                of_session.reconnect_ms = -1;
+        session = ferry_session_open(service->loop, service->address, &of_session);
+        if (session && ferry_session_status(session) < 0) {
+                error_set(&service->error, ferry_session_status(session), "%s", ferry_session_error(session));
+                ferry_session_free(session);
+                return service->error.code;
+        }
+        client = session ? client_new(service, session, false) : NULL;
+        if (!client)
+                return error_set(&service->error, -ENOMEM, "no memory for a session with the server");
+        session_set_owner(session, &server_owner, client);
+        session_set_shared_handlers(session, &service->handlers);
+        list_append(&service->clients, &client->link);
+        client->phase = CLIENT_SERVED;
+        return 0;
+}
+
 /* Options that would be ignored, or guessed at. */
 static int check_options(ferry_service *service)
 {
@@ -671,6 +724,8 @@ ferry_service *ferry_service_open(ferry_loop *loop, const char *address, const f
                 error_set(&service->error, -EINVAL, "fds is for an address of NULL");
         else if (session_check_options(loop, &clients, &service->error) == 0 && !address && service->options.fds)
                 listen_at_given(service, together, (unsigned)apart);
+        else if (!service->error.code && ferry_address_scheme(service->address) == FERRY_SCHEME_NATS)
+                listen_at_server(service);
         else if (!service->error.code && check_options(service) == 0)
                 listen_for_all(service, together, (unsigned)apart);
         /* What the program's pointers lead to may go when this returns. */

@@ -496,6 +496,112 @@ START_TEST(a_listener_that_closes_refuses_what_comes_until_it_is_unsubscribed)
         end();
 }
 
+/* A service ------------------------------------------------------------------------------------------------- */
+
+START_TEST(a_service_listens_at_a_subject)
+{
+        ferry_session_options of_session = { .nats_url = url };
+        ferry_service *service;
+
+        listener = listen_anywhere(url);
+        loop = ferry_loop_new(NULL);
+        service = ferry_service_open(loop, "nats:shout", &(ferry_service_options){ .session = &of_session });
+        ck_assert_msg(ferry_service_status(service) == 1, "%s", ferry_service_error(service));
+        ck_assert_str_eq(ferry_service_address(service), "nats:shout");
+        ferry_service_on_type(service, FERRY_KIND_REQUEST, "quick", keep, NULL);
+        ferry_service_on_type(service, FERRY_KIND_REQUEST, "slow", keep, NULL);
+        ferry_service_on(service, FERRY_KIND_LOST | FERRY_KIND_RESUMED, note, NULL);
+        server = accept_at(listener);
+        take_login("");
+        hear("SUB shout ferry 2\r\n");
+        session = ferry_service_client(service, NULL);
+        ck_assert_ptr_nonnull(session);
+        ck_assert_ptr_eq(ferry_session_service(session), service);
+        ask("back.1", "quick");
+        hear("at once\r\n");
+        ask("back.2", "other");
+        hear("has no handler for the request 'other'; it has handlers for 'quick', 'slow'");
+        ck_assert_int_eq(ferry_service_notify(service, "x", "'all'"), -EOPNOTSUPP);
+        ck_assert_int_eq(ferry_service_retain(service, "x", "'all'"), -EOPNOTSUPP);
+        /* It outlives its server. */
+        close(server);
+        await_events("l");
+        server = accept_at(listener);
+        take_login("");
+        await_events("lr");
+        ask("back.3", "slow");
+        hear("HPUB back.3");
+        /* Requests in hand are answered before it closes. */
+        ck_assert_int_eq(ferry_service_close(service), 0);
+        tick();
+        ck_assert_uint_eq(count_heard("UNSUB 2"), 0);
+        ck_assert_int_eq(ferry_message_reply(kept, NULL, "'at last'"), 0);
+        ferry_message_unref(kept);
+        hear("at last\r\n");
+        hear("UNSUB 2\r\nPING\r\n");
+        say("PONG\r\n");
+        while (ferry_service_client(service, NULL))
+                tick();
+        ck_assert_int_eq(ferry_service_status(service), 0);
+        ferry_service_free(service);
+        session = NULL;
+        end();
+}
+
+START_TEST(a_service_fails_with_its_session)
+{
+        ferry_session_options of_session = { .nats_url = url };
+        ferry_service *service;
+
+        listener = listen_anywhere(url);
+        loop = ferry_loop_new(NULL);
+        service = ferry_service_open(loop, "nats:shout", &(ferry_service_options){ .session = &of_session });
+        server = accept_at(listener);
+        say("INFO {\"headers\":true}\r\n");
+        hear("PING\r\n");
+        say("-ERR 'Authorization Violation'\r\n");
+        while (ferry_service_status(service) == 1)
+                ferry_loop_tick(loop, 5);
+        ck_assert_int_eq(ferry_service_status(service), -EACCES);
+        ck_assert_msg(strstr(ferry_service_error(service), "Authorization Violation") != NULL, "%s", ferry_service_error(service));
+        ferry_service_free(service);
+        service = ferry_service_open(loop, "nats:shout", &(ferry_service_options){ .session = &of_session, .mode = 0600 });
+        ck_assert_int_eq(ferry_service_status(service), -EINVAL);
+        ck_assert_msg(strstr(ferry_service_error(service), "where a server listens") != NULL, "%s", ferry_service_error(service));
+        ferry_service_free(service);
+        close(listener);
+        of_session.nats_url = "nats://127.0.0.1:0";
+        service = ferry_service_open(loop, "nats:shout", &(ferry_service_options){ .session = &of_session });
+        ck_assert_int_eq(ferry_service_status(service), -EINVAL);
+        ferry_service_free(service);
+        ferry_loop_free(loop);
+        close(server);
+}
+
+START_TEST(what_a_server_cannot_pass_on_is_refused_with_a_sentence)
+{
+        ferry_call *call;
+
+        open_session((ferry_session_options){ .is_listening = true });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep, NULL);
+        ck_assert_int_eq(ferry_session_attach(session, STDERR_FILENO), -EOPNOTSUPP);
+        ck_assert_str_eq(ferry_session_error(session), "the dialect nats passes no descriptors");
+        ck_assert_int_eq(ferry_session_subscribe(session, "a.*"), -EOPNOTSUPP);
+        ck_assert_str_eq(ferry_session_error(session), "the dialect nats has no subscriptions");
+        call = ferry_session_describe(session, PATIENCE_MS);
+        ck_assert_int_eq(ferry_call_status(call), -EOPNOTSUPP);
+        ck_assert_str_eq(ferry_call_error(call), "the dialect nats has no descriptions");
+        ferry_call_free(call);
+        ask("back.1", "slow");
+        hear("HPUB back.1");
+        ck_assert_int_eq(ferry_message_progress(kept, "'a part'"), -EOPNOTSUPP);
+        ck_assert_int_eq(ferry_message_reply(kept, NULL, "'whole'"), 0);
+        ferry_message_unref(kept);
+        hear("whole\r\n");
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        end();
+}
+
 static const struct suite_test tests[] = {
         SUITE_TEST(a_lost_session_connects_again_with_another_inbox),
         SUITE_TEST(a_request_that_was_not_written_is_not_executed_behind_a_loss),
@@ -508,6 +614,9 @@ static const struct suite_test tests[] = {
         SUITE_TEST(where_handlers_answer_at_once_the_answer_says_enough),
         SUITE_TEST(a_process_that_has_accepted_a_request_and_is_silent_ends_it_as_unknown),
         SUITE_TEST(a_deadline_says_whether_a_process_has_the_request),
+        SUITE_TEST(a_service_listens_at_a_subject),
+        SUITE_TEST(a_service_fails_with_its_session),
+        SUITE_TEST(what_a_server_cannot_pass_on_is_refused_with_a_sentence),
         SUITE_TEST(a_listener_that_closes_refuses_what_comes_until_it_is_unsubscribed),
 };
 

@@ -108,6 +108,11 @@ addresses_and_options_are_checked() {
         says 'a bridge' 'takes messages'
         run ferry call nats:a $'x\ny'
         ended 'a type of two lines' 4 ''
+        run ferry watch nats:a
+        ended 'watching' 2 ''
+        says 'watching' "'ferry listen' prints"
+        run ferry describe nats:a
+        ended 'a description' 2 ''
         run ferry listen nats:a --publish
         ended 'publishing' 2 ''
 }

@@ -331,6 +331,46 @@ static void in_hand(void)
         end_server(server);
 }
 
+static int close_service(ferry_loop *loop, void *userdata)
+{
+        (void)loop;
+        ferry_service_close(userdata);
+        return 0;
+}
+
+static int serve(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        unsigned *requests = userdata;
+
+        if (ferry_message_kind(message) == FERRY_KIND_REQUEST) {
+                ++*requests;
+                fault_answer(FAULT_SEND, "reply", ferry_message_reply(message, NULL, "'HELLO'"), 0, NULL);
+        } else
+                ferry_loop_after(ferry_session_loop(session), 0, close_service, ferry_session_service(session));
+        return 1;
+}
+
+static void service(void)
+{
+        char url[TEXT_MAX];
+        pid_t server = start_server(url);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        const ferry_session_options of_session = { .nats_url = url, .reconnect_ms = 1 };
+        ferry_service *service = ferry_service_open(loop, "nats:shout", &(ferry_service_options){ .session = &of_session });
+        unsigned requests = 0;
+        int code;
+
+        fault_answer(FAULT_MEET, "open", ferry_service_status(service), 1, ferry_service_error(service));
+        ferry_service_on(service, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION, serve, &requests);
+        code = ferry_loop_run(loop, PATIENCE_MS);
+        fault_answer(FAULT_WAIT, "run", code, 0, ferry_loop_error(loop));
+        fault_want(requests == 1);
+        fault_check(requests <= 1);
+        ferry_service_free(service);
+        ferry_loop_free(loop);
+        end_server(server);
+}
+
 /* There is room for one connection, and that is taken: a server that neither accepts nor refuses. */
 static void silence(void)
 {
@@ -396,6 +436,7 @@ const struct scenario nats_scenarios[] = {
         { .name = "nats-again", .run = again, .patience_ms = PATIENCE_MS },
         { .name = "nats-held", .run = silence_of_a_process, .patience_ms = PATIENCE_MS },
         { .name = "nats-in-hand", .run = in_hand, .patience_ms = PATIENCE_MS },
+        { .name = "nats-service", .run = service, .patience_ms = PATIENCE_MS },
         { .name = "nats-silence", .run = silence, .is_uncut = true },
         { .name = NULL },
 };
