@@ -20,7 +20,7 @@
 enum { ROUNDS_DEFAULT = 11, CONTESTANTS_MAX = 32, ARGUMENTS_MAX = 60, PATTERNS_MAX = 32, TEMPORARY_MAX = 48 };
 
 /* Beside this program; those of peers that are not installed are not built. */
-static const char *const drivers[] = { "drive-floor", "drive-memory", "drive-ferry", "drive-nng", "drive-nanomsg",
+static const char *const drivers[] = { "drive-floor", "drive-memory", "drive-ferry", "drive-nats", "drive-nng", "drive-nanomsg",
                                        "drive-zeromq", "drive-libqb", "drive-sdbus" };
 
 /* Programs that measure by themselves, and the works that they have. */
