@@ -53,6 +53,7 @@ static struct {
         struct program *programs;       /* workers, then callers */
         struct task *tasks;
         size_t next;
+        bool is_quiet;                  /* nothing dies any more */
         bool is_ending;
         char urls[512];
         struct simulation_figures figures;
@@ -286,7 +287,7 @@ static void happen_again(kernel_fn *fn, int mean, unsigned count)
 {
         int64_t between = (int64_t)mean * KERNEL_MS / (count ? count : 1);
 
-        if (mean > 0 && count > 0 && !run.is_ending)
+        if (mean > 0 && count > 0)
                 kernel_at(kernel_now() + random_between(kernel_random(), 0, 2 * between), fn, NULL, 0);
 }
 
@@ -312,7 +313,7 @@ static void worker_dies(void *object, uint64_t number)
 {
         (void)object;
         (void)number;
-        if (run.is_ending)
+        if (run.is_quiet)
                 return;
         run.figures.worker_deaths++;
         kill_worker(&run.programs[below((int)run.options.workers)], silence());
@@ -326,7 +327,7 @@ static void host_dies(void *object, uint64_t number)
 
         (void)object;
         (void)number;
-        if (run.is_ending)
+        if (run.is_quiet)
                 return;
         run.figures.host_deaths++;
         for (unsigned i = 0; i < run.options.workers; i++)
@@ -342,7 +343,7 @@ static void connection_is_cut(void *object, uint64_t number)
 
         (void)object;
         (void)number;
-        if (run.is_ending)
+        if (run.is_quiet)
                 return;
         if (program->loop)
                 kernel_cut(program->process, silence());
@@ -369,7 +370,7 @@ static void server_ends(void *object, uint64_t number)
 
         (void)object;
         (void)number;
-        if (run.is_ending)
+        if (run.is_quiet)
                 return;
         if (server_is_up(server)) {
                 server_announce_end(server);
@@ -385,7 +386,7 @@ static void server_dies(void *object, uint64_t number)
 
         (void)object;
         (void)number;
-        if (run.is_ending)
+        if (run.is_quiet)
                 return;
         run.figures.server_deaths++;
         if (server_is_up(server)) {
@@ -469,6 +470,7 @@ static void end(void)
         unsigned count = options->workers + options->callers, descriptors;
         size_t limit = (size_t)count * IDLE_MAX;
 
+        run.is_quiet = true;
         kernel_run(NULL, kernel_now() + (int64_t)QUIET_MS * KERNEL_MS);
         run.is_ending = true;
         run.figures.memory_peak = memory_counts.bytes_peak;
