@@ -328,6 +328,9 @@ static int serve(struct listener *listener, const char *address)
                 listener->service = ferry_service_open(listener->loop, given_name(address) ? NULL : address, &service);
                 ferry_service_on(listener->service, messages, take, listener);
                 ferry_service_on(listener->service, asides, show_aside, listener);
+                /* A signal has come while another service was asked to hand over. */
+                if (listener->phase != SERVES)
+                        ferry_service_close(listener->service);
                 described = describe_service(listener->service, listener->options);
                 ferry_service_on(listener->service, FERRY_KIND_SUCCESSOR, hand_over, listener);
         }

@@ -27,7 +27,8 @@ typedef struct ferry_service_options {
         const char *group;              /**< the group of the socket file, a name or a number (the process's). tcp: -EINVAL */
         unsigned clients_max;           /**< clients of each user (4,096). At the limit, a client that has never sent anything is
                                          * disconnected; if there is none, the new client is refused. The user with most clients
-                                         * cannot take the last eighth of the descriptors that the process may have */
+                                         * cannot take the last eighth of the descriptors that the process may have, and
+                                         * descriptors that clients pass cannot take its last quarter */
         int idle_timeout_ms;            /**< close the service after this time without a message, in ms (never) */
         int close_timeout_ms;           /**< how long closing may take, in ms (5,000) */
         const ferry_session_options *session; /**< the options of client sessions; `allow` decides which users may be clients (the
@@ -53,7 +54,7 @@ typedef struct ferry_service_options {
                                          * `mode`, `group`, `name_directory` and `is_public` are -EINVAL */
         bool is_taking_over;            /**< NAME, unix: if a service of the same user listens there, in ferry's dialect, ask it to hand
                                          * over its sockets (ferry_service_hand_over()), and listen at these. ferry_service_open()
-                                         * then runs the loop until that is done, for up to `close_timeout_ms` */
+                                         * then runs the loop until that is done, for up to `close_timeout_ms` (if that is -1: 5,000) */
 } ferry_service_options;
 
 /**

@@ -19,6 +19,7 @@ struct client {
         ferry_service *service;
         enum client_phase phase;
         bool is_probe;                  /* it only asks whether the service lives */
+        bool is_short;                  /* it is refused for lack of descriptors, not because its user has too many clients */
         struct loop_grave grave;
         struct list link;               /* among the clients of the service, or those that it refuses */
         uint64_t visit;                 /* the last walk over the clients that has come to it */

@@ -11,11 +11,15 @@ enum {
         REFUSAL_MS = 1000,      /* for it to speak */
 };
 
-static const char reason[] = "the service has as many clients as it may have (clients_max)";
-
-void refusal_tell(ferry_session *session)
+static const char *reason_of(const struct client *client)
 {
-        session_refuse_all(session, reason);
+        return client->is_short ? "the service has no descriptor left for one more client of this user (ulimit -n)" :
+                                  "the service has as many clients as it may have (clients_max)";
+}
+
+void refusal_tell(const struct client *client)
+{
+        session_refuse_all(client->session, reason_of(client));
 }
 
 void refusal_remove(struct client *client)
@@ -43,9 +47,9 @@ static int refuse(ferry_session *session, const ferry_message *message, void *us
 
         (void)userdata;
         if (ferry_message_kind(message) & FERRY_KIND_REQUEST)
-                message_fail((ferry_message *)(uintptr_t)message, WIRE_REFUSED, "%s", reason);
+                message_fail((ferry_message *)(uintptr_t)message, WIRE_REFUSED, "%s", reason_of(client));
         else
-                refusal_tell(session);
+                refusal_tell(client);
         /* It goes when what has come with this is refused, too. */
         if (client->refusal)
                 loop_timer_start(session_loop(session), &client->refusal_timer, sys_now());
@@ -88,5 +92,5 @@ void refusal_add(struct refusal *refusal, struct client *client)
         session_begin(session);
         /* What it may be about to ask for is refused all the same. */
         if (!session_is_freed(session) && session_is_open(session))
-                refusal_tell(session);
+                refusal_tell(client);
 }

@@ -20,5 +20,5 @@ void refusal_add(struct refusal *refusal, struct client *client);
 /* The session of one of them has ended, or goes. */
 void refusal_remove(struct client *client);
 
-/* Tell a session that it is not wanted, where it is known in what dialect, and that can say so. */
-void refusal_tell(ferry_session *session);
+/* Tell a client that it is not wanted, and why, where it is known in what dialect, and that can say so. */
+void refusal_tell(const struct client *client);

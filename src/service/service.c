@@ -305,23 +305,31 @@ static struct client *client_new(ferry_service *service, ferry_session *session,
         return client;
 }
 
+static bool is_below_limit(const ferry_service *service, uid_t uid)
+{
+        const struct crowd *crowd = crowd_find(&service->crowds, uid);
+
+        return !crowd || crowd->count < service->options.clients_max;
+}
+
 /* Whether a user may have one more client, for which there is that descriptor. The last ones are kept for users that have fewer
  * clients than another one. */
 static bool has_room(const ferry_service *service, uid_t uid, int fd)
 {
         const struct crowd *crowd = crowd_find(&service->crowds, uid);
 
-        return !crowd || (crowd->count < service->options.clients_max &&
-                          (fd < service->reserved_from || crowd != crowds_largest(&service->crowds)));
+        return is_below_limit(service, uid) &&
+               (!crowd || fd < service->reserved_from || crowd != crowds_largest(&service->crowds));
 }
 
-static void dismiss(struct client *client)
+static void dismiss(struct client *client, bool is_short)
 {
+        client->is_short = is_short;
         leave_others(client);
-        refusal_tell(client->session);
+        refusal_tell(client);
         /* If it has not ended by itself. */
-        session_finish(client->session, -ECONNREFUSED, "the service has as many clients as it may have (clients_max), and this"
-                                                       " one never sent a message");
+        session_finish(client->session, -ECONNREFUSED, "the service has %s, and this one never sent a message",
+                       is_short ? "no descriptor left for one more client (ulimit -n)" : "as many clients as it may have (clients_max)");
         /* A client that gets a reason has no time to answer it: its place is needed now. */
         session_finish(client->session, -ECONNREFUSED, "%s", "");
 }
@@ -339,7 +347,7 @@ static bool make_room(ferry_service *service, uid_t uid, int fd)
                         return false;
                 if (session_has_spoken(client->session))
                         continue;
-                dismiss(client);
+                dismiss(client, is_below_limit(service, uid));
                 /* The descriptor that becomes free stands for the reserved one. */
                 if (fd >= service->reserved_from)
                         return true;
@@ -359,7 +367,7 @@ static void free_descriptor(struct listener *listener)
                 if (!client)
                         return;
         } while (session_has_spoken(client->session));
-        dismiss(client);
+        dismiss(client, true);
 }
 
 /* Of clients whose dialect is one of these. */
@@ -396,6 +404,7 @@ static void add_client(ferry_service *service, const struct listener *listener, 
         }
         if (!is_welcome) {
                 client->phase = CLIENT_REFUSED;
+                client->is_short = is_below_limit(service, uid);
                 refusal_add(&service->refusal, client);
                 return;
         }
@@ -578,6 +587,12 @@ static int listen_for(ferry_service *service, unsigned dialects)
         return code ? code : listener_start(listener, &service->error);
 }
 
+/* A service that hangs does not hand over: it is not waited for without a limit. */
+static int takeover_timeout(const ferry_service *service)
+{
+        return service->options.close_timeout_ms < 0 ? CLOSE_TIMEOUT_DEFAULT_MS : service->options.close_timeout_ms;
+}
+
 /* If a service listens there, ask it for its sockets; else listen as without. */
 static int begin_takeover(ferry_service *service, unsigned dialects)
 {
@@ -588,7 +603,7 @@ static int begin_takeover(ferry_service *service, unsigned dialects)
 
         if (code)
                 return error_set(&service->error, code, "cannot take over '%s': %s", service->address, error_describe(code));
-        return takeover_begin(&service->takeover, service->loop, path, service->options.close_timeout_ms, &service->error);
+        return takeover_begin(&service->takeover, service->loop, path, takeover_timeout(service), &service->error);
 }
 
 /* Clients that know only one dialect look for its services in a directory of their own. */

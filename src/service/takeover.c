@@ -6,6 +6,7 @@
 #include "wire/dialect.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -107,7 +108,7 @@ static ssize_t receive(struct takeover *takeover)
 {
         size_t size;
         void *room = frame_reserve(&takeover->reader, &size);
-        ssize_t got = room ? passing_receive(&takeover->passing, takeover->source.fd, room, size) : -ENOMEM;
+        ssize_t got = room ? passing_receive(&takeover->passing, takeover->source.fd, INT_MAX, room, size) : -ENOMEM;
 
         if (room)
                 frame_commit(&takeover->reader, got > 0 ? (size_t)got : 0);

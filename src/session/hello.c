@@ -2,6 +2,15 @@
 #include "session/private.h"
 
 #include <errno.h>
+#include <limits.h>
+
+/* What clients pass leaves descriptors for other clients. */
+static int passed_below(const ferry_session *session)
+{
+        int limit = session->is_server ? sys_descriptor_limit() : INT_MAX;
+
+        return session->is_server ? limit - limit / 4 : limit;
+}
 
 /* What this side can do, for a hello; NULL without memory. */
 static ferry_value *make_features(ferry_session *session)
@@ -15,7 +24,7 @@ static ferry_value *make_features(ferry_session *session)
         else {
                 ferry_builder_add(builder, "'parts'");
                 if (stream_passes(session->stream)) {
-                        stream_expect_passed(session->stream);
+                        stream_expect_passed(session->stream, passed_below(session));
                         ferry_builder_add(builder, "'descriptors'");
                 }
                 sharing_add_features(session, builder);

@@ -301,7 +301,7 @@ static bool is_byte_left(struct moved *moved, uint32_t events)
 static ssize_t read_some(struct moved *moved)
 {
         char bytes[256];
-        ssize_t got = passing_receive(&moved->stream->passing, moved->stream->inputs[0].io, bytes, sizeof bytes);
+        ssize_t got = passing_receive(&moved->stream->passing, moved->stream->inputs[0].io, moved->stream->passed_below, bytes, sizeof bytes);
 
         for (ssize_t i = 0; i < got; i++)
                 if (bytes[i] != 0)

@@ -34,6 +34,7 @@ struct passed *passing_take(struct passing *passing)
         if (!passed)
                 return NULL;
         list_remove(&passed->link);
+        passing->pieces--;
         passing->count -= passed->count;
         return passed;
 }
@@ -45,6 +46,18 @@ void passing_free(struct passing *passing)
         while ((passed = passing_take(passing)))
                 passed_free(passed);
         sys_free(passing);
+}
+
+/* Whether one of them has a number that is kept for others. */
+static bool is_over(const unsigned char *data, size_t count, int below)
+{
+        int fd = -1, highest = -1;
+
+        for (size_t i = 0; i < count; i++) {
+                memcpy(&fd, data + i * sizeof fd, sizeof fd);
+                highest = fd > highest ? fd : highest;
+        }
+        return highest >= below;
 }
 
 static void close_all(const unsigned char *data, size_t count)
@@ -68,7 +81,8 @@ static int keep(struct passing **place, const unsigned char *data, size_t count,
                 close_all(data, count);
                 return -ENOMEM;
         }
-        if (passing->is_flooded || count > PASSED_MAX || passing->count + count > PASSED_WAITING_MAX) {
+        if (passing->is_flooded || count > PASSED_MAX || passing->count + count > PASSED_WAITING_MAX ||
+            passing->pieces == PASSED_WAITING_MAX) {
                 passing->is_flooded = true;
                 close_all(data, count);
                 return 0;
@@ -84,17 +98,19 @@ static int keep(struct passing **place, const unsigned char *data, size_t count,
         if (count > 0)
                 memcpy(passed->fds, data, count * sizeof *passed->fds);
         list_append(&passing->waiting, &passed->link);
+        passing->pieces++;
         passing->count += count;
         return 0;
 }
 
-ssize_t passing_receive(struct passing **passing, int socket, void *buffer, size_t size)
+ssize_t passing_receive(struct passing **passing, int socket, int below, void *buffer, size_t size)
 {
         _Alignas(struct cmsghdr) char control[CMSG_SPACE(CONTROL_MAX * sizeof(int))];
         struct iovec piece = { .iov_base = buffer, .iov_len = size };
         struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
         ssize_t got = sys_receive_message(socket, &message, 0);
         bool is_cut = got >= 0 && (message.msg_flags & MSG_CTRUNC), has_come = false;
+        size_t count;
         int code = 0;
 
         if (got < 0 || (message.msg_controllen == 0 && !is_cut))
@@ -103,7 +119,12 @@ ssize_t passing_receive(struct passing **passing, int socket, void *buffer, size
                 if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
                         continue;
                 has_come = true;
-                code = keep(passing, CMSG_DATA(head), (head->cmsg_len - CMSG_LEN(0)) / sizeof(int), is_cut);
+                count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                if (is_over(CMSG_DATA(head), count, below)) {
+                        close_all(CMSG_DATA(head), count);
+                        code = keep(passing, NULL, 0, true);
+                } else
+                        code = keep(passing, CMSG_DATA(head), count, is_cut);
         }
         /* Not one had room. */
         if (is_cut && !has_come)

@@ -24,14 +24,16 @@ struct passed {
 
 struct passing {
         struct list waiting;
-        size_t count;                   /* descriptors that wait */
+        size_t pieces;                  /* in that list, … */
+        size_t count;                   /* … and descriptors in these */
         bool is_flooded;                /* too many came */
 };
 
 void passing_free(struct passing *passing);
 
-/* Read bytes, and keep what comes with them, in an object that is made when there is something. The results of sys_recv(). */
-ssize_t passing_receive(struct passing **passing, int socket, void *buffer, size_t size);
+/* Read bytes, and keep what comes with them, in an object that is made when there is something. Descriptors are closed, as where none
+ * is left, if one of them has the number @below or a higher one. The results of sys_recv(). */
+ssize_t passing_receive(struct passing **passing, int socket, int below, void *buffer, size_t size);
 /* Whether anything waits; NULL is allowed. */
 static inline bool passing_has(const struct passing *passing)
 {

@@ -256,8 +256,8 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
                 return 0;
         if (input == 0 && stream->moved && stream->moved->input == MOVED_RING)
                 got = moved_read(stream->moved, buffer, size);
-        else if (input == 0 && stream->passed_max > 0)
-                got = passing_receive(&stream->passing, stream->inputs[0].io, buffer, size);
+        else if (input == 0 && stream->passed_below > 0)
+                got = passing_receive(&stream->passing, stream->inputs[0].io, stream->passed_below, buffer, size);
         else
                 got = endpoint_read(&stream->inputs[input], buffer, size);
         if (got > 0) {
@@ -349,9 +349,9 @@ bool stream_passes(const struct stream *stream)
                stream->output.fd == stream->inputs[0].fd;
 }
 
-void stream_expect_passed(struct stream *stream)
+void stream_expect_passed(struct stream *stream, int below)
 {
-        stream->passed_max = PASSED_MAX;
+        stream->passed_below = below;
 }
 
 struct passed *stream_take_passed(struct stream *stream)

@@ -99,7 +99,7 @@ struct stream {
         uint64_t taken;         /* bytes that were read of the main input */
         char *child_end;        /* of a child that another object watches: how it has ended, once it has … */
         int child_code;         /* … and whether that was in order */
-        unsigned passed_max;    /* descriptors that may come together with bytes; 0: none is expected */
+        int passed_below;       /* descriptors with lower numbers may come together with bytes; 0: none is expected */
         struct moved *moved;    /* to shared memory; NULL: not, see moved.h */
         struct passing *passing;        /* descriptors that have come with the bytes; NULL: none has */
         int room;               /* that a socket has for what is sent and not yet received; 0: unknown */
@@ -132,10 +132,10 @@ bool stream_is_readable(const struct stream *stream);
  * now, and that of an offer would go with them; another negative errno if nothing ever will be. */
 ssize_t stream_write(struct stream *stream, struct iovec *slices, int count);
 
-/* Whether descriptors can be passed, by a unix socket, as far as that is known before it is open. Expect some from now on. Take those
- * that have come first, which are the caller's; NULL: none has come. */
+/* Whether descriptors can be passed, by a unix socket, as far as that is known before it is open. Expect some from now on, with numbers
+ * lower than @below. Take those that have come first, which are the caller's; NULL: none has come. */
 bool stream_passes(const struct stream *stream);
-void stream_expect_passed(struct stream *stream);
+void stream_expect_passed(struct stream *stream, int below);
 struct passed *stream_take_passed(struct stream *stream);
 /* The same as stream_write(), and the descriptors go with the first byte or before. Whether they have left. -ETOOMANYREFS: too many
  * of this user are on their way; nothing has failed. */

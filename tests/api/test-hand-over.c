@@ -419,6 +419,26 @@ START_TEST(what_a_wrong_predecessor_sends_is_refused)
 }
 END_TEST
 
+/* A service without a limit for its own requests in hand has one for this. */
+START_TEST(a_predecessor_that_hangs_is_not_waited_for_forever)
+{
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct place place;
+
+        door_stop_clock(0);
+        open_place(&place);
+        strcpy(name.sun_path, place.path);
+        ck_assert_int_eq(bind(listener, (struct sockaddr *)&name, sizeof name), 0);
+        ck_assert_int_eq(listen(listener, 4), 0);
+        refuse_successor(&place, place.address, &(ferry_service_options){ .close_timeout_ms = -1 }, -ETIMEDOUT,
+                         "the service has not answered in time");
+        close(listener);
+        unlink(place.path);
+        close_place(&place);
+}
+END_TEST
+
 int main(void)
 {
         static const struct suite_test tests[] = {
@@ -430,8 +450,9 @@ int main(void)
                 SUITE_TEST(another_user_is_refused_at_both_sides),
                 SUITE_TEST(a_successor_that_fails_changes_nothing),
                 SUITE_LOOP(a_successor_that_dies_changes_nothing, 2),
-        SUITE_TEST(the_end_of_a_successor_is_reported_before_that_of_its_session),
+                SUITE_TEST(the_end_of_a_successor_is_reported_before_that_of_its_session),
                 SUITE_LOOP(what_a_wrong_predecessor_sends_is_refused, sizeof predecessors / sizeof *predecessors),
+                SUITE_TEST(a_predecessor_that_hangs_is_not_waited_for_forever),
         };
 
         return suite_run("hand-over", tests, sizeof tests / sizeof *tests);

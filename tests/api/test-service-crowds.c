@@ -776,6 +776,94 @@ START_TEST(a_descriptor_is_freed)
 }
 END_TEST
 
+/* Bytes with as many descriptors as go together. */
+static void send_with_descriptors(int fd, const void *bytes, size_t size)
+{
+        enum { MOST = 32 };
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(MOST * sizeof(int))] = "";
+        struct iovec piece = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = size };
+        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(MOST * sizeof(int));
+        for (size_t i = 0; i < MOST; i++)
+                memcpy(CMSG_DATA(head) + i * sizeof fd, &fd, sizeof fd);
+        ck_assert_int_eq(sendmsg(fd, &message, MSG_NOSIGNAL), (ssize_t)size);
+}
+
+/* With notifications that the program has not fetched, or before any message. */
+START_TEST(descriptors_that_are_passed_leave_some_for_other_clients)
+{
+        static const char hello[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        static const char passed[] = "\xf3\x4a\x9d\xe2\0\0\0\x11\1\xac\1\0\0\0\0\0\0\0\0\0\0\0\0\0\x20"
+                                     "\xf3\x4a\x9d\xe2\0\0\0\x11\1\2\1\0\0\1\0\0\0\0\0\0\0\0\0\0t";
+        enum { LIMIT = 128 };
+        struct place place;
+        struct rlimit before, limit;
+        int clients[4], lowest;
+
+        open_place(&place);
+        ferry_service_on(open_echo(&place, NULL), FERRY_KIND_NOTIFICATION, NULL, NULL);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+        limit = before;
+        limit.rlim_cur = LIMIT;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        for (size_t i = 0; i < COUNT(clients); i++) {
+                clients[i] = connect_raw(&place);
+                send_raw(clients[i], hello, sizeof hello - 1);
+                settle(&place);
+        }
+        for (size_t i = 0; i < COUNT(clients); i++)
+                for (size_t j = 0; j < 4; j++) {
+                        send_with_descriptors(clients[i], passed, _i == 0 ? sizeof passed - 1 : j == 0 ? 7 : 1);
+                        settle(&place);
+                }
+        lowest = dup(clients[0]);
+        ck_assert_int_ge(lowest, LIMIT / 2);
+        ck_assert_int_le(lowest, LIMIT - LIMIT / 4);
+        close(lowest);
+        require_echo(ferry_session_open(place.loop, place.address, NULL));
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        for (size_t i = 0; i < COUNT(clients); i++)
+                close(clients[i]);
+        close_place(&place);
+}
+END_TEST
+
+/* None of them has room, so none counts by itself. */
+START_TEST(descriptors_without_room_are_limited_in_number)
+{
+        static const char hello[] = "\xf3\x4a\x9d\xe2\0\0\0\x10\1\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        struct place place;
+        struct ends ends;
+        struct rlimit before, limit;
+        int client;
+
+        open_place(&place);
+        open_noted(&place, NULL, &ends);
+        client = connect_raw(&place);
+        send_raw(client, hello, sizeof hello - 1);
+        settle(&place);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+        limit = before;
+        limit.rlim_cur = (rlim_t)client + 1;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        send_raw(client, "\xf3\x4a\x9d\xe2\0\0\x10\0", 8);
+        for (size_t i = 0; i < 600 && ends.closed == 0; i++) {
+                send_with_descriptors(client, "\1", 1);
+                settle(&place);
+        }
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        ck_assert_int_eq(ends.closed, 1);
+        ck_assert_int_eq(ends.status, -EBADMSG);
+        ck_assert_msg(strstr(ends.text, "it has sent more than may wait"), "%s", ends.text);
+        close(client);
+        close_place(&place);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_TEST(a_client_that_has_spoken_stays),
         SUITE_TEST(the_one_that_has_been_silent_longest_goes),
@@ -795,6 +883,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_descriptor_is_freed),
         SUITE_TEST(a_silent_client_makes_room_when_no_descriptor_is_left),
         SUITE_TEST(the_last_descriptors_are_kept_for_other_users),
+        SUITE_LOOP(descriptors_that_are_passed_leave_some_for_other_clients, 2),
+        SUITE_TEST(descriptors_without_room_are_limited_in_number),
 };
 
 SUITE_MAIN("service-crowds", tests)

@@ -79,7 +79,28 @@ what_cannot_be_taken_over_is_refused() {
         ended 'stdio' 2 ''
 }
 
-all=no_line_is_lost,requests_in_hand_are_answered,what_cannot_be_taken_over_is_refused
+has_a_socket() {
+        compgen -G "/proc/$1/fd/*" > /dev/null && readlink "/proc/$1/fd/"* | grep -q '^socket:'
+}
+
+# The service that it wants to follow hangs at that moment.
+a_signal_ends_a_successor_that_waits() {
+        start ferry listen unix:up.sock --echo
+        local old=$job
+        check 'it listens' soon is_there up.sock
+        kill -STOP "$old"
+        start ferry listen unix:up.sock --echo --take-over
+        check 'it has connected' soon has_a_socket "$job"
+        kill -TERM "$job"
+        kill -CONT "$old"
+        await "$job"
+        ended 'the successor' 0 ''
+        await "$old"
+        ended 'the service that was followed' 0 ''
+        is 'files' "$(compgen -G 'up.sock*')" ''
+}
+
+all=no_line_is_lost,requests_in_hand_are_answered,what_cannot_be_taken_over_is_refused,a_signal_ends_a_successor_that_waits
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
