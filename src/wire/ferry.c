@@ -83,6 +83,18 @@ static int read_body(struct incoming *ret, const char *body, struct error *error
         return code;
 }
 
+/* The type of the others is ignored, or is a pattern, which is checked as such. */
+static bool has_type(enum wire_kind kind)
+{
+        return kind == WIRE_NOTIFICATION || kind == WIRE_REQUEST || kind == WIRE_RESPONSE || kind == WIRE_ERROR || kind == WIRE_REFUSED ||
+               kind == WIRE_PROGRESS;
+}
+
+static bool is_type(const char *bytes, size_t size)
+{
+        return utf8_is_valid(bytes, size) && !memchr(bytes, '\0', size);
+}
+
 static int read_payload(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error)
 {
         size_t type_size;
@@ -95,8 +107,7 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
                                                                   (unsigned char)payload[1]);
         ret->is_leaving = ret->kind == WIRE_REFUSED && (payload[3] & FLAG_LEAVING);
         type_size = (size_t)(unsigned char)payload[4] << 8 | (unsigned char)payload[5];
-        if (type_size > size - HEADER || !utf8_is_valid(payload + HEADER, type_size) ||
-            memchr(payload + HEADER, '\0', type_size))
+        if (type_size > size - HEADER || (has_type(ret->kind) && !is_type(payload + HEADER, type_size)))
                 return error_set(error, -EBADMSG, "a message whose type is empty or not UTF-8");
         ret->type = (struct raw_text){ .bytes = payload + HEADER, .size = type_size };
         ret->body_offset = HEADER + type_size;

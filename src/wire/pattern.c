@@ -25,6 +25,8 @@ static const char *find_flaw(const char *pattern, size_t size)
                 return "it has more than 255 bytes";
         if (!utf8_is_valid(pattern, size))
                 return "it is not UTF-8";
+        if (memchr(pattern, '\0', size))
+                return "it has a byte of zero";
         do {
                 part = part_at(at, end);
                 at += part.size + 1;

@@ -454,6 +454,23 @@ START_TEST(the_end_of_the_questions_is_not_that_of_the_answers)
 }
 END_TEST
 
+/* The type of a ping, and that of a cancel, is ignored, whatever its bytes. */
+START_TEST(the_type_of_a_control_frame_is_ignored)
+{
+        struct raw raw;
+
+        open_for_next(&raw, RAW_SOCKET, &(ferry_session_options){ .dialect = FERRY_DIALECT_FERRY });
+        raw_send(&raw, RAW_REQUEST, 7, "t", "x");
+        ck_assert_ptr_nonnull(raw_next(&raw, FERRY_KIND_REQUEST, "x"));
+        raw_send(&raw, RAW_CANCEL, 7, "\xff", NULL);
+        raw_send(&raw, RAW_PING, 9, "\xff\xfe", NULL);
+        raw_expect(&raw, RAW_PONG, 9);
+        ck_assert_ptr_nonnull(raw_next(&raw, FERRY_KIND_CANCELLED, "x"));
+        ck_assert_int_eq(ferry_session_status(raw.session), 1);
+        raw_close(&raw);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(junk_between_frames_is_reported, JUNK_STREAMS),
         SUITE_LOOP(what_only_begins_like_a_magic_is_junk, JUNK_STREAMS),
@@ -464,6 +481,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(half_a_frame_and_then_the_end, RAW_SECOND * 8),
         SUITE_LOOP(half_a_frame_and_then_silence, RAW_STREAMS),
         SUITE_LOOP(half_a_large_frame, RAW_STREAMS),
+        SUITE_TEST(the_type_of_a_control_frame_is_ignored),
         SUITE_LOOP(what_does_not_decode_is_an_error_and_the_session_lives, RAW_STREAMS * WRONGS),
         SUITE_LOOP(an_answer_that_does_not_decode, RAW_STREAMS),
         SUITE_LOOP(the_end_of_the_questions_is_not_that_of_the_answers, RAW_STREAMS),
