@@ -45,6 +45,8 @@ static struct {
         size_t notified_bytes;          /* … and what those that wait take */
         long dropped;                   /* not reported yet */
         bool has_dropped;
+        void (*watcher)(void *userdata);        /* NULL: none */
+        void *watcher_userdata;
 } answers;
 
 void answers_init(ferry_loop *loop, const struct cli_options *options)
@@ -54,6 +56,18 @@ void answers_init(ferry_loop *loop, const struct cli_options *options)
         answers.workers = (size_t)(options->workers > 0 ? options->workers : processors_available(""));
         answers.waiting.last = &answers.waiting.first;
         answers.begun.last = &answers.begun.first;
+}
+
+void answers_watch(void (*fn)(void *userdata), void *userdata)
+{
+        answers.watcher = fn;
+        answers.watcher_userdata = userdata;
+}
+
+static void tell_watcher(void)
+{
+        if (answers.watcher)
+                answers.watcher(answers.watcher_userdata);
 }
 
 static void append(struct answers *list, struct answer *answer)
@@ -251,6 +265,7 @@ static void command_is_over(struct command *command, const struct command_result
                         take(&answers.begun, link);
                         break;
                 }
+        tell_watcher();
         if (answer->input)
                 report_notified(answer, result);
         else if (ferry_message_is_wanted(answer->request))
@@ -438,6 +453,7 @@ int answer_notification(const ferry_message *notification)
         answers.notified_bytes += cost_of(answer);
         append(&answers.waiting, answer);
         start_waiting();
+        tell_watcher();
         return 0;
 }
 
@@ -460,6 +476,7 @@ int answer_by_command(const ferry_message *request)
                 return -ENOMEM;
         append(&answers.waiting, answer);
         start_waiting();
+        tell_watcher();
         return 1;
 }
 
@@ -486,6 +503,7 @@ static void forget_waiting(void)
                         link = &(*link)->next;
                 else
                         answer_free(take(&answers.waiting, link));
+        tell_watcher();
 }
 
 /* Looking through those that wait must not cost more than they have cost already. */

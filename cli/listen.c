@@ -27,6 +27,8 @@ struct listener {
         enum phase phase;
         bool is_late;                   /* requests were given up after --drain */
         bool is_output_closed;
+        bool is_pool;                   /* requests beyond --workers are refused, for other listeners at the subject */
+        bool is_away;                   /* all places are taken, so none should come */
         bool is_handing;                /* to a successor, which takes the place of this process */
         char *shown;                    /* the last error that was shown; NULL: none */
 };
@@ -111,6 +113,21 @@ static bool is_for_command(const struct listener *listener, const ferry_message 
                !((kind & FERRY_KIND_REQUEST) && (options->is_echo || options->exec || listener->reply));
 }
 
+static bool has_place(const struct listener *listener)
+{
+        return answers_due() < (size_t)listener->options->workers;
+}
+
+static void adapt_listening(void *userdata)
+{
+        struct listener *listener = userdata;
+
+        if (listener->phase != SERVES || listener->is_away != has_place(listener))
+                return;
+        listener->is_away = !listener->is_away;
+        ferry_session_set_listening(listener->session, !listener->is_away);
+}
+
 static int take(ferry_session *client, const ferry_message *message, void *userdata)
 {
         struct listener *listener = userdata;
@@ -119,6 +136,8 @@ static int take(ferry_session *client, const ferry_message *message, void *userd
         if (listener->phase != SERVES)
                 return ferry_message_kind(message) & FERRY_KIND_REQUEST ?
                                ferry_message_refuse(message, "the listener is about to end") : 0;
+        if (listener->is_pool && (ferry_message_kind(message) & FERRY_KIND_REQUEST) && !has_place(listener))
+                return ferry_message_refuse(message, "all places of this listener are taken (--workers %ld)", listener->options->workers);
         show(listener, message);
         if (is_for_command(listener, message))
                 result = answer_notification(message);
@@ -315,6 +334,9 @@ static int serve(struct listener *listener, const char *address)
         session.reconnect_ms = session.is_listening ? -1 : 0;
         listener->loop = ferry_loop_new(&(ferry_loop_options){ .session = &session });
         answers_init(listener->loop, listener->options);
+        listener->is_pool = session.is_listening && listener->options->exec && listener->options->workers > 0;
+        if (listener->is_pool)
+                answers_watch(adapt_listening, listener);
         backlog_init(listener->loop);
         output_divert(backlog_add);
         error_limit_wait(0);

@@ -73,6 +73,8 @@ bool command_is_running(const struct command *command);
 
 /* answer.c: answers to requests, by commands that run so many at a time; the others wait in their order. */
 void answers_init(ferry_loop *loop, const struct cli_options *options);
+/* Call @fn when one more or one less is in hand; before an answer is sent. */
+void answers_watch(void (*fn)(void *userdata), void *userdata);
 /* Answer, and report a failure to the peer and on stderr. Returns what a handler returns. */
 int answer_with(const ferry_message *request, const char *type, const ferry_value *body);
 /* Let a command answer. Returns what a handler returns: the request is kept. */

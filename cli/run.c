@@ -18,6 +18,7 @@ enum {
         TRIES_MAX = 10,
         WORKER_TRIES_MAX = 2,
         WORKERS_TOTAL_MAX = 1024,
+        REMOTE_DEFAULT = 64,    /* tasks that are given at a time, where it is not known how many workers there are */
 };
 
 /* The end ------------------------------------------------------------------------------------------------- */
@@ -224,6 +225,23 @@ static int start_workers(struct run *run, char **command)
         return EXIT_DONE;
 }
 
+/* They are there already, and how many is not known. */
+static int connect_workers(struct run *run)
+{
+        ferry_session_options session = session_options(run->options);
+        const ferry_remote_options remote = {
+                .session = &session, .requests_max = (unsigned)run->workers,
+                .busy_timeout_ms = run->options->timeout_ms ? run->options->timeout_ms : 1,
+        };
+
+        session.queue_max = SIZE_MAX;
+        session.reconnect_ms = run->options->timeout_ms ? run->options->timeout_ms : 1;
+        if (ferry_manager_connect(run->manager, run->options->on, &remote) == 0)
+                return EXIT_DONE;
+        complain("%s", ferry_loop_error(run->loop));
+        return EXIT_CONNECTION;
+}
+
 /* All of it ----------------------------------------------------------------------------------------------- */
 
 /* From the first worker on none of these may end the run; a wait for the workers takes what has come before. */
@@ -263,7 +281,7 @@ static int run_all(struct run *run, char **command)
         error_limit_wait(0);
         progress_begin(run);
         signals_watch(run->loop, 2, interrupt, run);
-        status = start_workers(run, command);
+        status = run->is_remote ? connect_workers(run) : start_workers(run, command);
         if (status) {
                 ferry_manager_stop(run->manager, 0);
                 return status;
@@ -298,11 +316,21 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         };
         int status = EXIT_DONE;
 
-        (void)count;
-        if (is_blank(arguments[0])) {
+        run.is_remote = options->on && strncmp(options->on, "nats:", 5) == 0;
+        if (run.is_remote && count > 0) {
+                complain("run: '%s' has workers already: leave COMMAND out", options->on);
+                return EXIT_USAGE;
+        }
+        if (!run.is_remote && count == 0) {
+                complain("run needs a COMMAND");
+                return EXIT_USAGE;
+        }
+        if (!run.is_remote && is_blank(arguments[0])) {
                 complain("run needs a COMMAND: '%s' is empty", arguments[0]);
                 return EXIT_USAGE;
         }
+        if (run.is_remote && (status = check_session(options->on, options)) != EXIT_DONE)
+                return status;
         if (options->is_resuming && !options->joblog) {
                 complain("--resume and --resume-failed need --joblog FILE");
                 return EXIT_USAGE;
@@ -313,17 +341,17 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
                 complain("workers are talked to in one of ferry, stream-ipc and pcntl; innmind is for services");
                 return EXIT_USAGE;
         }
-        if (options->on && !(run.hosts = remote_split_hosts(options->on, &run.host_count)))
+        if (options->on && !run.is_remote && !(run.hosts = remote_split_hosts(options->on, &run.host_count)))
                 return EXIT_USAGE;
-        if (options->on && run.workers * run.host_count > WORKERS_TOTAL_MAX) {
+        if (run.hosts && run.workers * run.host_count > WORKERS_TOTAL_MAX) {
                 complain("--workers %ld on each of %ld hosts are more than %d", run.workers, run.host_count, (int)WORKERS_TOTAL_MAX);
                 remote_free_hosts(run.hosts);
                 return EXIT_USAGE;
         }
-        if (options->on)
+        if (run.hosts)
                 run.workers *= run.host_count;
         if (run.workers == 0)
-                run.workers = processors_available("");
+                run.workers = run.is_remote ? REMOTE_DEFAULT : processors_available("");
         run.last = &run.first;
         run.lines.max = body_max(options->is_value);
         run.lines.separator = options->is_null ? '\0' : '\n';
@@ -344,7 +372,8 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
          * its time from when a worker has it. */
         run.manager = ferry_manager_new(run.loop, &(ferry_manager_options){
                 .is_forwarding = true, .signals = passed_on, .session = &(ferry_session_options){ .queue_max = SIZE_MAX },
-                .queue_timeout_ms = options->timeout_ms < 0 ? -1 : options->timeout_ms > REST_MAX_MS ? options->timeout_ms : REST_MAX_MS });
+                /* Workers elsewhere are waited for as long as the session says. */
+                .queue_timeout_ms = run.is_remote ? -1 : options->timeout_ms < 0 ? -1 : options->timeout_ms > REST_MAX_MS ? options->timeout_ms : REST_MAX_MS });
         if (options->joblog)
                 status = joblog_open(options->joblog, options->is_resuming, &run.joblog);
         if (status == EXIT_DONE)
@@ -360,12 +389,12 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
 
 const struct cli_command command_run = {
         .name = "run",
-        .arguments = "[--] COMMAND [ARGUMENT]...",
+        .arguments = "[--] [COMMAND [ARGUMENT]...]",
         .summary = "give each line of stdin as a task to one of N workers, print their answers",
         .options = (const char *const[]){ "on", "workers", "type", "null", "ordered", "retry", "max-tasks", "max-rss", "halt", "joblog", "resume",
-                                          "resume-failed", "quiet", "dialect", "codec", "namespace", "timeout",
+                                          "resume-failed", "quiet", "dialect", "codec", "namespace", "timeout", "wait",
                                           "json", "value", "verbose", NULL },
-        .least = 1,
+        .least = 0,
         .most = INT32_MAX,
         .is_wrapper = true,
         .run = run_tasks,

@@ -81,6 +81,7 @@ struct run {
         int signal;                     /* the last one that came; 0 */
         const char *type;
         long workers;
+        bool is_remote;                 /* they listen at a subject of a NATS server (--on) */
         char **hosts;                   /* they run there, in turn; NULL: here */
         long host_count;
         struct said *said;              /* of each worker */

@@ -77,6 +77,17 @@ static void report(struct run *run, long number, const char *ending, const char 
                 complain("task %ld: %s", number, reason);
 }
 
+/* What a worker elsewhere has done is known by the outcome only. */
+static void report_outcome(struct run *run, long number, const ferry_call *call)
+{
+        enum ferry_outcome outcome = ferry_call_outcome(call);
+
+        run->failed++;
+        progress_clear(run);
+        complain("task %ld: %s%s", number, outcome == FERRY_OUTCOME_UNKNOWN ? "outcome unknown: " :
+                 outcome == FERRY_OUTCOME_NOT_EXECUTED ? "not executed: " : "", ferry_call_error(call));
+}
+
 static void log_task(struct task *task, struct joblog_entry entry)
 {
         entry.number = task->number;
@@ -247,7 +258,10 @@ static void end_by_call(struct task *task, const ferry_call *call, const ferry_m
         end_task(task, answer);
         if (answer)
                 return;
-        report(run, task->number, reply ? "" : ferry_call_ending(call), reply ? "no memory for its answer" : ferry_call_error(call));
+        if (!reply && run->is_remote)
+                report_outcome(run, task->number, call);
+        else
+                report(run, task->number, reply ? "" : ferry_call_ending(call), reply ? "no memory for its answer" : ferry_call_error(call));
         log_failure(task, call);
 }
 

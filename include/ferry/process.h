@@ -262,6 +262,45 @@ ferry_call *ferry_manager_request(ferry_manager *manager, int timeout_ms, const 
  */
 ferry_call *ferry_manager_request_value(ferry_manager *manager, int timeout_ms, const char *type, const ferry_value *body);
 
+/** How workers elsewhere are reached. Zero selects the default in parentheses. Pointers must stay valid until the function returns,
+ * see ferry.h. */
+typedef struct ferry_remote_options {
+        size_t size;                    /**< sizeof(ferry_remote_options); 0 means this version's */
+        const ferry_session_options *session; /**< the options of the session (the manager's). `wait_ms` also says how long requests
+                                         * wait while no worker listens */
+        unsigned requests_max;          /**< how many requests are in flight at a time (1024). Fewer are after workers have refused
+                                         * some */
+        int busy_timeout_ms;            /**< how long requests wait while workers live and refuse all of them, in ms; -1: forever
+                                         * (30 s). As long as they work on one of this manager that time does not pass */
+} ferry_remote_options;
+
+/**
+ * Lets workers elsewhere take the requests of the manager, besides its children.
+ *
+ * The workers are listeners at a subject of a NATS server, on any machine: sessions with `is_listening` or programs of other
+ * libraries. ferry_manager_request() gives them the requests that no child is free for. How many workers there are is not known: a
+ * request that no process takes, or that a worker refuses, waits again, with back-off, until another one is answered. If it is all
+ * that is left, the manager asks at $SRV.PING whether an instance lives, and waits for as long as the options say; then the requests
+ * that wait end with -EBUSY or -ECONNREFUSED, and *not executed*.
+ *
+ * A request is never sent again once a worker may have executed it: when a worker dies, its request ends as *unknown*.
+ *
+ * ferry_manager_stop() waits for the requests, and closes the session; until then ferry_manager_wait() does not return. When the
+ * session ends, and no child is left, requests end with -ECHILD.
+ *
+ * @param manager  the manager; NULL has failed with -ENOMEM
+ * @param address  nats:SUBJECT, see address.h
+ * @param options  NULL selects all defaults
+ * @return 0, or a negative errno; ferry_loop_error() has the sentence. Also the errno of a session that cannot be opened
+ * @retval -EINVAL     the address is another one, the options are wrong, or those of the manager were
+ * @retval -E2BIG      the options have a field that this version does not know
+ * @retval -ECANCELED  the children are being stopped
+ * @retval -ENOMEM     the manager is NULL, or there is no memory
+ * @retval -EPERM      the manager belongs to another thread
+ * @retval -ECHILD     the manager belongs to the parent of this process
+ */
+int ferry_manager_connect(ferry_manager *manager, const char *address, const ferry_remote_options *options);
+
 /** The range of `priority` in ferry_request_options. */
 enum {
         FERRY_PRIORITY_MIN = -8,

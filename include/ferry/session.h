@@ -521,6 +521,23 @@ int ferry_session_flush(ferry_session *session, int timeout_ms);
 const ferry_message *ferry_session_next(ferry_session *session, int timeout_ms);
 
 /**
+ * Stops a session that listens from receiving what is sent to its subject, or lets it receive again.
+ *
+ * The subject's other listeners get the messages meanwhile; without any, their senders hear that no process listens. What the server
+ * has sent already still comes; ferry_message_refuse() gives a request to another listener. The session goes on answering what
+ * services are asked about themselves, so it is known to live.
+ *
+ * @param session       the session; NULL has failed with -ENOMEM
+ * @param is_listening  whether to receive
+ * @return 0, or a negative errno
+ * @retval -EOPNOTSUPP  the session has no `is_listening`, or another address than nats:SUBJECT
+ * @retval -EPIPE       the session has ended; ferry_session_error() says why
+ * @retval -ENOMEM      the session is NULL, or there is no memory
+ * @retval -EPERM       the session belongs to another thread
+ */
+int ferry_session_set_listening(ferry_session *session, bool is_listening);
+
+/**
  * Adds a handler for messages, behind those that are there already.
  *
  * If there is no memory, the session fails with -ENOMEM.

@@ -358,7 +358,7 @@ static bool is_done(void *object)
         const ferry_manager *manager = object;
 
         return manager->is_freed || manager->verdict != 0 || loop_has_own_failure(manager->loop) ||
-               (manager->live == 0 && !pool_is_busy(manager) && !call_queue_is_reporting(manager->queue) &&
+               (manager->live == 0 && manager->connected == 0 && !pool_is_busy(manager) && !call_queue_is_reporting(manager->queue) &&
                 manager->telling == 0 && list_is_empty(&manager->unreported));
 }
 
@@ -465,6 +465,7 @@ int ferry_manager_stop(ferry_manager *manager, int grace_ms)
                         pool_refuse(manager);
                 list_for_each(&manager->workers, link)
                         process_stop(&container_of(link, struct worker, link)->process, grace_ms);
+                remote_stop_all(manager);
                 /* A wait that runs lasts until all have ended, and none is started until then. */
                 code = manager->is_waited_for ? 0 : wait_for_all(manager, NULL, NULL);
         }
@@ -511,6 +512,7 @@ static void close_member(struct loop_member *member)
                 else
                         ferry_session_close(process->session);
         }
+        remote_stop_all(manager);
         pool_refuse(manager);
 }
 
@@ -523,6 +525,7 @@ static void free_member(struct loop_member *member)
         pool_refuse(manager);
         while (!list_is_empty(&manager->workers))
                 process_free(&container_of(manager->workers.next, struct worker, link)->process);
+        remote_free_all(manager);
         loop_timer_stop(manager->loop, &manager->look);
         batch_free_all(manager);
         manager->is_freed = true;
@@ -539,7 +542,7 @@ static bool is_over(void *object)
 {
         const ferry_manager *manager = object;
 
-        return manager->is_freed || (manager->live == 0 && !call_queue_is_reporting(manager->queue) && manager->telling == 0);
+        return manager->is_freed || (manager->live == 0 && manager->connected == 0 && !call_queue_is_reporting(manager->queue) && manager->telling == 0);
 }
 
 ferry_manager *ferry_manager_free(ferry_manager *manager)
@@ -607,6 +610,7 @@ ferry_manager *ferry_manager_new(ferry_loop *loop, const ferry_manager_options *
         list_init(&manager->workers);
         list_init(&manager->unreported);
         list_init(&manager->ending);
+        list_init(&manager->remotes);
         list_init(&manager->batches);
         list_init(&manager->forwarder.link);
         manager->signal_source.fd = -1;

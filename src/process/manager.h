@@ -66,6 +66,11 @@ struct ferry_manager {
         size_t live;                    /* those that run or will, as the loop counts them */
         size_t serving;                 /* those of them that can take a request, or will */
         size_t busy;                    /* those that work on one */
+        struct list remotes;            /* workers elsewhere, by the session that leads to them */
+        /* Give a request to those; false: no more may be given now. NULL: there are none. */
+        bool (*give_away)(ferry_manager *manager, ferry_call *call);
+        size_t connected;               /* those sessions that have not ended; each counts as one that serves */
+        size_t away;                    /* requests that they have */
         struct loop_timer look;         /* while there are: whether one of them was stopped */
         struct list idle;               /* those that wait for a request, the first has waited longest */
         struct call_queue *queue;       /* requests that no worker has taken yet */
@@ -101,6 +106,10 @@ void manager_free_handlers(ferry_manager *manager);
 int batch_check(const ferry_batch *batch, const ferry_manager *manager, struct error *error);
 void batch_add(ferry_batch *batch, ferry_call *call);
 void batch_free_all(ferry_manager *manager);
+
+/* remote.c: workers elsewhere. */
+void remote_stop_all(ferry_manager *manager);
+void remote_free_all(ferry_manager *manager);
 
 /* pool.c */
 /* 0 or -ENOMEM. */

@@ -255,14 +255,19 @@ void pool_feed(ferry_manager *manager)
         if (manager->is_feeding || loop_is_foreign(manager->loop))
                 return;
         manager->is_feeding = true;
-        while (!manager->is_freed && (call = call_queue_first(manager->queue)) && (worker = find_idle(manager)))
-                give(worker, call);
+        while (!manager->is_freed && (call = call_queue_first(manager->queue))) {
+                worker = find_idle(manager);
+                if (worker)
+                        give(worker, call);
+                else if (!manager->give_away || !manager->give_away(manager, call))
+                        break;
+        }
         manager->is_feeding = false;
 }
 
 bool pool_is_busy(const ferry_manager *manager)
 {
-        return manager->busy > 0 || call_queue_first(manager->queue);
+        return manager->busy > 0 || manager->away > 0 || call_queue_first(manager->queue);
 }
 
 void pool_refuse(ferry_manager *manager)

@@ -89,7 +89,8 @@ struct incoming {
         struct check check;
         const char *property;           /* of the decoded object, that is the body; NULL: it is all of it */
         ferry_value *value;             /* decoded already, and the caller's; or NULL */
-        bool is_leaving;                /* of refused: the peer is about to close, and another one may take the request */
+        bool is_leaving;                /* of refused: another peer may take the request, as this one is about to close, or has no
+                                         * place for it */
         bool is_denied;                 /* of what could not be read: nothing that this side has asked for was passed on */
         int refusal;                    /* of refused: the errno of the call; 0: -EREMOTEIO, as the receiver has refused it */
         bool wants_acceptance;          /* of a request: its sender takes WIRE_ACCEPTED */

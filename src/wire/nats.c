@@ -163,6 +163,7 @@ static int read_answer(struct wire *wire, const struct nats_headers *headers, co
         if (headers->status == 503 && ret->body_size == 0) {
                 ret->kind = WIRE_REFUSED;
                 ret->refusal = -ECONNREFUSED;
+                ret->is_leaving = true;
                 return set_text(ret, ferry_value_pack("'no responders: no process listens at ''nats:%s'', so the request was not"
                                                       " executed'", wire->login->subject), error);
         }
@@ -182,6 +183,7 @@ static int read_answer(struct wire *wire, const struct nats_headers *headers, co
         if (!text->bytes && !headers->error_code.bytes)
                 return read_body(wire, headers, payload + ret->body_offset, ret, error);
         ret->kind = is_outcome(headers, not_executed) ? WIRE_REFUSED : WIRE_ERROR;
+        ret->is_leaving = ret->kind == WIRE_REFUSED;
         /* The payload of an error is for the programs of other libraries; ours have the whole sentence there. */
         if (headers->type.bytes && ret->body_size > 0)
                 return read_body(wire, headers, payload + ret->body_offset, ret, error);
@@ -535,6 +537,14 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
                 break;
         case WIRE_PONG:
                 code = append_text(buffer, "PONG\r\n");
+                break;
+        case WIRE_SUBSCRIBE:
+                wire->login->is_away = false;
+                code = nats_write_subscription(wire->login, buffer);
+                break;
+        case WIRE_UNSUBSCRIBE:
+                wire->login->is_away = true;
+                code = append_text(buffer, "UNSUB 2\r\n");
                 break;
         case WIRE_ANSWER:
                 code = write_answer(wire->login, buffer, outgoing);

@@ -25,6 +25,7 @@ struct login {
         char pong_id[NATS_PONG_ID];
         char inbox[NATS_INBOX_SIZE + 1];        /* up to the last dot, and with it */
         bool is_gathering;              /* answers to notifications are wanted */
+        bool is_away;                   /* a listener that takes no requests now, also behind its next connection */
         struct nats_service service;    /* of a listener, also behind its next connection */
         char *servers;                  /* of which the server has spoken: URLs with commas between; NULL: none */
         size_t connect_size;            /* of CONNECT's object, which stands behind the subject and its zero */
@@ -42,6 +43,7 @@ const char *nats_instance(const struct login *login);
 bool nats_awaits_close(const struct login *login);
 void nats_free_login(struct login *login);
 
+int nats_write_subscription(const struct login *login, struct buffer *buffer);
 int nats_write_login(const struct login *login, struct buffer *buffer);
 int nats_read_info(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error);
 int nats_read_pong(struct login *login, struct incoming *ret);

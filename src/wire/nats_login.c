@@ -158,9 +158,20 @@ void nats_free_login(struct login *login)
         sys_free(login);
 }
 
+/* To what this session is for. */
+int nats_write_subscription(const struct login *login, struct buffer *buffer)
+{
+        char line[sizeof "SUB   X\r\n" + SUBJECT_MAX + sizeof NATS_QUEUE_GROUP];
+
+        if (login->is_listening)
+                snprintf(line, sizeof line, "SUB %s %s %c\r\n", login->subject, NATS_QUEUE_GROUP, nats_subject_subscription);
+        else
+                snprintf(line, sizeof line, "SUB %s* %c\r\n", login->inbox, nats_inbox_subscription);
+        return buffer_append(buffer, line, strlen(line));
+}
+
 int nats_write_login(const struct login *login, struct buffer *buffer)
 {
-        char subscription[sizeof "SUB   X\r\n" + SUBJECT_MAX + sizeof NATS_QUEUE_GROUP];
         int code = buffer_append(buffer, "CONNECT ", 8);
 
         if (!code)
@@ -169,12 +180,9 @@ int nats_write_login(const struct login *login, struct buffer *buffer)
                 code = buffer_append(buffer, "\r\n", 2);
         if (!code && login->is_listening)
                 code = nats_service_subscribe(&login->service, login->subject, buffer);
-        if (login->is_listening)
-                snprintf(subscription, sizeof subscription, "SUB %s %s %c\r\nPING\r\n", login->subject, NATS_QUEUE_GROUP,
-                         nats_subject_subscription);
-        else
-                snprintf(subscription, sizeof subscription, "SUB %s* %c\r\nPING\r\n", login->inbox, nats_inbox_subscription);
-        return code ? code : buffer_append(buffer, subscription, strlen(subscription));
+        if (!code && !login->is_away)
+                code = nats_write_subscription(login, buffer);
+        return code ? code : buffer_append(buffer, "PING\r\n", 6);
 }
 
 /* What the server says of itself ------------------------------------------------------------------------ */

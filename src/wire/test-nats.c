@@ -241,6 +241,10 @@ START_TEST(a_listener_answers_what_it_is_asked_of_itself)
         written(&(struct outgoing){ .kind = WIRE_ERROR, .id = "a", .id_size = 1, .body = reason });
         /* One over the limit was not read before it is refused. */
         written(&(struct outgoing){ .kind = WIRE_REFUSED, .id = "a", .id_size = 1, .body = reason });
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_UNSUBSCRIBE }), "UNSUB 2\r\n");
+        ck_assert_ptr_nonnull(strstr(written(&(struct outgoing){ .kind = WIRE_START_OK }), " b\r\nPING\r\n"));
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_SUBSCRIBE }), "SUB shout.*.\xff ferry 2\r\n");
+        ck_assert_ptr_nonnull(strstr(written(&(struct outgoing){ .kind = WIRE_START_OK }), " ferry 2\r\nPING\r\n"));
         check_question("9", "STATS", "\"num_requests\":2,\"num_errors\":2,\"last_error\":\"it failed\"");
         end();
         ferry_value_unref(reason);
@@ -309,6 +313,7 @@ static void check_answer(const char *headers, const char *body, enum wire_kind k
         ck_assert_msg(read_frame(frame, &in) == 0, "%s", error_text(&error));
         ck_assert_int_eq(in.kind, kind);
         ck_assert_int_eq(in.refusal, refusal);
+        ck_assert_int_eq(in.is_leaving, kind == WIRE_REFUSED);
         check_text(&in.id, "1");
         if (in.value) {
                 const char *text = ferry_value_bytes(in.value, &size);

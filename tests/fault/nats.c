@@ -71,7 +71,8 @@ static int hear(int fd, const char *line, size_t rest, int connection)
                 snprintf(text, sizeof text, "HMSG %s 1 53 53\r\nNATS/1.0\r\nFerry-Outcome: accepted\r\nFerry-Beat: 10\r\n\r\n\r\n", reply);
         else if (strcmp(subject, "denied") == 0)
                 snprintf(text, sizeof text, "-ERR 'Permissions Violation for Publish to \"denied\"'\r\n");
-        else if (strcmp(subject, "echo") == 0 || strcmp(subject, "fleeting") == 0)
+        else if (strcmp(subject, "echo") == 0 || strcmp(subject, "fleeting") == 0 ||
+                 (strcmp(subject, "at-last") == 0 && !strstr(reply, ".1")))
                 snprintf(text, sizeof text, "HMSG %s 1 31 38\r\nNATS/1.0\r\nFerry-Codec: json\r\n\r\n{\"n\":1}\r\n", reply);
         else
                 snprintf(text, sizeof text, "HMSG %s 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", reply);
@@ -119,8 +120,15 @@ static pid_t start_server(char url[TEXT_MAX])
         pid_t child = fork();
 
         if (child == 0) {
-                while ((fd = accept(listener, NULL, NULL)) >= 0)
-                        attend(fd, ++connection);
+                while ((fd = accept(listener, NULL, NULL)) >= 0) {
+                        connection++;
+                        /* There may be several sessions. */
+                        if (fork() == 0) {
+                                attend(fd, connection);
+                                _exit(0);
+                        }
+                        close(fd);
+                }
                 _exit(0);
         }
         close(listener);
@@ -209,6 +217,8 @@ static int hear_message(ferry_session *session, const ferry_message *message, vo
                 heard->notes++;
         if (ferry_message_kind(message) == FERRY_KIND_REQUEST) {
                 heard->requests++;
+                fault_answer(FAULT_SEND, "set_listening", ferry_session_set_listening(session, false), 0, NULL);
+                fault_answer(FAULT_SEND, "set_listening", ferry_session_set_listening(session, true), 0, NULL);
                 fault_answer(FAULT_SEND, "reply", ferry_message_reply(message, NULL, "'HELLO'"), 0, NULL);
         }
         if (ferry_message_kind(message) == FERRY_KIND_CLOSED || heard->notes > 0)
@@ -428,10 +438,46 @@ static void names(void)
         end_server(server);
 }
 
+/* A request that is not taken waits again; without a worker it ends. */
+static void give_to(ferry_loop *loop, const char *url, const char *address, int expected)
+{
+        const ferry_session_options session = { .nats_url = url, .wait_ms = expected ? 20 : PATIENCE_MS };
+        ferry_manager *manager = ferry_manager_new(loop, NULL);
+        int code = ferry_manager_connect(manager, address, &(ferry_remote_options){ .session = &session });
+        ferry_call *call;
+
+        fault_answer(FAULT_MEET, "connect", code, 0, manager ? ferry_loop_error(loop) : NULL);
+        if (!code) {
+                call = ferry_manager_request(manager, PATIENCE_MS, "x", "{n: 1}");
+                ferry_call_await(call);
+                code = ferry_call_status(call);
+                /* A session that has failed leaves no worker. */
+                if (code != -ECHILD || fault_is_absent())
+                        fault_answer(FAULT_END, "a call", code, expected, ferry_call_error(call));
+                fault_check(code != -ECHILD || ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED);
+                fault_check(code == 0 || ferry_call_outcome(call) != FERRY_OUTCOME_REPLIED || fault_is_memory());
+                ferry_call_free(call);
+        }
+        ferry_manager_free(manager);
+}
+
+static void workers(void)
+{
+        char url[TEXT_MAX];
+        pid_t server = start_server(url);
+        ferry_loop *loop = ferry_loop_new(NULL);
+
+        give_to(loop, url, "nats:at-last", 0);
+        give_to(loop, url, "nats:vacant", -ECONNREFUSED);
+        ferry_loop_free(loop);
+        end_server(server);
+}
+
 const struct scenario nats_scenarios[] = {
         { .name = "nats-requests", .run = requests, .patience_ms = PATIENCE_MS },
         { .name = "nats-refusals", .run = refusals, .patience_ms = PATIENCE_MS },
         { .name = "nats-listener", .run = listener, .patience_ms = PATIENCE_MS },
+        { .name = "nats-workers", .run = workers, .patience_ms = PATIENCE_MS },
         { .name = "nats-names", .run = names, .patience_ms = PATIENCE_MS, .is_whole = true },
         { .name = "nats-again", .run = again, .patience_ms = PATIENCE_MS },
         { .name = "nats-held", .run = silence_of_a_process, .patience_ms = PATIENCE_MS },

@@ -1,0 +1,169 @@
+#!/bin/bash
+# Tasks for workers at a private nats-server of the system. Takes the build directory. Where there is no nats-server, all is left out.
+server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
+        echo 'SKIPPED cli-nats-run: nats-server is not installed'
+        echo 'cli-nats-run: 0 passed, 0 failed, 1 skipped'
+        exit 0
+}
+. "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
+suite cli-nats-run "${1:?usage: test-nats-run.sh BUILD}"
+
+start_server plain
+server_job=$job
+
+lives() {
+        ferry call --wait 0 "nats:\$SRV.PING.$1" '' > /dev/null 2>&1
+}
+
+# start_pool SUBJECT WORKERS COMMAND: a pool, once an instance answers.
+start_pool() {
+        start ferry listen "nats:$1" --workers "$2" --exec "$3" --quiet
+        soon lives "$1"
+}
+
+end_pool() {
+        kill -TERM "$1"
+        await "$1"
+}
+
+# give SUBJECT OPTION…: the tasks in tasks.
+give() {
+        run ferry run --on "nats:$1" --quiet "${@:2}" < tasks
+}
+
+tasks_come_to_pools_anywhere() {
+        start_pool shout 2 'echo "$PPID" >> first; cat'
+        local first=$job
+        start_pool shout 2 'echo "$PPID" >> second; cat'
+        local second=$job
+        seq 1 100 > tasks
+        give shout --ordered
+        ended 'a run' 0 @tasks
+        says_exactly 'a run' ''
+        is 'the tasks of both' "$(cat first second | wc -l)" 100
+        check 'both pools have worked' [ -s first -a -s second ]
+        end_pool "$first"
+        end_pool "$second"
+}
+
+a_full_pool_leaves_the_subject_and_says_that_it_lives() {
+        start_pool full 1 'touch held; until [ -e go ]; do sleep 0.01; done; cat'
+        local pool=$job
+        start ferry call --wait 20 nats:full x hello
+        local caller=$job
+        soon [ -e held ]
+        run ferry call --wait 0 nats:full x other
+        ended 'a call to a full pool' 3 ''
+        says 'a call to a full pool' 'no responders'
+        run ferry call --wait 0 'nats:$SRV.PING.full' ''
+        is 'whether it lives' "$status" 0
+        # Its place is awaited, as an instance says that it lives.
+        seq 1 3 > tasks
+        start ferry run --on nats:full --wait 0 --quiet --ordered < tasks
+        local runner=$job
+        : > go
+        await "$caller"
+        ended 'the call that it has' 0 'hello'
+        await "$runner"
+        ended 'tasks that have waited' 0 @tasks
+        rm go
+        end_pool "$pool"
+}
+
+a_busy_pool_is_not_waited_for_longer_than_the_timeout() {
+        start_pool busy 1 'touch taken; until [ -e go ]; do sleep 0.01; done; cat'
+        local pool=$job
+        start ferry call --wait 20 nats:busy x hello
+        local caller=$job
+        soon [ -e taken ]
+        echo 1 > tasks
+        give busy --wait 20 --timeout 0.1
+        ended 'a run' 1 ''
+        says 'a run' 'task 1: not executed: all workers at '"'nats:busy'"' are busy' 'for 0.1 s'
+        : > go
+        await "$caller"
+        rm go
+        end_pool "$pool"
+}
+
+what_a_killed_pool_had_is_unknown_and_the_rest_is_done() {
+        start_pool killed 1 'touch dying; exec sleep 20'
+        local dying=$job
+        seq 1 20 > tasks
+        start ferry run --on nats:killed --timeout 1 --quiet < tasks
+        local runner=$job
+        soon [ -e dying ]
+        start_pool killed 2 cat
+        local living=$job
+        kill -KILL "$dying"
+        await "$runner"
+        is 'the run' "$status" 1
+        is 'what was answered' "$(sort -n out | uniq | wc -l)" 19
+        is 'what was not' "$(grep -c '^ferry: task [0-9]*: outcome unknown: ' err)" 1
+        await "$dying"
+        end_pool "$living"
+}
+
+tasks_without_workers_are_not_executed() {
+        seq 1 2 > tasks
+        give vacant --wait 0.05
+        ended 'a run' 1 ''
+        is 'its reasons' "$(grep -c "^ferry: task [12]: not executed: no responders: no worker listens at 'nats:vacant'" err)" 2
+        # One that comes in time is found.
+        start ferry run --on nats:late --wait 20 --quiet < tasks
+        local runner=$job
+        start_pool late 1 cat
+        local pool=$job
+        await "$runner"
+        is 'a run that has waited' "$status $(sort out | tr '\n' ' ')" '0 1 2 '
+        end_pool "$pool"
+}
+
+services_of_others_take_tasks() {
+        start ferry listen nats:queues --echo --quiet
+        local listener=$job
+        seq 1 50 > tasks
+        give queues --wait 20 --ordered --workers 7 --json
+        ended 'a run' 0 @out
+        is 'its answers' "$(tail -n 1 out | sed 's/"id":"[0-9]*"/"id":""/')" '{"task":50,"kind":"response","type":"task","id":"","body":"50"}'
+        kill -TERM "$listener"
+        await "$listener"
+}
+
+without_a_server_the_run_gives_up() {
+        echo 1 > tasks
+        run env NATS_URL=nats://127.0.0.1:1 ferry run --on nats:x --wait 0 --quiet < tasks
+        ended 'no server' 3 ''
+        says 'no server' 'no process listens there'
+}
+
+arguments_are_checked() {
+        echo 1 > tasks
+        give x -- cat
+        ended 'a command' 2 ''
+        give 'a..b'
+        ended 'a wrong subject' 2 ''
+        give 'a.*'
+        check 'a wildcard' [ "$status" != 0 ]
+        says 'a wildcard' 'has wildcards'
+        give x --max-tasks 3
+        ended 'max-tasks' 2 ''
+        give x --dialect ferry
+        ended 'a dialect' 2 ''
+        run ferry run --wait 1 cat < tasks
+        ended 'a wait' 2 ''
+        run ferry run < tasks
+        ended 'no command' 2 ''
+}
+
+tasks_come_to_pools_anywhere
+a_full_pool_leaves_the_subject_and_says_that_it_lives
+a_busy_pool_is_not_waited_for_longer_than_the_timeout
+what_a_killed_pool_had_is_unknown_and_the_rest_is_done
+tasks_without_workers_are_not_executed
+services_of_others_take_tasks
+without_a_server_the_run_gives_up
+arguments_are_checked
+end_pool "$server_job"
+finish
