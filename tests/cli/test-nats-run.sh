@@ -78,9 +78,9 @@ a_busy_pool_is_not_waited_for_longer_than_the_timeout() {
         local caller=$job
         soon [ -e taken ]
         echo 1 > tasks
-        give busy --wait 20 --timeout 0.1
+        give busy --wait 20 --timeout 1
         ended 'a run' 1 ''
-        says 'a run' 'task 1: not executed: all workers at '"'nats:busy'"' are busy' 'for 0.1 s'
+        says 'a run' 'task 1: not executed: all workers at '"'nats:busy'"' are busy' 'for 1 s'
         : > go
         await "$caller"
         rm go
@@ -91,7 +91,7 @@ what_a_killed_pool_had_is_unknown_and_the_rest_is_done() {
         start_pool killed 1 'touch dying; exec sleep 20'
         local dying=$job
         seq 1 20 > tasks
-        start ferry run --on nats:killed --timeout 1 --quiet < tasks
+        start ferry run --on nats:killed --timeout 5 --quiet < tasks
         local runner=$job
         soon [ -e dying ]
         start_pool killed 2 cat
