@@ -35,6 +35,7 @@ struct file {
         int error;
         char *input;
         size_t begin, end, size;
+        size_t room;                    /* for bytes that are under way, up to ROOM */
         size_t under_way;               /* bytes that were sent, and have not arrived */
         /* EPOLL */
         int members[FILES_PER_EPOLL];
@@ -202,7 +203,7 @@ static uint32_t readiness(const struct file *file)
                 if (file->error)
                         return EPOLLERR | EPOLLHUP | EPOLLIN | EPOLLOUT;
                 return (file->begin < file->end || file->is_input_ended ? EPOLLIN : 0) |
-                       (file->is_input_ended ? EPOLLRDHUP : 0) | (file->under_way < ROOM ? EPOLLOUT : 0);
+                       (file->is_input_ended ? EPOLLRDHUP : 0) | (file->under_way < file->room ? EPOLLOUT : 0);
         case EVENT:
                 return file->number > 0 ? EPOLLIN : 0;
         case TIMER:
@@ -740,6 +741,8 @@ REPLACE(int, connect, (int fd, const struct sockaddr *address, socklen_t size))
         connection->birth = add_event((struct event){ .when = arrival(&connection->last_down), .kind = CONNECTED,
                                                       .connection = number, .number = kernel.order + 1 });
         file->connection = number;
+        file->room = kernel.weather.room_least < ROOM ?
+                             (size_t)random_between(&kernel.random, kernel.weather.room_least, ROOM) : ROOM;
         file->is_connecting = true;
         return -EINPROGRESS;
 }
@@ -849,7 +852,7 @@ REPLACE(ssize_t, recv, (int fd, void *buffer, size_t size))
 /* How many of them there is room for; or why not. */
 static ssize_t room_of(const struct file *file, size_t size)
 {
-        size_t room = ROOM - file->under_way;
+        size_t room = file->room - file->under_way;
 
         if (file->error)
                 return -file->error;

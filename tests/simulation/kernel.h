@@ -18,6 +18,7 @@ struct weather {
         int64_t delay_least, delay_most;        /* ns, one way */
         unsigned retransmitted;                 /* pieces in a million that take @retransmission longer, as TCP sends them again */
         int64_t retransmission;
+        int room_least;                 /* bytes that a connection takes before it waits for those that are under way, at least */
 };
 
 typedef void kernel_fn(void *object, uint64_t number);

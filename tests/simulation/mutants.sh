@@ -19,7 +19,8 @@ done
 
 # What happens in a run: as it comes, where there are few workers, and where requests wait for a connection until their deadlines.
 runs=('--seed 1' '--seed 2 --workers 1 --hosts 1 --in-flight 2 --tasks 500 --worker-deaths 500'
-        '--seed 3 --timeout 300 --server-deaths 3000 --rest 2000 --cuts 3000')
+        '--seed 3 --timeout 300 --server-deaths 3000 --rest 2000 --cuts 3000'
+        '--seed 4 --room 200 --callers 2 --cuts 3000 --timeout 10000')
 
 # finds [FILE.c]: whether a run with that file instead of the library's breaks a rule, or crashes
 finds() {
@@ -59,6 +60,9 @@ s/\? WIRE_REFUSED : WIRE_ERROR;/? WIRE_ERROR : WIRE_ERROR;/
 E1
 mutant 'a request without responders counts as answered' src/wire/nats.c <<'E1'
 /status == 503/,/}/ s/WIRE_REFUSED/WIRE_ERROR/
+E1
+mutant 'what a silent worker has accepted counts as not executed' src/session/accepted.c <<'E1'
+s/call_end\(call, -ECONNRESET, FERRY_OUTCOME_UNKNOWN/call_end(call, -ECONNRESET, FERRY_OUTCOME_NOT_EXECUTED/
 E1
 mutant 'two requests have the same id' src/wire/nats.c <<'E1'
 /^static size_t make_id/,/^}/ s/\+\+wire->counter/++wire->counter \& ~1ull/

@@ -401,7 +401,7 @@ static void server_dies(void *object, uint64_t number)
 static void begin(const struct simulation *options)
 {
         const struct weather weather = { .delay_least = KERNEL_MS / 20, .delay_most = KERNEL_MS / 2, .retransmitted = options->late,
-                                         .retransmission = (int64_t)200 * KERNEL_MS };
+                                         .retransmission = (int64_t)200 * KERNEL_MS, .room_least = options->room };
         size_t used = 0;
 
         memset(&run, 0, sizeof run);

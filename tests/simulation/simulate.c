@@ -15,7 +15,7 @@
 static struct simulation options = {
         .seed = 1, .tasks = 10000, .workers = 50, .hosts = 5, .callers = 4, .servers = 3, .in_flight = 30, .work_least = 1,
         .work_most = 40, .timeout = 5000, .patience = 20000, .worker_death_mean = 20000, .host_death_mean = 60000, .cut_mean = 20000,
-        .server_death_mean = 60000, .server_end_mean = 60000, .silence_most = 3000, .late = 1000, .rest = 500, .beat = 500, .reconnect = 100000000,
+        .server_death_mean = 60000, .server_end_mean = 60000, .silence_most = 3000, .late = 1000, .room = 16384, .rest = 500, .beat = 500, .reconnect = 100000000,
 };
 
 static const struct {
@@ -42,6 +42,7 @@ static const struct {
         { "server-ends", NULL, &options.server_end_mean, "mean ms between two orderly ends of one server" },
         { "silence", NULL, &options.silence_most, "ms until half of these are noticed, at most" },
         { "late", &options.late, NULL, "pieces in a million that take 200 ms longer, as those that TCP sends again" },
+        { "room", NULL, &options.room, "bytes that a connection takes before it waits, at least; at most 16384" },
         { "rest", NULL, &options.rest, "mean ms until what has died is started again" },
 };
 
@@ -99,7 +100,7 @@ int main(int argc, char **argv)
                 explain();
         for (int i = 1; i < argc; i += 2)
                 set(argv[i], argv[i + 1]);
-        if (options.work_most < options.work_least || options.hosts > options.workers || options.servers > 16)
+        if (options.work_most < options.work_least || options.hosts > options.workers || options.servers > 16 || options.room < 1 || options.room > 16384)
                 explain();
         broken = simulate(&options, &figures);
         counts = journal_count();
