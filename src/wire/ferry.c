@@ -90,11 +90,6 @@ static bool has_type(enum wire_kind kind)
                kind == WIRE_PROGRESS;
 }
 
-static bool is_type(const char *bytes, size_t size)
-{
-        return utf8_is_valid(bytes, size) && !memchr(bytes, '\0', size);
-}
-
 static int read_payload(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error)
 {
         size_t type_size;
@@ -107,7 +102,8 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
                                                                   (unsigned char)payload[1]);
         ret->is_leaving = ret->kind == WIRE_REFUSED && (payload[3] & FLAG_LEAVING);
         type_size = (size_t)(unsigned char)payload[4] << 8 | (unsigned char)payload[5];
-        if (type_size > size - HEADER || (has_type(ret->kind) && !is_type(payload + HEADER, type_size)))
+        if (type_size > size - HEADER ||
+            ((!utf8_is_valid(payload + HEADER, type_size) || memchr(payload + HEADER, '\0', type_size)) && has_type(ret->kind)))
                 return error_set(error, -EBADMSG, "a message whose type is empty or not UTF-8");
         ret->type = (struct raw_text){ .bytes = payload + HEADER, .size = type_size };
         ret->body_offset = HEADER + type_size;
