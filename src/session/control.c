@@ -11,7 +11,11 @@ static void greeted(ferry_session *session)
         session_advance(session, EVENT_GREETED);
         if (session->reconnect && session->wire.dialect->has_login)
                 session->reconnect->table->resume(session);
-        heartbeat_update(session);
+        /* The login has had a deadline of its own. */
+        if (session->wire.dialect->has_login)
+                heartbeat_restart(session);
+        else
+                heartbeat_update(session);
         loop_task_start(session->loop, &session->work);
         session_flush_now(session);
 }

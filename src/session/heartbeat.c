@@ -3,12 +3,13 @@
  * it has sent too much is not taken for dead.
  *
  * Where a ping is answered, a peer that was silent for a period is asked, and given up after another. Where heartbeats are
- * not answered, they are only sent: by a side that wants it, and by a client that waits for an answer. */
+ * not answered, they are only sent: by a side that wants it, and by a client that waits for an answer. A server that does not take
+ * a login is given up, too. */
 #include "session/private.h"
 
 #include <errno.h>
 
-enum { WAITING_PERIOD_MS = 1000, SERVER_PERIOD_MS = 20000 };
+enum { WAITING_PERIOD_MS = 1000, SERVER_PERIOD_MS = 20000, LOGIN_MS = 10000 };
 
 /* 0: none. */
 static int period_ms(const ferry_session *session)
@@ -16,6 +17,8 @@ static int period_ms(const ferry_session *session)
         const struct dialect *dialect = session->wire.dialect;
         int ours = session->options.heartbeat_ms, theirs = session->heartbeat.peer_ms;
 
+        if (session->phase == SESSION_GREETING && dialect->has_login)
+                return LOGIN_MS;
         if (session->phase != SESSION_OPEN)
                 return 0;
         /* A server answers pings without having been asked before. */
@@ -59,6 +62,10 @@ static void is_due(struct loop_timer *timer)
 
         if (period == 0)
                 return;
+        if (session->phase == SESSION_GREETING) {
+                session_finish(session, -ETIMEDOUT, "the other side has not taken the login within %g s", period / 1000.0);
+                return;
+        }
         if (!is_heard && session->heartbeat.is_asked && is_answered) {
                 session_finish(session, -ETIMEDOUT, "the other side has been silent for %g s, in spite of heartbeats",
                                period * 2 / 1000.0);
@@ -82,4 +89,10 @@ void heartbeat_update(ferry_session *session)
                 session->heartbeat.is_asked = false;
                 start(session);
         }
+}
+
+void heartbeat_restart(ferry_session *session)
+{
+        loop_timer_stop(session->loop, &session->heartbeat.timer);
+        heartbeat_update(session);
 }

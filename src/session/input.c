@@ -743,6 +743,8 @@ void session_opened(ferry_session *session)
                 session->reconnect->table->resume(session);
         if (session->holder == SESSION_FREED)
                 return;
+        if (session->wire.dialect->has_login)
+                heartbeat_restart(session);
         if (session->wire.dialect->has_whole_frames)
                 session->wire.send_max = stream_make_room(session->stream, session->wire.send_max);
         loop_task_start(session->loop, &session->work);

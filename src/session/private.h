@@ -654,6 +654,7 @@ void accepted_describe(const ferry_call *call, char *text, size_t size);
 /* heartbeat.c */
 void heartbeat_init(ferry_session *session);
 void heartbeat_update(ferry_session *session);
+void heartbeat_restart(ferry_session *session);
 
 /* control.c */
 void control_handle(ferry_session *session, const struct frame *frame, const struct incoming *in);

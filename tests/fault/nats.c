@@ -473,6 +473,21 @@ static void workers(void)
         end_server(server);
 }
 
+/* The kernel accepts connections there, and no process speaks. */
+static void dumbness(void)
+{
+        char url[TEXT_MAX];
+        int held = hold_port(url, 4);
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_at(loop, "nats:x", url, true);
+
+        ferry_loop_run(loop, 20000);
+        fault_answer(FAULT_MEET, "status", ferry_session_status(session), -ETIMEDOUT, ferry_session_error(session));
+        fault_check(ferry_session_status(session) < 0);
+        ferry_loop_free(loop);
+        close(held);
+}
+
 const struct scenario nats_scenarios[] = {
         { .name = "nats-requests", .run = requests, .patience_ms = PATIENCE_MS },
         { .name = "nats-refusals", .run = refusals, .patience_ms = PATIENCE_MS },
@@ -483,6 +498,7 @@ const struct scenario nats_scenarios[] = {
         { .name = "nats-held", .run = silence_of_a_process, .patience_ms = PATIENCE_MS },
         { .name = "nats-in-hand", .run = in_hand, .patience_ms = PATIENCE_MS },
         { .name = "nats-service", .run = service, .patience_ms = PATIENCE_MS },
+        { .name = "nats-dumb", .run = dumbness },
         { .name = "nats-silence", .run = silence, .is_uncut = true },
         { .name = NULL },
 };
