@@ -17,12 +17,12 @@ cd "$(dirname "$0")/.." || exit 1
 long_parts='
 threads         120    30    300
 live            100    70    300
-static          600   200   1800
-sanitizers      340   170   3600
-memory          420   180   3600
+static          900   300   1800
+sanitizers      500   200   3600
+memory          500   200   3600
 valgrind        400   130   1800
 ring              0     0   3600
-repetitions     200   120   1800
+repetitions     400   200   1800
 bare              0     0   3600
 i686              0     0   3600
 musl              0     0   1800

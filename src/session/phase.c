@@ -172,9 +172,11 @@ void session_advance(ferry_session *session, enum session_event event)
 /* Whether anything may still happen with it. */
 static bool is_live(const ferry_session *session)
 {
-        if (session->phase == SESSION_GREETING || session->phase == SESSION_OPEN)
-                return stream_has_input(session->stream) || stream_is_ending(session->stream) ||
-                       session->in.is_over || outbox_size(&session->out) > 0 || !list_is_empty(&session->calls);
+        const struct stream *stream = session->stream;
+
+        if (stream && (session->phase == SESSION_GREETING || session->phase == SESSION_OPEN))
+                return stream_has_input(stream) || stream_is_ending(stream) || session->in.is_over || outbox_size(&session->out) > 0 ||
+                       !list_is_empty(&session->calls);
         return session->phase != SESSION_ENDED;
 }
 

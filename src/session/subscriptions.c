@@ -84,6 +84,7 @@ void subscriptions_remove(struct subscriptions *subscriptions, const char *patte
 void subscriptions_withdraw(struct subscriptions *subscriptions, const char *pattern, size_t size)
 {
         subscriptions_remove(subscriptions, pattern, size);
+        /* gcc-analyzer: find() takes NULL for none, and this is not called then */
         subscriptions->is_withdrawn = true;
 }
 

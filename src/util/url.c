@@ -31,10 +31,12 @@ size_t url_decode(const struct url_text *text, char *target)
         size_t size = 0;
 
         for (size_t i = 0; i < text->size; i++) {
-                bool is_escape = text->bytes[i] == '%';
-
-                target[size++] = is_escape ? (char)(digit(text->bytes[i + 1]) << 4 | digit(text->bytes[i + 2])) : text->bytes[i];
-                i += is_escape ? 2 : 0;
+                target[size] = text->bytes[i];
+                if (text->bytes[i] == '%') {
+                        target[size] = (char)(digit(text->bytes[i + 1]) << 4 | digit(text->bytes[i + 2]));
+                        i += 2;
+                }
+                size++;
         }
         target[size] = '\0';
         return size;

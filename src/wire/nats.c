@@ -150,7 +150,7 @@ static int set_text(struct incoming *ret, ferry_value *value, struct error *erro
 
 static bool is_outcome(const struct nats_headers *headers, const char *outcome)
 {
-        return headers->outcome.size == strlen(outcome) && memcmp(headers->outcome.bytes, outcome, strlen(outcome)) == 0;
+        return headers->outcome.bytes && headers->outcome.size == strlen(outcome) && memcmp(headers->outcome.bytes, outcome, strlen(outcome)) == 0;
 }
 
 /* An answer. That of the server itself has only a status. */
@@ -345,7 +345,7 @@ static int append_error(struct buffer *buffer, const struct outgoing *outgoing)
         int code;
 
         while (size < ERROR_MAX && sentence[size]) {
-                line[size] = (unsigned char)sentence[size] < ' ' || sentence[size] == 0x7f ? ' ' : sentence[size];
+                line[size] = (char)((unsigned char)sentence[size] < ' ' || sentence[size] == 0x7f ? ' ' : sentence[size]);
                 size++;
         }
         /* Not in the middle of a character. */
@@ -477,7 +477,7 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
                                            error_set(error, code, "cannot write the message: %s", *reason ? reason : error_describe(code));
         }
         snprintf(digits, sizeof digits, " %*zu %*zu", TOTAL_DIGITS, body - content, TOTAL_DIGITS, total);
-        memcpy(buffer_bytes(buffer) + sizes, digits, 2 * (TOTAL_DIGITS + 1));
+        memcpy(buffer_bytes(buffer) + sizes, digits, strlen(digits));
         if (!wire->login->is_taken && total > wire->login->largest)
                 wire->login->largest = total;
         note_answer(&wire->login->service, outgoing);

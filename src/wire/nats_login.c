@@ -81,6 +81,7 @@ int nats_begin(struct wire *wire, const char *text, const ferry_session_options 
 {
         size_t size = strlen(text), connect_size;
         struct buffer connect = { 0 };
+        struct login *login;
         struct url url = { 0 };
         int code = 0;
 
@@ -96,20 +97,21 @@ int nats_begin(struct wire *wire, const char *text, const ferry_session_options 
         if (!code)
                 code = put_connect(&connect, &url, error);
         connect_size = buffer_size(&connect);
-        if (!code) {
-                wire->login = sys_alloc_zeroed(sizeof *wire->login + size + 1 + connect_size);
-                code = wire->login ? 0 : error_set(error, -ENOMEM, "no memory for a login");
-        }
-        if (!code) {
-                wire->login->is_listening = options->is_listening;
-                wire->login->is_gathering = options->is_gathering && !options->is_listening;
-                wire->login->subject_size = size;
-                wire->login->connect_size = connect_size;
-                memcpy(wire->login->subject, text, size + 1);
-                memcpy(wire->login->subject + size + 1, buffer_bytes(&connect), connect_size);
-                make_inbox(wire->login);
-                if (options->is_listening)
-                        nats_service_init(&wire->login->service);
+        login = code ? NULL : sys_alloc_zeroed(sizeof *login + size + 1 + connect_size);
+        if (!code && !login)
+                code = error_set(error, -ENOMEM, "no memory for a login");
+        if (login) {
+                login->is_listening = options->is_listening;
+                login->is_gathering = options->is_gathering && !options->is_listening;
+                login->subject_size = size;
+                login->connect_size = connect_size;
+                memcpy(login->subject, text, size + 1);
+                /* gcc-analyzer: a buffer that has a size has bytes */
+                memcpy(login->subject + size + 1, buffer_bytes(&connect), connect_size);
+                make_inbox(login);
+                if (login->is_listening)
+                        nats_service_init(&login->service);
+                wire->login = login;
         }
         buffer_deinit(&connect);
         return code;

@@ -41,7 +41,7 @@ void nats_service_name(const char *subject, char name[NATS_SERVICE_NAME_MAX + 1]
         size_t size = 0;
 
         for (; size < NATS_SERVICE_NAME_MAX && subject[size]; size++)
-                name[size] = is_of_name(subject[size]) ? subject[size] : subject[size] == '.' ? '-' : '_';
+                name[size] = (char)(is_of_name(subject[size]) ? subject[size] : subject[size] == '.' ? '-' : '_');
         name[size] = '\0';
 }
 

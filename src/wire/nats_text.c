@@ -21,8 +21,10 @@ static bool is_alike(const char *a, const char *b, size_t size)
         for (size_t i = 0; i < size; i++) {
                 char x = a[i], y = b[i];
 
-                x = x >= 'A' && x <= 'Z' ? (char)(x + ('a' - 'A')) : x;
-                y = y >= 'A' && y <= 'Z' ? (char)(y + ('a' - 'A')) : y;
+                if (x >= 'A' && x <= 'Z')
+                        x = (char)(x + ('a' - 'A'));
+                if (y >= 'A' && y <= 'Z')
+                        y = (char)(y + ('a' - 'A'));
                 if (x != y)
                         return false;
         }
@@ -101,7 +103,7 @@ static int read_parts(const char *bytes, size_t size, struct nats_line *ret)
             (has_headers && (!read_size(&parts[count - 2], &ret->headers) || ret->headers > ret->payload)))
                 return -EBADMSG;
         ret->subject = parts[0];
-        ret->subscription = parts[1].size == 1 ? *parts[1].bytes : 0;
+        ret->subscription = (char)(parts[1].size == 1 ? *parts[1].bytes : 0);
         if (count > least)
                 ret->reply = parts[2];
         return 0;
