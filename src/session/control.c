@@ -101,6 +101,22 @@ static bool has_feature(const ferry_value *hello, const char *name)
         return false;
 }
 
+/* A client that has subscribed before its hello gets nothing that was sent before its subscriptions. What a service has sent to it before
+ * the service heard that stands in front of a hello that says so, which is sent although there was one before. */
+static void hear_selection(ferry_session *session, const ferry_value *hello)
+{
+        enum wire_selection *selection = &session->wire.selection;
+
+        if (session->owner->subscribed) {
+                if (*selection == WIRE_SELECTION_OWED || !has_feature(hello, "subscribes"))
+                        return;
+                *selection = WIRE_SELECTION_OWED;
+                session->owner->unsubscribed(session->owner_object, "", 0);
+                session->wire.has_said_hello = false;
+        } else if (*selection == WIRE_SELECTION_ASKED || *selection == WIRE_SELECTION_AWAITED)
+                *selection = has_feature(hello, "selects") ? WIRE_SELECTION_AWAITED : WIRE_SELECTION_ASKED;
+}
+
 void control_handle(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
         struct outgoing answer = { .kind = WIRE_PONG, .id = in->id.bytes, .id_size = in->id.size };
@@ -117,6 +133,7 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 session->wire.is_peer_one_way = has_feature(body, "one-way");
                 session->wire.takes_parts = has_feature(body, "parts");
                 session->wire.does_peer_drain = has_feature(body, "drain");
+                hear_selection(session, body);
                 session->wire.descriptors = has_feature(body, "descriptors") ? WIRE_DESCRIPTORS_TAKEN : WIRE_DESCRIPTORS_IGNORED;
                 limit = ferry_value_int(ferry_value_get(body, "frame_max"), 0);
                 if (limit > 0)

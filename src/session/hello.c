@@ -1,5 +1,6 @@
 /* What a session says first in a dialect that has hellos: what this side takes, and what it can do. */
 #include "session/private.h"
+#include "session/subscriptions.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,6 +11,24 @@ static int passed_below(const ferry_session *session)
         int limit = session->is_server ? sys_descriptor_limit() : INT_MAX;
 
         return session->is_server ? limit - limit / 4 : limit;
+}
+
+static int stop_at_first(void *object, const char *pattern)
+{
+        (void)object, (void)pattern;
+        return -1;
+}
+
+/* What is notified is selected from the hellos on, where this side has subscribed before its hello, or had before it connected again. */
+static void add_selection(ferry_session *session, ferry_builder *builder)
+{
+        if (session->owner->subscribed)
+                ferry_builder_add(builder, session->wire.selection == WIRE_SELECTION_OWED ? "'selected'" : "'selects'");
+        else if (subscriptions_visit(session->subscriptions, stop_at_first, NULL) < 0 ||
+                 (session->subscriptions && subscriptions_are_withdrawn(session->subscriptions))) {
+                session->wire.selection = WIRE_SELECTION_ASKED;
+                ferry_builder_add(builder, "'subscribes'");
+        }
 }
 
 /* What this side can do, for a hello; NULL without memory. */
@@ -30,6 +49,7 @@ static ferry_value *make_features(ferry_session *session)
                 sharing_add_features(session, builder);
                 if (session->reconnect)
                         ferry_builder_add(builder, "'drain'");
+                add_selection(session, builder);
         }
         ferry_builder_close(builder);
         ferry_builder_finish(builder, &features);

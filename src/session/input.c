@@ -271,6 +271,10 @@ static void handle_incoming(ferry_session *session, const struct frame *frame, c
         }
         if (has_passed(session) && !take_passed(session, in))
                 return;
+        if (in->kind == WIRE_NOTIFICATION && session->wire.selection == WIRE_SELECTION_AWAITED) {
+                descriptors_drop(session);
+                return;
+        }
         switch (in->kind) {
         case WIRE_NOTIFICATION:
         case WIRE_REQUEST:

@@ -57,6 +57,14 @@ struct login;
 /* Whether the peer takes descriptors, as its hello says. */
 enum wire_descriptors { WIRE_DESCRIPTORS_UNKNOWN, WIRE_DESCRIPTORS_IGNORED, WIRE_DESCRIPTORS_TAKEN };
 
+/* Whether notifications are selected by subscriptions from the hellos on. */
+enum wire_selection {
+        WIRE_SELECTION_NONE,
+        WIRE_SELECTION_ASKED,           /* a client: its hello says that it subscribes … */
+        WIRE_SELECTION_AWAITED,         /* … and what its service sends was not selected yet, but will be */
+        WIRE_SELECTION_OWED,            /* a service: its next hello tells the client that from there on it is */
+};
+
 /* What a session knows of its conversation. */
 struct wire {
         const struct dialect *dialect;
@@ -73,6 +81,7 @@ struct wire {
         bool is_peer_one_way;           /* its hello says that it only writes: it ends without a close */
         bool takes_parts;               /* its hello says that it knows parts of replies */
         enum wire_descriptors descriptors;
+        enum wire_selection selection;
         uint64_t counter;               /* of our requests */
         const struct dialect *peer_dialect;     /* that it has spoken, whatever we do */
         struct login *login;                    /* what the server is told, where there is a login; wire_deinit() frees it */

@@ -794,6 +794,35 @@ START_TEST(a_codec_may_meddle_while_clients_are_notified)
 }
 END_TEST
 
+static int set_value(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)message, (void)userdata;
+        return ferry_service_retain(ferry_session_service(session), "t.a", "1") < 0;
+}
+
+/* The service knows nothing of the client yet, and sends it everything; then the client has subscribed, and gets what is retained. */
+START_TEST(a_value_that_is_set_while_a_client_connects_comes_once)
+{
+        struct place place;
+        struct heard heard;
+        ferry_service *service;
+        ferry_session *client;
+
+        open_place(&place);
+        service = ferry_service_open(place.loop, place.address, &(ferry_service_options){ .dialects = FERRY_DIALECT_FERRY });
+        ferry_service_on(service, FERRY_KIND_OPENED, set_value, NULL);
+        client = open_client(&place, &heard);
+        subscribe(client, "t.*");
+        flush(client);
+        ck_assert_str_eq(heard.types, "t.a ");
+        ck_assert_int_eq(ferry_service_notify(service, "u", NULL), 0);
+        ck_assert_int_eq(ferry_service_notify(service, "t.b", NULL), 1);
+        settle(&place);
+        ck_assert_str_eq(heard.types, "t.a t.b ");
+        close_place(&place);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_pattern_matches_types, COUNT(matches)),
         SUITE_LOOP(a_pattern_matches_retained_types, COUNT(matches)),
@@ -812,6 +841,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_small_limit_of_messages_does_not_keep_from_subscribing),
         SUITE_TEST(a_retained_value_comes_first),
         SUITE_TEST(retained_values_are_limited),
+        SUITE_TEST(a_value_that_is_set_while_a_client_connects_comes_once),
         SUITE_LOOP(a_client_is_told_of_values_that_it_did_not_get, 2),
         SUITE_TEST(a_service_is_told_of_subscriptions),
         SUITE_TEST(a_service_is_told_of_each_subscription_once),
