@@ -154,6 +154,8 @@ static int finish(ferry_loop *loop, void *userdata)
         ferry_message_reply(job->request, NULL, "{attempt: %d}", (int)job->attempt);
         ferry_message_unref(job->request);
         job->worker->job = NULL;
+        if (run.options.is_leaving)
+                ferry_session_set_listening(job->worker->session, true);
         free(job);
         return 0;
 }
@@ -164,7 +166,6 @@ static int take_task(ferry_session *session, const ferry_message *request, void 
         uint32_t attempt = (uint32_t)ferry_value_int(ferry_message_get(request, "attempt"), -1);
         bool is_wrong = run.options.program_mutant == WORKER_REFUSES_WHAT_IT_RUNS && random_is(kernel_random(), MUTANT_IN_MILLION);
 
-        (void)session;
         trace(attempt);
         if (worker->job || is_wrong)
                 ferry_message_refuse(request, "the worker is busy");
@@ -176,6 +177,8 @@ static int take_task(ferry_session *session, const ferry_message *request, void 
                 abort();
         *worker->job = (struct job){ .worker = worker, .request = ferry_message_ref(request), .attempt = attempt };
         ferry_loop_after(worker->loop, (int)ferry_value_int(ferry_message_get(request, "work"), 0), finish, worker->job);
+        if (run.options.is_leaving)
+                ferry_session_set_listening(session, false);
         return 1;
 }
 

@@ -30,6 +30,7 @@ struct simulation {
         int server_end_mean;            /* between two orderly ends of the same server */
         int silence_most;               /* before a death or a cut is noticed; half of them are noticed at once */
         unsigned late;                  /* pieces in a million that take 200 ms longer */
+        int is_leaving;                 /* not 0: a worker is not subscribed while it works */
         int room;                       /* bytes that a connection takes at once, at least; at most 16384 */
         int rest;                       /* until what has died is started again */
         enum server_mutant server_mutant;

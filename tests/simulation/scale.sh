@@ -1,13 +1,14 @@
 #!/bin/bash
 # The figures of docs/scale.md, each beside what arithmetic says: how long tasks wait, and how much work is lost, by load, machines and
-# rates of death. Takes the build directory, and perhaps the tables to print (waiting, deaths, silence, notice, size; all of them).
+# rates of death. Takes the build directory, and perhaps the tables to print (waiting, leaving, deaths, silence, notice, size; all of
+# them).
 #
 #   scale.sh BUILD [TABLE…]
 set -u
 [ -x "${1-}/tests/simulate" ] || { echo 'usage: scale.sh BUILD [TABLE...]' >&2; exit 2; }
 simulate=$(realpath "$1")/tests/simulate
 shift
-[ $# -gt 0 ] || set -- waiting deaths silence notice size
+[ $# -gt 0 ] || set -- waiting leaving deaths silence notice size
 
 # A quiet network, in which nothing dies.
 quiet=(--worker-deaths 0 --host-deaths 0 --server-deaths 0 --server-ends 0 --cuts 0 --late 0 --silence 0)
@@ -43,6 +44,20 @@ waiting() {
                         wait = 1.47
                         for (k = 1; k < 200; k++) { pause = 2 ^ k > 200 ? 200 : 2 ^ k; wait += u ^ k * (0.75 * pause + 1.47) }
                         printf "| %d | %.0f %% | %.2f | %.2f | %.1f ms | %.1f ms | %.0f ms |\n", given, 100 * u, requests, 1 / (1 - u), mean, wait, most
+                }'
+        done
+}
+
+# The same where a worker is not subscribed while it works: only what was under way when it was chosen is refused.
+leaving() {
+        local given
+
+        echo '| tasks given away, for each 100 workers | busy | requests a task | waiting, mean | 99 of 100 within |'
+        echo '| --- | --- | --- | --- | --- |'
+        for given in 10 30 50 70 90; do
+                run --workers 100 --hosts 10 --tasks 50000 --work-least 20 --work-most 20 --in-flight $given --leaving 1
+                awk -v given=$given -v seconds="$seconds" -v requests="$requests" -v mean="$mean_ms" -v most="$most_ms" 'BEGIN {
+                        printf "| %d | %.0f %% | %.2f | %.1f ms | %.0f ms |\n", given, 50000 * 0.020 / seconds, requests, mean, most
                 }'
         done
 }
@@ -112,7 +127,7 @@ size() {
 
 for table; do
         case $table in
-        waiting | deaths | silence | notice | size) echo "== $table" && "$table" ;;
+        waiting | leaving | deaths | silence | notice | size) echo "== $table" && "$table" ;;
         *) echo "there is no table '$table'" >&2; exit 2 ;;
         esac
 done

@@ -43,6 +43,7 @@ static const struct {
         { "silence", NULL, &options.silence_most, "ms until half of these are noticed, at most" },
         { "late", &options.late, NULL, "pieces in a million that take 200 ms longer, as those that TCP sends again" },
         { "room", NULL, &options.room, "bytes that a connection takes before it waits, at least; at most 16384" },
+        { "leaving", NULL, &options.is_leaving, "1: a worker is not subscribed while it works" },
         { "rest", NULL, &options.rest, "mean ms until what has died is started again" },
 };
 

@@ -23,7 +23,7 @@ static struct simulation small(int round)
         return (struct simulation){ .seed = seed_of(round), .tasks = 2500, .workers = 50, .hosts = 5, .callers = 4, .servers = 3,
                                     .in_flight = 30, .work_least = 1, .work_most = 40, .timeout = 5000, .patience = 20000,
                                     .worker_death_mean = 20000, .host_death_mean = 60000, .cut_mean = 20000,
-                                    .server_death_mean = 60000, .server_end_mean = 60000, .silence_most = 3000, .late = 1000, .room = 300, .rest = 500, .beat = 500,
+                                    .server_death_mean = 60000, .server_end_mean = 60000, .silence_most = 3000, .late = 1000, .room = 300, .is_leaving = round >= 2, .rest = 500, .beat = 500,
                                     /* Sessions connect again, or programs open new ones. */
                                     .reconnect = round % 2 == 0 ? 100000000 : 0 };
 }
