@@ -880,7 +880,8 @@ REPLACE(ssize_t, send_message, (int fd, const struct msghdr *message))
         char bytes[ROOM];
         size_t size = 0;
 
-        for (size_t i = 0; i < message->msg_iovlen; i++) {
+        /* The type of this number depends on the C library. */
+        for (size_t i = 0; i < (size_t)message->msg_iovlen; i++) {
                 size_t more = message->msg_iov[i].iov_len;
 
                 if (more > sizeof bytes - size)

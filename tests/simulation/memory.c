@@ -3,7 +3,7 @@
 #include "simulation/memory.h"
 
 #include "simulation/door.h"
-#include "support/suite.h"
+#include "support/sanitizer.h"
 
 #include <malloc.h>
 #include <stdio.h>

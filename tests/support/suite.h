@@ -2,6 +2,8 @@
  * descriptors and children compared before and after. */
 #pragma once
 
+#include "support/sanitizer.h"
+
 #include <check.h>
 
 /* check writes into a pipe behind each assertion that holds, to know the last of them when a test crashes. */
@@ -21,18 +23,6 @@ struct suite_test {
 #define SUITE_LOOP(function, rounds) { .name = #function, .test = &function, .count = rounds }
 #define SUITE_LOOP_APART(function, rounds) { .name = #function, .test = &function, .count = rounds, .is_apart = 1 }
 #define SUITE_LOOP_HEAVY(function, rounds) { .name = #function, .test = &function, .count = rounds, .is_heavy = 1 }
-
-/* Whether AddressSanitizer is there: it keeps what was freed, and its frames are several times as large. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SUITE_HAS_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SUITE_HAS_ASAN 1
-#endif
-#endif
-#ifndef SUITE_HAS_ASAN
-#define SUITE_HAS_ASAN 0
-#endif
 
 /* Run the tests (or those that FERRY_TEST names: NAME or NAME:ROUND, separated by commas), print what failed and a line
  * "NAME: N passed, N failed". Returns the exit status.
