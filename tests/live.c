@@ -310,10 +310,10 @@ static ssize_t send_passing(int fd, const unsigned char *bytes, size_t size, siz
                 for (size_t i = 0; i < count; i++)
                         fds[i] = STDOUT_FILENO;
                 message.msg_control = &control;
-                message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+                message.msg_controllen = (socklen_t)CMSG_SPACE(count * sizeof(int));
                 control.head.cmsg_level = SOL_SOCKET;
                 control.head.cmsg_type = SCM_RIGHTS;
-                control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
+                control.head.cmsg_len = (socklen_t)CMSG_LEN(count * sizeof(int));
                 memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
         }
         return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);

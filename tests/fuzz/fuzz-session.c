@@ -505,7 +505,7 @@ static void raw_pass(uint8_t byte, size_t count)
         } control = { .bytes = "" };
         struct iovec piece = { &byte, 1 };
         struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control,
-                                  .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+                                  .msg_controllen = (socklen_t)CMSG_SPACE(count * sizeof(int)) };
         int fds[8];
 
         if (sides[1].raw_out < 0)
@@ -514,7 +514,7 @@ static void raw_pass(uint8_t byte, size_t count)
                 fds[i] = sides[1].raw_out;
         control.head.cmsg_level = SOL_SOCKET;
         control.head.cmsg_type = SCM_RIGHTS;
-        control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
+        control.head.cmsg_len = (socklen_t)CMSG_LEN(count * sizeof(int));
         memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
         sendmsg(sides[1].raw_out, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
