@@ -33,7 +33,8 @@ lost() {
         : > out
         ended "$arguments: $how" 3 ''
         says "$arguments: $how" 'stdout'
-        [[ ! ${other-} ]] || kill "$other"
+        # The next one may listen there.
+        [[ ! ${other-} ]] || { kill "$other"; wait "$other"; } 2> /dev/null
         [[ ! ${job-} ]] || { kill "$job"; wait "$job"; } 2> /dev/null
         unset FERRY_DIR
         rm -f d
