@@ -488,15 +488,16 @@ static int write_answer(const struct login *login, struct buffer *buffer, const 
 {
         ferry_value *body = nats_service_answer(&login->service, login->subject, NATS_QUEUE_GROUP, outgoing->type);
         struct buffer json = { 0 };
-        char size[TOTAL_DIGITS + 8];
+        static const char no_headers[] = "NATS/1.0\r\n\r\n";
+        char size[sizeof no_headers + TOTAL_DIGITS + 32];
         int code = body ? codec_encode(ferry_codec_json(), body, &json, SIZE_MAX, NULL) : -ENOMEM;
 
         ferry_value_unref(body);
         if (!code)
-                code = append_text(buffer, "PUB ");
+                code = append_text(buffer, "HPUB ");
         if (!code)
                 code = buffer_append(buffer, outgoing->id, outgoing->id_size);
-        snprintf(size, sizeof size, " %zu\r\n", buffer_size(&json));
+        snprintf(size, sizeof size, " %zu %zu\r\n%s", sizeof no_headers - 1, sizeof no_headers - 1 + buffer_size(&json), no_headers);
         if (!code)
                 code = append_text(buffer, size);
         if (!code)

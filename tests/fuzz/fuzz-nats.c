@@ -77,11 +77,15 @@ static void check_question(const struct incoming *in)
         struct outgoing outgoing = { .kind = WIRE_ANSWER, .id = in->id.bytes, .id_size = in->id.size, .type = in->type.bytes };
         struct buffer buffer = { 0 };
         struct error error = { 0 };
+        size_t header = 0;
+        uint64_t whole = 0;
         const char *bytes;
 
         FUZZ_REQUIRE(wire.dialect->write(&wire, &buffer, &outgoing, &error) == 0, "%s", error_text(&error));
         bytes = (const char *)buffer_bytes(&buffer);
-        FUZZ_REQUIRE(memcmp(bytes, "PUB ", 4) == 0 && memcmp(bytes + 4, in->id.bytes, in->id.size) == 0 &&
+        FUZZ_REQUIRE(nats_measure_sent(bytes, buffer_size(&buffer), &header, &whole) == 1 && header + whole == buffer_size(&buffer),
+                     "%zu bytes are not one frame", buffer_size(&buffer));
+        FUZZ_REQUIRE(memcmp(bytes, "HPUB ", 5) == 0 && memcmp(bytes + 5, in->id.bytes, in->id.size) == 0 &&
                      memcmp(bytes + buffer_size(&buffer) - 3, "}\r\n", 3) == 0, "another answer");
         buffer_deinit(&buffer);
 }
