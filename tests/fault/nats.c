@@ -36,6 +36,14 @@ static void say(int fd, const char *text)
 
 static const char kept_request[] = "HMSG kept 2 answer.%d 29 31\r\nNATS/1.0\r\nFerry-Accept: 1\r\n\r\nhi\r\n";
 
+/* Whether it is the first request of its session. The inbox is random. */
+static bool is_first(const char *reply)
+{
+        const char *dot = strrchr(reply, '.');
+
+        return dot && strcmp(dot, ".1") == 0;
+}
+
 /* A line of the client, and what stands behind it is in @rest: how many bytes of that belong to it; -1: not all is there; -2: the
  * connection ends. */
 static int hear(int fd, const char *line, size_t rest, int connection)
@@ -72,7 +80,7 @@ static int hear(int fd, const char *line, size_t rest, int connection)
         else if (strcmp(subject, "denied") == 0)
                 snprintf(text, sizeof text, "-ERR 'Permissions Violation for Publish to \"denied\"'\r\n");
         else if (strcmp(subject, "echo") == 0 || strcmp(subject, "fleeting") == 0 ||
-                 (strcmp(subject, "at-last") == 0 && !strstr(reply, ".1")))
+                 (strcmp(subject, "at-last") == 0 && !is_first(reply)))
                 snprintf(text, sizeof text, "HMSG %s 1 31 38\r\nNATS/1.0\r\nFerry-Codec: json\r\n\r\n{\"n\":1}\r\n", reply);
         else
                 snprintf(text, sizeof text, "HMSG %s 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", reply);
