@@ -205,7 +205,7 @@ static int hand_over(ferry_session *successor, const ferry_message *message, voi
                 return 0;
         if (listener->options->is_publishing) {
                 complain("process %ld may not take over: it would not get the lines of stdin that this process has read, and those to come;"
-                         " end this process by its stdin, then start the other one",
+                         " end this process by its stdin, then start the successor",
                          (long)ferry_session_peer(successor).pid);
                 return 0;
         }

@@ -322,7 +322,7 @@ int takeover_end(struct takeover *takeover, struct listener *listeners, size_t c
                         error_set(error, code, "cannot claim the lock of '%s': %s", listeners[i].address, error_describe(code));
         }
         if (!code) {
-                /* This service listens now, also if the other one has ended meanwhile. */
+                /* This service listens now, also if its predecessor has ended meanwhile. */
                 if (send_kind(takeover, WIRE_TAKEN) == 0)
                         wait(takeover, is_over);
         } else

@@ -13,7 +13,7 @@ int subscriptions_add(struct subscriptions **subscriptions, const char *pattern,
 bool subscriptions_have(struct subscriptions *subscriptions, const char *pattern, size_t size);
 /* Remove it, if it is in the set, as it has not come into effect. */
 void subscriptions_remove(struct subscriptions *subscriptions, const char *pattern, size_t size);
-/* Remove one that is in the set. */
+/* Remove a pattern that is in the set. */
 void subscriptions_withdraw(struct subscriptions *subscriptions, const char *pattern, size_t size);
 /* Whether the set is empty, and was not. */
 bool subscriptions_are_withdrawn(const struct subscriptions *subscriptions);

@@ -63,7 +63,7 @@ struct tcp_stream {
         struct stream stream;
         bool is_any;                    /* each server will do; else there is one */
         struct servers *servers;
-        int server;                     /* the one that is tried … */
+        int server;                     /* the server that is tried … */
         int at;                         /* … at that of its addresses */
         struct lookup *lookup;          /* has the addresses of a server with a name; NULL: they are known, or not looked up yet */
         struct loop_source source;      /* of a connection that has come to nothing yet; fd -1: there is none */
