@@ -329,15 +329,9 @@ static int connect_to(ferry_manager *manager, const char *address, const ferry_r
                 remote->session = ferry_session_open(manager->loop, address, remote->options);
         if (!code && !remote->session)
                 code = error_set(error, -ENOMEM, "no memory for a session with workers elsewhere");
-        if (code) {
-                remote->phase = REMOTE_ENDED;
-                destroy(remote);
-                return code;
-        }
-        code = ferry_session_status(remote->session);
-        if (code < 0) {
+        if (!code && (code = ferry_session_status(remote->session)) < 0)
                 error_set(error, code, "%s", ferry_session_error(remote->session));
-                remote->phase = REMOTE_ENDED;
+        if (code < 0) {
                 destroy(remote);
                 return code;
         }
