@@ -358,7 +358,7 @@ const char *driver_url(void)
 
 bool driver_is_conversation(void)
 {
-        return job.work->kind == WORK_ONE_WAY || job.work->kind == WORK_LONE || job.work->kind == WORK_IN_FLIGHT;
+        return job.work->kind == WORK_ONE_WAY || job.work->kind == WORK_LONE || job.work->kind == WORK_IN_FLIGHT || job.work->kind == WORK_TASKS;
 }
 
 void driver_write_port(unsigned port)
@@ -466,8 +466,9 @@ static void drive(void)
 static void list(void)
 {
         for (const struct subject *subject = driver.subjects; subject->name; subject++)
-                printf("%s %s %#x %d %d %d %zu\n", subject->name, subject->floors, subject->works, subject->is_forking,
-                       subject->needs_two, subject->clients_max, subject->body_max);
+                if (!driver.is_there || driver.is_there(subject))
+                        printf("%s %s %#x %d %d %d %zu\n", subject->name, subject->floors, subject->works, subject->is_forking,
+                               subject->needs_two, subject->clients_max, subject->body_max);
 }
 
 static const struct subject *find_subject(const char *name)

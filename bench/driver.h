@@ -32,6 +32,8 @@ struct job {
 
 struct driver {
         const struct subject *subjects; /* up to one without a name */
+        /* Whether this machine has what a subject needs (NULL: it has). */
+        bool (*is_there)(const struct subject *subject);
 
         /* Serves until it is killed. */
         void (*serve)(const struct job *job);

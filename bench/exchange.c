@@ -34,7 +34,10 @@ static const struct target {
         { "round-trip", "ferry-ring-asleep", NULL, ONE | TWO, 1.25 },
         { "round-trip", "ferry-ring", "libqb-shm", ONE, 1.5 },
         { "round-trip", "ferry-ring", "libqb-shm", TWO, 10 },
+        { "round-trip", "ferry-nats", NULL, ONE | TWO, 1.1 },
+        { "round-trip", "ferry-ssh", NULL, ONE | TWO, 1.15 },
         { "in-flight-32", "ferry-unix", NULL, ONE | TWO, 3 },
+        { "tasks", "ferry-nats", NULL, ONE | TWO, 0.9 },
         { "one-way", "ferry-unix", NULL, ONE | TWO, 5 },
         { "one-way", "ferry-ring", NULL, ONE | TWO, 0.6 },
         { "one-way", "ferry-ring", "floor-unix", ONE | TWO, 5 },
@@ -230,7 +233,7 @@ static void print_entry(const struct work *work, enum placement placement, const
         struct spread ratio = work->is_rate ? ratio_of(floor, entry, rounds) : ratio_of(entry, floor, rounds);
         /* The median of the blocks' medians, as the ratios are medians of ratios of these. */
         double p50 = median_of(entry->medians, (size_t)rounds), p99 = percentile(entry->samples, entry->sample_count, 0.99);
-        double cpu = work->kind == WORK_SPAWN || work->kind == WORK_IDLE ? 0 :
+        double cpu = work->kind == WORK_SPAWN || work->kind == WORK_TASKS || work->kind == WORK_IDLE ? 0 :
                      entry->cpu_time / (double)(entry->sample_count * work->batch);
 
         if (floor == entry)

@@ -1,5 +1,6 @@
 /* ferry itself. */
 #include "driver.h"
+#include "sshd.h"
 
 #include <err.h>
 #include <errno.h>
@@ -12,6 +13,7 @@ enum {
         ALL_OF_A_CHILD = 1 << WORK_ROUND_TRIP | 1 << WORK_IN_FLIGHT | 1 << WORK_ONE_WAY | 1 << WORK_LONE,
         ALL_OF_A_SERVICE = ALL_OF_A_CHILD | 1 << WORK_FAN_IN | 1 << WORK_CONNECT | 1 << WORK_IDLE,
         ALL_OF_A_RING = ALL_OF_A_CHILD | 1 << WORK_FAN_IN,
+        ALL_OVER_SSH = 1 << WORK_ROUND_TRIP | 1 << WORK_IN_FLIGHT | 1 << WORK_ONE_WAY,
         FRAME_MAX = 32 << 20,
         BATCH_MAX = 32,
         WAIT_MS = 5000,
@@ -19,7 +21,7 @@ enum {
         HELD_MAX = 4096,        /* bytes of a message that is held until others come */
 };
 
-enum kind { UNIX, PIPES, TCP, RING, BLOCKED };
+enum kind { UNIX, PIPES, TCP, RING, BLOCKED, CHILD_OF_SSH, SSH };
 
 /* A stream that is added is one more line here and one more case in make_address(), or in the options of make_loop(). */
 static const struct subject subjects[] = {
@@ -29,6 +31,9 @@ static const struct subject subjects[] = {
         /* In shared memory: as it comes, and with sides that sleep at once when there is nothing to do. */
         [RING] = { "ferry-ring", "floor-cacheline,floor-eventfd,floor-ring,floor-unix", ALL_OF_A_RING, false, false, 0, 0 },
         [BLOCKED] = { "ferry-ring-asleep", "floor-eventfd", 1 << WORK_ROUND_TRIP, false, false, 0, 0 },
+        /* What ssh starts there: the server itself, and a bridge to it. */
+        [CHILD_OF_SSH] = { "floor-ssh", "floor-ssh", ALL_OVER_SSH, false, false, 0, 0 },
+        [SSH] = { "ferry-ssh", "floor-ssh", ALL_OVER_SSH, false, false, 0, 0 },
         { 0 },
 };
 
@@ -42,12 +47,26 @@ static bool is_ring(void)
         return kind() == RING || kind() == BLOCKED;
 }
 
+static bool is_there(const struct subject *subject)
+{
+        return (subject != &subjects[CHILD_OF_SSH] && subject != &subjects[SSH]) || sshd_is_there();
+}
+
+/* By way of ssh. */
+static bool is_far(void)
+{
+        return kind() == CHILD_OF_SSH || kind() == SSH;
+}
+
 static ferry_loop *loop;
 
-static void make_address(char *address, size_t size, unsigned port)
+/* As the client says it where @is_client, else as the service does. */
+static void make_address(char *address, size_t size, bool is_client)
 {
         if (kind() == TCP)
-                snprintf(address, size, "tcp:127.0.0.1:%u", port);
+                snprintf(address, size, "tcp:127.0.0.1:%u", is_client ? driver_read_port() : 0);
+        else if (kind() == SSH && is_client)
+                snprintf(address, size, "ssh:localhost:unix:%s", driver_path("socket"));
         else
                 snprintf(address, size, "unix:%s", driver_path("socket"));
 }
@@ -91,13 +110,15 @@ static void serve(const struct job *unused)
 
         (void)unused;
         make_loop();
+        if (is_far())
+                sshd_start();
         if (job.work->kind == WORK_SPAWN) {
                 snprintf(address, sizeof address, "fd:%s", getenv("FERRY_FD") ? getenv("FERRY_FD") : "");
                 serve_parent(address);
         } else if (kind() == PIPES)
                 serve_parent("stdio:");
         else {
-                make_address(address, sizeof address, 0);
+                make_address(address, sizeof address, false);
                 service = ferry_service_open(loop, address, NULL);
                 ferry_service_on(service, FERRY_KIND_REQUEST | FERRY_KIND_NOTIFICATION, take, NULL);
                 if (ferry_service_status(service) < 0)
@@ -156,9 +177,19 @@ static void wait_for_ring(ferry_session *session)
         errx(1, "ferry: the session does not move to shared memory");
 }
 
+/* A child here, or there, where it is the one of PIPES. */
+static void open_child(int client)
+{
+        char command[700];
+        const char *const here[] = { job.program, "serve", job.subject->name, job.work->name, job.folder, NULL };
+        const char *const there[] = { "ssh", "-T", "localhost", command, NULL };
+
+        snprintf(command, sizeof command, "exec '%s' serve %s %s '%s'", job.program, subjects[PIPES].name, job.work->name, job.folder);
+        sessions[client] = ferry_session_open(loop, "exec:", &(ferry_session_options){ .argv = is_far() ? there : here });
+}
+
 static void open_client(int client)
 {
-        const char *const argv[] = { job.program, "serve", job.subject->name, job.work->name, job.folder, NULL };
         char address[300];
 
         if (!loop)
@@ -167,11 +198,13 @@ static void open_client(int client)
                 spawn_server();
                 return;
         }
-        if (kind() == PIPES) {
-                sessions[client] = ferry_session_open(loop, "exec:", &(ferry_session_options){ .argv = argv });
+        if (is_far())
+                sshd_use();
+        if (kind() == PIPES || kind() == CHILD_OF_SSH) {
+                open_child(client);
                 return;
         }
-        make_address(address, sizeof address, kind() == TCP ? driver_read_port() : 0);
+        make_address(address, sizeof address, true);
         sessions[client] = ferry_session_open(loop, address, NULL);
         if (is_ring())
                 wait_for_ring(sessions[client]);
@@ -246,5 +279,5 @@ static void notify(const char *body, size_t size)
                 errx(1, "ferry: %s", ferry_session_error(sessions[0]));
 }
 
-const struct driver driver = { .subjects = subjects, .serve = serve, .open = open_client, .close = close_client,
+const struct driver driver = { .subjects = subjects, .is_there = is_there, .serve = serve, .open = open_client, .close = close_client,
                                .request = request, .await = await, .notify = notify, .flush = flush };

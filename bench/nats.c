@@ -15,11 +15,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ROOM = 1 << 16, LINE_MAX_SIZE = 256, TRIES = 2000, TRY_US = 5000 };
+enum { ROOM = 1 << 16, LINE_MAX_SIZE = 256, TRIES = 2000, TRY_US = 5000, IN_FLIGHT_MAX = 1024 };
+enum { ALL = 1 << WORK_ROUND_TRIP | 1 << WORK_IN_FLIGHT | 1 << WORK_TASKS };
 
 static const struct subject subjects[] = {
-        { "floor-nats", "floor-nats", 1 << WORK_ROUND_TRIP, false, false, 1, ROOM / 2 },
-        { "ferry-nats", "floor-nats", 1 << WORK_ROUND_TRIP, false, false, 1, ROOM / 2 },
+        { "floor-nats", "floor-nats", ALL, false, false, 1, ROOM / 2 },
+        { "ferry-nats", "floor-nats", ALL, false, false, 1, ROOM / 2 },
         { 0 },
 };
 
@@ -77,129 +78,157 @@ static unsigned start_server(void)
         return port;
 }
 
-/* The bare side ------------------------------------------------------------------------------------------ */
+/* The bare side ------------------------------------------------------------------------------------------
+ *
+ * What is to be sent is held until there is nothing to read any more, so that many messages leave by one write. */
 
 static int bare = -1;
-static char received[ROOM + 1];
-static size_t received_size;
+static char received[ROOM + 1], held[ROOM];
+static size_t read_from, received_size, held_size;
 
-static void send_all(const char *bytes, size_t size)
+static void flush_bare(void)
 {
-        while (size > 0) {
-                ssize_t put = write(bare, bytes, size);
+        for (size_t sent = 0; sent < held_size;) {
+                ssize_t put = write(bare, held + sent, held_size - sent);
 
                 if (put <= 0)
                         err(1, "floor-nats: write");
-                bytes += put;
-                size -= (size_t)put;
+                sent += (size_t)put;
         }
+        held_size = 0;
 }
 
+static void hold_bytes(const char *bytes, size_t size)
+{
+        if (held_size + size > ROOM)
+                flush_bare();
+        memcpy(held + held_size, bytes, size);
+        held_size += size;
+}
+
+static void hold_message(const char *head, const char *body, size_t size)
+{
+        hold_bytes(head, strlen(head));
+        hold_bytes(body, size);
+        hold_bytes("\r\n", 2);
+}
+
+/* What was taken makes room first. */
 static void receive_more(void)
 {
-        ssize_t got = read(bare, received + received_size, ROOM - received_size);
+        ssize_t got;
 
+        flush_bare();
+        received_size -= read_from;
+        memmove(received, received + read_from, received_size);
+        read_from = 0;
+        got = read(bare, received + received_size, ROOM - received_size);
         if (got <= 0)
                 err(1, "floor-nats: read");
         received_size += (size_t)got;
         received[received_size] = '\0';
 }
 
-static void drop(size_t size)
-{
-        received_size -= size;
-        memmove(received, received + size, received_size + 1);
-}
-
-/* MSG SUBJECT SID [REPLY] SIZE, and its body: where that stands, and how much there is of both. PING is answered. */
-static const char *receive(char reply[LINE_MAX_SIZE], size_t *ret_body, size_t *ret_whole)
+/* MSG SUBJECT SID [REPLY] SIZE, and its body, which is valid until the next call. PING is answered. */
+static const char *receive(char reply[LINE_MAX_SIZE], size_t *ret_size)
 {
         for (;;) {
-                char *end = memchr(received, '\n', received_size), first[LINE_MAX_SIZE], second[LINE_MAX_SIZE];
-                size_t line = end ? (size_t)(end + 1 - received) : 0;
+                char *line = received + read_from, *end = memchr(line, '\n', received_size - read_from), first[LINE_MAX_SIZE],
+                     second[LINE_MAX_SIZE];
+                size_t line_size = end ? (size_t)(end + 1 - line) : 0;
                 int count;
 
                 if (!end) {
                         receive_more();
                         continue;
                 }
-                if (strncmp(received, "MSG ", 4) != 0) {
-                        if (strncmp(received, "PING", 4) == 0)
-                                send_all("PONG\r\n", 6);
-                        drop(line);
+                if (strncmp(line, "MSG ", 4) != 0) {
+                        if (strncmp(line, "PING", 4) == 0)
+                                hold_bytes("PONG\r\n", 6);
+                        read_from += line_size;
                         continue;
                 }
                 *end = '\0';
-                count = sscanf(received, "MSG %*255s %*255s %255s %255s", first, second);
+                count = sscanf(line, "MSG %*255s %*255s %255s %255s", first, second);
                 *end = '\n';
                 snprintf(reply, LINE_MAX_SIZE, "%s", count == 2 ? first : "");
-                *ret_body = strtoul(count == 2 ? second : first, NULL, 10);
-                *ret_whole = line + *ret_body + 2;
-                while (received_size < *ret_whole)
+                *ret_size = strtoul(count == 2 ? second : first, NULL, 10);
+                while (received_size - read_from < line_size + *ret_size + 2)
                         receive_more();
-                return received + line;
+                line = received + read_from + line_size;
+                read_from += line_size + *ret_size + 2;
+                return line;
         }
 }
 
 static void begin_bare(const char *subscription)
 {
-        char text[LINE_MAX_SIZE];
-        int size = snprintf(text, sizeof text, "CONNECT {\"verbose\":false}\r\n%s\r\nPING\r\n", subscription);
-
-        send_all(text, (size_t)size);
+        hold_message("CONNECT {\"verbose\":false}\r\n", subscription, strlen(subscription));
+        hold_bytes("PING\r\n", 6);
         while (!strstr(received, "PONG\r\n"))
                 receive_more();
-        drop(received_size);
+        read_from = received_size;
 }
 
-static void serve_bare(void)
+static void serve_bare(unsigned port)
 {
+        bare = connect_to(port);
         begin_bare("SUB bench group 1");
         driver_ready();
         for (;;) {
-                static char out[ROOM + LINE_MAX_SIZE];
-                char reply[LINE_MAX_SIZE];
+                char reply[LINE_MAX_SIZE], head[2 * LINE_MAX_SIZE];
                 const char *answer, *body;
-                size_t size, whole;
-                int head;
+                size_t size;
 
-                body = receive(reply, &size, &whole);
+                body = receive(reply, &size);
                 size = driver_take(body, size, &answer);
-                head = snprintf(out, sizeof out, "PUB %s %zu\r\n", reply, size);
-                memcpy(out + head, answer, size);
-                memcpy(out + head + size, "\r\n", 2);
+                snprintf(head, sizeof head, "PUB %s %zu\r\n", reply, size);
                 if (size > 0)
-                        send_all(out, (size_t)head + size + 2);
-                drop(whole);
+                        hold_message(head, answer, size);
         }
 }
 
+static size_t in_flight, answered;
+
+static void take_answer(void)
+{
+        char reply[LINE_MAX_SIZE];
+        size_t size;
+        const char *body = receive(reply, &size);
+
+        driver_check(body, size);
+        in_flight--;
+        answered++;
+}
+
+/* Of many tasks, so many are in flight at a time. */
 static void request_bare(const char *body, size_t size)
 {
-        static char out[ROOM + LINE_MAX_SIZE];
+        char head[LINE_MAX_SIZE];
         static unsigned long number;
-        int head = snprintf(out, sizeof out, "PUB bench _INBOX.bare.%lu %zu\r\n", ++number, size);
 
-        memcpy(out + head, body, size);
-        memcpy(out + head + size, "\r\n", 2);
-        send_all(out, (size_t)head + size + 2);
+        while (in_flight == IN_FLIGHT_MAX)
+                take_answer();
+        snprintf(head, sizeof head, "PUB bench _INBOX.bare.%lu %zu\r\n", ++number, size);
+        hold_message(head, body, size);
+        in_flight++;
 }
 
 static void await_bare(void)
 {
-        char reply[LINE_MAX_SIZE];
-        size_t size, whole;
-        const char *body = receive(reply, &size, &whole);
-
-        driver_check(body, size);
-        drop(whole);
+        if (answered == 0)
+                take_answer();
+        answered--;
 }
 
 /* ferry -------------------------------------------------------------------------------------------------- */
 
 static ferry_loop *loop;
 static ferry_session *session;
-static ferry_call *call;
+static ferry_manager *manager;          /* of tasks */
+static ferry_call *calls[WORK_TASKS_MAX];
+static size_t requested, awaited;
+static bool is_holding;
 
 static int take(ferry_session *from, const ferry_message *message, void *userdata)
 {
@@ -224,31 +253,73 @@ static int is_opened(ferry_session *from, const ferry_message *message, void *us
 static void open_ferry(unsigned port, bool is_listening)
 {
         char url[64];
+        const ferry_session_options options = { .nats_url = url, .is_listening = is_listening };
+        int code;
 
         snprintf(url, sizeof url, "nats://127.0.0.1:%u", port);
         loop = ferry_loop_new(NULL);
-        session = ferry_session_open(loop, "nats:bench", &(ferry_session_options){ .nats_url = url, .is_listening = is_listening });
+        if (job.work->kind == WORK_TASKS && !is_listening) {
+                manager = ferry_manager_new(loop, NULL);
+                code = ferry_manager_connect(manager, "nats:bench", &(ferry_remote_options){ .session = &options,
+                                                                                              .requests_max = IN_FLIGHT_MAX });
+                if (code < 0)
+                        errx(1, "ferry-nats: %s", ferry_loop_error(loop));
+                return;
+        }
+        session = ferry_session_open(loop, "nats:bench", &options);
         if (ferry_session_status(session) < 0)
                 errx(1, "ferry-nats: %s", ferry_session_error(session));
 }
 
-/* The driver --------------------------------------------------------------------------------------------- */
-
-static void serve(const struct job *unused)
+static void serve_ferry(unsigned port)
 {
-        unsigned port = start_server();
-
-        (void)unused;
-        driver_write_port(port);
-        if (is_bare()) {
-                bare = connect_to(port);
-                serve_bare();
-        }
         open_ferry(port, true);
         ferry_session_on(session, FERRY_KIND_OPENED, is_opened, NULL);
         ferry_session_on(session, FERRY_KIND_REQUEST, take, NULL);
         ferry_loop_run(loop, -1);
         errx(1, "ferry-nats: server: %s", ferry_session_error(session));
+}
+
+static void request_ferry(const char *body, size_t size)
+{
+        if (job.work->kind == WORK_IN_FLIGHT && !is_holding)
+                is_holding = ferry_session_hold(session) == 0;
+        calls[requested++ % WORK_TASKS_MAX] =
+                manager ? ferry_manager_request(manager, FERRY_TIMEOUT_DEFAULT, DRIVER_TYPE, "%.*s", (int)size, body) :
+                          ferry_session_request(session, FERRY_TIMEOUT_DEFAULT, DRIVER_TYPE, "%.*s", (int)size, body);
+}
+
+static void await_ferry(void)
+{
+        ferry_call *call = calls[awaited++ % WORK_TASKS_MAX];
+        const ferry_message *reply = ferry_call_await(call);
+        size_t size = 0;
+        const char *body = reply ? ferry_value_bytes(ferry_message_body(reply), &size) : NULL;
+
+        is_holding = false;
+        if (!body)
+                errx(1, "ferry-nats: %s", ferry_call_error(call));
+        driver_check(body, size);
+        ferry_call_free(call);
+}
+
+/* The driver --------------------------------------------------------------------------------------------- */
+
+/* Of several workers, the others are children that have called this function, too. */
+static void serve(const struct job *unused)
+{
+        static unsigned port;
+        int others = job.work->kind == WORK_TASKS && port == 0 ? WORK_WORKERS - 1 : 0;
+
+        (void)unused;
+        if (port == 0)
+                driver_write_port(port = start_server());
+        while (others-- > 0)
+                driver_fork();
+        if (is_bare())
+                serve_bare(port);
+        else
+                serve_ferry(port);
 }
 
 static void open_client(int client)
@@ -267,9 +338,9 @@ static void close_client(int client)
         (void)client;
         if (is_bare())
                 close(bare);
-        ferry_session_free(session);
+        manager = ferry_manager_free(manager);
+        session = ferry_session_free(session);
         ferry_loop_free(loop);
-        session = NULL;
         loop = NULL;
 }
 
@@ -279,26 +350,16 @@ static void request(int client, const char *body, size_t size)
         if (is_bare())
                 request_bare(body, size);
         else
-                call = ferry_session_request(session, FERRY_TIMEOUT_DEFAULT, DRIVER_TYPE, "%.*s", (int)size, body);
+                request_ferry(body, size);
 }
 
 static void await(int client)
 {
-        const ferry_message *reply;
-        const char *body;
-        size_t size = 0;
-
         (void)client;
-        if (is_bare()) {
+        if (is_bare())
                 await_bare();
-                return;
-        }
-        reply = ferry_call_await(call);
-        body = reply ? ferry_value_bytes(ferry_message_body(reply), &size) : NULL;
-        if (!body)
-                errx(1, "ferry-nats: %s", ferry_call_error(call));
-        driver_check(body, size);
-        ferry_call_free(call);
+        else
+                await_ferry();
 }
 
 static void notify(const char *body, size_t size)

@@ -17,6 +17,7 @@ BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 CHARTS = [
     ("round-trip", "64-byte request and answer", ["round-trip"]),
     ("in-flight", "64-byte requests, 32 in flight", ["in-flight-32"]),
+    ("tasks", "10,000 tasks for 8 workers", ["tasks"]),
     ("one-way", "64 bytes one way", ["one-way"]),
     ("lone", "64 bytes one way, alone: the sending call", ["lone"]),
     ("large", "Large messages one way", ["one-way-1m", "one-way-16m"]),

@@ -7,6 +7,7 @@ enum { MIB = 1 << 20, GIB = 1 << 30 };
 const struct work works[] = {
         { "round-trip", "64-byte request and answer", WORK_ROUND_TRIP, 64, 1, 1, 500, 0, false },
         { "in-flight-32", "64-byte requests, 32 in flight", WORK_IN_FLIGHT, 64, 1, 32, 40, 0, true },
+        { "tasks", "10,000 tasks of 64 bytes for 8 workers", WORK_TASKS, 64, 1, WORK_TASKS_MAX, 1, 0, true },
         { "one-way", "64 bytes one way", WORK_ONE_WAY, 64, 1, 2000, 5, 0, true },
         { "lone", "64 bytes one way, alone: the sending call", WORK_LONE, 64, 1, 1, 100, 0, false },
         { "one-way-1m", "1 MiB one way", WORK_ONE_WAY, MIB, 1, 8, 3, 0, true },

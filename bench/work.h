@@ -7,6 +7,7 @@
 enum work_kind {
         WORK_ROUND_TRIP,        /* a request, and its answer */
         WORK_IN_FLIGHT,         /* a batch of requests, then all their answers */
+        WORK_TASKS,             /* the same, as tasks for several servers */
         WORK_ONE_WAY,           /* a batch of messages without answers, then a wait until the peer has all */
         WORK_LONE,              /* one such message after a pause; the sending call alone is timed */
         WORK_FAN_IN,            /* a request of each client, then all their answers */
@@ -27,7 +28,7 @@ struct work {
         bool is_rate;           /* the table shows messages a second, else microseconds a message */
 };
 
-enum { WORK_CLIENTS_MAX = 1000 };
+enum { WORK_CLIENTS_MAX = 1000, WORK_TASKS_MAX = 10000, WORK_WORKERS = 8 };
 
 extern const struct work works[];
 extern const size_t work_count;

@@ -45,6 +45,7 @@ works_have_figures() {
                 run-tasks) check "$work has a figure" has_figure "$work" any ferry-run ;;
                 instructions) command -v valgrind > /dev/null && check "$work has a figure" has_figure "$work/client" one ferry-unix ;;
                 *-decode-* | *-encode-*) check "$work has a figure" has_figure "$work" one ferry ;;
+                tasks) command -v nats-server /usr/sbin/nats-server > /dev/null && check "$work has a figure" has_figure "$work" one ferry-nats ;;
                 *) check "$work has a figure" has_figure "$work" one ferry-unix ;;
                 esac
         done
