@@ -36,6 +36,7 @@ struct cli_options {
         bool is_no_shm;         /* … or never */
         const char *on;                 /* hosts, with commas between them; NULL: this one */
         const char *remote_ferry;       /* NULL: ferry */
+        const char *tasks;              /* where they come from; NULL: stdin */
         const char *reply;
         const char *exec;
         const char *notify_exec;

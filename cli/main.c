@@ -75,6 +75,7 @@ static const struct {
         { "take-over", NULL, "NAME, unix: take the place of the service that listens there" },
         { "no-reconnect", NULL, "end with the service" },
         { "no-shm", NULL, "NAME, unix: never exchange messages in shared memory" },
+        { "tasks", "ADDRESS", "take tasks from a stream, nats+queue:STREAM, instead of stdin" },
         { "on", "HOST", "do it on another machine, by ssh: [USER@]HOST[:PORT]" },
         { "remote-ferry", "PATH", "ssh, --on: the ferry of the other machine (ferry, by its PATH)" },
         { "ttl", "N", "udp: how many routers a multicast record may pass (1: none)" },
@@ -554,7 +555,7 @@ static bool is_empty_name(const char *name, const char *argument)
         static const char *const names[][2] = { { "allow", "a USER" }, { "exec", "a COMMAND" }, { "joblog", "a FILE" },
                                                 { "notify-exec", "a COMMAND" },
                                                 { "group", "an argument" }, { "interface", "a NAME" }, { "namespace", "a ROOT" },
-                                                { "on", "a HOST" }, { "remote-ferry", "a PATH" } };
+                                                { "on", "a HOST" }, { "tasks", "an ADDRESS" }, { "remote-ferry", "a PATH" } };
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
                 if (strcmp(names[i][0], name) == 0 && is_blank(argument)) {
@@ -611,6 +612,8 @@ static bool read_option(const struct cli_command *command, struct cli_options *o
                 options->is_unordered = true;
         else if (strcmp(name, "on") == 0)
                 options->on = argument;
+        else if (strcmp(name, "tasks") == 0)
+                options->tasks = argument;
         else if (strcmp(name, "remote-ferry") == 0)
                 options->remote_ferry = argument;
         else if (strcmp(name, "reply") == 0)

@@ -18,6 +18,7 @@ enum {
         TRIES_MAX = 10,
         WORKER_TRIES_MAX = 2,
         WORKERS_TOTAL_MAX = 1024,
+        ADDRESS_SIZE = 2048,
         REMOTE_DEFAULT = 64,    /* tasks that are given at a time, where it is not known how many workers there are */
 };
 
@@ -47,7 +48,7 @@ static bool is_all_given(const struct run *run)
 
 void run_end_if_done(struct run *run)
 {
-        if (is_all_given(run) && !run->first && enter(run, RUN_ENDING, EXIT_DONE))
+        if (is_all_given(run) && !run->first && !(run->durable && durable_is_busy(run->durable)) && enter(run, RUN_ENDING, EXIT_DONE))
                 ferry_manager_stop(run->manager, GRACE_MS);
 }
 
@@ -229,14 +230,24 @@ static int start_workers(struct run *run, char **command)
 static int connect_workers(struct run *run)
 {
         ferry_session_options session = session_options(run->options);
+        char address[ADDRESS_SIZE];
         const ferry_remote_options remote = {
                 .session = &session, .requests_max = (unsigned)run->workers,
                 .busy_timeout_ms = run->options->timeout_ms ? run->options->timeout_ms : 1,
         };
 
+        if (run->is_storing) {
+                int status = durable_prepare(run, run->options->on);
+
+                if (status)
+                        return status;
+                snprintf(address, sizeof address, "nats:%s.task", strchr(run->options->on, ':') + 1);
+                session.codec = NULL;
+        } else
+                snprintf(address, sizeof address, "%s", run->options->on);
         session.queue_max = SIZE_MAX;
         session.reconnect_ms = run->options->timeout_ms ? run->options->timeout_ms : 1;
-        if (ferry_manager_connect(run->manager, run->options->on, &remote) == 0)
+        if (ferry_manager_connect(run->manager, address, &remote) == 0)
                 return EXIT_DONE;
         complain("%s", ferry_loop_error(run->loop));
         return EXIT_CONNECTION;
@@ -282,13 +293,17 @@ static int run_all(struct run *run, char **command)
         progress_begin(run);
         signals_watch(run->loop, 2, interrupt, run);
         status = run->is_remote ? connect_workers(run) : start_workers(run, command);
+        if (!status && run->options->tasks)
+                status = durable_open(run, run->options->tasks, &run->durable);
         if (status) {
+                durable_close(run->durable);
                 ferry_manager_stop(run->manager, 0);
                 return status;
         }
         tasks_feed(run);
         result = ferry_manager_wait(run->manager, NULL, NULL);
         tasks_flush(run);
+        durable_close(run->durable);
         progress_stop_clock(run);
         status = joblog_finish(run);
         if (run->status == EXIT_DONE)
@@ -316,7 +331,12 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         };
         int status = EXIT_DONE;
 
-        run.is_remote = options->on && strncmp(options->on, "nats:", 5) == 0;
+        run.is_storing = durable_is_address(options->on);
+        run.is_remote = run.is_storing || (options->on && strncmp(options->on, "nats:", 5) == 0);
+        if (options->tasks && !durable_is_address(options->tasks)) {
+                complain("--tasks: '%s' is not an address: write nats+queue:STREAM", options->tasks);
+                return EXIT_USAGE;
+        }
         if (run.is_remote && count > 0) {
                 complain("run: '%s' has workers already: leave COMMAND out", options->on);
                 return EXIT_USAGE;
@@ -329,7 +349,7 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
                 complain("run needs a COMMAND: '%s' is empty", arguments[0]);
                 return EXIT_USAGE;
         }
-        if (run.is_remote && (status = check_session(options->on, options)) != EXIT_DONE)
+        if (run.is_remote && !run.is_storing && (status = check_session(options->on, options)) != EXIT_DONE)
                 return status;
         if (options->is_resuming && !options->joblog) {
                 complain("--resume and --resume-failed need --joblog FILE");
@@ -391,7 +411,7 @@ const struct cli_command command_run = {
         .name = "run",
         .arguments = "[--] [COMMAND [ARGUMENT]...]",
         .summary = "give each line of stdin as a task to one of N workers, print their answers",
-        .options = (const char *const[]){ "on", "workers", "type", "null", "ordered", "retry", "max-tasks", "max-rss", "halt", "joblog", "resume",
+        .options = (const char *const[]){ "on", "tasks", "workers", "type", "null", "ordered", "retry", "max-tasks", "max-rss", "halt", "joblog", "resume",
                                           "resume-failed", "quiet", "dialect", "codec", "namespace", "timeout", "wait",
                                           "json", "value", "verbose", NULL },
         .least = 0,

@@ -25,6 +25,7 @@ struct halt {
 };
 
 struct run;
+struct durable;
 
 /* What a worker has written to stderr since its last newline. */
 struct said {
@@ -48,6 +49,7 @@ struct task {
         ferry_value *answer;            /* its text; NULL: none, or it has failed */
         size_t size;                    /* of that */
         bool is_over;
+        ferry_message *delivery;        /* of a stream; NULL: a line of stdin */
         char progress[PROGRESS_SIZE];   /* what its worker has said of it, as the bar shows it; "": nothing */
         double date;                    /* when it was given to a worker first, in seconds since 1970 */
         double began, ended;            /* the same, and its end, by a clock that never jumps */
@@ -81,7 +83,9 @@ struct run {
         int signal;                     /* the last one that came; 0 */
         const char *type;
         long workers;
-        bool is_remote;                 /* they listen at a subject of a NATS server (--on) */
+        bool is_remote;                 /* they listen at a subject of a NATS server (--on) … */
+        bool is_storing;                /* … or there are none: tasks are stored in a stream */
+        struct durable *durable;        /* a stream has the tasks; NULL: stdin */
         char **hosts;                   /* they run there, in turn; NULL: here */
         long host_count;
         struct said *said;              /* of each worker */
@@ -119,7 +123,24 @@ void run_give_up(struct run *run, int status);
 /* Give up if no worker has answered yet, and that is so for long enough. @reason: why the last one did not. */
 void run_check_workers(struct run *run, const char *ending, const char *reason);
 
-/* tasks.c: take as many tasks as there are workers, and give them away; read on where that is needed. */
+/* durable.c: tasks of a stream of a NATS server. */
+bool durable_is_address(const char *address);
+/* See to it that there is the stream: 0, or the exit status of a complaint. */
+int durable_prepare(struct run *run, const char *address);
+/* The same, and take tasks from it; to be closed in either case. */
+int durable_open(struct run *run, const char *address, struct durable **ret);
+void durable_close(struct durable *durable);
+/* Ask for tasks, so that no more than @places are to come. */
+void durable_want(struct durable *durable, long places);
+/* A task has ended; @is_done: its answer was printed. Whether something of that is not confirmed yet. */
+void durable_end(struct durable *durable, const ferry_message *delivery, long number, bool is_done);
+bool durable_is_busy(const struct durable *durable);
+/* Why an object in JSON of the server says no; NULL: it does not. */
+const char *durable_refusal(const ferry_value *answer);
+
+/* tasks.c: a task that a stream has delivered. */
+void tasks_take(struct run *run, const ferry_message *delivery);
+/* Take as many tasks as there are workers, and give them away; read on where that is needed. */
 void tasks_feed(struct run *run);
 /* Print the tasks that are not over, up to some, and how many there are. */
 void tasks_list(struct run *run);

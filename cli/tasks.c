@@ -118,6 +118,7 @@ static void log_failure(struct task *task, const ferry_call *call)
 
 static void free_task(struct task *task)
 {
+        ferry_message_unref(task->delivery);
         ferry_value_unref(task->answer);
         ferry_value_unref(task->body);
         free(task->label);
@@ -184,6 +185,8 @@ static void print_over(struct run *run)
                         result = print_answer(run, task);
                 if (task->answer && result > 0) {
                         run->done++;
+                        if (task->delivery)
+                                durable_end(run->durable, task->delivery, task->number, true);
                         log_task(task, (struct joblog_entry){ .received = task->size - 1, .is_answered = true, .outcome = "replied" });
                 }
                 if (result > 0)
@@ -248,16 +251,41 @@ static bool is_tried_again(struct task *task, const ferry_call *call)
                task->tries++ < task->run->options->retry;
 }
 
+/* Where tasks are stored, the answer is the confirmation of the server; or it says no. */
+static bool is_refused_by_stream(const struct run *run, const ferry_message *reply, char *reason, size_t room)
+{
+        size_t size = 0;
+        const char *bytes = run->is_storing ? ferry_value_bytes(ferry_message_body(reply), &size) : NULL;
+        FERRY_AUTO(ferry_value) answer = NULL;
+
+        if (!run->is_storing)
+                return false;
+        if (bytes)
+                ferry_codec_decode(ferry_codec_json(), bytes, size, &answer, NULL);
+        if (ferry_value_get(answer, "seq") && !durable_refusal(answer))
+                return false;
+        snprintf(reason, room, "it was not stored: %s", durable_refusal(answer) ? durable_refusal(answer) :
+                                                        "the answer is no confirmation of a stream");
+        return true;
+}
+
 static void end_by_call(struct task *task, const ferry_call *call, const ferry_message *reply)
 {
         struct run *run = task->run;
-        ferry_value *answer = reply ? body_line(reply, run->options, task->number) : NULL;
+        char refusal[256] = "";
+        ferry_value *answer = reply && !is_refused_by_stream(run, reply, refusal, sizeof refusal) ?
+                                      body_line(reply, run->options, task->number) : NULL;
 
         run->in_hand--;
         task->ended = seconds_now(CLOCK_MONOTONIC);
         end_task(task, answer);
         if (answer)
                 return;
+        if (task->delivery)
+                durable_end(run->durable, task->delivery, task->number, false);
+        if (*refusal)
+                report(run, task->number, "", refusal);
+        else
         if (!reply && run->is_remote)
                 report_outcome(run, task->number, call);
         else
@@ -404,6 +432,33 @@ static void take_line(struct run *run)
         give(task);
 }
 
+void tasks_take(struct run *run, const ferry_message *delivery)
+{
+        FERRY_AUTO(ferry_value) text = body_text(delivery);
+        size_t size = 0;
+        const char *bytes = ferry_value_bytes(text, &size);
+        struct task *task = calloc(1, sizeof *task);
+
+        run->taken++;
+        if (task)
+                *task = (struct task){ .run = run, .number = run->taken, .sent = size, .label = make_label(bytes, size),
+                                       .body = ferry_value_ref(ferry_message_body(delivery)) };
+        /* The server delivers it again when the time for that has passed. */
+        if (!task || !task->label || !task->body) {
+                report(run, run->taken, "", "no memory");
+                if (task)
+                        free_task(task);
+                return;
+        }
+        task->delivery = ferry_message_ref(delivery);
+        begin_clock(task);
+        *run->last = task;
+        /* gcc-analyzer: it stands in the list */
+        run->last = &task->next;
+        run->in_hand++;
+        give(task);
+}
+
 /* The tasks that were read are numbered on. */
 void tasks_list(struct run *run)
 {
@@ -425,7 +480,7 @@ void tasks_list(struct run *run)
         }
         if (count > LISTED_MAX)
                 complain("%ld more tasks were read and not done", count - LISTED_MAX);
-        if (!run->lines.is_over)
+        if (!run->lines.is_over && !run->durable)
                 complain("the rest of stdin was not read");
 }
 
@@ -437,9 +492,11 @@ static bool has_room(const struct run *run)
 /* As many as there are workers; the rest is left where it is. */
 void tasks_feed(struct run *run)
 {
+        if (run->durable && run->phase == RUN_WORKING && has_room(run))
+                durable_want(run->durable, run->workers - run->in_hand);
         while (run->phase == RUN_WORKING && has_room(run) && lines_are_there(&run->lines))
                 take_line(run);
-        if (run->phase == RUN_WORKING && !run->is_reading && lines_want_more(&run->lines)) {
+        if (run->phase == RUN_WORKING && !run->durable && !run->is_reading && lines_want_more(&run->lines)) {
                 run->is_reading = true;
                 ferry_loop_watch(run->loop, STDIN_FILENO, POLLIN, read_input, run);
         }

@@ -58,7 +58,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
         bool is_listen = strcmp(command, "listen") == 0, is_peer = is_named(command, "call", "notify"),
              is_client = is_peer || strcmp(command, "bench") == 0, is_bridge = strcmp(command, "bridge") == 0,
              is_run = strcmp(command, "run") == 0, is_call = strcmp(command, "call") == 0, is_each = options->is_each;
-        bool is_remote = is_run && options->on && strncmp(options->on, "nats:", 5) == 0;
+        bool is_remote = is_run && options->on && (strncmp(options->on, "nats:", 5) == 0 || strncmp(options->on, "nats+queue:", 11) == 0);
         bool is_store = strcmp(command, "store") == 0 && count > 1;
         const char *verb = is_store ? arguments[1] : "";
         const struct {
@@ -99,7 +99,10 @@ int unused_check(const char *command, const struct cli_options *options, char **
                 { is_remote && options->max_tasks, "--max-tasks is not for nats:, whose workers are not started here" },
                 { is_remote && options->dialects, "--dialect is not for nats:, which has its own" },
                 { is_remote && options->root, "--namespace is for the dialect stream-ipc only" },
-                { is_run && options->has_wait && !is_remote, "--wait is for --on nats:SUBJECT only" },
+                { is_run && options->tasks && options->joblog, "--tasks and --joblog exclude each other: the stream knows what is done" },
+                { is_run && options->tasks && options->is_null, "--null is for the tasks of stdin" },
+                { is_run && options->tasks && is_remote, "--tasks needs COMMAND, instead of --on nats:" },
+                { is_run && options->has_wait && !is_remote && !options->tasks, "--wait is for --on nats: and --tasks only" },
                 { is_run && options->on && options->max_rss, "--max-rss is not for --on: the memory there is not known here" },
                 { options->remote_ferry && strcmp(command, "list") == 0 && !options->on, "--remote-ferry needs --on" },
                 { strcmp(command, "list") == 0 && options->on && count > 0, "--on lists the services of a host: leave 'nats:' out" },

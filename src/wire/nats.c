@@ -232,17 +232,35 @@ static int read_question(const struct nats_line *line, struct incoming *ret)
         return 0;
 }
 
-/* An answer to a notification. */
-static int read_gathered(struct wire *wire, const struct nats_headers *headers, const char *payload, struct incoming *ret,
-                         struct error *error)
+/* Whether a subject is one for acknowledgements. */
+static bool is_of_jetstream(const char *subject, size_t size)
 {
+        static const char prefix[] = "$JS.ACK.";
+
+        return size > strlen(prefix) && memcmp(subject, prefix, strlen(prefix)) == 0;
+}
+
+/* An answer to a notification. One that names a reply wants an answer in turn: a message of JetStream, whose server is told as long as
+ * this side has it in hand. */
+static int read_gathered(struct wire *wire, const struct nats_line *line, const struct nats_headers *headers, const char *payload,
+                         struct incoming *ret, struct error *error)
+{
+        char status[16];
+
         if (headers->status == 503 && ret->body_size == 0)
                 return say(ret, error, "no responders: no process listens at ", &(struct raw_text){ .bytes = wire->login->subject,
                                                                                                   .size = wire->login->subject_size });
+        snprintf(status, sizeof status, "%u", headers->status);
+        if (headers->status != 0)
+                return say(ret, error, "the NATS server answers with the status ",
+                           &(struct raw_text){ .bytes = status, .size = strlen(status) });
         if (headers->error.bytes || headers->error_code.bytes)
                 return say(ret, error, "a service has failed: ", headers->error.bytes ? &headers->error : &headers->error_code);
-        ret->kind = WIRE_NOTIFICATION;
-        ret->id = (struct raw_text){ 0 };
+        ret->kind = line->reply.bytes ? WIRE_REQUEST : WIRE_NOTIFICATION;
+        ret->id = line->reply;
+        ret->wants_acceptance = is_of_jetstream(line->reply.bytes, line->reply.size);
+        if (line->reply.bytes && !subject_is_valid(line->reply.bytes, line->reply.size, false))
+                return say(ret, error, "a request was dropped, as no answer can be published to ", &line->reply);
         if (!ret->type.bytes)
                 ret->type = (struct raw_text){ .bytes = "", .size = 0 };
         return read_body(wire, headers, payload + ret->body_offset, ret, error);
@@ -254,7 +272,7 @@ static int read_message(struct wire *wire, const char *payload, const struct nat
         struct login *login = wire->login;
         struct nats_headers headers = { 0 };
         bool is_ours = line->subscription == nats_inbox_subscription ?
-                               line->subject.size > NATS_INBOX_SIZE && memcmp(line->subject.bytes, login->inbox, NATS_INBOX_SIZE) == 0 :
+                               login->is_gathering || (line->subject.size > NATS_INBOX_SIZE && memcmp(line->subject.bytes, login->inbox, NATS_INBOX_SIZE) == 0) :
                                login->is_listening && (line->subscription == nats_subject_subscription ||
                                                        nats_service_question(line->subscription));
 
@@ -278,7 +296,7 @@ static int read_message(struct wire *wire, const char *payload, const struct nat
         ret->body_offset = line->size + line->headers;
         ret->body_size = line->payload - line->headers;
         if (login->is_gathering)
-                return read_gathered(wire, &headers, payload, ret, error);
+                return read_gathered(wire, line, &headers, payload, ret, error);
         ret->wants_acceptance = ret->kind == WIRE_REQUEST && headers.accept.bytes;
         return ret->kind == WIRE_RESPONSE ? read_answer(wire, &headers, payload, ret, error) :
                                             read_body(wire, &headers, payload + ret->body_offset, ret, error);
@@ -513,8 +531,15 @@ static int write_accepted(const struct login *login, struct buffer *buffer, cons
                      sizeof login->service.instance + 12], sizes[48];
         int size = snprintf(headers, sizeof headers, "NATS/1.0\r\nFerry-Outcome: %s\r\nFerry-Instance: %s\r\nFerry-Beat: %d\r\n\r\n",
                             accepted, login->service.instance, outgoing->beat_ms);
-        int code = append_line(login, buffer, outgoing);
+        int code;
 
+        if (login->is_gathering) {
+                code = append_text(buffer, "HPUB ");
+                if (!code)
+                        code = buffer_append(buffer, outgoing->id, outgoing->id_size);
+                return code ? code : append_text(buffer, " 12 16\r\nNATS/1.0\r\n\r\n+WPI\r\n");
+        }
+        code = append_line(login, buffer, outgoing);
         snprintf(sizes, sizeof sizes, " %d %d\r\n", size, size);
         if (!code)
                 code = append_text(buffer, sizes);

@@ -112,8 +112,8 @@ static void check_frame(const char *payload, size_t size)
         FUZZ_REQUIRE(in.body_offset + in.body_size <= size, "%zu bytes at %zu of %zu", in.body_size, in.body_offset, size);
         ferry_value_unref(value);
         wire.dialect->peek(bytes, size, &part);
-        if (is_gathering && in.kind == WIRE_NOTIFICATION)
-                FUZZ_REQUIRE(part.kind == WIRE_RESPONSE && in.id.size == 0, "kind %d", part.kind);
+        if (is_gathering && (in.kind == WIRE_NOTIFICATION || in.kind == WIRE_REQUEST))
+                FUZZ_REQUIRE(part.kind == WIRE_RESPONSE && (in.id.size == 0) == (in.kind == WIRE_NOTIFICATION), "kind %d", part.kind);
         else if (in.kind == WIRE_REQUEST || in.kind == WIRE_NOTIFICATION)
                 FUZZ_REQUIRE(part.kind == in.kind && part.id.size == in.id.size, "kind %d, then %d", part.kind, in.kind);
         if (in.kind == WIRE_REQUEST)
