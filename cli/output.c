@@ -32,16 +32,26 @@ static struct {
         bool is_stuck;          /* a wait for stderr was in vain: the next lines do not wait */
 } output;
 
+/* What a descriptor leads to, which is asked once: stdout takes a line for each of many tasks. */
+static mode_t type_of(int fd)
+{
+        static mode_t types[STDERR_FILENO + 1];
+        struct stat status;
+
+        if (!types[fd] && fstat(fd, &status) == 0)
+                types[fd] = status.st_mode & S_IFMT;
+        return types[fd];
+}
+
 /* One system call, which does not block where poll(2) has just said that there is room. */
 static ssize_t put_some(int fd, const char *bytes, size_t size)
 {
-        struct stat status;
-        bool is_known = fstat(fd, &status) == 0;
+        mode_t type = type_of(fd);
 
-        if (is_known && S_ISSOCK(status.st_mode))
+        if (type == S_IFSOCK)
                 return send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         /* A pipe has room for this much, or none. A line on stderr stays whole where it may be waited for. */
-        if (is_known && S_ISFIFO(status.st_mode) && (fd == STDOUT_FILENO || output.is_limited) && size > PIPE_BUF)
+        if (type == S_IFIFO && (fd == STDOUT_FILENO || output.is_limited) && size > PIPE_BUF)
                 size = PIPE_BUF;
         return write(fd, bytes, size);
 }
@@ -51,7 +61,8 @@ static int put(int fd, const char *bytes, size_t size, int timeout_ms, size_t *r
 {
         *ret_put = 0;
         while (*ret_put < size) {
-                int ready = signals_poll(fd, POLLOUT, timeout_ms);
+                /* A file always takes something, or fails. */
+                int ready = type_of(fd) == S_IFREG ? 1 : signals_poll(fd, POLLOUT, timeout_ms);
                 ssize_t taken;
 
                 if (ready <= 0)
@@ -131,7 +142,7 @@ bool output_is_open(void)
 
 bool output_is_terminal(void)
 {
-        return isatty(STDOUT_FILENO);
+        return type_of(STDOUT_FILENO) == S_IFCHR && isatty(STDOUT_FILENO);
 }
 
 int output_status(int status)

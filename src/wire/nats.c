@@ -6,6 +6,7 @@
  * Other clients of NATS understand what is said: the type and the codec of a body stand in headers, a string is a body as it is,
  * other values are JSON unless the program has chosen a codec. What other clients say must not end a session: a message that is
  * wrong is refused alone. What only the server says, or must not pass on, ends it. */
+#include "value/digits.h"
 #include "wire/nats.h"
 #include "wire/subject.h"
 
@@ -18,7 +19,6 @@
 enum {
         TYPE_MAX = 1024,
         ERROR_MAX = 512,                /* bytes of a sentence in a header */
-        TOTAL_DIGITS = 10,              /* for the size of a message, which is known behind it */
         SHOWN_MAX = 200,                /* bytes of a server's text in a sentence */
         BEAT_MAX_MS = 3600000,
 };
@@ -258,7 +258,7 @@ static int read_gathered(struct wire *wire, const struct nats_line *line, const 
                 return say(ret, error, "a service has failed: ", headers->error.bytes ? &headers->error : &headers->error_code);
         ret->kind = line->reply.bytes ? WIRE_REQUEST : WIRE_NOTIFICATION;
         ret->id = line->reply;
-        ret->wants_acceptance = is_of_jetstream(line->reply.bytes, line->reply.size);
+        ret->wants_acceptance = line->reply.bytes && is_of_jetstream(line->reply.bytes, line->reply.size);
         if (line->reply.bytes && !subject_is_valid(line->reply.bytes, line->reply.size, false))
                 return say(ret, error, "a request was dropped, as no answer can be published to ", &line->reply);
         if (!ret->type.bytes)
@@ -404,26 +404,30 @@ static int append_headers(struct buffer *buffer, const struct outgoing *outgoing
         return code ? code : buffer_append(buffer, "\r\n", 2);
 }
 
+static char *put(char *at, const char *bytes, size_t size)
+{
+        memcpy(at, bytes, size);
+        return at + size;
+}
+
 /* HPUB SUBJECT [REPLY], up to the sizes. */
 static int append_line(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
 {
+        static const char verb[] = "HPUB ";
         bool is_sent = outgoing->kind == WIRE_REQUEST || outgoing->kind == WIRE_NOTIFICATION;
-        int code = append_text(buffer, "HPUB ");
+        char *begin = buffer_reserve(buffer, sizeof verb + login->subject_size + outgoing->id_size + sizeof " 0" + NATS_INBOX_SIZE), *at;
 
-        if (!code && is_sent)
-                code = buffer_append(buffer, login->subject, login->subject_size);
-        else if (!code)
-                code = buffer_append(buffer, outgoing->id, outgoing->id_size);
-        if (!code && (outgoing->kind == WIRE_REQUEST || (outgoing->kind == WIRE_NOTIFICATION && login->is_gathering))) {
-                code = append_text(buffer, " ");
-                if (!code)
-                        code = append_text(buffer, login->inbox);
-                if (!code && outgoing->kind == WIRE_NOTIFICATION)
-                        code = append_text(buffer, "0");
-                else if (!code)
-                        code = buffer_append(buffer, outgoing->id, outgoing->id_size);
+        if (!begin)
+                return -ENOMEM;
+        at = put(begin, verb, sizeof verb - 1);
+        at = is_sent ? put(at, login->subject, login->subject_size) : put(at, outgoing->id, outgoing->id_size);
+        if (outgoing->kind == WIRE_REQUEST || (outgoing->kind == WIRE_NOTIFICATION && login->is_gathering)) {
+                *at++ = ' ';
+                at = put(at, login->inbox, NATS_INBOX_SIZE);
+                at = outgoing->kind == WIRE_REQUEST ? put(at, outgoing->id, outgoing->id_size) : put(at, "0", 1);
         }
-        return code;
+        buffer->end += (size_t)(at - begin);
+        return 0;
 }
 
 static int check_sending(const struct wire *wire, const struct outgoing *outgoing, const ferry_codec *codec, struct error *error)
@@ -460,22 +464,29 @@ static void note_answer(struct nats_service *service, const struct outgoing *out
                 nats_service_note_answer(service, NULL);
 }
 
+/* Of a message, before they are known: fields may have more than one blank between them. */
+enum { SIZE_FIELD = 11 };
+static const char no_sizes[] = "                      \r\n";
+
+static void put_size(char *field, size_t number)
+{
+        put_digits(field + SIZE_FIELD - count_digits(number), number);
+}
+
 static int write_published(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
 {
         bool has_body = outgoing->body != NULL;
         const ferry_codec *codec = has_body ? choose_codec(wire, outgoing) : NULL;
         size_t before = buffer_size(buffer), sizes = 0, content = 0, body = 0, total;
-        char reason[96] = "", digits[2 * TOTAL_DIGITS + 8];
+        char reason[96] = "";
         int code = check_sending(wire, outgoing, codec, error);
 
         if (code)
                 return code;
         code = append_line(wire->login, buffer, outgoing);
         sizes = buffer_size(buffer);
-        /* Fields may have more than one blank between them. */
-        snprintf(digits, sizeof digits, " %*d %*d\r\n", TOTAL_DIGITS, 0, TOTAL_DIGITS, 0);
         if (!code)
-                code = append_text(buffer, digits);
+                code = append_text(buffer, no_sizes);
         content = buffer_size(buffer);
         if (!code)
                 code = append_headers(buffer, outgoing, codec, has_body);
@@ -494,8 +505,8 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
                 return code == -EMSGSIZE ? wire_over_limit(wire, error) :
                                            error_set(error, code, "cannot write the message: %s", *reason ? reason : error_describe(code));
         }
-        snprintf(digits, sizeof digits, " %*zu %*zu", TOTAL_DIGITS, body - content, TOTAL_DIGITS, total);
-        memcpy(buffer_bytes(buffer) + sizes, digits, strlen(digits));
+        put_size((char *)buffer_bytes(buffer) + sizes, body - content);
+        put_size((char *)buffer_bytes(buffer) + sizes + SIZE_FIELD, total);
         if (!wire->login->is_taken && total > wire->login->largest)
                 wire->login->largest = total;
         note_answer(&wire->login->service, outgoing);
@@ -507,7 +518,7 @@ static int write_answer(const struct login *login, struct buffer *buffer, const 
         ferry_value *body = nats_service_answer(&login->service, login->subject, NATS_QUEUE_GROUP, outgoing->type);
         struct buffer json = { 0 };
         static const char no_headers[] = "NATS/1.0\r\n\r\n";
-        char size[sizeof no_headers + TOTAL_DIGITS + 32];
+        char size[sizeof no_headers + 48];
         int code = body ? codec_encode(ferry_codec_json(), body, &json, SIZE_MAX, NULL) : -ENOMEM;
 
         ferry_value_unref(body);
@@ -600,7 +611,7 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
 
 static size_t make_id(struct wire *wire, char id[WIRE_ID_TEXT_MAX])
 {
-        return (size_t)snprintf(id, WIRE_ID_TEXT_MAX, "%llu", (unsigned long long)++wire->counter);
+        return (size_t)(put_digits(id, ++wire->counter) - id);
 }
 
 static void id_text(const char *id, size_t size, char *text)

@@ -6,18 +6,25 @@
 
 enum { SIZE_DIGITS_MAX = 9 };
 
+/* A name and its size. */
+#define NAMED(name) name, sizeof(name) - 1
+
 static const struct {
         const char *name;
+        size_t length;
         enum nats_verb verb;
         bool has_more;          /* something follows in the line */
 } verbs[] = {
-        { "MSG", NATS_MSG, true },    { "HMSG", NATS_HMSG, true }, { "PING", NATS_PING, false }, { "PONG", NATS_PONG, false },
-        { "INFO", NATS_INFO, true }, { "+OK", NATS_OK, false },   { "-ERR", NATS_ERR, true },
+        { NAMED("MSG"), NATS_MSG, true },       { NAMED("HMSG"), NATS_HMSG, true }, { NAMED("PING"), NATS_PING, false },
+        { NAMED("PONG"), NATS_PONG, false },    { NAMED("INFO"), NATS_INFO, true }, { NAMED("+OK"), NATS_OK, false },
+        { NAMED("-ERR"), NATS_ERR, true },
 };
 
 /* Whether they differ in the case of ASCII letters at most. */
 static bool is_alike(const char *a, const char *b, size_t size)
 {
+        if (memcmp(a, b, size) == 0)
+                return true;
         for (size_t i = 0; i < size; i++) {
                 char x = a[i], y = b[i];
 
@@ -37,7 +44,7 @@ static int read_verb(const char *bytes, size_t size, size_t *ret_index)
         bool may_become = false;
 
         for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-                size_t length = strlen(verbs[i].name), seen = size < length ? size : length;
+                size_t length = verbs[i].length, seen = size < length ? size : length;
 
                 if (!is_alike(bytes, verbs[i].name, seen))
                         continue;
@@ -80,6 +87,20 @@ static bool is_blank(char byte)
         return byte == ' ' || byte == '\t';
 }
 
+/* The next blank, or the end. Servers send no tabs, but may. */
+static const char *find_blank(const char *at, const char *end, bool has_tabs)
+{
+        const char *blank;
+
+        if (!has_tabs) {
+                blank = memchr(at, ' ', (size_t)(end - at));
+                return blank ? blank : end;
+        }
+        while (at < end && !is_blank(*at))
+                at++;
+        return at;
+}
+
 /* SUBJECT SID [REPLY] [HEADERS] SIZE */
 static int read_parts(const char *bytes, size_t size, struct nats_line *ret)
 {
@@ -87,17 +108,16 @@ static int read_parts(const char *bytes, size_t size, struct nats_line *ret)
         struct raw_text parts[PARTS_MAX];
         bool has_headers = ret->verb == NATS_HMSG;
         int count = 0, least = has_headers ? 4 : 3;
+        const char *end = bytes + size;
+        bool has_tabs = memchr(bytes, '\t', size) != NULL;
 
-        for (size_t at = 0; at < size;) {
-                size_t begin = at;
-
-                while (at < size && !is_blank(bytes[at]))
-                        at++;
-                if (at > begin && count == PARTS_MAX)
+        for (const char *at = bytes, *word_end; at < end; at = word_end + 1) {
+                word_end = find_blank(at, end, has_tabs);
+                if (word_end == at)
+                        continue;
+                if (count == PARTS_MAX)
                         return -EBADMSG;
-                if (at > begin)
-                        parts[count++] = (struct raw_text){ .bytes = bytes + begin, .size = at - begin };
-                at += at < size;
+                parts[count++] = (struct raw_text){ .bytes = at, .size = (size_t)(word_end - at) };
         }
         if (count < least || count > least + 1 || !read_size(&parts[count - 1], &ret->payload) ||
             (has_headers && (!read_size(&parts[count - 2], &ret->headers) || ret->headers > ret->payload)))
@@ -109,6 +129,11 @@ static int read_parts(const char *bytes, size_t size, struct nats_line *ret)
         return 0;
 }
 
+static bool is_message(const struct nats_line *line)
+{
+        return line->verb == NATS_MSG || line->verb == NATS_HMSG;
+}
+
 int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
 {
         size_t index = 0, begin, max;
@@ -118,7 +143,7 @@ int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
         *ret = (struct nats_line){ .verb = NATS_NONE };
         if (code <= 0)
                 return code;
-        begin = strlen(verbs[index].name);
+        begin = verbs[index].length;
         max = verbs[index].verb == NATS_INFO || verbs[index].verb == NATS_ERR ? NATS_TEXT_MAX : NATS_LINE_MAX;
         end = memchr(bytes, '\n', size < max ? size : max);
         if (!end)
@@ -129,9 +154,7 @@ int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
         ret->size = (size_t)(end + 1 - bytes);
         begin += verbs[index].has_more;
         ret->text = (struct raw_text){ .bytes = bytes + begin, .size = ret->size - begin - 2 };
-        if (ret->verb != NATS_MSG && ret->verb != NATS_HMSG)
-                return 1;
-        return read_parts(ret->text.bytes, ret->text.size, ret) < 0 ? -EBADMSG : 1;
+        return !is_message(ret) || read_parts(ret->text.bytes, ret->text.size, ret) == 0 ? 1 : -EBADMSG;
 }
 
 static int measure(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
@@ -142,7 +165,7 @@ static int measure(const char *bytes, size_t size, size_t *ret_header, uint64_t 
         if (code <= 0)
                 return code;
         *ret_header = 0;
-        *ret_payload = line.size + (line.verb == NATS_MSG || line.verb == NATS_HMSG ? line.payload + 2 : 0);
+        *ret_payload = line.size + (is_message(&line) ? line.payload + 2 : 0);
         return 1;
 }
 
@@ -203,16 +226,17 @@ void nats_peek_sent(const char *bytes, size_t size, struct incoming *ret)
 
 static const struct {
         const char *name;
+        size_t length;
         size_t offset;
 } known[] = {
-        { "Ferry-Type", offsetof(struct nats_headers, type) },
-        { "Ferry-Codec", offsetof(struct nats_headers, codec) },
-        { "Ferry-Outcome", offsetof(struct nats_headers, outcome) },
-        { "Ferry-Accept", offsetof(struct nats_headers, accept) },
-        { "Ferry-Instance", offsetof(struct nats_headers, instance) },
-        { "Ferry-Beat", offsetof(struct nats_headers, beat) },
-        { "Nats-Service-Error", offsetof(struct nats_headers, error) },
-        { "Nats-Service-Error-Code", offsetof(struct nats_headers, error_code) },
+        { NAMED("Ferry-Type"), offsetof(struct nats_headers, type) },
+        { NAMED("Ferry-Codec"), offsetof(struct nats_headers, codec) },
+        { NAMED("Ferry-Outcome"), offsetof(struct nats_headers, outcome) },
+        { NAMED("Ferry-Accept"), offsetof(struct nats_headers, accept) },
+        { NAMED("Ferry-Instance"), offsetof(struct nats_headers, instance) },
+        { NAMED("Ferry-Beat"), offsetof(struct nats_headers, beat) },
+        { NAMED("Nats-Service-Error"), offsetof(struct nats_headers, error) },
+        { NAMED("Nats-Service-Error-Code"), offsetof(struct nats_headers, error_code) },
 };
 
 static struct raw_text trim(const char *begin, const char *end)
@@ -254,8 +278,7 @@ static int read_header(const char *begin, const char *end, struct nats_headers *
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
                 struct raw_text *text = (struct raw_text *)(void *)((char *)ret + known[i].offset);
 
-                if (strlen(known[i].name) == (size_t)(colon - begin) &&
-                    is_alike(begin, known[i].name, (size_t)(colon - begin)) && !text->bytes)
+                if (known[i].length == (size_t)(colon - begin) && !text->bytes && is_alike(begin, known[i].name, known[i].length))
                         *text = trim(colon + 1, end);
         }
         return 0;

@@ -1,20 +1,23 @@
 #include "wire/subject.h"
 
+static bool is_token(const char *begin, const char *end, bool is_last, bool has_wildcards)
+{
+        if (end - begin != 1)
+                return end > begin;
+        return *begin == '*' ? has_wildcards : *begin == '>' ? has_wildcards && is_last : true;
+}
+
 bool subject_is_valid(const char *bytes, size_t size, bool has_wildcards)
 {
-        size_t begin = 0;
+        const char *begin = bytes, *end = bytes + size;
 
-        for (size_t at = 0; at <= size; at++) {
-                if (at < size && ((unsigned char)bytes[at] <= ' ' || bytes[at] == 0x7f))
+        for (const char *at = bytes; at < end; at++) {
+                if (*at == '.') {
+                        if (!is_token(begin, at, false, has_wildcards))
+                                return false;
+                        begin = at + 1;
+                } else if ((unsigned char)*at <= ' ' || *at == 0x7f)
                         return false;
-                if (at < size && bytes[at] != '.')
-                        continue;
-                if (at == begin)
-                        return false;
-                if (at - begin == 1 && (bytes[begin] == '*' || bytes[begin] == '>') &&
-                    (!has_wildcards || (bytes[begin] == '>' && at < size)))
-                        return false;
-                begin = at + 1;
         }
-        return true;
+        return is_token(begin, end, true, has_wildcards);
 }
