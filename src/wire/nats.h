@@ -7,7 +7,7 @@
 #include "wire/nats_text.h"
 
 enum {
-        NATS_TOKEN_SIZE = 32,                           /* of an inbox, in hexadecimal digits */
+        NATS_TOKEN_SIZE = 11,                           /* of an inbox: 64 bits, in digits and letters */
         NATS_INBOX_SIZE = 7 + NATS_TOKEN_SIZE + 1,      /* "_INBOX." TOKEN "." */
         NATS_PONG_ID = 8,
 };

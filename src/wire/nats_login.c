@@ -17,16 +17,20 @@ enum { SERVERS_MAX = 64, SERVER_SIZE_MAX = 256 };
 
 const char nats_inbox_subscription = '1', nats_subject_subscription = '2';
 
-/* Nothing but this session knows it, and no other connection has it. */
+/* Nothing but this session knows it, and no other connection has it. It is short, since a server looks each answer's subject up: with
+ * 32 characters instead of 11 that takes it a sixth longer. */
 static void make_inbox(struct login *login)
 {
-        struct hash_key key = hash_secret();
-        uint64_t seed[] = { 0, (uint64_t)sys_now(), (uint64_t)sys_pid(), (uint64_t)(uintptr_t)login };
-        uint64_t first = hash_bytes(&key, seed, sizeof seed), second;
+        static const char prefix[] = "_INBOX.", characters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        const struct hash_key key = hash_secret();
+        const uint64_t seed[] = { (uint64_t)sys_now(), (uint64_t)sys_pid(), (uint64_t)(uintptr_t)login };
+        uint64_t number = hash_bytes(&key, seed, sizeof seed);
+        char *at = login->inbox + sizeof prefix - 1;
 
-        seed[0] = 1;
-        second = hash_bytes(&key, seed, sizeof seed);
-        snprintf(login->inbox, sizeof login->inbox, "_INBOX.%016llx%016llx.", (unsigned long long)first, (unsigned long long)second);
+        memcpy(login->inbox, prefix, sizeof prefix - 1);
+        for (int i = 0; i < NATS_TOKEN_SIZE; i++, number /= sizeof characters - 1)
+                *at++ = characters[number % (sizeof characters - 1)];
+        memcpy(at, ".", 2);
 }
 
 static bool is_same(const struct url_text *a, const struct url_text *b)

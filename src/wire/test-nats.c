@@ -151,7 +151,7 @@ START_TEST(sessions_have_inboxes_of_their_own)
         begin("nats:shout", NULL);
         find_inbox(second);
         end();
-        ck_assert_uint_eq(strlen(first), 7 + 32 + 1);
+        ck_assert_uint_eq(strlen(first), 7 + 11 + 1);
         ck_assert_str_ne(first, second);
 }
 
