@@ -138,7 +138,8 @@ struct ferry_session_options {
                                          * ferry_session_open() (never) */
         unsigned reconnect_attempts;    /**< reconnect_ms: how often to try (no limit) */
         const char *nats_url;           /**< nats: the servers, `nats://[USER:PASSWORD@]HOST[:PORT]` or `nats://TOKEN@HOST[:PORT]`,
-                                         * several with commas between them, which are tried in random order. HOST in numbers, as
+                                         * several with commas between them, which are tried in random order until one takes
+                                         * the login. HOST in numbers, as
                                          * for tcp, or a name, which getent(1) looks up in a child: as long as connecting may take
                                          * (`wait_ms`), at least 1 s; its addresses are tried in order. Without one the session
                                          * fails with -EHOSTUNREACH (the name is unknown), -ETIMEDOUT, -EIO (getent has failed) or

@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-enum { WAITING_PERIOD_MS = 1000, SERVER_PERIOD_MS = 20000, LOGIN_MS = 10000 };
+enum { WAITING_PERIOD_MS = 1000, SERVER_PERIOD_MS = 20000, LOGIN_MS = 10000, LOGIN_OF_SEVERAL_MS = 2000 };
 
 /* 0: none. */
 static int period_ms(const ferry_session *session)
@@ -18,7 +18,7 @@ static int period_ms(const ferry_session *session)
         int ours = session->options.heartbeat_ms, theirs = session->heartbeat.peer_ms;
 
         if (session->phase == SESSION_GREETING && dialect->has_login)
-                return LOGIN_MS;
+                return session_has_next_server(session) ? LOGIN_OF_SEVERAL_MS : LOGIN_MS;
         if (session->phase != SESSION_OPEN)
                 return 0;
         /* A server answers pings without having been asked before. */

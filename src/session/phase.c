@@ -20,6 +20,10 @@
  *                                                       ◀────────────────────
  *                                                        the attempt has failed, also in GREETING
  *
+ * and, where each of several servers will do (leave_server()),
+ *
+ *      GREETING ── this server does not take it ──▶ CONNECTING
+ *
  * Invariants: a session goes forward only, but for that; one that could not be opened is one that has ended; the first error stays, and one
  * that has an error before its end only waits until the peer knows; calls in flight end before FERRY_KIND_CLOSED is reported,
  * once; the stream is closed in the background, and its child waited for, also when the program has forgotten the session. */
@@ -37,6 +41,7 @@ static const struct transition {
         { EVENT_PARTED, IN(OPEN), SESSION_LOST },
         { EVENT_CONNECT, IN(LOST), SESSION_CONNECTING },
         { EVENT_UNREACHED, IN(CONNECTING) | IN(GREETING), SESSION_LOST },
+        { EVENT_NEXT_SERVER, IN(GREETING), SESSION_CONNECTING },
         { EVENT_STREAM_UP, IN(CONNECTING), SESSION_GREETING },
         { EVENT_GREETED, IN(GREETING), SESSION_OPEN },
         { EVENT_INPUT_ENDED, IN(GREETING) | IN(OPEN), SESSION_DRAINING },

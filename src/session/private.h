@@ -180,6 +180,7 @@ enum session_event {
         EVENT_PARTED,                   /* a former session has taken its connection over */
         EVENT_CONNECT,                  /* the next attempt */
         EVENT_UNREACHED,                /* … which has failed */
+        EVENT_NEXT_SERVER,              /* a server has not taken the session, and there is another one */
         EVENT_STREAM_UP,
         EVENT_GREETED,                  /* both sides have begun as the dialect requires */
         EVENT_INPUT_ENDED,              /* the peer sends no more, and something is left to send or to answer */
@@ -502,6 +503,8 @@ bool session_has_caught_up(const ferry_session *session, uint64_t *mark);
 ferry_session *session_part(ferry_session *session, bool is_lost);
 /* The connection that a former session has now was lost; nothing if @former is the same session. */
 void session_lose(ferry_session *session, const ferry_session *former, const char *sentence);
+/* Whether the server, which has not taken the session yet, can be left for another one. */
+bool session_has_next_server(const ferry_session *session);
 /* Whether session_status_for_sending() has nothing to say. */
 bool session_can_send(const ferry_session *session);
 /* A call has timed out, and nothing was heard since. */

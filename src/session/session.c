@@ -129,11 +129,53 @@ void session_lose(ferry_session *session, const ferry_session *former, const cha
                 session->reconnect->table->lose(session, sentence);
 }
 
+bool session_has_next_server(const ferry_session *session)
+{
+        return session->phase == SESSION_GREETING && session->wire.dialect->has_login && session->holder == SESSION_HELD &&
+               !session->loop->is_ending && stream_has_next(session->stream);
+}
+
+/* Whether another server would do no better. */
+static bool is_own_failure(int code)
+{
+        return code == -ENOMEM || code == -EMSGSIZE || code == -EINVAL || code == -ECANCELED || code == -ECHILD;
+}
+
+/* A server does not take the session: it is full, about to end, wrongly set up, or was stopped, and says nothing. Nothing but the
+ * login was sent, and that is written anew for the next server; what is queued stays queued. Whether the session goes on there. */
+static bool leave_server(ferry_session *session, int code)
+{
+        struct error error = { 0 };
+        struct stream *next;
+
+        if (is_own_failure(code) || !session_has_next_server(session))
+                return false;
+        code = stream_open_next(session->stream, &next, &error);
+        if (!code) {
+                stream_free(session->stream);
+                session->stream = next;
+                inbox_deinit(&session->in);
+                session->in = (struct inbox){ 0 };
+                inbox_init(&session->in, session->wire.dialect->framing, next->kind->has_junk, wire_read_max(&session->wire));
+                wire_forget_start(&session->wire);
+                session->output_error = 0;
+                loop_timer_stop(session->loop, &session->heartbeat.timer);
+                session_advance(session, EVENT_NEXT_SERVER);
+                code = session_send_greeting(session, &error);
+        }
+        error_deinit(&error);
+        if (!code)
+                session_update(session);
+        return !code;
+}
+
 /* The session goes on without its connection, which ends. Whether that is so. */
 static bool survive(ferry_session *session, int code, const char *sentence)
 {
         ferry_session *former;
 
+        if (leave_server(session, code))
+                return true;
         if (is_final(code) || !may_reconnect(session))
                 return false;
         if (session->phase != SESSION_OPEN) {

@@ -551,6 +551,18 @@ void stream_close_output(struct stream *stream)
         stream->out_source.fd = -1;
 }
 
+bool stream_has_next(const struct stream *stream)
+{
+        return stream->kind->has_next && !loop_is_foreign(stream->loop) && stream->kind->has_next(stream);
+}
+
+int stream_open_next(struct stream *stream, struct stream **ret_stream, struct error *error)
+{
+        if (!stream_has_next(stream))
+                return error_set(error, -ENOENT, "there is no other server");
+        return stream->kind->open_next(stream, ret_stream, error);
+}
+
 void stream_end_output(struct stream *stream)
 {
         if (!is_out_shared(stream) && stream->output.way == ENDPOINT_SOCKET && !stream->output_error)

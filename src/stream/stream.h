@@ -57,6 +57,9 @@ struct stream_kind {
         bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
         /* Which dialects the service at the other side says that it speaks: see stream_spoken(). */
         int (*spoken)(const struct stream *stream);
+        /* See stream_has_next() and stream_open_next(). */
+        bool (*has_next)(const struct stream *stream);
+        int (*open_next)(struct stream *stream, struct stream **ret_stream, struct error *error);
         /* Tell the end, as all there is to read has been read. */
         void (*end)(struct stream *stream);
         /* Close; true if that goes on in the background. */
@@ -119,6 +122,11 @@ int stream_accept(const struct stream_place *place, int fd, struct stream **ret_
 int stream_open_relative(const struct stream_place *place, const int fds[2], const ferry_peer *peer, bool is_child,
                          struct stream **ret_stream, struct error *error);
 void stream_child_ended(struct stream *stream, int code, const char *sentence);
+
+/* Whether there is another server, which does the same as that of this stream and was not tried yet. Open a stream to it: that is not up
+ * yet, and reports to the same owner. This one knows no server any more, and is to be freed. 0, or a negative errno with a sentence. */
+bool stream_has_next(const struct stream *stream);
+int stream_open_next(struct stream *stream, struct stream **ret_stream, struct error *error);
 
 /* Read what is there: how much, 0 if there is nothing now, or a negative errno, after which the stream ends. */
 ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size);

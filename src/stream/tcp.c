@@ -131,7 +131,17 @@ static void release(struct stream *stream, bool is_foreign)
         client->servers = NULL;
 }
 
-static const struct stream_kind nats_kind = { .name = "nats", .is_client = true, .close = wait_for_end, .release = release };
+static bool has_next(const struct stream *stream)
+{
+        const struct tcp_stream *client = container_of(stream, const struct tcp_stream, stream);
+
+        return client->servers && client->server + 1 < client->servers->count;
+}
+
+static int open_next(struct stream *stream, struct stream **ret_stream, struct error *error);
+
+static const struct stream_kind nats_kind = { .name = "nats", .is_client = true, .has_next = has_next, .open_next = open_next,
+                                              .close = wait_for_end, .release = release };
 static const struct stream_kind tcp_kind = { .name = "tcp", .is_client = true, .close = wait_for_end, .release = release };
 
 /* A port at which no process listens may become our own, by chance: then we are connected to ourselves. */
@@ -364,6 +374,35 @@ static void time_is_over(struct loop_timer *timer)
         report(client, client->is_any ? proceed(client, -ETIMEDOUT) : -ETIMEDOUT);
 }
 
+static void init(struct tcp_stream *client, const struct stream_kind *kind, const struct stream_place *place, struct servers *servers)
+{
+        stream_init(&client->stream, kind, place);
+        client->source = (struct loop_source){ .loop = place->loop, .fd = -1, .fn = has_settled };
+        client->timer.fn = time_is_over;
+        client->servers = servers;
+        client->is_any = kind == &nats_kind;
+}
+
+/* The server that is connected is of no use, whatever it is that it says: the way goes on behind it. */
+static int open_next(struct stream *stream, struct stream **ret_stream, struct error *error)
+{
+        const struct stream_place place = { .loop = stream->loop, .owner = stream->owner, .object = stream->object };
+        struct tcp_stream *client = container_of(stream, struct tcp_stream, stream), *next = sys_alloc_zeroed(sizeof *next);
+
+        if (!next)
+                return error_set(error, -ENOMEM, "no memory for a stream");
+        init(next, stream->kind, &place, client->servers);
+        client->servers = NULL;
+        next->wait_ns = client->wait_ns;
+        next->began = client->began;
+        next->pause_ns = client->pause_ns;
+        select_server(next, client->server + 1);
+        /* Its owner is not ready for it before the next round. */
+        loop_timer_start(place.loop, &next->timer, sys_now());
+        *ret_stream = &next->stream;
+        return 0;
+}
+
 /* Takes over the servers. */
 static int open_any_of(const struct stream_place *place, const struct stream_kind *kind, struct servers *servers,
                        const ferry_session_options *options, struct stream **ret_stream, struct error *error)
@@ -375,11 +414,7 @@ static int open_any_of(const struct stream_place *place, const struct stream_kin
                 sys_free(servers);
                 return error_set(error, -ENOMEM, "no memory for a stream");
         }
-        stream_init(&client->stream, kind, place);
-        client->source = (struct loop_source){ .loop = place->loop, .fd = -1, .fn = has_settled };
-        client->timer.fn = time_is_over;
-        client->servers = servers;
-        client->is_any = kind == &nats_kind;
+        init(client, kind, place, servers);
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
         client->began = sys_now();
         code = proceed(client, dial(client));

@@ -44,9 +44,10 @@ static int say(struct incoming *ret, struct error *error, const char *what, cons
         return ret->value ? 0 : error_set(error, -ENOMEM, "a message for which there is no memory");
 }
 
+/* Servers write some of their sentences with capitals, and some without. */
 static bool text_begins(const struct raw_text *text, const char *prefix)
 {
-        return text->size >= strlen(prefix) && memcmp(text->bytes, prefix, strlen(prefix)) == 0;
+        return text->size >= strlen(prefix) && nats_is_alike(text->bytes, prefix, strlen(prefix));
 }
 
 /* Whether the text behind a prefix is "SUBJECT" in quotes. */
@@ -71,6 +72,7 @@ static int errno_of(const struct raw_text *text)
                 { "Maximum Connections Exceeded", -EBUSY },     { "Maximum Account Active Connections", -EBUSY },
                 { "Unknown Protocol Operation", -EPROTO },      { "Parser Error", -EPROTO },
                 { "Maximum Control Line Exceeded", -EPROTO },   { "Attempted To Connect To", -EPROTO },
+                { "Maximum Subscriptions Exceeded", -EBUSY },
                 { "Secure Connection", -EOPNOTSUPP },
         };
 

@@ -20,8 +20,7 @@ static const struct {
         { NAMED("-ERR"), NATS_ERR, true },
 };
 
-/* Whether they differ in the case of ASCII letters at most. */
-static bool is_alike(const char *a, const char *b, size_t size)
+bool nats_is_alike(const char *a, const char *b, size_t size)
 {
         if (memcmp(a, b, size) == 0)
                 return true;
@@ -46,7 +45,7 @@ static int read_verb(const char *bytes, size_t size, size_t *ret_index)
         for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
                 size_t length = verbs[i].length, seen = size < length ? size : length;
 
-                if (!is_alike(bytes, verbs[i].name, seen))
+                if (!nats_is_alike(bytes, verbs[i].name, seen))
                         continue;
                 if (size <= length) {
                         may_become = true;
@@ -278,7 +277,7 @@ static int read_header(const char *begin, const char *end, struct nats_headers *
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
                 struct raw_text *text = (struct raw_text *)(void *)((char *)ret + known[i].offset);
 
-                if (known[i].length == (size_t)(colon - begin) && !text->bytes && is_alike(begin, known[i].name, known[i].length))
+                if (known[i].length == (size_t)(colon - begin) && !text->bytes && nats_is_alike(begin, known[i].name, known[i].length))
                         *text = trim(colon + 1, end);
         }
         return 0;

@@ -32,6 +32,9 @@ struct nats_line {
         size_t payload;                 /* … and of what follows the line, with those, without the end */
 };
 
+/* Whether they differ in the case of ASCII letters at most. */
+bool nats_is_alike(const char *a, const char *b, size_t size);
+
 /* 1; 0 if more bytes are needed; -EBADMSG. */
 int nats_read_line(const char *bytes, size_t size, struct nats_line *ret);
 

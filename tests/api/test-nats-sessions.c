@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 10000, TEXT_MAX = 64, HEARD_MAX = 1 << 16, INBOX_MAX = 80 };
+enum { PATIENCE_MS = 10000, RELUCTANT = 8, TEXT_MAX = 64, HEARD_MAX = 1 << 16, INBOX_MAX = 80 };
 
 static ferry_loop *loop;
 static ferry_session *session;
@@ -295,6 +295,106 @@ START_TEST(a_session_tries_again_when_a_server_does_not_take_it)
         await_events("olrlc");
         ck_assert_int_eq(ferry_session_status(session), -EACCES);
         end();
+}
+
+/* The other one of two servers, after the session has come to one of them. Which is the first is chance. */
+static int accept_first_of(const int listeners[2])
+{
+        for (int i = 0; i < PATIENCE_MS / 5; i++) {
+                for (int which = 0; which < 2; which++) {
+                        int fd = accept4(listeners[which], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+                        if (fd < 0)
+                                continue;
+                        server = fd;
+                        forget_heard();
+                        return listeners[!which];
+                }
+                tick();
+        }
+        ck_abort_msg("nothing connects");
+        return -1;
+}
+
+static int open_at_two(int listeners[2])
+{
+        char first[TEXT_MAX], second[TEXT_MAX], both[2 * TEXT_MAX];
+
+        listeners[0] = listen_anywhere(first);
+        listeners[1] = listen_anywhere(second);
+        snprintf(both, sizeof both, "%s,%s", first, second);
+        loop = ferry_loop_new(NULL);
+        session = ferry_session_open(loop, "nats:shout", &(ferry_session_options){ .nats_url = both });
+        return accept_first_of(listeners);
+}
+
+static void end_two(const int listeners[2])
+{
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        close(server);
+        close(listeners[0]);
+        close(listeners[1]);
+}
+
+/* What a server says that does not take a session; NULL: it closes the connection at once. And what that means where no other one is
+ * left. */
+static const struct {
+        const char *greeting, *error;
+        int code;
+} reluctant[RELUCTANT] = {
+        { NULL, NULL, -ECONNRESET },
+        { "HTTP/1.1 400 Bad Request\r\n\r\n", NULL, -EBADMSG },
+        { "INFO {\"headers\":true,\"tls_required\":true}\r\n", NULL, -EOPNOTSUPP },
+        { "INFO {}\r\n", NULL, -EOPNOTSUPP },
+        { "INFO {\"headers\":true}\r\n", "-ERR 'maximum connections exceeded'\r\n", -EBUSY },
+        { "INFO {\"headers\":true}\r\n", "-ERR 'Authorization Violation'\r\n", -EACCES },
+        { "INFO {\"headers\":true}\r\n", "-ERR 'Server Shutdown'\r\n", -ECONNRESET },
+        { "INFO {\"headers\":true}\r\n", NULL, -ECONNRESET },
+};
+
+static void be_reluctant(int which)
+{
+        if (reluctant[which].greeting)
+                say(reluctant[which].greeting);
+        if (reluctant[which].greeting && reluctant[which].code != -EBADMSG && reluctant[which].code != -EOPNOTSUPP)
+                hear("PING\r\n");
+        if (reluctant[which].error)
+                say(reluctant[which].error);
+        close(server);
+        server = -1;
+}
+
+START_TEST(a_session_leaves_a_server_that_does_not_take_it_for_another_one)
+{
+        char inbox[INBOX_MAX];
+        int listeners[2], other = open_at_two(listeners);
+        ferry_call *call = ask_server(PATIENCE_MS);
+
+        be_reluctant(_i);
+        server = accept_at(other);
+        take_login("");
+        find_reply(inbox);
+        ck_assert_uint_eq(count_heard("CONNECT"), 1);
+        ck_assert_uint_eq(count_heard("SUB _INBOX"), 1);
+        ck_assert_uint_eq(count_heard("HPUB"), 1);
+        answer(inbox, "", "HELLO");
+        ck_assert_ptr_nonnull(ferry_call_await(call));
+        ferry_call_free(call);
+        end_two(listeners);
+}
+
+START_TEST(a_session_that_no_server_takes_ends_with_the_reason_of_the_last)
+{
+        int listeners[2], other = open_at_two(listeners);
+        ferry_call *call = ask_server(PATIENCE_MS);
+
+        be_reluctant((_i + 1) % RELUCTANT);
+        server = accept_at(other);
+        be_reluctant(_i);
+        await_end(call, reluctant[_i].code, FERRY_OUTCOME_NOT_EXECUTED, "");
+        ck_assert_int_eq(ferry_session_status(session), reluctant[_i].code);
+        end_two(listeners);
 }
 
 START_TEST(a_session_takes_a_server_of_which_the_last_one_has_spoken)
@@ -615,6 +715,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_lost_session_connects_again_with_another_inbox),
         SUITE_TEST(a_request_that_was_not_written_is_not_executed_behind_a_loss),
         SUITE_TEST(a_session_tries_again_when_a_server_does_not_take_it),
+        SUITE_LOOP(a_session_leaves_a_server_that_does_not_take_it_for_another_one, RELUCTANT),
+        SUITE_LOOP(a_session_that_no_server_takes_ends_with_the_reason_of_the_last, RELUCTANT),
         SUITE_TEST(a_session_takes_a_server_of_which_the_last_one_has_spoken),
         SUITE_TEST(a_server_that_is_about_to_end_is_left_before_it_does),
         SUITE_TEST(a_listener_answers_by_the_next_connection),

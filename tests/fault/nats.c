@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -490,19 +491,31 @@ static void workers(void)
         end_server(server);
 }
 
-/* The kernel accepts connections there, and no process speaks. */
+static bool was_connected_to(int held)
+{
+        struct pollfd poll_held = { .fd = held, .events = POLLIN };
+
+        return poll(&poll_held, 1, 0) > 0;
+}
+
+/* The kernel accepts connections at two servers, and no process speaks. */
 static void dumbness(void)
 {
-        char url[TEXT_MAX];
-        int held = hold_port(url, 4);
+        char first[TEXT_MAX], second[TEXT_MAX], both[2 * TEXT_MAX];
+        int held[] = { hold_port(first, 4), hold_port(second, 4) };
         ferry_loop *loop = ferry_loop_new(NULL);
-        ferry_session *session = open_at(loop, "nats:x", url, true);
+        ferry_session *session;
 
+        snprintf(both, sizeof both, "%s,%s", first, second);
+        session = open_at(loop, "nats:x", both, true);
         ferry_loop_run(loop, 20000);
         fault_answer(FAULT_MEET, "status", ferry_session_status(session), -ETIMEDOUT, ferry_session_error(session));
         fault_check(ferry_session_status(session) < 0);
+        if (fault_is_absent())
+                fault_check(was_connected_to(held[0]) && was_connected_to(held[1]));
         ferry_loop_free(loop);
-        close(held);
+        close(held[0]);
+        close(held[1]);
 }
 
 const struct scenario nats_scenarios[] = {
