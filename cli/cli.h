@@ -219,6 +219,7 @@ struct peer {
         const char *type;
         ferry_value *body;
         ferry_loop *loop;
+        ferry_manager *manager;         /* gives requests to listeners that may refuse them; NULL: the session does */
         ferry_session *session;
         bool is_child;                  /* the command of exec:, or ssh */
         bool is_command;                /* that of exec: */

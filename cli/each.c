@@ -253,6 +253,18 @@ static bool is_sent_again(const struct entry *entry, const ferry_call *call)
                (status == -EREMOTEIO || shows_end(status)) && ferry_session_status(each->peer->session) == 1 && !is_late(entry);
 }
 
+/* The limit of waiting for listeners is over, or the session is. One that connects again ends by itself. */
+static bool ends_all(const struct peer *peer, const ferry_call *call)
+{
+        int status = ferry_call_status(call);
+
+        if (peer->is_reconnecting)
+                return false;
+        if (peer->manager)
+                return ferry_call_outcome(call) == FERRY_OUTCOME_NOT_EXECUTED && (status == -EBUSY || status == -ECONNREFUSED);
+        return shows_end(status);
+}
+
 /* False: no memory. */
 static bool add_part(struct entry *entry, const ferry_value *line)
 {
@@ -313,7 +325,6 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
         struct entry *entry = userdata;
         struct each *each = entry->each;
         const ferry_message *answer = each->options->is_json ? ferry_call_reply(call) : reply;
-        int status = ferry_call_status(call);
 
         each->in_flight--;
         if (is_sent_again(entry, call)) {
@@ -323,7 +334,7 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
                 keep_unsent(entry);
                 return;
         }
-        if (shows_end(status) && !each->peer->is_reconnecting)
+        if (ends_all(each->peer, call))
                 enter(each, ENDING);
         if (each->phase != DROPPING) {
                 entry->reply = make_reply(entry, answer);
@@ -340,7 +351,9 @@ static bool send_entry(struct entry *entry)
 {
         struct each *each = entry->each;
         const struct peer *peer = each->peer;
-        ferry_call *call = ferry_session_request_value(peer->session, each->options->timeout_ms, peer->type, entry->body);
+        int timeout_ms = each->options->timeout_ms;
+        ferry_call *call = peer->manager ? ferry_manager_request_value(peer->manager, timeout_ms, peer->type, entry->body) :
+                                           ferry_session_request_value(peer->session, timeout_ms, peer->type, entry->body);
 
         each->is_full = ferry_call_status(call) == -ENOBUFS && each->in_flight > 0;
         if (each->is_full) {
@@ -589,7 +602,7 @@ static int report_end(const struct each *each, const char *address)
         if ((is_line_there(each) || !each->lines.is_over) && error < 0)
                 complain("%s: %s", what, ferry_session_error(session));
         else if (is_line_there(each) || !each->lines.is_over)
-                complain("%s: '%s' has ended the session", what, address);
+                complain(error == 1 ? "%s: no process at '%s' takes it" : "%s: '%s' has ended the session", what, address);
         return error < 0 ? exit_status_of(error) : EXIT_CONNECTION;
 }
 

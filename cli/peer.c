@@ -75,6 +75,27 @@ static bool is_connected_again(const struct cli_options *options, const char *ad
                (scheme == FERRY_SCHEME_NAME || scheme == FERRY_SCHEME_UNIX || scheme == FERRY_SCHEME_TCP || scheme == FERRY_SCHEME_SSH);
 }
 
+/* Listeners at a subject may be busy, and refuse what they are sent: a manager gives it again, as it does for ferry run. */
+static int connect_by_manager(struct peer *peer, const char *address, ferry_session_options *session)
+{
+        const struct cli_options *options = peer->options;
+        const ferry_remote_options remote = {
+                .session = session, .requests_max = (unsigned)options->in_flight,
+                .busy_timeout_ms = options->timeout_ms ? options->timeout_ms : 1,
+        };
+        const ferry_manager_options waiting = { .session = session, .queue_timeout_ms = -1 };
+        int error;
+
+        session->queue_max = SIZE_MAX;
+        session->reconnect_ms = options->is_once ? 0 : options->timeout_ms ? options->timeout_ms : 1;
+        peer->manager = ferry_manager_new(peer->loop, &waiting);
+        error = ferry_manager_connect(peer->manager, address, &remote);
+        peer->session = ferry_manager_session(peer->manager, NULL);
+        if (error)
+                complain("%s", ferry_loop_error(peer->loop));
+        return error ? exit_status_of(error) : 0;
+}
+
 int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count)
 {
         ferry_session_options session = session_options(options);
@@ -99,7 +120,12 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         peer->is_reconnecting = is_connected_again(options, arguments[0]);
         if (peer->is_reconnecting)
                 session.reconnect_ms = options->timeout_ms != 0 ? options->timeout_ms : 1;
-        peer->session = ferry_session_open(peer->loop, arguments[0], &session);
+        if (options->is_each && ferry_address_scheme(arguments[0]) == FERRY_SCHEME_NATS) {
+                status = connect_by_manager(peer, arguments[0], &session);
+                if (status)
+                        return peer_close(peer, status);
+        } else
+                peer->session = ferry_session_open(peer->loop, arguments[0], &session);
         if (peer->is_child && ferry_session_peer(peer->session).pid > 0)
                 peer->child = (int)syscall(SYS_pidfd_open, ferry_session_peer(peer->session).pid, 0);
         if (peer->is_command)

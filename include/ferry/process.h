@@ -439,6 +439,18 @@ size_t ferry_batch_failed(const ferry_batch *batch);
 ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_process *previous);
 
 /**
+ * Returns the sessions by which workers elsewhere are reached, see ferry_manager_connect(), one after the other.
+ *
+ * They belong to the manager. Their handlers, ferry_session_info() and ferry_session_error() are for the caller; a session that is
+ * closed takes no more requests of the manager.
+ *
+ * @param manager   the manager; NULL is allowed
+ * @param previous  the session before; NULL selects the first one
+ * @return the session that was connected after @p previous; NULL after the last one, or if @p previous is none of them
+ */
+ferry_session *ferry_manager_session(const ferry_manager *manager, const ferry_session *previous);
+
+/**
  * Returns how many children run.
  *
  * @param manager  the manager; NULL is allowed

@@ -276,7 +276,7 @@ void pool_refuse(ferry_manager *manager)
 
         while ((call = call_queue_first(manager->queue)))
                 call_end(call, -ECHILD, FERRY_OUTCOME_NOT_EXECUTED, NULL,
-                         "no child is left to take the request%s%s", manager->start_error.code ? ": " : "",
+                         "no %s is left to take the request%s%s", manager->give_away ? "worker" : "child", manager->start_error.code ? ": " : "",
                          manager->start_error.code ? error_text(&manager->start_error) : "");
 }
 

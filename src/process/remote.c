@@ -340,6 +340,22 @@ static int connect_to(ferry_manager *manager, const char *address, const ferry_r
         return 0;
 }
 
+ferry_session *ferry_manager_session(const ferry_manager *manager, const ferry_session *previous)
+{
+        bool is_behind = !previous;
+
+        if (!manager || loop_is_elsewhere(manager->loop))
+                return NULL;
+        list_for_each(&manager->remotes, link) {
+                const struct remote *remote = container_of(link, struct remote, link);
+
+                if (is_behind && remote->session)
+                        return remote->session;
+                is_behind = is_behind || remote->session == previous;
+        }
+        return NULL;
+}
+
 int ferry_manager_connect(ferry_manager *manager, const char *address, const ferry_remote_options *options)
 {
         static const struct options_kind kind = {

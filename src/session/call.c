@@ -312,8 +312,9 @@ int call_join_queue(ferry_call *call, struct call_queue *queue)
         if (queue->size > 0 && (queue->size >= queue->max || call->waiting_size > queue->max - queue->size))
                 return -ENOBUFS;
         call->queue = queue;
+        call->number = queue->joined++;
         queue->size += call->waiting_size;
-        list_append(&queue->calls[call->priority], &call->link);
+        list_append(&queue->calls[2 * call->priority], &call->link);
         return 0;
 }
 
@@ -323,7 +324,7 @@ struct call_queue *call_queue_new(void)
 
         if (!queue)
                 return NULL;
-        for (int i = 0; i < CALL_PRIORITIES; i++)
+        for (int i = 0; i < 2 * CALL_PRIORITIES; i++)
                 list_init(&queue->calls[i]);
         list_init(&queue->made);
         return queue;
@@ -345,7 +346,7 @@ void call_queue_free(struct call_queue *queue)
 
 ferry_call *call_queue_first(const struct call_queue *queue)
 {
-        for (int i = CALL_PRIORITIES - 1; i >= 0; i--)
+        for (int i = 2 * CALL_PRIORITIES - 1; i >= 0; i--)
                 if (!list_is_empty(&queue->calls[i]))
                         return container_of(queue->calls[i].next, ferry_call, link);
         return NULL;
@@ -360,7 +361,7 @@ void call_join_group(ferry_call *call, struct call_group *group)
 /* No callback of the program runs meanwhile. */
 void call_queue_end_group(struct call_queue *queue, const struct call_group *group, int status, const char *sentence)
 {
-        for (int i = 0; i < CALL_PRIORITIES; i++)
+        for (int i = 0; i < 2 * CALL_PRIORITIES; i++)
                 list_for_each(&queue->calls[i], link) {
                         ferry_call *call = container_of(link, ferry_call, link);
 
@@ -390,6 +391,16 @@ bool call_comes_back(ferry_call *call)
                call->owner->returned(call->owner_object, call);
 }
 
+/* Most come back in the order in which they were given. */
+static void insert_returned(ferry_call *call)
+{
+        struct list *calls = &call->queue->calls[2 * call->priority + 1], *behind = calls;
+
+        while (behind->previous != calls && container_of(behind->previous, ferry_call, link)->number > call->number)
+                behind = behind->previous;
+        list_append(behind, &call->link);
+}
+
 void call_wait_again(ferry_call *call)
 {
         leave_session(call);
@@ -401,6 +412,6 @@ void call_wait_again(ferry_call *call)
         /* However full that is: it had its place there. */
         call->queue = call->home;
         call->queue->size += call->waiting_size;
-        list_prepend(&call->queue->calls[call->priority], &call->link);
+        insert_returned(call);
         loop_timer_start(call->loop, &call->timer, call->wait_deadline);
 }

@@ -21,7 +21,9 @@ struct reserve {
 };
 
 struct call_queue {
-        struct list calls[CALL_PRIORITIES];     /* the last has the highest priority */
+        /* Two of a priority, the highest last: those that no session has had, and before them those that came back. */
+        struct list calls[2 * CALL_PRIORITIES];
+        size_t joined;          /* how many have waited here */
         struct list made;       /* all that were made for it, also those that have a session, or have ended */
         size_t telling;         /* how many of these have ended, and are reported in the next round */
         size_t size;            /* of what they will send, roughly */
@@ -85,6 +87,7 @@ struct ferry_call {
         bool is_telling;
         /* Of one that waits for a session: what it will send. */
         struct call_queue *queue;
+        size_t number;                          /* in the order in which they were made */
         int priority;                           /* from 0 */
         struct call_group *group;               /* NULL: none, or that has forgotten it */
         ferry_value *waiting_body;

@@ -55,11 +55,6 @@ static inline void list_append(struct list *list, struct list *link)
         list->previous = link;
 }
 
-static inline void list_prepend(struct list *list, struct list *link)
-{
-        list_append(list->next, link);
-}
-
 static inline void list_remove(struct list *link)
 {
         link->previous->next = link->next;

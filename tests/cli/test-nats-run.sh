@@ -9,7 +9,7 @@ server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
 . "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
 suite cli-nats-run "${1:?usage: test-nats-run.sh BUILD}"
 
-start_server plain
+start_server plain -V -l "$folder/log"
 server_job=$job
 
 lives() {
@@ -131,6 +131,74 @@ services_of_others_take_tasks() {
         await "$listener"
 }
 
+# How often the server has passed on the question of whether an instance lives.
+count_questions() {
+        grep -c '<<- \[HPUB \$SRV\.PING' log
+}
+
+has_more_questions_than() {
+        [ "$(count_questions)" -gt "$1" ]
+}
+
+lines_wait_for_a_pool_that_is_full() {
+        start_pool small 1 'touch small; until [ -e go ]; do sleep 0.01; done; cat'
+        local pool=$job
+        start ferry call --wait 20 nats:small x hello
+        local caller=$job
+        soon [ -e small ]
+        local before
+        before=$(count_questions)
+        seq 1 200 > lines
+        start ferry call --each --wait 0 nats:small x - < lines
+        local each=$job
+        soon has_more_questions_than "$before"
+        : > go
+        await "$caller"
+        await "$each"
+        ended 'lines for a full pool' 0 @lines
+        says_exactly 'lines for a full pool' ''
+        rm go
+        end_pool "$pool"
+}
+
+lines_are_given_up_after_the_timeout() {
+        start_pool held 1 'touch holds; until [ -e go ]; do sleep 0.01; done; cat'
+        local pool=$job
+        start ferry call --wait 20 nats:held x hello
+        local caller=$job
+        soon [ -e holds ]
+        seq 1 100 > lines
+        run ferry call --each --in-flight 7 --wait 20 --timeout 0.3 nats:held x - < lines
+        ended 'lines for a pool that stays full' 3 ''
+        says 'lines for a pool that stays full' 'lines 1 to 7: not executed: all workers at '"'nats:held'"' are busy' \
+             "no line after line 7 was sent: no process at 'nats:held' takes it"
+        : > go
+        await "$caller"
+        rm go
+        run ferry call --each --wait 0.05 nats:vacant x - < lines
+        ended 'lines without a listener' 3 ''
+        says 'lines without a listener' "not executed: no responders: no worker listens at 'nats:vacant'"
+        end_pool "$pool"
+}
+
+a_line_whose_listener_dies_costs_no_other() {
+        start_pool mortal 1 'touch doomed; exec sleep 20'
+        local doomed=$job
+        seq 1 20 > lines
+        start ferry call --each --timeout 5 nats:mortal x - < lines
+        local each=$job
+        soon [ -e doomed ]
+        start_pool mortal 2 cat
+        local living=$job
+        kill -KILL "$doomed"
+        await "$each"
+        is 'the lines' "$status" 1
+        is 'what was answered' "$(sort -n out | uniq | wc -l)" 19
+        is 'what was not' "$(grep -c '^ferry: line [0-9]*: outcome unknown: ' err)" 1
+        await "$doomed"
+        end_pool "$living"
+}
+
 without_a_server_the_run_gives_up() {
         echo 1 > tasks
         run env NATS_URL=nats://127.0.0.1:1 ferry run --on nats:x --wait 0 --quiet < tasks
@@ -163,6 +231,9 @@ a_busy_pool_is_not_waited_for_longer_than_the_timeout
 what_a_killed_pool_had_is_unknown_and_the_rest_is_done
 tasks_without_workers_are_not_executed
 services_of_others_take_tasks
+lines_wait_for_a_pool_that_is_full
+lines_are_given_up_after_the_timeout
+a_line_whose_listener_dies_costs_no_other
 without_a_server_the_run_gives_up
 arguments_are_checked
 end_pool "$server_job"
