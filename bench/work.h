@@ -16,6 +16,9 @@ enum work_kind {
         WORK_IDLE,              /* memory of a client that is silent */
 };
 
+/* All that a server does alone, which its client has not started. */
+#define WORKS_OF_A_SERVER (~(1U << WORK_SPAWN | 1U << WORK_TASKS))
+
 struct work {
         const char *name;
         const char *title;

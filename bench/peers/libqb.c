@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-        ALL = ~(1U << WORK_SPAWN),
+        ALL = WORKS_OF_A_SERVER,
         DATAGRAM_MAX = 1 << 16,         /* what a socket takes is one datagram */
         CLIENTS_MAX = 64,               /* each has several rings and sockets */
         ID = QB_IPC_MSG_USER_START + 1,

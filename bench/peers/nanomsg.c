@@ -10,7 +10,7 @@
 enum { SOCKETS_MAX = 500 };     /* of a process; it has room for 512 */
 
 static const struct subject subjects[] = {
-        { "nanomsg", "floor-unix", ~(1U << WORK_SPAWN), false, false, SOCKETS_MAX, 0 },
+        { "nanomsg", "floor-unix", WORKS_OF_A_SERVER, false, false, SOCKETS_MAX, 0 },
         { 0 },
 };
 

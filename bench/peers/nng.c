@@ -9,7 +9,7 @@
 #include <nng/protocol/reqrep0/req.h>
 
 static const struct subject subjects[] = {
-        { "nng", "floor-unix", ~(1U << WORK_SPAWN), false, false, 0, 0 },
+        { "nng", "floor-unix", WORKS_OF_A_SERVER, false, false, 0, 0 },
         { 0 },
 };
 

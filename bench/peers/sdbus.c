@@ -14,7 +14,7 @@
 #define INTERFACE "org.ferry.Bench"
 
 static const struct subject subjects[] = {
-        { "sd-bus", "floor-unix", ~(1U << WORK_SPAWN), false, false, 0, 0 },
+        { "sd-bus", "floor-unix", WORKS_OF_A_SERVER, false, false, 0, 0 },
         { 0 },
 };
 

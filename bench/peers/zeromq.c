@@ -5,7 +5,7 @@
 #include <zmq.h>
 
 static const struct subject subjects[] = {
-        { "zeromq", "floor-unix", ~(1U << WORK_SPAWN), false, false, 0, 0 },
+        { "zeromq", "floor-unix", WORKS_OF_A_SERVER, false, false, 0, 0 },
         { 0 },
 };
 
