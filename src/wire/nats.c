@@ -206,6 +206,18 @@ static bool is_type(const char *bytes, size_t size)
         return size <= TYPE_MAX && utf8_is_valid(bytes, size) && (size == 0 || (bytes[0] != ' ' && bytes[size - 1] != ' '));
 }
 
+/* Clients of the same server may name anything, also what their line has room for, and that of the answer has not: the server would end
+ * the connection for that. */
+static bool can_be_answered(const struct raw_text *reply)
+{
+        return reply->size <= NATS_REPLY_MAX && subject_is_valid(reply->bytes, reply->size, false);
+}
+
+static int say_dropped(struct incoming *ret, struct error *error, const struct raw_text *reply)
+{
+        return say(ret, error, "a request was dropped, as no answer can be published to ", reply);
+}
+
 /* Kind and id, by the line alone. */
 static void read_envelope(const struct nats_line *line, struct incoming *ret)
 {
@@ -226,7 +238,7 @@ static int read_question(const struct nats_line *line, struct incoming *ret)
 {
         const char *question = nats_service_question(line->subscription);
 
-        if (!subject_is_valid(line->reply.bytes, line->reply.size, false))
+        if (!can_be_answered(&line->reply))
                 return 0;
         ret->kind = WIRE_QUESTION;
         ret->id = line->reply;
@@ -261,8 +273,8 @@ static int read_gathered(struct wire *wire, const struct nats_line *line, const 
         ret->kind = line->reply.bytes ? WIRE_REQUEST : WIRE_NOTIFICATION;
         ret->id = line->reply;
         ret->wants_acceptance = line->reply.bytes && is_of_jetstream(line->reply.bytes, line->reply.size);
-        if (line->reply.bytes && !subject_is_valid(line->reply.bytes, line->reply.size, false))
-                return say(ret, error, "a request was dropped, as no answer can be published to ", &line->reply);
+        if (line->reply.bytes && !can_be_answered(&line->reply))
+                return say_dropped(ret, error, &line->reply);
         if (!ret->type.bytes)
                 ret->type = (struct raw_text){ .bytes = "", .size = 0 };
         return read_body(wire, headers, payload + ret->body_offset, ret, error);
@@ -284,17 +296,19 @@ static int read_message(struct wire *wire, const char *payload, const struct nat
         if (nats_service_question(line->subscription))
                 return read_question(line, ret);
         read_envelope(line, ret);
-        if (ret->kind == WIRE_REQUEST && !subject_is_valid(ret->id.bytes, ret->id.size, false))
-                return say(ret, error, "a request was dropped, as no answer can be published to ", &line->reply);
+        if (ret->kind == WIRE_REQUEST && !can_be_answered(&ret->id))
+                return say_dropped(ret, error, &line->reply);
         if (ret->kind == WIRE_REQUEST)
                 nats_service_note_request(&login->service);
         if (line->headers > 0 && nats_read_headers(payload + line->size, line->headers, &headers) < 0)
                 return error_set(error, -EBADMSG, "a message whose headers are malformed");
-        if (!is_type(headers.type.bytes ? headers.type.bytes : "", headers.type.size))
-                return error_set(error, -EBADMSG, "a message whose type is not UTF-8, or has control characters");
         ret->type = headers.type;
         if (!ret->type.bytes && ret->kind != WIRE_RESPONSE)
                 ret->type = line->subject;
+        if (!is_type(ret->type.bytes ? ret->type.bytes : "", ret->type.size)) {
+                ret->type = (struct raw_text){ 0 };
+                return error_set(error, -EBADMSG, "a message whose type is not UTF-8, is too long, or has control characters");
+        }
         ret->body_offset = line->size + line->headers;
         ret->body_size = line->payload - line->headers;
         if (login->is_gathering)
@@ -335,6 +349,8 @@ static void peek(const char *bytes, size_t size, struct incoming *ret)
         ret->kind = WIRE_UNKNOWN;
         if (nats_read_line(bytes, size, &line) > 0 && (line.verb == NATS_MSG || line.verb == NATS_HMSG))
                 read_envelope(&line, ret);
+        if (ret->kind == WIRE_REQUEST && !can_be_answered(&ret->id))
+                ret->kind = WIRE_NOTIFICATION;
 }
 
 /* Writing ---------------------------------------------------------------------------------------------- */

@@ -135,7 +135,7 @@ static bool is_message(const struct nats_line *line)
 
 int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
 {
-        size_t index = 0, begin, max;
+        size_t index = 0, begin;
         const char *end;
         int code = size > 0 ? read_verb(bytes, size, &index) : 0;
 
@@ -143,10 +143,9 @@ int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
         if (code <= 0)
                 return code;
         begin = verbs[index].length;
-        max = verbs[index].verb == NATS_INFO || verbs[index].verb == NATS_ERR ? NATS_TEXT_MAX : NATS_LINE_MAX;
-        end = memchr(bytes, '\n', size < max ? size : max);
+        end = memchr(bytes, '\n', size < NATS_LINE_MAX ? size : NATS_LINE_MAX);
         if (!end)
-                return size < max ? 0 : -EBADMSG;
+                return size < NATS_LINE_MAX ? 0 : -EBADMSG;
         if (end[-1] != '\r' || (!verbs[index].has_more && end != bytes + begin + 1))
                 return -EBADMSG;
         ret->verb = verbs[index].verb;

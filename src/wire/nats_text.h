@@ -5,8 +5,8 @@
 #include "wire/dialect.h"
 
 enum {
-        NATS_LINE_MAX = 4096,           /* bytes of a line about a message, with its end … */
-        NATS_TEXT_MAX = 1 << 16,        /* … and of the others: INFO lists the servers of a cluster */
+        NATS_LINE_MAX = 1 << 16,        /* bytes of a line, with its end: INFO lists the servers of a cluster */
+        NATS_REPLY_MAX = 4000,          /* bytes of a subject that is answered: a line to a server has 4,096 */
 };
 
 enum nats_verb {

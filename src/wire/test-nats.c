@@ -236,7 +236,7 @@ START_TEST(a_listener_answers_what_it_is_asked_of_itself)
         check_question("7", "INFO", "\"endpoints\":[{\"name\":\"default\",\"subject\":\"?\",\"queue_group\":\"ferry\",\"metadata\":{}}]}");
         check_question("b", "STATS", "\"num_requests\":0,\"num_errors\":0,\"last_error\":\"\",\"processing_time\":0,"
                                      "\"average_processing_time\":0}]}");
-        ck_assert_int_eq(read_frame("MSG shout.a.\xff 2 _INBOX.x.1 0\r\n\r\n", &in), 0);
+        ck_assert_int_eq(read_frame("HMSG shout.a.\xff 2 _INBOX.x.1 27 27\r\nNATS/1.0\r\nFerry-Type: x\r\n\r\n\r\n", &in), 0);
         check_question("9", "STATS", "\"num_requests\":1,\"num_errors\":0,\"last_error\":\"\"");
         written(&(struct outgoing){ .kind = WIRE_ERROR, .id = "a", .id_size = 1, .body = reason });
         /* One over the limit was not read before it is refused. */
@@ -489,6 +489,8 @@ START_TEST(a_message_that_is_wrong_keeps_its_kind_and_what_only_a_server_says_ha
                 { "HMSG shout 2 r 30 32\r\nNATS/1.0\r\nFerry-Codec: zip\r\n\r\nhi\r\n", -EBADMSG, WIRE_REQUEST },
                 { "HMSG shout 2 r 31 33\r\nNATS/1.0\r\nFerry-Codec: json\r\n\r\n{]\r\n", -EBADMSG, WIRE_REQUEST },
                 { "HMSG shout 2 r 27 27\r\nNATS/1.0\r\nFerry-Type: \xff\r\n\r\n\r\n", -EBADMSG, WIRE_REQUEST },
+                { "MSG shout.\xff 2 r 2\r\nhi\r\n", -EBADMSG, WIRE_REQUEST },
+                { "MSG shout.\x01 2 r 2\r\nhi\r\n", -EBADMSG, WIRE_REQUEST },
         };
 
         begin("nats:shout", &options);
@@ -501,6 +503,45 @@ START_TEST(a_message_that_is_wrong_keeps_its_kind_and_what_only_a_server_says_ha
                 ck_assert(code == 0 || *error_text(&error));
                 ferry_value_unref(in.value);
         }
+        end();
+}
+
+static const char *message_with(const char *subject, const char *reply)
+{
+        static char frame[3 * NATS_REPLY_MAX];
+
+        snprintf(frame, sizeof frame, "MSG %s%s%s 0\r\n\r\n", subject, *reply ? " " : "", reply);
+        return frame;
+}
+
+/* Any client of the server may send that. A longer line than a server takes would have it end the connection. */
+START_TEST(a_request_whose_answer_has_no_room_in_a_line_is_dropped)
+{
+        const ferry_session_options options = { .is_listening = true };
+        static char reply[NATS_REPLY_MAX + 2], subject[NATS_REPLY_MAX + 2];
+        struct incoming in;
+
+        memset(reply, 'r', NATS_REPLY_MAX + 1);
+        memset(subject, 's', NATS_REPLY_MAX);
+        begin("nats:>", &options);
+        ck_assert_int_eq(read_frame(message_with("a 2", reply), &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_REFUSED);
+        ferry_value_unref(in.value);
+        ck_assert_int_eq(read_frame(message_with("$SRV.PING 3", reply), &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_UNKNOWN);
+        wire.dialect->peek(message_with("a 2", reply), strlen(message_with("a 2", reply)), &in);
+        ck_assert_int_eq(in.kind, WIRE_NOTIFICATION);
+        wire.dialect->peek("MSG a 2 b.* 9999\r\n", 18, &in);
+        ck_assert_int_eq(in.kind, WIRE_NOTIFICATION);
+        reply[NATS_REPLY_MAX] = '\0';
+        ck_assert_int_eq(read_frame(message_with("a 2", reply), &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_REQUEST);
+        written(&(struct outgoing){ .kind = WIRE_ACCEPTED, .id = in.id.bytes, .id_size = in.id.size, .beat_ms = 2000 });
+        ck_assert_ptr_nonnull(memchr(buffer_bytes(&buffer), '\n', 4096));
+        /* A subject is a type, if it is no longer than that. */
+        strcat(subject, " 2");
+        ck_assert_int_eq(read_frame(message_with(subject, "r"), &in), -EBADMSG);
+        ck_assert_int_eq(in.kind, WIRE_REQUEST);
         end();
 }
 
@@ -586,6 +627,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(another_connection_has_another_inbox_and_the_same_name),
         SUITE_TEST(what_is_written_is_told_apart),
         SUITE_TEST(a_message_that_is_wrong_keeps_its_kind_and_what_only_a_server_says_has_none),
+        SUITE_TEST(a_request_whose_answer_has_no_room_in_a_line_is_dropped),
         SUITE_TEST(what_cannot_be_said_is_refused_with_a_sentence),
         SUITE_TEST(a_subject_has_tokens_and_may_have_wildcards),
 };
