@@ -31,7 +31,7 @@ static const struct {
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
         { "timeout", "SECONDS", "for an answer, a listener, room, a lock or a slow client (30), for a record or a notification (none);"
                                 " 0: do not wait, none: forever" },
-        { "wait", "SECONDS", "how long to wait until the other end is there (1); 0: do not wait, none: forever" },
+        { "wait", "SECONDS", "how long to wait until the other end is there (1); 0: try once, none: forever" },
         { "json", NULL, "print each message, record, object or service as one JSON object a line" },
         { "verbose", NULL, "say more, on stderr (-v)" },
         { "value", NULL, "BODY, VALUE or each line is JSON; each record is a value" },
@@ -282,7 +282,7 @@ ferry_session_options session_options(const struct cli_options *options)
                 .codec = options->codec,
                 .root = options->root,
                 .request_timeout_ms = options->timeout_ms,
-                /* Zero would be the default of the library, which waits for a service that is busy. */
+                /* Zero would be the default of the library, which waits for a service that is busy. A host has its time to answer. */
                 .wait_ms = options->wait_ms ? options->wait_ms : 1,
                 .remote_ferry = options->remote_ferry,
                 .nats_url = nats_url(),

@@ -98,7 +98,8 @@ struct ferry_session_options {
         void *allow_userdata;           /**< for `allow` */
         int request_timeout_ms;         /**< the timeout of requests with FERRY_TIMEOUT_DEFAULT, in ms (30,000) */
         int wait_ms;                    /**< how long to wait for a process that listens, in ms (no wait; 5,000 for a listener
-                                         * that is busy, or that by tcp neither accepts nor refuses) */
+                                         * that is busy, or that by tcp neither accepts nor refuses). By tcp, as by nats, a host
+                                         * that has not answered yet has at least 1 s */
         int close_timeout_ms;           /**< how long closing may take, in ms; the same time again passes before a child is killed
                                          * (1,000) */
         int heartbeat_ms;               /**< ping a silent peer after this time, in ms. Both sides must enable heartbeats; the

@@ -15,7 +15,7 @@
 
 enum {
         HANG_MS = 5000,                 /* for a host that neither answers nor refuses */
-        LOOKUP_MIN_MS = 1000,           /* looking up a name is no waiting for a process to listen, which may be short */
+        CONNECT_MIN_MS = 1000,          /* reaching a host, or looking it up, is no waiting for a process to listen, which may be short */
         RETRY_FIRST_NS = 1000000,
         RETRY_MAX_NS = 500000000,
         DISCARDS_PER_ROUND = 16,
@@ -248,8 +248,8 @@ static int64_t hang_deadline(const struct tcp_stream *client)
 {
         int64_t hang_ns = (int64_t)HANG_MS * 1000000, wait_ns = client->wait_ns ? client->wait_ns : hang_ns;
 
-        if (client->source.fd < 0 && wait_ns < (int64_t)LOOKUP_MIN_MS * 1000000)
-                wait_ns = (int64_t)LOOKUP_MIN_MS * 1000000;
+        if (wait_ns < (int64_t)CONNECT_MIN_MS * 1000000)
+                wait_ns = (int64_t)CONNECT_MIN_MS * 1000000;
         if (client->is_any)
                 return sys_now() + (wait_ns < hang_ns ? wait_ns : hang_ns);
         return wait_ns == INT64_MAX ? wait_ns : client->began + wait_ns;

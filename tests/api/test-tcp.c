@@ -516,7 +516,7 @@ static int fill_backlog(const char *address, int fds[CROWD])
 
 static const struct {
         int wait_ms, ms;
-} hangs[] = { { 0, 5000 }, { 70, 70 }, { 7000, 7000 } };
+} hangs[] = { { 0, 5000 }, { 1, 1000 }, { 70, 1000 }, { 7000, 7000 } };
 
 START_TEST(a_worker_that_never_answers_is_given_up)
 {

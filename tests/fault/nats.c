@@ -412,7 +412,7 @@ static void silence(void)
         if (getsockname(held, (struct sockaddr *)&name, &size) < 0 || connect(taken, (struct sockaddr *)&name, sizeof name) < 0)
                 fault_flaw("connect: %m");
         session = ferry_session_open(loop, "nats:x", &(ferry_session_options){ .nats_url = url, .wait_ms = 20 });
-        for (int i = 0; i < 3 && ferry_session_status(session) >= 0; i++)
+        for (int i = 0; i < 30 && ferry_session_status(session) >= 0; i++)
                 ferry_loop_run(loop, 100);
         fault_answer(FAULT_MEET, "status", ferry_session_status(session), -ETIMEDOUT, ferry_session_error(session));
         fault_check(ferry_session_status(session) < 0);
