@@ -266,11 +266,11 @@ int check_session(const char *address, const struct cli_options *options)
 }
 
 /* NULL: the library's default. */
-static const char *nats_url(void)
+static const char *variable(const char *name)
 {
-        const char *url = getenv("NATS_URL");
+        const char *text = getenv(name);
 
-        return url && *url ? url : NULL;
+        return text && *text ? text : NULL;
 }
 
 ferry_session_options session_options(const struct cli_options *options)
@@ -285,7 +285,12 @@ ferry_session_options session_options(const struct cli_options *options)
                 /* Zero would be the default of the library, which waits for a service that is busy. A host has its time to answer. */
                 .wait_ms = options->wait_ms ? options->wait_ms : 1,
                 .remote_ferry = options->remote_ferry,
-                .nats_url = nats_url(),
+                .nats_url = variable("NATS_URL"),
+                .nats_ca = variable("NATS_CA"),
+                .nats_cert = variable("NATS_CERT"),
+                .nats_key = variable("NATS_KEY"),
+                .nats_creds = variable("NATS_CREDS"),
+                .nats_nkey = variable("NATS_NKEY"),
                 .shm = options->is_shm ? FERRY_SHM_ALWAYS : options->is_no_shm ? FERRY_SHM_NEVER : FERRY_SHM_AUTO,
         };
 

@@ -300,7 +300,7 @@ cpu_family = '$(uname -m)'
 cpu = '$(uname -m)'
 endian = 'little'
 END
-        build musl gcc "--cross-file=$folder/cross.ini -Dtest_libraries=false $gcc_options" || return 0
+        build musl gcc "--cross-file=$folder/cross.ini -Dtls=disabled -Dtest_libraries=false $gcc_options" || return 0
         PKG_CONFIG_LIBDIR=/nonexistent CC="musl-gcc -idirafter $folder" run musl --no-suite later --no-suite source --no-suite static --no-suite long --no-suite faults
 }
 

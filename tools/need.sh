@@ -78,6 +78,8 @@ for what in "$@"; do
                 need valgrind valgrind --version
                 need openssh-server sh -c 'PATH=$PATH:/usr/sbin; command -v sshd'
                 need openssh-client ssh -V
+                need libssl-dev pkg-config --atleast-version=3.0 openssl
+                need openssl openssl version
                 need nats-server sh -c 'PATH=$PATH:/usr/sbin; command -v nats-server'
                 need libnats-dev pkg-config --exists libnats
                 need spin sh -c 'command -v spin'

@@ -54,7 +54,7 @@ analyze() {
 # variableScope is a matter of style: variables stand at the head of a function here.
 [ "$mode" = shipped ] || check cppcheck "$(cppcheck -q -j "$(nproc)" --enable=warning,performance,portability,style --inline-suppr --std=c11 -D_GNU_SOURCE \
         "${headers[@]}" --suppress=missingIncludeSystem --suppress=variableScope \
-        --template='{file}:{line}: {id}: {message}' $shipped examples/*.c 2>&1)"
+        --template='{file}:{line}: {id}: {message}' $shipped modules/*.c examples/*.c 2>&1)"
 
 # What every binary that is shipped must have.
 hardened() { # FILE
@@ -74,6 +74,9 @@ hardened() { # FILE
 if [ "$mode" != source ]; then
         check 'the library is not hardened' "$(hardened "$build/src/libferry.so")"
         check 'the tool is not hardened' "$(hardened "$build/ferry")"
+        for module in "$build"/modules/libferry-tls.so.?; do
+                [ ! -e "$module" ] || check 'the module is not hardened' "$(hardened "$module")"
+        done
 fi
 
 if [ "$mode" = long ]; then

@@ -145,8 +145,19 @@ struct ferry_session_options {
                                          * (`wait_ms`), at least 1 s; its addresses are tried in order. Without one the session
                                          * fails with -EHOSTUNREACH (the name is unknown), -ETIMEDOUT, -EIO (getent has failed) or
                                          * -EOPNOTSUPP (there is no getent). Other characters than letters and digits of USER,
-                                         * PASSWORD and TOKEN may be written as %XX; all servers get the same
+                                         * PASSWORD and TOKEN may be written as %XX; all servers get the same. A URL that begins
+                                         * with `tls://` asks for TLS, which is used as well where a server requires it. TLS and
+                                         * keys need the module libferry-tls, or the session fails with -EOPNOTSUPP
                                          * (nats://127.0.0.1:4222) */
+        const char *nats_ca;            /**< nats: a file of certificates in PEM, of which one must have signed that of the server;
+                                         * with it all servers must speak TLS (those that the system trusts) */
+        const char *nats_cert;          /**< nats: a file with the certificate of this side in PEM, and those that lead to its
+                                         * issuer; with it all servers must speak TLS (none) */
+        const char *nats_key;           /**< nats: a file with the private key of `nats_cert` in PEM, without a password (none) */
+        const char *nats_creds;         /**< nats: a file with a user's JWT and the seed of its key, as nsc(1) writes it, to sign
+                                         * what the server asks for. It is read when the session is opened (none) */
+        const char *nats_nkey;          /**< nats: a file with the seed of a user's key (SU…) that the server knows; instead of
+                                         * `nats_creds` (none) */
 };
 
 /**

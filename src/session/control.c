@@ -20,18 +20,38 @@ static void greeted(ferry_session *session)
         session_flush_now(session);
 }
 
+/* The login, which is the first thing in the queue, is sent: by TLS if that is wanted, and with a proof if there is a key. */
+static void log_in(ferry_session *session, const struct wire_greeting *greeting)
+{
+        struct wire_proof proof;
+        struct error error = { 0 };
+        int code = stream_secure(session->stream, greeting, inbox_held(&session->in, 0) > 0, &error);
+
+        if (!code)
+                code = stream_prove(session->stream, greeting->nonce, &proof, &error);
+        if (code > 0)
+                session->wire.dialect->prove(session->wire.login, (char *)buffer_bytes(&session->out.bytes), &proof);
+        if (code < 0)
+                session_finish(session, code, "%s", error_text(&error));
+        else {
+                outbox_set_gate(&session->out, OUTBOX_LOGIN);
+                session_flush_now(session);
+        }
+        error_deinit(&error);
+}
+
 /* What a server says to begin with. Where there is a login, that is sent now, and the server says the same again when it has taken
  * it; a later greeting only changes what the server takes. */
-static void hear_start(ferry_session *session, enum wire_kind kind)
+static void hear_start(ferry_session *session, const struct incoming *in)
 {
         bool has_login = session->wire.dialect->has_login;
+        enum wire_kind kind = in->kind;
 
         if (session_is_greeted(session))
                 return;
-        if (has_login && kind == WIRE_START && session->out.gate == OUTBOX_SHUT) {
-                outbox_set_gate(&session->out, OUTBOX_LOGIN);
-                session_flush_now(session);
-        } else if (has_login ? kind == WIRE_START_OK && session->out.gate == OUTBOX_LOGIN :
+        if (has_login && kind == WIRE_START && session->out.gate == OUTBOX_SHUT)
+                log_in(session, &in->greeting);
+        else if (has_login ? kind == WIRE_START_OK && session->out.gate == OUTBOX_LOGIN :
                                session->is_server == (kind == WIRE_START_OK))
                 greeted(session);
 }
@@ -190,7 +210,7 @@ void control_handle(ferry_session *session, const struct frame *frame, const str
                 break;
         case WIRE_START:
         case WIRE_START_OK:
-                hear_start(session, in->kind);
+                hear_start(session, in);
                 break;
         case WIRE_RECEIVED:
                 session->out.acknowledged += session->out.acknowledged < session->out.written;

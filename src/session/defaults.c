@@ -108,6 +108,11 @@ static void inherit(ferry_session_options *options, const ferry_session_options 
         INHERIT(reconnect_ms);
         INHERIT(reconnect_attempts);
         INHERIT(nats_url);
+        INHERIT(nats_ca);
+        INHERIT(nats_cert);
+        INHERIT(nats_key);
+        INHERIT(nats_creds);
+        INHERIT(nats_nkey);
         INHERIT(is_listening);
         INHERIT(is_gathering);
 #undef INHERIT

@@ -7,6 +7,7 @@
 static void forget_borrowed(ferry_session_options *options)
 {
         options->root = options->directory = options->name_directory = options->remote_ferry = options->nats_url = NULL;
+        options->nats_ca = options->nats_cert = options->nats_key = options->nats_creds = options->nats_nkey = NULL;
         options->argv = options->env = NULL;
         options->fds = NULL;
 }

@@ -433,6 +433,7 @@ int session_send_greeting(ferry_session *session, struct error *error)
                 return 0;
         }
         outbox_set_gate(&session->out, session->is_server ? OUTBOX_GREETING : OUTBOX_SHUT);
+        greeting.proof_room = stream_proof_size(session->stream);
         code = session->wire.dialect->write(&session->wire, &session->out.bytes, &greeting, error);
         if (session->wire.dialect->has_login)
                 outbox_begin_again(&session->out, outbox_size(&session->out) - before);

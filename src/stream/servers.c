@@ -50,12 +50,13 @@ static bool parse_place(const struct url_text *place, bool has_port, struct serv
                 return false;
         if (ret->count < 0)
                 ret->count = 0;
+        ret->is_address = ret->count == 1;
         if (*whole == '[')
                 memcpy(text, whole + 1, size -= 2);
         else
                 memcpy(text, whole, size);
         text[size] = '\0';
-        ret->host = text;
+        ret->host = ret->certified = text;
         return true;
 }
 
@@ -90,10 +91,30 @@ static int add_all(struct servers *servers, int most, const char *urls, bool is_
                         return error_set(error, -EINVAL, "'%.*s' is not the place of a NATS server: write HOST or HOST:PORT, HOST a name"
                                                          " or numbers, as 127.0.0.1 or [::1]",
                                          url.place.size > SHOWN_MAX ? SHOWN_MAX : (int)url.place.size, url.place.bytes);
+                servers->all[servers->count].is_secure = url.is_secure;
                 *text += strlen(*text) + 1;
                 servers->count++;
         }
         return more < 0 ? more : 0;
+}
+
+/* What a server says of others must not lead out of TLS; and a certificate rarely has the numbers that are said, but the name of the
+ * cluster. */
+static void secure_hearsay(struct servers *servers, int own)
+{
+        const char *name = NULL;
+        bool is_secure = false;
+
+        for (int i = 0; i < own; i++) {
+                is_secure = is_secure || servers->all[i].is_secure;
+                if (!name && !servers->all[i].is_address)
+                        name = servers->all[i].host;
+        }
+        for (int i = own; i < servers->count; i++) {
+                servers->all[i].is_secure = is_secure;
+                if (name && servers->all[i].is_address)
+                        servers->all[i].certified = name;
+        }
 }
 
 static int count_urls(const char *urls)
@@ -123,8 +144,11 @@ int servers_of_urls(const char *urls, const char *more, struct servers **ret, st
         code = add_all(servers, own, urls, false, &text, error);
         if (!code && servers->count == 0)
                 code = error_set(error, -EINVAL, "the list of servers is empty");
+        own = servers->count;
         if (!code && more)
                 code = add_all(servers, most, more, true, &text, error);
+        if (!code)
+                secure_hearsay(servers, own);
         if (code) {
                 sys_free(servers);
                 return code;

@@ -5,7 +5,10 @@
 
 struct server {
         const char *host;               /* as the URL has it, without brackets */
+        const char *certified;          /* the host that its certificate has to name */
         in_port_t port;
+        bool is_secure;                 /* its URL asks for TLS */
+        bool is_address;                /* the host is numbers */
         int count;                      /* of its addresses; 0: it has a name, which is to be looked up */
         union inet_address addresses[INET_ADDRESSES_MAX];
 };

@@ -6,6 +6,7 @@
  *
  * A stream may be closed before it has ended, and freed at any time. */
 #include "stream/moved.h"
+#include "stream/secure.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -46,6 +47,8 @@ static int update(struct stream *stream)
                         events |= EPOLLOUT;
                 if (i == 0 && stream->moved)
                         events = moved_events(stream->moved, wants_read, wants_write);
+                if (i == 0 && stream->secure)
+                        events = secure_events(stream->secure, wants_read, wants_write);
                 error = loop_source_set(&stream->in_sources[i], events);
         }
         if (!error && !is_out_shared(stream))
@@ -178,6 +181,11 @@ static void in_is_ready(struct stream *stream, uint32_t events)
         }
         if (stream->moved)
                 can_write = stream->wants_write && moved_can_write(stream->moved, events);
+        if (stream->secure) {
+                if (!secure_hear(stream->secure))
+                        return;
+                can_write = stream->wants_write && secure_can_write(stream->secure);
+        }
         if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) && stream->wants_read)
                 stream->owner->readable(stream);
         if (can_write && stream->phase < STREAM_CLOSING)
@@ -254,7 +262,9 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
         if (stream->inputs[input].way == ENDPOINT_NONE || stream->is_input_ended[input] ||
             loop_is_foreign(stream->loop))
                 return 0;
-        if (input == 0 && stream->moved && stream->moved->input == MOVED_RING)
+        if (input == 0 && stream->secure)
+                got = secure_read(stream->secure, buffer, size);
+        else if (input == 0 && stream->moved && stream->moved->input == MOVED_RING)
                 got = moved_read(stream->moved, buffer, size);
         else if (input == 0 && stream->passed_below > 0)
                 got = passing_receive(&stream->passing, stream->inputs[0].io, stream->passed_below, buffer, size);
@@ -267,6 +277,10 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
         if (got == -EAGAIN)
                 return 0;
         stream->is_input_ended[input] = true;
+        if (got < 0 && input == 0 && stream->secure) {
+                stream_end(stream, (int)got, "the connection by TLS is lost: %s", stream->secure->why);
+                return got;
+        }
         /* Closed with bytes of ours unread: to us it is the end all the same. */
         if (got == -ECONNRESET) {
                 stream->input_error = (int)got;
@@ -331,7 +345,8 @@ ssize_t stream_write(struct stream *stream, struct iovec *slices, int count)
                 return -ECHILD;
         if (stream->output_error)
                 return stream->output_error;
-        put = stream->moved && !moved_writes_socket(stream->moved) ? write_moved(stream, slices, count) :
+        put = stream->secure ? secure_write(stream->secure, slices, count) :
+              stream->moved && !moved_writes_socket(stream->moved) ? write_moved(stream, slices, count) :
                                                                      endpoint_write(&stream->output, slices, count);
         if (put >= 0 || (put == -ETOOMANYREFS && stream_keeps_offer(stream)))
                 return put;
@@ -427,6 +442,8 @@ int stream_count_input(const struct stream *stream, int input)
                 return 0;
         if (input == 0 && stream->moved)
                 return (int)moved_count(stream->moved);
+        if (stream->secure)
+                return -EOPNOTSUPP;
         return endpoint->way == ENDPOINT_PROGRAM ? -EOPNOTSUPP : sys_count_input(endpoint->fd);
 }
 
@@ -438,6 +455,8 @@ bool stream_is_readable(const struct stream *stream)
                 return false;
         if (stream->moved)
                 return !stream->is_input_ended[0] && moved_can_read(stream->moved);
+        if (stream->secure && !stream->is_input_ended[0] && secure_has_input(stream->secure))
+                return true;
         for (int i = 0; i < STREAM_INPUTS; i++)
                 polls[i] = (struct pollfd){ .fd = stream->is_input_ended[i] ? -1 : stream->inputs[i].fd, .events = POLLIN };
         return sys_poll(polls, STREAM_INPUTS, 0) > 0;
@@ -454,7 +473,8 @@ bool stream_drain(struct stream *stream)
                 struct pollfd poll = { .fd = stream->inputs[0].fd, .events = POLLIN };
 
                 if (stream->inputs[0].way == ENDPOINT_NONE ||
-                    (stream->moved ? !moved_can_read(stream->moved) : sys_poll(&poll, 1, 0) <= 0))
+                    (stream->moved ? !moved_can_read(stream->moved) :
+                                     !(stream->secure && secure_has_input(stream->secure)) && sys_poll(&poll, 1, 0) <= 0))
                         break;
                 stream->owner->readable(stream);
         }
@@ -471,6 +491,8 @@ void stream_change_reading(struct stream *stream, bool wants)
         stream->is_linger_put_off = false;
         if (wants && stream->moved)
                 moved_look(stream->moved);
+        if (wants && stream->secure)
+                secure_look(stream->secure);
         update_or_end(stream);
 }
 
@@ -541,8 +563,12 @@ void stream_close_output(struct stream *stream)
 {
         bool is_closed = stream->moved && !loop_is_foreign(stream->loop) && moved_close_output(stream->moved);
 
-        if (!is_closed && is_out_shared(stream) && stream->output.way == ENDPOINT_SOCKET && !stream->output_error)
-                sys_shutdown(stream->output.io, SHUT_WR);
+        if (!is_closed && is_out_shared(stream) && stream->output.way == ENDPOINT_SOCKET && !stream->output_error) {
+                if (stream->secure && !loop_is_foreign(stream->loop))
+                        secure_end_output(stream->secure);
+                else
+                        sys_shutdown(stream->output.io, SHUT_WR);
+        }
         stream->wants_write = false;
         update(stream);
         if (!is_out_shared(stream))
@@ -570,6 +596,23 @@ void stream_end_output(struct stream *stream)
         stream_close_output(stream);
 }
 
+int stream_secure(struct stream *stream, const struct wire_greeting *greeting, bool has_more, struct error *error)
+{
+        if (stream->kind->secure)
+                return stream->kind->secure(stream, greeting, has_more, error);
+        return greeting->is_tls_required ? error_set(error, -EOPNOTSUPP, "the server requires TLS, which only an address of NATS can speak") : 0;
+}
+
+int stream_prove(struct stream *stream, const char *nonce, struct wire_proof *ret, struct error *error)
+{
+        return nonce && stream->kind->prove ? stream->kind->prove(stream, nonce, ret, error) : 0;
+}
+
+size_t stream_proof_size(const struct stream *stream)
+{
+        return stream->kind->proof_size ? stream->kind->proof_size(stream) : 0;
+}
+
 /* Let go of all descriptors. */
 static void release(struct stream *stream, enum stream_phase phase)
 {
@@ -589,6 +632,9 @@ static void release(struct stream *stream, enum stream_phase phase)
         if (stream->moved)
                 moved_free(stream->moved);
         stream->moved = NULL;
+        if (stream->secure)
+                secure_free(stream->secure);
+        stream->secure = NULL;
         if (stream->passing)
                 passing_free(stream->passing);
         stream->passing = NULL;

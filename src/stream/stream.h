@@ -8,6 +8,7 @@
 #include "loop/loop.h"
 #include "stream/endpoint.h"
 #include "stream/passing.h"
+#include "wire/dialect.h"
 
 enum {
         STREAM_INPUTS = 2,      /* the second is one more descriptor to read, which only users ask for */
@@ -60,6 +61,10 @@ struct stream_kind {
         /* See stream_has_next() and stream_open_next(). */
         bool (*has_next)(const struct stream *stream);
         int (*open_next)(struct stream *stream, struct stream **ret_stream, struct error *error);
+        /* See stream_secure() and stream_prove(). */
+        int (*secure)(struct stream *stream, const struct wire_greeting *greeting, bool has_more, struct error *error);
+        int (*prove)(struct stream *stream, const char *nonce, struct wire_proof *ret, struct error *error);
+        size_t (*proof_size)(const struct stream *stream);
         /* Tell the end, as all there is to read has been read. */
         void (*end)(struct stream *stream);
         /* Close; true if that goes on in the background. */
@@ -104,6 +109,7 @@ struct stream {
         int child_code;         /* … and whether that was in order */
         int passed_below;       /* descriptors with lower numbers may come together with bytes; 0: none is expected */
         struct moved *moved;    /* to shared memory; NULL: not, see moved.h */
+        struct secure *secure;          /* TLS, see secure.h; NULL: the bytes are those of the socket */
         struct passing *passing;        /* descriptors that have come with the bytes; NULL: none has */
         int room;               /* that a socket has for what is sent and not yet received; 0: unknown */
         ferry_peer peer;
@@ -127,6 +133,14 @@ void stream_child_ended(struct stream *stream, int code, const char *sentence);
  * yet, and reports to the same owner. This one knows no server any more, and is to be freed. 0, or a negative errno with a sentence. */
 bool stream_has_next(const struct stream *stream);
 int stream_open_next(struct stream *stream, struct stream **ret_stream, struct error *error);
+/* A server has greeted, and is to be sent a login: go on by TLS, if it, its address or the options want that. @has_more: more has come
+ * behind the greeting. 0, or a negative errno with a sentence; what is written from now on waits for the handshake. */
+int stream_secure(struct stream *stream, const struct wire_greeting *greeting, bool has_more, struct error *error);
+/* Sign what the server asks for (NULL: nothing): 1 and the proof, whose texts live as long as the stream; 0: there is no key; or a
+ * negative errno with a sentence. */
+int stream_prove(struct stream *stream, const char *nonce, struct wire_proof *ret, struct error *error);
+/* How many bytes the texts of that proof have; 0: there is no key. */
+size_t stream_proof_size(const struct stream *stream);
 
 /* Read what is there: how much, 0 if there is nothing now, or a negative errno, after which the stream ends. */
 ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size);

@@ -7,6 +7,7 @@
  * yet is lost; so the end of the other side is read before. */
 #include "stream/lookup.h"
 #include "stream/open.h"
+#include "stream/secure.h"
 #include "stream/servers.h"
 
 #include <errno.h>
@@ -30,6 +31,8 @@ static void discard(struct loop_source *source, uint32_t events)
         ssize_t got = 1;
 
         (void)events;
+        if (stream->secure)
+                loop_source_set(source, secure_flush(stream->secure) ? EPOLLIN | EPOLLOUT : EPOLLIN);
         for (int i = 0; i < DISCARDS_PER_ROUND && got > 0; i++)
                 got = endpoint_read(&stream->inputs[0], bytes, sizeof bytes);
         if (got <= 0 && got != -EAGAIN)
@@ -48,7 +51,7 @@ static bool wait_for_end(struct stream *stream, int64_t grace_ns)
             stream->output_error)
                 return false;
         stream->in_sources[0].fn = discard;
-        if (loop_source_set(&stream->in_sources[0], EPOLLIN) < 0)
+        if (loop_source_set(&stream->in_sources[0], stream->secure && secure_flush(stream->secure) ? EPOLLIN | EPOLLOUT : EPOLLIN) < 0)
                 return false;
         stream->linger.fn = discarded_enough;
         loop_timer_start(stream->loop, &stream->linger, grace_ns == INT64_MAX ? grace_ns : sys_now() + grace_ns);
@@ -72,6 +75,7 @@ struct tcp_stream {
         int64_t wait_ns;                /* for a process to listen */
         int64_t pause_ns;
         struct error failure;           /* of the last lookup, if nothing was tried since */
+        struct secure_means *means;     /* NULL: no TLS and no key is needed, as far as is known */
 };
 
 static const struct server *server_of(const struct tcp_stream *client)
@@ -127,6 +131,8 @@ static void release(struct stream *stream, bool is_foreign)
         hang_up(client, is_foreign);
         forget_lookup(client);
         error_deinit(&client->failure);
+        secure_means_free(client->means);
+        client->means = NULL;
         sys_free(client->servers);
         client->servers = NULL;
 }
@@ -140,7 +146,39 @@ static bool has_next(const struct stream *stream)
 
 static int open_next(struct stream *stream, struct stream **ret_stream, struct error *error);
 
+static int secure(struct stream *stream, const struct wire_greeting *greeting, bool has_more, struct error *error)
+{
+        struct tcp_stream *client = container_of(stream, struct tcp_stream, stream);
+        const struct server *server = server_of(client);
+        int code = 0;
+
+        if (!greeting->is_tls_required && !server->is_secure && !(client->means && client->means->is_wanted))
+                return 0;
+        if (!greeting->is_tls_required && !greeting->is_tls_offered)
+                return error_set(error, -EOPNOTSUPP, "the NATS server at '%s' does not offer TLS, which %s", server->host,
+                                 server->is_secure ? "its URL asks for: tls://" : "a file of certificates asks for");
+        if (has_more)
+                return error_set(error, -EBADMSG, "the NATS server at '%s' has sent more in the clear behind its greeting, though it is to"
+                                                  " go on by TLS", server->host);
+        if (!client->means)
+                code = secure_means_of(&(ferry_session_options){ 0 }, true, &client->means, error);
+        return code ? code : secure_start(stream, client->means, server->certified, server->is_address && server->certified == server->host, error);
+}
+
+static int prove(struct stream *stream, const char *nonce, struct wire_proof *ret, struct error *error)
+{
+        return secure_means_prove(container_of(stream, struct tcp_stream, stream)->means, nonce, ret, error);
+}
+
+static size_t proof_size(const struct stream *stream)
+{
+        const struct secure_means *means = container_of(stream, const struct tcp_stream, stream)->means;
+
+        return means && means->identity ? means->identity->jwt_size + sizeof means->key + sizeof means->signature : 0;
+}
+
 static const struct stream_kind nats_kind = { .name = "nats", .is_client = true, .has_next = has_next, .open_next = open_next,
+                                              .secure = secure, .prove = prove, .proof_size = proof_size,
                                               .close = wait_for_end, .release = release };
 static const struct stream_kind tcp_kind = { .name = "tcp", .is_client = true, .close = wait_for_end, .release = release };
 
@@ -393,6 +431,8 @@ static int open_next(struct stream *stream, struct stream **ret_stream, struct e
                 return error_set(error, -ENOMEM, "no memory for a stream");
         init(next, stream->kind, &place, client->servers);
         client->servers = NULL;
+        next->means = client->means;
+        client->means = NULL;
         next->wait_ns = client->wait_ns;
         next->began = client->began;
         next->pause_ns = client->pause_ns;
@@ -403,18 +443,20 @@ static int open_next(struct stream *stream, struct stream **ret_stream, struct e
         return 0;
 }
 
-/* Takes over the servers. */
+/* Takes over the servers and the means. */
 static int open_any_of(const struct stream_place *place, const struct stream_kind *kind, struct servers *servers,
-                       const ferry_session_options *options, struct stream **ret_stream, struct error *error)
+                       struct secure_means *means, const ferry_session_options *options, struct stream **ret_stream, struct error *error)
 {
         struct tcp_stream *client = servers ? sys_alloc_zeroed(sizeof *client) : NULL;
         int code;
 
         if (!client) {
+                secure_means_free(means);
                 sys_free(servers);
                 return error_set(error, -ENOMEM, "no memory for a stream");
         }
         init(client, kind, place, servers);
+        client->means = means;
         client->wait_ns = options->wait_ms < 0 ? INT64_MAX : (int64_t)options->wait_ms * 1000000;
         client->began = sys_now();
         code = proceed(client, dial(client));
@@ -437,15 +479,25 @@ int stream_open_tcp(const struct stream_place *place, const char *text,
                 return inet_refuse("tcp", text, error);
         if (inet_port(&addresses[0]) == 0 || inet_is_unspecified(&addresses[0]))
                 return error_set(error, -EINVAL, "cannot connect to 'tcp:%s': port 0 is for listening", text);
-        return open_any_of(place, &tcp_kind, servers_of_addresses(addresses, count), options, ret_stream, error);
+        return open_any_of(place, &tcp_kind, servers_of_addresses(addresses, count), NULL, options, ret_stream, error);
 }
 
 int stream_open_nats(const struct stream_place *place, const char *text, const ferry_session_options *options,
                      struct stream **ret_stream, struct error *error)
 {
+        struct secure_means *means;
         struct servers *servers;
+        bool is_secure = false;
         int code = servers_of_urls(options->nats_url ? options->nats_url : "nats://127.0.0.1", place->servers, &servers, error);
 
         (void)text;
-        return code ? code : open_any_of(place, &nats_kind, servers, options, ret_stream, error);
+        if (code)
+                return code;
+        for (int i = 0; i < servers->count; i++)
+                is_secure = is_secure || servers->all[i].is_secure;
+        code = secure_means_of(options, is_secure, &means, error);
+        if (!code)
+                return open_any_of(place, &nats_kind, servers, means, options, ret_stream, error);
+        sys_free(servers);
+        return code;
 }

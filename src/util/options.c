@@ -135,6 +135,11 @@ static ferry_session_options *take_options(struct piece *piece, const ferry_sess
         all.name_directory = take_text(piece, given->name_directory);
         all.remote_ferry = take_text(piece, given->remote_ferry);
         all.nats_url = take_text(piece, given->nats_url);
+        all.nats_ca = take_text(piece, given->nats_ca);
+        all.nats_cert = take_text(piece, given->nats_cert);
+        all.nats_key = take_text(piece, given->nats_key);
+        all.nats_creds = take_text(piece, given->nats_creds);
+        all.nats_nkey = take_text(piece, given->nats_nkey);
         if (copy)
                 *copy = all;
         return copy;

@@ -216,6 +216,12 @@ int sys_find_group(const char *name, gid_t *ret_gid);
 /* NULL if there is none, or if this program has more rights than the user that started it. */
 const char *sys_environment(const char *name);
 
+/* Load a shared object, whose symbols no other one sees, and which stays for as long as the process lives: 0; -ENOENT if there is no
+ * such file; -ELIBBAD if it, or what it needs, cannot be loaded, and then @ret_why may say why; or -EOPNOTSUPP in a program that
+ * is linked statically. Find what it exports; NULL: nothing of that name. */
+int sys_load_module(const char *path, void **ret_module, const char **ret_why);
+void *sys_find_symbol(void *module, const char *name);
+
 /* How many descriptors the process may have. */
 int sys_descriptor_limit(void);
 

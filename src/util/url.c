@@ -67,7 +67,8 @@ static bool split(const char *bytes, size_t size, struct url *ret)
 
 int url_next(const char **list, const char *scheme, struct url *ret, struct error *error)
 {
-        size_t prefix = strlen(scheme), size = strcspn(*list, ",");
+        bool is_secure = strncmp(*list, "tls://", 6) == 0;
+        size_t prefix = is_secure ? 3 : strlen(scheme), size = strcspn(*list, ",");
         const char *bytes = *list;
 
         if (!*bytes)
@@ -75,11 +76,12 @@ int url_next(const char **list, const char *scheme, struct url *ret, struct erro
         *list += size;
         if (**list)
                 ++*list;
-        if (size < prefix + 3 || memcmp(bytes, scheme, prefix) != 0 || memcmp(bytes + prefix, "://", 3) != 0)
-                return error_set(error, -EINVAL, "a URL of a server begins with %s://", scheme);
+        if (size < prefix + 3 || memcmp(bytes, is_secure ? "tls" : scheme, prefix) != 0 || memcmp(bytes + prefix, "://", 3) != 0)
+                return error_set(error, -EINVAL, "a URL of a server begins with %s:// or tls://", scheme);
         if (!split(bytes + prefix + 3, size - prefix - 3, ret) || (!**list && (*list)[-1] == ','))
                 return error_set(error, -EINVAL, "a URL of a server is %s://[USER[:PASSWORD]@]HOST[:PORT], where other"
                                                  " characters than letters and digits of USER and PASSWORD may be"
                                                  " written as %%XX", scheme);
+        ret->is_secure = is_secure;
         return 1;
 }

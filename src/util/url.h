@@ -16,11 +16,12 @@ struct url {
         struct url_text password;
         struct url_text place;  /* HOST or HOST:PORT */
         bool has_port;
+        bool is_secure;         /* the scheme is tls */
 };
 
 enum { URL_TEXT_MAX = 1024 };   /* bytes of a user or a password */
 
-/* The next URL of a list, which moves on: 1; 0 if there is none; or -EINVAL with a sentence that names none of its secrets. */
+/* The next URL of a list, whose scheme is that or tls, which moves on: 1; 0 if there is none; or -EINVAL with a sentence that names none of its secrets. */
 int url_next(const char **list, const char *scheme, struct url *ret, struct error *error);
 
 /* A user or a password without its escapes, in URL_TEXT_MAX + 1 bytes; returns its size. url_next() has checked it. */

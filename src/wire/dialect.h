@@ -54,6 +54,20 @@ enum {
 struct dialect;
 struct login;
 
+/* What a server says of itself before the login. */
+struct wire_greeting {
+        bool is_tls_offered;
+        bool is_tls_required;
+        const char *nonce;              /* that a client may sign; NULL: none */
+};
+
+/* What a client signs it with. */
+struct wire_proof {
+        const char *jwt;                /* NULL: none, the server knows the key */
+        const char *key;
+        const char *signature;
+};
+
 /* Whether the peer takes descriptors, as its hello says. */
 enum wire_descriptors { WIRE_DESCRIPTORS_UNKNOWN, WIRE_DESCRIPTORS_IGNORED, WIRE_DESCRIPTORS_TAKEN };
 
@@ -98,6 +112,7 @@ struct incoming {
         struct check check;
         const char *property;           /* of the decoded object, that is the body; NULL: it is all of it */
         ferry_value *value;             /* decoded already, and the caller's; or NULL */
+        struct wire_greeting greeting;  /* of WIRE_START; its texts are of @value */
         bool is_leaving;                /* of refused: another peer may take the request, as this one is about to close, or has no
                                          * place for it */
         bool is_denied;                 /* of what could not be read: nothing that this side has asked for was passed on */
@@ -116,6 +131,7 @@ struct outgoing {
         const ferry_codec *codec;       /* NULL: the session's */
         bool is_leaving;                /* of refused: this side is about to close */
         struct lent *lent;              /* where a large string of the body may be left out; or NULL */
+        size_t proof_room;              /* of WIRE_START_OK: bytes that the texts of a proof will have, see prove(); 0: there will be none */
         size_t *ret_size;               /* of a part: where to put the size of its payload; NULL for all others */
         int beat_ms;                    /* of accepted: see struct incoming */
 };
@@ -160,6 +176,8 @@ struct dialect {
         const char *(*instance)(const struct login *login);
         bool (*awaits_close)(const struct login *login);
         void (*free_login)(struct login *login);
+        /* Put a proof into the room for it in the frame WIRE_START_OK, which is not sent yet. */
+        void (*prove)(const struct login *login, char *frame, const struct wire_proof *proof);
         /* Whether a payload may begin so, as far as these bytes show. NULL: a dialect that has to be named. */
         bool (*can_begin)(const char *bytes, size_t size);
         /* What a whole payload says. 0, or a negative errno with a sentence; then kind and id are set if they could

@@ -584,7 +584,7 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
 
         switch (outgoing->kind) {
         case WIRE_START_OK:
-                code = nats_write_login(wire->login, buffer);
+                code = nats_write_login(wire->login, buffer, outgoing->proof_room);
                 break;
         case WIRE_PING:
                 code = append_text(buffer, "PING\r\n");
@@ -656,6 +656,7 @@ const struct dialect dialect_nats = {
         .instance = nats_instance,
         .awaits_close = nats_awaits_close,
         .free_login = nats_free_login,
+        .prove = nats_prove,
         .read = read_payload,
         .peek = peek,
         .peek_sent = nats_peek_sent,

@@ -13,7 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SERVERS_MAX = 64, SERVER_SIZE_MAX = 256 };
+enum {
+        SERVERS_MAX = 64,
+        SERVER_SIZE_MAX = 256,
+        PROOF_SYNTAX = 32,              /* of a proof, what is none of its texts */
+};
 
 const char nats_inbox_subscription = '1', nats_subject_subscription = '2';
 
@@ -76,6 +80,8 @@ static int put_connect(struct buffer *buffer, const struct url *url, struct erro
 #undef connect_begin
         code = value ? codec_encode(ferry_codec_json(), value, buffer, SIZE_MAX, NULL) : -ENOMEM;
         ferry_value_unref(value);
+        explicit_bzero(user, sizeof user);
+        explicit_bzero(password, sizeof password);
         if (code == -EILSEQ)
                 return error_set(error, -EINVAL, "the user or the password in the URL of a server is not UTF-8");
         return code ? error_set(error, code, "no memory for a login") : 0;
@@ -117,6 +123,8 @@ int nats_begin(struct wire *wire, const char *text, const ferry_session_options 
                         nats_service_init(&login->service);
                 wire->login = login;
         }
+        if (connect_size > 0)
+                explicit_bzero(buffer_bytes(&connect), connect_size);
         buffer_deinit(&connect);
         return code;
 }
@@ -160,6 +168,8 @@ bool nats_awaits_close(const struct login *login)
 
 void nats_free_login(struct login *login)
 {
+        /* A password is in it. */
+        explicit_bzero(login->subject + login->subject_size + 1, login->connect_size);
         sys_free(login->servers);
         sys_free(login);
 }
@@ -176,14 +186,48 @@ int nats_write_subscription(const struct login *login, struct buffer *buffer)
         return buffer_append(buffer, line, strlen(line));
 }
 
-int nats_write_login(const struct login *login, struct buffer *buffer)
+/* Blanks in the object of CONNECT, in front of its end. */
+static int append_room(struct buffer *buffer, size_t size)
 {
-        int code = buffer_append(buffer, "CONNECT ", 8);
+        char *room = buffer_reserve(buffer, size);
+
+        if (!room)
+                return -ENOMEM;
+        memset(room, ' ', size);
+        buffer->end += size;
+        return 0;
+}
+
+static const char login_begin[] = "CONNECT ";
+
+static char *put_text(char *at, const char *text)
+{
+        size_t size = strlen(text);
+
+        memcpy(at, text, size);
+        return at + size;
+}
+
+void nats_prove(const struct login *login, char *frame, const struct wire_proof *proof)
+{
+        char *at = frame + strlen(login_begin) + login->connect_size - 1;
+
+        at = put_text(at, proof->jwt ? ",\"jwt\":\"" : ",\"nkey\":\"");
+        at = put_text(at, proof->jwt ? proof->jwt : proof->key);
+        at = put_text(at, "\",\"sig\":\"");
+        put_text(put_text(at, proof->signature), "\"");
+}
+
+int nats_write_login(const struct login *login, struct buffer *buffer, size_t proof_room)
+{
+        int code = buffer_append(buffer, login_begin, strlen(login_begin));
 
         if (!code)
-                code = buffer_append(buffer, login->subject + login->subject_size + 1, login->connect_size);
+                code = buffer_append(buffer, login->subject + login->subject_size + 1, login->connect_size - 1);
+        if (!code && proof_room > 0)
+                code = append_room(buffer, proof_room + PROOF_SYNTAX);
         if (!code)
-                code = buffer_append(buffer, "\r\n", 2);
+                code = buffer_append(buffer, "}\r\n", 3);
         if (!code && login->is_listening)
                 code = nats_service_subscribe(&login->service, login->subject, buffer);
         if (!code && !login->is_away)
@@ -250,9 +294,6 @@ int nats_read_info(struct wire *wire, const struct nats_line *line, struct incom
                 return error_set(error, code, "a greeting for which there is no memory");
         if (code || ferry_value_kind(info) != FERRY_VALUE_MAP)
                 code = error_set(error, -EBADMSG, "a greeting that is not an object in JSON");
-        else if (ferry_value_bool(ferry_value_get(info, "tls_required"), false))
-                code = error_set(error, -EOPNOTSUPP, "a greeting that requires TLS, which ferry does not speak: use a leaf node of"
-                                                     " nats-server on this machine");
         else if (!ferry_value_bool(ferry_value_get(info, "headers"), false))
                 code = error_set(error, -EOPNOTSUPP, "a greeting without headers: ferry needs a nats-server from 2.2 on that"
                                                      " does not switch them off");
@@ -266,7 +307,12 @@ int nats_read_info(struct wire *wire, const struct nats_line *line, struct incom
                 login->has_left = true;
                 ret->kind = WIRE_DRAIN;
         }
-        ferry_value_unref(info);
+        ret->greeting = (struct wire_greeting){
+                .is_tls_offered = ferry_value_bool(ferry_value_get(info, "tls_available"), false),
+                .is_tls_required = ferry_value_bool(ferry_value_get(info, "tls_required"), false),
+                .nonce = ferry_value_text(ferry_value_get(info, "nonce"), NULL),
+        };
+        ret->value = info;
         return code;
 }
 

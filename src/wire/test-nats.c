@@ -115,6 +115,8 @@ START_TEST(a_login_follows_the_greeting_and_is_confirmed_by_the_first_pong)
         ck_assert_int_eq(read_frame(recorded_info, &in), 0);
         ck_assert_int_eq(in.kind, WIRE_START);
         ck_assert_uint_eq(wire.peer_max, 1048576);
+        ck_assert(!in.greeting.is_tls_offered && !in.greeting.is_tls_required && !in.greeting.nonce);
+        ferry_value_unref(in.value);
         find_inbox(inbox);
         ck_assert_int_eq(strncmp(inbox, "_INBOX.", 7), 0);
         ck_assert_ptr_nonnull(strstr(written(&(struct outgoing){ .kind = WIRE_START_OK }), "* 1\r\nPING\r\n"));
@@ -128,6 +130,28 @@ START_TEST(a_login_follows_the_greeting_and_is_confirmed_by_the_first_pong)
         ck_assert_int_eq(in.kind, WIRE_PING);
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_PONG }), "PONG\r\n");
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_CLOSE }), "UNSUB 1\r\n");
+        end();
+}
+
+START_TEST(a_greeting_says_what_it_asks_for_and_a_proof_has_its_room)
+{
+        const struct wire_proof proof = { .jwt = "a.b-_.c", .key = "UKEY", .signature = "SIGN" }, bare = { .key = "UKEY", .signature = "SIGN" };
+        char frame[600];
+        struct incoming in;
+
+        begin("nats:shout", NULL);
+        ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"tls_available\":true,\"tls_required\":true,\"nonce\":\"n1\"}\r\n", &in), 0);
+        ck_assert(in.greeting.is_tls_offered && in.greeting.is_tls_required);
+        ck_assert_str_eq(in.greeting.nonce, "n1");
+        ferry_value_unref(in.value);
+        snprintf(frame, sizeof frame, "%s", written(&(struct outgoing){ .kind = WIRE_START_OK, .proof_room = 15 }));
+        ck_assert_ptr_nonnull(strstr(frame, " }\r\nSUB "));
+        wire.dialect->prove(wire.login, frame, &proof);
+        ck_assert_ptr_nonnull(strstr(frame, "\"no_responders\":true,\"jwt\":\"a.b-_.c\",\"sig\":\"SIGN\" "));
+        ck_assert_ptr_nonnull(strstr(frame, " }\r\nSUB "));
+        snprintf(frame, sizeof frame, "%s", written(&(struct outgoing){ .kind = WIRE_START_OK, .proof_room = 15 }));
+        wire.dialect->prove(wire.login, frame, &bare);
+        ck_assert_ptr_nonnull(strstr(frame, "\"no_responders\":true,\"nkey\":\"UKEY\",\"sig\":\"SIGN\" "));
         end();
 }
 
@@ -477,7 +501,6 @@ START_TEST(a_message_that_is_wrong_keeps_its_kind_and_what_only_a_server_says_ha
                 { "INFO {}\r\n", -EOPNOTSUPP, WIRE_UNKNOWN },
                 { "INFO []\r\n", -EBADMSG, WIRE_UNKNOWN },
                 { "INFO x\r\n", -EBADMSG, WIRE_UNKNOWN },
-                { "INFO {\"headers\":true,\"tls_required\":true}\r\n", -EOPNOTSUPP, WIRE_UNKNOWN },
                 { "-ERR 'Authorization Violation'\r\n", -EACCES, WIRE_UNKNOWN },
                 { "-ERR 'Something New'\r\n", -ECONNRESET, WIRE_UNKNOWN },
                 { "-ERR\r\n", -EBADMSG, WIRE_UNKNOWN },
@@ -614,6 +637,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_line_is_a_frame_however_it_is_cut),
         SUITE_TEST(a_line_that_is_none_is_refused),
         SUITE_TEST(a_login_follows_the_greeting_and_is_confirmed_by_the_first_pong),
+        SUITE_TEST(a_greeting_says_what_it_asks_for_and_a_proof_has_its_room),
         SUITE_TEST(a_listener_subscribes_in_a_queue_group),
         SUITE_TEST(sessions_have_inboxes_of_their_own),
         SUITE_TEST(a_request_names_its_inbox_and_its_type),

@@ -165,6 +165,7 @@ static const struct {
         { DOOR_sem_value, { EACCES, EIDRM, EINVAL, EPERM } },
         { DOOR_sem_control, { EACCES, EIDRM, EINVAL, EPERM } },
         { DOOR_find_group, { EIO, EMFILE, ENOENT, ENOMEM } },
+        { DOOR_load_module, { EACCES, ELIBBAD, ENOENT, EOPNOTSUPP } },
 };
 
 /* What an operation may answer, by <ferry/ferry.h> and what its own declaration adds. */

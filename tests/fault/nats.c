@@ -1,6 +1,7 @@
 /* Sessions with a NATS server, which is a small one in another process: the login, requests that are answered, not answered and
  * refused, a listener, a server that does not answer. Whatever the fault: what is said to be not executed was not. */
 #include "fault/fault.h"
+#include "support/toy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -432,6 +433,7 @@ static void names(void)
         FILE *out = fopen(file, "we");
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session;
+        ferry_call *call;
 
         if (!out || fputs(script, out) < 0 || fchmod(fileno(out), 0700) < 0 || fclose(out) != 0)
                 fault_flaw("getent: %m");
@@ -442,7 +444,11 @@ static void names(void)
         /* What cannot be found is not installed. */
         if (fault_error() != ENOENT || ferry_session_status(session) != -EOPNOTSUPP) {
                 fault_answer(FAULT_MEET, "open", ferry_session_status(session), 1, ferry_session_error(session));
-                ask(session, 0, FERRY_OUTCOME_REPLIED);
+                call = ferry_session_request(session, PATIENCE_MS, "x", "{n: 1}");
+                ferry_call_await(call);
+                /* Where the second address cannot be tried, there is what the first has said. */
+                fault_answer(FAULT_MEET, "a call", ferry_call_status(call), 0, ferry_call_error(call));
+                ferry_call_free(call);
         }
         ferry_session_free(session);
         session = ferry_session_open(loop, "nats:echo", &(ferry_session_options){ .nats_url = "nats://-host" });
@@ -518,6 +524,56 @@ static void dumbness(void)
         close(held[1]);
 }
 
+/* By a toy in the stead of TLS, with a key; what does not fit into the socket at once; and a server that has no more to say. */
+static void tls(void)
+{
+        static const char seed[] = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n";
+        char url[TOY_URL_MAX];
+        pid_t server = toy_start(TOY_UPDATES, url);
+        const char *file = fault_path("key");
+        const ferry_session_options options = { .nats_url = url, .nats_nkey = file };
+        FILE *out = fopen(file, "we");
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session;
+        int code;
+
+        if (!out || fputs(seed, out) < 0 || fclose(out) != 0)
+                fault_flaw("a key: %m");
+        setenv("FERRY_TLS_MODULE", BUILD_DIRECTORY "/tests/libtoy-tls.so", 1);
+        session = ferry_session_open(loop, "nats:echo", &options);
+        /* What cannot be loaded is not installed. */
+        if (!fault_error() || ferry_session_status(session) != -EOPNOTSUPP) {
+                fault_answer(FAULT_MEET, "open", ferry_session_status(session), 1, ferry_session_error(session));
+                ask(session, 0, FERRY_OUTCOME_REPLIED);
+                code = ferry_session_notify(session, "x", "'text'");
+                fault_answer(FAULT_SEND, "notify", code, 0, ferry_session_error(session));
+                code = ferry_session_flush(session, PATIENCE_MS);
+                fault_answer(FAULT_WAIT, "flush", code, 0, ferry_session_error(session));
+                ferry_session_close(session);
+                ferry_loop_run(loop, PATIENCE_MS);
+        }
+        ferry_session_free(session);
+        /* A server that the module does not want. */
+        session = ferry_session_open(loop, "nats:echo", &(ferry_session_options){ .nats_url = url, .nats_ca = "x" });
+        for (int i = 0; i < 10 && ferry_session_status(session) == 1; i++)
+                ferry_loop_tick(loop, PATIENCE_MS);
+        if (!fault_error() || ferry_session_status(session) != -EOPNOTSUPP)
+                fault_answer(FAULT_MEET, "a file of certificates", ferry_session_status(session), -EINVAL, ferry_session_error(session));
+        ferry_session_free(session);
+        /* A file that says nothing. */
+        out = fopen(file, "we");
+        if (!out || fclose(out) != 0)
+                fault_flaw("a file: %m");
+        session = ferry_session_open(loop, "nats:echo", &options);
+        if (fault_error() && ferry_session_status(session) == -EOPNOTSUPP)
+                fault_check(*ferry_session_error(session));
+        else
+                fault_answer(FAULT_MEET, "an empty file", ferry_session_status(session), -EINVAL, ferry_session_error(session));
+        ferry_loop_free(loop);
+        unlink(file);
+        toy_end(server);
+}
+
 const struct scenario nats_scenarios[] = {
         { .name = "nats-requests", .run = requests, .patience_ms = PATIENCE_MS },
         { .name = "nats-refusals", .run = refusals, .patience_ms = PATIENCE_MS },
@@ -529,6 +585,7 @@ const struct scenario nats_scenarios[] = {
         { .name = "nats-in-hand", .run = in_hand, .patience_ms = PATIENCE_MS },
         { .name = "nats-service", .run = service, .patience_ms = PATIENCE_MS },
         { .name = "nats-dumb", .run = dumbness },
+        { .name = "nats-tls", .run = tls, .patience_ms = PATIENCE_MS, .is_whole = true },
         { .name = "nats-silence", .run = silence, .is_uncut = true },
         { .name = NULL },
 };

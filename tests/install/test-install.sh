@@ -32,6 +32,15 @@ missing_files() {
 }
 check 'the installed tree lacks a file' "$(missing_files)"
 
+# The library looks for it in the place where it is installed, and needs it only then.
+misplaced_module() {
+        [ -e "$build/modules/libferry-tls.so.5" ] || return 0
+        [ -f "$tree$prefix/lib/ferry/libferry-tls.so.5" ] || echo 'it is not installed'
+        grep -q "$prefix/lib/ferry/libferry-tls.so.5" "$build/src/libferry.so.5" || echo 'the library looks elsewhere'
+        readelf -d "$build/src/libferry.so.5" | grep NEEDED | grep -vE 'libc\.|ld-' || :
+}
+check 'the module for TLS is misplaced' "$(misplaced_module)"
+
 cat >"$folder/program.c" <<'END'
 #include <ferry/ferry.h>
 #include <string.h>

@@ -11,7 +11,7 @@ source=$1
 build=$2
 . "$source/tests/support/silence.sh"
 
-layers='util value wire loop ring stream channel bridge session service process'
+layers='util value wire loop ring tls stream channel bridge session service process'
 
 upward() {
         local allowed=
@@ -161,7 +161,7 @@ check 'the library prints outside of session/debug.c' "$(printed_by_library)"
 
 # What the library needs of others, but for src/util/sys*.c. These work on memory that they are given, on numbers and on the
 # streams of the program; the last line is FERRY_DEBUG's.
-others='bcmp|mem(chr|cmp|cpy|mem|move|rchr|set)|str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|tod|tol|toll)|v?s?n?printf|frexp|ferror|fflush
+others='bcmp|explicit_bzero|mem(chr|cmp|cpy|mem|move|rchr|set)|str(chr|cmp|cspn|len|ncmp|nlen|rchr|spn|tod|tol|toll)|v?s?n?printf|frexp|ferror|fflush
         |clearerr|fpurge|fputs|fwrite|putc|stdin|stdout|stderr|clearerr|fpurge|environ|strerrordesc_np|sigabbrev_np|sigismember|errno_location
         |inet_(ntop|pton)|secure_getenv|open_memstream|fclose|free|ctype_b_loc'
 compilers='_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__tls_get_addr|__(asan|ubsan|tsan|msan|sanitizer|sancov)_.*'

@@ -21,13 +21,13 @@
         X(msg_control) X(shm_get) X(shm_attach) X(shm_detach) X(shm_control) X(sem_get) X(sem_operate)          \
         X(sem_value) X(sem_control)                                                                             \
         X(shared_memory_file) X(allocate) X(add_seals) X(seals) X(file_system) X(map_file)                      \
-        X(stop_signal) X(reap) X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group)       \
+        X(stop_signal) X(reap) X(wait) X(is_exiting) X(signal_group) X(signal_child) X(set_group) X(group_of) X(change_directory) X(execute) X(find_group) X(load_module)       \
         X(free) X(now) X(wall_clock) X(is_terminal) X(unmap_page) X(is_signal_pending) X(is_signal_ignored) X(reset_signals) X(unblock_signal) \
-        X(exit) X(pid) X(host_name) X(parent) X(uid) X(gid) X(environment) X(descriptor_limit)   \
+        X(exit) X(pid) X(host_name) X(parent) X(uid) X(gid) X(environment) X(find_symbol) X(descriptor_limit)   \
         X(unmap) X(processor) X(yield) X(secret)
 
 #define DOOR_NAME(name) DOOR_##name,
-enum door_call { DOOR_LIST(DOOR_NAME) DOOR_CALLS, DOOR_REFUSABLE = DOOR_find_group + 1 };
+enum door_call { DOOR_LIST(DOOR_NAME) DOOR_CALLS, DOOR_REFUSABLE = DOOR_load_module + 1 };
 #undef DOOR_NAME
 
 /* "alloc", "read", … */
