@@ -314,7 +314,7 @@ int call_join_queue(ferry_call *call, struct call_queue *queue)
         call->queue = queue;
         call->number = queue->joined++;
         queue->size += call->waiting_size;
-        list_append(&queue->calls[2 * call->priority], &call->link);
+        list_append(&queue->calls[2 * (size_t)call->priority], &call->link);
         return 0;
 }
 
@@ -394,7 +394,7 @@ bool call_comes_back(ferry_call *call)
 /* Most come back in the order in which they were given. */
 static void insert_returned(ferry_call *call)
 {
-        struct list *calls = &call->queue->calls[2 * call->priority + 1], *behind = calls;
+        struct list *calls = &call->queue->calls[2 * (size_t)call->priority + 1], *behind = calls;
 
         while (behind->previous != calls && container_of(behind->previous, ferry_call, link)->number > call->number)
                 behind = behind->previous;
