@@ -3,12 +3,12 @@
  * waits again; after a refusal fewer are in flight, and the next one is sent when an answer shows that a worker is free, or when
  * a pause is over. While none of ours is worked on, and all is refused, the time for that passes: a longer one if an instance of
  * the service says that it lives. */
+#include "process/finder.h"
 #include "process/manager.h"
 
 #include "util/map.h"
 #include "util/options.h"
 #include "util/text.h"
-#include "wire/nats_service.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,14 +36,12 @@ struct remote {
         ferry_manager *manager;
         const ferry_session_options *options;
         ferry_session *session;         /* NULL: the loop has freed it */
-        ferry_session *asker;           /* asks whether an instance lives; NULL until that is asked first */
-        ferry_call *question;           /* NULL: none is asked */
+        struct finder finder;           /* asks whether an instance lives, when all is refused */
         enum remote_phase phase;
         size_t in_flight, room;         /* requests that are, and that may be; and … */
         size_t most;                    /* … how many those may be at most */
         size_t answers;                 /* since the room has changed */
         bool was_refused;               /* before that each answer makes room for one more */
-        bool has_instance;              /* one has said that it lives, since all is refused */
         int busy_ms, wait_ms;           /* how long all may be refused, with an instance that lives and without one; -1 */
         int64_t refused_since;          /* 0: a request is worked on, or was not refused */
         int64_t pause_ns;
@@ -74,43 +72,13 @@ static void enter(struct remote *remote, enum remote_phase phase)
         tally(remote);
 }
 
-/* Asking whether an instance lives --------------------------------------------------------------------- */
-
-static void hear_instance(ferry_call *call, const ferry_message *reply, void *userdata)
-{
-        struct remote *remote = userdata;
-
-        remote->question = NULL;
-        if (reply)
-                remote->has_instance = true;
-        else if (ferry_call_status(call) == -ECONNREFUSED)
-                remote->has_instance = false;
-}
-
-/* Without memory, or if that fails, none is known to live. */
-static void ask(struct remote *remote)
-{
-        char name[NATS_SERVICE_NAME_MAX + 1], address[sizeof "nats:$SRV.PING." + NATS_SERVICE_NAME_MAX];
-
-        if (remote->question)
-                return;
-        nats_service_name(remote->subject, name);
-        snprintf(address, sizeof address, "nats:$SRV.PING.%s", name);
-        if (remote->asker && ferry_session_status(remote->asker) != 1)
-                remote->asker = ferry_session_free(remote->asker);
-        if (!remote->asker)
-                remote->asker = ferry_session_open(remote->manager->loop, address, remote->options);
-        remote->question = ferry_session_request(remote->asker, QUESTION_MS, "", "''");
-        ferry_call_then(remote->question, hear_instance, remote);
-}
-
 /* Requests --------------------------------------------------------------------------------------------- */
 
 /* All that waits has waited long enough; local workers would take it, if there are some. */
 static void give_up(struct remote *remote)
 {
         ferry_manager *manager = remote->manager;
-        int code = remote->has_instance ? -EBUSY : -ECONNREFUSED;
+        int code = remote->finder.has_instance ? -EBUSY : -ECONNREFUSED;
         ferry_call *call;
 
         remote->refused_since = 0;
@@ -118,19 +86,19 @@ static void give_up(struct remote *remote)
                 return;
         while (!manager->is_freed && (call = call_queue_first(manager->queue)))
                 call_end(call, code, FERRY_OUTCOME_NOT_EXECUTED, NULL,
-                         remote->has_instance ? "all workers at 'nats:%s' are busy, and have refused requests for %g s, so the request"
+                         remote->finder.has_instance ? "all workers at 'nats:%s' are busy, and have refused requests for %g s, so the request"
                                                 " was not executed" :
                                                 "no responders: no worker listens at 'nats:%s', nor has one within %g s, so the request"
                                                 " was not executed",
-                         remote->subject, (remote->has_instance ? remote->busy_ms : remote->wait_ms) / 1000.0);
+                         remote->subject, (remote->finder.has_instance ? remote->busy_ms : remote->wait_ms) / 1000.0);
 }
 
 static bool is_too_late(const struct remote *remote)
 {
-        int most = remote->has_instance ? remote->busy_ms : remote->wait_ms;
+        int most = remote->finder.has_instance ? remote->busy_ms : remote->wait_ms;
 
         /* The answer decides. */
-        if (remote->question && !remote->has_instance)
+        if (finder_is_asking(&remote->finder) && !remote->finder.has_instance)
                 return false;
         return remote->in_flight == 0 && remote->refused_since > 0 && most >= 0 &&
                sys_now() - remote->refused_since >= (int64_t)most * 1000000;
@@ -166,10 +134,10 @@ static bool remote_returns(void *object, ferry_call *call)
                 return true;
         if (remote->refused_since == 0) {
                 remote->refused_since = sys_now();
-                remote->has_instance = false;
+                remote->finder.has_instance = false;
         }
         if (remote->in_flight == 0)
-                ask(remote);
+                finder_ask(&remote->finder);
         if (remote->phase == REMOTE_GIVING) {
                 enter(remote, REMOTE_PAUSING);
                 loop_timer_start(manager->loop, &remote->timer, sys_now() + next_pause(remote));
@@ -267,7 +235,7 @@ void remote_stop_all(ferry_manager *manager)
         list_for_each(&manager->remotes, link) {
                 struct remote *remote = container_of(link, struct remote, link);
 
-                ferry_session_close(remote->asker);
+                finder_close(&remote->finder);
                 ferry_session_close(remote->session);
         }
 }
@@ -284,11 +252,10 @@ static void destroy(struct remote *remote)
 {
         ferry_loop *loop = remote->manager->loop;
 
-        ferry_call_free(remote->question);
+        finder_deinit(&remote->finder);
         if (remote->session)
                 session_set_owner(remote->session, NULL, NULL);
         forget(loop, remote->session);
-        forget(loop, remote->asker);
         enter(remote, REMOTE_ENDED);
         list_remove(&remote->link);
         options_drop_session(remote->options);
@@ -324,6 +291,7 @@ static int connect_to(ferry_manager *manager, const char *address, const ferry_r
         list_append(&manager->remotes, &remote->link);
         manager->give_away = give;
         code = options_keep_session(&remote->options, options->session ? options->session : manager->session_options, error);
+        finder_init(&remote->finder, manager->loop, remote->options, remote->subject);
         remote->wait_ms = remote->options->wait_ms ? remote->options->wait_ms : WAIT_DEFAULT_MS;
         if (!code)
                 remote->session = ferry_session_open(manager->loop, address, remote->options);

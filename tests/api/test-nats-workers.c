@@ -82,6 +82,80 @@ START_TEST(refused_requests_are_given_again_in_their_order)
         end();
 }
 
+/* What strangers answer that describes no service at nats:shout, … */
+static const char *const wrong_infos[] = {
+        "",
+        "junk",
+        "[]",
+        "{\"name\":1}",
+        "{\"name\":\"a\"}",
+        "{\"name\":\"a\",\"endpoints\":7}",
+        "{\"name\":\"a\",\"endpoints\":{\"subject\":\"shout\"}}",
+        "{\"name\":\"a\",\"endpoints\":[null,1,{},{\"subject\":1},{\"subject\":\"sh*\"},{\"subject\":\"\"}]}",
+        "{\"name\":\"a\",\"endpoints\":[{\"subject\":\"shout.*\"},{\"subject\":\"a..b\"},{\"subject\":\"Shout\"}]}",
+        "{\"name\":\"a.b\",\"endpoints\":[{\"subject\":\"shout\"}]}",
+        "{\"name\":\"*\",\"endpoints\":[{\"subject\":\"shout\"}]}",
+        "{\"name\":\"a b\",\"endpoints\":[{\"subject\":\"shout\"}]}",
+        "{\"name\":\"a\\r\\nPUB x 0\",\"endpoints\":[{\"subject\":\"shout\"}]}",
+};
+
+/* … and what does. */
+static const char *const infos[] = {
+        "{\"name\":\"other\",\"endpoints\":[{\"subject\":\"x\"},{\"subject\":\"shout\"}]}",
+        "{\"name\":\"other\",\"endpoints\":[{\"subject\":\"*\"}]}",
+        "{\"name\":\"other\",\"endpoints\":[{\"subject\":\">\"}]}",
+};
+
+/* The next connection, whose first message that is. */
+static void accept_question(const char *subject, char inbox[INBOX_MAX])
+{
+        char line[TEXT_MAX];
+
+        server = accept_at(listener);
+        take_login("");
+        snprintf(line, sizeof line, "HPUB %s ", subject);
+        ck_assert_int_eq(sscanf(hear(line), "HPUB %*s %79s", inbox), 1);
+}
+
+START_TEST(an_instance_at_the_subject_is_found_by_what_it_says_of_itself)
+{
+        char inbox[INBOX_MAX];
+        ferry_call *call;
+        int first, pinger, gatherer;
+
+        of_session.wait_ms = 20;
+        connect_to("nats:shout", (ferry_remote_options){ .busy_timeout_ms = -1 });
+        first = server;
+        call = give("one");
+        find_request("one", inbox);
+        forget_heard();
+        refuse(inbox);
+        accept_question("$SRV.PING.shout", inbox);
+        pinger = server;
+        refuse(inbox);
+        accept_question("$SRV.INFO", inbox);
+        gatherer = server;
+        for (size_t i = 0; i < sizeof wrong_infos / sizeof *wrong_infos; i++)
+                answer(inbox, "", wrong_infos[i]);
+        answer(inbox, "", infos[_i]);
+        server = first;
+        find_request("one", inbox);
+        forget_heard();
+        refuse(inbox);
+        /* That name is asked for from now on. */
+        accept_question("$SRV.PING.other", inbox);
+        answer(inbox, "", "{}");
+        close(server);
+        server = first;
+        find_request("one", inbox);
+        answer(inbox, "", "two");
+        ck_assert_ptr_nonnull(ferry_call_await(call));
+        ferry_call_free(call);
+        close(pinger);
+        close(gatherer);
+        end();
+}
+
 START_TEST(a_manager_knows_the_sessions_with_its_workers)
 {
         ferry_session *first;
@@ -118,6 +192,7 @@ START_TEST(a_manager_knows_the_sessions_with_its_workers)
 
 static const struct suite_test tests[] = {
         SUITE_TEST(refused_requests_are_given_again_in_their_order),
+        SUITE_LOOP(an_instance_at_the_subject_is_found_by_what_it_says_of_itself, sizeof infos / sizeof *infos),
         SUITE_TEST(a_manager_knows_the_sessions_with_its_workers),
 };
 

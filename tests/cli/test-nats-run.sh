@@ -71,6 +71,32 @@ a_full_pool_leaves_the_subject_and_says_that_it_lives() {
         end_pool "$pool"
 }
 
+a_full_pool_at_a_wildcard_is_awaited() {
+        start ferry listen 'nats:jobs.*' --workers 1 --exec 'touch wild; until [ -e go ]; do sleep 0.01; done; cat' --quiet
+        local pool=$job
+        start ferry call --wait 20 nats:jobs.one x hello
+        local caller=$job
+        soon [ -e wild ]
+        seq 1 3 > tasks
+        local before
+        before=$(grep -c '<<- \[HPUB \$SRV\.INFO' log)
+        start ferry run --on nats:jobs.two --wait 0.05 --quiet --ordered < tasks
+        local runner=$job
+        soon was_asked "$before"
+        : > go
+        await "$caller"
+        await "$runner"
+        ended 'tasks for a pool at a wildcard' 0 @tasks
+        says_exactly 'tasks for a pool at a wildcard' ''
+        rm go
+        end_pool "$pool"
+}
+
+# was_asked BEFORE: all services, more often than that
+was_asked() {
+        [ "$(grep -c '<<- \[HPUB \$SRV\.INFO' log)" -gt "$1" ]
+}
+
 a_busy_pool_is_not_waited_for_longer_than_the_timeout() {
         start_pool busy 1 'touch taken; until [ -e go ]; do sleep 0.01; done; cat'
         local pool=$job
@@ -227,6 +253,7 @@ arguments_are_checked() {
 
 tasks_come_to_pools_anywhere
 a_full_pool_leaves_the_subject_and_says_that_it_lives
+a_full_pool_at_a_wildcard_is_awaited
 a_busy_pool_is_not_waited_for_longer_than_the_timeout
 what_a_killed_pool_had_is_unknown_and_the_rest_is_done
 tasks_without_workers_are_not_executed

@@ -40,7 +40,7 @@ static inline void tick(void)
 {
         int code = ferry_loop_tick(loop, 5);
 
-        ck_assert(code >= 0 || code == -ETIMEDOUT);
+        ck_assert_msg(code >= 0 || code == -ETIMEDOUT, "%d: %s", code, ferry_loop_error(loop));
 }
 
 static inline int accept_at(int fd)
