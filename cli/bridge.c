@@ -28,7 +28,8 @@ static int exit_status(const ferry_bridge *bridge)
         /* A reader that closes its end of a pipe is no failure. */
         if (error == -EPIPE)
                 return EXIT_DONE;
-        if (child > 0)
+        /* It has said itself why. What has happened on this side, as a disk that is full, it does not know. */
+        if (child > 0 && (error >= 0 || error == -ECONNRESET))
                 return child;
         if (error >= 0)
                 return EXIT_DONE;
@@ -44,6 +45,7 @@ static int run(const struct cli_options *options, char **arguments, int count)
         int status = check_session(arguments[0], options);
         ferry_loop *loop;
         ferry_bridge *bridge = NULL;
+        int failures = 0;
 
         (void)count;
         if (status)
@@ -56,10 +58,13 @@ static int run(const struct cli_options *options, char **arguments, int count)
         loop = ferry_loop_new(NULL);
         signals_watch(loop, 1, interrupt, &bridge);
         bridge = ferry_bridge_open(loop, arguments[0], STDIN_FILENO, STDOUT_FILENO, &bridge_options);
-        /* The watch for signals would keep a run going. */
-        while (ferry_bridge_status(bridge) == 1 && ferry_loop_tick(loop, -1) >= 0)
-                ;
-        status = signals_received() ? EXIT_DONE : exit_status(bridge);
+        /* The watch for signals would keep a run going. The loop reports the failure of a bridge once, which may still be closing then;
+         * another one is the loop's own. */
+        while (ferry_bridge_status(bridge) == 1 && failures < 2)
+                failures += ferry_loop_tick(loop, -1) < 0;
+        if (ferry_bridge_status(bridge) == 1)
+                complain("%s", ferry_loop_error(loop));
+        status = signals_received() ? EXIT_DONE : ferry_bridge_status(bridge) == 1 ? EXIT_CONNECTION : exit_status(bridge);
         ferry_loop_free(loop);
         signals_raise();
         return status;
