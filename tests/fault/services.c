@@ -789,7 +789,7 @@ static void ports_awaited(void)
         for (int i = 0; i < 3 && ferry_session_status(vain) >= 0; i++)
                 ferry_loop_run(loop, 100);
         fault_answer(FAULT_MEET, "status", ferry_session_status(vain), -ECONNREFUSED, ferry_session_error(vain));
-        for (int i = 0; i < 3 && ferry_session_status(unheard) >= 0; i++)
+        for (int i = 0; i < 30 && ferry_session_status(unheard) >= 0; i++)
                 ferry_loop_run(loop, 100);
         fault_answer(FAULT_MEET, "status", ferry_session_status(unheard), -ETIMEDOUT, ferry_session_error(unheard));
         fault_check(ferry_session_status(vain) < 0 && ferry_session_status(unheard) < 0);
