@@ -68,6 +68,44 @@ static bool is_refusal(unsigned long error)
         }
 }
 
+/* What to do about a certificate that is not trusted. */
+static const char *advise(long verdict)
+{
+        switch (verdict) {
+        case X509_V_ERR_CERT_HAS_EXPIRED:
+        case X509_V_ERR_CRL_HAS_EXPIRED:
+                return "give the server a new one, or check the clock of this machine";
+        case X509_V_ERR_CERT_NOT_YET_VALID:
+                return "check the clock of this machine";
+        case X509_V_ERR_HOSTNAME_MISMATCH:
+        case X509_V_ERR_IP_ADDRESS_MISMATCH:
+                return "write the host in the URL as its certificate does, or give the server a certificate with this host in its"
+                       " subjectAltName";
+        case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+        case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+        case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+                return "if this is the right server, set nats_ca (NATS_CA) to a file with the certificate of its issuer";
+        default:
+                return "give the server another one";
+        }
+}
+
+/* The sentence about a certificate of the server that was not accepted. */
+static void explain_verdict(const struct tls *tls, long verdict, char *why)
+{
+        X509_VERIFY_PARAM *expected = SSL_get0_param(tls->ssl);
+        bool is_name = verdict == X509_V_ERR_HOSTNAME_MISMATCH, is_address = verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
+        char *address = is_address ? X509_VERIFY_PARAM_get1_ip_asc(expected) : NULL;
+        const char *host = is_name ? X509_VERIFY_PARAM_get0_host(expected, 0) : address;
+
+        snprintf(why, TLS_WHY_MAX, "the certificate of the server is not trusted: %s%s%.200s%s; %s", X509_verify_cert_error_string(verdict),
+                 host ? ", as it does not name '" : "", host ? host : "", host ? "'" : "", advise(verdict));
+        OPENSSL_free(address);
+        ERR_clear_error();
+}
+
 static int explain(const struct tls *tls, int result, char *why)
 {
         int kind = SSL_get_error(tls->ssl, result);
@@ -79,13 +117,13 @@ static int explain(const struct tls *tls, int result, char *why)
                 return -EAGAIN;
         }
         if (verdict != X509_V_OK && !tls->is_open) {
-                ERR_clear_error();
-                snprintf(why, TLS_WHY_MAX, "the certificate of the server is not trusted: %s", X509_verify_cert_error_string(verdict));
+                explain_verdict(tls, verdict, why);
                 return verdict == X509_V_ERR_OUT_OF_MEM ? -ENOMEM : -EKEYREJECTED;
         }
         if (is_refusal(error))
-                return fail(why, -EACCES, SSL_get_certificate(tls->ssl) ? "the server does not take the certificate of this side" :
-                                                                          "the server wants a certificate of this side");
+                return fail(why, -EACCES, SSL_get_certificate(tls->ssl) ?
+                                                  "the server does not take the certificate of this side (nats_cert, NATS_CERT)" :
+                                                  "the server wants a certificate of this side: set nats_cert and nats_key (NATS_CERT, NATS_KEY)");
         return fail(why, -EPROTO, tls->is_open ? "what came is not TLS" : "the handshake has failed");
 }
 

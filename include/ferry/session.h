@@ -667,9 +667,9 @@ ferry_peer ferry_session_peer(const ferry_session *session);
 /**
  * Returns everything that is known of a session.
  *
- * The map has the members address, dialect, codec (null unless the options name one), stream, pid, uid and gid, and these
- * counters: messages sent and received (including the dialect's own, such as a hello), bytes queued, requests in_flight, messages
- * dropped, bytes of junk.
+ * The map has the members address, dialect, codec (null unless the options name one), stream (the kind of the address; "shm" where
+ * its bytes have moved to shared memory, "nats+tls" where TLS encrypts them), pid, uid and gid, and these counters: messages sent
+ * and received (including the dialect's own, such as a hello), bytes queued, requests in_flight, messages dropped, bytes of junk.
  *
  * @param session  the session; NULL is allowed
  * @return a map, which the caller owns; NULL if there is no memory or no session

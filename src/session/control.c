@@ -9,6 +9,8 @@
 static void greeted(ferry_session *session)
 {
         session_advance(session, EVENT_GREETED);
+        if (session->wire.dialect->has_login)
+                stream_forget_means(session->stream);
         if (session->reconnect && session->wire.dialect->has_login)
                 session->reconnect->table->resume(session);
         /* The login has had a deadline of its own. */

@@ -233,7 +233,8 @@ void moved_look(struct moved *moved)
 
 const char *stream_name(const struct stream *stream)
 {
-        return is_moved(stream) ? "shm" : stream->kind->name;
+        /* Only streams to NATS servers go on by TLS. */
+        return is_moved(stream) ? "shm" : stream->secure ? "nats+tls" : stream->kind->name;
 }
 
 static void output_has_moved(struct moved *moved)

@@ -85,7 +85,6 @@ int secure_means_prove(struct secure_means *means, const char *nonce, struct wir
                 return 0;
         if (means->module->sign(means->identity->seed, nonce, strlen(nonce), signature, key) < 0)
                 return error_set(error, -ENOMEM, "cannot sign what the server asks for");
-        explicit_bzero(means->identity->seed, sizeof means->identity->seed);
         keys_write_signature(signature, means->signature);
         keys_write_key(key, means->key);
         *ret = (struct wire_proof){ .jwt = means->identity->jwt_size > 0 ? means->identity->jwt : NULL, .key = means->key,
@@ -148,13 +147,19 @@ static bool has_output(const struct secure *secure)
         return buffer_size(&secure->output) > 0 || secure->module->count_output(secure->tls) > 0;
 }
 
+/* Whether the other side takes so little that nothing more is read of it. */
+static bool is_full(const struct secure *secure)
+{
+        return buffer_size(&secure->output) + secure->module->count_output(secure->tls) > OUTPUT_MAX;
+}
+
 /* How much has come; 0 at the end. */
 static ssize_t take_in(struct secure *secure)
 {
         char bytes[RECORD];
         ssize_t got;
 
-        if (buffer_size(&secure->output) + secure->module->count_output(secure->tls) > OUTPUT_MAX)
+        if (is_full(secure))
                 return -EAGAIN;
         got = sys_recv(secure->stream->inputs[0].io, bytes, sizeof bytes);
         if (got > 0 && secure->module->feed(secure->tls, bytes, (size_t)got) < 0)
@@ -348,7 +353,10 @@ uint32_t secure_events(const struct secure *secure, bool wants_read, bool wants_
 {
         bool is_shaking = secure->phase == SECURE_SHAKING;
 
-        return ((is_shaking && secure->stream->phase < STREAM_ENDED) || wants_read ? EPOLLIN : 0) | (has_output(secure) || (wants_write && !is_shaking) ? EPOLLOUT : 0);
+        bool awaits_input = (is_shaking && secure->stream->phase < STREAM_ENDED) || wants_read;
+        bool awaits_room = has_output(secure) || (wants_write && !is_shaking);
+
+        return (awaits_input && !is_full(secure) ? EPOLLIN : 0) | (awaits_room ? EPOLLOUT : 0);
 }
 
 bool secure_has_input(const struct secure *secure)

@@ -11,7 +11,7 @@
 struct secure_means {
         const struct tls_module *module;        /* NULL: it was not needed yet */
         struct tls_settings settings;
-        struct identity *identity;              /* NULL: none, or it was shown */
+        struct identity *identity;              /* NULL: none */
         char key[KEYS_KEY_TEXT];
         char signature[KEYS_SIGNATURE_TEXT];
         bool is_wanted;                         /* the options ask for TLS, whatever URL and server say */
@@ -22,7 +22,7 @@ struct secure_means {
  * negative errno with a sentence. */
 int secure_means_of(const ferry_session_options *options, bool needs_module, struct secure_means **ret, struct error *error);
 void secure_means_free(struct secure_means *means);
-/* Sign what a server asks to be signed, once: 1 and the proof, whose texts are of @means; 0 if there is nothing to sign with. */
+/* Sign what a server asks to be signed: 1 and the proof, whose texts are of @means; 0 if there is nothing to sign with. */
 int secure_means_prove(struct secure_means *means, const char *nonce, struct wire_proof *ret, struct error *error);
 
 enum secure_phase {

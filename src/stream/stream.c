@@ -613,6 +613,12 @@ size_t stream_proof_size(const struct stream *stream)
         return stream->kind->proof_size ? stream->kind->proof_size(stream) : 0;
 }
 
+void stream_forget_means(struct stream *stream)
+{
+        if (stream->kind->forget_means)
+                stream->kind->forget_means(stream);
+}
+
 /* Let go of all descriptors. */
 static void release(struct stream *stream, enum stream_phase phase)
 {

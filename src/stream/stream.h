@@ -65,6 +65,7 @@ struct stream_kind {
         int (*secure)(struct stream *stream, const struct wire_greeting *greeting, bool has_more, struct error *error);
         int (*prove)(struct stream *stream, const char *nonce, struct wire_proof *ret, struct error *error);
         size_t (*proof_size)(const struct stream *stream);
+        void (*forget_means)(struct stream *stream);
         /* Tell the end, as all there is to read has been read. */
         void (*end)(struct stream *stream);
         /* Close; true if that goes on in the background. */
@@ -141,6 +142,8 @@ int stream_secure(struct stream *stream, const struct wire_greeting *greeting, b
 int stream_prove(struct stream *stream, const char *nonce, struct wire_proof *ret, struct error *error);
 /* How many bytes the texts of that proof have; 0: there is no key. */
 size_t stream_proof_size(const struct stream *stream);
+/* The server has taken the login: none of its secrets is needed any more, as no other server will be tried. */
+void stream_forget_means(struct stream *stream);
 
 /* Read what is there: how much, 0 if there is nothing now, or a negative errno, after which the stream ends. */
 ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size);

@@ -124,6 +124,14 @@ static void hang_up(struct tcp_stream *client, bool is_foreign)
         client->source.fd = -1;
 }
 
+static void forget_means(struct stream *stream)
+{
+        struct tcp_stream *client = container_of(stream, struct tcp_stream, stream);
+
+        secure_means_free(client->means);
+        client->means = NULL;
+}
+
 static void release(struct stream *stream, bool is_foreign)
 {
         struct tcp_stream *client = container_of(stream, struct tcp_stream, stream);
@@ -131,8 +139,7 @@ static void release(struct stream *stream, bool is_foreign)
         hang_up(client, is_foreign);
         forget_lookup(client);
         error_deinit(&client->failure);
-        secure_means_free(client->means);
-        client->means = NULL;
+        forget_means(stream);
         sys_free(client->servers);
         client->servers = NULL;
 }
@@ -178,7 +185,7 @@ static size_t proof_size(const struct stream *stream)
 }
 
 static const struct stream_kind nats_kind = { .name = "nats", .is_client = true, .has_next = has_next, .open_next = open_next,
-                                              .secure = secure, .prove = prove, .proof_size = proof_size,
+                                              .secure = secure, .prove = prove, .proof_size = proof_size, .forget_means = forget_means,
                                               .close = wait_for_end, .release = release };
 static const struct stream_kind tcp_kind = { .name = "tcp", .is_client = true, .close = wait_for_end, .release = release };
 

@@ -140,6 +140,52 @@ START_TEST(a_handshake_that_does_not_end_is_given_up_after_5_s)
 }
 END_TEST
 
+/* Opened with the seed in a file, which is gone then, by two URLs of the same toy, so that the order of them is of no interest. */
+static ferry_session *open_twice_with_seed(ferry_loop *loop, enum toy_way way)
+{
+        char path[] = "/tmp/ferry-tls-XXXXXX", both[2 * TOY_URL_MAX];
+        int fd = mkstemp(path);
+        ferry_session *session;
+
+        ck_assert(write(fd, seed, strlen(seed)) == (ssize_t)strlen(seed) && close(fd) == 0);
+        ck_assert_int_eq(setenv("FERRY_TLS_MODULE", BUILD_DIRECTORY "/tests/libtoy-tls.so", 1), 0);
+        toy = toy_start(way, url);
+        snprintf(both, sizeof both, "%s,%s", url, url);
+        session = ferry_session_open(loop, "nats:echo", &(ferry_session_options){ .nats_url = both, .nats_nkey = path });
+        unlink(path);
+        return session;
+}
+
+static const enum toy_way first_ways[] = { TOY_DENIES_FIRST, TOY_JUNK_FIRST };
+
+START_TEST(a_login_is_signed_anew_for_the_next_server)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_twice_with_seed(loop, first_ways[_i]);
+
+        require_echo(session, "hello");
+        ck_assert_uint_eq(toy_seen()->connections, 2);
+        /* The toy's public key is the seed. */
+        ck_assert_msg(strstr(toy_seen()->login, "\"nkey\":\"UAUUS65AB5A52RMT") != NULL, "%s", toy_seen()->login);
+        ck_assert_msg(strstr(toy_seen()->login, "\"sig\":\"YWJjAAAA") != NULL, "%s", toy_seen()->login);
+        finish(loop);
+}
+END_TEST
+
+START_TEST(what_is_known_of_a_session_names_tls)
+{
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_session *session = open_session(loop, TOY_GOOD, "nats:echo", (ferry_session_options){ 0 });
+        ferry_value *info;
+
+        require_echo(session, "hello");
+        info = ferry_session_info(session);
+        ck_assert_str_eq(ferry_value_text(ferry_value_get(info, "stream"), ""), "nats+tls");
+        ferry_value_unref(info);
+        finish(loop);
+}
+END_TEST
+
 START_TEST(a_login_has_a_signature)
 {
         char path[] = "/tmp/ferry-tls-XXXXXX", login[600];
@@ -189,6 +235,8 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_server_that_breaks_tls_is_explained, sizeof broken / sizeof *broken),
         SUITE_TEST(a_handshake_that_does_not_end_is_given_up_after_5_s),
         SUITE_LOOP(a_login_has_a_signature, 2),
+        SUITE_LOOP(a_login_is_signed_anew_for_the_next_server, sizeof first_ways / sizeof *first_ways),
+        SUITE_TEST(what_is_known_of_a_session_names_tls),
         SUITE_TEST(what_a_module_refuses_is_the_end_of_the_session),
 };
 

@@ -40,6 +40,8 @@ make_certificate good ca 2 'subjectAltName=DNS:some-host,IP:127.0.0.1'
 make_certificate expired ca -1 'subjectAltName=DNS:some-host,IP:127.0.0.1'
 # The name stands only where programs no longer look.
 make_certificate 127.0.0.1 ca 2 'basicConstraints=CA:FALSE'
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout self.key -out self.pem -days 2 -subj /CN=self \
+        -addext subjectAltName=IP:127.0.0.1 2> /dev/null
 make_certificate client ca 2 'extendedKeyUsage=clientAuth'
 make_certificate stranger other-ca 2 'extendedKeyUsage=clientAuth'
 check 'the certificates' [ -s stranger.pem ]
@@ -72,6 +74,8 @@ start_server tls --tls --tlscert good.pem --tlskey good.key
 tls=$place
 start_server expired --tls --tlscert expired.pem --tlskey expired.key
 expired=$place
+start_server self --tls --tlscert self.pem --tlskey self.key
+self=$place
 start_server nameless --tls --tlscert 127.0.0.1.pem --tlskey 127.0.0.1.key
 nameless=$place
 start_server mutual --tlsverify --tlscert good.pem --tlskey good.key --tlscacert ca.pem
@@ -130,11 +134,15 @@ bodies_of_any_size_pass_by_tls() {
 }
 
 a_server_that_is_not_trusted_gets_no_login() {
-        fails 'no CA' 3 'the certificate of the server is not trusted' NATS_URL="nats://user:secret@$tls"
+        fails 'no CA' 3 'set nats_ca (NATS_CA) to a file with the certificate of its issuer' NATS_URL="nats://user:secret@$tls"
         fails 'another CA' 3 'the certificate of the server is not trusted' NATS_URL="nats://user:secret@$tls" NATS_CA=other-ca.pem
+        fails 'a certificate that its own key has signed' 3 'set nats_ca (NATS_CA)' NATS_URL="nats://$self" NATS_CA=ca.pem
+        no_responders 'the same, which is trusted' NATS_URL="nats://$self" NATS_CA=self.pem
         fails 'an expired certificate' 3 'certificate has expired' NATS_URL="nats://$expired" NATS_CA=ca.pem
-        fails 'another host' 3 'ostname mismatch' PATH="$folder/names:$PATH" NATS_URL="nats://other-host:${tls##*:}" NATS_CA=ca.pem
-        fails 'a name without an alternative name' 3 'IP address mismatch' NATS_URL="nats://$nameless" NATS_CA=ca.pem
+        says 'an expired certificate' 'check the clock of this machine'
+        fails 'another host' 3 "ostname mismatch, as it does not name 'other-host'; write the host in the URL" PATH="$folder/names:$PATH" \
+                NATS_URL="nats://other-host:${tls##*:}" NATS_CA=ca.pem
+        fails 'a name without an alternative name' 3 "IP address mismatch, as it does not name '127.0.0.1'" NATS_URL="nats://$nameless" NATS_CA=ca.pem
 }
 
 a_server_without_tls_is_refused_where_tls_is_asked_for() {
@@ -179,6 +187,35 @@ a_user_signs_with_its_key() {
         head -c 70000 /dev/zero > large
         fails 'a file that is too large' 4 'more than 65,536 bytes' NATS_URL="nats://$keys" NATS_NKEY=large
         fails 'a key and credentials' 4 'set one of them' NATS_URL="nats://$keys" NATS_NKEY=keys/user.nk NATS_CREDS=keys/user.creds
+}
+
+# serves WHAT VARIABLE…: listeners, calls, tasks and lists; and all that is encrypted is said to be.
+serves() {
+        local what=$1
+        shift
+        local variables=("$@")
+        start env "${variables[@]}" ferry listen nats:upper --exec 'tr a-z A-Z' --workers 2 --quiet
+        run env "${variables[@]}" ferry call --verbose --wait 20 nats:upper x hello
+        ended "$what: a call" 0 HELLO
+        says "$what: a call" '"stream":"nats+tls"'
+        run env "${variables[@]}" ferry list nats:
+        is "$what: the list" "$status" 0
+        check "$what: the list names the service" grep -q '^upper ' out
+        seq 1 100 > lines
+        run env "${variables[@]}" ferry run --on nats:upper --ordered < lines
+        is "$what: tasks" "$status" 0
+        check "$what: each task is done, in order" cmp -s lines out
+        run env "${variables[@]}" ferry notify nats:upper x hello
+        ended "$what: a notification" 0 ''
+        interrupt TERM
+        is "$what: the listener" "$status" 0
+}
+
+services_and_pools_work_by_tls_with_keys_and_credentials() {
+        start_server both-keys --tls --tlscert good.pem --tlskey good.key -c keys/keys.conf
+        serves 'a key' NATS_URL="tls://$place" NATS_CA=ca.pem NATS_NKEY=keys/user.nk
+        start_server both-operator --tlsverify --tlscert good.pem --tlskey good.key --tlscacert ca.pem -c keys/operator.conf
+        serves 'credentials' NATS_URL="tls://$place" NATS_CA=ca.pem NATS_CERT=client.pem NATS_KEY=client.key NATS_CREDS=keys/user.creds
 }
 
 a_user_shows_its_credentials() {
@@ -234,6 +271,7 @@ a_client_shows_its_certificate
 files_are_checked
 a_user_signs_with_its_key
 a_user_shows_its_credentials
+services_and_pools_work_by_tls_with_keys_and_credentials
 a_missing_module_is_explained
 a_server_that_is_killed_cuts_the_connection
 for job in "${servers[@]}"; do

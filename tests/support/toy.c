@@ -143,6 +143,10 @@ static ssize_t take(int fd, enum toy_way way, size_t used)
         }
         if (strncmp(plain, "CONNECT ", 8) == 0)
                 snprintf(seen->login, sizeof seen->login, "%.500s", plain);
+        if (way == TOY_DENIES_FIRST && seen->connections == 1) {
+                put_text(fd, "-ERR 'Authorization Violation'\r\n", 32, false);
+                return -1;
+        }
         if (strncmp(plain, "PING", 4) == 0 && !put_text(fd, "PONG\r\n", 6, way == TOY_BYTEWISE))
                 return -1;
         if (total > 0 && !answer(fd, way, plain, plain + size))
@@ -184,7 +188,7 @@ static void shake_hands(int fd, enum toy_way way)
             way == TOY_CUTS_AT_ONCE || !get_line(fd, line, sizeof line))
                 return;
         snprintf(seen->hello, sizeof seen->hello, "%.60s", line);
-        if (way == TOY_JUNK)
+        if (way == TOY_JUNK || (way == TOY_JUNK_FIRST && seen->connections == 1))
                 put_slowly(fd, "-ERR 'Secure Connection - TLS Required'\r\n", false);
         else if (way == TOY_REFUSES)
                 put_slowly(fd, "SERVER NO\n", false);
@@ -216,6 +220,7 @@ pid_t toy_start(enum toy_way way, char url[TOY_URL_MAX])
         if (child == 0) {
                 while ((fd = accept(listener, NULL, NULL)) >= 0) {
                         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+                        seen->connections++;
                         shake_hands(fd, way);
                         close(fd);
                 }

@@ -24,6 +24,8 @@ enum toy_way {
         TOY_INJECTS,            /* sends more in the clear behind its greeting */
         TOY_UPDATES,            /* sends many U before each answer */
         TOY_RESETS,             /* resets the connection in the handshake */
+        TOY_DENIES_FIRST,       /* does not take the first login, and is good to the next connection */
+        TOY_JUNK_FIRST,         /* no handshake at the first connection, the same */
 };
 
 /* Start it as a child, at a port of its own; its URL begins with tls://. */
@@ -32,6 +34,7 @@ pid_t toy_start(enum toy_way way, char url[TOY_URL_MAX]);
 struct toy_seen {
         unsigned updates;
         unsigned requests;
+        unsigned connections;
         char hello[64];
         char login[512];
 };
