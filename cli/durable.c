@@ -1,285 +1,238 @@
 /* ferry run with tasks that a stream of JetStream keeps (nats+queue:STREAM): at least once. Invariants: a task is acknowledged when its
  * answer was printed, and never before; one that has failed is delivered again, later each time; one that has been delivered as often
  * as may be is stored as a dead letter first, and ended only when the server has confirmed that. As long as this process has a task,
- * the library tells the server so (+WPI). */
+ * the library tells the server so (+WPI). One request for tasks is under way at a time, for as many as there are free places. A server
+ * that has lost its connection, or its leader, may answer two: what is too much waits here, and is not given to workers. */
 #include "run.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
         API_MS = 5000,
-        PULL_MS = 30000,                /* a request for tasks is good for so long */
-        AGAIN_MS = 100,                 /* behind one that has ended */
-        ACK_WAIT_MS = 30000,            /* of a consumer that is made here */
-        DELIVERIES_MAX = 5,
+        PULL_MS = 5000,                 /* a request for tasks is good for so long at most … */
+        PULL_LEAST_MS = 20,             /* … and at least … */
+        PULL_BUSY_MS = 100,             /* … and while there are tasks in hand */
+        PULL_LATE_MS = 2000,            /* behind that its end must have come */
+        PAUSE_FIRST_MS = 100,           /* behind one that was refused */
+        PAUSE_MAX_MS = 5000,
+        BEAT_LEAST_MS = 10,
+        BEAT_MAX_MS = 10000,
+        DELIVERIES_DEFAULT = 5,
         DELAY_FIRST_MS = 100,
         DELAY_MAX_MS = 60000,
-        STREAM_MAX = 64,
-        TYPE_SIZE = 2 * STREAM_MAX + 64,
-        NOT_FOUND = 404,
+        DELAY_LATE_MS = 5000,           /* a server may be so late with a task that it delivers again */
+        ADDRESS_SIZE = 2 * JETSTREAM_NAME_MAX + 96,
+        SENTENCE_SIZE = 256,
 };
 
-static const char scheme[] = "nats+queue:";
+/* Changed by advance() only. */
+enum pull_phase {
+        PULL_NONE,                      /* tasks may be asked for */
+        PULL_ASKED,                     /* until all have come, the server says that it has ended, or it should have ended */
+        PULL_PAUSED,                    /* the server has refused the last one: for a while */
+        PULL_LOST,                      /* there is no connection */
+};
+
+/* A task that waits for a place. */
+struct delivery {
+        struct delivery *next;
+        ferry_message *message;
+};
 
 struct durable {
         struct run *run;
-        char stream[STREAM_MAX + 1];
+        const char *stream;
         ferry_session *source;          /* asks for tasks, and acknowledges them */
         ferry_session *letters;         /* takes dead letters */
+        struct jetstream_consumer consumer;
+        enum pull_phase phase;
         long asked;                     /* tasks that were asked for, and have not come */
+        int64_t asked_at, ends_at;      /* the request for them */
+        int pause_ms;                   /* before the next one, if this one is refused, too */
+        char refusal[SENTENCE_SIZE];    /* of the last one; "": it was not */
+        struct delivery *first, **last;
         long burials;                   /* dead letters that the server has not confirmed */
-        long deliveries_max;
-        bool is_pausing;
+        int64_t idle_since;             /* something has happened then … */
+        int64_t awaited_until;          /* … and of the tasks that are delivered again the last one comes until then, … */
+        long awaited;                   /* … unless so many went to other runs */
+        bool is_empty;                  /* the server had no tasks when it was asked last */
 };
 
 /* A task that has been delivered as often as may be. */
 struct burial {
         struct durable *durable;
-        ferry_message *delivery;
+        ferry_message *message;
         long number;
 };
 
-bool durable_is_address(const char *address)
+static int64_t now_ms(void)
 {
-        return address && strncmp(address, scheme, strlen(scheme)) == 0;
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What the server and the stream take is plain. */
-static ferry_session_options plain_options(const struct run *run)
-{
-        ferry_session_options options = session_options(run->options);
+/* The request for tasks ------------------------------------------------------------------------------------ */
 
-        options.codec = NULL;
-        return options;
+static int hear_time(ferry_loop *loop, void *userdata);
+
+/* The only place where the phase changes. @ms: when it is over at the latest; negative: that is not known. */
+static void advance(struct durable *durable, enum pull_phase phase, int ms)
+{
+        durable->phase = phase;
+        ferry_loop_off(durable->run->loop, hear_time, durable);
+        if (ms >= 0)
+                ferry_loop_after(durable->run->loop, ms, hear_time, durable);
 }
 
-/* Questions to the server ---------------------------------------------------------------------------------- */
-
-/* The name of the stream; NULL: that was complained about. */
-static const char *name_of(const char *address)
+/* How long to wait for another task, in ms; negative: until a signal comes. */
+static int64_t left_ms(const struct durable *durable)
 {
-        const char *name = address + strlen(scheme);
-        size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+        const struct run *run = durable->run;
+        int64_t end = durable->idle_since + run->options->wait_ms, left;
 
-        if (size > 0 && size <= STREAM_MAX && !name[size])
-                return name;
-        complain("'%s' is not an address: write nats+queue:STREAM, of at most %d letters, digits, - and _", address, (int)STREAM_MAX);
-        return NULL;
+        if (durable->awaited > 0 && end < durable->awaited_until)
+                end = durable->awaited_until;
+        left = end - now_ms();
+        if (!run->options->has_wait || run->options->wait_ms < 0 || run->in_hand > 0 || durable->first || durable->burials > 0)
+                return -1;
+        return left > 0 ? left : 0;
 }
 
-/* A body that another program has sent: an object, or NULL. */
-static ferry_value *read_object(const ferry_message *message)
+static void note_activity(struct durable *durable)
 {
-        size_t size = 0;
-        const char *bytes = ferry_value_bytes(ferry_message_body(message), &size);
-        ferry_value *value = NULL;
-
-        if (bytes)
-                ferry_codec_decode(ferry_codec_json(), bytes, size, &value, NULL);
-        return ferry_value_kind(value) == FERRY_VALUE_MAP ? value : ferry_value_unref(value);
+        durable->is_empty = false;
+        durable->idle_since = now_ms();
 }
-
-const char *durable_refusal(const ferry_value *answer)
-{
-        const ferry_value *error = ferry_value_get(answer, "error");
-
-        return ferry_value_kind(error) == FERRY_VALUE_MAP ?
-                       ferry_value_text(ferry_value_get(error, "description"), "the server does not say why") : NULL;
-}
-
-/* An answer of the interface of JetStream, also one that says no; or NULL, which was complained about, with the exit status. */
-static ferry_value *ask(struct run *run, const char *subject, const ferry_value *question, int *ret_status)
-{
-        ferry_session_options options = plain_options(run);
-        char address[TYPE_SIZE + 16];
-        ferry_session *session;
-        ferry_call *call;
-        const ferry_message *reply;
-        ferry_value *answer;
-
-        snprintf(address, sizeof address, "nats:$JS.API.%s", subject);
-        session = ferry_session_open(run->loop, address, &options);
-        call = question ? ferry_session_request_value(session, API_MS, "", question) : ferry_session_request(session, API_MS, "", "''");
-        reply = ferry_call_await(call);
-        answer = reply ? read_object(reply) : NULL;
-        if (!reply && ferry_call_status(call) == -ECONNREFUSED && ferry_session_status(session) == 1)
-                complain("the NATS server has no JetStream: start it with --jetstream");
-        else if (!reply)
-                complain("%s", ferry_call_error(call));
-        else if (!answer)
-                complain("the answer of the NATS server to %s is not an object in JSON", subject);
-        *ret_status = reply ? EXIT_CONNECTION : exit_status_of(ferry_call_status(call));
-        ferry_call_free(call);
-        ferry_session_free(session);
-        return answer;
-}
-
-/* What there is already, or is made: an answer that is not no; or NULL, as above. */
-static ferry_value *find_or_make(struct run *run, const char *find, const char *make, const ferry_value *question, int *ret_status)
-{
-        ferry_value *answer = ask(run, find, NULL, ret_status);
-
-        if (answer && ferry_value_int(ferry_value_get(ferry_value_get(answer, "error"), "code"), 0) == NOT_FOUND && question) {
-                ferry_value_unref(answer);
-                answer = ask(run, make, question, ret_status);
-        }
-        if (!answer || !durable_refusal(answer))
-                return answer;
-        complain("the NATS server refuses %s: %s", find, durable_refusal(answer));
-        *ret_status = EXIT_REFUSED;
-        return ferry_value_unref(answer);
-}
-
-int durable_prepare(struct run *run, const char *address)
-{
-        const char *name = name_of(address);
-        char find[TYPE_SIZE], make[TYPE_SIZE];
-        FERRY_AUTO(ferry_value) question = NULL;
-        ferry_value *answer;
-        int status = EXIT_USAGE;
-
-        if (!name)
-                return status;
-        snprintf(find, sizeof find, "STREAM.INFO.%s", name);
-        snprintf(make, sizeof make, "STREAM.CREATE.%s", name);
-        question = ferry_value_pack("{name: %s, subjects: ['%s.task', '%s.dead'], retention: 'workqueue', storage: 'file'}", name, name,
-                                    name);
-        answer = find_or_make(run, find, make, question, &status);
-        if (!answer)
-                return status;
-        ferry_value_unref(answer);
-        return EXIT_DONE;
-}
-
-/* Ends of tasks -------------------------------------------------------------------------------------------- */
-
-/* $JS.ACK.STREAM.CONSUMER.DELIVERIES.…, or with a domain and an account behind ACK. */
-static long deliveries_of(const ferry_message *delivery)
-{
-        const char *at = ferry_message_id(delivery);
-        int dots = 0, skipped;
-
-        for (const char *dot = at; (dot = strchr(dot, '.')); dot++)
-                dots++;
-        for (skipped = dots >= 10 ? 6 : 4; skipped > 0 && at; skipped--)
-                at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL;
-        return at ? strtol(at, NULL, 10) : 1;
-}
-
-static void acknowledge(struct durable *durable, const ferry_message *delivery, const char *what, long number)
-{
-        int error = ferry_message_reply(delivery, NULL, "'%s'", what);
-
-        if (!error)
-                return;
-        progress_clear(durable->run);
-        complain("task %ld: the server was not told %.4s, and will deliver the task again: %s", number, what, strerror(-error));
-}
-
-static void deliver_again(struct durable *durable, const ferry_message *delivery, long number)
-{
-        long times = deliveries_of(delivery), delay_ms = DELAY_FIRST_MS;
-        char what[64];
-
-        while (--times > 0 && delay_ms < DELAY_MAX_MS)
-                delay_ms *= 2;
-        snprintf(what, sizeof what, "-NAK {\"delay\":%ld000000}", delay_ms);
-        acknowledge(durable, delivery, what, number);
-}
-
-static void stored(ferry_call *call, const ferry_message *reply, void *userdata)
-{
-        struct burial *burial = userdata;
-        struct durable *durable = burial->durable;
-        FERRY_AUTO(ferry_value) answer = reply ? read_object(reply) : NULL;
-        const char *reason = !reply ? ferry_call_error(call) : !answer ? "its answer is not an object in JSON" : durable_refusal(answer);
-
-        durable->burials--;
-        progress_clear(durable->run);
-        if (reason) {
-                complain("task %ld: cannot store it at '%s.dead', so it is delivered again: %s", burial->number, durable->stream, reason);
-                deliver_again(durable, burial->delivery, burial->number);
-        } else {
-                complain("task %ld: it was delivered %ld times, and is stored at '%s.dead' now", burial->number,
-                         deliveries_of(burial->delivery), durable->stream);
-                acknowledge(durable, burial->delivery, "+TERM", burial->number);
-        }
-        ferry_message_unref(burial->delivery);
-        run_end_if_done(durable->run);
-        free(burial);
-}
-
-static void bury(struct durable *durable, const ferry_message *delivery, long number)
-{
-        struct burial *burial = malloc(sizeof *burial);
-        ferry_call *call;
-
-        if (!burial) {
-                deliver_again(durable, delivery, number);
-                return;
-        }
-        *burial = (struct burial){ .durable = durable, .delivery = ferry_message_ref(delivery), .number = number };
-        durable->burials++;
-        call = ferry_session_request_value(durable->letters, API_MS, ferry_message_type(delivery), ferry_message_body(delivery));
-        ferry_call_then(call, stored, burial);
-}
-
-void durable_end(struct durable *durable, const ferry_message *delivery, long number, bool is_done)
-{
-        if (is_done)
-                acknowledge(durable, delivery, "+ACK", number);
-        else if (deliveries_of(delivery) >= durable->deliveries_max)
-                bury(durable, delivery, number);
-        else
-                deliver_again(durable, delivery, number);
-}
-
-bool durable_is_busy(const struct durable *durable)
-{
-        return durable->burials > 0;
-}
-
-/* Beginnings of tasks -------------------------------------------------------------------------------------- */
 
 void durable_want(struct durable *durable, long places)
 {
+        int64_t left = left_ms(durable), expires = durable->run->options->has_wait ? durable->run->options->wait_ms : -1;
         char question[96];
 
-        if (durable->is_pausing || places <= durable->asked || ferry_session_status(durable->source) != 1)
+        if (durable->phase != PULL_NONE)
                 return;
-        snprintf(question, sizeof question, "{\"batch\":%ld,\"expires\":%d000000}", places - durable->asked, (int)PULL_MS);
-        if (ferry_session_notify(durable->source, "", "%s", question) == 0)
-                durable->asked = places;
+        if (left == 0 && durable->is_empty) {
+                run_finish(durable->run, EXIT_DONE);
+                return;
+        }
+        /* A run that ends soon after its last task must know by then that there are no more. */
+        if (expires < 0 || expires > PULL_MS)
+                expires = PULL_MS;
+        if (left < 0 && expires < PULL_BUSY_MS)
+                expires = PULL_BUSY_MS;
+        if (left >= 0 && left < expires)
+                expires = left;
+        if (expires < PULL_LEAST_MS)
+                expires = PULL_LEAST_MS;
+        if (expires > durable->consumer.expires_max_ms)
+                expires = durable->consumer.expires_max_ms;
+        if (places > durable->consumer.batch_max)
+                places = (long)durable->consumer.batch_max;
+        snprintf(question, sizeof question, "{\"batch\":%ld,\"expires\":%lld000000}", places, (long long)expires);
+        if (ferry_session_notify(durable->source, "", "%s", question) != 0) {
+                advance(durable, PULL_PAUSED, PAUSE_FIRST_MS);
+                return;
+        }
+        durable->asked = places;
+        durable->asked_at = now_ms();
+        durable->ends_at = durable->asked_at + expires;
+        advance(durable, PULL_ASKED, (int)expires + PULL_LATE_MS);
 }
 
-static int go_on(ferry_loop *loop, void *userdata)
+/* All workers have something to do while the time of a run without tasks passes only when there is none. */
+static int hear_time(ferry_loop *loop, void *userdata)
 {
         struct durable *durable = userdata;
+        struct run *run = durable->run;
+        int64_t left = left_ms(durable);
 
         (void)loop;
-        durable->is_pausing = false;
-        tasks_feed(durable->run);
+        if (run->phase != RUN_WORKING)
+                return 0;
+        if (durable->phase == PULL_ASKED || left != 0) {
+                advance(durable, durable->phase == PULL_LOST ? PULL_LOST : PULL_NONE,
+                        durable->phase != PULL_LOST ? -1 : left > 0 && left < PAUSE_MAX_MS ? (int)left : PAUSE_MAX_MS);
+                tasks_feed(run);
+                return 0;
+        }
+        progress_clear(run);
+        complain("no more tasks come from the stream '%s': %s", durable->stream, *durable->refusal ? durable->refusal :
+                                                                                             "the connection is lost");
+        run_finish(run, EXIT_CONNECTION);
         return 0;
 }
 
-/* A request for tasks has ended, or was refused: the next one comes a little later. */
-static int hear_end(ferry_session *session, const ferry_message *message, void *userdata)
+/* A request for tasks has ended, or was refused. What is no status concerns a task that cannot be taken. */
+static int hear_error(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct durable *durable = userdata;
+        struct run *run = durable->run;
+        const char *status = ferry_message_type(message), *text = ferry_value_text(ferry_message_body(message), "no reason is known");
+        bool is_over = strcmp(status, "404") == 0 || strcmp(status, "408") == 0;
+
+        (void)session;
+        if (run->phase != RUN_WORKING || strcmp(status, "100") == 0)
+                return 1;
+        if (!*status) {
+                progress_clear(run);
+                complain("a task of the stream '%s' cannot be taken, and stays there: %s", durable->stream, text);
+                durable->asked -= durable->asked > 0;
+                if (durable->phase == PULL_ASKED && durable->asked == 0)
+                        advance(durable, PULL_NONE, -1);
+        } else if (is_over) {
+                durable->is_empty = true;
+                durable->pause_ms = PAUSE_FIRST_MS;
+                *durable->refusal = '\0';
+                /* One that ends at once would come again and again. */
+                if (now_ms() - durable->asked_at < PULL_LEAST_MS / 2)
+                        advance(durable, PULL_PAUSED, PAUSE_FIRST_MS);
+                else
+                        advance(durable, PULL_NONE, -1);
+        } else {
+                if (strcmp(durable->refusal, text) != 0) {
+                        progress_clear(run);
+                        complain("the stream '%s' gives no tasks now: %s; trying again", durable->stream, text);
+                        snprintf(durable->refusal, sizeof durable->refusal, "%s", text);
+                }
+                advance(durable, PULL_PAUSED, durable->pause_ms);
+                durable->pause_ms = durable->pause_ms * 2 < PAUSE_MAX_MS ? durable->pause_ms * 2 : PAUSE_MAX_MS;
+        }
+        tasks_feed(run);
+        return 1;
+}
+
+static int hear_loss(ferry_session *session, const ferry_message *message, void *userdata)
 {
         struct durable *durable = userdata;
 
         (void)session;
-        if (durable->run->options->is_verbose)
-                print_aside(message, durable->run->options);
+        if (durable->run->phase >= RUN_ENDING)
+                return 0;
+        progress_clear(durable->run);
+        complain("the connection to the NATS server is lost, connecting again: %s",
+                 ferry_value_text(ferry_message_body(message), "no reason is known"));
         durable->asked = 0;
-        if (!durable->is_pausing)
-                ferry_loop_after(durable->run->loop, AGAIN_MS, go_on, durable);
-        durable->is_pausing = true;
-        return 1;
+        advance(durable, PULL_LOST, 0);
+        return 0;
 }
 
-static int hear_closed(ferry_session *session, const ferry_message *message, void *userdata)
+static int hear_resumption(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct durable *durable = userdata;
+
+        (void)session;
+        (void)message;
+        durable->pause_ms = PAUSE_FIRST_MS;
+        durable->asked = 0;
+        advance(durable, PULL_NONE, -1);
+        tasks_feed(durable->run);
+        return 0;
+}
+
+static int hear_end(ferry_session *session, const ferry_message *message, void *userdata)
 {
         struct durable *durable = userdata;
         struct run *run = durable->run;
@@ -293,79 +246,248 @@ static int hear_closed(ferry_session *session, const ferry_message *message, voi
         return 0;
 }
 
+/* Ends of tasks -------------------------------------------------------------------------------------------- */
+
+/* $JS.ACK.STREAM.CONSUMER.DELIVERIES.…, or with a domain and an account behind ACK. */
+static long deliveries_of(const ferry_message *message)
+{
+        const char *at = ferry_message_id(message);
+        int dots = 0, skipped;
+
+        for (const char *dot = at; (dot = strchr(dot, '.')); dot++)
+                dots++;
+        for (skipped = dots >= 10 ? 6 : 4; skipped > 0 && at; skipped--)
+                at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL;
+        return at ? strtol(at, NULL, 10) : 1;
+}
+
+static void acknowledge(struct durable *durable, const ferry_message *message, const char *what, long number)
+{
+        int error = ferry_message_reply(message, NULL, "'%s'", what);
+
+        if (!error)
+                return;
+        progress_clear(durable->run);
+        complain("task %ld: the server was not told %.5s, and will deliver the task again: %s", number, what, strerror(-error));
+}
+
+static void refuse(struct durable *durable, const ferry_message *message, long number, int64_t delay_ms)
+{
+        char what[64] = "-NAK";
+
+        if (delay_ms > 0)
+                snprintf(what, sizeof what, "-NAK {\"delay\":%lld000000}", (long long)delay_ms);
+        acknowledge(durable, message, what, number);
+}
+
+static void deliver_again(struct durable *durable, const ferry_message *message, long number)
+{
+        long times = deliveries_of(message), delay_ms = DELAY_FIRST_MS;
+
+        while (--times > 0 && delay_ms < DELAY_MAX_MS)
+                delay_ms *= 2;
+        delay_ms = delay_ms < DELAY_MAX_MS ? delay_ms : DELAY_MAX_MS;
+        durable->run->returned++;
+        note_activity(durable);
+        durable->awaited++;
+        if (durable->awaited_until < durable->idle_since + delay_ms + DELAY_LATE_MS)
+                durable->awaited_until = durable->idle_since + delay_ms + DELAY_LATE_MS;
+        refuse(durable, message, number, delay_ms);
+}
+
+/* Not before this run's own request for tasks has ended, which would get it once more. */
+void durable_return(struct durable *durable, const ferry_message *message, long number)
+{
+        refuse(durable, message, number, durable->phase == PULL_ASKED ? durable->ends_at - now_ms() : 0);
+}
+
+static void stored(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        struct burial *burial = userdata;
+        struct durable *durable = burial->durable;
+        FERRY_AUTO(ferry_value) answer = reply ? jetstream_read(reply) : NULL;
+        const char *reason = !reply ? ferry_call_error(call) : !answer ? "the answer is not an object in JSON" : jetstream_refusal(answer);
+
+        if (!reason && !ferry_value_get(answer, "seq"))
+                reason = "the answer is no confirmation of a stream";
+        durable->burials--;
+        note_activity(durable);
+        progress_clear(durable->run);
+        if (reason) {
+                complain("task %ld: cannot store it at '%s.dead', so it is delivered again: %s", burial->number, durable->stream, reason);
+                deliver_again(durable, burial->message, burial->number);
+        } else {
+                complain("task %ld: it was delivered %ld times, and is stored at '%s.dead' now", burial->number,
+                         deliveries_of(burial->message), durable->stream);
+                acknowledge(durable, burial->message, "+TERM", burial->number);
+        }
+        ferry_message_unref(burial->message);
+        tasks_feed(durable->run);
+        free(burial);
+}
+
+static void bury(struct durable *durable, const ferry_message *message, long number)
+{
+        struct burial *burial = malloc(sizeof *burial);
+        ferry_call *call;
+
+        if (!burial) {
+                deliver_again(durable, message, number);
+                return;
+        }
+        *burial = (struct burial){ .durable = durable, .message = ferry_message_ref(message), .number = number };
+        durable->burials++;
+        call = ferry_session_request_value(durable->letters, API_MS, ferry_message_type(message), ferry_message_body(message));
+        ferry_call_then(call, stored, burial);
+}
+
+void durable_end(struct durable *durable, const ferry_message *message, long number, bool is_done)
+{
+        note_activity(durable);
+        if (is_done)
+                acknowledge(durable, message, "+ACK", number);
+        else if (deliveries_of(message) >= durable->consumer.deliveries_max)
+                bury(durable, message, number);
+        else
+                deliver_again(durable, message, number);
+}
+
+bool durable_is_busy(const struct durable *durable)
+{
+        return durable->burials > 0;
+}
+
+/* Beginnings of tasks -------------------------------------------------------------------------------------- */
+
+ferry_message *durable_next(struct durable *durable)
+{
+        struct delivery *delivery = durable->first;
+        ferry_message *message = delivery ? delivery->message : NULL;
+
+        if (!delivery)
+                return NULL;
+        durable->first = delivery->next;
+        if (!durable->first)
+                durable->last = &durable->first;
+        free(delivery);
+        return message;
+}
+
+void durable_stop(struct durable *durable)
+{
+        ferry_message *message;
+
+        while ((message = durable_next(durable))) {
+                durable_return(durable, message, 0);
+                ferry_message_unref(message);
+        }
+}
+
 static int take(ferry_session *session, const ferry_message *message, void *userdata)
 {
         struct durable *durable = userdata;
         struct run *run = durable->run;
+        struct delivery *delivery;
 
         (void)session;
         durable->asked -= durable->asked > 0;
+        if (durable->phase == PULL_ASKED && durable->asked == 0)
+                advance(durable, PULL_NONE, -1);
+        durable->pause_ms = PAUSE_FIRST_MS;
+        *durable->refusal = '\0';
+        durable->awaited -= durable->awaited > 0 && deliveries_of(message) > 1;
+        note_activity(durable);
+        if (run->phase != RUN_WORKING) {
+                durable_return(durable, message, 0);
+                return 1;
+        }
         /* This process, or another one, has died with the last one. */
-        if (deliveries_of(message) > durable->deliveries_max)
+        if (deliveries_of(message) > durable->consumer.deliveries_max) {
+                run->failed++;
                 bury(durable, message, ++run->taken);
-        else if (run->phase == RUN_WORKING)
-                tasks_take(run, message);
-        else
+                tasks_feed(run);
+                return 1;
+        }
+        delivery = malloc(sizeof *delivery);
+        if (!delivery) {
+                progress_clear(run);
+                complain("no memory for a task, which is delivered again");
                 deliver_again(durable, message, 0);
+                return 1;
+        }
+        *delivery = (struct delivery){ .message = ferry_message_ref(message) };
+        *durable->last = delivery;
+        durable->last = &delivery->next;
         tasks_feed(run);
         return 1;
 }
 
+static ferry_session *open_source(struct durable *durable)
+{
+        ferry_session_options options = jetstream_options(durable->run);
+        int64_t beat_ms = durable->consumer.ack_wait_ms / 3;    /* two may be lost */
+        char address[ADDRESS_SIZE];
+        ferry_session *session;
+
+        options.reconnect_ms = -1;
+        options.heartbeat_ms = beat_ms < BEAT_LEAST_MS ? BEAT_LEAST_MS : beat_ms > BEAT_MAX_MS ? BEAT_MAX_MS : (int)beat_ms;
+        options.is_gathering = true;
+        snprintf(address, sizeof address, "nats:$JS.API.CONSUMER.MSG.NEXT.%s." JETSTREAM_CONSUMER, durable->stream);
+        session = ferry_session_open(durable->run->loop, address, &options);
+        ferry_session_on(session, FERRY_KIND_REQUEST, take, durable);
+        ferry_session_on(session, FERRY_KIND_ERROR, hear_error, durable);
+        ferry_session_on(session, FERRY_KIND_LOST, hear_loss, durable);
+        ferry_session_on(session, FERRY_KIND_RESUMED, hear_resumption, durable);
+        ferry_session_on(session, FERRY_KIND_CLOSED, hear_end, durable);
+        return session;
+}
+
+static ferry_session *open_letters(const struct durable *durable)
+{
+        ferry_session_options options = jetstream_options(durable->run);
+        char address[ADDRESS_SIZE];
+
+        options.reconnect_ms = -1;
+        snprintf(address, sizeof address, "nats:%s.dead", durable->stream);
+        return ferry_session_open(durable->run->loop, address, &options);
+}
+
 int durable_open(struct run *run, const char *address, struct durable **ret)
 {
-        ferry_session_options options = plain_options(run);
         struct durable *durable = calloc(1, sizeof *durable);
-        char find[TYPE_SIZE], make[TYPE_SIZE], place[TYPE_SIZE + 64];
-        FERRY_AUTO(ferry_value) question = NULL;
-        FERRY_AUTO(ferry_value) answer = NULL;
-        const ferry_value *config;
-        int64_t most, wait_ms;
-        int status = durable_prepare(run, address);
+        int64_t most = run->options->retry > 0 ? run->options->retry + 1 : DELIVERIES_DEFAULT;
+        int status = jetstream_prepare_stream(run, address);
 
         *ret = durable;
         if (!durable) {
                 complain("no memory for the tasks of '%s'", address);
                 return EXIT_CONNECTION;
         }
-        durable->run = run;
+        *durable = (struct durable){ .run = run, .pause_ms = PAUSE_FIRST_MS, .last = &durable->first };
         if (status)
                 return status;
-        snprintf(durable->stream, sizeof durable->stream, "%s", name_of(address));
-        snprintf(find, sizeof find, "CONSUMER.INFO.%s.ferry", durable->stream);
-        snprintf(make, sizeof make, "CONSUMER.DURABLE.CREATE.%s.ferry", durable->stream);
-        question = ferry_value_pack("{stream_name: %s, config: {durable_name: 'ferry', ack_policy: 'explicit', ack_wait: %lld,"
-                                    " max_deliver: -1, deliver_policy: 'all', filter_subject: '%s.task'}}", durable->stream,
-                                    (long long)ACK_WAIT_MS * 1000000, durable->stream);
-        answer = find_or_make(run, find, make, question, &status);
-        if (!answer)
+        durable->stream = jetstream_name(address);
+        status = jetstream_prepare_consumer(run, durable->stream, &durable->consumer);
+        if (status)
                 return status;
-        config = ferry_value_get(answer, "config");
-        most = ferry_value_int(ferry_value_get(config, "max_deliver"), -1);
-        wait_ms = ferry_value_int(ferry_value_get(config, "ack_wait"), 0) / 1000000;
-        durable->deliveries_max = run->options->retry > 0 ? run->options->retry + 1 : DELIVERIES_MAX;
-        if (most > 0 && most < durable->deliveries_max)
-                durable->deliveries_max = most;
-        /* Twice may be lost. */
-        options.heartbeat_ms = wait_ms < 3 ? 1 : wait_ms / 3 > PULL_MS ? PULL_MS : (int)(wait_ms / 3);
-        options.is_gathering = true;
-        snprintf(place, sizeof place, "nats:$JS.API.CONSUMER.MSG.NEXT.%s.ferry", durable->stream);
-        durable->source = ferry_session_open(run->loop, place, &options);
-        ferry_session_on(durable->source, FERRY_KIND_REQUEST, take, durable);
-        ferry_session_on(durable->source, FERRY_KIND_ERROR, hear_end, durable);
-        ferry_session_on(durable->source, FERRY_KIND_CLOSED, hear_closed, durable);
-        options = plain_options(run);
-        snprintf(place, sizeof place, "nats:%s.dead", durable->stream);
-        durable->letters = ferry_session_open(run->loop, place, &options);
+        if (durable->consumer.deliveries_max > most)
+                durable->consumer.deliveries_max = most;
+        durable->source = open_source(durable);
+        durable->letters = open_letters(durable);
+        note_activity(durable);
         return EXIT_DONE;
 }
 
+/* What is not done goes back: first what becomes of the letters, then what the server is told. */
 void durable_close(struct durable *durable)
 {
         if (!durable)
                 return;
-        ferry_loop_off(durable->run->loop, go_on, durable);
+        ferry_session_free(durable->letters);
+        durable_stop(durable);
+        tasks_return(durable->run);
         ferry_session_flush(durable->source, API_MS);
         ferry_session_free(durable->source);
-        ferry_session_free(durable->letters);
+        ferry_loop_off(durable->run->loop, hear_time, durable);
         free(durable);
 }

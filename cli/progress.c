@@ -179,7 +179,7 @@ void progress_summarize(struct run *run)
 {
         double seconds = run->seconds;
         long over = run->done + run->failed, left = run->lines.reported - over - run->skipped;
-        char skipped[48] = "", not_done[48] = "";
+        char skipped[48] = "", not_done[48] = "", returned[64] = "";
 
         progress_clear(run);
         if (run->options->is_quiet)
@@ -188,7 +188,9 @@ void progress_summarize(struct run *run)
                 snprintf(skipped, sizeof skipped, "%ld skipped, ", run->skipped);
         if (left > 0)
                 snprintf(not_done, sizeof not_done, "%ld not done, ", left);
-        inform("%ld done, %ld failed, %s%s%ld restarts, %.1f tasks/s", run->done, run->failed, skipped, not_done, run->restarts,
+        if (run->returned > 0)
+                snprintf(returned, sizeof returned, "%ld of them delivered again, ", run->returned);
+        inform("%ld done, %ld failed, %s%s%s%ld restarts, %.1f tasks/s", run->done, run->failed, returned, skipped, not_done, run->restarts,
                seconds > 0 ? (double)over / seconds : 0.0);
 }
 

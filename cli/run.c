@@ -37,8 +37,11 @@ static bool enter(struct run *run, enum run_phase phase, int status)
 
 void run_finish(struct run *run, int status)
 {
-        if (enter(run, RUN_FINISHING, status))
-                run_end_if_done(run);
+        if (!enter(run, RUN_FINISHING, status))
+                return;
+        if (run->durable)
+                durable_stop(run->durable);
+        run_end_if_done(run);
 }
 
 static bool is_all_given(const struct run *run)
@@ -59,6 +62,8 @@ void run_give_up(struct run *run, int status)
 
         if (!enter(run, RUN_GIVEN_UP, status))
                 return;
+        if (run->durable)
+                durable_stop(run->durable);
         if (was_working && status != EXIT_DONE)
                 tasks_list(run);
         tasks_drop(run);
@@ -237,7 +242,7 @@ static int connect_workers(struct run *run)
         };
 
         if (run->is_storing) {
-                int status = durable_prepare(run, run->options->on);
+                int status = jetstream_prepare_stream(run, run->options->on);
 
                 if (status)
                         return status;
@@ -282,7 +287,7 @@ static int exit_status(const struct run *run, int result)
                 return run->status;
         if (run->is_halted && run->halt.why == HALT_SUCCESS)
                 return EXIT_DONE;
-        return run->failed ? EXIT_ANSWERED_ERROR : run->input_error ? EXIT_REFUSED : EXIT_DONE;
+        return run->failed > run->returned ? EXIT_ANSWERED_ERROR : run->input_error ? EXIT_REFUSED : EXIT_DONE;
 }
 
 static int run_all(struct run *run, char **command)
@@ -331,9 +336,9 @@ static int run_tasks(const struct cli_options *options, char **arguments, int co
         };
         int status = EXIT_DONE;
 
-        run.is_storing = durable_is_address(options->on);
+        run.is_storing = jetstream_is_address(options->on);
         run.is_remote = run.is_storing || (options->on && strncmp(options->on, "nats:", 5) == 0);
-        if (options->tasks && !durable_is_address(options->tasks)) {
+        if (options->tasks && !jetstream_is_address(options->tasks)) {
                 complain("--tasks: '%s' is not an address: write nats+queue:STREAM", options->tasks);
                 return EXIT_USAGE;
         }

@@ -97,6 +97,7 @@ struct run {
         struct joblog *joblog;          /* NULL: none */
         struct task *first, **last;     /* those that are not over, or wait for those before them */
         long taken, done, failed, skipped, restarts, started;
+        long returned;                  /* of the failed ones: those that a stream delivers again */
         long answers;                   /* of workers, also errors */
         long lost, deaths;              /* tries without an answer; workers that died while there was work, or by a fault */
         long in_hand;
@@ -123,27 +124,49 @@ void run_give_up(struct run *run, int status);
 /* Give up if no worker has answered yet, and that is so for long enough. @reason: why the last one did not. */
 void run_check_workers(struct run *run, const char *ending, const char *reason);
 
-/* durable.c: tasks of a stream of a NATS server. */
-bool durable_is_address(const char *address);
-/* See to it that there is the stream: 0, or the exit status of a complaint. */
-int durable_prepare(struct run *run, const char *address);
-/* The same, and take tasks from it; to be closed in either case. */
+/* jetstream.c: streams of a NATS server. */
+#define JETSTREAM_CONSUMER "ferry"
+
+enum { JETSTREAM_NAME_MAX = 64 };
+
+/* What a consumer allows. */
+struct jetstream_consumer {
+        int64_t deliveries_max;
+        int64_t batch_max, expires_max_ms;      /* of a request for tasks */
+        int64_t ack_wait_ms;                    /* it waits so long for a sign of life */
+};
+
+bool jetstream_is_address(const char *address);
+/* The name of the stream, in the address; NULL: that was complained about. */
+const char *jetstream_name(const char *address);
+ferry_session_options jetstream_options(const struct run *run);
+/* See to it that there is the stream, the consumer: 0, or the exit status of a complaint. */
+int jetstream_prepare_stream(struct run *run, const char *address);
+int jetstream_prepare_consumer(struct run *run, const char *name, struct jetstream_consumer *ret);
+/* The object in JSON that the server has sent; the caller's. NULL: it is none. Why it says no; NULL: it does not. */
+ferry_value *jetstream_read(const ferry_message *message);
+const char *jetstream_refusal(const ferry_value *answer);
+
+/* durable.c: tasks of a stream. To be closed in either case; 0, or the exit status of a complaint. */
 int durable_open(struct run *run, const char *address, struct durable **ret);
 void durable_close(struct durable *durable);
-/* Ask for tasks, so that no more than @places are to come. */
+/* A task that has come; the caller's. NULL: there is none. */
+ferry_message *durable_next(struct durable *durable);
+/* So many more may come. */
 void durable_want(struct durable *durable, long places);
-/* A task has ended; @is_done: its answer was printed. Whether something of that is not confirmed yet. */
-void durable_end(struct durable *durable, const ferry_message *delivery, long number, bool is_done);
+/* A task has ended; @is_done: its answer was printed. One that was not tried to its end goes back. */
+void durable_end(struct durable *durable, const ferry_message *message, long number, bool is_done);
+void durable_return(struct durable *durable, const ferry_message *message, long number);
+/* No more tasks are to be given to workers. Whether something is not confirmed yet. */
+void durable_stop(struct durable *durable);
 bool durable_is_busy(const struct durable *durable);
-/* Why an object in JSON of the server says no; NULL: it does not. */
-const char *durable_refusal(const ferry_value *answer);
 
-/* tasks.c: a task that a stream has delivered. */
-void tasks_take(struct run *run, const ferry_message *delivery);
-/* Take as many tasks as there are workers, and give them away; read on where that is needed. */
+/* tasks.c: take as many tasks as there are workers, and give them away; read on where that is needed. */
 void tasks_feed(struct run *run);
 /* Print the tasks that are not over, up to some, and how many there are. */
 void tasks_list(struct run *run);
+/* The tasks of a stream whose answers were not printed go back there. */
+void tasks_return(struct run *run);
 /* Forget the tasks in hand; print the answers that waited for them. */
 void tasks_drop(struct run *run);
 /* Wait until stdout has the answers of the tasks that are over. */

@@ -245,7 +245,8 @@ static bool is_tried_again(struct task *task, const ferry_call *call)
 {
         int status = ferry_call_status(call), kind = exit_status_of(status);
 
-        if (task->run->phase != RUN_WORKING)
+        /* A stream delivers it again. */
+        if (task->run->phase != RUN_WORKING || task->delivery)
                 return false;
         return (kind == EXIT_CONNECTION || kind == EXIT_TIMEOUT) && status != -ECHILD &&
                task->tries++ < task->run->options->retry;
@@ -262,9 +263,9 @@ static bool is_refused_by_stream(const struct run *run, const ferry_message *rep
                 return false;
         if (bytes)
                 ferry_codec_decode(ferry_codec_json(), bytes, size, &answer, NULL);
-        if (ferry_value_get(answer, "seq") && !durable_refusal(answer))
+        if (ferry_value_get(answer, "seq") && !jetstream_refusal(answer))
                 return false;
-        snprintf(reason, room, "it was not stored: %s", durable_refusal(answer) ? durable_refusal(answer) :
+        snprintf(reason, room, "it was not stored: %s", jetstream_refusal(answer) ? jetstream_refusal(answer) :
                                                         "the answer is no confirmation of a stream");
         return true;
 }
@@ -342,9 +343,20 @@ void tasks_drop(struct run *run)
                         continue;
                 task->call = ferry_call_free(task->call);
                 run->in_hand--;
+                if (task->delivery)
+                        durable_return(run->durable, task->delivery, task->number);
                 end_task(task, NULL);
         }
         print_over(run);
+}
+
+void tasks_return(struct run *run)
+{
+        for (struct task *task = run->first; task; task = task->next) {
+                if (task->delivery)
+                        durable_return(run->durable, task->delivery, task->number);
+                task->delivery = ferry_message_unref(task->delivery);
+        }
 }
 
 void tasks_free(struct run *run)
@@ -432,7 +444,7 @@ static void take_line(struct run *run)
         give(task);
 }
 
-void tasks_take(struct run *run, const ferry_message *delivery)
+static void take_delivery(struct run *run, const ferry_message *delivery)
 {
         FERRY_AUTO(ferry_value) text = body_text(delivery);
         size_t size = 0;
@@ -443,9 +455,9 @@ void tasks_take(struct run *run, const ferry_message *delivery)
         if (task)
                 *task = (struct task){ .run = run, .number = run->taken, .sent = size, .label = make_label(bytes, size),
                                        .body = ferry_value_ref(ferry_message_body(delivery)) };
-        /* The server delivers it again when the time for that has passed. */
         if (!task || !task->label || !task->body) {
                 report(run, run->taken, "", "no memory");
+                durable_end(run->durable, delivery, run->taken, false);
                 if (task)
                         free_task(task);
                 return;
@@ -489,11 +501,22 @@ static bool has_room(const struct run *run)
         return run->in_hand < run->workers && !run->printing && run->held < HELD_MAX && run->held_bytes < HELD_BYTES_MAX;
 }
 
+static void take_deliveries(struct run *run)
+{
+        ferry_message *delivery;
+
+        while (run->durable && run->phase == RUN_WORKING && has_room(run) && (delivery = durable_next(run->durable))) {
+                take_delivery(run, delivery);
+                ferry_message_unref(delivery);
+        }
+        if (run->durable && run->phase == RUN_WORKING && has_room(run))
+                durable_want(run->durable, run->workers - run->in_hand);
+}
+
 /* As many as there are workers; the rest is left where it is. */
 void tasks_feed(struct run *run)
 {
-        if (run->durable && run->phase == RUN_WORKING && has_room(run))
-                durable_want(run->durable, run->workers - run->in_hand);
+        take_deliveries(run);
         while (run->phase == RUN_WORKING && has_room(run) && lines_are_there(&run->lines))
                 take_line(run);
         if (run->phase == RUN_WORKING && !run->durable && !run->is_reading && lines_want_more(&run->lines)) {

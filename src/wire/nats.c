@@ -251,7 +251,21 @@ static bool is_of_jetstream(const char *subject, size_t size)
 {
         static const char prefix[] = "$JS.ACK.";
 
-        return size > strlen(prefix) && memcmp(subject, prefix, strlen(prefix)) == 0;
+        return subject && size > strlen(prefix) && memcmp(subject, prefix, strlen(prefix)) == 0;
+}
+
+/* A status of the server, by which it answers itself. Its number is the type, so that a program can tell one from another. */
+static int read_status(const struct wire *wire, const struct nats_headers *headers, struct incoming *ret, struct error *error)
+{
+        /* With the digits, which stand before it. */
+        struct raw_text whole = { .bytes = headers->number.bytes,
+                                  .size = (size_t)(headers->description.bytes + headers->description.size - headers->number.bytes) };
+
+        ret->type = headers->number;
+        if (headers->status == 503 && ret->body_size == 0)
+                return say(ret, error, "no responders: no process listens at ",
+                           &(struct raw_text){ .bytes = wire->login->subject, .size = wire->login->subject_size });
+        return say(ret, error, "the NATS server answers with the status ", &whole);
 }
 
 /* An answer to a notification. One that names a reply wants an answer in turn: a message of JetStream, whose server is told as long as
@@ -259,20 +273,13 @@ static bool is_of_jetstream(const char *subject, size_t size)
 static int read_gathered(struct wire *wire, const struct nats_line *line, const struct nats_headers *headers, const char *payload,
                          struct incoming *ret, struct error *error)
 {
-        char status[16];
-
-        if (headers->status == 503 && ret->body_size == 0)
-                return say(ret, error, "no responders: no process listens at ", &(struct raw_text){ .bytes = wire->login->subject,
-                                                                                                  .size = wire->login->subject_size });
-        snprintf(status, sizeof status, "%u", headers->status);
         if (headers->status != 0)
-                return say(ret, error, "the NATS server answers with the status ",
-                           &(struct raw_text){ .bytes = status, .size = strlen(status) });
+                return read_status(wire, headers, ret, error);
         if (headers->error.bytes || headers->error_code.bytes)
                 return say(ret, error, "a service has failed: ", headers->error.bytes ? &headers->error : &headers->error_code);
         ret->kind = line->reply.bytes ? WIRE_REQUEST : WIRE_NOTIFICATION;
         ret->id = line->reply;
-        ret->wants_acceptance = line->reply.bytes && is_of_jetstream(line->reply.bytes, line->reply.size);
+        ret->wants_acceptance = is_of_jetstream(line->reply.bytes, line->reply.size);
         if (line->reply.bytes && !can_be_answered(&line->reply))
                 return say_dropped(ret, error, &line->reply);
         if (!ret->type.bytes)
@@ -531,11 +538,13 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
         return 0;
 }
 
+static const char returned[] = "-NAK {\"delay\":5000000000}";
+static const char no_headers[] = "NATS/1.0\r\n\r\n";
+
 static int write_answer(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
 {
         ferry_value *body = nats_service_answer(&login->service, login->subject, NATS_QUEUE_GROUP, outgoing->type);
         struct buffer json = { 0 };
-        static const char no_headers[] = "NATS/1.0\r\n\r\n";
         char size[sizeof no_headers + 48];
         int code = body ? codec_encode(ferry_codec_json(), body, &json, SIZE_MAX, NULL) : -ENOMEM;
 
@@ -553,6 +562,25 @@ static int write_answer(const struct login *login, struct buffer *buffer, const 
         return code ? code : append_text(buffer, "\r\n");
 }
 
+/* A short text without headers: what JetStream understands. */
+static int write_plain(struct buffer *buffer, const struct outgoing *outgoing, const char *text)
+{
+        char rest[96];
+        int code = append_text(buffer, "HPUB ");
+
+        if (!code)
+                code = buffer_append(buffer, outgoing->id, outgoing->id_size);
+        snprintf(rest, sizeof rest, " %zu %zu\r\n%s%s\r\n", strlen(no_headers), strlen(no_headers) + strlen(text), no_headers, text);
+        return code ? code : append_text(buffer, rest);
+}
+
+/* A task of JetStream that is refused goes back to the server, which would take an empty answer for done, and any other for none. */
+static bool is_returned(const struct login *login, const struct outgoing *outgoing)
+{
+        return login->is_gathering && (outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED) &&
+               is_of_jetstream(outgoing->id, outgoing->id_size);
+}
+
 /* Accepted, and the same again as a heartbeat: headers alone. */
 static int write_accepted(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
 {
@@ -562,12 +590,8 @@ static int write_accepted(const struct login *login, struct buffer *buffer, cons
                             accepted, login->service.instance, outgoing->beat_ms);
         int code;
 
-        if (login->is_gathering) {
-                code = append_text(buffer, "HPUB ");
-                if (!code)
-                        code = buffer_append(buffer, outgoing->id, outgoing->id_size);
-                return code ? code : append_text(buffer, " 12 16\r\nNATS/1.0\r\n\r\n+WPI\r\n");
-        }
+        if (login->is_gathering)
+                return write_plain(buffer, outgoing, "+WPI");
         code = append_line(login, buffer, outgoing);
         snprintf(sizes, sizeof sizes, " %d %d\r\n", size, size);
         if (!code)
@@ -617,7 +641,10 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
         case WIRE_RESPONSE:
         case WIRE_ERROR:
         case WIRE_REFUSED:
-                return write_published(wire, buffer, outgoing, error);
+                if (!is_returned(wire->login, outgoing))
+                        return write_published(wire, buffer, outgoing, error);
+                code = write_plain(buffer, outgoing, returned);
+                break;
         default:
                 return error_set(error, -EOPNOTSUPP, "the dialect nats has no such frame");
         }

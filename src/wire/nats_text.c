@@ -263,6 +263,7 @@ static int read_first(const char *begin, const char *end, struct nats_headers *r
                         return -EBADMSG;
                 ret->status = ret->status * 10 + (unsigned)(*begin - '0');
         }
+        ret->number = (struct raw_text){ .bytes = begin - 3, .size = 3 };
         ret->description = trim(begin, end);
         return 0;
 }

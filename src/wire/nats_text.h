@@ -48,6 +48,7 @@ void nats_peek_sent(const char *bytes, size_t size, struct incoming *ret);
 /* Headers of which ferry takes notice. No bytes: there is none. */
 struct nats_headers {
         unsigned status;                /* of the first line; 0: none */
+        struct raw_text number;         /* the same as it stands there */
         struct raw_text description;    /* of the status */
         struct raw_text type;
         struct raw_text codec;

@@ -318,12 +318,20 @@ START_TEST(answers_to_notifications_are_gathered)
         snprintf(expected, sizeof expected, "HPUB $SRV.INFO %s0         12         12\r\nNATS/1.0\r\n\r\n\r\n", inbox);
         ck_assert_str_eq(written(&asked), expected);
         check_gathered("NATS/1.0\r\n\r\n", "{}", WIRE_NOTIFICATION, NULL);
-        check_gathered("NATS/1.0 408 Request Timeout\r\n\r\n", "", WIRE_REFUSED, "the NATS server answers with the status 408");
+        check_gathered("NATS/1.0 408 Request Timeout\r\n\r\n", "", WIRE_REFUSED, "the NATS server answers with the status 408 Request Timeout");
+        check_gathered("NATS/1.0 409\r\n\r\n", "", WIRE_REFUSED, "the NATS server answers with the status 409");
+        ck_assert_int_eq(read_frame("HMSG @0 1 16 16\r\nNATS/1.0 404\r\n\r\n\r\n", &delivered), 0);
+        check_text(&delivered.type, "404");
+        ferry_value_unref(delivered.value);
         ck_assert_int_eq(read_frame("MSG jobs.task 1 $JS.ACK.jobs.ferry.1.1 5\r\nhello\r\n", &delivered), 0);
         ck_assert_int_eq(delivered.kind, WIRE_REQUEST);
         ck_assert(delivered.wants_acceptance);
         check_text(&delivered.id, "$JS.ACK.jobs.ferry.1.1");
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_ACCEPTED, .id = "$JS.ACK.a", .id_size = 9 }), "HPUB $JS.ACK.a 12 16\r\nNATS/1.0\r\n\r\n+WPI\r\n");
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_ERROR, .id = "$JS.ACK.a", .id_size = 9, .body = body }),
+                         "HPUB $JS.ACK.a 12 37\r\nNATS/1.0\r\n\r\n-NAK {\"delay\":5000000000}\r\n");
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_REFUSED, .id = "$JS.ACK.a", .id_size = 9 }),
+                         "HPUB $JS.ACK.a 12 37\r\nNATS/1.0\r\n\r\n-NAK {\"delay\":5000000000}\r\n");
         ck_assert_int_eq(read_frame("MSG jobs.task 1 a.b 5\r\nhello\r\n", &delivered), 0);
         ck_assert(delivered.kind == WIRE_REQUEST && !delivered.wants_acceptance);
         check_gathered("NATS/1.0 503\r\n\r\n", "", WIRE_REFUSED, "no responders: no process listens at $SRV.INFO");

@@ -10,81 +10,313 @@ server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
 . "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
 suite cli-nats-queue "${1:?usage: test-nats-queue.sh BUILD}"
 
-start_server durable --jetstream --store_dir "$folder/store"
-server_job=$job
-
-# How many messages of a stream stand at a subject of it, and how many the consumer has still to deliver or to acknowledge.
+# api SUBJECT [QUESTION]: the answer of JetStream.
+api() {
+        ferry call --value "nats:\$JS.API.$1" '' "${2:-{\}}"
+}
+# How many messages of a stream stand at a subject of it.
 stored() {
-        ferry call --value "nats:\$JS.API.STREAM.INFO.$1" '' '{"subjects_filter":">"}' | grep -o "\"$1.$2\":[0-9]*" | cut -d: -f2
+        api "STREAM.INFO.$1" '{"subjects_filter":">"}' | grep -o "\"$1.$2\":[0-9]*" | cut -d: -f2
 }
-left() {
-        ferry call "nats:\$JS.API.CONSUMER.INFO.$1.ferry" '' | grep -oE '"num_(ack_pending|pending)":[0-9]+' | cut -d: -f2 | paste -sd+ | bc
+holds() { # STREAM NUMBER
+        [ "$(stored "$1" task)" = "$2" ]
 }
+# Whether the consumer has nothing to deliver, and nothing that is not acknowledged.
 is_empty() {
-        [ "$(left "$1")" = 0 ]
+        [ "$(api "CONSUMER.INFO.$1.ferry" | grep -oE '"num_(ack_pending|pending)":[1-9]|"name"')" = '"name"' ]
+}
+is_asked() {
+        api "CONSUMER.INFO.$1.ferry" | grep -q '"num_waiting":[1-9]'
+}
+# make_stream NAME MEMBER…: with other settings than those of ferry run.
+make_stream() {
+        api "STREAM.CREATE.$1" "{\"name\":\"$1\",$2}" > made
+        check "the stream $1" grep -q '"created"' made
+}
+# make_consumer NAME MEMBERS: the same.
+make_consumer() {
+        api "CONSUMER.DURABLE.CREATE.$1.ferry" "{\"stream_name\":\"$1\",\"config\":{\"durable_name\":\"ferry\",$2}}" > made
+        check "the consumer of $1" grep -q '"created"' made
+}
+# Silent tasks are delivered again after 200 ms, instead of 30 s.
+hasty='"ack_policy":"explicit","ack_wait":200000000,"max_deliver":-1,"max_ack_pending":-1,"filter_subject":'
+
+put() { # STREAM, tasks in the file tasks
+        run ferry run --on "nats+queue:$1" --quiet < tasks
+        ended "tasks for $1" 0 -
+}
+# take STREAM COMMAND [OPTION…]: a run that ends when there are no more tasks.
+take() {
+        run ferry run --tasks "nats+queue:$1" --wait 0 --quiet "${@:3}" -- ferry listen stdio: --exec "$2"
+}
+start_taking() {
+        start ferry run --tasks "nats+queue:$1" --quiet "${@:3}" -- ferry listen stdio: --exec "$2"
+}
+stop() {
+        kill -TERM "$1"
+        await "$1"
+}
+has_lines() { # FILE NUMBER
+        [ -e "$1" ] && [ "$(wc -l < "$1")" -ge "$2" ]
 }
 
 tasks_are_stored_and_done() {
         seq 1 30 > tasks
         run ferry run --on nats+queue:jobs --ordered --quiet < tasks
         ended 'storing' 0 @out
-        is 'the last acknowledgement' "$(tail -n 1 out)" '{"stream":"jobs", "seq":30}'
+        is 'the last confirmation' "$(tail -n 1 out)" '{"stream":"jobs", "seq":30}'
         is 'what is stored' "$(stored jobs task)" 30
-        start ferry run --tasks nats+queue:jobs --workers 3 --quiet -- ferry listen stdio: --exec 'sed s/^/did-/'
-        local worker=$job
-        soon is_empty jobs
-        kill -TERM "$worker"
-        await "$worker"
+        take jobs 'sed s/^/did-/' --workers 3
+        is 'its status' "$status" 0
         is 'each is done' "$(sort -t- -k2 -n out)" "$(seq 1 30 | sed s/^/did-/)"
         is 'what is stored behind that' "$(stored jobs task)" ''
+        take jobs cat
+        ended 'a run without tasks' 0 ''
+        says_exactly 'a run without tasks' ''
+}
+
+a_run_without_an_end_waits_for_tasks() {
+        start_taking jobs cat --workers 1
+        local worker=$job output=$job_out
+        soon is_asked jobs
+        echo late > tasks
+        put jobs
+        check 'a late task' soon [ -s "$output" ]
+        stop "$worker"
+        is 'its answer' "$(cat out)" late
+        is 'its status' "$status" 143
+}
+
+any_bytes_are_tasks() {
+        head -c 500000 /dev/zero | tr '\0' x > large
+        { echo; printf '\xff\xfe\0\x01\n'; cat large; echo; } > tasks
+        put bytes
+        take bytes cat --workers 1 --ordered
+        ended 'any bytes' 0 @tasks
+        start ferry run --on nats+queue:bytes --quiet < <(
+                echo small
+                soon holds bytes 1
+                cat large large large)
+        await "$job"
+        ended 'a task over max_payload' 1 $'{"stream":"bytes", "seq":4}\n'
+        says 'a task over max_payload' 'task 2: not executed:'
 }
 
 a_task_whose_worker_dies_is_delivered_again() {
         echo one > tasks
-        run ferry run --on nats+queue:again --quiet < tasks
-        ended 'storing' 0 $'{"stream":"again", "seq":1}\n'
-        start ferry run --tasks nats+queue:again --workers 1 --quiet -- ferry listen stdio: --exec '[ -e tried ] || { touch tried; kill -9 $PPID; }; cat'
-        local worker=$job
-        soon [ -e tried ]
-        soon is_empty again
-        kill -TERM "$worker"
-        await "$worker"
+        put again
+        start_taking again '[ -e tried ] || { touch tried; kill -9 $PPID; }; cat' --workers 1
+        local worker=$job output=$job_out
+        check 'an answer' soon [ -s "$output" ]
+        check 'its end' soon is_empty again
+        stop "$worker"
         is 'its answer' "$(cat out)" one
         says 'the first try' 'task 1: its worker was killed by SIGKILL'
 }
 
+a_task_whose_run_is_killed_is_given_to_another() {
+        echo one > tasks
+        put killed
+        make_consumer killed "$hasty\"killed.task\""
+        start_taking killed 'touch held; exec sleep 60' --workers 1
+        check 'a task in hand' soon [ -e held ]
+        kill -KILL "$job"
+        await "$job"
+        start_taking killed cat --workers 1
+        local worker=$job output=$job_out
+        check 'an answer' soon [ -s "$output" ]
+        check 'its end' soon is_empty killed
+        stop "$worker"
+        is 'its answer' "$(cat out)" one
+}
+
+a_run_that_is_stopped_finishes_what_it_has_or_gives_it_back() {
+        seq 1 2 > tasks
+        put stopped
+        start_taking stopped 'touch begun; until [ -e go ]; do sleep 0.01; done; cat' --workers 1
+        local first=$job
+        check 'a task in hand' soon [ -e begun ]
+        kill -TERM "$first"
+        touch go
+        await "$first"
+        is 'what is done' "$(cat out)" 1
+        is 'what is left' "$(stored stopped task)" 1
+        rm begun go
+        start_taking stopped 'touch begun; until [ -e go ]; do sleep 0.01; done; cat' --workers 1
+        first=$job
+        check 'another task in hand' soon [ -e begun ]
+        kill -TERM "$first"
+        let_signal_pass
+        stop "$first"
+        is 'what a run that ends in a hurry has done' "$(cat out)" ''
+        # Not as late as one that nothing is known of, 30 s.
+        touch go
+        start_taking stopped cat --workers 1
+        local second=$job output=$job_out
+        check 'what was given back' soon [ -s "$output" ]
+        stop "$second"
+        is 'its answer' "$(cat out)" 2
+}
+
 a_task_that_fails_always_becomes_a_dead_letter() {
-        echo bad > tasks
-        run ferry run --on nats+queue:letters --quiet < tasks
-        start ferry run --tasks nats+queue:letters --workers 1 --retry 1 --quiet -- ferry listen stdio: --exec 'echo x >> tries; exit 3'
-        local worker=$job
-        soon is_empty letters
-        kill -TERM "$worker"
-        await "$worker"
-        is 'its tries' "$(grep -c x tries)" 2
-        is 'its status' "$status" 143
-        says 'the end of it' "it was delivered 2 times, and is stored at 'letters.dead' now"
+        printf '%s\n' good bad > tasks
+        put letters
+        start_taking letters 'read -r task; echo "$task" >> tries; [ "$task" = good ] || exit 3; echo "$task"' --workers 1 --retry 2
+        local worker=$job errors=$job_err
+        check 'a letter' soon grep -q 'is stored at' "$errors"
+        check 'its end' soon is_empty letters
+        stop "$worker"
+        is 'its tries' "$(grep -c bad tries)" 3
+        is 'the tries of another' "$(grep -c good tries)" 1
+        says 'the end of it' "it was delivered 3 times, and is stored at 'letters.dead' now"
+        is 'how often that is said' "$(grep -c 'is stored at' err)" 1
         is 'the letters' "$(stored letters dead)" 1
         is 'the tasks' "$(stored letters task)" ''
+        is 'what it says' "$(api STREAM.MSG.GET.letters '{"last_by_subj":"letters.dead"}' | grep -o '"data":"[^"]*"')" "\"data\":\"$(printf bad | base64)\""
+}
+
+a_run_with_a_dead_letter_fails_and_one_with_a_second_try_does_not() {
+        echo one > tasks
+        put ends
+        take ends '[ -e once ] || { touch once; exit 3; }; cat' --workers 1
+        is 'the status of a run with a second try' "$status $(cat out)" '0 one'
+        put ends
+        take ends 'exit 3' --workers 1 --retry 1
+        ended 'a run with a dead letter' 1 ''
+}
+
+a_dead_letter_that_cannot_be_stored_stays_a_task() {
+        make_stream half '"subjects":["half.task"],"retention":"workqueue"'
+        echo bad > tasks
+        put half
+        start_taking half 'exit 3' --workers 1 --retry 1
+        local worker=$job errors=$job_err
+        check 'two tries' soon grep -q "cannot store it at 'half.dead', so it is delivered again: no responders" "$errors"
+        stop "$worker"
+        is 'the tasks' "$(stored half task)" 1
 }
 
 a_long_task_is_not_given_to_others() {
-        seq 1 1 > tasks
-        run ferry run --on nats+queue:long --quiet < tasks
-        # 150 ms without a sign, and the server delivers it again.
-        ferry call --value 'nats:$JS.API.CONSUMER.DURABLE.CREATE.long.ferry' '' '{"stream_name":"long","config":{"durable_name":"ferry",
-                "ack_policy":"explicit","ack_wait":150000000,"max_deliver":-1,"deliver_policy":"all","filter_subject":"long.task"}}' > made
-        check 'the consumer' grep -q '"name":"ferry"' made
-        start ferry run --tasks nats+queue:long --workers 2 --quiet -- ferry listen stdio: --exec 'echo x >> began; sleep 0.6; cat'
-        local worker=$job
-        soon is_empty_of_answers
-        kill -TERM "$worker"
-        await "$worker"
+        echo 1 > tasks
+        put long
+        make_consumer long "$hasty\"long.task\""
+        start_taking long 'echo x >> began; until [ -e go ]; do sleep 0.01; done; cat' --workers 2
+        local worker=$job output=$job_out
+        check 'its begin' soon [ -s began ]
+        sleep 0.6
+        touch go
+        check 'an answer' soon [ -s "$output" ]
+        check 'its end' soon is_empty long
+        stop "$worker"
         is 'its begins' "$(grep -c x began)" 1
         is 'its answer' "$(cat out)" 1
 }
-is_empty_of_answers() {
-        [ -s out ] && is_empty long
+
+runs_share_a_stream() {
+        seq 1 2 > tasks
+        put shared
+        # Each task waits for the other one, which another run must have.
+        local command='echo x >> here; until [ "$(wc -l < here)" -ge 2 ]; do sleep 0.01; done; cat'
+        start_taking shared "$command" --workers 1
+        local first=$job first_output=$job_out
+        start_taking shared "$command" --workers 1
+        local second=$job second_output=$job_out
+        check 'a task of the first' soon [ -s "$first_output" ]
+        check 'a task of the second' soon [ -s "$second_output" ]
+        stop "$first"
+        cat out > both
+        stop "$second"
+        is 'both' "$(sort both out)" "$(seq 1 2)"
+}
+
+a_server_that_was_killed_is_connected_to_again() {
+        mkdir -p kept
+        start_server first --jetstream --store_dir "$folder/kept"
+        local first=$job port=${NATS_URL##*:}
+        seq 1 3 > tasks
+        put kept
+        start_taking kept 'echo x >> began-kept; until [ -e go-on ]; do sleep 0.01; done; cat' --workers 2
+        local worker=$job output=$job_out errors=$job_err
+        check 'two tasks in hand' soon has_lines began-kept 2
+        kill -KILL "$first"
+        await "$first"
+        check 'a loss' soon grep -q 'the connection to the NATS server is lost' "$errors"
+        touch go-on
+        check 'answers without a server' soon has_lines "$output" 2
+        start "$server" -a 127.0.0.1 -p "$port" --jetstream --store_dir "$folder/kept"
+        local second=$job
+        check 'the third task' soon has_lines "$output" 3
+        check 'their end' soon is_empty kept
+        stop "$worker"
+        is 'each once' "$(sort out)" "$(seq 1 3)"
+        is 'their begins' "$(wc -l < began-kept)" 3
+        stop "$second"
+        export NATS_URL=$durable
+}
+
+a_consumer_that_is_deleted_is_reported_and_may_come_back() {
+        echo 1 > tasks
+        put gone
+        take gone cat --workers 1
+        start_taking gone cat --workers 1
+        local worker=$job output=$job_out errors=$job_err
+        check 'a request for tasks' soon is_asked gone
+        api CONSUMER.DELETE.gone.ferry > made
+        check 'what is said' soon grep -q "the stream 'gone' gives no tasks now: .*; trying again" "$errors"
+        take gone cat --workers 1
+        is 'a run that makes it anew' "$status" 0
+        put gone
+        check 'a task of the new one' soon [ -s "$output" ]
+        stop "$worker"
+}
+
+a_task_that_cannot_be_read_stays() {
+        echo 1 > tasks
+        put strange
+        take strange cat --workers 1
+        exec 7<> "/dev/tcp/127.0.0.1/${NATS_URL##*:}"
+        printf 'CONNECT {"verbose":false,"headers":true}\r\nHPUB strange.task 31 35\r\nNATS/1.0\r\nFerry-Codec: json\r\n\r\n{"a:\r\nPING\r\n' >&7
+        while read -r -t 20 line <&7 && [[ $line != PONG* ]]; do :; done
+        exec 7>&-
+        is 'what is stored' "$(stored strange task)" 1
+        start_taking strange cat --workers 1
+        local worker=$job errors=$job_err
+        check 'what is said' soon grep -q "a task of the stream 'strange' cannot be taken, and stays there: a message whose body is wrong" "$errors"
+        echo good > tasks
+        put strange
+        check 'the next one' soon [ -s "$job_out" -o -s "out.${run_of[$worker]}" ]
+        stop "$worker"
+        is 'what is stored then' "$(stored strange task)" 1
+}
+
+limits_of_a_stream_are_reported() {
+        make_stream small '"subjects":["small.*"],"retention":"workqueue","max_msgs":1,"discard":"new"'
+        seq 1 2 > tasks
+        run ferry run --on nats+queue:small --ordered --quiet < tasks
+        ended 'a full stream' 1 $'{"stream":"small", "seq":1}\n'
+        says 'a full stream' 'task 2: it was not stored: maximum messages exceeded'
+}
+
+streams_and_consumers_of_others_are_checked() {
+        echo 1 > tasks
+        make_stream foreign '"subjects":["elsewhere.>"]'
+        run ferry run --on nats+queue:foreign --quiet < tasks
+        ended 'a stream without the subject' 4 ''
+        says 'a stream without the subject' "the stream 'foreign' cannot keep tasks at 'foreign.task': it has not the subject of the tasks"
+        make_stream silent '"subjects":["silent.>"],"no_ack":true'
+        run ferry run --on nats+queue:silent --quiet < tasks
+        ended 'a stream that confirms nothing' 4 ''
+        local index=0 settings
+        for settings in '"ack_policy":"none","filter_subject":"c1.task"' '"ack_policy":"explicit","filter_subject":"c2.>"' \
+                        '"ack_policy":"explicit","filter_subject":"c3.task","deliver_subject":"there"' \
+                        '"ack_policy":"explicit","filter_subject":"c4.task","headers_only":true'; do
+                index=$((index + 1))
+                make_stream "c$index" "\"subjects\":[\"c$index.>\"]"
+                make_consumer "c$index" "$settings"
+                take "c$index" cat
+                ended "$settings" 4 ''
+                says "$settings" "the consumer 'ferry' of the stream 'c$index' is not for tasks at 'c$index.task': it"
+        done
 }
 
 what_is_wrong_is_said() {
@@ -97,23 +329,67 @@ what_is_wrong_is_said() {
         ended 'another address' 2 ''
         run ferry run --on nats+queue:a -- cat < tasks
         ended 'a command' 2 ''
-        local durable=$NATS_URL
         start_server plain
         run ferry run --on nats+queue:a --quiet < tasks
         ended 'no JetStream' 3 ''
         says 'no JetStream' 'has no JetStream'
-        kill -TERM "$job"
-        await "$job"
+        stop "$job"
         export NATS_URL=$durable
         run env NATS_URL=nats://127.0.0.1:1 ferry run --tasks nats+queue:a --quiet -- cat < tasks
         ended 'no server' 3 ''
 }
 
+# Two runs, of which one is killed, and a server that is killed as well: a journal of what was begun, and what the runs print.
+a_thousand_tasks_are_done_whatever_dies() {
+        mkdir -p journal-store
+        start_server third --jetstream --store_dir "$folder/journal-store"
+        local third=$job port=${NATS_URL##*:}
+        seq 1 1000 > tasks
+        put all
+        make_consumer all "$hasty\"all.task\""
+        local command='read -r n; echo "$n" >> journal; printf %s "$n"'
+        start_taking all "$command" --workers 2
+        local first=$job first_output=$job_out
+        start_taking all "$command" --workers 2
+        local second=$job second_output=$job_out
+        check 'tasks of the first' soon has_lines "$first_output" 50
+        kill -KILL "$first"
+        await "$first"
+        cp out killed
+        check 'tasks of the second' soon has_lines "$second_output" 100
+        kill -KILL "$third"
+        await "$third"
+        start "$server" -a 127.0.0.1 -p "$port" --jetstream --store_dir "$folder/journal-store"
+        third=$job
+        check 'their end' soon is_empty all
+        stop "$second"
+        # What was killed in the middle of a line has not answered that.
+        is 'the answers' "$(cat killed out | sort -nu | comm -12 --nocheck-order - <(sort -n tasks) | wc -l)" 1000
+        is 'what was begun' "$(sort -nu journal | wc -l)" 1000
+        is 'the letters' "$(stored all dead)" ''
+        stop "$third"
+        export NATS_URL=$durable
+}
+
+start_server durable --jetstream --store_dir "$folder/store"
+server_job=$job durable=$NATS_URL
 tasks_are_stored_and_done
+a_run_without_an_end_waits_for_tasks
+any_bytes_are_tasks
 a_task_whose_worker_dies_is_delivered_again
+a_task_whose_run_is_killed_is_given_to_another
+a_run_that_is_stopped_finishes_what_it_has_or_gives_it_back
 a_task_that_fails_always_becomes_a_dead_letter
+a_run_with_a_dead_letter_fails_and_one_with_a_second_try_does_not
+a_dead_letter_that_cannot_be_stored_stays_a_task
 a_long_task_is_not_given_to_others
+runs_share_a_stream
+a_server_that_was_killed_is_connected_to_again
+a_consumer_that_is_deleted_is_reported_and_may_come_back
+a_task_that_cannot_be_read_stays
+limits_of_a_stream_are_reported
+streams_and_consumers_of_others_are_checked
 what_is_wrong_is_said
-kill -TERM "$server_job"
-await "$server_job"
+a_thousand_tasks_are_done_whatever_dies
+stop "$server_job"
 finish
