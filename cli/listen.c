@@ -181,6 +181,23 @@ static int show_aside(ferry_session *client, const ferry_message *message, void 
         return 0;
 }
 
+static void report_ready(struct listener *listener)
+{
+        const char *address = listener->service ? ferry_service_address(listener->service) : ferry_session_address(listener->session);
+
+        if (listener->options->is_verbose)
+                inform("listening at %s", address);
+        supervisor_report_ready(listener->loop, address, listener->options->is_taking_over);
+}
+
+/* The server has taken the login, and the subscription with it. */
+static int show_opened(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)session, (void)message;
+        report_ready(userdata);
+        return 0;
+}
+
 /* A server has gone, or there is one again: meanwhile nothing comes. */
 static int show_connection(ferry_session *session, const ferry_message *message, void *userdata)
 {
@@ -357,11 +374,10 @@ static int serve(struct listener *listener, const char *address)
                 ferry_service_on(listener->service, FERRY_KIND_SUCCESSOR, hand_over, listener);
         }
         if (!described && status_of(listener) == 1) {
-                if (listener->options->is_verbose)
-                        inform("listening at %s",
-                               is_session ? address : ferry_service_address(listener->service));
-                supervisor_report_ready(listener->loop, is_session ? address : ferry_service_address(listener->service),
-                                        listener->options->is_taking_over);
+                if (session.is_listening)
+                        ferry_session_on(listener->session, FERRY_KIND_OPENED, show_opened, listener);
+                else
+                        report_ready(listener);
                 if (listener->options->is_publishing &&
                     !publisher_begin(listener->loop, listener->service, listener->options, stop_after_publishing, listener))
                         stop(listener);

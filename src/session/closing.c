@@ -250,6 +250,13 @@ static bool say_goodbye(ferry_session *session)
         return is_queued;
 }
 
+/* Whether a server that has not taken the login yet is to be sent nothing else: then it need not be waited for. */
+static bool has_login_alone(const ferry_session *session)
+{
+        return session->wire.dialect->has_login && !session_is_greeted(session) &&
+               session->out.greeting_end >= session->out.begin + outbox_size(&session->out);
+}
+
 /* The last steps before the close: what the peer learns of it, and what that makes of the session. */
 static enum session_event take_leave(ferry_session *session, enum session_phase before)
 {
@@ -261,7 +268,7 @@ static enum session_event take_leave(ferry_session *session, enum session_phase 
                 stream_explain_failed_write(session->output_error, &lost);
         if (session->phase != SESSION_REFUSING || before == SESSION_DRAINING)
                 ;
-        else if (before == SESSION_CONNECTING && has_start && session->sent == 0)
+        else if ((before == SESSION_CONNECTING && has_start && session->sent == 0) || has_login_alone(session))
                 /* The other side has heard nothing yet. */
                 outbox_drop(&session->out);
         else if (before != SESSION_CONNECTING && lost.code)

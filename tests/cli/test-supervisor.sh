@@ -121,7 +121,42 @@ reports_are_sent() {
         says 'a supervisor that is not there' "ferry: cannot report to the supervisor at '$PWD/none' (NOTIFY_SOCKET): No such file or directory"
 }
 
-all=a_given_socket_is_served,a_socket_that_is_not_given_is_refused,systemd_s_own_program_starts_it,reports_are_sent
+# A NATS server that takes its time.
+cat > slow-server.py <<'END'
+import os, socket, subprocess, sys
+reports = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+reports.bind(os.path.abspath('slow-reports'))
+server = socket.create_server(('127.0.0.1', 0))
+child = subprocess.Popen(sys.argv[1:], env=dict(os.environ, NOTIFY_SOCKET=os.path.abspath('slow-reports'),
+                                                NATS_URL='nats://127.0.0.1:%d' % server.getsockname()[1]))
+client = server.accept()[0]
+client.sendall(b'INFO {"headers":true}\r\n')
+heard = b''
+while not heard.endswith(b'PING\r\n'):
+    heard += client.recv(4096)
+try:
+    print('too early:', reports.recv(4096, socket.MSG_DONTWAIT))
+except BlockingIOError:
+    print('nothing yet')
+if 'never' in sys.argv[-1]:
+    child.terminate()
+    sys.exit(child.wait())
+client.sendall(b'PONG\r\n')
+print(reports.recv(4096).decode().replace('\n', ' '), flush=True)
+child.kill()
+child.wait()
+END
+
+a_listener_at_a_subject_is_ready_once_the_server_has_its_subscription() {
+        run python3 "$tools/slow-server.py" ferry listen --echo nats:web
+        ended 'a listener' 0 $'nothing yet\nREADY=1 STATUS=listening at nats:web\n'
+        rm -f slow-reports
+        run python3 "$tools/slow-server.py" ferry listen --echo nats:never
+        ended 'a signal before that' 0 $'nothing yet\n'
+        says_exactly 'a signal before that' ''
+}
+
+all=a_listener_at_a_subject_is_ready_once_the_server_has_its_subscription,a_given_socket_is_served,a_socket_that_is_not_given_is_refused,systemd_s_own_program_starts_it,reports_are_sent
 IFS=, read -r -a chosen <<< "${FERRY_TEST:-$all}"
 aside "${chosen[@]}"
 finish
