@@ -46,6 +46,7 @@ struct remote {
         int64_t refused_since;          /* 0: a request is worked on, or was not refused */
         int64_t pause_ns;
         struct loop_timer timer;        /* of a pause */
+        struct loop_task task;          /* the session has connected: what waits is given to it */
         bool is_live;                   /* that is what was counted of it */
         char subject[];
 };
@@ -207,6 +208,24 @@ static bool give(ferry_manager *manager, ferry_call *call)
 
 /* Its life --------------------------------------------------------------------------------------------- */
 
+static void feed(struct loop_task *task)
+{
+        ferry_manager *manager = container_of(task, struct remote, task)->manager;
+        ferry_loop *loop = manager->loop;
+
+        loop_enter(loop);
+        pool_feed(manager);
+        loop_leave(loop);
+}
+
+/* Not now: the session first sends what begins a connection. */
+static void session_connected(void *object)
+{
+        struct remote *remote = object;
+
+        loop_task_start(remote->manager->loop, &remote->task);
+}
+
 static void session_ended(void *object)
 {
         struct remote *remote = object;
@@ -228,7 +247,7 @@ static void session_freed(void *object)
         enter(remote, REMOTE_ENDED);
 }
 
-static const struct session_owner session_owner = { .ended = session_ended, .freed = session_freed };
+static const struct session_owner session_owner = { .connected = session_connected, .ended = session_ended, .freed = session_freed };
 
 void remote_stop_all(ferry_manager *manager)
 {
@@ -253,6 +272,7 @@ static void destroy(struct remote *remote)
         ferry_loop *loop = remote->manager->loop;
 
         finder_deinit(&remote->finder);
+        loop_task_stop(&remote->task);
         if (remote->session)
                 session_set_owner(remote->session, NULL, NULL);
         forget(loop, remote->session);
@@ -284,6 +304,7 @@ static int connect_to(ferry_manager *manager, const char *address, const ferry_r
         memcpy(remote->subject, subject + 1, size);
         remote->manager = manager;
         remote->timer.fn = pause_is_over;
+        remote->task.fn = feed;
         remote->most = options->requests_max ? options->requests_max : REQUESTS_DEFAULT_MAX;
         remote->room = remote->most < REQUESTS_FIRST ? remote->most : REQUESTS_FIRST;
         remote->busy_ms = options->busy_timeout_ms ? options->busy_timeout_ms : BUSY_DEFAULT_MS;

@@ -168,8 +168,11 @@ void session_advance(ferry_session *session, enum session_event event)
         /* Where the dialect begins with no exchange, both have begun. */
         if (session->phase == SESSION_GREETING && session_is_greeted(session))
                 session->phase = SESSION_OPEN;
-        if (session->phase != before)
-                begin_phase(session);
+        if (session->phase == before)
+                return;
+        begin_phase(session);
+        if (before == SESSION_CONNECTING && session->owner->connected && session_takes_requests(session))
+                session->owner->connected(session->owner_object);
 }
 
 /* What follows from the phase ---------------------------------------------------------------------------- */

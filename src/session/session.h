@@ -20,6 +20,7 @@ struct handlers {
 /* What a session reports to the object that has it (a service, a process), and asks it. Each member may be NULL; it gets the
  * object of session_set_owner(). */
 struct session_owner {
+        void (*connected)(void *object);                /* it takes requests from now on, for the first time or again */
         void (*ending)(void *object);                   /* FERRY_KIND_CLOSED is reported next … */
         void (*ended)(void *object);                    /* … and was reported */
         void (*answered)(void *object);                 /* an answer that no call waits for, or to a ping, has come */

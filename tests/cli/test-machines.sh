@@ -251,6 +251,103 @@ a_server_that_is_cut_off_is_found_again() {
         mend_link one
 }
 
+# Tasks for a pool on the second machine, given away on the third: ferry run with its journal of each task, and the listener with its
+# own. A worker takes some time for each.
+cat > task.sh <<'END'
+read -r number rest
+echo "$number" >> worked
+sleep 0.02
+echo "done $number"
+END
+tasks=120 workers=4 timeout_s=2
+
+start_pool() {
+        : > worked
+        start_on two ferry listen nats:pool --workers $workers --exec 'sh task.sh' --quiet
+        pool=$job
+        soon lives pool
+}
+
+# $runner, with the journal $log
+start_run() {
+        log=log-$runs
+        seq 1 $tasks > tasks
+        start_on three ferry run --on nats:pool --workers $workers --timeout $timeout_s --wait 10 --joblog "$log" --quiet < tasks
+        runner=$job runner_err=$job_err
+}
+
+lives() {
+        run_on three ferry call --wait 0 "nats:\$SRV.PING.$1" ''
+        [[ $status == 0 ]]
+}
+
+has_ended_tasks() { [[ -e $log && $(wc -l < "$log") -gt $1 ]]; }
+reports_loss() { grep -q 'outcome unknown' "$runner_err"; }
+
+# By the log each task has ended once, and by the journal of the workers that is true of it. $1 of them at least are done, and $2 at
+# least unknown, each with a reason.
+end_run() {
+        local lost
+
+        await "$runner"
+        check "the run ends with $status" [ "$status" = $(($2 > 0)) -o "$status" = 0 ]
+        lost=$(grep -c '^ferry: task [0-9]*: outcome unknown: ..' err)
+        is "tasks that have ended once" "$(tail -n +2 "$log" | cut -f 1 | sort -n)" "$(< tasks)"
+        tail -n +2 "$log" | awk -F '\t' '$NF == "replied" { print $1 }' | sort > replied
+        tail -n +2 "$log" | awk -F '\t' '$NF == "not executed" { print $1 }' | sort > never
+        sort -u worked > begun
+        is 'tasks that were run twice' "$(sort worked | uniq -d)" ''
+        is 'tasks that were replied to and not run' "$(comm -23 replied begun)" ''
+        is 'tasks that were not executed and run' "$(comm -12 never begun)" ''
+        is 'unknown tasks with a reason' "$lost" "$(awk -F '\t' '$NF == "unknown"' "$log" | wc -l)"
+        is 'answers' "$(grep -c '^done ' out)" "$(wc -l < replied)"
+        check "$(wc -l < replied) tasks are done" [ "$(wc -l < replied)" -ge "$1" ]
+        check "$lost tasks are unknown" [ "$lost" -ge "$2" ]
+        kill -TERM "$pool"
+        await "$pool"
+}
+
+tasks_cross_machines() {
+        start_pool
+        start_run
+        end_run $tasks 0
+}
+
+# The first packet to the server, which is lost.
+is_connecting() { on three grep -q ' 02 ' /proc/net/tcp && "${words[@]}"; }
+
+tasks_that_come_before_the_connection_are_done() {
+        start_pool
+        cut_link three
+        start_run
+        check 'the run connects' soon is_connecting
+        mend_link three
+        end_run $tasks 0
+}
+
+# cut_run MACHINE: while tasks run
+cut_run() {
+        start_pool
+        start_run
+        soon has_ended_tasks 20
+        cut_link "$1"
+        soon reports_loss
+        mend_link "$1"
+        end_run $((tasks / 2)) 1
+}
+
+tasks_that_lose_packets_are_done() {
+        worsen two
+        worsen three
+        timeout_s=20
+        start_pool
+        start_run
+        end_run $tasks 0
+        timeout_s=2
+        improve two
+        improve three
+}
+
 requests_cross_machines
 a_link_that_loses_packets_loses_no_request
 a_request_whose_worker_cannot_be_reached_is_unknown_by_its_deadline
@@ -265,6 +362,12 @@ start_listener
 kill "$listener"
 await "$listener"
 compare_accounts
+tasks_cross_machines
+tasks_that_come_before_the_connection_are_done
+tasks_that_lose_packets_are_done
+cut_run two
+cut_run three
+cut_run one
 kill "$server_job"
 await "$server_job"
 finish

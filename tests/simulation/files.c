@@ -154,9 +154,12 @@ REPLACE(int, epoll_control, (int epoll, int operation, int fd, uint32_t events, 
 
 REPLACE(int, epoll_wait, (int epoll, struct epoll_event *events, int count, int timeout_ms))
 {
-        const struct file *set = file_of(epoll);
+        const struct file *set;
         int found = 0;
 
+        if (timeout_ms != 0 && !file_is_epoll_ready(epoll) && !kernel_is_dead(process_current()))
+                process_block(epoll, timeout_ms);
+        set = file_of(epoll);
         for (unsigned i = 0; i < set->count && found < count; i++) {
                 const struct file *file = file_of(set->members[i]);
                 uint32_t ready = what_is_ready(file);
@@ -164,8 +167,6 @@ REPLACE(int, epoll_wait, (int epoll, struct epoll_event *events, int count, int 
                 if (ready)
                         events[found++] = (struct epoll_event){ .events = ready, .data.ptr = file->data };
         }
-        if (found == 0 && timeout_ms != 0 && !kernel_is_dead(process_current()))
-                system_give_up("a process waits itself, and does not leave that to its host");
         return found;
 }
 

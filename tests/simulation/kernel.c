@@ -15,6 +15,7 @@ struct process {
         unsigned host;
         int epoll;
         bool is_dead, is_waiting;       /* for a round */
+        bool is_blocked;                /* it waits within a round, or within what was called of it */
 };
 
 struct kernel_counts kernel_counts;
@@ -175,7 +176,8 @@ static void give_round(void)
 
         kernel.waiting[at] = kernel.waiting[--kernel.waiting_count];
         kernel.processes[process].is_waiting = false;
-        if (kernel.processes[process].is_dead || !kernel.processes[process].loop)
+        /* One that is blocked looks itself. */
+        if (kernel.processes[process].is_dead || kernel.processes[process].is_blocked || !kernel.processes[process].loop)
                 return;
         kernel.current = process;
         ferry_loop_tick(kernel.processes[process].loop, 0);
@@ -198,20 +200,43 @@ static void do_event(void)
         }
 }
 
+/* One step; false: nothing is left to do until then. */
+static bool go_on(int64_t until)
+{
+        if (kernel.waiting_count > 0)
+                give_round();
+        else if (kernel.events_count == 0)
+                return false;
+        else if (kernel.events[0].when > until) {
+                kernel.now = until;
+                return false;
+        } else
+                do_event();
+        return true;
+}
+
 bool kernel_run(bool (*is_over)(void), int64_t until)
 {
-        while (!is_over || !is_over()) {
-                if (kernel.waiting_count > 0)
-                        give_round();
-                else if (kernel.events_count == 0)
-                        return false;
-                else if (kernel.events[0].when > until) {
-                        kernel.now = until;
-                        return true;
-                } else
-                        do_event();
-        }
+        while (!is_over || !is_over())
+                if (!go_on(until))
+                        return kernel.events_count > 0;
         return true;
+}
+
+void process_block(int epoll, int timeout_ms)
+{
+        int64_t until = timeout_ms < 0 ? INT64_MAX : kernel.now + (int64_t)timeout_ms * KERNEL_MS;
+        unsigned process = kernel.current;
+        bool was_blocked = kernel.processes[process].is_blocked;
+
+        kernel.processes[process].is_blocked = true;
+        kernel.current = 0;
+        while (!file_is_epoll_ready(epoll) && go_on(until))
+                ;
+        if (timeout_ms < 0 && !file_is_epoll_ready(epoll))
+                system_give_up("a process waits, and nothing happens any more");
+        kernel.current = process;
+        kernel.processes[process].is_blocked = was_blocked;
 }
 
 void kernel_begin(uint64_t seed, const struct weather *weather, const struct kernel_side *side)

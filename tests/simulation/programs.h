@@ -30,7 +30,12 @@ struct simulation {
         int server_end_mean;            /* between two orderly ends of the same server */
         int silence_most;               /* before a death or a cut is noticed; half of them are noticed at once */
         unsigned late;                  /* pieces in a million that take 200 ms longer */
-        int is_leaving;                 /* not 0: a worker is not subscribed while it works */
+        unsigned places;                /* tasks that a worker has in hand at one time, at most */
+        int is_leaving;                 /* not 0: a worker is not subscribed while all its places are taken */
+        int is_pool;                    /* not 0: callers give tasks to the pool of a manager */
+        unsigned requests_max;          /* of a pool in flight; 0: the default */
+        int busy, wait;                 /* how long a pool waits while workers refuse all, and while there is none; not -1 */
+        int queue;                      /* how long a task may wait in a pool (queue_timeout_ms); 0: for ever */
         int room;                       /* bytes that a connection takes at once, at least; at most 16384 */
         int rest;                       /* until what has died is started again */
         enum server_mutant server_mutant;
@@ -43,6 +48,7 @@ struct simulation_figures {
         double wait_mean, wait_99;      /* ms from giving a task away to its end, without its work; of those that were replied to */
         double unknown_mean;            /* ms from giving a task away to the report that it is unknown */
         double lost_work;               /* of all work, the part whose answers did not come */
+        size_t refusals;                /* by workers */
         unsigned worker_deaths, host_deaths, server_deaths;
         size_t memory_peak, memory_idle;        /* bytes of the library at most, and in idle processes at the end, in all */
         uint64_t trace;                 /* the same for the same run */

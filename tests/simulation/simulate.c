@@ -16,6 +16,7 @@ static struct simulation options = {
         .seed = 1, .tasks = 10000, .workers = 50, .hosts = 5, .callers = 4, .servers = 3, .in_flight = 30, .work_least = 1,
         .work_most = 40, .timeout = 5000, .patience = 20000, .worker_death_mean = 20000, .host_death_mean = 60000, .cut_mean = 20000,
         .server_death_mean = 60000, .server_end_mean = 60000, .silence_most = 3000, .late = 1000, .room = 16384, .rest = 500, .beat = 500, .reconnect = 100000000,
+        .places = 1, .requests_max = 1024, .busy = 5000, .wait = 1000,
 };
 
 static const struct {
@@ -43,7 +44,13 @@ static const struct {
         { "silence", NULL, &options.silence_most, "ms until half of these are noticed, at most" },
         { "late", &options.late, NULL, "pieces in a million that take 200 ms longer, as those that TCP sends again" },
         { "room", NULL, &options.room, "bytes that a connection takes before it waits, at least; at most 16384" },
-        { "leaving", NULL, &options.is_leaving, "1: a worker is not subscribed while it works" },
+        { "places", &options.places, NULL, "tasks that a worker has in hand at one time" },
+        { "leaving", NULL, &options.is_leaving, "1: a worker is not subscribed while all its places are taken" },
+        { "pool", NULL, &options.is_pool, "1: callers give tasks to the pool of a manager (ferry_manager_connect())" },
+        { "requests-max", &options.requests_max, NULL, "requests of a pool in flight" },
+        { "busy", NULL, &options.busy, "ms that a pool waits while workers refuse all tasks (busy_timeout_ms)" },
+        { "wait", NULL, &options.wait, "ms that a pool waits while there is no worker (wait_ms)" },
+        { "queue", NULL, &options.queue, "ms that a task may wait in a pool (queue_timeout_ms); 0: for ever" },
         { "rest", NULL, &options.rest, "mean ms until what has died is started again" },
 };
 
@@ -108,10 +115,10 @@ int main(int argc, char **argv)
         printf("seed %llu: %zu tasks in %.1f s: %zu done, %zu not executed, %zu unknown\n", (unsigned long long)options.seed,
                options.tasks, figures.seconds, counts.tasks[FERRY_OUTCOME_REPLIED], counts.tasks[FERRY_OUTCOME_NOT_EXECUTED],
                counts.tasks[FERRY_OUTCOME_UNKNOWN]);
-        printf("requests: %.3f a task, %zu refused or without a worker; unknown after %.0f ms\n",
+        printf("requests: %.3f a task, %zu not executed, %zu refused by workers; unknown after %.0f ms\n",
                (double)(counts.attempts[FERRY_OUTCOME_REPLIED] + counts.attempts[FERRY_OUTCOME_NOT_EXECUTED] +
                         counts.attempts[FERRY_OUTCOME_UNKNOWN]) / (double)options.tasks,
-               counts.attempts[FERRY_OUTCOME_NOT_EXECUTED], figures.unknown_mean);
+               counts.attempts[FERRY_OUTCOME_NOT_EXECUTED], figures.refusals, figures.unknown_mean);
         printf("waiting: mean %.2f ms, 99 of 100 within %.1f ms; work without an answer: %.4f %%\n", figures.wait_mean,
                figures.wait_99, 100 * figures.lost_work);
         printf("deaths: %u workers, %u hosts, %u servers; %llu connections cut; memory of the library: at most %zu KiB, idle %zu KiB\n",

@@ -8,7 +8,7 @@
 
 enum file_kind { FREE, SOCKET, EPOLL, EVENT, TIMER };
 
-enum { FILES_PER_EPOLL = 8 };
+enum { FILES_PER_EPOLL = 16 };
 
 struct file {
         enum file_kind kind;
@@ -54,6 +54,8 @@ unsigned process_current(void);
 unsigned process_host(unsigned process);
 /* It is given a round. */
 void process_wake(unsigned process);
+/* The one that calls waits for its descriptors: meanwhile the others go on. */
+void process_block(int epoll, int timeout_ms);
 
 /* files.c */
 int file_open(enum file_kind kind);

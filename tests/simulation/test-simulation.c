@@ -24,13 +24,26 @@ static struct simulation small(int round)
                                     .in_flight = 30, .work_least = 1, .work_most = 40, .timeout = 5000, .patience = 20000,
                                     .worker_death_mean = 20000, .host_death_mean = 60000, .cut_mean = 20000,
                                     .server_death_mean = 60000, .server_end_mean = 60000, .silence_most = 3000, .late = 1000, .room = 300, .is_leaving = round >= 2, .rest = 500, .beat = 500,
+                                    .places = 1, .busy = 5000, .wait = 1000,
                                     /* Sessions connect again, or programs open new ones. */
                                     .reconnect = round % 2 == 0 ? 100000000 : 0 };
 }
 
-START_TEST(each_task_ends_once_by_both_accounts)
+/* The same with the pools of managers; places are free less often, so that there are refusals. */
+static struct simulation small_pool(int round)
 {
-        struct simulation simulation = small(_i);
+        struct simulation simulation = small(round);
+
+        simulation.is_pool = 1;
+        simulation.workers = round % 2 == 0 ? 50 : 10;
+        simulation.places = round % 2 == 0 ? 1 : 3;
+        simulation.in_flight = 40;
+        return simulation;
+}
+
+/* What the rules are about has happened. */
+static void expect_all_kinds(struct simulation simulation)
+{
         struct simulation_figures figures;
         struct journal_counts counts;
 
@@ -43,20 +56,44 @@ START_TEST(each_task_ends_once_by_both_accounts)
         }
         ck_assert_uint_eq(simulate(&simulation, &figures), 0);
         counts = journal_count();
-        /* What the rules are about has happened. */
         ck_assert_uint_gt(figures.worker_deaths, 0);
         ck_assert_uint_gt(counts.tasks[FERRY_OUTCOME_REPLIED], simulation.tasks / 2);
         ck_assert_uint_gt(counts.tasks[FERRY_OUTCOME_UNKNOWN], 0);
-        ck_assert_uint_gt(counts.attempts[FERRY_OUTCOME_NOT_EXECUTED], 0);
+        ck_assert_uint_gt(simulation.is_pool ? figures.refusals : counts.attempts[FERRY_OUTCOME_NOT_EXECUTED], 0);
         ck_assert_uint_gt(counts.unknown_ran, 0);
         ck_assert_uint_lt(counts.unknown_ran, counts.attempts[FERRY_OUTCOME_UNKNOWN]);
+        journal_end();
+}
+
+START_TEST(each_task_ends_once_by_both_accounts)
+{
+        expect_all_kinds(small(_i));
+}
+END_TEST
+
+START_TEST(each_task_of_a_pool_ends_once_by_both_accounts)
+{
+        expect_all_kinds(small_pool(_i));
+}
+END_TEST
+
+START_TEST(a_task_of_a_pool_ends_within_its_limits)
+{
+        struct simulation simulation = small_pool(_i);
+        struct simulation_figures figures;
+
+        /* More than there are places for. */
+        simulation.in_flight = 200;
+        simulation.queue = 1000;
+        ck_assert_uint_eq(simulate(&simulation, &figures), 0);
+        ck_assert_uint_gt(journal_count().attempts[FERRY_OUTCOME_NOT_EXECUTED], 0);
         journal_end();
 }
 END_TEST
 
 START_TEST(each_task_is_done_where_nothing_dies)
 {
-        struct simulation simulation = small(_i);
+        struct simulation simulation = _i < 2 ? small(_i) : small_pool(_i);
         struct simulation_figures figures;
 
         simulation.worker_death_mean = simulation.host_death_mean = simulation.cut_mean = simulation.server_death_mean = 0;
@@ -85,7 +122,7 @@ END_TEST
 
 START_TEST(a_run_is_the_same_for_the_same_seed)
 {
-        struct simulation simulation = small(0);
+        struct simulation simulation = _i == 0 ? small(0) : small_pool(0);
         struct simulation_figures first, second, other;
 
         simulation.tasks = 500;
@@ -148,9 +185,11 @@ END_TEST
 
 static const struct suite_test tests[] = {
         SUITE_LOOP(each_task_ends_once_by_both_accounts, SEEDS),
-        SUITE_LOOP(each_task_is_done_where_nothing_dies, 2),
+        SUITE_LOOP(each_task_of_a_pool_ends_once_by_both_accounts, SEEDS),
+        SUITE_LOOP(a_task_of_a_pool_ends_within_its_limits, 2),
+        SUITE_LOOP(each_task_is_done_where_nothing_dies, 4),
         SUITE_TEST(a_task_without_workers_is_not_executed),
-        SUITE_TEST(a_run_is_the_same_for_the_same_seed),
+        SUITE_LOOP(a_run_is_the_same_for_the_same_seed, 2),
         SUITE_TEST(a_server_that_delivers_what_it_has_refused_is_found),
         SUITE_TEST(a_server_that_delivers_twice_is_found),
         SUITE_TEST(a_caller_that_sends_what_is_unknown_again_is_found),
