@@ -271,7 +271,8 @@ typedef struct ferry_remote_options {
         unsigned requests_max;          /**< how many requests are in flight at a time (1024). Fewer are after workers have refused
                                          * some */
         int busy_timeout_ms;            /**< how long requests wait while workers live and refuse all of them, in ms; -1: forever
-                                         * (30 s). As long as they work on one of this manager that time does not pass */
+                                         * (30 s). As long as they work on one of this manager, or the session is not connected,
+                                         * that time does not pass */
 } ferry_remote_options;
 
 /**
@@ -441,8 +442,9 @@ ferry_process *ferry_manager_child(const ferry_manager *manager, const ferry_pro
 /**
  * Returns the sessions by which workers elsewhere are reached, see ferry_manager_connect(), one after the other.
  *
- * They belong to the manager. Their handlers, ferry_session_info() and ferry_session_error() are for the caller; a session that is
- * closed takes no more requests of the manager.
+ * They belong to the manager; one that has ended is freed when ferry_manager_connect() is called again. Their handlers,
+ * ferry_session_info() and ferry_session_error() are for the caller; a session that is closed takes no more requests of the
+ * manager.
  *
  * @param manager   the manager; NULL is allowed
  * @param previous  the session before; NULL selects the first one

@@ -103,9 +103,16 @@ static int hear_info(ferry_session *session, const ferry_message *message, void 
         return 1;
 }
 
+static void note_vacancy(struct finder *finder)
+{
+        if (finder->has_instance)
+                finder->vacant_since = sys_now();
+        finder->has_instance = false;
+}
+
 static void give_up(struct finder *finder)
 {
-        finder->has_instance = false;
+        note_vacancy(finder);
         finder->gather_again = loop_deadline(GATHER_PAUSE_MS);
         enter(finder, FINDER_IDLE);
 }
@@ -162,7 +169,7 @@ static void hear_instance(ferry_call *call, const ferry_message *reply, void *us
         else if (ferry_call_status(call) == -ECONNREFUSED && sys_now() >= finder->gather_again)
                 gather(finder);
         else if (ferry_call_status(call) == -ECONNREFUSED)
-                finder->has_instance = false;
+                note_vacancy(finder);
 }
 
 void finder_ask(struct finder *finder)
@@ -190,6 +197,12 @@ void finder_init(struct finder *finder, ferry_loop *loop, const ferry_session_op
 {
         *finder = (struct finder){ .loop = loop, .options = options, .subject = subject, .timer = { .fn = gathering_is_over } };
         nats_service_name(subject, finder->name);
+}
+
+void finder_start_over(struct finder *finder)
+{
+        finder->has_instance = false;
+        finder->vacant_since = sys_now();
 }
 
 void finder_close(struct finder *finder)

@@ -24,6 +24,7 @@ struct finder {
         struct loop_timer timer;                /* while it gathers */
         int64_t gather_again;                   /* not before */
         bool has_instance;                      /* one lives, as far as is known */
+        int64_t vacant_since;                   /* or when that was not known any more */
         char name[NATS_SERVICE_NAME_MAX + 1];
 };
 
@@ -35,6 +36,8 @@ static inline bool finder_is_asking(const struct finder *finder)
 {
         return finder->phase != FINDER_IDLE;
 }
+/* Nothing is known. */
+void finder_start_over(struct finder *finder);
 /* Its sessions are closed. */
 void finder_close(struct finder *finder);
 void finder_deinit(struct finder *finder);

@@ -28,7 +28,6 @@ enum {
         WAIT_DEFAULT_MS = 1000,
         PAUSE_FIRST_MS = 5,
         PAUSE_MAX_MS = 500,
-        QUESTION_MS = 1000,
 };
 
 struct remote {
@@ -43,7 +42,7 @@ struct remote {
         size_t answers;                 /* since the room has changed */
         bool was_refused;               /* before that each answer makes room for one more */
         int busy_ms, wait_ms;           /* how long all may be refused, with an instance that lives and without one; -1 */
-        int64_t refused_since;          /* 0: a request is worked on, or was not refused */
+        int64_t refused_since;          /* 0: a request is worked on, or was not refused, or the session has connected since */
         int64_t pause_ns;
         struct loop_timer timer;        /* of a pause */
         struct loop_task task;          /* the session has connected: what waits is given to it */
@@ -97,12 +96,13 @@ static void give_up(struct remote *remote)
 static bool is_too_late(const struct remote *remote)
 {
         int most = remote->finder.has_instance ? remote->busy_ms : remote->wait_ms;
+        int64_t since = remote->finder.has_instance ? remote->refused_since : remote->finder.vacant_since;
 
         /* The answer decides. */
         if (finder_is_asking(&remote->finder) && !remote->finder.has_instance)
                 return false;
         return remote->in_flight == 0 && remote->refused_since > 0 && most >= 0 &&
-               sys_now() - remote->refused_since >= (int64_t)most * 1000000;
+               sys_now() - since >= (int64_t)most * 1000000;
 }
 
 /* Between half of a pause that doubles and all of it, so that clients that were refused do not come again all at once. */
@@ -135,7 +135,7 @@ static bool remote_returns(void *object, ferry_call *call)
                 return true;
         if (remote->refused_since == 0) {
                 remote->refused_since = sys_now();
-                remote->finder.has_instance = false;
+                finder_start_over(&remote->finder);
         }
         if (remote->in_flight == 0)
                 finder_ask(&remote->finder);
@@ -154,7 +154,8 @@ static void pause_is_over(struct loop_timer *timer)
 
         loop_enter(loop);
         enter(remote, REMOTE_GIVING);
-        if (is_too_late(remote))
+        /* A session that is lost is waited for as long as it connects again. */
+        if (remote->session && session_takes_requests(remote->session) && is_too_late(remote))
                 give_up(remote);
         if (!manager->is_freed)
                 pool_feed(manager);
@@ -164,7 +165,6 @@ static void pause_is_over(struct loop_timer *timer)
 /* An answer shows that a worker is free. */
 static void note_answer(struct remote *remote)
 {
-        remote->refused_since = 0;
         remote->pause_ns = (int64_t)PAUSE_FIRST_MS * 1000000;
         remote->answers++;
         if ((!remote->was_refused || remote->answers >= remote->room) && remote->room < remote->most) {
@@ -183,6 +183,9 @@ static void remote_ends(void *object, ferry_call *call)
         manager->away--;
         if (manager->is_freed)
                 return;
+        /* A worker may have worked on it until now. */
+        if (ferry_call_outcome(call) != FERRY_OUTCOME_NOT_EXECUTED)
+                remote->refused_since = 0;
         if (ferry_call_outcome(call) == FERRY_OUTCOME_REPLIED)
                 note_answer(remote);
         pool_feed(manager);
@@ -218,11 +221,12 @@ static void feed(struct loop_task *task)
         loop_leave(loop);
 }
 
-/* Not now: the session first sends what begins a connection. */
+/* Not now: the session first sends what begins a connection. By the one before nothing was refused meanwhile. */
 static void session_connected(void *object)
 {
         struct remote *remote = object;
 
+        remote->refused_since = 0;
         loop_task_start(remote->manager->loop, &remote->task);
 }
 
@@ -286,6 +290,20 @@ void remote_free_all(ferry_manager *manager)
 {
         while (!list_is_empty(&manager->remotes))
                 destroy(container_of(manager->remotes.next, struct remote, link));
+}
+
+/* A program that connects whenever a session has ended would have more and more of them. */
+static void destroy_ended(ferry_manager *manager)
+{
+        struct list *link = manager->remotes.next;
+
+        while (link != &manager->remotes) {
+                struct remote *remote = container_of(link, struct remote, link);
+
+                link = link->next;
+                if (remote->phase == REMOTE_ENDED && remote->in_flight == 0)
+                        destroy(remote);
+        }
 }
 
 /* 0, or a negative errno with a sentence. */
@@ -368,6 +386,8 @@ int ferry_manager_connect(ferry_manager *manager, const char *address, const fer
                 code = error_set(&error, manager->options_error.code, "%s", error_text(&manager->options_error));
         if (!code && (manager->is_stopping || loop->is_ending))
                 code = error_set(&error, -ECANCELED, "the children are being stopped");
+        if (!code)
+                destroy_ended(manager);
         if (!code)
                 code = connect_to(manager, address, &given, &error);
         if (code)

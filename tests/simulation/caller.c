@@ -25,6 +25,17 @@ static int hear_end(ferry_session *session, const ferry_message *message, void *
         return 1;
 }
 
+/* While there was no connection nothing was refused. */
+static int hear_connection(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        struct program *caller = userdata;
+
+        (void)session;
+        (void)message;
+        caller->fruitful = kernel_now();
+        return 1;
+}
+
 static void open_pool(struct program *caller)
 {
         const ferry_session_options session = run_session_options(caller);
@@ -37,6 +48,13 @@ static void open_pool(struct program *caller)
                 caller->manager = ferry_manager_new(caller->loop, &options);
         if (ferry_manager_connect(caller->manager, "nats:work", &remote) < 0)
                 program_reopen_later(caller);
+        else {
+                ferry_session *last = NULL, *next;
+
+                while ((next = ferry_manager_session(caller->manager, last)))
+                        last = next;
+                ferry_session_on(last, FERRY_KIND_RESUMED, hear_connection, caller);
+        }
 }
 
 void caller_open(struct program *caller)

@@ -14,7 +14,8 @@ enum {
         LONGEST_MS = 100000000,
         LOOK_MS = 1000,                 /* between two looks at the limits of callers */
         IDLE_MAX = 12288,               /* bytes of an idle process with one session; a pool has two */
-        TASK_MAX = 4096,                /* of a task in flight, on both sides */
+        RESERVE_MAX = 16384,            /* of calls that have ended, which a caller keeps for the next ones */
+        TASK_MAX = 4096,                /* of a task in flight, on both sides, and of a connection that was lost */
 };
 
 struct run run;
@@ -280,7 +281,7 @@ static void end(void)
 {
         const struct simulation *options = &run.options;
         unsigned count = options->workers + options->callers, descriptors;
-        size_t limit = (size_t)(options->is_pool ? count + options->callers : count) * IDLE_MAX;
+        size_t limit = (size_t)(options->is_pool ? count + options->callers : count) * IDLE_MAX + (size_t)options->callers * RESERVE_MAX;
 
         run.is_quiet = true;
         kernel_run(NULL, kernel_now() + (int64_t)QUIET_MS * KERNEL_MS);
@@ -289,7 +290,7 @@ static void end(void)
         run.figures.memory_idle = memory_counts.bytes;
         if (memory_counts.bytes > limit)
                 journal_complain("%zu bytes are in use by idle processes, more than %zu", memory_counts.bytes, limit);
-        if (memory_counts.bytes_peak > limit + (size_t)options->in_flight * TASK_MAX)
+        if (memory_counts.bytes_peak > limit + ((size_t)options->in_flight + options->callers) * TASK_MAX)
                 journal_complain("%zu bytes were in use", memory_counts.bytes_peak);
         for (unsigned i = 0; i < count; i++)
                 if (run.programs[i].loop) {

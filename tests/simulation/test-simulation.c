@@ -37,6 +37,7 @@ static struct simulation small_pool(int round)
         simulation.is_pool = 1;
         simulation.workers = round % 2 == 0 ? 50 : 10;
         simulation.places = round % 2 == 0 ? 1 : 3;
+        simulation.worker_death_mean = 5000;
         simulation.in_flight = 40;
         return simulation;
 }
@@ -85,6 +86,24 @@ START_TEST(a_task_of_a_pool_ends_within_its_limits)
         /* More than there are places for. */
         simulation.in_flight = 200;
         simulation.queue = 1000;
+        ck_assert_uint_eq(simulate(&simulation, &figures), 0);
+        ck_assert_uint_gt(journal_count().attempts[FERRY_OUTCOME_NOT_EXECUTED], 0);
+        journal_end();
+}
+END_TEST
+
+START_TEST(a_pool_gives_up_only_what_was_refused_for_its_time)
+{
+        struct simulation simulation = small_pool(0);
+        struct simulation_figures figures;
+
+        simulation.seed = seed_of(_i);
+        simulation.tasks = 300;
+        simulation.workers = simulation.hosts = 1;
+        simulation.in_flight = 2;
+        simulation.worker_death_mean = 500;
+        simulation.busy = 300;
+        simulation.wait = 100;
         ck_assert_uint_eq(simulate(&simulation, &figures), 0);
         ck_assert_uint_gt(journal_count().attempts[FERRY_OUTCOME_NOT_EXECUTED], 0);
         journal_end();
@@ -187,6 +206,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(each_task_ends_once_by_both_accounts, SEEDS),
         SUITE_LOOP(each_task_of_a_pool_ends_once_by_both_accounts, SEEDS),
         SUITE_LOOP(a_task_of_a_pool_ends_within_its_limits, 2),
+        SUITE_LOOP(a_pool_gives_up_only_what_was_refused_for_its_time, SEEDS),
         SUITE_LOOP(each_task_is_done_where_nothing_dies, 4),
         SUITE_TEST(a_task_without_workers_is_not_executed),
         SUITE_LOOP(a_run_is_the_same_for_the_same_seed, 2),
