@@ -386,10 +386,10 @@ int ferry_manager_connect(ferry_manager *manager, const char *address, const fer
                 code = error_set(&error, manager->options_error.code, "%s", error_text(&manager->options_error));
         if (!code && (manager->is_stopping || loop->is_ending))
                 code = error_set(&error, -ECANCELED, "the children are being stopped");
-        if (!code)
+        if (!code) {
                 destroy_ended(manager);
-        if (!code)
                 code = connect_to(manager, address, &given, &error);
+        }
         if (code)
                 error_replace(&loop->error, code, "%s", error_text(&error));
         else
