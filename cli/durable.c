@@ -46,6 +46,7 @@ struct durable {
         ferry_session *source;          /* asks for tasks, and acknowledges them */
         ferry_session *letters;         /* takes dead letters */
         struct jetstream_consumer consumer;
+        int64_t deliveries_max;         /* ours, which are at most those of the consumer */
         enum pull_phase phase;
         long asked;                     /* tasks that were asked for, and have not come */
         int64_t asked_at, ends_at;      /* the request for them */
@@ -287,8 +288,15 @@ static void deliver_again(struct durable *durable, const ferry_message *message,
         while (--times > 0 && delay_ms < DELAY_MAX_MS)
                 delay_ms *= 2;
         delay_ms = delay_ms < DELAY_MAX_MS ? delay_ms : DELAY_MAX_MS;
-        durable->run->returned++;
         note_activity(durable);
+        if (deliveries_of(message) >= durable->consumer.deliveries_max) {
+                progress_clear(durable->run);
+                complain("task %ld: it stays in the stream, but its consumer has a max_deliver of %lld, and delivers it no more", number,
+                         (long long)durable->consumer.deliveries_max);
+                refuse(durable, message, number, 0);
+                return;
+        }
+        durable->run->returned++;
         durable->awaited++;
         if (durable->awaited_until < durable->idle_since + delay_ms + DELAY_LATE_MS)
                 durable->awaited_until = durable->idle_since + delay_ms + DELAY_LATE_MS;
@@ -346,7 +354,7 @@ void durable_end(struct durable *durable, const ferry_message *message, long num
         note_activity(durable);
         if (is_done)
                 acknowledge(durable, message, "+ACK", number);
-        else if (deliveries_of(message) >= durable->consumer.deliveries_max)
+        else if (deliveries_of(message) >= durable->deliveries_max)
                 bury(durable, message, number);
         else
                 deliver_again(durable, message, number);
@@ -402,7 +410,7 @@ static int take(ferry_session *session, const ferry_message *message, void *user
                 return 1;
         }
         /* This process, or another one, has died with the last one. */
-        if (deliveries_of(message) > durable->consumer.deliveries_max) {
+        if (deliveries_of(message) > durable->deliveries_max) {
                 run->failed++;
                 bury(durable, message, ++run->taken);
                 tasks_feed(run);
@@ -411,8 +419,10 @@ static int take(ferry_session *session, const ferry_message *message, void *user
         delivery = malloc(sizeof *delivery);
         if (!delivery) {
                 progress_clear(run);
-                complain("no memory for a task, which is delivered again");
-                deliver_again(durable, message, 0);
+                run->failed++;
+                complain("task %ld: no memory for it", ++run->taken);
+                durable_end(durable, message, run->taken, false);
+                tasks_feed(run);
                 return 1;
         }
         *delivery = (struct delivery){ .message = ferry_message_ref(message) };
@@ -470,8 +480,7 @@ int durable_open(struct run *run, const char *address, struct durable **ret)
         status = jetstream_prepare_consumer(run, durable->stream, &durable->consumer);
         if (status)
                 return status;
-        if (durable->consumer.deliveries_max > most)
-                durable->consumer.deliveries_max = most;
+        durable->deliveries_max = durable->consumer.deliveries_max < most ? durable->consumer.deliveries_max : most;
         durable->source = open_source(durable);
         durable->letters = open_letters(durable);
         note_activity(durable);

@@ -158,7 +158,7 @@ struct ferry_session_options {
         const char *nats_key;           /**< nats: a file with the private key of `nats_cert` in PEM, without a password (none) */
         const char *nats_creds;         /**< nats: a file with a user's JWT and the seed of its key, as nsc(1) writes it, to sign
                                          * what the server asks for. It is read when the session is opened (none) */
-        const char *nats_nkey;          /**< nats: a file with the seed of a user's key (SU…) that the server knows; instead of
+        const char *nats_nkey;          /**< nats: a file with the seed of a user's key that the server knows; instead of
                                          * `nats_creds` (none) */
 };
 

@@ -194,6 +194,13 @@ a_dead_letter_that_cannot_be_stored_stays_a_task() {
         check 'two tries' soon grep -q "cannot store it at 'half.dead', so it is delivered again: no responders" "$errors"
         stop "$worker"
         is 'the tasks' "$(stored half task)" 1
+        make_stream last '"subjects":["last.task"],"retention":"workqueue"'
+        put last
+        make_consumer last '"ack_policy":"explicit","max_deliver":1,"filter_subject":"last.task"'
+        take last 'exit 3' --workers 1
+        ended 'a consumer that delivers once' 1 ''
+        says 'a consumer that delivers once' 'it stays in the stream, but its consumer has a max_deliver of 1, and delivers it no more'
+        is 'its tasks' "$(stored last task)" 1
 }
 
 a_long_task_is_not_given_to_others() {

@@ -5,6 +5,7 @@
  * execve(2), are counted for themselves.
  *
  *      test-tool BUILD [COMMAND-LINE-NUMBER[:CALL[:PART]]]     one command line, or one fault, whose stderr is shown
+ *      test-tool BUILD nats                                    those that need a nats-server, which the system may have
  */
 #undef main
 
@@ -290,6 +291,7 @@ static const struct line {
         const char *after;      /* all of them */
         const char *log;        /* a file that needs as many lines where the exit status is 0 */
         bool is_measured;       /* its output has times: only the number of lines is the same each time */
+        bool has_server;        /* a nats-server */
 } lines[] = {
         { .text = "call 'exec:ferry listen stdio: --echo' t hello", .input = "" },
         { .text = "call --json 'exec:echo junk; exec ferry listen stdio: --echo' t -", .input = "hello" },
@@ -329,6 +331,20 @@ static const struct line {
         { .text = "--help", .input = "" },
         { .text = "call --help", .input = "" },
         { .text = "call", .input = "" },
+        { .text = "run --quiet --workers 1 --on nats+queue:put", .input = "one\n", .is_measured = true, .has_server = true },
+        { .text = "run --quiet --workers 1 --on nats+queue:full", .input = "one\n", .has_server = true,
+          .before = "ferry call --value 'nats:$JS.API.STREAM.CREATE.full' '' "
+                    "'{\"name\":\"full\",\"subjects\":[\"full.task\"],\"max_bytes\":1,\"discard\":\"new\"}' >made" },
+        { .text = "run --quiet --workers 1 --wait 0 --tasks nats+queue:done -- ferry listen stdio: --echo", .input = "", .has_server = true,
+          .before = "ferry call --value 'nats:$JS.API.STREAM.PURGE.done' '' '{}' >made; seq 1 | ferry run --quiet --on nats+queue:done >made" },
+        { .text = "run --quiet --workers 1 --wait 0 --tasks nats+queue:dead -- ferry listen stdio: --exec 'exit 3'", .input = "", .has_server = true,
+          .before = "ferry call --value 'nats:$JS.API.STREAM.PURGE.dead' '' '{}' >made; seq 1 | ferry run --quiet --on nats+queue:dead >made;"
+                    "ferry call --value 'nats:$JS.API.CONSUMER.DURABLE.CREATE.dead.ferry' '' '{\"stream_name\":\"dead\",\"config\":{"
+                    "\"durable_name\":\"ferry\",\"ack_policy\":\"explicit\",\"max_deliver\":1,\"filter_subject\":\"dead.task\"}}' >made" },
+        { .text = "run --quiet --workers 1 --tasks nats+queue:push -- true", .input = "", .has_server = true,
+          .before = "seq 1 | ferry run --quiet --on nats+queue:push >made;"
+                    "ferry call --value 'nats:$JS.API.CONSUMER.DURABLE.CREATE.push.ferry' '' '{\"stream_name\":\"push\",\"config\":{"
+                    "\"durable_name\":\"ferry\",\"ack_policy\":\"explicit\",\"filter_subject\":\"push.task\",\"deliver_subject\":\"x\"}}' >made" },
 };
 
 enum { LINES = sizeof lines / sizeof *lines };
@@ -501,14 +517,32 @@ static void try_all(const struct line *line, long only, long only_part)
                 printf("cannot clean up after ferry %s\n", line->text);
 }
 
+/* At a free port, with JetStream. False: there is none, or it does not start. */
+static bool start_server(void)
+{
+        char url[256] = "";
+        size_t size;
+
+        if (system("PATH=$PATH:/usr/sbin; mkdir ports; command -v nats-server >server || exit 1;"
+                   "nats-server -a 127.0.0.1 -p -1 --ports_file_dir ports --jetstream --store_dir store >nats.out 2>&1 & echo $! >nats.pid;"
+                   "for i in $(seq 1000); do grep -qs nats:// ports/* && break; sleep 0.01; done;"
+                   "grep -oh 'nats://[0-9.:]*' ports/* | head -n 1 | tr -d '\\n' >url") != 0)
+                return false;
+        size = read_file("url", url, sizeof url - 1);
+        setenv("NATS_URL", url, 1);
+        return size > 0;
+}
+
 int main(int argc, char **argv)
 {
+        long lines_end = LINES;
         char folder[] = "/tmp/ferry-tool-XXXXXX", path[8192], command[64];
         long chosen = -1, only = 0, part = 0;
+        bool has_server = argc > 2 && strcmp(argv[2], "nats") == 0;
 
         if (argc < 2)
                 return 2;
-        if (argc > 2) {
+        if (argc > 2 && !has_server) {
                 char *end;
 
                 chosen = strtol(argv[2], &end, 10);
@@ -524,14 +558,22 @@ int main(int argc, char **argv)
         setenv("FERRY_DIR", path, 1);
         setvbuf(stdout, NULL, _IONBF, 0);
         write_file("earlier", earlier);
-        for (long i = 0; i < LINES; i++)
-                if (chosen < 0 || chosen == i)
+        has_server = has_server || (chosen >= 0 && chosen < LINES && lines[chosen].has_server);
+        if (has_server && !start_server()) {
+                printf("SKIPPED tool-faults-nats: nats-server is not installed\ntool-faults: 0 passed, 0 failed, 1 skipped\n");
+                lines_end = 0;
+        }
+        for (long i = 0; i < lines_end; i++)
+                if (chosen < 0 ? lines[i].has_server == has_server : chosen == i)
                         try_all(&lines[i], only, part);
         if (only && system("cat err") != 0)
+                return 2;
+        if (has_server && lines_end > 0 && system("kill $(cat nats.pid)") != 0)
                 return 2;
         snprintf(command, sizeof command, "rm -rf %s", folder);
         if (chdir("/") == 0 && system(command) != 0)
                 return 2;
-        printf("tool-faults: %ld passed, %ld failed\n", passed, failed);
+        if (lines_end > 0)
+                printf("tool-faults: %ld passed, %ld failed\n", passed, failed);
         return failed > 0;
 }
