@@ -106,7 +106,8 @@ struct ferry_session_options {
                                          * longer interval applies (never). innmind: the interval at which a silent side reports
                                          * that it is alive (1,000 while a client waits for an answer, otherwise never; -1:
                                          * never). nats: how often to report that a request is in hand (2,000; -1: never), and
-                                         * the silence behind which the server is asked (20,000; -1: never) */
+                                         * the silence behind which the server is asked (20,000; -1: never): if it is silent for as
+                                         * long again, it is left, with -ETIMEDOUT or for the next connection (`reconnect_ms`) */
         size_t frame_max;               /**< bytes of a message (16 MiB; innmind and pcntl send at most 128 KiB) */
         size_t queue_max;               /**< bytes that may be queued for sending (16 MiB) */
         const char *const *argv;        /**< exec: the command and its arguments, up to a NULL, instead of a command line. It is
@@ -187,7 +188,7 @@ struct ferry_session_options {
  *
  * The dialect of such a session is ferry, and the address one that can be connected to: NAME, `unix:`, `tcp:`, `exec:` or `ssh:`. A
  * session at `nats:` connects to any of its servers, and to those that they have named; the requests of the peer can still be answered
- * there. A server that is about to end is left as a service that is handed over.
+ * there. A server that is about to end is left as a service that is handed over, if another one is known.
  *
  * @param loop     the loop
  * @param address  the address, see address.h; copied; NULL uses `fds` or `stream` of the options

@@ -17,6 +17,7 @@ enum {
 struct login {
         bool is_listening;
         bool is_taken;                  /* the server has confirmed it */
+        bool has_several;               /* servers, by the URL that the program has given */
         bool has_left;                  /* the server is about to end, and this was reported */
         bool has_unsubscribed;          /* the answer to the last ping says that no message comes any more */
         size_t largest;                 /* of the messages that were written before the server has said what it takes */

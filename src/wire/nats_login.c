@@ -113,6 +113,7 @@ int nats_begin(struct wire *wire, const char *text, const ferry_session_options 
         if (login) {
                 login->is_listening = options->is_listening;
                 login->is_gathering = options->is_gathering && !options->is_listening;
+                login->has_several = options->nats_url && strchr(options->nats_url, ',');
                 login->subject_size = size;
                 login->connect_size = connect_size;
                 memcpy(login->subject, text, size + 1);
@@ -244,9 +245,11 @@ static bool is_place(const char *text)
 }
 
 /* The other servers of a cluster, of which a session that connects again takes one. Without memory those that are known stay. */
-static void learn_servers(struct login *login, const ferry_value *urls)
+/* Returns whether there are some. */
+static bool learn_servers(struct login *login, const ferry_value *urls)
 {
         struct buffer list = { 0 };
+        bool is_known = false;
         int code = 0;
 
         for (size_t i = 0; i < ferry_value_count(urls) && i < SERVERS_MAX && !code; i++) {
@@ -266,9 +269,11 @@ static void learn_servers(struct login *login, const ferry_value *urls)
                 if (servers) {
                         sys_free(login->servers);
                         login->servers = servers;
+                        is_known = true;
                 }
         }
         buffer_deinit(&list);
+        return is_known;
 }
 
 static int take_limit(struct wire *wire, int64_t most, struct error *error)
@@ -287,6 +292,7 @@ int nats_read_info(struct wire *wire, const struct nats_line *line, struct incom
 {
         struct login *login = wire->login;
         ferry_value *info = NULL;
+        bool has_others = login->has_several;
         size_t offset;
         int code = codec_decode(ferry_codec_json(), line->text.bytes, line->text.size, &info, &offset);
 
@@ -300,10 +306,11 @@ int nats_read_info(struct wire *wire, const struct nats_line *line, struct incom
         else
                 code = take_limit(wire, ferry_value_int(ferry_value_get(info, "max_payload"), 0), error);
         if (!code)
-                learn_servers(login, ferry_value_get(info, "connect_urls"));
+                has_others = learn_servers(login, ferry_value_get(info, "connect_urls")) || has_others;
         ret->kind = code ? WIRE_UNKNOWN : WIRE_START;
-        /* It takes nothing more, and ends when its clients have gone. */
-        if (!code && login->is_taken && !login->has_left && ferry_value_bool(ferry_value_get(info, "ldm"), false)) {
+        /* It takes no more clients, and ends when those it has have gone. It is of use until then where no other one is known: a
+         * server that is about to end names others, but not itself. */
+        if (!code && has_others && login->is_taken && !login->has_left && ferry_value_bool(ferry_value_get(info, "ldm"), false)) {
                 login->has_left = true;
                 ret->kind = WIRE_DRAIN;
         }

@@ -446,7 +446,12 @@ START_TEST(another_connection_has_another_inbox_and_the_same_name)
         ck_assert_int_eq(in.kind, WIRE_START);
         ck_assert_int_eq(read_frame("PONG\r\n", &in), 0);
         ck_assert_int_eq(in.kind, WIRE_START_OK);
+        /* It is of use until it ends, unless it names others. */
         ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"ldm\":true}\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_START);
+        ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"ldm\":true,\"connect_urls\":[\"\"]}\r\n", &in), 0);
+        ck_assert_int_eq(in.kind, WIRE_START);
+        ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"ldm\":true,\"connect_urls\":[\"10.0.0.1:4222\"]}\r\n", &in), 0);
         ck_assert_int_eq(in.kind, WIRE_DRAIN);
         ck_assert_int_eq(read_frame("INFO {\"headers\":true,\"ldm\":true,\"max_payload\":77}\r\n", &in), 0);
         ck_assert_int_eq(in.kind, WIRE_START);

@@ -285,7 +285,7 @@ START_TEST(a_session_takes_a_server_of_which_the_last_one_has_spoken)
 
 START_TEST(a_server_that_is_about_to_end_is_left_before_it_does)
 {
-        char inbox[INBOX_MAX];
+        char inbox[INBOX_MAX], info[3 * TEXT_MAX];
         ferry_call *call;
         int former;
 
@@ -293,7 +293,8 @@ START_TEST(a_server_that_is_about_to_end_is_left_before_it_does)
         call = ask_server(PATIENCE_MS);
         find_reply(inbox);
         former = server;
-        say("INFO {\"headers\":true,\"ldm\":true}\r\n");
+        snprintf(info, sizeof info, "INFO {\"headers\":true,\"ldm\":true,\"connect_urls\":[\"%s\"]}\r\n", url + strlen("nats://"));
+        say(info);
         server = accept_at(listener);
         take_login("");
         await_events("or");
@@ -321,6 +322,27 @@ static int keep(ferry_session *one, const ferry_message *request, void *userdata
                 return ferry_message_reply(request, NULL, "'at once'");
         kept = ferry_message_ref(request);
         return 1;
+}
+
+START_TEST(a_server_that_is_about_to_end_is_used_while_no_other_one_is_known)
+{
+        open_session((ferry_session_options){ .reconnect_ms = -1, .is_listening = true, .heartbeat_ms = -1 });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep, NULL);
+        ask("back.1", "slow");
+        hear("HPUB back.1");
+        forget_heard();
+        say("INFO {\"headers\":true,\"ldm\":true}\r\n");
+        ask("back.2", "quick");
+        hear("at once");
+        ck_assert_int_eq(ferry_message_reply(kept, NULL, "'late'"), 0);
+        ferry_message_unref(kept);
+        hear("late");
+        ck_assert_str_eq(events, "o");
+        close(server);
+        server = accept_at(listener);
+        take_login("");
+        await_events("olr");
+        end();
 }
 
 START_TEST(a_listener_answers_by_the_next_connection)
@@ -585,6 +607,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_session_that_no_server_takes_ends_with_the_reason_of_the_last, RELUCTANT),
         SUITE_TEST(a_session_takes_a_server_of_which_the_last_one_has_spoken),
         SUITE_TEST(a_server_that_is_about_to_end_is_left_before_it_does),
+        SUITE_TEST(a_server_that_is_about_to_end_is_used_while_no_other_one_is_known),
         SUITE_TEST(a_listener_answers_by_the_next_connection),
         SUITE_TEST(a_request_is_accepted_and_heartbeats_follow_until_it_is_answered),
         SUITE_TEST(a_request_of_another_client_is_not_accepted),
