@@ -20,7 +20,7 @@ static int report(ferry_call *call, const ferry_message *reply, const struct cli
         if (ferry_call_status(call) == -EREMOTEIO && options->is_json && error)
                 print_body(error, options, false, 0);
         else
-                complain("%s", ferry_call_error(call));
+                complain("%s%s", ferry_call_outcome(call) == FERRY_OUTCOME_UNKNOWN ? "outcome unknown: " : "", ferry_call_error(call));
         return exit_status_of(ferry_call_status(call));
 }
 

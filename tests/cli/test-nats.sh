@@ -195,7 +195,7 @@ a_listener_outlives_its_server_and_a_call_does_not() {
         kill -KILL "$server_job"
         await "$caller"
         ended 'a call' 3 ''
-        says 'a call' 'the connection to the NATS server is lost'
+        says 'a call' 'ferry: outcome unknown: the connection to the NATS server is lost'
         await "$server_job"
         : > let-go
         start "$server" -a 127.0.0.1 -p "$place"
