@@ -2,11 +2,14 @@
  * time is over is printed. The answers are those of strangers. */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
         TIMEOUT_MS = 500,
+        ASK_MS = 10000,
+        ASK_LEAST_MS = 1000,
         SERVICES_MAX = 10000,
         ANSWER_MAX = 64 << 10,          /* bytes of one */
         SUBJECTS_MAX = 1000,            /* of a service */
@@ -146,6 +149,14 @@ static int print(struct cluster *cluster, const struct cli_options *options)
         return EXIT_DONE;
 }
 
+/* How long connecting, the login and the question may take: a short time for the answers is not meant for that. */
+static int time_to_ask(const struct cli_options *options)
+{
+        if (!options->has_timeout)
+                return ASK_MS;
+        return options->timeout_ms >= 0 && options->timeout_ms < ASK_LEAST_MS ? ASK_LEAST_MS : options->timeout_ms;
+}
+
 int cluster_list(const struct cli_options *options)
 {
         struct cluster cluster = { .services = calloc(SERVICES_MAX, sizeof(ferry_value *)) };
@@ -163,12 +174,17 @@ int cluster_list(const struct cli_options *options)
         session = ferry_session_open(loop, "nats:$SRV.INFO", &settings);
         ferry_session_on(session, FERRY_KIND_NOTIFICATION, take, &cluster);
         ferry_session_notify(session, "", "''");
-        ferry_session_flush(session, -1);
-        ferry_loop_after(loop, options->has_timeout ? options->timeout_ms : TIMEOUT_MS, stop_waiting, &cluster);
-        while (!cluster.is_over && ferry_session_status(session) == 1 && ferry_loop_tick(loop, -1) >= 0)
-                ;
-        error = ferry_session_status(session);
-        if (error < 0)
+        error = ferry_session_flush(session, time_to_ask(options));
+        if (error == 0) {
+                ferry_loop_after(loop, options->has_timeout ? options->timeout_ms : TIMEOUT_MS, stop_waiting, &cluster);
+                while (!cluster.is_over && ferry_session_status(session) == 1 && ferry_loop_tick(loop, -1) >= 0)
+                        ;
+        }
+        if (ferry_session_status(session) < 0)
+                error = ferry_session_status(session);
+        if (error == -ETIMEDOUT && ferry_session_status(session) == 1)
+                complain("cannot list the services: the NATS server has not taken the question within %g s", time_to_ask(options) / 1000.0);
+        else if (error < 0)
                 complain("cannot list the services: %s", ferry_session_error(session));
         status = print(&cluster, options);
         for (size_t i = 0; i < cluster.count; i++)

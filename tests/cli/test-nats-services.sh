@@ -85,6 +85,14 @@ a_list_has_all_services() {
         await "$third"
 }
 
+a_list_of_a_server_that_is_silent_ends() {
+        kill -STOP "$server_job"
+        run timeout 8 ferry list nats: --timeout 0.02
+        ended 'a server that is stopped' 124 ''
+        says 'a server that is stopped' 'ferry: cannot list the services: the NATS server has not taken the question within 1 s'
+        kill -CONT "$server_job"
+}
+
 a_list_without_a_server_fails() {
         run env NATS_URL=nats://127.0.0.1:1 ferry list nats: --wait 0
         ended 'no server' 3 ''
@@ -106,6 +114,7 @@ a_list_without_services_is_empty
 a_listener_says_what_it_is
 failures_are_counted
 a_list_has_all_services
+a_list_of_a_server_that_is_silent_ends
 a_list_without_a_server_fails
 arguments_of_a_list_are_checked
 kill -TERM "$server_job"
