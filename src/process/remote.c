@@ -26,6 +26,7 @@ enum {
         REQUESTS_FIRST = 16,
         BUSY_DEFAULT_MS = 30000,
         WAIT_DEFAULT_MS = 1000,
+        ANSWERS_FOR_ROOM = 2,           /* whatever the room is: else many workers would be kept less busy than few */
         PAUSE_FIRST_MS = 5,
         PAUSE_MAX_MS = 500,
 };
@@ -167,7 +168,7 @@ static void note_answer(struct remote *remote)
 {
         remote->pause_ns = (int64_t)PAUSE_FIRST_MS * 1000000;
         remote->answers++;
-        if ((!remote->was_refused || remote->answers >= remote->room) && remote->room < remote->most) {
+        if ((!remote->was_refused || remote->answers >= ANSWERS_FOR_ROOM) && remote->room < remote->most) {
                 remote->room++;
                 remote->answers = 0;
         }

@@ -50,6 +50,7 @@ static void expect_all_kinds(struct simulation simulation)
 
         if (suite_is_long()) {
                 simulation.tasks = 250000;
+                simulation.worker_death_mean = 20000;
                 simulation.workers = 1000;
                 simulation.hosts = 50;
                 simulation.callers = 20;
@@ -106,6 +107,22 @@ START_TEST(a_pool_gives_up_only_what_was_refused_for_its_time)
         simulation.wait = 100;
         ck_assert_uint_eq(simulate(&simulation, &figures), 0);
         ck_assert_uint_gt(journal_count().attempts[FERRY_OUTCOME_NOT_EXECUTED], 0);
+        journal_end();
+}
+END_TEST
+
+START_TEST(a_pool_keeps_many_workers_busy)
+{
+        struct simulation simulation = { .seed = seed_of(0), .tasks = 20000, .workers = 200, .hosts = 1, .callers = 1 + 3 * (unsigned)_i,
+                                         .servers = 3, .in_flight = 300, .work_least = 20, .work_most = 20, .timeout = 5000,
+                                         .patience = 20000, .places = 1, .is_leaving = 1, .is_pool = 1, .busy = 5000, .wait = 1000,
+                                         .room = 16384, .rest = 500, .beat = 500, .reconnect = 100000000 };
+        struct simulation_figures figures;
+
+        ck_assert_uint_eq(simulate(&simulation, &figures), 0);
+        /* The part of the time of all workers for which these were at work, on a clock that no load changes. */
+        ck_assert_double_gt((double)simulation.tasks * 0.020 / figures.seconds / simulation.workers, 0.7);
+        ck_assert_uint_lt(figures.refusals, simulation.tasks);
         journal_end();
 }
 END_TEST
@@ -207,6 +224,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(each_task_of_a_pool_ends_once_by_both_accounts, SEEDS),
         SUITE_LOOP(a_task_of_a_pool_ends_within_its_limits, 2),
         SUITE_LOOP(a_pool_gives_up_only_what_was_refused_for_its_time, SEEDS),
+        SUITE_LOOP(a_pool_keeps_many_workers_busy, 2),
         SUITE_LOOP(each_task_is_done_where_nothing_dies, 4),
         SUITE_TEST(a_task_without_workers_is_not_executed),
         SUITE_LOOP(a_run_is_the_same_for_the_same_seed, 2),
