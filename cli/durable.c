@@ -16,6 +16,7 @@ enum {
         PULL_LATE_MS = 2000,            /* behind that its end must have come */
         PAUSE_FIRST_MS = 100,           /* behind one that was refused */
         PAUSE_MAX_MS = 5000,
+        LEAVE_MS = 1500,                /* a run that is in a hurry has gone by then */
         BEAT_LEAST_MS = 10,
         BEAT_MAX_MS = 10000,
         DELIVERIES_DEFAULT = 5,
@@ -179,7 +180,7 @@ static int hear_error(ferry_session *session, const ferry_message *message, void
                 return 1;
         if (!*status) {
                 progress_clear(run);
-                complain("a task of the stream '%s' cannot be taken, and stays there: %s", durable->stream, text);
+                complain("a task of the stream '%s' cannot be taken or acknowledged, and stays there: %s", durable->stream, text);
                 durable->asked -= durable->asked > 0;
                 if (durable->phase == PULL_ASKED && durable->asked == 0)
                         advance(durable, PULL_NONE, -1);
@@ -303,10 +304,12 @@ static void deliver_again(struct durable *durable, const ferry_message *message,
         refuse(durable, message, number, delay_ms);
 }
 
-/* Not before this run's own request for tasks has ended, which would get it once more. */
+/* Not before this run's own request for tasks has ended, which would get it once more: it ends with the connection, if not before. */
 void durable_return(struct durable *durable, const ferry_message *message, long number)
 {
-        refuse(durable, message, number, durable->phase == PULL_ASKED ? durable->ends_at - now_ms() : 0);
+        int64_t left = durable->phase == PULL_ASKED ? durable->ends_at - now_ms() : 0;
+
+        refuse(durable, message, number, durable->run->phase >= RUN_ENDING && left > LEAVE_MS ? LEAVE_MS : left);
 }
 
 static void stored(ferry_call *call, const ferry_message *reply, void *userdata)

@@ -287,6 +287,8 @@ static int exit_status(const struct run *run, int result)
                 return run->status;
         if (run->is_halted && run->halt.why == HALT_SUCCESS)
                 return EXIT_DONE;
+        if (run->is_halted && run->failed)
+                return EXIT_ANSWERED_ERROR;
         return run->failed > run->returned ? EXIT_ANSWERED_ERROR : run->input_error ? EXIT_REFUSED : EXIT_DONE;
 }
 

@@ -116,6 +116,21 @@ static void log_failure(struct task *task, const ferry_call *call)
         log_task(task, entry);
 }
 
+/* A stream is told once what has become of its task: that it has ended, or that it was not tried to its end. */
+static void settle(struct task *task, bool is_done)
+{
+        if (task->delivery)
+                durable_end(task->run->durable, task->delivery, task->number, is_done);
+        task->delivery = ferry_message_unref(task->delivery);
+}
+
+static void give_back(struct task *task)
+{
+        if (task->delivery)
+                durable_return(task->run->durable, task->delivery, task->number);
+        task->delivery = ferry_message_unref(task->delivery);
+}
+
 static void free_task(struct task *task)
 {
         ferry_message_unref(task->delivery);
@@ -185,8 +200,7 @@ static void print_over(struct run *run)
                         result = print_answer(run, task);
                 if (task->answer && result > 0) {
                         run->done++;
-                        if (task->delivery)
-                                durable_end(run->durable, task->delivery, task->number, true);
+                        settle(task, true);
                         log_task(task, (struct joblog_entry){ .received = task->size - 1, .is_answered = true, .outcome = "replied" });
                 }
                 if (result > 0)
@@ -282,8 +296,7 @@ static void end_by_call(struct task *task, const ferry_call *call, const ferry_m
         end_task(task, answer);
         if (answer)
                 return;
-        if (task->delivery)
-                durable_end(run->durable, task->delivery, task->number, false);
+        settle(task, false);
         if (*refusal)
                 report(run, task->number, "", refusal);
         else
@@ -343,8 +356,7 @@ void tasks_drop(struct run *run)
                         continue;
                 task->call = ferry_call_free(task->call);
                 run->in_hand--;
-                if (task->delivery)
-                        durable_return(run->durable, task->delivery, task->number);
+                give_back(task);
                 end_task(task, NULL);
         }
         print_over(run);
@@ -352,11 +364,8 @@ void tasks_drop(struct run *run)
 
 void tasks_return(struct run *run)
 {
-        for (struct task *task = run->first; task; task = task->next) {
-                if (task->delivery)
-                        durable_return(run->durable, task->delivery, task->number);
-                task->delivery = ferry_message_unref(task->delivery);
-        }
+        for (struct task *task = run->first; task; task = task->next)
+                give_back(task);
 }
 
 void tasks_free(struct run *run)

@@ -219,6 +219,29 @@ a_long_task_is_not_given_to_others() {
         is 'its answer' "$(cat out)" 1
 }
 
+a_run_whose_reader_has_gone_gives_its_tasks_back() {
+        seq 1 100 > tasks
+        put reader
+        start bash -c 'ferry run --tasks nats+queue:reader --workers 3 --quiet -- ferry listen stdio: --echo | head -n 1'
+        await "$job"
+        ended 'a run whose reader has gone' 0 @out
+        says_exactly 'a run whose reader has gone' ''
+        cp out both
+        start_taking reader cat --workers 1
+        check 'their end' soon is_empty reader
+        stop "$job"
+        is 'what the next one has done' "$(cat both out | sort -nu | tail -n 1)" 100
+        is 'what is left' "$(stored reader task)" ''
+}
+
+a_run_that_is_halted_gives_its_tasks_back() {
+        seq 1 2 > tasks
+        put halted
+        take halted 'exit 3' --workers 1 --halt now,fail=1
+        ended 'a run that is halted' 1 ''
+        is 'what is left' "$(stored halted task)" 2
+}
+
 runs_share_a_stream() {
         seq 1 2 > tasks
         put shared
@@ -288,7 +311,7 @@ a_task_that_cannot_be_read_stays() {
         is 'what is stored' "$(stored strange task)" 1
         start_taking strange cat --workers 1
         local worker=$job errors=$job_err
-        check 'what is said' soon grep -q "a task of the stream 'strange' cannot be taken, and stays there: a message whose body is wrong" "$errors"
+        check 'what is said' soon grep -q "a task of the stream 'strange' cannot be taken or acknowledged, and stays there: a message whose body is wrong" "$errors"
         echo good > tasks
         put strange
         check 'the next one' soon [ -s "$job_out" -o -s "out.${run_of[$worker]}" ]
@@ -390,6 +413,8 @@ a_task_that_fails_always_becomes_a_dead_letter
 a_run_with_a_dead_letter_fails_and_one_with_a_second_try_does_not
 a_dead_letter_that_cannot_be_stored_stays_a_task
 a_long_task_is_not_given_to_others
+a_run_whose_reader_has_gone_gives_its_tasks_back
+a_run_that_is_halted_gives_its_tasks_back
 runs_share_a_stream
 a_server_that_was_killed_is_connected_to_again
 a_consumer_that_is_deleted_is_reported_and_may_come_back
