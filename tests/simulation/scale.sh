@@ -1,19 +1,19 @@
 #!/bin/bash
 # The figures of docs/scale.md, each beside what arithmetic says: how long tasks wait, and how much work is lost, by load, machines and
-# rates of death. Takes the build directory, and perhaps the tables to print (waiting, leaving, deaths, silence, notice, size; all of
-# them).
+# rates of death. Takes the build directory, and perhaps the tables to print (waiting, leaving, pool, deaths, silence, notice, size,
+# pools; all of them).
 #
 #   scale.sh BUILD [TABLE…]
 set -u
 [ -x "${1-}/tests/simulate" ] || { echo 'usage: scale.sh BUILD [TABLE...]' >&2; exit 2; }
 simulate=$(realpath "$1")/tests/simulate
 shift
-[ $# -gt 0 ] || set -- waiting leaving deaths silence notice size
+[ $# -gt 0 ] || set -- waiting leaving pool deaths silence notice size pools
 
 # A quiet network, in which nothing dies.
 quiet=(--worker-deaths 0 --host-deaths 0 --server-deaths 0 --server-ends 0 --cuts 0 --late 0 --silence 0)
 
-# run OPTION…: $seconds $done $not_executed $unknown $requests $unknown_ms $mean_ms $most_ms $lost_percent $deaths
+# run OPTION…: $seconds $done $unknown $requests $refused $unknown_ms $mean_ms $most_ms $lost_percent $deaths
 run() {
         local out
 
@@ -22,6 +22,7 @@ run() {
         done=$(sed -nE 's/^seed .*: ([0-9]+) done, .*/\1/p' <<<"$out")
         unknown=$(sed -nE 's/^seed .*, ([0-9]+) unknown$/\1/p' <<<"$out")
         requests=$(sed -nE 's/^requests: ([0-9.]+) a task.*/\1/p' <<<"$out")
+        refused=$(sed -nE 's/^requests: .*, ([0-9]+) refused by workers.*/\1/p' <<<"$out")
         unknown_ms=$(sed -nE 's/^requests: .*unknown after ([0-9]+) ms$/\1/p' <<<"$out")
         mean_ms=$(sed -nE 's/^waiting: mean ([0-9.]+) ms.*/\1/p' <<<"$out")
         most_ms=$(sed -nE 's/^waiting: .* within ([0-9.]+) ms.*/\1/p' <<<"$out")
@@ -59,6 +60,28 @@ leaving() {
                 awk -v given=$given -v seconds="$seconds" -v requests="$requests" -v mean="$mean_ms" -v most="$most_ms" 'BEGIN {
                         printf "| %d | %.0f %% | %.2f | %.1f ms | %.0f ms |\n", given, 50000 * 0.020 / seconds, requests, mean, most
                 }'
+        done
+}
+
+# The same by the pool of one caller, which is given tasks for half and for one and a half times the places. As many as two answers make
+# room for one more, so at most every third request is refused where there is no place.
+pool() {
+        local workers percent
+
+        echo '| workers | tasks given away, for each 100 workers | busy | refusals a task | waiting, mean: run | arithmetic, at least | 99 of 100 within |'
+        echo '| --- | --- | --- | --- | --- | --- | --- |'
+        for workers in 10 100 1000; do
+                for percent in 50 150; do
+                        run --workers "$workers" --hosts 10 --callers 1 --tasks $((workers < 100 ? 50000 : workers * 500)) --work-least 20 --work-most 20 \
+                                --in-flight $((workers * percent / 100)) --leaving 1 --pool 1 --requests-max 4096
+                        awk -v workers="$workers" -v percent=$percent -v seconds="$seconds" -v refused="$refused" -v mean="$mean_ms" -v most="$most_ms" '
+                        BEGIN {
+                                tasks = workers < 100 ? 50000 : workers * 500
+                                least = percent > 100 ? 20 * (percent / 100 - 1) : 1.1
+                                printf "| %d | %d | %.0f %% | %.2f | %.1f ms | %.1f ms | %.0f ms |\n", workers, percent, 100 * tasks * 0.020 / seconds / workers,
+                                       refused / tasks, mean, least, most
+                        }'
+                done
         done
 }
 
@@ -109,13 +132,13 @@ notice() {
 }
 
 # More of all at the same load.
-size() {
+size() { # OPTION…
         local workers
 
         echo '| workers | machines | callers | tasks | done | unknown | waiting, mean | tasks a second of the simulated clock |'
         echo '| --- | --- | --- | --- | --- | --- | --- | --- |'
         for workers in 10 100 1000; do
-                run --workers $workers --hosts $((workers / 10)) --callers $(((workers + 49) / 50)) --in-flight $((workers * 6 / 10)) \
+                run --workers $workers --hosts $((workers / 10)) --callers $(((workers + 49) / 50)) --in-flight $((workers * 6 / 10)) "$@" \
                         --tasks $((workers * 1000)) --worker-deaths 60000 --host-deaths 600000 --cuts 60000 --server-deaths 60000 --server-ends 60000 --late 1000
                 awk -v workers=$workers -v done="$done" -v unknown="$unknown" -v mean="$mean_ms" -v seconds="$seconds" 'BEGIN {
                         tasks = workers * 1000
@@ -125,9 +148,14 @@ size() {
         done
 }
 
+# The same, by pools and workers that leave the subject.
+pools() {
+        size --pool 1 --leaving 1
+}
+
 for table; do
         case $table in
-        waiting | leaving | deaths | silence | notice | size) echo "== $table" && "$table" ;;
+        waiting | leaving | pool | deaths | silence | notice | size | pools) echo "== $table" && "$table" ;;
         *) echo "there is no table '$table'" >&2; exit 2 ;;
         esac
 done
