@@ -63,11 +63,11 @@ static void is_due(struct loop_timer *timer)
         if (period == 0)
                 return;
         if (session->phase == SESSION_GREETING) {
-                session_finish(session, -ETIMEDOUT, "the other side has not taken the login within %g s", period / 1000.0);
+                session_finish(session, -ETIMEDOUT, "%s has not taken the login within %g s", session_peer_name(session), period / 1000.0);
                 return;
         }
         if (!is_heard && session->heartbeat.is_asked && is_answered) {
-                session_finish(session, -ETIMEDOUT, "the other side has been silent for %g s, in spite of heartbeats",
+                session_finish(session, -ETIMEDOUT, "%s has been silent for %g s, in spite of heartbeats", session_peer_name(session),
                                period * 2 / 1000.0);
                 return;
         }

@@ -342,7 +342,7 @@ static void handle_whole(ferry_session *session, const struct frame *frame)
         else {
                 list_for_each(&session->calls, link)
                         container_of(link, ferry_call, link)->is_unread |= in.is_denied;
-                session_finish(session, code, "the other side sent %s", error_text(&error));
+                session_finish(session, code, "%s sent %s", session_peer_name(session), error_text(&error));
         }
         /* Last: texts of @in and of the sentence may point into it. */
         ferry_value_unref(in.value);
@@ -444,7 +444,7 @@ static void finish_input(ferry_session *session)
         if (is_over(session))
                 return;
         if (session->in.end_code == 0 && !session_is_greeted(session) && !session->is_server) {
-                session_finish(session, -ECONNRESET, "the other side ended before its first message");
+                session_finish(session, -ECONNRESET, "%s ended before its first message", session_peer_name(session));
                 return;
         }
         may_answer = session->in.end_code == 0 && may_drain(session);
@@ -624,10 +624,10 @@ void session_work(struct loop_task *task)
         result = handle_some(session, &left);
         if (result < 0 && may_handle(session)) {
                 inbox_discard(in);
-                session_finish(session, result, result == -EBADMSG ?
-                               "the other side sent bytes that are not a frame of its dialect" :
-                               result == -EMSGSIZE ? "a message over the limit (frame_max)" :
-                               "no memory for a message");
+                if (result == -EBADMSG)
+                        session_finish(session, result, "%s sent bytes that are not a frame of its dialect", session_peer_name(session));
+                else
+                        session_finish(session, result, result == -EMSGSIZE ? "a message over the limit (frame_max)" : "no memory for a message");
         }
         if (is_over(session) || loop_is_foreign(session->loop))
                 return;

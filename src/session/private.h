@@ -376,6 +376,12 @@ struct ferry_session {
         uint64_t sent, received, dropped, junk;
 };
 
+/* The peer, for a sentence. */
+static inline const char *session_peer_name(const ferry_session *session)
+{
+        return session->wire.dialect->has_login ? "the NATS server" : "the other side";
+}
+
 /* Whether a hello and subscriptions are put in front of the queue when the stream is up. */
 static inline bool session_begins_later(const ferry_session *session)
 {

@@ -102,7 +102,9 @@ static int read_error(struct wire *wire, const struct nats_line *line, struct in
                 return say(ret, error, "the NATS server reports: ", &text);
         ret->is_denied = is_sending;
         return error_set(error, errno_of(&text), "the error '%.*s'%s", shown_size(&text), text.bytes,
-                         is_sending ? ": what was sent was not passed on" : "");
+                         is_sending ? ": what was sent was not passed on" :
+                         text_begins(&text, "Authorization Violation") ?
+                         ": it takes no such login, so look at the user and the password, or the token, in its URL, or at the key" : "");
 }
 
 /* Reading: messages ------------------------------------------------------------------------------------ */

@@ -167,7 +167,7 @@ END
         local place=${NATS_URL#nats://} rights=$job
         run ferry call --wait 0 nats:shout x
         ended 'no user' 4 ''
-        says 'no user' 'Authorization Violation'
+        says 'no user' "ferry: the NATS server sent the error 'Authorization Violation': it takes no such login"
         export NATS_URL=nats://me:p%40ss@$place
         run ferry call --wait 0 nats:vacant x
         ended 'a user' 3 ''
