@@ -162,8 +162,11 @@ START_TEST(a_run_is_the_same_for_the_same_seed)
         struct simulation_figures first, second, other;
 
         simulation.tasks = 500;
-        if (!memory_is_alike())
+        /* What takes its chance from addresses does not happen then: connecting again, and pauses behind refusals. */
+        if (!memory_is_alike()) {
                 simulation.reconnect = 0;
+                simulation.places = simulation.in_flight;
+        }
         ck_assert_uint_eq(simulate(&simulation, &first), 0);
         ck_assert_uint_eq(simulate(&simulation, &second), 0);
         simulation.seed++;
