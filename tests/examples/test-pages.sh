@@ -5,10 +5,11 @@
 #       c NAME.c [PACKAGE]      a program: it is compiled, with what pkg-config says of the package
 #       sh NAME.sh, php NAME.php        a file that the programs use
 #       sh [NEED]               is run, with the programs in the folder it runs in; NEED: php, sshd (beside a private one, which is
-#                               reached as the machines one and two), or a package
+#                               reached as the machines one and two), nats (beside a private server with JetStream), or a package
 #       output                  what the block before it prints, byte for byte
 # Blocks of other kinds are only shown. What needs PHP or a package that is not installed is skipped, in plain sight.
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
 suite pages "${1:?usage: test-pages.sh BUILD}"
 
 if nm "$build/src/libferry.a" 2> /dev/null | grep -q __asan; then
@@ -36,6 +37,7 @@ has() {
         case $1 in
         '') ;;
         sshd) PATH=$PATH:/usr/sbin command -v sshd && command -v ssh ;;
+        nats) PATH=$PATH:/usr/sbin command -v nats-server ;;
         php) command -v php > /dev/null && php -r 'exit(extension_loaded("sysvshm") && extension_loaded("sockets") ? 0 : 1);' ;;
         *) pkg-config --exists "$1" ;;
         esac > /dev/null 2>&1
@@ -83,6 +85,10 @@ page() {
                 fi
                 beside=()
                 [[ $need != sshd ]] || beside=(bash "$tests/../tools/sshd.sh")
+                if [[ $need == nats ]]; then
+                        server=$(PATH=$PATH:/usr/sbin command -v nats-server)
+                        start_server "nats-$file" --jetstream --store_dir "$PWD/nats-$file/store"
+                fi
                 run "${beside[@]}" bash -e "$file" < /dev/null
                 if [[ -e ${file%.run}.out ]]; then
                         ended "$name: $(head -1 "$file")" 0 "@${file%.run}.out"
@@ -91,6 +97,10 @@ page() {
                 fi
                 [[ $status == 0 ]] || show
                 nothing_left "$name: $(head -1 "$file")"
+                if [[ $need == nats ]]; then
+                        kill -TERM "$job"
+                        await "$job"
+                fi
         done
         check "$name: the programs are found" test ${#programs[@]} -ge "$2"
         check "$name: what is run is found" test ${#blocks[@]} -ge "$3"
@@ -98,7 +108,7 @@ page() {
 
 readme() { page README.md 4 4; }
 tutorial() { page docs/tutorial.md 6 8; }
-howto() { page docs/howto.md 7 7; }
+howto() { page docs/howto.md 7 8; }
 channels() { page docs/channels.md 2 3; }
 protocol() { page docs/protocol.md 0 1; }
 
