@@ -328,6 +328,12 @@ void remote_free_worker(struct remote_worker *worker);
 /* The services of a host, a list of the caller's or NULL. Returns an exit status; a failure was complained about. */
 int remote_list(const char *host, const struct cli_options *options, ferry_value **ret_services);
 
+/* instance.c: what an instance of a service has answered to $SRV.INFO, as it is printed; the caller's. 0, -EBADMSG: it describes none, or
+ * -ENOMEM. */
+int instance_read(const char *bytes, size_t size, ferry_value **ret);
+/* By name and instance. */
+int instance_compare(const ferry_value *a, const ferry_value *b);
+
 /* cluster.c: list the services of a NATS server and those that it is connected to. Returns an exit status. */
 int cluster_list(const struct cli_options *options);
 

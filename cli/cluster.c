@@ -4,18 +4,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
         TIMEOUT_MS = 500,
         ASK_MS = 10000,
         ASK_LEAST_MS = 1000,
         SERVICES_MAX = 10000,
-        ANSWER_MAX = 64 << 10,          /* bytes of one */
-        SUBJECTS_MAX = 1000,            /* of a service */
+        BYTES_MAX = 16 << 20,           /* of their answers */
 };
-
-static const char info_type[] = "io.nats.micro.v1.info_response";
 
 static const struct column columns[] = {
         { "name", "name" }, { "id", "id" }, { "version", "version" }, { "host", "host" }, { "subjects", "subjects" },
@@ -23,77 +19,30 @@ static const struct column columns[] = {
 
 struct cluster {
         ferry_value **services;
-        size_t count;
+        size_t count, bytes;
         size_t wrong;                   /* answers that describe no service */
         size_t left_out;                /* and those for which there was no room */
         bool is_over;
 };
 
-static const char *text_of(const ferry_value *map, const char *key)
-{
-        return ferry_value_text(ferry_value_get(map, key), NULL);
-}
-
-static ferry_value *make_subjects(const ferry_value *endpoints)
-{
-        ferry_builder *builder = ferry_builder_new();
-        ferry_value *subjects = NULL;
-
-        ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
-        for (size_t i = 0; i < ferry_value_count(endpoints) && i < SUBJECTS_MAX; i++) {
-                const char *subject = text_of(ferry_value_at(endpoints, i), "subject");
-
-                if (subject)
-                        ferry_builder_add(builder, "%s", subject);
-        }
-        ferry_builder_close(builder);
-        ferry_builder_finish(builder, &subjects);
-        return subjects;
-}
-
-/* What is printed of a service; a value of the caller's, or NULL: no memory. */
-static ferry_value *make_service(const ferry_value *info)
-{
-        const ferry_value *metadata = ferry_value_get(info, "metadata");
-        FERRY_AUTO(ferry_value) subjects = make_subjects(ferry_value_get(info, "endpoints"));
-        FERRY_AUTO(ferry_value) none = ferry_value_pack("{}");
-
-        if (!subjects || !none)
-                return NULL;
-        return ferry_value_pack("{name: %s, id: %s, version: %s, host: %s, description: %s, subjects: %p, metadata: %p}",
-                                text_of(info, "name"), text_of(info, "id"), text_of(info, "version"), text_of(metadata, "host"),
-                                text_of(info, "description"), ferry_arg(subjects),
-                                ferry_arg(ferry_value_kind(metadata) == FERRY_VALUE_MAP ? metadata : none));
-}
-
-static ferry_value *read_info(const ferry_message *message)
-{
-        size_t size = 0;
-        const char *bytes = ferry_value_bytes(ferry_message_body(message), &size);
-        ferry_value *info = NULL;
-
-        if (bytes && size <= ANSWER_MAX)
-                ferry_codec_decode(ferry_codec_json(), bytes, size, &info, NULL);
-        if (ferry_value_kind(info) == FERRY_VALUE_MAP && text_of(info, "name") && text_of(info, "id") && text_of(info, "type") &&
-            strcmp(text_of(info, "type"), info_type) == 0)
-                return info;
-        return ferry_value_unref(info);
-}
-
 static int take(ferry_session *session, const ferry_message *message, void *userdata)
 {
         struct cluster *cluster = userdata;
-        FERRY_AUTO(ferry_value) info = read_info(message);
-        ferry_value *service = info ? make_service(info) : NULL;
+        size_t size = 0;
+        const char *bytes = ferry_value_bytes(ferry_message_body(message), &size);
+        ferry_value *service = NULL;
+        int code = bytes ? instance_read(bytes, size, &service) : -EBADMSG;
 
         (void)session;
-        cluster->wrong += !info;
-        if (!service || cluster->count == SERVICES_MAX) {
-                cluster->left_out += info != NULL;
+        if (code == -EBADMSG)
+                cluster->wrong++;
+        else if (code || cluster->count == SERVICES_MAX || size > BYTES_MAX - cluster->bytes) {
+                cluster->left_out++;
                 ferry_value_unref(service);
-                return 1;
+        } else {
+                cluster->bytes += size;
+                cluster->services[cluster->count++] = service;
         }
-        cluster->services[cluster->count++] = service;
         return 1;
 }
 
@@ -109,9 +58,8 @@ static int stop_waiting(ferry_loop *loop, void *userdata)
 static int compare(const void *a, const void *b)
 {
         const ferry_value *const *x = a, *const *y = b;
-        int names = strcmp(text_of(*x, "name"), text_of(*y, "name"));
 
-        return names ? names : strcmp(text_of(*x, "id"), text_of(*y, "id"));
+        return instance_compare(*x, *y);
 }
 
 static void fill(FILE *cell, const ferry_value *service, const char *key)
@@ -131,8 +79,10 @@ static int print(struct cluster *cluster, const struct cli_options *options)
 
         qsort(cluster->services, cluster->count, sizeof(ferry_value *), compare);
         ferry_builder_open(builder, FERRY_VALUE_LIST, NULL);
+        /* An instance may have answered more than once. */
         for (size_t i = 0; i < cluster->count; i++)
-                ferry_builder_add(builder, "%p", ferry_arg(cluster->services[i]));
+                if (i == 0 || instance_compare(cluster->services[i - 1], cluster->services[i]) != 0)
+                        ferry_builder_add(builder, "%p", ferry_arg(cluster->services[i]));
         ferry_builder_close(builder);
         if (ferry_builder_finish(builder, &services) < 0) {
                 complain("cannot list the services: no memory");

@@ -93,6 +93,40 @@ a_list_of_a_server_that_is_silent_ends() {
         kill -CONT "$server_job"
 }
 
+# A listener that speaks for the server's services, until end_stranger: its options are what it answers.
+start_stranger() {
+        start ferry listen 'nats:$SRV.INFO' "$@" --quiet
+        soon lists _SRV-INFO
+}
+
+lists() {
+        ferry list nats: --timeout 0.1 2> /dev/null | grep -q "^$1 "
+}
+
+an_instance_that_answers_twice_is_listed_once() {
+        start ferry listen nats:two --echo --quiet
+        local listener=$job
+        run ferry call --wait 20 nats:two x
+        start_stranger --exec "exec ferry call 'nats:\$SRV.INFO.two' ''"
+        run ferry list nats: --timeout 0.5
+        ended 'a list' 0 @out
+        says_exactly 'a list' ''
+        is 'the names in it' "$(cut -d' ' -f1 out)" $'name\n_SRV-INFO\ntwo'
+        kill -TERM "$listener" "$job"
+        await "$job"
+        await "$listener"
+}
+
+what_a_stranger_says_is_escaped() {
+        start_stranger --reply '{"type":"io.nats.micro.v1.info_response","name":"\u001b[31ma\nb","id":"\u0007","version":"\u009b","metadata":{"host":"\r"},"endpoints":[{"subject":"\t"}]}'
+        run ferry list nats: --timeout 0.3
+        ended 'a list' 0 @out
+        is 'lines in it' "$(wc -l < out)" 3
+        is 'control characters in it' "$(tr -d '\n' < out | LC_ALL=C grep -c $'[\x01-\x1f\x7f]\|\xc2[\x80-\x9f]')" 0
+        check 'the name in it' grep -q '^^\[\[31ma' out
+        interrupt TERM
+}
+
 a_list_without_a_server_fails() {
         run env NATS_URL=nats://127.0.0.1:1 ferry list nats: --wait 0
         ended 'no server' 3 ''
@@ -115,6 +149,8 @@ a_listener_says_what_it_is
 failures_are_counted
 a_list_has_all_services
 a_list_of_a_server_that_is_silent_ends
+an_instance_that_answers_twice_is_listed_once
+what_a_stranger_says_is_escaped
 a_list_without_a_server_fails
 arguments_of_a_list_are_checked
 kill -TERM "$server_job"
