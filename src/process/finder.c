@@ -103,16 +103,10 @@ static int hear_info(ferry_session *session, const ferry_message *message, void 
         return 1;
 }
 
-static void note_vacancy(struct finder *finder)
-{
-        if (finder->has_instance)
-                finder->vacant_since = sys_now();
-        finder->has_instance = false;
-}
-
 static void give_up(struct finder *finder)
 {
-        note_vacancy(finder);
+        if (finder->has_instance)
+                finder_start_over(finder);
         finder->gather_again = loop_deadline(GATHER_PAUSE_MS);
         enter(finder, FINDER_IDLE);
 }
@@ -168,8 +162,8 @@ static void hear_instance(ferry_call *call, const ferry_message *reply, void *us
                 finder->has_instance = true;
         else if (ferry_call_status(call) == -ECONNREFUSED && sys_now() >= finder->gather_again)
                 gather(finder);
-        else if (ferry_call_status(call) == -ECONNREFUSED)
-                note_vacancy(finder);
+        else if (ferry_call_status(call) == -ECONNREFUSED && finder->has_instance)
+                finder_start_over(finder);
 }
 
 void finder_ask(struct finder *finder)
