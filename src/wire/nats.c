@@ -410,6 +410,9 @@ static const ferry_codec *choose_codec(const struct wire *wire, const struct out
         bool is_plain = outgoing->codec == &codec_bytes.codec, is_string = ferry_value_kind(outgoing->body) == FERRY_VALUE_STRING;
         const ferry_codec *codec = outgoing->codec ? outgoing->codec : wire->codec;
 
+        /* An acknowledgement is plain, whatever the task is. */
+        if (wire->login->is_gathering && outgoing->kind == WIRE_RESPONSE && is_string && is_of_jetstream(outgoing->id, outgoing->id_size))
+                return NULL;
         /* An answer to a side that speaks plainly is plain. */
         if (codec && !is_plain)
                 return codec;

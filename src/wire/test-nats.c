@@ -308,7 +308,7 @@ static void check_gathered(const char *headers, const char *body, enum wire_kind
 START_TEST(answers_to_notifications_are_gathered)
 {
         const ferry_session_options options = { .is_gathering = true };
-        ferry_value *body = ferry_value_pack("''");
+        ferry_value *body = ferry_value_pack("''"), *done;
         struct outgoing asked = { .kind = WIRE_NOTIFICATION, .type = "", .body = body };
         struct incoming delivered;
         char inbox[64], expected[200];
@@ -328,6 +328,12 @@ START_TEST(answers_to_notifications_are_gathered)
         ck_assert(delivered.wants_acceptance);
         check_text(&delivered.id, "$JS.ACK.jobs.ferry.1.1");
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_ACCEPTED, .id = "$JS.ACK.a", .id_size = 9 }), "HPUB $JS.ACK.a 12 16\r\nNATS/1.0\r\n\r\n+WPI\r\n");
+        /* Of a task in JSON, too. */
+        done = ferry_value_pack("'+ACK'");
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_RESPONSE, .id = "$JS.ACK.a", .id_size = 9, .body = done,
+                                                     .codec = ferry_codec_json() }),
+                         "HPUB $JS.ACK.a         12         16\r\nNATS/1.0\r\n\r\n+ACK\r\n");
+        ferry_value_unref(done);
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_ERROR, .id = "$JS.ACK.a", .id_size = 9, .body = body }),
                          "HPUB $JS.ACK.a 12 37\r\nNATS/1.0\r\n\r\n-NAK {\"delay\":5000000000}\r\n");
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_REFUSED, .id = "$JS.ACK.a", .id_size = 9 }),

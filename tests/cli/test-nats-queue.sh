@@ -102,6 +102,19 @@ any_bytes_are_tasks() {
         says 'a task over max_payload' 'task 2: not executed:'
 }
 
+tasks_in_json_are_acknowledged_as_others_are() {
+        printf '%s\n' '{"a":[1,2]}' '"text"' > tasks
+        run ferry run --value --quiet --on nats+queue:json < tasks
+        ended 'tasks in JSON' 0 -
+        take json cat --workers 1 --ordered
+        check 'their end' soon is_empty json
+        is 'what is left' "$(stored json task)" ''
+        run ferry run --value --quiet --on nats+queue:json < tasks
+        take json 'exit 3' --workers 1 --retry 1
+        ended 'tasks in JSON that fail' 1 ''
+        is 'the letters' "$(stored json dead)" 2
+}
+
 a_task_whose_worker_dies_is_delivered_again() {
         echo one > tasks
         put again
@@ -406,6 +419,7 @@ server_job=$job durable=$NATS_URL
 tasks_are_stored_and_done
 a_run_without_an_end_waits_for_tasks
 any_bytes_are_tasks
+tasks_in_json_are_acknowledged_as_others_are
 a_task_whose_worker_dies_is_delivered_again
 a_task_whose_run_is_killed_is_given_to_another
 a_run_that_is_stopped_finishes_what_it_has_or_gives_it_back
