@@ -331,6 +331,13 @@ static const struct line {
         { .text = "--help", .input = "" },
         { .text = "call --help", .input = "" },
         { .text = "call", .input = "" },
+        { .text = "list nats: --timeout 0.01", .input = "", .has_server = true },
+        { .text = "list --json nats: --timeout 0.01", .input = "", .has_server = true },
+        { .text = "listen nats:tool --count 1 --exec cat --workers 1", .input = "", .has_server = true,
+          .before = "(ferry call --wait 5 nats:tool t x >answer 2>&1 &)" },
+        { .text = "call --wait 0 nats:vacant t hello", .input = "", .has_server = true },
+        { .text = "call --each --wait 0 nats:vacant t -", .input = "one\ntwo\n", .has_server = true },
+        { .text = "run --quiet --workers 1 --wait 0 --on nats:vacant", .input = "one\ntwo\n", .has_server = true },
         { .text = "run --quiet --workers 1 --on nats+queue:put", .input = "one\n", .is_measured = true, .has_server = true },
         { .text = "run --quiet --workers 1 --on nats+queue:full", .input = "one\n", .has_server = true,
           .before = "ferry call --value 'nats:$JS.API.STREAM.CREATE.full' '' "
