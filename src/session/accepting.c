@@ -13,7 +13,7 @@ enum {
 /* 0: none. */
 static int beat_ms(const ferry_session *session)
 {
-        int ours = session->options.heartbeat_ms;
+        int ours = session->settings.heartbeat_ms;
 
         return ours > 0 ? ours : ours < 0 ? 0 : BEAT_DEFAULT_MS;
 }

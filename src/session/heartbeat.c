@@ -15,7 +15,7 @@ enum { WAITING_PERIOD_MS = 1000, SERVER_PERIOD_MS = 20000, LOGIN_MS = 10000, LOG
 static int period_ms(const ferry_session *session)
 {
         const struct dialect *dialect = session->wire.dialect;
-        int ours = session->options.heartbeat_ms, theirs = session->heartbeat.peer_ms;
+        int ours = session->settings.heartbeat_ms, theirs = session->heartbeat.peer_ms;
 
         if (session->phase == SESSION_GREETING && dialect->has_login)
                 return session_has_next_server(session) ? LOGIN_OF_SEVERAL_MS : LOGIN_MS;

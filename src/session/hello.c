@@ -65,9 +65,9 @@ int session_send_hello(ferry_session *session, struct error *error)
         if (session->wire.has_said_hello || !session->wire.dialect->has_hello || session_begins_later(session))
                 return 0;
         features = make_features(session);
-        body = !stream_is_one_way(session->stream) && session->options.heartbeat_ms > 0 ?
+        body = !stream_is_one_way(session->stream) && session->settings.heartbeat_ms > 0 ?
                        ferry_value_pack("{frame_max: %zu, features: %p, heartbeat_ms: %d}", session->wire.frame_max,
-                                        (const void *)features, session->options.heartbeat_ms) :
+                                        (const void *)features, session->settings.heartbeat_ms) :
                        ferry_value_pack("{frame_max: %zu, features: %p}", session->wire.frame_max, (const void *)features);
         if (!features) {
                 ferry_value_unref(body);

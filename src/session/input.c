@@ -705,7 +705,7 @@ static bool is_allowed(ferry_session *session)
         session->stranger = session->stream->is_peer_known && own != 0 && peer->uid != own ? peer : NULL;
         if (!session->stream->is_peer_known || peer->uid == own || peer->uid == 0)
                 return true;
-        return session->options.allow && session->options.allow(session, peer, session->options.allow_userdata);
+        return session->settings.allow && session->settings.allow(session, peer, session->settings.allow_userdata);
 }
 
 /* Whether the service speaks the dialect that the program has chosen, as far as it says so. If not, no request would be answered. */

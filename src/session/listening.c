@@ -14,7 +14,7 @@ int ferry_session_set_listening(ferry_session *session, bool is_listening)
         if (loop_is_elsewhere(session->loop))
                 return -EPERM;
         loop_enter(session->loop);
-        if (!session->options.is_listening || !session->wire.dialect->has_login)
+        if (!session->settings.is_listening || !session->wire.dialect->has_login)
                 code = error_set(&error, -EOPNOTSUPP, "'%s' is not listened at by this session: only one with is_listening at"
                                                       " nats:SUBJECT is", session->address);
         else

@@ -26,7 +26,21 @@ static bool is_debugging(void)
         return debug && strcmp(debug, "1") == 0;
 }
 
-ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address, struct error *error)
+static void keep_settings(ferry_session *session, const ferry_session_options *all)
+{
+        session->settings = (struct session_settings){
+                .make_id = all->make_id, .make_id_userdata = all->make_id_userdata, .allow = all->allow, .allow_userdata = all->allow_userdata,
+                .request_timeout_ms = all->request_timeout_ms, .answer_timeout_ms = all->answer_timeout_ms,
+                .heartbeat_ms = all->heartbeat_ms, .shm = all->shm, .spin_us = all->spin_us, .reconnect_ms = all->reconnect_ms,
+                .reconnect_attempts = all->reconnect_attempts, .is_listening = all->is_listening,
+        };
+        session->close_timeout_ms = all->close_timeout_ms ? all->close_timeout_ms : CLOSE_TIMEOUT_DEFAULT_MS;
+        session->grace_ms = session->close_timeout_ms;
+        session->queue_max = all->queue_max;
+}
+
+ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address, ferry_session_options *ret_all,
+                           struct error *error)
 {
         ferry_session *session = sys_alloc_zeroed(sizeof *session);
 
@@ -41,14 +55,11 @@ ferry_session *session_new(ferry_loop *loop, const ferry_session_options *option
         session_advance(session, EVENT_CONNECT);
         session->reserve = session_reserve(loop);
         session_set_owner(session, NULL, NULL);
-        session_inherit(loop, &session->options, options, &session->wire, error);
+        session_inherit(loop, ret_all, options, &session->wire, error);
+        keep_settings(session, ret_all);
         session->work.fn = session_work;
-        session->close_timeout_ms = session->options.close_timeout_ms ? session->options.close_timeout_ms :
-                                                                        CLOSE_TIMEOUT_DEFAULT_MS;
-        session->grace_ms = session->close_timeout_ms;
         session->stuck_at = UINT64_MAX;
         session->overdue_at = UINT64_MAX;
-        session->queue_max = session->options.queue_max;
         session->is_debugged = is_debugging();
         session->member.close = close_member;
         session->member.free = free_member;

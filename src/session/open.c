@@ -3,25 +3,17 @@
 
 #include <errno.h>
 
-/* What the program's pointers lead to may go when the session has been opened. */
-static void forget_borrowed(ferry_session_options *options)
-{
-        options->root = options->directory = options->name_directory = options->remote_ferry = options->nats_url = NULL;
-        options->nats_ca = options->nats_cert = options->nats_key = options->nats_creds = options->nats_nkey = NULL;
-        options->argv = options->env = NULL;
-        options->fds = NULL;
-}
-
 ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const ferry_session_options *options)
 {
         struct error error = { 0 };
         struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
+        ferry_session_options all;
         ferry_session *session;
         int code;
 
         if (!loop || loop_is_elsewhere(loop))
                 return NULL;
-        session = session_new(loop, options, address ? address : "", &error);
+        session = session_new(loop, options, address ? address : "", &all, &error);
         if (!session)
                 return NULL;
         place.object = session;
@@ -33,16 +25,15 @@ ferry_session *ferry_session_open(ferry_loop *loop, const char *address, const f
         else
                 code = error.code;
         if (!code && address)
-                code = wire_begin(&session->wire, address, &session->options, &error);
-        if (!code && session->options.reconnect_ms)
-                code = reconnect_init(session, options && options->reconnect_ms, &error);
+                code = wire_begin(&session->wire, address, &all, &error);
+        if (!code && session->settings.reconnect_ms)
+                code = reconnect_init(session, options && options->reconnect_ms, &all, &error);
         if (!code)
-                code = stream_open(&place, address, &session->options, &session->stream, &error);
+                code = stream_open(&place, address, &all, &session->stream, &error);
         if (!code)
                 session_begin(session);
         else
                 session_finish(session, code, "%s", error_text(&error));
-        forget_borrowed(&session->options);
         error_deinit(&error);
         /* The callback that allows peers may have let go of it. */
         if (session->holder == SESSION_FREED)
@@ -56,12 +47,11 @@ ferry_session *session_open_process(ferry_loop *loop, const int fds[2], const fe
 {
         struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
         struct error error = { 0 };
-        ferry_session *session = session_new(loop, options, address, &error);
+        ferry_session_options all;
+        ferry_session *session = session_new(loop, options, address, &all, &error);
         int code = session ? error.code : -ENOMEM;
 
         place.object = session;
-        if (session)
-                forget_borrowed(&session->options);
         if (!code)
                 code = stream_open_relative(&place, fds, peer, owner != NULL, &session->stream, &error);
         if (code) {
@@ -86,7 +76,8 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
 {
         struct stream_place place = { .loop = loop, .owner = &session_stream_owner };
         struct error error = { 0 };
-        ferry_session *session = session_new(loop, options, address, &error);
+        ferry_session_options all;
+        ferry_session *session = session_new(loop, options, address, &all, &error);
         int code = error.code;
 
         if (!session) {
@@ -94,7 +85,6 @@ ferry_session *session_accept(ferry_loop *loop, int fd, const ferry_session_opti
                 return NULL;
         }
         place.object = session;
-        forget_borrowed(&session->options);
         session->is_server = true;
         if (!code)
                 code = stream_accept(&place, fd, &session->stream);

@@ -85,7 +85,7 @@ void session_note_cause(ferry_session *session, enum session_cause cause)
 
 int session_answer_timeout(const ferry_session *session)
 {
-        return session->options.answer_timeout_ms ? session->options.answer_timeout_ms : session->close_timeout_ms;
+        return session->settings.answer_timeout_ms ? session->settings.answer_timeout_ms : session->close_timeout_ms;
 }
 
 void session_await_answer(ferry_session *session)

@@ -297,6 +297,23 @@ struct reconnect {
         struct list former;                     /* sessions that finish what was in flight, the oldest first */
 };
 
+/* Those of the options that count as long as the session lives. The others are for opening it alone, and what their pointers lead to may
+ * go then. */
+struct session_settings {
+        ferry_id_fn *make_id;
+        void *make_id_userdata;
+        ferry_allow_fn *allow;
+        void *allow_userdata;
+        int request_timeout_ms;
+        int answer_timeout_ms;
+        int heartbeat_ms;
+        int shm;
+        int spin_us;
+        int reconnect_ms;
+        unsigned reconnect_attempts;
+        bool is_listening;
+};
+
 struct ferry_session {
         struct loop_member member;
         struct loop_grave grave;
@@ -321,7 +338,7 @@ struct ferry_session {
         struct wire wire;
         struct error error;
         struct loop_failure failure;
-        ferry_session_options options;
+        struct session_settings settings;
 
         struct inbox in;
         struct loop_task work;          /* frames wait to be handled, or the end to be reported */
@@ -476,12 +493,14 @@ void sharing_refuse(ferry_session *session);
 bool sharing_hear(ferry_session *session, enum wire_kind kind);
 
 /* new.c */
-/* NULL if memory is out. Options that a session cannot have are an error, with which the caller ends it. */
-ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address, struct error *error);
+/* NULL if memory is out. Options that a session cannot have are an error, with which the caller ends it. @ret_all: the options with those
+ * of the loop, for opening it. */
+ferry_session *session_new(ferry_loop *loop, const ferry_session_options *options, const char *address, ferry_session_options *ret_all,
+                           struct error *error);
 
 /* reconnect.c: let a new session connect again. @has_asked: its own options say so; what it inherits is ignored where that cannot be.
  * 0, or a negative errno with a sentence. */
-int reconnect_init(ferry_session *session, bool has_asked, struct error *error);
+int reconnect_init(ferry_session *session, bool has_asked, const ferry_session_options *all, struct error *error);
 
 /* phase.c */
 /* Something has happened to it: the only way in which its phase and its holder change. */

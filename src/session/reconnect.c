@@ -140,7 +140,8 @@ static ferry_session *part(ferry_session *session, bool is_lost)
 {
         struct reconnect *reconnect = session->reconnect;
         struct error error = { 0 };
-        ferry_session *former = session_new(session->loop, reconnect->options, session->address, &error);
+        ferry_session_options all;
+        ferry_session *former = session_new(session->loop, reconnect->options, session->address, &all, &error);
         bool is_late = loop_task_is_started(&session->departure);
 
         error_deinit(&error);
@@ -206,7 +207,7 @@ static void wait(ferry_session *session, const char *sentence)
 {
         struct reconnect *reconnect = session->reconnect;
         int64_t now = sys_now(), at = now + next_pause(reconnect);
-        unsigned most = session->options.reconnect_attempts;
+        unsigned most = session->settings.reconnect_attempts;
 
         if (now >= reconnect->give_up_at || (most > 0 && reconnect->attempts >= most)) {
                 give_up(session, sentence);
@@ -268,7 +269,7 @@ static void begin_attempts(ferry_session *session)
         if (reconnect->attempts > 0 && now - reconnect->up_at < (int64_t)PAUSE_MAX_MS * 1000000)
                 return;
         reconnect->attempts = 0;
-        reconnect->give_up_at = loop_deadline(session->options.reconnect_ms);
+        reconnect->give_up_at = loop_deadline(session->settings.reconnect_ms);
 }
 
 static void start_report(ferry_session *session)
@@ -317,7 +318,7 @@ static void follow(ferry_session *session)
         error_replace(&reconnect->reason, -ECONNRESET, "%s", sentence);
         if (is_useful || reconnect->drains <= DRAINS_MAX) {
                 reconnect->attempts = 0;
-                reconnect->give_up_at = loop_deadline(session->options.reconnect_ms);
+                reconnect->give_up_at = loop_deadline(session->settings.reconnect_ms);
                 try_again(session);
         } else
                 wait(session, "");
@@ -444,7 +445,7 @@ static bool leads_to_peer(const char *address)
         }
 }
 
-int reconnect_init(ferry_session *session, bool has_asked, struct error *error)
+int reconnect_init(ferry_session *session, bool has_asked, const ferry_session_options *all, struct error *error)
 {
         bool can_resume = session->wire.dialect->has_hand_over || session->wire.dialect->has_login;
         struct reconnect *reconnect;
@@ -469,5 +470,5 @@ int reconnect_init(ferry_session *session, bool has_asked, struct error *error)
         /* What is told apart, and kept, is of one dialect. */
         session->wire.is_dialect_fixed = true;
         session->out.is_telling_apart = true;
-        return options_keep_session(&reconnect->options, &session->options, error);
+        return options_keep_session(&reconnect->options, all, error);
 }

@@ -69,9 +69,9 @@ static int make_id(ferry_call *call, struct error *error)
 
         if (!session->wire.dialect->has_ids)
                 return 0;
-        if (session->options.make_id && !session->wire.dialect->has_hello) {
+        if (session->settings.make_id && !session->wire.dialect->has_hello) {
                 memset(call->id, 0, sizeof call->id);
-                code = session->options.make_id(session, call->id, sizeof call->id, session->options.make_id_userdata);
+                code = session->settings.make_id(session, call->id, sizeof call->id, session->settings.make_id_userdata);
                 if (code < 0)
                         return error_set(error, code, "cannot create an id for the request: %s", error_describe(code));
                 if (call->status != 1)
@@ -80,7 +80,7 @@ static int make_id(ferry_call *call, struct error *error)
         } else
                 size = session->wire.dialect->make_id(&session->wire, call->id);
         /* Ids by our own counter are new; a generator may repeat itself. */
-        if (size == 0 || (session->options.make_id && map_find(&session->calls_by_id, call->id, size)))
+        if (size == 0 || (session->settings.make_id && map_find(&session->calls_by_id, call->id, size)))
                 return error_set(error, -EINVAL, "the id '%s' is empty, or another request uses it", call->id);
         call->node.key = call->id;
         call->node.key_size = size;
@@ -157,7 +157,7 @@ static ferry_call *begin(ferry_session *session, int timeout_ms)
         }
         call->loop = session->loop;
         call->session = session;
-        call->timeout_ms = timeout_ms == FERRY_TIMEOUT_DEFAULT ? session->options.request_timeout_ms : timeout_ms;
+        call->timeout_ms = timeout_ms == FERRY_TIMEOUT_DEFAULT ? session->settings.request_timeout_ms : timeout_ms;
         list_append(&session->loop->holders, &call->holder.link);
         list_append(&session->calls, &call->link);
         return call;

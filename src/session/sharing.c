@@ -22,7 +22,7 @@ enum {
 
 static void set_phase(ferry_session *session, enum sharing_phase phase)
 {
-        int spin_us = session->options.spin_us ? session->options.spin_us : SPIN_DEFAULT_US;
+        int spin_us = session->settings.spin_us ? session->settings.spin_us : SPIN_DEFAULT_US;
 
         session->sharing.phase = phase;
         if (phase == SHARING_MOVED && spin_us > 0)
@@ -32,7 +32,7 @@ static void set_phase(ferry_session *session, enum sharing_phase phase)
 /* Whether this side allows it, and could do it. */
 static bool may_share(const ferry_session *session)
 {
-        return session->options.shm != FERRY_SHM_NEVER && session->wire.dialect->has_shared_memory &&
+        return session->settings.shm != FERRY_SHM_NEVER && session->wire.dialect->has_shared_memory &&
                session->stream && stream_may_move(session->stream);
 }
 
@@ -51,7 +51,7 @@ void sharing_add_features(ferry_session *session, ferry_builder *builder)
                 return;
         set_phase(session, SHARING_ALLOWED);
         ferry_builder_add(builder, "'shm'");
-        if (session->options.shm == FERRY_SHM_ALWAYS)
+        if (session->settings.shm == FERRY_SHM_ALWAYS)
                 ferry_builder_add(builder, "'shm-now'");
         if (stream_leads_to_child(session->stream))
                 ferry_builder_add(builder, "'shm-parent'");
@@ -63,7 +63,7 @@ void sharing_hear_features(ferry_session *session, bool is_allowed, bool is_want
                 return;
         if (is_parent && !is_known_as_taker(session))
                 session->sharing.is_maker = true;
-        session->sharing.is_wanted = is_wanted || session->options.shm == FERRY_SHM_ALWAYS;
+        session->sharing.is_wanted = is_wanted || session->settings.shm == FERRY_SHM_ALWAYS;
         set_phase(session, SHARING_POSSIBLE);
 }
 
