@@ -123,7 +123,7 @@ static int put_out(struct secure *secure)
                         return (int)put;
                 buffer_consume(output, (size_t)put);
         }
-        buffer_shrink(output, 2 * RECORD);
+        buffer_shrink(output, (size_t)2 * RECORD);
         if (secure->has_ended_output)
                 sys_shutdown(secure->stream->inputs[0].io, SHUT_WR);
         secure->has_ended_output = false;

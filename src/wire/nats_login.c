@@ -305,12 +305,15 @@ int nats_read_info(struct wire *wire, const struct nats_line *line, struct incom
                                                      " does not switch them off");
         else
                 code = take_limit(wire, ferry_value_int(ferry_value_get(info, "max_payload"), 0), error);
-        if (!code)
-                has_others = learn_servers(login, ferry_value_get(info, "connect_urls")) || has_others;
-        ret->kind = code ? WIRE_UNKNOWN : WIRE_START;
+        if (code) {
+                ferry_value_unref(info);
+                return code;
+        }
+        has_others = learn_servers(login, ferry_value_get(info, "connect_urls")) || has_others;
+        ret->kind = WIRE_START;
         /* It takes no more clients, and ends when those it has have gone. It is of use until then where no other one is known: a
          * server that is about to end names others, but not itself. */
-        if (!code && has_others && login->is_taken && !login->has_left && ferry_value_bool(ferry_value_get(info, "ldm"), false)) {
+        if (has_others && login->is_taken && !login->has_left && ferry_value_bool(ferry_value_get(info, "ldm"), false)) {
                 login->has_left = true;
                 ret->kind = WIRE_DRAIN;
         }
@@ -320,7 +323,7 @@ int nats_read_info(struct wire *wire, const struct nats_line *line, struct incom
                 .nonce = ferry_value_text(ferry_value_get(info, "nonce"), NULL),
         };
         ret->value = info;
-        return code;
+        return 0;
 }
 
 int nats_read_pong(struct login *login, struct incoming *ret)

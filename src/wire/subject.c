@@ -9,8 +9,11 @@ static bool is_token(const char *begin, const char *end, bool is_last, bool has_
 
 bool subject_is_valid(const char *bytes, size_t size, bool has_wildcards)
 {
-        const char *begin = bytes, *end = bytes + size;
+        const char *begin = bytes, *end;
 
+        if (size == 0)
+                return false;
+        end = bytes + size;
         for (const char *at = bytes; at < end; at++) {
                 if (*at == '.') {
                         if (!is_token(begin, at, false, has_wildcards))

@@ -108,7 +108,7 @@ static size_t toy_take(struct tls *tls, void *buffer, size_t size)
 static int toy_shake_hands(struct tls *tls, char why[TLS_WHY_MAX])
 {
         static const char hello[] = "SERVER HELLO\n", no[] = "SERVER NO\n", finished[] = "CLIENT FINISHED\n";
-        const char *got = (const char *)tls->input.memory + tls->input.begin;
+        const char *got = tls->input.memory ? (const char *)tls->input.memory + tls->input.begin : "";
         size_t size = size_of(&tls->input);
 
         if (tls->is_strange) {
