@@ -281,7 +281,8 @@ typedef struct ferry_remote_options {
  * The workers are listeners at a subject of a NATS server, on any machine: sessions with `is_listening` or programs of other
  * libraries. ferry_manager_request() gives them the requests that no child is free for. How many workers there are is not known: a
  * request that no process takes, or that a worker refuses, waits again, with back-off, until another one is answered. If it is all
- * that is left, the manager asks at $SRV whether an instance lives that listens at the subject, or at wildcards that match it, and waits for as long as the options say; then the requests
+ * that is left, the manager asks at $SRV whether an instance lives that listens at the subject, or at wildcards that match it, and
+ * waits for as long as the options say; then the requests
  * that wait end with -EBUSY or -ECONNREFUSED, and *not executed*.
  *
  * A request is never sent again once a worker may have executed it: when a worker dies, its request ends as *unknown*.

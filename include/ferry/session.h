@@ -125,10 +125,10 @@ struct ferry_session_options {
         bool is_listening;              /**< nats: receive what is sent to the subject, which each message is for one listener only,
                                          * and answer requests (no: send to the subject) */
         bool is_gathering;              /**< nats: ask all that hear the subject: what they answer to a notification of this side comes
-                                         * as notifications, or as requests where it wants an answer in turn, as tasks of JetStream do: those are reported to be
-                                         * worked on as long as they are kept, and returned if they are let go without an answer. A
-                                         * status of the server is a FERRY_KIND_ERROR whose type is its number.
-                                         * Requests of this side are refused then (no: notifications are not answered) */
+                                         * as notifications, or as requests where it wants an answer in turn, as tasks of JetStream
+                                         * do: those are reported to be worked on as long as they are kept, and returned if they
+                                         * are let go without an answer. A status of the server is a FERRY_KIND_ERROR whose type is
+                                         * its number. Requests of this side are refused then (no: notifications are not answered) */
         int answer_timeout_ms;          /**< how long the session waits for each answer of the program after the peer's input has
                                          * ended, in ms (as long as `close_timeout_ms`) */
         int shm;                        /**< an enum ferry_shm: whether messages may move to memory that is shared with the peer

@@ -26,7 +26,7 @@ missing_files() {
                 share/bash-completion/completions/ferry share/zsh/site-functions/_ferry share/fish/vendor_completions.d/ferry.fish; do
                 [ -f "$tree$prefix/$path" ] || echo "$path"
         done
-        for path in libferry.so.5 libferry.a pkgconfig/ferry.pc cmake/ferry/ferry-config.cmake; do
+        for path in libferry.so.6 libferry.a pkgconfig/ferry.pc cmake/ferry/ferry-config.cmake; do
                 [ -n "$(find "$tree$prefix" -path "*/lib*/$path")" ] || echo "$path"
         done
 }
@@ -34,10 +34,10 @@ check 'the installed tree lacks a file' "$(missing_files)"
 
 # The library looks for it in the place where it is installed, and needs it only then.
 misplaced_module() {
-        [ -e "$build/modules/libferry-tls.so.5" ] || return 0
-        [ -f "$tree$prefix/lib/ferry/libferry-tls.so.5" ] || echo 'it is not installed'
-        grep -q "$prefix/lib/ferry/libferry-tls.so.5" "$build/src/libferry.so.5" || echo 'the library looks elsewhere'
-        readelf -d "$build/src/libferry.so.5" | grep NEEDED | grep -vE 'libc\.|ld-' || :
+        [ -e "$build/modules/libferry-tls.so.6" ] || return 0
+        [ -f "$tree$prefix/lib/ferry/libferry-tls.so.6" ] || echo 'it is not installed'
+        grep -q "$prefix/lib/ferry/libferry-tls.so.6" "$build/src/libferry.so.6" || echo 'the library looks elsewhere'
+        readelf -d "$build/src/libferry.so.6" | grep NEEDED | grep -vE 'libc\.|ld-' || :
 }
 check 'the module for TLS is misplaced' "$(misplaced_module)"
 
@@ -50,7 +50,7 @@ int main(void)
         return strcmp(ferry_version(), FERRY_VERSION) != 0;
 }
 END
-libraries=$(dirname "$(find "$tree" -name libferry.so.5)")
+libraries=$(dirname "$(find "$tree" -name libferry.so.6)")
 # Where the linker, pkg-config and CMake look on every system, whatever the build has found there.
 check 'the libraries are not in lib' "$([ "$libraries" = "$tree$prefix/lib" ] || echo "$libraries")"
 
