@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 folder=build-fuzz
-all='php json msgpack frame ferry stream-ipc innmind pcntl nats address pack unpack queue segment channel session service'
+all='php json msgpack frame ferry stream-ipc innmind pcntl nats keys info address pack unpack queue segment channel session service'
 export ASAN_OPTIONS=detect_leaks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 

@@ -235,6 +235,8 @@ a_long_task_is_not_given_to_others() {
 a_run_whose_reader_has_gone_gives_its_tasks_back() {
         seq 1 100 > tasks
         put reader
+        # What the server sends while the run ends is not given back: it is delivered again, after 2 s instead of 30.
+        make_consumer reader '"ack_policy":"explicit","ack_wait":2000000000,"max_deliver":-1,"max_ack_pending":-1,"filter_subject":"reader.task"'
         start bash -c 'ferry run --tasks nats+queue:reader --workers 3 --quiet -- ferry listen stdio: --echo | head -n 1'
         await "$job"
         ended 'a run whose reader has gone' 0 @out

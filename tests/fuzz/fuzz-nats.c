@@ -118,6 +118,8 @@ static void check_frame(const char *payload, size_t size)
                 FUZZ_REQUIRE(part.kind == in.kind && part.id.size == in.id.size, "kind %d, then %d", part.kind, in.kind);
         if (in.kind == WIRE_REQUEST)
                 check_answer(&in);
+        if (in.greeting.nonce)
+                FUZZ_REQUIRE(in.kind == WIRE_START || in.kind == WIRE_DRAIN, "a nonce with kind %d", in.kind);
         if (in.kind == WIRE_QUESTION)
                 check_question(&in);
         ferry_value_unref(in.value);
