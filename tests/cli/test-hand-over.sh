@@ -3,8 +3,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 suite cli-hand-over "${1:?usage: test-hand-over.sh BUILD}"
 
+# A socket that is bound, and does not listen yet, is not one to take over from.
 is_there() {
-        [[ -S $1 ]]
+        ferry wait --timeout 1 "unix:$1" 2> /dev/null
 }
 
 has_lines() {
