@@ -1,7 +1,7 @@
 /* ferry run with tasks that a stream of JetStream keeps (nats+queue:STREAM): at least once. Invariants: a task is acknowledged when its
  * answer was printed, and never before; one that has failed is delivered again, later each time; one that has been delivered as often
  * as may be is stored as a dead letter first, and ended only when the server has confirmed that. As long as this process has a task,
- * the library tells the server so (+WPI). One request for tasks is under way at a time, for as many as there are free places. A server
+ * the library reports that to the server (+WPI). One request for tasks is under way at a time, for as many as there are free places. A server
  * that has lost its connection, or its leader, may answer two: what is too much waits here, and is not given to workers. */
 #include "run.h"
 
@@ -270,7 +270,7 @@ static void acknowledge(struct durable *durable, const ferry_message *message, c
         if (!error)
                 return;
         progress_clear(durable->run);
-        complain("task %ld: the server was not told %.5s, and will deliver the task again: %s", number, what, strerror(-error));
+        complain("task %ld: cannot send %.5s to the server, which will deliver the task again: %s", number, what, strerror(-error));
 }
 
 static void refuse(struct durable *durable, const ferry_message *message, long number, int64_t delay_ms)
@@ -490,7 +490,7 @@ int durable_open(struct run *run, const char *address, struct durable **ret)
         return EXIT_DONE;
 }
 
-/* What is not done goes back: first what becomes of the letters, then what the server is told. */
+/* Tasks that are not done are returned. Dead letters that are not confirmed are given up before that, so that their tasks are, too. */
 void durable_close(struct durable *durable)
 {
         if (!durable)

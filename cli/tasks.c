@@ -116,7 +116,7 @@ static void log_failure(struct task *task, const ferry_call *call)
         log_task(task, entry);
 }
 
-/* A stream is told once what has become of its task: that it has ended, or that it was not tried to its end. */
+/* Reports to the stream, once, that its task has ended, … */
 static void settle(struct task *task, bool is_done)
 {
         if (task->delivery)
@@ -124,6 +124,7 @@ static void settle(struct task *task, bool is_done)
         task->delivery = ferry_message_unref(task->delivery);
 }
 
+/* … or that it was not tried to its end. */
 static void give_back(struct task *task)
 {
         if (task->delivery)
@@ -269,14 +270,10 @@ static bool is_tried_again(struct task *task, const ferry_call *call)
 /* Where tasks are stored, the answer is the confirmation of the server; or it says no. */
 static bool is_refused_by_stream(const struct run *run, const ferry_message *reply, char *reason, size_t room)
 {
-        size_t size = 0;
-        const char *bytes = run->is_storing ? ferry_value_bytes(ferry_message_body(reply), &size) : NULL;
-        FERRY_AUTO(ferry_value) answer = NULL;
+        FERRY_AUTO(ferry_value) answer = run->is_storing ? jetstream_read(reply) : NULL;
 
         if (!run->is_storing)
                 return false;
-        if (bytes)
-                ferry_codec_decode(ferry_codec_json(), bytes, size, &answer, NULL);
         if (ferry_value_get(answer, "seq") && !jetstream_refusal(answer))
                 return false;
         snprintf(reason, room, "it was not stored: %s", jetstream_refusal(answer) ? jetstream_refusal(answer) :
@@ -299,8 +296,7 @@ static void end_by_call(struct task *task, const ferry_call *call, const ferry_m
         settle(task, false);
         if (*refusal)
                 report(run, task->number, "", refusal);
-        else
-        if (!reply && run->is_remote)
+        else if (!reply && run->is_remote)
                 report_outcome(run, task->number, call);
         else
                 report(run, task->number, reply ? "" : ferry_call_ending(call), reply ? "no memory for its answer" : ferry_call_error(call));

@@ -1,6 +1,6 @@
 /* Options that would have no effect with the others, or at this address, are refused: a program that gives one expects
  * something of it. */
-#include "cli.h"
+#include "run.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -58,7 +58,7 @@ int unused_check(const char *command, const struct cli_options *options, char **
         bool is_listen = strcmp(command, "listen") == 0, is_peer = is_named(command, "call", "notify"),
              is_client = is_peer || strcmp(command, "bench") == 0, is_bridge = strcmp(command, "bridge") == 0,
              is_run = strcmp(command, "run") == 0, is_call = strcmp(command, "call") == 0, is_each = options->is_each;
-        bool is_remote = is_run && options->on && (strncmp(options->on, "nats:", 5) == 0 || strncmp(options->on, "nats+queue:", 11) == 0);
+        bool is_remote = is_run && options->on && (strncmp(options->on, "nats:", 5) == 0 || jetstream_is_address(options->on));
         bool is_store = strcmp(command, "store") == 0 && count > 1;
         const char *verb = is_store ? arguments[1] : "";
         const struct {

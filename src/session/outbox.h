@@ -52,7 +52,7 @@ struct outbox {
         size_t pieces_size;             /* … and all their bytes */
         enum outbox_gate gate;          /* shut at first; only outbox_set_gate() changes it */
         bool is_lent;                   /* the stream has the bytes in hand: they stay where they are */
-        bool is_telling_apart;          /* frames are told apart, so it is known which of them have not begun to leave */
+        bool is_telling_apart;          /* the queue knows where each frame begins, and so which of them have not begun to leave */
         uint64_t begin;                 /* where that begins */
         struct holes holes;
         struct list requests;           /* struct outbox_frame */

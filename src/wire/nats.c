@@ -494,7 +494,7 @@ static void note_answer(struct nats_service *service, const struct outgoing *out
                 nats_service_note_answer(service, NULL);
 }
 
-/* Of a message, before they are known: fields may have more than one blank between them. */
+/* The places of the two sizes of a message, which are written when they are known. The protocol allows several blanks in front of one. */
 enum { SIZE_FIELD = 11 };
 static const char no_sizes[] = "                      \r\n";
 
@@ -543,40 +543,36 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
         return 0;
 }
 
-static const char returned[] = "-NAK {\"delay\":5000000000}";
-static const char no_headers[] = "NATS/1.0\r\n\r\n";
+static const char returned[] = "-NAK {\"delay\":5000000000}", progress[] = "+WPI";
+
+/* Bytes without headers: what JetStream and other clients understand. */
+static int write_plain(struct buffer *buffer, const struct outgoing *outgoing, const char *bytes, size_t size)
+{
+        static const char no_headers[] = "NATS/1.0\r\n\r\n";
+        char sizes[sizeof no_headers + 48];
+        int code = append_text(buffer, "HPUB ");
+
+        if (!code)
+                code = buffer_append(buffer, outgoing->id, outgoing->id_size);
+        snprintf(sizes, sizeof sizes, " %zu %zu\r\n%s", strlen(no_headers), strlen(no_headers) + size, no_headers);
+        if (!code)
+                code = append_text(buffer, sizes);
+        if (!code)
+                code = buffer_append(buffer, bytes, size);
+        return code ? code : append_text(buffer, "\r\n");
+}
 
 static int write_answer(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
 {
         ferry_value *body = nats_service_answer(&login->service, login->subject, NATS_QUEUE_GROUP, outgoing->type);
         struct buffer json = { 0 };
-        char size[sizeof no_headers + 48];
         int code = body ? codec_encode(ferry_codec_json(), body, &json, SIZE_MAX, NULL) : -ENOMEM;
 
         ferry_value_unref(body);
         if (!code)
-                code = append_text(buffer, "HPUB ");
-        if (!code)
-                code = buffer_append(buffer, outgoing->id, outgoing->id_size);
-        snprintf(size, sizeof size, " %zu %zu\r\n%s", sizeof no_headers - 1, sizeof no_headers - 1 + buffer_size(&json), no_headers);
-        if (!code)
-                code = append_text(buffer, size);
-        if (!code)
-                code = buffer_append(buffer, buffer_bytes(&json), buffer_size(&json));
+                code = write_plain(buffer, outgoing, (const char *)buffer_bytes(&json), buffer_size(&json));
         buffer_deinit(&json);
-        return code ? code : append_text(buffer, "\r\n");
-}
-
-/* A short text without headers: what JetStream understands. */
-static int write_plain(struct buffer *buffer, const struct outgoing *outgoing, const char *text)
-{
-        char rest[96];
-        int code = append_text(buffer, "HPUB ");
-
-        if (!code)
-                code = buffer_append(buffer, outgoing->id, outgoing->id_size);
-        snprintf(rest, sizeof rest, " %zu %zu\r\n%s%s\r\n", strlen(no_headers), strlen(no_headers) + strlen(text), no_headers, text);
-        return code ? code : append_text(buffer, rest);
+        return code;
 }
 
 /* A task of JetStream that is refused goes back to the server, which would take an empty answer for done, and any other for none. */
@@ -596,7 +592,7 @@ static int write_accepted(const struct login *login, struct buffer *buffer, cons
         int code;
 
         if (login->is_gathering)
-                return write_plain(buffer, outgoing, "+WPI");
+                return write_plain(buffer, outgoing, progress, strlen(progress));
         code = append_line(login, buffer, outgoing);
         snprintf(sizes, sizeof sizes, " %d %d\r\n", size, size);
         if (!code)
@@ -648,7 +644,7 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
         case WIRE_REFUSED:
                 if (!is_returned(wire->login, outgoing))
                         return write_published(wire, buffer, outgoing, error);
-                code = write_plain(buffer, outgoing, returned);
+                code = write_plain(buffer, outgoing, returned, strlen(returned));
                 break;
         default:
                 return error_set(error, -EOPNOTSUPP, "the dialect nats has no such frame");

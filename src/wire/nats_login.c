@@ -244,8 +244,8 @@ static bool is_place(const char *text)
         return *text && strlen(text) < SERVER_SIZE_MAX && !text[strcspn(text, ",/@% \t\r\n")];
 }
 
-/* The other servers of a cluster, of which a session that connects again takes one. Without memory those that are known stay. */
-/* Returns whether there are some. */
+/* The other servers of a cluster, of which a session that connects again takes one. Without memory those that are known stay.
+ * Returns whether there are some. */
 static bool learn_servers(struct login *login, const ferry_value *urls)
 {
         struct buffer list = { 0 };
