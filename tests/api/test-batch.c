@@ -8,16 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Sends the text back; "fail" fails, "die" ends the worker. */
+static int gate[2];             /* a pipe */
+
+/* Sends the text back; "fail" fails, "die" ends the worker, "held" waits for a byte of the gate. */
 static int answer(ferry_session *session, const ferry_message *request, void *userdata)
 {
         const char *text = ferry_message_text(request);
+        char byte;
 
         (void)session, (void)userdata;
         if (strcmp(text, "die") == 0)
                 _exit(9);
         if (strcmp(text, "fail") == 0)
                 return ferry_message_fail(request, "as asked");
+        if (strcmp(text, "held") == 0)
+                ck_assert_int_eq(read(gate[0], &byte, 1), 1);
         return ferry_message_reply(request, NULL, "%s", text);
 }
 
@@ -249,10 +254,11 @@ START_TEST(a_batch_may_be_cancelled_and_freed_at_any_time)
         struct pool pool;
         ferry_batch *batch, *freed;
 
+        ck_assert_int_eq(pipe(gate), 0);
         open_pool(&pool, 1);
         batch = ferry_batch_new(pool.manager, NULL);
         freed = ferry_batch_new(pool.manager, NULL);
-        ask(&pool, "a", 0, batch);
+        ask(&pool, "held", 0, batch);
         ask(&pool, "b", 0, batch);
         ask(&pool, "c", 0, freed);
         ferry_batch_cancel(batch);
@@ -260,11 +266,18 @@ START_TEST(a_batch_may_be_cancelled_and_freed_at_any_time)
         ck_assert_uint_eq(ferry_batch_failed(batch), 1);
         ferry_batch_then(batch, log_batch, &pool);
         ferry_batch_free(freed);
+        /* The worker must not be quicker than the report of the other one. */
+        while (!*pool.log)
+                ck_assert_int_ge(ferry_loop_tick(pool.loop, SAFETY_MS), 0);
+        ck_assert_str_eq(pool.log, "cancelled ");
+        ck_assert_int_eq(write(gate[1], "x", 1), 1);
         ck_assert_int_eq(ferry_manager_stop(pool.manager, -1), 0);
         /* The request that is no longer in a batch may end before or behind the callback of the other one. */
-        ck_assert_ptr_eq(strstr(pool.log, "cancelled a "), pool.log);
+        ck_assert_ptr_eq(strstr(pool.log, "cancelled held "), pool.log);
         ck_assert_ptr_nonnull(strstr(pool.log, "batch:0/1/1 "));
         ck_assert_ptr_nonnull(strstr(pool.log, "c "));
+        close(gate[0]);
+        close(gate[1]);
         /* With requests that wait, and one that its worker has. */
         batch = ferry_batch_new(pool.manager, NULL);
         ferry_process_fork(pool.manager, work, NULL, NULL);
