@@ -293,7 +293,8 @@ typedef struct ferry_remote_options {
  * @param manager  the manager; NULL has failed with -ENOMEM
  * @param address  nats:SUBJECT, see address.h
  * @param options  NULL selects all defaults
- * @return 0, or a negative errno; ferry_loop_error() has the sentence. Also the errno of a session that cannot be opened
+ * @return 0, or a negative errno; ferry_loop_error() has the sentence. Also that of ferry_session_status() if the session cannot be
+ *         opened
  * @retval -EINVAL     the address is another one, the options are wrong, or those of the manager were
  * @retval -E2BIG      the options have a field that this version does not know
  * @retval -ECANCELED  the children are being stopped
