@@ -28,11 +28,14 @@ static void log_in(ferry_session *session, const struct wire_greeting *greeting)
         struct wire_proof proof;
         struct error error = { 0 };
         int code = stream_secure(session->stream, greeting, inbox_held(&session->in, 0) > 0, &error);
+        char *frame = (char *)buffer_bytes(&session->out.bytes);
 
+        if (!code && session->stream->secure)
+                session->wire.dialect->secure(frame);
         if (!code)
                 code = stream_prove(session->stream, greeting->nonce, &proof, &error);
         if (code > 0)
-                session->wire.dialect->prove(session->wire.login, (char *)buffer_bytes(&session->out.bytes), &proof);
+                session->wire.dialect->prove(session->wire.login, frame, &proof);
         if (code < 0)
                 session_finish(session, code, "%s", error_text(&error));
         else {

@@ -176,6 +176,8 @@ struct dialect {
         const char *(*instance)(const struct login *login);
         bool (*awaits_close)(const struct login *login);
         void (*free_login)(struct login *login);
+        /* Say in the frame WIRE_START_OK, which is not sent yet, that it goes by TLS. */
+        void (*secure)(char *frame);
         /* Put a proof into the room for it in the frame WIRE_START_OK, which is not sent yet. */
         void (*prove)(const struct login *login, char *frame, const struct wire_proof *proof);
         /* Whether a payload may begin so, as far as these bytes show. NULL: a dialect that has to be named. */

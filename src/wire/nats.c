@@ -684,6 +684,7 @@ const struct dialect dialect_nats = {
         .instance = nats_instance,
         .awaits_close = nats_awaits_close,
         .free_login = nats_free_login,
+        .secure = nats_secure,
         .prove = nats_prove,
         .read = read_payload,
         .peek = peek,

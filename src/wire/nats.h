@@ -46,6 +46,7 @@ void nats_free_login(struct login *login);
 
 int nats_write_subscription(const struct login *login, struct buffer *buffer);
 int nats_write_login(const struct login *login, struct buffer *buffer, size_t proof_room);
+void nats_secure(char *frame);
 void nats_prove(const struct login *login, char *frame, const struct wire_proof *proof);
 int nats_read_info(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error);
 int nats_read_pong(struct login *login, struct incoming *ret);

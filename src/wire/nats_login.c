@@ -63,7 +63,7 @@ static int find_credentials(const char *urls, struct url *ret, struct error *err
 /* The object of CONNECT in JSON. 0, or a negative errno with a sentence. */
 static int put_connect(struct buffer *buffer, const struct url *url, struct error *error)
 {
-#define connect_begin "{verbose: false, pedantic: false, tls_required: false, lang: 'c', version: %s, name: 'ferry', protocol: 1," \
+#define connect_begin "{tls_required: false, verbose: false, pedantic: false, lang: 'c', version: %s, name: 'ferry', protocol: 1," \
                       " headers: true, no_responders: true"
         char user[URL_TEXT_MAX + 1], password[URL_TEXT_MAX + 1];
         ferry_value *value;
@@ -207,6 +207,13 @@ static char *put_text(char *at, const char *text)
 
         memcpy(at, text, size);
         return at + size;
+}
+
+void nats_secure(char *frame)
+{
+        static const char begin[] = "CONNECT {\"tls_required\":", yes[] = "true ";
+
+        memcpy(frame + strlen(begin), yes, strlen("false"));
 }
 
 void nats_prove(const struct login *login, char *frame, const struct wire_proof *proof)

@@ -156,6 +156,9 @@ START_TEST(a_greeting_says_what_it_asks_for_and_a_proof_has_its_room)
         ferry_value_unref(in.value);
         snprintf(frame, sizeof frame, "%s", written(&(struct outgoing){ .kind = WIRE_START_OK, .proof_room = 15 }));
         ck_assert_ptr_nonnull(strstr(frame, " }\r\nSUB "));
+        ck_assert_ptr_nonnull(strstr(frame, "CONNECT {\"tls_required\":false,\"verbose\":false,"));
+        wire.dialect->secure(frame);
+        ck_assert_ptr_nonnull(strstr(frame, "CONNECT {\"tls_required\":true ,\"verbose\":false,"));
         wire.dialect->prove(wire.login, frame, &proof);
         ck_assert_ptr_nonnull(strstr(frame, "\"no_responders\":true,\"jwt\":\"a.b-_.c\",\"sig\":\"SIGN\" "));
         ck_assert_ptr_nonnull(strstr(frame, " }\r\nSUB "));

@@ -56,6 +56,7 @@ START_TEST(a_session_by_tls_is_as_one_without)
         for (int i = 0; i < 20; i++)
                 require_echo(session, "hello");
         ck_assert_str_eq(toy_seen()->hello, "CLIENT HELLO 127.0.0.1\n");
+        ck_assert_msg(strstr(toy_seen()->login, "\"tls_required\":true ,") != NULL, "%s", toy_seen()->login);
         /* Those before the last answer may still be on their way. */
         ck_assert_uint_ge(toy_seen()->updates, good[_i] == TOY_UPDATES ? 21 * 40 : 0);
         free(large);
