@@ -143,7 +143,7 @@ struct ferry_session_options {
         unsigned reconnect_attempts;    /**< reconnect_ms: how often to try (no limit) */
         const char *nats_url;           /**< nats: the servers, `nats://[USER:PASSWORD@]HOST[:PORT]` or `nats://TOKEN@HOST[:PORT]`,
                                          * several with commas between them, which are tried in random order until one takes
-                                         * the login. HOST in numbers, as
+                                         * the login; where one is only absent, again until `wait_ms` is over. HOST in numbers, as
                                          * for tcp, or a name, which getent(1) looks up in a child: as long as connecting may take
                                          * (`wait_ms`), at least 1 s; its addresses are tried in order. Without one the session
                                          * fails with -EHOSTUNREACH (the name is unknown), -ETIMEDOUT, -EIO (getent has failed) or
@@ -180,8 +180,9 @@ struct ferry_session_options {
  * - Requests of the peer that were not answered cannot be answered any more.
  *
  * A peer that sends wrong bytes, or that `allow` does not admit, ends the session, as does a failed first connection (see
- * `wait_ms`). When `reconnect_ms` or `reconnect_attempts` is used up, the session fails with -ECONNRESET; both begin anew once a
- * connection has lasted for 5 s.
+ * `wait_ms`). An attempt to connect again at `nats:` ends it if each server has refused TLS or the login, or has sent wrong bytes.
+ * When `reconnect_ms` or `reconnect_attempts` is used up, the session fails with -ECONNRESET; both begin anew once a connection has
+ * lasted for 5 s.
  *
  * A service that hands over to a successor (ferry_service_hand_over()) is not lost: the session connects to the successor, while
  * the calls in flight are finished by the old one. Then there is FERRY_KIND_RESUMED without FERRY_KIND_LOST.

@@ -100,13 +100,6 @@ static void leave(ferry_session *session)
         session_flush_now(session);
 }
 
-/* Whether a failure of the connection, or its end, is one of the session, too. */
-static bool is_final(int code)
-{
-        return code == -EACCES || code == -EPERM || code == -EINVAL || code == -ENOTSUP || code == -EBADMSG || code == -EMSGSIZE ||
-               code == -EPROTO || code == -ENOMEM || code == -ECANCELED || code == -ECHILD;
-}
-
 /* Whether the session outlives its connection. */
 static bool may_reconnect(const ferry_session *session)
 {
@@ -129,10 +122,16 @@ void session_lose(ferry_session *session, const ferry_session *former, const cha
                 session->reconnect->table->lose(session, sentence);
 }
 
-bool session_has_next_server(const ferry_session *session)
+/* While a server has not taken the login yet, another one may be tried. */
+static enum stream_hope hope_of(const ferry_session *session)
 {
         return session->phase == SESSION_GREETING && session->wire.dialect->has_login && session->holder == SESSION_HELD &&
-               !session->loop->is_ending && stream_has_next(session->stream);
+               !session->loop->is_ending ? stream_hope(session->stream) : HOPE_NONE;
+}
+
+bool session_has_next_server(const ferry_session *session)
+{
+        return hope_of(session) == HOPE_NOW;
 }
 
 /* Whether another server would do no better. */
@@ -148,9 +147,9 @@ static bool leave_server(ferry_session *session, int code)
         struct error error = { 0 };
         struct stream *next;
 
-        if (is_own_failure(code) || !session_has_next_server(session))
+        if (is_own_failure(code) || hope_of(session) < HOPE_SOON)
                 return false;
-        code = stream_open_next(session->stream, &next, &error);
+        code = stream_open_next(session->stream, code, &next, &error);
         if (!code) {
                 stream_free(session->stream);
                 session->stream = next;
@@ -169,6 +168,13 @@ static bool leave_server(ferry_session *session, int code)
         return !code;
 }
 
+/* Whether a failure of the connection, or its end, is one of the session, too. An attempt to connect again is not the last one where
+ * only some of the servers have refused for good. */
+static bool is_final(const ferry_session *session, int code)
+{
+        return error_is_final(code) && (session->phase == SESSION_OPEN || is_own_failure(code) || stream_hope(session->stream) == HOPE_NONE);
+}
+
 /* The session goes on without its connection, which ends. Whether that is so. */
 static bool survive(ferry_session *session, int code, const char *sentence)
 {
@@ -176,7 +182,7 @@ static bool survive(ferry_session *session, int code, const char *sentence)
 
         if (leave_server(session, code))
                 return true;
-        if (is_final(code) || !may_reconnect(session))
+        if (!may_reconnect(session) || is_final(session, code))
                 return false;
         if (session->phase != SESSION_OPEN) {
                 session->reconnect->table->retry(session, sentence);

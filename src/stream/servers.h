@@ -15,6 +15,7 @@ struct server {
 
 struct servers {
         int count;
+        bool may_recover;               /* one that was tried has failed, but has not refused for good */
         struct server all[];            /* their texts stand behind them */
 };
 

@@ -577,16 +577,14 @@ void stream_close_output(struct stream *stream)
         stream->out_source.fd = -1;
 }
 
-bool stream_has_next(const struct stream *stream)
+enum stream_hope stream_hope(const struct stream *stream)
 {
-        return stream->kind->has_next && !loop_is_foreign(stream->loop) && stream->kind->has_next(stream);
+        return stream->kind->hope && !loop_is_foreign(stream->loop) ? stream->kind->hope(stream) : HOPE_NONE;
 }
 
-int stream_open_next(struct stream *stream, struct stream **ret_stream, struct error *error)
+int stream_open_next(struct stream *stream, int code, struct stream **ret_stream, struct error *error)
 {
-        if (!stream_has_next(stream))
-                return error_set(error, -ENOENT, "there is no other server");
-        return stream->kind->open_next(stream, ret_stream, error);
+        return stream->kind->open_next(stream, code, ret_stream, error);
 }
 
 void stream_end_output(struct stream *stream)

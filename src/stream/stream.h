@@ -39,6 +39,14 @@ struct stream_place {
         const char *servers;    /* of which a server of nats: has spoken: URLs with commas between; NULL: none */
 };
 
+/* What the servers other than that of a stream are good for, which does not take a session. */
+enum stream_hope {
+        HOPE_NONE,              /* all that were tried have refused for good */
+        HOPE_LATER,             /* one could not be reached, or has failed in a way that passes */
+        HOPE_SOON,              /* the same, and it is waited for: the time of `wait_ms` is not over */
+        HOPE_NOW,               /* one was not tried yet */
+};
+
 struct stream_kind {
         const char *name;
         bool has_junk;          /* other code may write to it, too */
@@ -58,9 +66,9 @@ struct stream_kind {
         bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
         /* Which dialects the service at the other side says that it speaks: see stream_spoken(). */
         int (*spoken)(const struct stream *stream);
-        /* See stream_has_next() and stream_open_next(). */
-        bool (*has_next)(const struct stream *stream);
-        int (*open_next)(struct stream *stream, struct stream **ret_stream, struct error *error);
+        /* See stream_hope() and stream_open_next(). */
+        enum stream_hope (*hope)(const struct stream *stream);
+        int (*open_next)(struct stream *stream, int code, struct stream **ret_stream, struct error *error);
         /* See stream_secure() and stream_prove(). */
         int (*secure)(struct stream *stream, const struct wire_greeting *greeting, bool has_more, struct error *error);
         int (*prove)(struct stream *stream, const char *nonce, struct wire_proof *ret, struct error *error);
@@ -130,10 +138,11 @@ int stream_open_relative(const struct stream_place *place, const int fds[2], con
                          struct stream **ret_stream, struct error *error);
 void stream_child_ended(struct stream *stream, int code, const char *sentence);
 
-/* Whether there is another server, which does the same as that of this stream and was not tried yet. Open a stream to it: that is not up
- * yet, and reports to the same owner. This one knows no server any more, and is to be freed. 0, or a negative errno with a sentence. */
-bool stream_has_next(const struct stream *stream);
-int stream_open_next(struct stream *stream, struct stream **ret_stream, struct error *error);
+/* What the other servers, which do the same as that of this stream, are good for. */
+enum stream_hope stream_hope(const struct stream *stream);
+/* From HOPE_SOON on: open a stream to another server, as this one has failed with @code. It is not up yet, and reports to the same owner.
+ * This one knows no server any more, and is to be freed. 0, or a negative errno with a sentence. */
+int stream_open_next(struct stream *stream, int code, struct stream **ret_stream, struct error *error);
 /* A server has greeted, and is to be sent a login: go on by TLS, if it, its address or the options want that. @has_more: more has come
  * behind the greeting. 0, or a negative errno with a sentence; what is written from now on waits for the handshake. */
 int stream_secure(struct stream *stream, const struct wire_greeting *greeting, bool has_more, struct error *error);

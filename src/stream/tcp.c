@@ -74,6 +74,7 @@ struct tcp_stream {
         int64_t began;
         int64_t wait_ns;                /* for a process to listen */
         int64_t pause_ns;
+        bool is_awaited;                /* one of the servers was absent in this round */
         struct error failure;           /* of the last lookup, if nothing was tried since */
         struct secure_means *means;     /* NULL: no TLS and no key is needed, as far as is known */
 };
@@ -144,14 +145,25 @@ static void release(struct stream *stream, bool is_foreign)
         client->servers = NULL;
 }
 
-static bool has_next(const struct stream *stream)
+static int64_t deadline(const struct tcp_stream *client, int64_t wait_ns)
+{
+        return wait_ns == INT64_MAX ? wait_ns : client->began + wait_ns;
+}
+
+static enum stream_hope hope(const struct stream *stream)
 {
         const struct tcp_stream *client = container_of(stream, const struct tcp_stream, stream);
 
-        return client->servers && client->server + 1 < client->servers->count;
+        if (!client->servers)
+                return HOPE_NONE;
+        if (client->server + 1 < client->servers->count)
+                return HOPE_NOW;
+        if (client->is_awaited && sys_now() < deadline(client, client->wait_ns))
+                return HOPE_SOON;
+        return client->servers->may_recover ? HOPE_LATER : HOPE_NONE;
 }
 
-static int open_next(struct stream *stream, struct stream **ret_stream, struct error *error);
+static int open_next(struct stream *stream, int code, struct stream **ret_stream, struct error *error);
 
 static int secure(struct stream *stream, const struct wire_greeting *greeting, bool has_more, struct error *error)
 {
@@ -184,7 +196,7 @@ static size_t proof_size(const struct stream *stream)
         return means && means->identity ? means->identity->jwt_size + sizeof means->key + sizeof means->signature : 0;
 }
 
-static const struct stream_kind nats_kind = { .name = "nats", .is_client = true, .has_next = has_next, .open_next = open_next,
+static const struct stream_kind nats_kind = { .name = "nats", .is_client = true, .hope = hope, .open_next = open_next,
                                               .secure = secure, .prove = prove, .proof_size = proof_size, .forget_means = forget_means,
                                               .close = wait_for_end, .release = release };
 static const struct stream_kind tcp_kind = { .name = "tcp", .is_client = true, .close = wait_for_end, .release = release };
@@ -265,14 +277,27 @@ static int dial(struct tcp_stream *client)
         return code ? code : -EINPROGRESS;
 }
 
+/* No process listens there, or what does is silent: waiting may help. */
+static bool is_absent(int code)
+{
+        return code == -ECONNREFUSED || code == -ETIMEDOUT;
+}
+
+/* This side has run out of something: that would be so at any server. */
+static bool is_exhausted(int code)
+{
+        return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
+}
+
 /* Whether there is another address to try, or another server; else what there is to say of the host: where it has no IPv6, the
  * first. */
 static bool turn_to_next(struct tcp_stream *client, int *code)
 {
-        bool is_ours = *code == -ENOMEM || *code == -EMFILE || *code == -ENFILE;
         const union inet_address *addresses;
 
-        if (*code == -ECONNREFUSED || (client->is_any && !is_ours)) {
+        client->servers->may_recover = client->servers->may_recover || !error_is_final(*code);
+        client->is_awaited = client->is_awaited || is_absent(*code);
+        if (*code == -ECONNREFUSED || (client->is_any && !is_exhausted(*code))) {
                 if (client->at + 1 < list_addresses(client, &addresses)) {
                         client->at++;
                         return true;
@@ -300,22 +325,25 @@ static int64_t hang_deadline(const struct tcp_stream *client)
         return wait_ns == INT64_MAX ? wait_ns : client->began + wait_ns;
 }
 
-static int64_t deadline(const struct tcp_stream *client, int64_t wait_ns)
-{
-        return wait_ns == INT64_MAX ? wait_ns : client->began + wait_ns;
-}
-
-/* Nanoseconds until it is worth another try; 0: it is not. */
-static int64_t next_pause(struct tcp_stream *client, int error)
+/* Nanoseconds until another round is worth it; 0: it is not. */
+static int64_t next_pause(struct tcp_stream *client, int code)
 {
         int64_t end = deadline(client, client->wait_ns), now = sys_now();
+        bool is_awaited = client->is_any ? client->is_awaited && !is_exhausted(code) : is_absent(code);
 
-        if ((error != -ECONNREFUSED && error != -ETIMEDOUT) || end <= now)
+        if (!is_awaited || end <= now)
                 return 0;
         client->pause_ns = client->pause_ns ? client->pause_ns * 2 : RETRY_FIRST_NS;
         if (client->pause_ns > RETRY_MAX_NS)
                 client->pause_ns = RETRY_MAX_NS;
         return client->pause_ns < end - now ? client->pause_ns : end - now;
+}
+
+static void begin_round(struct tcp_stream *client, int64_t pause)
+{
+        select_server(client, 0);
+        client->is_awaited = client->servers->may_recover = false;
+        loop_timer_start(client->stream.loop, &client->timer, sys_now() + pause);
 }
 
 /* A try has come to @code: go on until it is 0, or why not; -EINPROGRESS: something is waited for. */
@@ -337,7 +365,7 @@ static int proceed(struct tcp_stream *client, int code)
         pause = code ? next_pause(client, code) : 0;
         if (pause == 0)
                 return code;
-        loop_timer_start(client->stream.loop, &client->timer, sys_now() + pause);
+        begin_round(client, pause);
         return -EINPROGRESS;
 }
 
@@ -428,8 +456,8 @@ static void init(struct tcp_stream *client, const struct stream_kind *kind, cons
         client->is_any = kind == &nats_kind;
 }
 
-/* The server that is connected is of no use, whatever it is that it says: the way goes on behind it. */
-static int open_next(struct stream *stream, struct stream **ret_stream, struct error *error)
+/* The server that is connected is of no use, whatever it is that it says: the way goes on behind it, or from the beginning. */
+static int open_next(struct stream *stream, int code, struct stream **ret_stream, struct error *error)
 {
         const struct stream_place place = { .loop = stream->loop, .owner = stream->owner, .object = stream->object };
         struct tcp_stream *client = container_of(stream, struct tcp_stream, stream), *next = sys_alloc_zeroed(sizeof *next);
@@ -443,9 +471,15 @@ static int open_next(struct stream *stream, struct stream **ret_stream, struct e
         next->wait_ns = client->wait_ns;
         next->began = client->began;
         next->pause_ns = client->pause_ns;
-        select_server(next, client->server + 1);
-        /* Its owner is not ready for it before the next round. */
-        loop_timer_start(place.loop, &next->timer, sys_now());
+        next->is_awaited = client->is_awaited;
+        next->servers->may_recover = next->servers->may_recover || !error_is_final(code);
+        if (client->server + 1 == next->servers->count)
+                begin_round(next, next_pause(next, code));
+        else {
+                select_server(next, client->server + 1);
+                /* Its owner is not ready for it before the next round of the loop. */
+                loop_timer_start(place.loop, &next->timer, sys_now());
+        }
         *ret_stream = &next->stream;
         return 0;
 }

@@ -49,6 +49,12 @@ const char *error_text(const struct error *error)
         return error->code ? error_describe(error->code) : "no error";
 }
 
+bool error_is_final(int code)
+{
+        return code == -EACCES || code == -EPERM || code == -EINVAL || code == -ENOTSUP || code == -EBADMSG || code == -EMSGSIZE ||
+               code == -EPROTO || code == -ENOMEM || code == -ECANCELED || code == -ECHILD;
+}
+
 const char *error_describe(int code)
 {
         const char *text = strerrordesc_np(-code);

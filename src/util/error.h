@@ -5,6 +5,7 @@
 #include "util/sys.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct error {
@@ -31,6 +32,9 @@ int error_vreplace(struct error *error, int code, const char *format, va_list ar
 
 /* The sentence; never NULL. */
 const char *error_text(const struct error *error);
+
+/* Whether a connection that has failed so would do so again: it is not that the other side is down, or full. */
+bool error_is_final(int code);
 
 /* What a negative errno means, in words, whatever the locale. */
 const char *error_describe(int code);

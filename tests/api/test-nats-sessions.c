@@ -3,11 +3,12 @@
 #include "support/nats-server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { RELUCTANT = 8 };
+enum { RELUCTANT = 8, STUBBORN = 15 };
 
 static ferry_session *session;
 static char events[TEXT_MAX];           /* a letter for each */
@@ -262,6 +263,172 @@ START_TEST(a_session_that_no_server_takes_ends_with_the_reason_of_the_last)
         ck_assert_int_eq(ferry_session_status(session), reluctant[_i].code);
         end_two(listeners);
 }
+
+/* A server that is down, and one that does not take the login, which is named so often that it is the last one of nearly every round. */
+struct mixed {
+        int down, refusing;
+        int held;               /* keeps the port of the one that is down */
+        struct sockaddr_in name;
+        char places[(STUBBORN + 1) * TEXT_MAX];
+};
+
+static int bind_again(const struct sockaddr_in *name)
+{
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+        ck_assert_int_eq(bind(fd, (const struct sockaddr *)name, sizeof *name), 0);
+        return fd;
+}
+
+static void make_mixed(struct mixed *mixed)
+{
+        char refusing[TEXT_MAX];
+        socklen_t size = sizeof mixed->name;
+
+        mixed->name = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        mixed->held = bind_again(&mixed->name);
+        ck_assert_int_eq(getsockname(mixed->held, (struct sockaddr *)&mixed->name, &size), 0);
+        mixed->down = -1;
+        mixed->refusing = listen_anywhere(refusing);
+        size = (socklen_t)snprintf(mixed->places, sizeof mixed->places, "nats://127.0.0.1:%u", (unsigned)ntohs(mixed->name.sin_port));
+        for (int i = 0; i < STUBBORN; i++)
+                size += (socklen_t)snprintf(mixed->places + size, sizeof mixed->places - size, ",%s", refusing);
+        loop = ferry_loop_new(NULL);
+}
+
+static void bring_up(struct mixed *mixed)
+{
+        mixed->down = bind_again(&mixed->name);
+        ck_assert_int_eq(listen(mixed->down, 4), 0);
+}
+
+static void open_mixed(struct mixed *mixed, ferry_session_options options)
+{
+        options.nats_url = mixed->places;
+        session = ferry_session_open(loop, "nats:shout", &options);
+        ferry_session_on(session, FERRY_KIND_OPENED | FERRY_KIND_LOST | FERRY_KIND_RESUMED | FERRY_KIND_CLOSED, note, NULL);
+}
+
+static void refuse_login(int at)
+{
+        server = accept_at(at);
+        say("INFO {\"headers\":true}\r\n");
+        hear("PING\r\n");
+        say("-ERR 'Authorization Violation'\r\n");
+        close(server);
+        server = -1;
+}
+
+/* Until the other server takes the session. */
+static void refuse_until(struct mixed *mixed, const char *expected)
+{
+        for (int i = 0; i <= 2 * STUBBORN && server < 0; i++) {
+                struct pollfd polls[2] = { { .fd = mixed->down, .events = POLLIN }, { .fd = mixed->refusing, .events = POLLIN } };
+
+                while (poll(polls, 2, 0) == 0)
+                        tick();
+                if (polls[0].revents)
+                        server = accept_at(mixed->down);
+                else
+                        refuse_login(mixed->refusing);
+        }
+        ck_assert_int_ge(server, 0);
+        take_login("");
+        await_events(expected);
+}
+
+static void end_mixed(struct mixed *mixed)
+{
+        ferry_session_free(session);
+        ferry_loop_free(loop);
+        close(server);
+        close(mixed->down);
+        close(mixed->held);
+        close(mixed->refusing);
+}
+
+START_TEST(a_lost_session_waits_for_a_server_that_is_down_while_others_refuse_it)
+{
+        struct mixed mixed;
+
+        make_mixed(&mixed);
+        bring_up(&mixed);
+        open_mixed(&mixed, (ferry_session_options){ .reconnect_ms = -1 });
+        server = -1;
+        refuse_until(&mixed, "o");
+        close(mixed.down);
+        close(server);
+        for (int i = 0; i < 2 * STUBBORN; i++)
+                refuse_login(mixed.refusing);
+        ck_assert_str_eq(events, "ol");
+        bring_up(&mixed);
+        refuse_until(&mixed, "olr");
+        end_mixed(&mixed);
+}
+END_TEST
+
+START_TEST(a_lost_session_ends_when_all_servers_refuse_it_in_one_round)
+{
+        struct mixed mixed;
+
+        make_mixed(&mixed);
+        bring_up(&mixed);
+        open_mixed(&mixed, (ferry_session_options){ .reconnect_ms = -1 });
+        server = -1;
+        refuse_until(&mixed, "o");
+        close(server);
+        await_events("ol");
+        for (int i = 0; i < STUBBORN + 1; i++) {
+                struct pollfd polls[2] = { { .fd = mixed.down, .events = POLLIN }, { .fd = mixed.refusing, .events = POLLIN } };
+
+                while (poll(polls, 2, 0) == 0)
+                        tick();
+                refuse_login(polls[0].revents ? mixed.down : mixed.refusing);
+        }
+        await_events("olc");
+        ck_assert_int_eq(ferry_session_status(session), -EACCES);
+        end_mixed(&mixed);
+}
+END_TEST
+
+START_TEST(a_first_connection_waits_for_a_server_that_is_down_while_others_refuse_it)
+{
+        struct mixed mixed;
+
+        make_mixed(&mixed);
+        open_mixed(&mixed, (ferry_session_options){ .wait_ms = PATIENCE_MS });
+        for (int i = 0; i < 2 * STUBBORN; i++)
+                refuse_login(mixed.refusing);
+        bring_up(&mixed);
+        server = -1;
+        refuse_until(&mixed, "o");
+        end_mixed(&mixed);
+}
+END_TEST
+
+START_TEST(a_first_connection_ends_when_its_time_is_over_or_all_servers_refuse_it)
+{
+        struct mixed mixed;
+
+        make_mixed(&mixed);
+        if (_i > 0)
+                bring_up(&mixed);
+        open_mixed(&mixed, (ferry_session_options){ .wait_ms = _i > 0 ? -1 : 1 });
+        for (int refusals = 0; ferry_session_status(session) == 1;) {
+                struct pollfd polls[2] = { { .fd = mixed.refusing, .events = POLLIN }, { .fd = _i > 0 ? mixed.down : -1, .events = POLLIN } };
+
+                ck_assert_int_le(refusals, _i > 0 ? STUBBORN + 1 : 2 * STUBBORN);
+                if (poll(polls, 2, 0) == 0)
+                        tick();
+                else
+                        refuse_login(polls[0].revents ? mixed.refusing : mixed.down), refusals++;
+        }
+        if (_i > 0)
+                ck_assert_int_eq(ferry_session_status(session), -EACCES);
+        end_mixed(&mixed);
+}
+END_TEST
 
 START_TEST(a_session_takes_a_server_of_which_the_last_one_has_spoken)
 {
@@ -608,6 +775,10 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_session_tries_again_when_a_server_does_not_take_it),
         SUITE_LOOP(a_session_leaves_a_server_that_does_not_take_it_for_another_one, RELUCTANT),
         SUITE_LOOP(a_session_that_no_server_takes_ends_with_the_reason_of_the_last, RELUCTANT),
+        SUITE_TEST(a_lost_session_waits_for_a_server_that_is_down_while_others_refuse_it),
+        SUITE_TEST(a_lost_session_ends_when_all_servers_refuse_it_in_one_round),
+        SUITE_TEST(a_first_connection_waits_for_a_server_that_is_down_while_others_refuse_it),
+        SUITE_LOOP(a_first_connection_ends_when_its_time_is_over_or_all_servers_refuse_it, 2),
         SUITE_TEST(a_session_takes_a_server_of_which_the_last_one_has_spoken),
         SUITE_TEST(a_server_that_is_about_to_end_is_left_before_it_does),
         SUITE_TEST(a_server_that_is_about_to_end_is_used_while_no_other_one_is_known),
