@@ -288,7 +288,7 @@ typedef struct ferry_remote_options {
  * A request is never sent again once a worker may have executed it: when a worker dies, its request ends as *unknown*.
  *
  * ferry_manager_stop() waits for the requests, and closes the session; until then ferry_manager_wait() does not return. When the
- * session ends, and no child is left, requests end with -ECHILD.
+ * session ends, and no child is left, requests end with -ECHILD, also those that are made later.
  *
  * @param manager  the manager; NULL has failed with -ENOMEM
  * @param address  nats:SUBJECT, see address.h

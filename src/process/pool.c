@@ -322,6 +322,9 @@ static ferry_call *request(ferry_manager *manager, const ferry_request_options *
                 batch_add(options->batch, call);
         if (call && manager->is_stopping)
                 call_end(call, -ECANCELED, FERRY_OUTCOME_NOT_EXECUTED, NULL, "the children are being stopped");
+        /* Workers elsewhere do not come back, as a child may. */
+        if (manager->serving == 0 && !list_is_empty(&manager->remotes))
+                pool_refuse(manager);
         pool_feed(manager);
         error_deinit(wrong);
         loop_leave(loop);

@@ -195,10 +195,38 @@ START_TEST(a_manager_knows_the_sessions_with_its_workers)
         end();
 }
 
+START_TEST(a_request_behind_the_end_of_all_sessions_ends_at_once)
+{
+        ferry_call *call;
+
+        connect_to("nats:shout", (ferry_remote_options){ 0 });
+        say("-ERR 'Authorization Violation'\r\n");
+        while (ferry_session_status(ferry_manager_session(manager, NULL)) == 1)
+                tick();
+        for (int i = 0; i < 2; i++) {
+                call = ferry_manager_request(manager, PATIENCE_MS, "x", "'late'");
+                ferry_call_await(call);
+                ck_assert_int_eq(ferry_call_status(call), -ECHILD);
+                ck_assert_int_eq(ferry_call_outcome(call), FERRY_OUTCOME_NOT_EXECUTED);
+                ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "no worker is left to take the request: "));
+                ck_assert_ptr_nonnull(strstr(ferry_call_error(call), "Authorization Violation"));
+                ferry_call_free(call);
+        }
+        /* Others may take their place. */
+        close(server);
+        ck_assert_int_eq(ferry_manager_connect(manager, "nats:shout", &(ferry_remote_options){ .session = &of_session }), 0);
+        server = accept_at(listener);
+        call = give("one");
+        ck_assert_int_eq(ferry_call_status(call), 1);
+        ferry_call_free(call);
+        end();
+}
+
 static const struct suite_test tests[] = {
         SUITE_TEST(refused_requests_are_given_again_in_their_order),
         SUITE_LOOP(an_instance_at_the_subject_is_found_by_what_it_says_of_itself, sizeof infos / sizeof *infos),
         SUITE_TEST(a_manager_knows_the_sessions_with_its_workers),
+        SUITE_TEST(a_request_behind_the_end_of_all_sessions_ends_at_once),
 };
 
 SUITE_MAIN("nats-workers", tests)
