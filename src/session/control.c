@@ -45,6 +45,25 @@ static void log_in(ferry_session *session, const struct wire_greeting *greeting)
         error_deinit(&error);
 }
 
+/* Messages that were queued before a server has said how much it takes: those that are larger are refused, and the others sent. */
+static void refuse_larger(ferry_session *session)
+{
+        struct error error = { 0 };
+        struct list requests;
+
+        if (session->wire.peer_max == SIZE_MAX)
+                return;
+        list_init(&requests);
+        wire_over_limit(&session->wire, &error);
+        if (outbox_withdraw_larger(&session->out, session->wire.dialect, session->wire.peer_max, &requests) > 0 &&
+            !session->refused.code)
+                error_set(&session->refused, error.code, "%s", error_text(&error));
+        while (!list_is_empty(&requests))
+                call_end(container_of(requests.next, ferry_call, frame.link), error.code, FERRY_OUTCOME_NOT_EXECUTED, NULL, "%s",
+                         error_text(&error));
+        error_deinit(&error);
+}
+
 /* What a server says to begin with. Where there is a login, that is sent now, and the server says the same again when it has taken
  * it; a later greeting only changes what the server takes. */
 static void hear_start(ferry_session *session, const struct incoming *in)
@@ -54,9 +73,10 @@ static void hear_start(ferry_session *session, const struct incoming *in)
 
         if (session_is_greeted(session))
                 return;
-        if (has_login && kind == WIRE_START && session->out.gate == OUTBOX_SHUT)
+        if (has_login && kind == WIRE_START && session->out.gate == OUTBOX_SHUT) {
+                refuse_larger(session);
                 log_in(session, &in->greeting);
-        else if (has_login ? kind == WIRE_START_OK && session->out.gate == OUTBOX_LOGIN :
+        } else if (has_login ? kind == WIRE_START_OK && session->out.gate == OUTBOX_LOGIN :
                                session->is_server == (kind == WIRE_START_OK))
                 greeted(session);
 }

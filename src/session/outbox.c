@@ -482,6 +482,39 @@ void outbox_withdraw_all(struct outbox *outbox)
         close_holes(outbox);
 }
 
+size_t outbox_withdraw_larger(struct outbox *outbox, const struct dialect *dialect, size_t most, struct list *ret_requests)
+{
+        size_t at = outbox->greeting_end > outbox->begin ? (size_t)(outbox->greeting_end - outbox->begin) : 0, size, count = 0;
+        struct list *link = outbox->requests.next;
+        struct incoming what;
+
+        close_holes(outbox);
+        while (at < outbox_size(outbox) && (size = measure_frame(outbox, dialect, at, &what)) > 0) {
+                struct outbox_frame other = { .begin = outbox->begin + at, .end = outbox->begin + at + size }, *frame = &other;
+                size_t before = outbox_size(outbox);
+
+                while (link != &outbox->requests && container_of(link, struct outbox_frame, link)->begin < other.begin)
+                        link = link->next;
+                at += size;
+                if (what.body_size <= most)
+                        continue;
+                if (link != &outbox->requests && container_of(link, struct outbox_frame, link)->begin == other.begin) {
+                        frame = container_of(link, struct outbox_frame, link);
+                        link = link->next;
+                } else {
+                        /* In its place among the requests, so that it moves as they do. */
+                        list_append(link, &other.link);
+                        count++;
+                }
+                take_back(outbox, frame);
+                if (frame != &other)
+                        list_append(ret_requests, &frame->link);
+                at -= before - outbox_size(outbox);
+        }
+        close_holes(outbox);
+        return count;
+}
+
 struct outbox_frame *outbox_first_request(const struct outbox *outbox)
 {
         return list_first(&outbox->requests, struct outbox_frame, link);

@@ -154,6 +154,10 @@ void outbox_end_greeting(struct outbox *outbox);
 /* The last @size bytes are what is said first by another connection; what was left of that by the one before is dropped. */
 void outbox_begin_again(struct outbox *outbox, size_t size);
 
+/* Take back what was queued behind the greeting and has more bytes than the other side takes, while nothing of that has left: requests,
+ * which are put into a list, and others, which are counted. */
+size_t outbox_withdraw_larger(struct outbox *outbox, const struct dialect *dialect, size_t most, struct list *ret_requests);
+
 /* The last @size bytes go before all others, none of which has left. */
 void outbox_prepend(struct outbox *outbox, size_t size);
 

@@ -188,7 +188,8 @@ struct dialect {
         /* Kind and id, if they can be read from the beginning of a payload; else WIRE_UNKNOWN. */
         void (*peek)(const char *bytes, size_t size, struct incoming *ret);
         /* The same of frames of this side, and how they are made up, where these have another form; NULL: they have the same. An
-         * answer counts as a notification where it may come by another connection than the request. */
+         * answer counts as a notification where it may come by another connection than the request. Where there is a login, body_size
+         * is what the limit of the other side is for. */
         void (*peek_sent)(const char *bytes, size_t size, struct incoming *ret);
         int (*measure_sent)(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload);
         /* Put a frame behind what is in the buffer. 0, or a negative errno with a sentence, and nothing is put. */

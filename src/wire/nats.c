@@ -537,8 +537,6 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
         }
         put_size((char *)buffer_bytes(buffer) + sizes, body - content);
         put_size((char *)buffer_bytes(buffer) + sizes + SIZE_FIELD, total);
-        if (!wire->login->is_taken && total > wire->login->largest)
-                wire->login->largest = total;
         note_answer(&wire->login->service, outgoing);
         return 0;
 }

@@ -20,7 +20,6 @@ struct login {
         bool has_several;               /* servers, by the URL that the program has given */
         bool has_left;                  /* the server is about to end, and this was reported */
         bool has_unsubscribed;          /* the answer to the last ping says that no message comes any more */
-        size_t largest;                 /* of the messages that were written before the server has said what it takes */
         uint64_t pings;                 /* that were written, in all … */
         uint64_t pongs;                 /* … and were answered, or will never be */
         char pong_id[NATS_PONG_ID];

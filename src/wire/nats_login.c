@@ -140,7 +140,6 @@ struct login *nats_renew(const struct login *login)
         memcpy(next, login, size);
         next->servers = login->servers ? text_copy(login->servers) : NULL;
         next->is_taken = next->has_left = false;
-        next->largest = 0;
         /* Nothing answers those of the last connection any more. */
         next->pongs = next->pings;
         make_inbox(next);
@@ -283,23 +282,13 @@ static bool learn_servers(struct login *login, const ferry_value *urls)
         return is_known;
 }
 
-static int take_limit(struct wire *wire, int64_t most, struct error *error)
-{
-        if (most <= 0)
-                return 0;
-        if (!wire->login->is_taken && wire->login->largest > (uint64_t)most)
-                return error_set(error, -EMSGSIZE, "a limit of %lld bytes (max_payload), and a message of %zu bytes waits: it was not"
-                                                   " sent", (long long)most, wire->login->largest);
-        wire->peer_max = (size_t)most;
-        return 0;
-}
-
 /* A server may speak of itself again at any time: its limit has changed, others have joined it, or it is about to end. */
 int nats_read_info(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error)
 {
         struct login *login = wire->login;
         ferry_value *info = NULL;
         bool has_others = login->has_several;
+        int64_t payload_max;
         size_t offset;
         int code = codec_decode(ferry_codec_json(), line->text.bytes, line->text.size, &info, &offset);
 
@@ -310,12 +299,13 @@ int nats_read_info(struct wire *wire, const struct nats_line *line, struct incom
         else if (!ferry_value_bool(ferry_value_get(info, "headers"), false))
                 code = error_set(error, -EOPNOTSUPP, "a greeting without headers: ferry needs a nats-server from 2.2 on that"
                                                      " does not switch them off");
-        else
-                code = take_limit(wire, ferry_value_int(ferry_value_get(info, "max_payload"), 0), error);
         if (code) {
                 ferry_value_unref(info);
                 return code;
         }
+        payload_max = ferry_value_int(ferry_value_get(info, "max_payload"), 0);
+        if (payload_max > 0)
+                wire->peer_max = (size_t)payload_max;
         has_others = learn_servers(login, ferry_value_get(info, "connect_urls")) || has_others;
         ret->kind = WIRE_START;
         /* It takes no more clients, and ends when those it has have gone. It is of use until then where no other one is known: a

@@ -214,10 +214,11 @@ void nats_peek_sent(const char *bytes, size_t size, struct incoming *ret)
         enum { WORDS_WITHOUT_REPLY = 4 };
         const char *end = memchr(bytes, '\n', size);
         struct raw_text last;
+        int count = end && end > bytes ? count_words(bytes, end - 1, &last) : 0;
 
-        *ret = (struct incoming){ .kind = WIRE_UNKNOWN };
-        if (end && end > bytes && count_words(bytes, end - 1, &last) == WORDS_WITHOUT_REPLY)
-                ret->kind = WIRE_NOTIFICATION;
+        *ret = (struct incoming){ .kind = count == WORDS_WITHOUT_REPLY ? WIRE_NOTIFICATION : WIRE_UNKNOWN };
+        if (count > 0)
+                read_size(&last, &ret->body_size);
 }
 
 /* Headers ---------------------------------------------------------------------------------------------- */

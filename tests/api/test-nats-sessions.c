@@ -769,6 +769,68 @@ START_TEST(what_a_server_cannot_pass_on_is_refused_with_a_sentence)
         end();
 }
 
+/* Also where it is the first one, or the last. */
+START_TEST(what_waits_for_the_login_and_is_over_max_payload_is_refused_alone)
+{
+        static const bool is_large[] = { true, false, true, true, false, true };
+        enum { COUNT = sizeof is_large / sizeof *is_large };
+        char large[1200];
+        ferry_call *calls[COUNT], *cancelled;
+
+        memset(large, 'a', sizeof large - 1);
+        large[sizeof large - 1] = '\0';
+        is_answering = true;
+        listener = listen_anywhere(url);
+        loop = ferry_loop_new(NULL);
+        session = ferry_session_open(loop, "nats:shout", &(ferry_session_options){ .nats_url = url });
+        for (int i = 0; i < COUNT; i++) {
+                cancelled = ferry_session_request(session, PATIENCE_MS, "x", "%s", large);
+                calls[i] = ferry_session_request(session, PATIENCE_MS, "x", "%s", is_large[i] ? large : "small");
+                ck_assert_int_eq(ferry_session_notify(session, "note", "%s", is_large[i] ? large : "small"), 0);
+                ferry_call_free(cancelled);
+        }
+        server = accept_at(listener);
+        say("INFO {\"headers\":true,\"max_payload\":1000}\r\n");
+        hear("PING\r\n");
+        for (int i = 0; i < COUNT; i++)
+                if (is_large[i])
+                        await_end(calls[i], -EMSGSIZE, FERRY_OUTCOME_NOT_EXECUTED, "more than 1000 bytes, the limit of the other side");
+                else
+                        ck_assert_int_eq(ferry_call_status(calls[i]), 1);
+        while (count_heard("HPUB shout") < 4) {
+                ck_assert(hear_more() || errno == EAGAIN);
+                tick();
+        }
+        hear("Ferry-Type: note\r\n\r\nsmall\r\nHPUB shout");
+        hear("Ferry-Type: x\r\nFerry-Accept: 1\r\n\r\nsmall\r\nHPUB shout");
+        ck_assert_ptr_null(strstr(heard, "aaa"));
+        ck_assert_int_eq(ferry_session_status(session), 1);
+        ferry_call_free(calls[1]);
+        ferry_call_free(calls[4]);
+        end();
+}
+
+/* Nothing else says so. */
+START_TEST(a_notification_over_max_payload_is_reported_by_a_flush)
+{
+        char large[1200];
+
+        memset(large, 'a', sizeof large - 1);
+        large[sizeof large - 1] = '\0';
+        listener = listen_anywhere(url);
+        loop = ferry_loop_new(NULL);
+        session = ferry_session_open(loop, "nats:shout", &(ferry_session_options){ .nats_url = url });
+        ck_assert_int_eq(ferry_session_notify(session, "note", "%s", large), 0);
+        server = accept_at(listener);
+        say("INFO {\"headers\":true,\"max_payload\":1000}\r\nPONG\r\nPONG\r\n");
+        ck_assert_int_eq(ferry_session_flush(session, PATIENCE_MS), -EMSGSIZE);
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "more than 1000 bytes, the limit of the other side"));
+        ck_assert_int_eq(ferry_session_flush(session, 0), -ETIMEDOUT);
+        hear_more();
+        ck_assert_uint_eq(count_heard("HPUB"), 0);
+        end();
+}
+
 static const struct suite_test tests[] = {
         SUITE_TEST(a_lost_session_connects_again_with_another_inbox),
         SUITE_TEST(a_request_that_was_not_written_is_not_executed_behind_a_loss),
@@ -791,6 +853,8 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_service_listens_at_a_subject),
         SUITE_TEST(a_service_fails_with_its_session),
         SUITE_TEST(what_a_server_cannot_pass_on_is_refused_with_a_sentence),
+        SUITE_TEST(what_waits_for_the_login_and_is_over_max_payload_is_refused_alone),
+        SUITE_TEST(a_notification_over_max_payload_is_reported_by_a_flush),
         SUITE_TEST(a_listener_that_closes_refuses_what_comes_until_it_is_unsubscribed),
 };
 

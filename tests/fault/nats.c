@@ -184,9 +184,14 @@ static void requests(void)
         pid_t server = start_server(url);
         ferry_loop *loop = ferry_loop_new(NULL);
         ferry_session *session = open_at(loop, "nats:echo", url, false);
+        ferry_call *large = ferry_session_request(session, PATIENCE_MS, "x", "'%1000d'", 1);
         int code;
 
         ask(session, 0, FERRY_OUTCOME_REPLIED);
+        /* It was queued before the server has said how much it takes. */
+        ferry_call_await(large);
+        fault_answer(FAULT_END, "a larger call", ferry_call_status(large), -EMSGSIZE, ferry_call_error(large));
+        ferry_call_free(large);
         code = ferry_session_notify(session, "x", "'text'");
         fault_answer(FAULT_SEND, "notify", code, 0, ferry_session_error(session));
         code = ferry_session_flush(session, PATIENCE_MS);
