@@ -304,7 +304,7 @@ static ferry_value *make_body(size_t size)
 
 static int measure(struct bench *bench, struct request *requests, const struct cli_options *options, char **arguments, size_t size)
 {
-        int status = peer_open(&bench->peer, options, arguments, 2);
+        int status = peer_open(&bench->peer, options, arguments, 2, false);
 
         if (status)
                 return status;

@@ -3,19 +3,21 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <time.h>
 
-enum { PAUSE_FIRST_MS = 2, PAUSE_MAX_MS = 100 };
-
-static int report(ferry_call *call, const ferry_message *reply, const struct cli_options *options)
+static int report(ferry_call *call, const ferry_message *reply, const struct peer *peer)
 {
+        const struct cli_options *options = peer->options;
         const ferry_message *error = ferry_call_reply(call);
 
         if (reply) {
                 print_body(reply, options, false, 0);
                 return EXIT_DONE;
+        }
+        /* What a manager says is only that the session has ended. */
+        if (ferry_call_status(call) == -ECHILD && ferry_session_status(peer->session) < 0) {
+                complain("%s", ferry_session_error(peer->session));
+                return exit_status_of(ferry_session_status(peer->session));
         }
         if (ferry_call_status(call) == -EREMOTEIO && options->is_json && error)
                 print_body(error, options, false, 0);
@@ -45,54 +47,6 @@ static void print_part(ferry_call *call, const ferry_message *part, void *userda
         ferry_session_close(printed->session);
 }
 
-static long now_ms(void)
-{
-        struct timespec now = { 0 };
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int stop_waiting(ferry_loop *loop, void *userdata)
-{
-        (void)loop;
-        *(bool *)userdata = true;
-        return 0;
-}
-
-static void wait_ms(const struct peer *peer, long ms)
-{
-        bool is_over = false;
-
-        ferry_loop_after(peer->loop, (int)ms, stop_waiting, &is_over);
-        while (!is_over && !signals_received() && ferry_session_status(peer->session) == 1 && ferry_loop_tick(peer->loop, -1) >= 0)
-                ;
-        ferry_loop_off(peer->loop, stop_waiting, &is_over);
-}
-
-/* A server, which is there, may say that no process listens at the address (nats:). Nothing was executed then, so while it is time
- * to wait for a process, the request is made again. */
-static ferry_call *request(const struct peer *peer, struct printed *printed)
-{
-        const struct cli_options *options = peer->options;
-        long end = options->wait_ms < 0 ? LONG_MAX : now_ms() + options->wait_ms, pause = PAUSE_FIRST_MS;
-
-        for (;;) {
-                ferry_call *call = ferry_session_request_value(peer->session, options->timeout_ms, peer->type, peer->body);
-                long left;
-
-                ferry_call_on_progress(call, print_part, printed);
-                ferry_call_await(call);
-                left = end - now_ms();
-                if (ferry_call_status(call) != -ECONNREFUSED || ferry_session_status(peer->session) != 1 || left <= 0 ||
-                    signals_received())
-                        return call;
-                ferry_call_free(call);
-                wait_ms(peer, pause < left ? pause : left);
-                pause = pause < PAUSE_MAX_MS / 2 ? pause * 2 : PAUSE_MAX_MS;
-        }
-}
-
 static int run(const struct cli_options *options, char **arguments, int count)
 {
         struct peer peer;
@@ -100,19 +54,22 @@ static int run(const struct cli_options *options, char **arguments, int count)
 
         if (options->is_each)
                 return each_run(options, arguments);
-        status = peer_open(&peer, options, arguments, count);
+        /* With --wait 0 it is tried once. */
+        status = peer_open(&peer, options, arguments, count, options->wait_ms != 0);
         if (status)
                 return status;
         struct printed printed = { .options = options, .session = peer.session };
-        ferry_call *call = request(&peer, &printed);
-        const ferry_message *reply = ferry_call_await(call);
+        ferry_call *call = peer_request(&peer, peer.body);
+        const ferry_message *reply;
 
+        ferry_call_on_progress(call, print_part, &printed);
+        reply = ferry_call_await(call);
         /* Behind parts, null says only that all have come. */
         if (signals_received())
                 status = EXIT_CONNECTION;
         else if (!printed.is_output_closed &&
                  !(printed.has_parts && reply && ferry_value_kind(ferry_message_body(reply)) == FERRY_VALUE_NULL))
-                status = report(call, reply, options);
+                status = report(call, reply, &peer);
         ferry_call_free(call);
         return peer_close(&peer, status);
 }

@@ -229,7 +229,9 @@ struct peer {
         bool is_reconnecting;           /* the session connects again when the service has ended */
 };
 
-int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count);
+/* @gives_again: what listeners refuse is given again, where these share an address. */
+int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count, bool gives_again);
+ferry_call *peer_request(const struct peer *peer, const ferry_value *body);
 /* Returns @status, or that of a child that has failed after its answer. */
 int peer_close(struct peer *peer, int status);
 extern const char *const peer_options[];

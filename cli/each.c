@@ -350,10 +350,7 @@ static void answered(ferry_call *call, const ferry_message *reply, void *userdat
 static bool send_entry(struct entry *entry)
 {
         struct each *each = entry->each;
-        const struct peer *peer = each->peer;
-        int timeout_ms = each->options->timeout_ms;
-        ferry_call *call = peer->manager ? ferry_manager_request_value(peer->manager, timeout_ms, peer->type, entry->body) :
-                                           ferry_session_request_value(peer->session, timeout_ms, peer->type, entry->body);
+        ferry_call *call = peer_request(each->peer, entry->body);
 
         each->is_full = ferry_call_status(call) == -ENOBUFS && each->in_flight > 0;
         if (each->is_full) {
@@ -649,7 +646,7 @@ int each_run(const struct cli_options *options, char **arguments)
                 complain("no memory for the lines of stdin");
                 return EXIT_CONNECTION;
         }
-        status = peer_open(&peer, options, arguments, 2);
+        status = peer_open(&peer, options, arguments, 2, true);
         if (status) {
                 free(each);
                 return status;

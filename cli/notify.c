@@ -6,7 +6,7 @@
 static int run(const struct cli_options *options, char **arguments, int count)
 {
         struct peer peer;
-        int status = peer_open(&peer, options, arguments, count), error;
+        int status = peer_open(&peer, options, arguments, count, false), error;
 
         if (status)
                 return status;

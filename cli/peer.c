@@ -96,7 +96,7 @@ static int connect_by_manager(struct peer *peer, const char *address, ferry_sess
         return error ? exit_status_of(error) : 0;
 }
 
-int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count)
+int peer_open(struct peer *peer, const struct cli_options *options, char **arguments, int count, bool gives_again)
 {
         ferry_session_options session = session_options(options);
         int status = check_session(arguments[0], options);
@@ -120,7 +120,7 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         peer->is_reconnecting = is_connected_again(options, arguments[0]);
         if (peer->is_reconnecting)
                 session.reconnect_ms = options->timeout_ms != 0 ? options->timeout_ms : 1;
-        if (options->is_each && ferry_address_scheme(arguments[0]) == FERRY_SCHEME_NATS) {
+        if (gives_again && ferry_address_scheme(arguments[0]) == FERRY_SCHEME_NATS) {
                 status = connect_by_manager(peer, arguments[0], &session);
                 if (status)
                         return peer_close(peer, status);
@@ -133,6 +133,14 @@ int peer_open(struct peer *peer, const struct cli_options *options, char **argum
         ferry_session_on(peer->session, FERRY_KIND_NOTIFICATION | FERRY_KIND_JUNK | FERRY_KIND_ERROR, show_aside,
                          (void *)(uintptr_t)options);
         return 0;
+}
+
+ferry_call *peer_request(const struct peer *peer, const ferry_value *body)
+{
+        int timeout_ms = peer->options->timeout_ms;
+
+        return peer->manager ? ferry_manager_request_value(peer->manager, timeout_ms, peer->type, body) :
+                               ferry_session_request_value(peer->session, timeout_ms, peer->type, body);
 }
 
 /* What a child writes to its stderr is shown until it has exited. Returns @status, or that of a child that has failed after its

@@ -268,8 +268,8 @@ bool wire_can_begin(const char *bytes, size_t size)
 int wire_over_limit(const struct wire *wire, struct error *error)
 {
         if (wire->peer_max < wire->send_max)
-                return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, the limit of the other side",
-                                 wire->peer_max);
+                return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, the limit of the %s",
+                                 wire->peer_max, wire->login ? "server" : "other side");
         if (wire->send_max < wire->frame_max)
                 return error_set(error, -EMSGSIZE, "the message has more than %zu bytes, the limit of %s peers",
                                  wire->send_max, wire->dialect->name);

@@ -794,7 +794,7 @@ START_TEST(what_waits_for_the_login_and_is_over_max_payload_is_refused_alone)
         hear("PING\r\n");
         for (int i = 0; i < COUNT; i++)
                 if (is_large[i])
-                        await_end(calls[i], -EMSGSIZE, FERRY_OUTCOME_NOT_EXECUTED, "more than 1000 bytes, the limit of the other side");
+                        await_end(calls[i], -EMSGSIZE, FERRY_OUTCOME_NOT_EXECUTED, "more than 1000 bytes, the limit of the server");
                 else
                         ck_assert_int_eq(ferry_call_status(calls[i]), 1);
         while (count_heard("HPUB shout") < 4) {
@@ -824,7 +824,7 @@ START_TEST(a_notification_over_max_payload_is_reported_by_a_flush)
         server = accept_at(listener);
         say("INFO {\"headers\":true,\"max_payload\":1000}\r\nPONG\r\nPONG\r\n");
         ck_assert_int_eq(ferry_session_flush(session, PATIENCE_MS), -EMSGSIZE);
-        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "more than 1000 bytes, the limit of the other side"));
+        ck_assert_ptr_nonnull(strstr(ferry_session_error(session), "more than 1000 bytes, the limit of the server"));
         ck_assert_int_eq(ferry_session_flush(session, 0), -ETIMEDOUT);
         hear_more();
         ck_assert_uint_eq(count_heard("HPUB"), 0);

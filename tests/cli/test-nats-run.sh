@@ -107,6 +107,9 @@ a_busy_pool_is_not_waited_for_longer_than_the_timeout() {
         give busy --wait 20 --timeout 1
         ended 'a run' 1 ''
         says 'a run' 'task 1: not executed: all workers at '"'nats:busy'"' are busy' 'for 1 s'
+        run ferry call --wait 20 --timeout 1 nats:busy x other
+        ended 'a call' 3 ''
+        says_exactly 'a call' $'ferry: all workers at \'nats:busy\' are busy, and have refused requests for 1 s, so the request was not executed\n'
         : > go
         await "$caller"
         rm go
@@ -187,6 +190,27 @@ lines_wait_for_a_pool_that_is_full() {
         end_pool "$pool"
 }
 
+a_call_waits_for_a_pool_that_is_full() {
+        start_pool narrow 1 'touch narrow; until [ -e go ]; do sleep 0.01; done; cat'
+        local pool=$job
+        start ferry call --wait 20 nats:narrow x hello
+        local caller=$job
+        soon [ -e narrow ]
+        local before
+        before=$(count_questions)
+        # It asks when it was refused, and longer ago than it would wait for a listener.
+        start ferry call --wait 0.001 nats:narrow x other
+        local other=$job
+        soon has_more_questions_than "$before"
+        : > go
+        await "$caller"
+        await "$other"
+        ended 'a call to a full pool' 0 'other'
+        says_exactly 'a call to a full pool' ''
+        rm go
+        end_pool "$pool"
+}
+
 lines_are_given_up_after_the_timeout() {
         start_pool held 1 'touch holds; until [ -e go ]; do sleep 0.01; done; cat'
         local pool=$job
@@ -259,6 +283,7 @@ what_a_killed_pool_had_is_unknown_and_the_rest_is_done
 tasks_without_workers_are_not_executed
 services_of_others_take_tasks
 lines_wait_for_a_pool_that_is_full
+a_call_waits_for_a_pool_that_is_full
 lines_are_given_up_after_the_timeout
 a_line_whose_listener_dies_costs_no_other
 without_a_server_the_run_gives_up
