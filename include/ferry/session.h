@@ -148,7 +148,8 @@ struct ferry_session_options {
                                          * (`wait_ms`), at least 1 s; its addresses are tried in order. Without one the session
                                          * fails with -EHOSTUNREACH (the name is unknown), -ETIMEDOUT, -EIO (getent has failed) or
                                          * -EOPNOTSUPP (there is no getent). Other characters than letters and digits of USER,
-                                         * PASSWORD and TOKEN may be written as %XX; all servers get the same. A URL that begins
+                                         * PASSWORD and TOKEN may be written as %XX; all servers get the same. `nats://` may be
+                                         * left out. A URL that begins
                                          * with `tls://` asks for TLS, which is used as well where a server requires it. TLS and
                                          * keys need the module libferry-tls, or the session fails with -EOPNOTSUPP
                                          * (nats://127.0.0.1:4222) */

@@ -88,8 +88,8 @@ static int add_all(struct servers *servers, int most, const char *urls, bool is_
                 if (!is_right && is_hearsay)
                         continue;
                 if (!is_right)
-                        return error_set(error, -EINVAL, "'%.*s' is not the place of a NATS server: write HOST or HOST:PORT, HOST a name"
-                                                         " or numbers, as 127.0.0.1 or [::1]",
+                        return error_set(error, -EINVAL, "nats_url: '%.*s' is not the place of a NATS server: write HOST or HOST:PORT,"
+                                                         " HOST a name or numbers, as 127.0.0.1 or [::1]",
                                          url.place.size > SHOWN_MAX ? SHOWN_MAX : (int)url.place.size, url.place.bytes);
                 servers->all[servers->count].is_secure = url.is_secure;
                 *text += strlen(*text) + 1;
@@ -134,7 +134,7 @@ int servers_of_urls(const char *urls, const char *more, struct servers **ret, st
         int code;
 
         if (own > SERVERS_MAX)
-                return error_set(error, -EINVAL, "there are more than %d servers", SERVERS_MAX);
+                return error_set(error, -EINVAL, "nats_url: there are more than %d servers", SERVERS_MAX);
         most = most > SERVERS_MAX ? SERVERS_MAX : most;
         /* Each host is shorter than its URL. */
         servers = sys_alloc_zeroed(sizeof *servers + (size_t)most * sizeof *servers->all + strlen(urls) + 1 + (more ? strlen(more) + 1 : 0));
@@ -143,7 +143,7 @@ int servers_of_urls(const char *urls, const char *more, struct servers **ret, st
         text = (char *)(servers->all + most);
         code = add_all(servers, own, urls, false, &text, error);
         if (!code && servers->count == 0)
-                code = error_set(error, -EINVAL, "the list of servers is empty");
+                code = error_set(error, -EINVAL, "nats_url: the list of servers is empty");
         own = servers->count;
         if (!code && more)
                 code = add_all(servers, most, more, true, &text, error);

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { SHOWN_MAX = 256 };
+
 static int digit(char byte)
 {
         return byte >= '0' && byte <= '9' ? byte - '0' : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 :
@@ -65,23 +67,41 @@ static bool split(const char *bytes, size_t size, struct url *ret)
         return is_text(&ret->user) && is_text(&ret->password) && (!at || ret->user.size > 0);
 }
 
+/* SCHEME:// or tls://, which may be missing: its size, or -1 for another one. */
+static int measure_scheme(const char *bytes, size_t size, const char *scheme, bool *ret_is_secure)
+{
+        static const char behind[] = "://", secure[] = "tls";
+        const char *end = memmem(bytes, size, behind, strlen(behind));
+        size_t length = end ? (size_t)(end - bytes) : 0;
+
+        *ret_is_secure = end && length == strlen(secure) && memcmp(bytes, secure, length) == 0;
+        if (!end)
+                return 0;
+        return *ret_is_secure || (length == strlen(scheme) && memcmp(bytes, scheme, length) == 0) ? (int)(length + strlen(behind)) : -1;
+}
+
 int url_next(const char **list, const char *scheme, struct url *ret, struct error *error)
 {
-        bool is_secure = strncmp(*list, "tls://", 6) == 0;
-        size_t prefix = is_secure ? 3 : strlen(scheme), size = strcspn(*list, ",");
-        const char *bytes = *list;
+        size_t size = strcspn(*list, ",");
+        const char *bytes = *list, *at, *shown;
+        bool is_secure, is_last_empty;
+        int prefix;
 
         if (!*bytes)
                 return 0;
         *list += size;
         if (**list)
                 ++*list;
-        if (size < prefix + 3 || memcmp(bytes, is_secure ? "tls" : scheme, prefix) != 0 || memcmp(bytes + prefix, "://", 3) != 0)
-                return error_set(error, -EINVAL, "a URL of a server begins with %s:// or tls://", scheme);
-        if (!split(bytes + prefix + 3, size - prefix - 3, ret) || (!**list && (*list)[-1] == ','))
-                return error_set(error, -EINVAL, "a URL of a server is %s://[USER[:PASSWORD]@]HOST[:PORT], where other"
-                                                 " characters than letters and digits of USER and PASSWORD may be"
-                                                 " written as %%XX", scheme);
-        ret->is_secure = is_secure;
-        return 1;
+        is_last_empty = !**list && (*list)[-1] == ',';
+        prefix = measure_scheme(bytes, size, scheme, &is_secure);
+        if (prefix >= 0 && split(bytes + prefix, size - (size_t)prefix, ret) && !is_last_empty) {
+                ret->is_secure = is_secure;
+                return 1;
+        }
+        at = memrchr(bytes, '@', size);
+        shown = is_last_empty ? "" : at ? at : bytes;
+        size = is_last_empty ? 0 : size - (size_t)(shown - bytes);
+        return error_set(error, -EINVAL, "%s_url: '%s%.*s' is not the URL of a server: write %s://[USER[:PASSWORD]@]HOST[:PORT], or tls:// for"
+                                         " TLS, where other characters than letters and digits of USER and PASSWORD may be written as %%XX",
+                         scheme, shown == at ? "..." : "", size > SHOWN_MAX ? SHOWN_MAX : (int)size, shown, scheme);
 }

@@ -82,7 +82,13 @@ what_a_server_does_not_take_is_not_executed() {
         for url in http://127.0.0.1 nats:// nats://-host nats://a..b nats://127.1 'nats://a;b' nats://127.0.0.1:x 'nats://a b@127.0.0.1' nats://127.0.0.1,; do
                 run env NATS_URL="$url" ferry call nats:shout x
                 ended "the URL '$url'" 4 ''
+                says "the URL '$url'" 'nats_url: ' 'write '
         done
+        run env NATS_URL=nats://us:secret@127.0.0.1,http://us:secret@some-host ferry call nats:shout x
+        says 'a URL of another scheme' "nats_url: '...@some-host' is not the URL of a server"
+        check 'a secret' eval '! grep -q secret err'
+        run env NATS_URL="${NATS_URL#nats://}" ferry notify --wait 0 nats:shout x
+        ended 'a URL without a scheme' 0 ''
         run env NATS_URL=nats://127.0.0.1:1,nats://127.0.0.2:1 ferry call --wait 0 nats:shout x
         ended 'no server' 3 ''
         says 'no server' 'cannot reach any NATS server' 'no process listens there'
