@@ -285,26 +285,48 @@ int secure_start(struct stream *stream, const struct secure_means *means, const 
 
 /* Reading and writing ------------------------------------------------------------------------------------ */
 
-ssize_t secure_read(struct secure *secure, void *buffer, size_t size)
+/* What one record has, or less. */
+static ssize_t read_record(struct secure *secure, void *buffer, size_t size)
 {
         ssize_t got;
         int code = 0;
 
-        if (secure->phase == SECURE_SHAKING)
-                return -EAGAIN;
-        if (secure->phase == SECURE_OVER)
-                return -ECONNRESET;
         do {
                 got = secure->module->read(secure->tls, buffer, size, secure->why);
                 flush(secure);
                 if (got == -EAGAIN)
                         code = need_input(secure);
         } while (got == -EAGAIN && code == 0);
-        if (got > 0)
-                secure_look(secure);
         if (got < 0 && got != -EAGAIN)
                 secure->phase = SECURE_OVER;
         return got == -EAGAIN ? code : got;
+}
+
+/* A read that comes short has read all that there was, as one of a socket. */
+ssize_t secure_read(struct secure *secure, void *buffer, size_t size)
+{
+        ssize_t got = 1;
+        size_t all = 0;
+
+        if (secure->phase == SECURE_SHAKING)
+                return -EAGAIN;
+        if (secure->has_ended_input)
+                return secure->end;
+        if (secure->phase == SECURE_OVER)
+                return -ECONNRESET;
+        while (all < size && got > 0) {
+                got = read_record(secure, (char *)buffer + all, size - all);
+                if (got > 0)
+                        all += (size_t)got;
+        }
+        if (got <= 0 && got != -EAGAIN) {
+                secure->has_ended_input = true;
+                secure->end = (int)got;
+        }
+        if (all == 0)
+                return got;
+        secure_look(secure);
+        return (ssize_t)all;
 }
 
 /* Some of the slices in one piece, so that they are one record. */
@@ -361,7 +383,7 @@ uint32_t secure_events(const struct secure *secure, bool wants_read, bool wants_
 
 bool secure_has_input(const struct secure *secure)
 {
-        return secure->phase == SECURE_OPEN && secure->module->has_input(secure->tls);
+        return secure->has_ended_input || (secure->phase == SECURE_OPEN && secure->module->has_input(secure->tls));
 }
 
 bool secure_can_write(const struct secure *secure)

@@ -36,6 +36,8 @@ struct secure {
         const struct tls_module *module;
         struct tls *tls;
         enum secure_phase phase;
+        bool has_ended_input;   /* nothing more will be read, which the stream may not know yet … */
+        int end;                /* … and why: 0 if that is in order, or a negative errno */
         bool has_ended_output;  /* the socket is shut down when all is written */
         struct buffer output;   /* what the socket has not taken yet */
         int output_error;       /* why the socket takes nothing more, which the stream does not know yet; 0: it does */

@@ -473,8 +473,7 @@ bool stream_drain(struct stream *stream)
                 struct pollfd poll = { .fd = stream->inputs[0].fd, .events = POLLIN };
 
                 if (stream->inputs[0].way == ENDPOINT_NONE ||
-                    (stream->moved ? !moved_can_read(stream->moved) :
-                                     !(stream->secure && secure_has_input(stream->secure)) && sys_poll(&poll, 1, 0) <= 0))
+                    (stream->moved ? !moved_can_read(stream->moved) : sys_poll(&poll, 1, 0) <= 0))
                         break;
                 stream->owner->readable(stream);
         }

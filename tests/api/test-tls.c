@@ -87,6 +87,41 @@ START_TEST(many_requests_at_once_pass_by_tls)
 }
 END_TEST
 
+/* Its deadline passes while it lies in the socket behind another one, whose record is just as long as a read of the socket, for one of
+ * the sizes. */
+START_TEST(an_answer_that_has_come_by_its_deadline_counts_whatever_records_are_before_it)
+{
+        ferry_loop *loop;
+        ferry_session *session;
+        char text[TOY_RECORD_MAX + 1];
+
+        memset(text, 'a', TOY_RECORD_MAX);
+        door_stop_clock(50);
+        loop = ferry_loop_new(NULL);
+        session = open_session(loop, TOY_GOOD, "nats:echo", (ferry_session_options){ 0 });
+        require_echo(session, "hello");
+        for (int size = TOY_RECORD_MAX - 300; size < TOY_RECORD_MAX; size++) {
+                unsigned requests = toy_seen()->requests;
+                ferry_call *calls[3];
+
+                text[size] = '\0';
+                calls[0] = ferry_session_request(session, -1, "x", "%s", text);
+                calls[1] = ferry_session_request(session, 1000, "x", "'in time'");
+                calls[2] = ferry_session_request(session, -1, "x", "'last'");
+                for (int i = 0; i < SAFETY_MS && toy_seen()->requests < requests + 3; i++)
+                        usleep(1000);
+                ck_assert_uint_eq(toy_seen()->requests, requests + 3);
+                door_advance((int64_t)2000 * 1000000);
+                for (int i = 0; i < 3; i++) {
+                        ck_assert_msg(ferry_call_await(calls[i]) != NULL, "%d, %d: %s", size, i, ferry_call_error(calls[i]));
+                        ferry_call_free(calls[i]);
+                }
+                text[size] = 'a';
+        }
+        finish(loop);
+}
+END_TEST
+
 static const struct {
         enum toy_way way;
         int code;
@@ -233,6 +268,7 @@ END_TEST
 static const struct suite_test tests[] = {
         SUITE_LOOP(a_session_by_tls_is_as_one_without, sizeof good / sizeof *good),
         SUITE_TEST(many_requests_at_once_pass_by_tls),
+        SUITE_TEST(an_answer_that_has_come_by_its_deadline_counts_whatever_records_are_before_it),
         SUITE_LOOP(a_server_that_breaks_tls_is_explained, sizeof broken / sizeof *broken),
         SUITE_TEST(a_handshake_that_does_not_end_is_given_up_after_5_s),
         SUITE_LOOP(a_login_has_a_signature, 2),
