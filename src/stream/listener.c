@@ -237,7 +237,7 @@ int listener_open(struct listener *listener, const char *address, const struct l
         if (scheme < 0 && strncmp(address, "tcp:", 4) == 0)
                 return inet_refuse("tcp", address + 4, error);
         if (scheme != FERRY_SCHEME_NAME && scheme != FERRY_SCHEME_UNIX && scheme != FERRY_SCHEME_TCP)
-                return error_set(error, -EINVAL, "cannot listen at '%s': write NAME, unix:PATH or tcp:HOST:PORT",
+                return error_set(error, -EINVAL, "cannot listen at '%s': write NAME, unix:PATH, tcp:HOST:PORT or nats:SUBJECT",
                                  address);
         if (scheme != FERRY_SCHEME_NAME)
                 snprintf(path, sizeof path, "%s", address + (scheme == FERRY_SCHEME_UNIX ? strlen("unix:") : 0));

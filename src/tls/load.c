@@ -17,8 +17,8 @@ enum { FILE_MAX = 1 << 16 };
 static int refuse(const char *path, const char *why, struct error *error)
 {
         return error_set(error, -EOPNOTSUPP, "TLS and keys of NATS need the module libferry-tls, which cannot be loaded from '%s': %s;"
-                                             " install it (ferry builds it where it finds libssl-dev), or connect to a leaf node of"
-                                             " nats-server on this machine, which does that", path, why);
+                                             " install it (ferry builds it where it finds libssl-dev), or name it in FERRY_TLS_MODULE, or"
+                                             " connect to a leaf node of nats-server on this machine, which does that", path, why);
 }
 
 int tls_load(const struct tls_module **ret, struct error *error)

@@ -83,7 +83,7 @@ static int errno_of(const struct raw_text *text)
 }
 
 /* The server closes the connection behind most of these. Where it does not, the session can do nothing any more if what is denied
- * is its own subject or its inbox. */
+ * is its own subject or its inbox. Which message was denied it does not say: all of them, unless one was passed on before. */
 static int read_error(struct wire *wire, const struct nats_line *line, struct incoming *ret, struct error *error)
 {
         static const char publish[] = "Permissions Violation for Publish to ",
@@ -100,9 +100,10 @@ static int read_error(struct wire *wire, const struct nats_line *line, struct in
         if ((text_begins(&text, "Permissions Violation") && !is_ours) || text_begins(&text, "Invalid Subject") ||
             text_begins(&text, "Invalid Publish Subject"))
                 return say(ret, error, "the NATS server reports: ", &text);
-        ret->is_denied = is_sending;
+        ret->is_denied = is_sending && login->passage != NATS_PASSAGE_SEEN;
         return error_set(error, errno_of(&text), "the error '%.*s'%s", shown_size(&text), text.bytes,
-                         is_sending ? ": what was sent was not passed on" :
+                         ret->is_denied ? ": what was sent was not passed on" :
+                         is_sending ? ": it has passed on what was sent before, but not all of it" :
                          text_begins(&text, "Authorization Violation") ?
                          ": it takes no such login, so look at the user and the password, or the token, in its URL, or at the key" : "");
 }
@@ -305,6 +306,8 @@ static int read_message(struct wire *wire, const char *payload, const struct nat
         if (nats_service_question(line->subscription))
                 return read_question(line, ret);
         read_envelope(line, ret);
+        if (ret->kind == WIRE_RESPONSE)
+                login->passage = NATS_PASSAGE_SEEN;
         if (ret->kind == WIRE_REQUEST && !can_be_answered(&ret->id))
                 return say_dropped(ret, error, &line->reply);
         if (ret->kind == WIRE_REQUEST)
@@ -537,6 +540,8 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
         }
         put_size((char *)buffer_bytes(buffer) + sizes, body - content);
         put_size((char *)buffer_bytes(buffer) + sizes + SIZE_FIELD, total);
+        if (outgoing->kind == WIRE_REQUEST && wire->login->passage == NATS_PASSAGE_UNTRIED)
+                wire->login->passage = NATS_PASSAGE_TRIED;
         note_answer(&wire->login->service, outgoing);
         return 0;
 }

@@ -14,11 +14,19 @@ enum {
 
 #define NATS_QUEUE_GROUP "ferry"
 
+/* Whether the server passes on what this connection publishes. */
+enum nats_passage {
+        NATS_PASSAGE_UNTRIED,
+        NATS_PASSAGE_TRIED,             /* a request was written … */
+        NATS_PASSAGE_SEEN,              /* … and what has come since shows that something was passed on */
+};
+
 struct login {
         bool is_listening;
         bool is_taken;                  /* the server has confirmed it */
         bool has_several;               /* servers, by the URL that the program has given */
         bool has_left;                  /* the server is about to end, and this was reported */
+        enum nats_passage passage;
         bool has_unsubscribed;          /* the answer to the last ping says that no message comes any more */
         uint64_t pings;                 /* that were written, in all … */
         uint64_t pongs;                 /* … and were answered, or will never be */

@@ -97,6 +97,10 @@ int nats_begin(struct wire *wire, const char *text, const ferry_session_options 
 
         if (size > SUBJECT_MAX)
                 return error_set(error, -ENAMETOOLONG, "the subject of 'nats:' has more than %d bytes", SUBJECT_MAX);
+        /* It has a password, perhaps, which must be said to no server as a subject, and not be shown. */
+        if (strncmp(text, "//", 2) == 0)
+                return error_set(error, -EINVAL, "an address is nats:SUBJECT, without the URL of a NATS server, which stands in"
+                                                 " nats_url, or in NATS_URL for the tool");
         if (!subject_is_valid(text, size, true))
                 return error_set(error, -EINVAL, "'nats:%s' is not an address: write nats:SUBJECT, whose tokens have dots between"
                                                  " them, and no blanks", text);
@@ -140,6 +144,7 @@ struct login *nats_renew(const struct login *login)
         memcpy(next, login, size);
         next->servers = login->servers ? text_copy(login->servers) : NULL;
         next->is_taken = next->has_left = false;
+        next->passage = NATS_PASSAGE_UNTRIED;
         /* Nothing answers those of the last connection any more. */
         next->pongs = next->pings;
         make_inbox(next);
@@ -331,6 +336,8 @@ int nats_read_pong(struct login *login, struct incoming *ret)
                 return 0;
         }
         login->pongs++;
+        if (login->passage == NATS_PASSAGE_TRIED)
+                login->passage = NATS_PASSAGE_SEEN;
         if (login->has_unsubscribed && login->pongs == login->pings) {
                 ret->kind = WIRE_CLOSE_OK;
                 return 0;

@@ -610,6 +610,34 @@ START_TEST(a_process_that_has_accepted_a_request_and_is_silent_ends_it_as_unknow
         end();
 }
 
+/* Rights may be taken away while the session lives, and the server does not say which message it has denied. */
+START_TEST(a_denial_says_nothing_of_what_was_passed_on_before)
+{
+        static const char denial[] = "-ERR 'Permissions Violation for Publish to \"shout\"'\r\n";
+        char inbox[INBOX_MAX];
+        ferry_call *passed, *denied;
+
+        open_session((ferry_session_options){ .reconnect_ms = -1 });
+        passed = ask_server(PATIENCE_MS);
+        find_reply(inbox);
+        if (_i == 0)
+                answer(inbox, "Ferry-Outcome: accepted\r\nFerry-Instance: ab\r\n", "");
+        else if (_i == 1)
+                say("PONG\r\n");
+        tick();
+        denied = ask_server(PATIENCE_MS);
+        say(denial);
+        if (_i < 2) {
+                await_end(passed, -EACCES, FERRY_OUTCOME_UNKNOWN, "it has passed on what was sent before, but not all of it");
+                await_end(denied, -EACCES, FERRY_OUTCOME_UNKNOWN, "Permissions Violation");
+        } else {
+                await_end(passed, -EACCES, FERRY_OUTCOME_NOT_EXECUTED, "what was sent was not passed on");
+                await_end(denied, -EACCES, FERRY_OUTCOME_NOT_EXECUTED, "what was sent was not passed on");
+        }
+        end();
+}
+END_TEST
+
 START_TEST(a_deadline_says_whether_a_process_has_the_request)
 {
         char inbox[INBOX_MAX];
@@ -849,6 +877,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_request_of_another_client_is_not_accepted),
         SUITE_TEST(where_handlers_answer_at_once_the_answer_says_enough),
         SUITE_TEST(a_process_that_has_accepted_a_request_and_is_silent_ends_it_as_unknown),
+        SUITE_LOOP_APART(a_denial_says_nothing_of_what_was_passed_on_before, 3),
         SUITE_TEST(a_deadline_says_whether_a_process_has_the_request),
         SUITE_TEST(a_service_listens_at_a_subject),
         SUITE_TEST(a_service_fails_with_its_session),

@@ -105,6 +105,12 @@ addresses_and_options_are_checked() {
         run ferry call 'nats:a.*' x
         ended 'a subject with a wildcard' 4 ''
         says 'a subject with a wildcard' 'has wildcards'
+        for address in 'call nats://me:secret@127.0.0.1/a x' 'run --on nats://me:secret@127.0.0.1'; do
+                run ferry $address < /dev/null
+                check "$address" [ "$status" -ge 2 ]
+                says "$address" 'without the URL of a NATS server'
+                check "$address shows no password" [ "$(grep -c secret err)" = 0 ]
+        done
         run ferry call --dialect ferry nats:a x
         ended 'a dialect' 2 ''
         run ferry wait nats:a
