@@ -133,6 +133,8 @@ static const char *find_flaw(const ferry_value *config, const char *subject)
 
         if (ferry_value_bool(ferry_value_get(config, "no_ack"), false))
                 return "it does not confirm what it stores (no_ack)";
+        if (strcmp(ferry_value_text(ferry_value_get(config, "retention"), ""), "interest") == 0)
+                return "it confirms, and drops, what no consumer waits for (its retention is interest), such as dead letters";
         for (size_t i = 0; i < ferry_value_count(subjects); i++)
                 if (is_matched(ferry_value_text(ferry_value_at(subjects, i), ""), subject))
                         return NULL;
@@ -170,6 +172,8 @@ static const char *find_consumer_flaw(const ferry_value *config, const char *sub
 {
         if (strcmp(ferry_value_text(ferry_value_get(config, "ack_policy"), ""), "explicit") != 0)
                 return "its ack_policy is not explicit, so tasks would be lost";
+        if (strcmp(ferry_value_text(ferry_value_get(config, "deliver_policy"), "all"), "all") != 0)
+                return "its deliver_policy is not all, so it leaves tasks out";
         if (ferry_value_get(config, "deliver_subject"))
                 return "it pushes tasks (deliver_subject), and is not asked for them";
         if (ferry_value_bool(ferry_value_get(config, "headers_only"), false))

@@ -202,7 +202,7 @@ static void complain_malformed(const char *address, int scheme, enum address_use
                          is_queue ? "254" : "107");
         else if (strncmp(address, "ssh:", 4) == 0)
                 complain("'%s' is not an address: write ssh:[USER@]HOST[:PORT]:NAME; NAME is an address of a session on that host, but"
-                         " not fd: or stdio:", address);
+                         " not fd:, stdio: or nats:", address);
         else if (strncmp(address, "nats:", 5) == 0)
                 complain("'%s' is not an address: write nats:SUBJECT, of at most 1024 bytes, whose tokens have dots between them, and no"
                          " blanks", address);

@@ -351,10 +351,15 @@ streams_and_consumers_of_others_are_checked() {
         make_stream silent '"subjects":["silent.>"],"no_ack":true'
         run ferry run --on nats+queue:silent --quiet < tasks
         ended 'a stream that confirms nothing' 4 ''
+        make_stream unheard '"subjects":["unheard.>"],"retention":"interest"'
+        run ferry run --on nats+queue:unheard --quiet < tasks
+        ended 'a stream that drops what it has confirmed' 4 ''
+        says 'a stream that drops what it has confirmed' 'its retention is interest'
         local index=0 settings
         for settings in '"ack_policy":"none","filter_subject":"c1.task"' '"ack_policy":"explicit","filter_subject":"c2.>"' \
                         '"ack_policy":"explicit","filter_subject":"c3.task","deliver_subject":"there"' \
-                        '"ack_policy":"explicit","filter_subject":"c4.task","headers_only":true'; do
+                        '"ack_policy":"explicit","filter_subject":"c4.task","headers_only":true' \
+                        '"ack_policy":"explicit","filter_subject":"c5.task","deliver_policy":"new"'; do
                 index=$((index + 1))
                 make_stream "c$index" "\"subjects\":[\"c$index.>\"]"
                 make_consumer "c$index" "$settings"
