@@ -262,6 +262,16 @@ static size_t take(struct tls *tls, void *buffer, size_t size)
         return got;
 }
 
+/* Nothing is verified any more. The certificates of a system take 800 KiB. */
+static void forget_trusted(SSL_CTX *context)
+{
+        X509_STORE *none = X509_STORE_new();
+
+        if (none)
+                SSL_CTX_set_cert_store(context, none);
+        ERR_clear_error();
+}
+
 static int shake_hands(struct tls *tls, char why[TLS_WHY_MAX])
 {
         int result;
@@ -271,6 +281,7 @@ static int shake_hands(struct tls *tls, char why[TLS_WHY_MAX])
         if (result != 1)
                 return explain(tls, result, why);
         tls->is_open = true;
+        forget_trusted(SSL_get_SSL_CTX(tls->ssl));
         return 0;
 }
 

@@ -46,6 +46,7 @@ make_certificate client ca 2 'extendedKeyUsage=clientAuth'
 make_certificate stranger other-ca 2 'extendedKeyUsage=clientAuth'
 check 'the certificates' [ -s stranger.pem ]
 nkeys=$(dirname "$module")/../tests/nkeys
+sessions=$(dirname "$module")/../tests/tls-sessions
 mkdir -p keys && "$nkeys" keys
 mkdir -p names
 printf '#!/bin/sh\necho "127.0.0.1 STREAM"\n' > names/getent
@@ -226,6 +227,18 @@ a_user_shows_its_credentials() {
         fails 'credentials without a JWT' 4 'has no JWT' NATS_URL="nats://$operator" NATS_CREDS=keys/user.nk
 }
 
+# What a system trusts is much, and is needed once.
+the_certificates_that_are_trusted_are_forgotten_behind_the_handshake() {
+        local each
+        cp ca.pem many.pem
+        for i in $(seq 100); do
+                make_ca "ca-$i"
+                cat "ca-$i.pem" >> many.pem
+        done
+        each=$(NATS_URL="tls://$tls" NATS_CA=many.pem "$sessions" 40)
+        check "a session by TLS takes at most 200 KiB: $each" [ "${each:-1000}" -le 200 ]
+}
+
 a_missing_module_is_explained() {
         fails 'no module, for TLS' 4 'need the module libferry-tls' NATS_URL="nats://$tls" FERRY_TLS_MODULE=/nonexistent
         says 'no module, for TLS' 'libssl-dev' 'leaf node' 'No such file'
@@ -272,6 +285,7 @@ files_are_checked
 a_user_signs_with_its_key
 a_user_shows_its_credentials
 services_and_pools_work_by_tls_with_keys_and_credentials
+the_certificates_that_are_trusted_are_forgotten_behind_the_handshake
 a_missing_module_is_explained
 a_server_that_is_killed_cuts_the_connection
 for job in "${servers[@]}"; do
