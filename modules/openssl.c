@@ -28,7 +28,8 @@ struct tls {
 
 static const char *reason_of(unsigned long error)
 {
-        const char *reason = ERR_reason_error_string(error);
+        /* Those of the system, as of a file that is missing, have no string there. */
+        const char *reason = ERR_SYSTEM_ERROR(error) ? strerror((int)ERR_GET_REASON(error)) : ERR_reason_error_string(error);
 
         return reason ? reason : "an unknown error of OpenSSL";
 }

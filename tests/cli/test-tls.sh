@@ -161,7 +161,7 @@ a_client_shows_its_certificate() {
 
 files_are_checked() {
         export NATS_URL=nats://$tls
-        fails 'a CA that is missing' 4 "cannot use the certificates of 'missing.pem'" NATS_CA=missing.pem
+        fails 'a CA that is missing' 4 "cannot use the certificates of 'missing.pem': No such file or directory" NATS_CA=missing.pem
         fails 'a CA that is none' 4 "cannot use the certificates of 'good.key'" NATS_CA=good.key
         fails 'a certificate without its key' 4 'go together' NATS_CA=ca.pem NATS_CERT=client.pem
         fails 'a key without its certificate' 4 'go together' NATS_CA=ca.pem NATS_KEY=client.key
