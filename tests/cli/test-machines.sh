@@ -2,11 +2,8 @@
 # The tool on three machines, which are network namespaces: a nats-server of the system on the first, listeners on the second, and
 # callers on the third. Their links are slowed down, lose packets, and are cut. What callers report must be what listeners have done,
 # and must be reported in time. Takes the build directory. Where there are no namespaces, as for a user, all is left out.
-server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
-        echo 'SKIPPED cli-machines: nats-server is not installed'
-        echo 'cli-machines: 0 passed, 0 failed, 1 skipped'
-        exit 0
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
+need_server cli-machines
 PATH=$PATH:/usr/sbin:/sbin
 names=ferry-test-$$
 if ! ip netns add "$names-hub" 2> /dev/null || ! ip -n "$names-hub" link add hub up type bridge 2> /dev/null; then

@@ -1,13 +1,9 @@
 #!/bin/bash
 # Tasks that a stream of JetStream keeps, at a private nats-server of the system. Takes the build directory. Where there is no
 # nats-server, all is left out.
-server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
-        echo 'SKIPPED cli-nats-queue: nats-server is not installed'
-        echo 'cli-nats-queue: 0 passed, 0 failed, 1 skipped'
-        exit 0
-}
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
+need_server cli-nats-queue
 suite cli-nats-queue "${1:?usage: test-nats-queue.sh BUILD}"
 
 # api SUBJECT [QUESTION]: the answer of JetStream.

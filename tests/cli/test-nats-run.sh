@@ -1,12 +1,8 @@
 #!/bin/bash
 # Tasks for workers at a private nats-server of the system. Takes the build directory. Where there is no nats-server, all is left out.
-server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
-        echo 'SKIPPED cli-nats-run: nats-server is not installed'
-        echo 'cli-nats-run: 0 passed, 0 failed, 1 skipped'
-        exit 0
-}
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
+need_server cli-nats-run
 suite cli-nats-run "${1:?usage: test-nats-run.sh BUILD}"
 
 start_server plain -V -l "$folder/log"

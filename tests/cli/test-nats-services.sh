@@ -1,13 +1,9 @@
 #!/bin/bash
 # Services at a private nats-server of the system: what they say of themselves, and lists of them. Takes the build directory. Where
 # there is no nats-server, all is left out.
-server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
-        echo 'SKIPPED cli-nats-services: nats-server is not installed'
-        echo 'cli-nats-services: 0 passed, 0 failed, 1 skipped'
-        exit 0
-}
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
+need_server cli-nats-services
 suite cli-nats-services "${1:?usage: test-nats-services.sh BUILD}"
 
 start_server plain

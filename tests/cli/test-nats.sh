@@ -1,13 +1,9 @@
 #!/bin/bash
 # The tool and a private nats-server of the system, on a free port of the loopback. Takes the build directory. Where there is no
 # nats-server, all is left out.
-server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
-        echo 'SKIPPED cli-nats: nats-server is not installed'
-        echo 'cli-nats: 0 passed, 0 failed, 1 skipped'
-        exit 0
-}
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
+need_server cli-nats
 suite cli-nats "${1:?usage: test-nats.sh BUILD}"
 
 start_server plain

@@ -3,14 +3,10 @@
 # executed or unknown with a reason, and no task was run twice, or was not executed and run. They are given away by a program, and by
 # ferry run with its log, and 8 workers note what they begin. Takes the build directory. 10,000 tasks each with FERRY_LONG, else fewer.
 # Where there is no nats-server, all is left out.
-server=$(PATH=$PATH:/usr/sbin command -v nats-server) || {
-        echo 'SKIPPED nats-cluster: nats-server is not installed'
-        echo 'nats-cluster: 0 passed, 0 failed, 1 skipped'
-        exit 0
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../support/nats.sh"
+need_server nats-cluster
 . "$(dirname "${BASH_SOURCE[0]}")/../support/shell.sh"
 suite nats-cluster "${1:?usage: test-nats-cluster.sh BUILD}"
-. "$tests/support/nats.sh"
 tasks=$build/tests/nats-tasks
 count=${FERRY_LONG:+10000}
 count=${count:-900}

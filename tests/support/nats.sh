@@ -1,4 +1,12 @@
-# For scripts with a private nats-server, which is installed: on a free port of the loopback. $folder is the suite's, and $server the program.
+# For scripts with a private nats-server of the system, on a free port of the loopback. $folder is the suite's.
+
+# need_server SUITE: $server, the program; where it is not installed, the suite is left out.
+need_server() {
+        server=$(PATH=$PATH:/usr/sbin command -v nats-server) && return
+        echo "SKIPPED $1: nats-server is not installed"
+        echo "$1: 0 passed, 0 failed, 1 skipped"
+        exit 0
+}
 
 has_port() {
         grep -qs 'nats://' "$1"/*.ports
