@@ -5,6 +5,7 @@
  * that has lost its connection, or its leader, may answer two: what is too much waits here, and is not given to workers. */
 #include "run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ enum {
         DELAY_LATE_MS = 5000,           /* a server may be so late with a task that it delivers again */
         ADDRESS_SIZE = 2 * JETSTREAM_NAME_MAX + 96,
         SENTENCE_SIZE = 256,
+        LETTER_CODECS = 3,
 };
 
 /* Changed by advance() only. */
@@ -45,7 +47,7 @@ struct durable {
         struct run *run;
         const char *stream;
         ferry_session *source;          /* asks for tasks, and acknowledges them */
-        ferry_session *letters;         /* takes dead letters */
+        ferry_session *letters[LETTER_CODECS];  /* take dead letters; NULL: there was none in that codec */
         struct jetstream_consumer consumer;
         int64_t deliveries_max;         /* ours, which are at most those of the consumer */
         enum pull_phase phase;
@@ -337,9 +339,46 @@ static void stored(ferry_call *call, const ferry_message *reply, void *userdata)
         free(burial);
 }
 
+static const ferry_codec *letter_codec(int number)
+{
+        const ferry_codec *const codecs[LETTER_CODECS] = { ferry_codec_json(), ferry_codec_msgpack(), ferry_codec_php() };
+
+        return codecs[number];
+}
+
+/* A text stands there as it is, and other tasks are JSON, unless that cannot write them: then it is one of those in which they may have
+ * come. */
+static int choose_letter_codec(const ferry_value *body)
+{
+        int number = 0, error = -EILSEQ;
+
+        if (ferry_value_kind(body) == FERRY_VALUE_STRING)
+                return 0;
+        for (; number < LETTER_CODECS && (error == -EILSEQ || error == -EDOM); number++) {
+                void *bytes = NULL;
+                size_t size;
+
+                error = ferry_codec_encode(letter_codec(number), body, &bytes, &size);
+                free(bytes);
+        }
+        return number - 1;
+}
+
+static ferry_session *open_letters(const struct durable *durable, int codec)
+{
+        ferry_session_options options = jetstream_options(durable->run);
+        char address[ADDRESS_SIZE];
+
+        options.reconnect_ms = -1;
+        options.codec = codec > 0 ? letter_codec(codec) : NULL;
+        snprintf(address, sizeof address, "nats:%s.dead", durable->stream);
+        return ferry_session_open(durable->run->loop, address, &options);
+}
+
 static void bury(struct durable *durable, const ferry_message *message, long number)
 {
         struct burial *burial = malloc(sizeof *burial);
+        int codec = choose_letter_codec(ferry_message_body(message));
         ferry_call *call;
 
         if (!burial) {
@@ -348,7 +387,9 @@ static void bury(struct durable *durable, const ferry_message *message, long num
         }
         *burial = (struct burial){ .durable = durable, .message = ferry_message_ref(message), .number = number };
         durable->burials++;
-        call = ferry_session_request_value(durable->letters, API_MS, ferry_message_type(message), ferry_message_body(message));
+        if (!durable->letters[codec])
+                durable->letters[codec] = open_letters(durable, codec);
+        call = ferry_session_request_value(durable->letters[codec], API_MS, ferry_message_type(message), ferry_message_body(message));
         ferry_call_then(call, stored, burial);
 }
 
@@ -455,16 +496,6 @@ static ferry_session *open_source(struct durable *durable)
         return session;
 }
 
-static ferry_session *open_letters(const struct durable *durable)
-{
-        ferry_session_options options = jetstream_options(durable->run);
-        char address[ADDRESS_SIZE];
-
-        options.reconnect_ms = -1;
-        snprintf(address, sizeof address, "nats:%s.dead", durable->stream);
-        return ferry_session_open(durable->run->loop, address, &options);
-}
-
 int durable_open(struct run *run, const char *address, struct durable **ret)
 {
         struct durable *durable = calloc(1, sizeof *durable);
@@ -485,7 +516,7 @@ int durable_open(struct run *run, const char *address, struct durable **ret)
                 return status;
         durable->deliveries_max = durable->consumer.deliveries_max < most ? durable->consumer.deliveries_max : most;
         durable->source = open_source(durable);
-        durable->letters = open_letters(durable);
+        durable->letters[0] = open_letters(durable, 0);
         note_activity(durable);
         return EXIT_DONE;
 }
@@ -495,7 +526,8 @@ void durable_close(struct durable *durable)
 {
         if (!durable)
                 return;
-        ferry_session_free(durable->letters);
+        for (int i = 0; i < LETTER_CODECS; i++)
+                ferry_session_free(durable->letters[i]);
         durable_stop(durable);
         tasks_return(durable->run);
         ferry_session_flush(durable->source, API_MS);

@@ -184,6 +184,41 @@ a_task_that_fails_always_becomes_a_dead_letter() {
         is 'what it says' "$(api STREAM.MSG.GET.letters '{"last_by_subj":"letters.dead"}' | grep -o '"data":"[^"]*"')" "\"data\":\"$(printf bad | base64)\""
 }
 
+# put_msgpack STREAM BYTES: a task of the type t, which is published by hand.
+put_msgpack() {
+        local headers=$'NATS/1.0\r\nFerry-Type: t\r\nFerry-Codec: msgpack\r\n\r\n' line
+
+        printf "$2" > body
+        exec 5<> "/dev/tcp/127.0.0.1/${NATS_URL##*:}"
+        printf 'CONNECT {"headers":true,"verbose":false}\r\nHPUB %s.task %d %d\r\n%s' "$1" ${#headers} \
+                $((${#headers} + $(wc -c < body))) "$headers" >&5
+        cat body - >&5 <<< $'\r\nPING\r'
+        while read -r line <&5 && [ "$line" != $'PONG\r' ]; do :; done
+        exec 5>&-
+}
+# letter STREAM FIELD: of its last dead letter.
+letter() {
+        api "STREAM.MSG.GET.$1" "{\"last_by_subj\":\"$1.dead\"}" | grep -o "\"$2\":\"[^\"]*" | cut -d'"' -f4 | base64 -d
+}
+
+# Its value is JSON, if that can be.
+the_dead_letter_of_a_task_in_msgpack_has_its_value() {
+        take packed cat
+        put_msgpack packed '\x81\xa1a\x93\x01\xc3\xa1b'
+        take packed 'exit 3' --workers 1 --retry 1
+        ended 'a task in msgpack' 1 ''
+        is 'its letter' "$(letter packed data)" '{"a":[1,true,"b"]}'
+        is 'the headers of that' "$(letter packed hdrs | tr -d '\r' | grep -E 'Type|Codec')" $'Ferry-Type: t\nFerry-Codec: json'
+        put_msgpack packed '\x81\xa1a\xa1\xff'
+        take packed 'exit 3' --workers 1 --retry 1
+        ended 'bytes in msgpack' 1 ''
+        letter packed data > data
+        check 'the letter of bytes' cmp -s data body
+        is 'its headers' "$(letter packed hdrs | tr -d '\r' | grep -E 'Type|Codec')" $'Ferry-Type: t\nFerry-Codec: msgpack'
+        is 'the letters' "$(stored packed dead)" 2
+        check 'the end of the tasks' soon is_empty packed
+}
+
 a_run_with_a_dead_letter_fails_and_one_with_a_second_try_does_not() {
         echo one > tasks
         put ends
@@ -427,6 +462,7 @@ a_task_whose_worker_dies_is_delivered_again
 a_task_whose_run_is_killed_is_given_to_another
 a_run_that_is_stopped_finishes_what_it_has_or_gives_it_back
 a_task_that_fails_always_becomes_a_dead_letter
+the_dead_letter_of_a_task_in_msgpack_has_its_value
 a_run_with_a_dead_letter_fails_and_one_with_a_second_try_does_not
 a_dead_letter_that_cannot_be_stored_stays_a_task
 a_long_task_is_not_given_to_others
