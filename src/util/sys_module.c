@@ -4,7 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #pragma weak dlopen
 #pragma weak dlsym
@@ -12,10 +12,17 @@
 
 int sys_load_module(const char *path, void **ret_module, const char **ret_why)
 {
+        struct stat status;
+
         if (!dlopen || !dlsym || !dlerror)
                 return -EOPNOTSUPP;
-        if (access(path, F_OK) < 0)
+        if (stat(path, &status) < 0)
                 return -errno;
+        /* dlopen(3) would wait for a process that writes to a FIFO. */
+        if (!S_ISREG(status.st_mode)) {
+                *ret_why = "it is not a file";
+                return -ELIBBAD;
+        }
         *ret_module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         if (*ret_module)
                 return 0;

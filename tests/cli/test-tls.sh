@@ -246,6 +246,9 @@ a_missing_module_is_explained() {
         fails 'no module, for a key' 4 'need the module libferry-tls' NATS_URL="nats://$keys" NATS_NKEY=keys/user.nk FERRY_TLS_MODULE=/nonexistent
         fails 'a path that is not whole' 4 'write the whole path' NATS_URL="tls://$tls" FERRY_TLS_MODULE=libferry-tls.so
         fails 'a file that is no module' 4 'cannot be loaded from' NATS_URL="tls://$tls" FERRY_TLS_MODULE="$folder/ca.pem"
+        mkfifo fifo-module
+        fails 'a FIFO as module' 4 'it is not a file' NATS_URL="tls://$tls" FERRY_TLS_MODULE="$folder/fifo-module"
+        fails 'a folder as module' 4 'it is not a file' NATS_URL="tls://$tls" FERRY_TLS_MODULE="$folder"
         libc=$(ldd "$build/ferry" | awk '/libc\.so|libc\.musl/ { print $3; exit }')
         [ -z "$libc" ] || fails 'another library' 4 'it is something else' NATS_URL="tls://$tls" FERRY_TLS_MODULE="$libc"
         no_responders 'no module where none is needed' NATS_URL="nats://$plain" FERRY_TLS_MODULE=/nonexistent
