@@ -122,8 +122,9 @@ struct ferry_session_options {
                                          * terminal while that group is in the foreground; only the child itself is signalled (no:
                                          * the child leads a group of its own, which is signalled as a whole) */
         bool is_unguarded;              /**< stdio: leave descriptors 0 and 1 as they are (no) */
-        bool is_listening;              /**< nats: receive what is sent to the subject, which each message is for one listener only,
-                                         * and answer requests (no: send to the subject) */
+        bool is_listening;              /**< nats: receive what is sent to the subject, which each message is for one listener of the
+                                         * queue group `ferry` only, and answer requests (no: send to the subject). A client of another
+                                         * library in another group gets each message as well, so it should join this one */
         bool is_gathering;              /**< nats: ask all that hear the subject: what they answer to a notification of this side comes
                                          * as notifications, or as requests where it wants an answer in turn, as tasks of JetStream
                                          * do: those are reported to be worked on as long as they are kept, and returned if they
