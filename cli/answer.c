@@ -288,7 +288,8 @@ static bool start(struct answer *answer, struct command_failure *ret_failure)
         struct command_spec spec = {
                 .line = answer->input ? answers.options->notify_exec : answers.options->exec,
                 .type = ferry_message_type(answer->request), .kind = kind_name(ferry_message_kind(answer->request)), .peer = answer->peer,
-                .input = input, .output_max = answer->input ? body_max(false) : output_max(answer->request), .over = command_is_over,
+                .input = input, .timeout_ms = answers.options->has_timeout ? answers.options->timeout_ms : -1,
+                .output_max = answer->input ? body_max(false) : output_max(answer->request), .over = command_is_over,
                 .exited = start_waiting, .userdata = answer,
         };
 

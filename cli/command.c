@@ -2,7 +2,7 @@
  *
  *      RUNS ----> DRAINS ----> (over)          it has exited: what its pipes still hold is read, for a short time
  *       |                        ^             if another process holds them
- *       +------> ENDS --> KILLED +             it is no longer wanted, or wrote too much
+ *       +------> ENDS --> KILLED +             it is no longer wanted, wrote too much, or takes too long
  */
 #include "listen.h"
 
@@ -40,6 +40,7 @@ struct command {
         int status;             /* of waitpid(2); valid if it is known */
         bool is_status_known;
         bool is_too_large;
+        bool is_late;
         bool is_guarded;
         bool is_held;           /* a line was not taken: nothing more is read */
         int waited_ms;          /* in ENDS */
@@ -58,6 +59,7 @@ static int read_output(ferry_loop *loop, void *userdata);
 static int read_errors(ferry_loop *loop, void *userdata);
 static int see_exit(ferry_loop *loop, void *userdata);
 static int wait_longer(ferry_loop *loop, void *userdata);
+static int take_too_long(ferry_loop *loop, void *userdata);
 
 /* stderr -------------------------------------------------------------------------------------------------- */
 
@@ -166,7 +168,9 @@ static const char *describe_end(struct command *command)
                          command->spec.output_max);
                 return reason;
         }
-        if (!command->is_status_known)
+        if (command->is_late)
+                snprintf(reason, size, "took longer than %g s (--timeout), and was ended", command->spec.timeout_ms / 1000.0);
+        else if (!command->is_status_known)
                 snprintf(reason, size, "has ended, but its exit status is unknown");
         else if (WIFSIGNALED(command->status))
                 snprintf(reason, size, "was killed by SIG%s", sigabbrev_np(WTERMSIG(command->status)));
@@ -192,6 +196,7 @@ static void finish(struct command *command)
 
         ferry_loop_off(command->loop, wait_longer, command);
         ferry_loop_off(command->loop, see_exit, command);
+        ferry_loop_off(command->loop, take_too_long, command);
         close_pipe(command, &command->in, write_input);
         close_pipe(command, &command->out, read_output);
         close_pipe(command, &command->err, read_errors);
@@ -280,6 +285,16 @@ void command_end(struct command *command)
         kill(-command->pid, SIGCONT);
         close_pipe(command, &command->out, read_output);
         set_phase(command, ENDS, GROUP_LOOK_MS);
+}
+
+static int take_too_long(ferry_loop *loop, void *userdata)
+{
+        struct command *command = userdata;
+
+        (void)loop;
+        command->is_late = command->phase == RUNS;
+        command_end(command);
+        return 0;
 }
 
 bool command_is_running(const struct command *command)
@@ -629,5 +644,7 @@ struct command *command_start(ferry_loop *loop, const struct command_spec *spec,
         ferry_loop_watch(loop, command->out, POLLIN, read_output, command);
         ferry_loop_watch(loop, command->err, POLLIN, read_errors, command);
         ferry_loop_watch(loop, command->pidfd, POLLIN, see_exit, command);
+        if (spec->timeout_ms >= 0)
+                ferry_loop_after(loop, spec->timeout_ms, take_too_long, command);
         return command;
 }

@@ -49,6 +49,7 @@ struct command_spec {
         const char *kind;               /* FERRY_KIND */
         ferry_peer peer;                /* FERRY_PEER_PID, FERRY_PEER_UID */
         ferry_value *input;             /* a string for its stdin; referenced */
+        int timeout_ms;                 /* a command that has not exited then is ended; -1: none is */
         size_t output_max;              /* a command that writes more is killed; with a function for lines, one line */
         command_line_fn *line_fn;       /* NULL: all that it writes is the result */
         command_fn *over;               /* called once, unless command_start() fails; the command is freed then */

@@ -29,8 +29,8 @@ static const struct {
         { "dialect", "NAME", "auto (ferry or stream-ipc, the default), ferry, stream-ipc, innmind, pcntl" },
         { "codec", "NAME", "msgpack, php, json or json-objects; for records also plain" },
         { "namespace", "ROOT", "stream-ipc: the namespace of its own classes (StreamIpc)" },
-        { "timeout", "SECONDS", "for an answer, a listener, room, a lock or a slow client (30), for a record or a notification (none);"
-                                " 0: do not wait, none: forever" },
+        { "timeout", "SECONDS", "for an answer, a listener, room, a lock or a slow client (30), for a record, a notification or"
+                                " a command (none); 0: do not wait, none: forever" },
         { "wait", "SECONDS", "how long to wait until the other end is there (1); 0: try once, none: forever" },
         { "json", NULL, "print each message, record, object or service as one JSON object a line" },
         { "verbose", NULL, "say more, on stderr (-v)" },

@@ -290,6 +290,27 @@ commands_end_with_their_listener() {
         left_nothing 'a listener that is signalled twice'
 }
 
+commands_that_take_too_long_are_ended() {
+        start ferry listen unix:long.sock --timeout 0.1 --exec "$stubborn" --notify-exec 'echo $$ > noted; exec sleep 60'
+        local listener=$job of_listener=$FERRY_TEST_MARK
+        run ferry call --wait 20 unix:long.sock t
+        ended 'a command that takes too long' 1 ''
+        says_exactly 'a command that takes too long' $'ferry: the command took longer than 0.1 s (--timeout), and was ended\n'
+        run ferry notify unix:long.sock t
+        check 'a notification' soon grep -q "the command for a notification of type 't' took longer than 0.1 s" "$job_err"
+        check 'the end of its command' eval '! kill -0 "$(cat noted)" 2> /dev/null'
+        kill -TERM "$listener"
+        await "$listener"
+        FERRY_TEST_MARK=$of_listener
+        nothing_left 'the listener'
+        start ferry listen unix:short.sock --timeout 20 --exec cat
+        run ferry call --wait 20 unix:short.sock t short
+        ended 'a command in time' 0 'short'
+        interrupt TERM
+        run ferry listen unix:short.sock --timeout 20 --echo
+        ended 'a time without a command' 2 ''
+}
+
 the_guard_survives_a_signal_to_the_group() {
         local listener client of_listener signal
 
@@ -717,7 +738,7 @@ all+=,an_output_may_be_a_value,a_status_that_is_unknown_is_no_success,the_type_i
 all+=,the_environment_says_whose_message_it_is,each_notification_has_a_command
 all+=,notifications_that_find_no_room_are_dropped_and_reported
 all+=,a_command_that_cannot_be_started_says_so,a_guard_needs_few_descriptors,commands_end_with_their_listener
-all+=,the_guard_survives_a_signal_to_the_group,the_guard_holds_nothing,a_guard_that_is_killed_is_replaced,requests_before_the_end_of_the_input_are_answered
+all+=,commands_that_take_too_long_are_ended,the_guard_survives_a_signal_to_the_group,the_guard_holds_nothing,a_guard_that_is_killed_is_replaced,requests_before_the_end_of_the_input_are_answered
 all+=,answers_that_a_full_disk_does_not_take_are_a_failure
 all+=,a_client_that_does_not_read_is_given_no_more_answers,a_stopped_guard_does_not_keep_its_listener
 all+=,a_drain_has_an_end_where_it_is_given_one
