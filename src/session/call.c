@@ -32,7 +32,7 @@ static void bury(struct loop_grave *grave)
         if (call->parts)
                 destroy_parts(call->parts);
         ferry_value_unref(call->waiting_body);
-        if (call->type)
+        if (call->type && call->type != call->type_room)
                 sys_free(call->type);
         if (call->loop)
                 pile_give(&call->reserve->calls, call, call->room);
@@ -220,6 +220,14 @@ enum ferry_outcome call_withdraw(ferry_call *call)
         return FERRY_OUTCOME_NOT_EXECUTED;
 }
 
+int call_set_type(ferry_call *call, const char *type)
+{
+        size_t size = strlen(type) + 1;
+
+        call->type = size <= sizeof call->type_room ? memcpy(call->type_room, type, size) : text_copy(type);
+        return call->type ? 0 : -ENOMEM;
+}
+
 void call_append_type(char *text, size_t size, const char *before, const ferry_call *call, const char *behind)
 {
         size_t used = strlen(text);
@@ -301,8 +309,13 @@ int call_keep_message(ferry_call *call, const char *type, const char *format, va
         if (!call->waiting_body && builder.arena)
                 arena_unref(builder.arena);
         builder_deinit(&builder);
-        call->type = text_copy(type);
-        return code ? code : call->type ? 0 : -ENOMEM;
+        return code ? code : call_set_type(call, type);
+}
+
+static struct list *raise_top(struct call_queue *queue, unsigned index)
+{
+        queue->top = index > queue->top ? index : queue->top;
+        return &queue->calls[index];
 }
 
 /* An empty queue takes any one. */
@@ -314,7 +327,7 @@ int call_join_queue(ferry_call *call, struct call_queue *queue)
         call->queue = queue;
         call->number = queue->joined++;
         queue->size += call->waiting_size;
-        list_append(&queue->calls[2 * (size_t)call->priority], &call->link);
+        list_append(raise_top(queue, 2 * (unsigned)call->priority), &call->link);
         return 0;
 }
 
@@ -344,12 +357,11 @@ void call_queue_free(struct call_queue *queue)
         sys_free(queue);
 }
 
-ferry_call *call_queue_first(const struct call_queue *queue)
+ferry_call *call_queue_first(struct call_queue *queue)
 {
-        for (int i = 2 * CALL_PRIORITIES - 1; i >= 0; i--)
-                if (!list_is_empty(&queue->calls[i]))
-                        return container_of(queue->calls[i].next, ferry_call, link);
-        return NULL;
+        while (queue->top > 0 && list_is_empty(&queue->calls[queue->top]))
+                queue->top--;
+        return list_first(&queue->calls[queue->top], ferry_call, link);
 }
 
 void call_join_group(ferry_call *call, struct call_group *group)
@@ -394,7 +406,7 @@ bool call_comes_back(ferry_call *call)
 /* Most come back in the order in which they were given. */
 static void insert_returned(ferry_call *call)
 {
-        struct list *calls = &call->queue->calls[2 * (size_t)call->priority + 1], *behind = calls;
+        struct list *calls = raise_top(call->queue, 2 * (unsigned)call->priority + 1), *behind = calls;
 
         while (behind->previous != calls && container_of(behind->previous, ferry_call, link)->number > call->number)
                 behind = behind->previous;

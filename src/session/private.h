@@ -23,6 +23,7 @@ struct reserve {
 struct call_queue {
         /* Two of a priority, the highest last: those that no session has had, and before them those that came back. */
         struct list calls[2 * CALL_PRIORITIES];
+        unsigned top;           /* above this one they are empty */
         size_t joined;          /* how many have waited here */
         struct list made;       /* all that were made for it, also those that have a session, or have ended */
         size_t telling;         /* how many of these have ended, and are reported in the next round */
@@ -68,7 +69,8 @@ struct ferry_call {
         struct outbox_frame frame;
         const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
         int timeout_ms;
-        char *type;                     /* of one that was made for a queue, or where the dialect has no errors; or NULL */
+        char *type;                     /* of one that was made for a queue, or where the dialect has no errors or implies types; or
+                                         * NULL. Most fit into the room for it below */
         int status;
         struct error error;
         ferry_message *reply;
@@ -96,7 +98,9 @@ struct ferry_call {
         int wait_ms;
         const struct call_owner *owner;         /* that gave it to a session, or NULL */
         void *owner_object;
-        char id[WIRE_ID_TEXT_MAX];              /* the last member: it is not cleared */
+        /* The last members: they are not cleared. */
+        char id[WIRE_ID_TEXT_MAX];
+        char type_room[32];
 };
 
 struct handler_type;
@@ -450,6 +454,8 @@ void call_tell(ferry_call *call);
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */
 enum ferry_outcome call_withdraw(ferry_call *call);
 /* Append the type, if it is short, between two pieces of a sentence. */
+/* 0 or -ENOMEM. */
+int call_set_type(ferry_call *call, const char *type);
 void call_append_type(char *text, size_t size, const char *before, const ferry_call *call, const char *behind);
 void call_leave_queue(ferry_call *call);
 int call_keep_message(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error);

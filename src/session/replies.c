@@ -51,10 +51,21 @@ static ferry_call *find_ended(ferry_session *session, const struct incoming *in)
         return session->holder != SESSION_FREED ? replies_find_call(session, &in->id) : NULL;
 }
 
+/* The same, with the type of the request that it answers. */
+static const struct incoming *imply_type(const ferry_call *call, const struct incoming *in, struct incoming *ret)
+{
+        if (in->kind != WIRE_RESPONSE || !call->type)
+                return in;
+        *ret = *in;
+        ret->type = (struct raw_text){ .bytes = call->type, .size = strlen(call->type) };
+        return ret;
+}
+
 void replies_hear(ferry_session *session, const struct frame *frame, const struct incoming *in)
 {
         ferry_call *call = find_ended(session, in);
         enum ferry_kind kind = in->kind == WIRE_RESPONSE || in->kind == WIRE_MESSAGE ? FERRY_KIND_RESPONSE : FERRY_KIND_ERROR;
+        struct incoming typed;
         ferry_message *reply;
 
         if (call && in->is_leaving && !parts_have_come(call) && call_comes_back(call)) {
@@ -68,7 +79,7 @@ void replies_hear(ferry_session *session, const struct frame *frame, const struc
                         session->owner->answered(session->owner_object);
                 return;
         }
-        reply = message_new(session, kind, frame, in);
+        reply = message_new(session, kind, frame, in->type.bytes || !call->dialect->has_implied_types ? in : imply_type(call, in, &typed));
         if (reply && session->is_debugged)
                 debug_message(session, "<", kind == FERRY_KIND_RESPONSE ? "response" : "error", ferry_message_type(reply),
                               ferry_message_body(reply));

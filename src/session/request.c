@@ -107,10 +107,14 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         }
         outgoing->id = call->id;
         outgoing->id_size = call->node.key_size;
-        /* For the sentence of a failure that the other side cannot explain. Without memory it is shorter. */
-        if (!session->wire.dialect->has_errors && !call->type && outgoing->type)
-                call->type = text_copy(outgoing->type);
         call->dialect = session->wire.dialect;
+        if (call->type || !outgoing->type)
+                return 0;
+        if (call->dialect->has_implied_types)
+                return call_set_type(call, outgoing->type);
+        /* For the sentence of a failure that the other side cannot explain. Without memory it is shorter. */
+        if (!call->dialect->has_errors)
+                call_set_type(call, outgoing->type);
         return 0;
 }
 

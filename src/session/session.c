@@ -495,7 +495,7 @@ static bool is_message(enum wire_kind kind)
 static int append_frame(ferry_session *session, const struct outgoing *outgoing, const struct buffer *apart, size_t *ret_begin,
                         struct error *error)
 {
-        int code = session->wire.has_said_hello ? 0 : session_send_hello(session, error);
+        int code = session->wire.has_said_hello || !session->wire.dialect->has_hello ? 0 : session_send_hello(session, error);
         struct outgoing lending;
         struct lent lent;
 

@@ -193,7 +193,7 @@ void call_queue_set_max(struct call_queue *queue, size_t max);
 /* NULL is allowed. Nothing waits in it from then on. */
 void call_queue_free(struct call_queue *queue);
 /* The call that has waited longest among those of the highest priority, or NULL. */
-ferry_call *call_queue_first(const struct call_queue *queue);
+ferry_call *call_queue_first(struct call_queue *queue);
 /* Whether the callback of a call that was made for the queue is due in the next round. */
 bool call_queue_is_reporting(const struct call_queue *queue);
 

@@ -127,6 +127,7 @@ struct outgoing {
         const char *id;
         size_t id_size;
         const char *type;               /* NULL: none */
+        bool is_type_known;             /* of a response: it has the type of its request */
         const ferry_value *body;        /* NULL: null; of errors a string */
         const ferry_codec *codec;       /* NULL: the session's */
         bool is_leaving;                /* of refused: this side is about to close */
@@ -160,6 +161,7 @@ struct dialect {
                                          * that it says the same. WIRE_CLOSE is not answered */
         bool has_heartbeat;             /* WIRE_HEARTBEAT, instead of WIRE_PING */
         bool has_acceptance;            /* WIRE_ACCEPTED */
+        bool has_implied_types;         /* a response that says no type has that of its request */
         bool has_received;              /* a server acknowledges each message before anything else */
         bool has_whole_frames;          /* the other side reads a frame at once: it must be written at once */
         size_t send_max;                /* bytes of a frame that the other side can take; 0: what we take ourselves */

@@ -422,29 +422,44 @@ static const ferry_codec *choose_codec(const struct wire *wire, const struct out
         return is_string ? NULL : ferry_codec_json();
 }
 
-static int append_headers(struct buffer *buffer, const struct outgoing *outgoing, const ferry_codec *codec, bool has_body)
-{
-        int code = append_text(buffer, "NATS/1.0\r\n");
-
-        if (!code && outgoing->type && *outgoing->type)
-                code = append_header(buffer, "Ferry-Type", outgoing->type, strlen(outgoing->type));
-        if (!code && codec && has_body)
-                code = append_header(buffer, "Ferry-Codec", codec->name, strlen(codec->name));
-        if (!code && outgoing->kind == WIRE_REQUEST)
-                code = append_text(buffer, "Ferry-Accept: 1\r\n");
-        if (!code && (outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED))
-                code = append_error(buffer, outgoing);
-        return code ? code : buffer_append(buffer, "\r\n", 2);
-}
-
-static char *put(char *at, const char *bytes, size_t size)
+static inline char *put(char *at, const char *bytes, size_t size)
 {
         memcpy(at, bytes, size);
         return at + size;
 }
 
-/* HPUB SUBJECT [REPLY], up to the sizes. */
-static int append_line(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing)
+static inline char *put_text(char *at, const char *text)
+{
+        return put(at, text, strlen(text));
+}
+
+static int append_headers(struct buffer *buffer, const struct outgoing *outgoing, const ferry_codec *codec)
+{
+        static const char first[] = "NATS/1.0\r\n", type[] = "Ferry-Type: ", name[] = "Ferry-Codec: ", accept[] = "Ferry-Accept: 1\r\n",
+                          end[] = "\r\n";
+        bool is_response = outgoing->kind == WIRE_RESPONSE;
+        size_t type_size = outgoing->type ? strlen(outgoing->type) : 0, name_size = codec ? strlen(codec->name) : 0;
+        char *begin = buffer_reserve(buffer, sizeof first + sizeof type + type_size + sizeof end + sizeof name + name_size + sizeof end +
+                                                     sizeof accept), *at;
+        int code = 0;
+
+        if (!begin)
+                return -ENOMEM;
+        at = put_text(begin, first);
+        if (is_response ? !outgoing->is_type_known : type_size > 0)
+                at = put_text(put(put_text(at, type), outgoing->type, type_size), end);
+        if (codec)
+                at = put_text(put(put_text(at, name), codec->name, name_size), end);
+        if (outgoing->kind == WIRE_REQUEST)
+                at = put_text(at, accept);
+        buffer->end += (size_t)(at - begin);
+        if (outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED)
+                code = append_error(buffer, outgoing);
+        return code ? code : append_text(buffer, end);
+}
+
+/* HPUB or PUB SUBJECT [REPLY], up to the sizes. */
+static int append_line(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing, bool has_headers)
 {
         static const char verb[] = "HPUB ";
         bool is_sent = outgoing->kind == WIRE_REQUEST || outgoing->kind == WIRE_NOTIFICATION;
@@ -452,7 +467,7 @@ static int append_line(const struct login *login, struct buffer *buffer, const s
 
         if (!begin)
                 return -ENOMEM;
-        at = put(begin, verb, sizeof verb - 1);
+        at = has_headers ? put_text(begin, verb) : put_text(begin, verb + 1);
         at = is_sent ? put(at, login->subject, login->subject_size) : put(at, outgoing->id, outgoing->id_size);
         if (outgoing->kind == WIRE_REQUEST || (outgoing->kind == WIRE_NOTIFICATION && login->is_gathering)) {
                 *at++ = ' ';
@@ -497,7 +512,8 @@ static void note_answer(struct nats_service *service, const struct outgoing *out
                 nats_service_note_answer(service, NULL);
 }
 
-/* The places of the two sizes of a message, which are written when they are known. The protocol allows several blanks in front of one. */
+/* The places of the sizes of a message, which are written when they are known: of the headers, if there are any, and of all. The
+ * protocol allows several blanks in front of one. */
 enum { SIZE_FIELD = 11 };
 static const char no_sizes[] = "                      \r\n";
 
@@ -506,23 +522,31 @@ static void put_size(char *field, size_t number)
         put_digits(field + SIZE_FIELD - count_digits(number), number);
 }
 
+/* What an answer does not say is as in its request; JetStream takes bytes alone. */
+static bool has_headers(const struct wire *wire, const struct outgoing *outgoing, const ferry_codec *codec)
+{
+        return codec || outgoing->kind != WIRE_RESPONSE ||
+               (!outgoing->is_type_known && !(wire->login->is_gathering && is_of_jetstream(outgoing->id, outgoing->id_size)));
+}
+
 static int write_published(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
 {
         bool has_body = outgoing->body != NULL;
         const ferry_codec *codec = has_body ? choose_codec(wire, outgoing) : NULL;
+        bool is_headed = has_headers(wire, outgoing, codec);
         size_t before = buffer_size(buffer), sizes = 0, content = 0, body = 0, total;
         char reason[96] = "";
         int code = check_sending(wire, outgoing, codec, error);
 
         if (code)
                 return code;
-        code = append_line(wire->login, buffer, outgoing);
+        code = append_line(wire->login, buffer, outgoing, is_headed);
         sizes = buffer_size(buffer);
         if (!code)
-                code = append_text(buffer, no_sizes);
+                code = append_text(buffer, is_headed ? no_sizes : no_sizes + SIZE_FIELD);
         content = buffer_size(buffer);
-        if (!code)
-                code = append_headers(buffer, outgoing, codec, has_body);
+        if (!code && is_headed)
+                code = append_headers(buffer, outgoing, codec);
         body = buffer_size(buffer);
         if (!code && body - content > limit_of(wire))
                 code = -EMSGSIZE;
@@ -538,8 +562,9 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
                 return code == -EMSGSIZE ? wire_over_limit(wire, error) :
                                            error_set(error, code, "cannot write the message: %s", *reason ? reason : error_describe(code));
         }
-        put_size((char *)buffer_bytes(buffer) + sizes, body - content);
-        put_size((char *)buffer_bytes(buffer) + sizes + SIZE_FIELD, total);
+        if (is_headed)
+                put_size((char *)buffer_bytes(buffer) + sizes, body - content);
+        put_size((char *)buffer_bytes(buffer) + content - strlen("\r\n") - SIZE_FIELD, total);
         if (outgoing->kind == WIRE_REQUEST && wire->login->passage == NATS_PASSAGE_UNTRIED)
                 wire->login->passage = NATS_PASSAGE_TRIED;
         note_answer(&wire->login->service, outgoing);
@@ -551,15 +576,14 @@ static const char returned[] = "-NAK {\"delay\":5000000000}", progress[] = "+WPI
 /* Bytes without headers: what JetStream and other clients understand. */
 static int write_plain(struct buffer *buffer, const struct outgoing *outgoing, const char *bytes, size_t size)
 {
-        static const char no_headers[] = "NATS/1.0\r\n\r\n";
-        char sizes[sizeof no_headers + 48];
-        int code = append_text(buffer, "HPUB ");
+        char line_end[32];
+        int code = append_text(buffer, "PUB ");
 
         if (!code)
                 code = buffer_append(buffer, outgoing->id, outgoing->id_size);
-        snprintf(sizes, sizeof sizes, " %zu %zu\r\n%s", strlen(no_headers), strlen(no_headers) + size, no_headers);
+        snprintf(line_end, sizeof line_end, " %zu\r\n", size);
         if (!code)
-                code = append_text(buffer, sizes);
+                code = append_text(buffer, line_end);
         if (!code)
                 code = buffer_append(buffer, bytes, size);
         return code ? code : append_text(buffer, "\r\n");
@@ -596,7 +620,7 @@ static int write_accepted(const struct login *login, struct buffer *buffer, cons
 
         if (login->is_gathering)
                 return write_plain(buffer, outgoing, progress, strlen(progress));
-        code = append_line(login, buffer, outgoing);
+        code = append_line(login, buffer, outgoing, true);
         snprintf(sizes, sizeof sizes, " %d %d\r\n", size, size);
         if (!code)
                 code = append_text(buffer, sizes);
@@ -680,6 +704,7 @@ const struct dialect dialect_nats = {
         .has_close = true,
         .has_login = true,
         .has_acceptance = true,
+        .has_implied_types = true,
         .begin = nats_begin,
         .renew = nats_renew,
         .forget_start = nats_forget_start,

@@ -45,7 +45,8 @@ static int read_verb(const char *bytes, size_t size, size_t *ret_index)
         for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
                 size_t length = verbs[i].length, seen = size < length ? size : length;
 
-                if (!nats_is_alike(bytes, verbs[i].name, seen))
+                /* The bit in which the cases of a letter differ is set in both. */
+                if ((*bytes | 0x20) != (*verbs[i].name | 0x20) || !nats_is_alike(bytes, verbs[i].name, seen))
                         continue;
                 if (size <= length) {
                         may_become = true;
@@ -133,7 +134,8 @@ static bool is_message(const struct nats_line *line)
         return line->verb == NATS_MSG || line->verb == NATS_HMSG;
 }
 
-int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
+/* The result of nats_read_line(), but for the parts of a message. */
+static int find_line(const char *bytes, size_t size, struct nats_line *ret)
 {
         size_t index = 0, begin;
         const char *end;
@@ -152,18 +154,45 @@ int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
         ret->size = (size_t)(end + 1 - bytes);
         begin += verbs[index].has_more;
         ret->text = (struct raw_text){ .bytes = bytes + begin, .size = ret->size - begin - 2 };
-        return !is_message(ret) || read_parts(ret->text.bytes, ret->text.size, ret) == 0 ? 1 : -EBADMSG;
+        return 1;
 }
 
+int nats_read_line(const char *bytes, size_t size, struct nats_line *ret)
+{
+        int code = find_line(bytes, size, ret);
+
+        return code <= 0 || !is_message(ret) || read_parts(ret->text.bytes, ret->text.size, ret) == 0 ? code : -EBADMSG;
+}
+
+/* The last word of a line. */
+static struct raw_text last_word(const char *begin, const char *end)
+{
+        const char *at;
+
+        while (end > begin && is_blank(end[-1]))
+                end--;
+        for (at = end; at > begin && !is_blank(at[-1]); at--)
+                ;
+        return (struct raw_text){ .bytes = at, .size = (size_t)(end - at) };
+}
+
+/* Of a message the last word says how much follows its line; whoever reads it looks at the others. */
 static int measure(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
 {
         struct nats_line line;
-        int code = nats_read_line(bytes, size, &line);
+        struct raw_text last;
+        int code = find_line(bytes, size, &line);
 
         if (code <= 0)
                 return code;
         *ret_header = 0;
-        *ret_payload = line.size + (is_message(&line) ? line.payload + 2 : 0);
+        *ret_payload = line.size;
+        if (!is_message(&line))
+                return 1;
+        last = last_word(line.text.bytes, line.text.bytes + line.text.size);
+        if (!read_size(&last, &line.payload))
+                return -EBADMSG;
+        *ret_payload += line.payload + 2;
         return 1;
 }
 
@@ -171,15 +200,17 @@ const struct framing framing_nats = { .keeps_step = true, .measure = measure };
 
 /* What this side has written --------------------------------------------------------------------------- */
 
-/* The words of HPUB SUBJECT [REPLY] HEADERS TOTAL, and the last of them; 0 of another line. */
-static int count_words(const char *bytes, const char *end, struct raw_text *ret_last)
+/* The words of PUB SUBJECT [REPLY] TOTAL or HPUB SUBJECT [REPLY] HEADERS TOTAL behind the verb, without those of the sizes, and the
+ * last of all; 0 of another line. */
+static int count_subjects(const char *bytes, const char *end, struct raw_text *ret_last)
 {
-        static const char verb[] = "HPUB ";
-        int count = 0;
+        bool has_headers = bytes < end && *bytes == 'H';
+        const char *verb = has_headers ? "HPUB " : "PUB ";
+        int count = has_headers ? -2 : -1;
 
         if ((size_t)(end - bytes) < strlen(verb) || memcmp(bytes, verb, strlen(verb)) != 0)
                 return 0;
-        for (const char *at = bytes; at < end; at++) {
+        for (const char *at = bytes + strlen(verb); at < end; at++) {
                 if (is_blank(*at))
                         continue;
                 ret_last->bytes = at;
@@ -201,7 +232,7 @@ int nats_measure_sent(const char *bytes, size_t size, size_t *ret_header, uint64
                 return 0;
         *ret_header = 0;
         *ret_payload = (size_t)(end + 1 - bytes);
-        if (count_words(bytes, end - 1, &last) == 0)
+        if (count_subjects(bytes, end - 1, &last) == 0)
                 return 1;
         if (!read_size(&last, &payload))
                 return -EBADMSG;
@@ -211,12 +242,11 @@ int nats_measure_sent(const char *bytes, size_t size, size_t *ret_header, uint64
 
 void nats_peek_sent(const char *bytes, size_t size, struct incoming *ret)
 {
-        enum { WORDS_WITHOUT_REPLY = 4 };
         const char *end = memchr(bytes, '\n', size);
         struct raw_text last;
-        int count = end && end > bytes ? count_words(bytes, end - 1, &last) : 0;
+        int count = end && end > bytes ? count_subjects(bytes, end - 1, &last) : 0;
 
-        *ret = (struct incoming){ .kind = count == WORDS_WITHOUT_REPLY ? WIRE_NOTIFICATION : WIRE_UNKNOWN };
+        *ret = (struct incoming){ .kind = count == 1 ? WIRE_NOTIFICATION : WIRE_UNKNOWN };
         if (count > 0)
                 read_size(&last, &ret->body_size);
 }
@@ -278,8 +308,12 @@ static int read_header(const char *begin, const char *end, struct nats_headers *
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
                 struct raw_text *text = (struct raw_text *)(void *)((char *)ret + known[i].offset);
 
-                if (known[i].length == (size_t)(colon - begin) && !text->bytes && nats_is_alike(begin, known[i].name, known[i].length))
+                if (known[i].length != (size_t)(colon - begin) || !nats_is_alike(begin, known[i].name, known[i].length))
+                        continue;
+                /* The first of several counts. */
+                if (!text->bytes)
                         *text = trim(colon + 1, end);
+                break;
         }
         return 0;
 }

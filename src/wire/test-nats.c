@@ -100,16 +100,28 @@ START_TEST(a_line_is_a_frame_however_it_is_cut)
 START_TEST(a_line_that_is_none_is_refused)
 {
         static const char *const lines[] = {
-                "HTTP/1.1 400 Bad Request\r\n", "PINGS\r\n", "PING \r\n", "PING\n", "PING\rx\n", "+OKAY\r\n", "MSG\r\n", "MSG a 2\r\n",
-                "MSG a 2 b c 5\r\n", "MSG a 2 -5\r\n", "MSG a 2 5x\r\n", "MSG a 2 99999999999\r\n", "HMSG a 2 9 5\r\n", "HMSG a 2 5\r\n",
-                "INFO{}\r\n", "\r\n", "INFO {}\n",
+                "HTTP/1.1 400 Bad Request\r\n", "PINGS\r\n", "PING \r\n", "PING\n", "PING\rx\n", "+OKAY\r\n", "MSG\r\n", "MSG a 2 -5\r\n",
+                "MSG a 2 5x\r\n", "MSG a 2 99999999999\r\n", "INFO{}\r\n", "\r\n", "INFO {}\n",
         };
+        /* What their last word says is taken first. */
+        static const char *const messages[] = {
+                "MSG a 2\r\n12\r\n", "MSG a 2 b c 5\r\n12345\r\n", "HMSG a 2 9 5\r\n12345\r\n", "HMSG a 2 5\r\n12345\r\n",
+        };
+        struct incoming in;
         static char longest[NATS_LINE_MAX + 2];
         size_t header;
         uint64_t payload;
 
         for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
                 ck_assert_msg(framing_nats.measure(lines[i], strlen(lines[i]), &header, &payload) == -EBADMSG, "%s", lines[i]);
+        begin("nats:shout", NULL);
+        for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
+                ck_assert_int_eq(framing_nats.measure(messages[i], strlen(messages[i]), &header, &payload), 1);
+                ck_assert_uint_eq(payload, strlen(messages[i]));
+                ck_assert_int_eq(read_frame(messages[i], &in), -EBADMSG);
+                ck_assert_int_eq(in.kind, WIRE_UNKNOWN);
+        }
+        end();
         memset(longest, 'a', sizeof longest);
         memcpy(longest, "MSG ", 4);
         ck_assert_int_eq(framing_nats.measure(longest, NATS_LINE_MAX - 1, &header, &payload), 0);
@@ -230,8 +242,14 @@ START_TEST(an_answer_goes_to_the_subject_that_the_request_names)
         check_text(&in.id, "_INBOX.x.1");
         check_text(&in.type, "x");
         ck_assert_uint_eq(in.body_size, 5);
-        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_RESPONSE, .id = "_INBOX.x.1", .id_size = 10, .body = body }),
-                         "HPUB _INBOX.x.1         12         17\r\nNATS/1.0\r\n\r\nHELLO\r\n");
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_RESPONSE, .id = "_INBOX.x.1", .id_size = 10, .type = "x",
+                                                     .is_type_known = true, .body = body }),
+                         "PUB _INBOX.x.1          5\r\nHELLO\r\n");
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_RESPONSE, .id = "_INBOX.x.1", .id_size = 10, .type = "y", .body = body }),
+                         "HPUB _INBOX.x.1         27         32\r\nNATS/1.0\r\nFerry-Type: y\r\n\r\nHELLO\r\n");
+        /* Without the header it would be taken for that of the request. */
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_RESPONSE, .id = "_INBOX.x.1", .id_size = 10, .type = "", .body = body }),
+                         "HPUB _INBOX.x.1         26         31\r\nNATS/1.0\r\nFerry-Type: \r\n\r\nHELLO\r\n");
         ck_assert_ptr_nonnull(strstr(written(&(struct outgoing){ .kind = WIRE_ERROR, .id = "a", .id_size = 1, .body = reason }),
                                      "Nats-Service-Error: it \xc3\xbc failed\r\nNats-Service-Error-Code: 500\r\n\r\nit\n"));
         ck_assert_ptr_nonnull(strstr(written(&(struct outgoing){ .kind = WIRE_REFUSED, .id = "a", .id_size = 1, .body = reason }),
@@ -340,17 +358,17 @@ START_TEST(answers_to_notifications_are_gathered)
         ck_assert_int_eq(delivered.kind, WIRE_REQUEST);
         ck_assert(delivered.wants_acceptance);
         check_text(&delivered.id, "$JS.ACK.jobs.ferry.1.1");
-        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_ACCEPTED, .id = "$JS.ACK.a", .id_size = 9 }), "HPUB $JS.ACK.a 12 16\r\nNATS/1.0\r\n\r\n+WPI\r\n");
+        ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_ACCEPTED, .id = "$JS.ACK.a", .id_size = 9 }), "PUB $JS.ACK.a 4\r\n+WPI\r\n");
         /* Of a task in JSON, too. */
         done = ferry_value_pack("'+ACK'");
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_RESPONSE, .id = "$JS.ACK.a", .id_size = 9, .body = done,
                                                      .codec = ferry_codec_json() }),
-                         "HPUB $JS.ACK.a         12         16\r\nNATS/1.0\r\n\r\n+ACK\r\n");
+                         "PUB $JS.ACK.a          4\r\n+ACK\r\n");
         ferry_value_unref(done);
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_ERROR, .id = "$JS.ACK.a", .id_size = 9, .body = body }),
-                         "HPUB $JS.ACK.a 12 37\r\nNATS/1.0\r\n\r\n-NAK {\"delay\":5000000000}\r\n");
+                         "PUB $JS.ACK.a 25\r\n-NAK {\"delay\":5000000000}\r\n");
         ck_assert_str_eq(written(&(struct outgoing){ .kind = WIRE_REFUSED, .id = "$JS.ACK.a", .id_size = 9 }),
-                         "HPUB $JS.ACK.a 12 37\r\nNATS/1.0\r\n\r\n-NAK {\"delay\":5000000000}\r\n");
+                         "PUB $JS.ACK.a 25\r\n-NAK {\"delay\":5000000000}\r\n");
         ck_assert_int_eq(read_frame("MSG jobs.task 1 a.b 5\r\nhello\r\n", &delivered), 0);
         ck_assert(delivered.kind == WIRE_REQUEST && !delivered.wants_acceptance);
         check_gathered("NATS/1.0 503\r\n\r\n", "", WIRE_REFUSED, "no responders: no process listens at $SRV.INFO");
@@ -502,6 +520,8 @@ START_TEST(what_is_written_is_told_apart)
         } cases[] = {
                 { "HPUB shout         12         17\r\nNATS/1.0\r\n\r\nhello\r\n", WIRE_NOTIFICATION },
                 { "HPUB shout _INBOX.a.1         12         17\r\nNATS/1.0\r\n\r\nhello\r\n", WIRE_UNKNOWN },
+                { "PUB back.1          5\r\nhello\r\n", WIRE_NOTIFICATION },
+                { "PUB shout _INBOX.a.1          5\r\nhello\r\n", WIRE_UNKNOWN },
                 { "PING\r\n", WIRE_UNKNOWN },
                 { "CONNECT {\"a\":1}\r\n", WIRE_UNKNOWN },
         };

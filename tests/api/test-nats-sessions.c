@@ -525,8 +525,39 @@ START_TEST(a_listener_answers_by_the_next_connection)
         ferry_message_unref(kept);
         server = accept_at(listener);
         take_login("");
-        hear("HPUB back.1");
+        hear("\r\nPUB back.1");
         hear("at last\r\n");
+        end();
+}
+
+START_TEST(an_answer_that_says_no_type_has_that_of_its_request)
+{
+        static const struct {
+                const char *type, *verb, *rest, *expected;
+        } cases[] = {
+                { "x", "MSG", "2\r\nhi", "x" },
+                { "a type that is longer than the room for most", "HMSG", "12 14\r\nNATS/1.0\r\n\r\nhi",
+                  "a type that is longer than the room for most" },
+                { "x", "HMSG", "27 29\r\nNATS/1.0\r\nFerry-Type: y\r\n\r\nhi", "y" },
+                { "x", "HMSG", "26 28\r\nNATS/1.0\r\nFerry-Type: \r\n\r\nhi", "" },
+        };
+
+        open_session((ferry_session_options){ .reconnect_ms = 0 });
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                ferry_call *call = ferry_session_request(session, PATIENCE_MS, cases[i].type, "'hello'");
+                char inbox[INBOX_MAX], text[512];
+                const ferry_message *reply;
+
+                forget_heard();
+                find_reply(inbox);
+                snprintf(text, sizeof text, "%s %s 1 %s\r\n", cases[i].verb, inbox, cases[i].rest);
+                say(text);
+                reply = ferry_call_await(call);
+                ck_assert_msg(reply != NULL, "%s", ferry_call_error(call));
+                ck_assert_str_eq(ferry_message_type(reply), cases[i].expected);
+                ck_assert_str_eq(ferry_message_text(reply), "hi");
+                ferry_call_free(call);
+        }
         end();
 }
 
@@ -567,7 +598,7 @@ START_TEST(a_request_of_another_client_is_not_accepted)
         ck_assert_int_eq(ferry_message_reply(kept, NULL, "'done'"), 0);
         ferry_message_unref(kept);
         hear("done\r\n");
-        ck_assert_uint_eq(count_heard("HPUB back.1"), 1);
+        ck_assert_uint_eq(count_heard("PUB back.1"), 1);
         end();
 }
 
@@ -873,6 +904,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_server_that_is_about_to_end_is_left_before_it_does),
         SUITE_TEST(a_server_that_is_about_to_end_is_used_while_no_other_one_is_known),
         SUITE_TEST(a_listener_answers_by_the_next_connection),
+        SUITE_TEST(an_answer_that_says_no_type_has_that_of_its_request),
         SUITE_TEST(a_request_is_accepted_and_heartbeats_follow_until_it_is_answered),
         SUITE_TEST(a_request_of_another_client_is_not_accepted),
         SUITE_TEST(where_handlers_answer_at_once_the_answer_says_enough),
