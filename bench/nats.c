@@ -264,9 +264,8 @@ static void open_ferry(unsigned port, bool is_listening)
                                                                                               .requests_max = IN_FLIGHT_MAX });
                 if (code < 0)
                         errx(1, "ferry-nats: %s", ferry_loop_error(loop));
-                return;
         }
-        session = ferry_session_open(loop, "nats:bench", &options);
+        session = manager ? ferry_manager_session(manager, NULL) : ferry_session_open(loop, "nats:bench", &options);
         if (ferry_session_status(session) < 0)
                 errx(1, "ferry-nats: %s", ferry_session_error(session));
 }
@@ -282,7 +281,7 @@ static void serve_ferry(unsigned port)
 
 static void request_ferry(const char *body, size_t size)
 {
-        if (job.work->kind == WORK_IN_FLIGHT && !is_holding)
+        if (driver_is_conversation() && !is_holding)
                 is_holding = ferry_session_hold(session) == 0;
         calls[requested++ % WORK_TASKS_MAX] =
                 manager ? ferry_manager_request(manager, FERRY_TIMEOUT_DEFAULT, DRIVER_TYPE, "%.*s", (int)size, body) :
@@ -338,8 +337,8 @@ static void close_client(int client)
         (void)client;
         if (is_bare())
                 close(bare);
+        session = manager ? NULL : ferry_session_free(session);
         manager = ferry_manager_free(manager);
-        session = ferry_session_free(session);
         ferry_loop_free(loop);
         loop = NULL;
 }
