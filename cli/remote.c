@@ -11,7 +11,7 @@
 
 enum { LINE_MAX_BYTES = 1 << 20 };
 
-/* Of an address the host may be followed by more than a port, which --on does not mean. */
+/* Of an address the host may be followed by more than a port, which --on does not mean; and a comma stands between two hosts. */
 static bool is_host(const char *host)
 {
         const char *at = strrchr(host, '@'), *end = at ? at + 1 : host;
@@ -19,7 +19,7 @@ static bool is_host(const char *host)
         bool is_one;
 
         end = *end == '[' ? strchr(end, ']') : end + strcspn(end, ":") - 1;
-        if (!end || asprintf(&address, "ssh:%s:x", host) < 0)
+        if (!end || strchr(host, ',') || asprintf(&address, "ssh:%s:x", host) < 0)
                 return false;
         is_one = ferry_address_scheme(address) == FERRY_SCHEME_SSH &&
                  (end[1] == '\0' || (end[2] && !end[2 + strspn(end + 2, "0123456789")]));

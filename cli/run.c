@@ -236,6 +236,7 @@ static int connect_workers(struct run *run)
 {
         ferry_session_options session = session_options(run->options);
         char address[ADDRESS_SIZE];
+        int error;
         const ferry_remote_options remote = {
                 .session = &session, .requests_max = (unsigned)run->workers,
                 .busy_timeout_ms = run->options->timeout_ms ? run->options->timeout_ms : 1,
@@ -252,10 +253,10 @@ static int connect_workers(struct run *run)
                 snprintf(address, sizeof address, "%s", run->options->on);
         session.queue_max = SIZE_MAX;
         session.reconnect_ms = run->options->timeout_ms ? run->options->timeout_ms : 1;
-        if (ferry_manager_connect(run->manager, address, &remote) == 0)
-                return EXIT_DONE;
-        complain("%s", ferry_loop_error(run->loop));
-        return EXIT_CONNECTION;
+        error = ferry_manager_connect(run->manager, address, &remote);
+        if (error)
+                complain("%s", ferry_loop_error(run->loop));
+        return exit_status_of(error);
 }
 
 /* All of it ----------------------------------------------------------------------------------------------- */

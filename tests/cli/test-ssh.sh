@@ -91,7 +91,7 @@ services_of_another_machine_are_listed() {
         ended 'no sshd there' 3 ''
         says 'no sshd there' 'Connection refused'
         local host
-        for host in '' -x 'a b' 'a;b' host:unix host:22:x 'a@' ':22' host: '[::1'; do
+        for host in '' -x a,b 'a b' 'a;b' host:unix host:22:x 'a@' ':22' host: '[::1'; do
                 run ferry list --on "$host"
                 ended "the host '$host'" 2 ''
         done
