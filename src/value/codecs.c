@@ -11,12 +11,10 @@ static const ferry_codec *(*const table[])(void) = {
 
 const struct native_codec *codec_native(const ferry_codec *codec)
 {
-        if (codec == &codec_bytes.codec)
-                return &codec_bytes;
         for (size_t i = 0; i < sizeof table / sizeof *table; i++)
                 if (codec == table[i]())
                         return (const struct native_codec *)codec;
-        return NULL;
+        return codec == &codec_bytes.codec ? &codec_bytes : NULL;
 }
 
 const ferry_codec *codec_by_number(unsigned number)
