@@ -21,6 +21,8 @@ enum {
         CLOSE_TIMEOUT_DEFAULT_MS = 1000,
 };
 
+static const char reader_has_gone[] = "the reader of the output has closed its end";
+
 enum bridge_phase { BRIDGE_CONNECTING, BRIDGE_MOVING, BRIDGE_CLOSING, BRIDGE_ENDED };
 
 /* A side, and the bytes that were read from it and not yet written to the other side. */
@@ -91,6 +93,7 @@ static bool enter(ferry_bridge *bridge, enum bridge_phase phase)
                 return false;
         bridge->phase = phase;
         if (phase == BRIDGE_CLOSING) {
+                stop_waiting_for_hangup(&bridge->near);
                 stop_waiting_for_hangup(&bridge->far);
                 if (bridge->near.stream)
                         stream_close(bridge->near.stream, 0);
@@ -138,14 +141,16 @@ static bool has_gone(const struct side *far)
 
 static void check_hangup(struct loop_source *source, uint32_t events);
 
-/* A service that closes its socket may first have ended its sending direction alone, which looks as if it still read. */
-static void wait_for_hangup(struct side *far)
+/* A peer that closes its socket, or the reader of a pipe, may first have ended its sending direction alone, which looks as if it still read. */
+static void wait_for_hangup(struct side *side)
 {
-        if (far->hangup.fd >= 0 || far->stream->output.way != ENDPOINT_SOCKET)
+        enum endpoint_way way = side->stream->output.way;
+
+        if (side->hangup.fd >= 0 || (way != ENDPOINT_SOCKET && (way != ENDPOINT_NONBLOCKING || side == &side->bridge->far)))
                 return;
-        far->hangup.fd = sys_duplicate(far->stream->output.fd, 0);
-        if (far->hangup.fd >= 0 && loop_source_set(&far->hangup, EPOLLHUP) < 0)
-                stop_waiting_for_hangup(far);
+        side->hangup.fd = sys_duplicate(side->stream->output.fd, 0);
+        if (side->hangup.fd >= 0 && loop_source_set(&side->hangup, EPOLLHUP) < 0)
+                stop_waiting_for_hangup(side);
 }
 
 /* Whether the bridge has done its work, or can do no more of it. */
@@ -154,6 +159,9 @@ static void end_if_done(ferry_bridge *bridge)
         struct side *near = &bridge->near, *far = &bridge->far;
         char sentence[96];
 
+        /* Else a command that writes nothing would outlive an ssh that was killed. */
+        if (is_moving(bridge) && near->is_passed_on && near->has_ended)
+                wait_for_hangup(near);
         if (!is_moving(bridge) || !far->has_ended || held(far) > 0)
                 return;
         if (bridge->error.code)
@@ -170,10 +178,13 @@ static void end_if_done(ferry_bridge *bridge)
 
 static void check_hangup(struct loop_source *source, uint32_t events)
 {
-        struct side *far = container_of(source, struct side, hangup);
+        struct side *side = container_of(source, struct side, hangup);
 
         (void)events;
-        end_if_done(far->bridge);
+        if (side == &side->bridge->near)
+                fail(side->bridge, -EPIPE, reader_has_gone);
+        else
+                end_if_done(side->bridge);
 }
 
 /* Writes what is held of a side. What the far side does not take is explained by its end, which comes: what a child does not
@@ -190,7 +201,7 @@ static void write_held(struct side *from)
                         return;
                 from->begin = put < 0 ? from->end : from->begin + (size_t)put;
                 if (put < 0 && from == &bridge->far)
-                        fail(bridge, (int)put, put == -EPIPE ? "the reader of the output has closed its end" : error_describe((int)put));
+                        fail(bridge, (int)put, put == -EPIPE ? reader_has_gone : error_describe((int)put));
                 else if (put < 0 && from->other->has_ended && bridge->exit_status < 0)
                         fail(bridge, -ECONNRESET, "the other side reads no more");
         }

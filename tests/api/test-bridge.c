@@ -264,6 +264,41 @@ START_TEST(a_reader_that_has_gone_ends_the_bridge)
 }
 END_TEST
 
+/* As sshd does when its client is killed: the command writes nothing by which that would show. */
+START_TEST(an_output_that_is_closed_at_its_other_end_ends_the_bridge)
+{
+        const ferry_bridge_options options = { .close_timeout_ms = 20 };
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_bridge *bridge;
+        int ends[2], in[2] = { -1, -1 };
+
+        if (_i < 2)
+                ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        else {
+                make_pipe(in);
+                make_pipe(ends);
+        }
+        bridge = ferry_bridge_open(loop, "exec:while :; do sleep 0.01; done", _i < 2 ? ends[1] : in[0], ends[1], &options);
+        while (!ferry_bridge_was_connected(bridge))
+                ferry_loop_tick(loop, SAFETY_MS);
+        /* The end of the input alone ends that direction only. */
+        if (_i == 1)
+                ck_assert_int_eq(shutdown(ends[0], SHUT_WR), 0);
+        else if (_i == 2)
+                close(in[1]);
+        for (int i = 0; _i > 0 && i < 10; i++)
+                ferry_loop_tick(loop, 1);
+        ck_assert_int_eq(ferry_bridge_status(bridge), 1);
+        close(ends[0]);
+        require_end(loop, bridge, -EPIPE);
+        ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+        ferry_loop_free(loop);
+        close(ends[1]);
+        if (_i == 2)
+                close(in[0]);
+}
+END_TEST
+
 static int feed(ferry_loop *loop, void *userdata)
 {
         struct command *command = userdata;
@@ -611,6 +646,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_service_that_closes_ends_the_bridge, 2),
         SUITE_TEST(bytes_that_a_closed_service_has_not_taken_are_a_failure),
         SUITE_TEST(a_reader_that_has_gone_ends_the_bridge),
+        SUITE_LOOP(an_output_that_is_closed_at_its_other_end_ends_the_bridge, 3),
         SUITE_TEST(a_full_direction_does_not_stop_the_other_one),
         SUITE_TEST(a_file_has_one_direction),
         SUITE_LOOP(a_child_has_its_exit_status, 4),
