@@ -280,7 +280,7 @@ static void again(void)
 
 static void ask_briefly(ferry_session *session)
 {
-        ferry_call *call = ferry_session_request(session, 40, "x", "'hi'");
+        ferry_call *call = ferry_session_request(session, 40, "a type that is longer than the room for most of them", "'hi'");
 
         ferry_call_await(call);
         fault_answer(FAULT_END, "a call", ferry_call_status(call), -ETIMEDOUT, ferry_call_error(call));
