@@ -110,10 +110,10 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         call->dialect = session->wire.dialect;
         if (call->type || !outgoing->type)
                 return 0;
-        if (call->dialect->has_implied_types)
-                return call_set_type(call, outgoing->type);
+        if (call->dialect->has_implied_types && call_set_type(call, outgoing->type) < 0)
+                return error_set(error, -ENOMEM, "no memory for the request");
         /* For the sentence of a failure that the other side cannot explain. Without memory it is shorter. */
-        if (!call->dialect->has_errors)
+        if (!call->dialect->has_errors && !call->type)
                 call_set_type(call, outgoing->type);
         return 0;
 }
@@ -125,6 +125,18 @@ static int check_timeout(const ferry_call *call, struct error *error)
                                                       call->timeout_ms);
 }
 
+/* A server may deny a message without saying which: the answer to a ping behind the first request of a connection shows that it has
+ * passed that on. Without memory for it, a denial counts for all that was not heard of yet. */
+static void probe(ferry_session *session)
+{
+        uint64_t ping;
+
+        if (!session->wire.dialect->has_login || session->wire.has_probed)
+                return;
+        session->wire.has_probed = true;
+        session_send_ping(session, &ping);
+}
+
 /* How sending it went. */
 static void sent(ferry_call *call, int code, struct error *error)
 {
@@ -133,6 +145,7 @@ static void sent(ferry_call *call, int code, struct error *error)
         if (!code && session) {
                 loop_timer_start(session->loop, &call->timer, loop_deadline(call->timeout_ms));
                 heartbeat_update(session);
+                probe(session);
         }
         if (code && session)
                 session_tell(session);

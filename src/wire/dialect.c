@@ -165,7 +165,7 @@ int wire_part(struct wire *wire, struct wire *former)
                 return -ENOMEM;
         *former = *wire;
         wire->login = next;
-        wire->has_said_hello = wire->is_peer_one_way = wire->takes_parts = false;
+        wire->has_said_hello = wire->has_probed = wire->is_peer_one_way = wire->takes_parts = false;
         wire->selection = WIRE_SELECTION_NONE;
         wire->descriptors = WIRE_DESCRIPTORS_UNKNOWN;
         wire->peer_max = SIZE_MAX;

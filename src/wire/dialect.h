@@ -91,6 +91,7 @@ struct wire {
         bool is_codec_fixed;
         bool is_root_fixed;
         bool has_said_hello;            /* this side, where the dialect has hellos */
+        bool has_probed;                /* a ping was sent behind the first request, where there is a login */
         bool does_peer_drain;           /* its hello says that it connects again when it is asked to (WIRE_DRAIN) */
         bool is_peer_one_way;           /* its hello says that it only writes: it ends without a close */
         bool takes_parts;               /* its hello says that it knows parts of replies */

@@ -651,6 +651,7 @@ START_TEST(a_denial_says_nothing_of_what_was_passed_on_before)
         open_session((ferry_session_options){ .reconnect_ms = -1 });
         passed = ask_server(PATIENCE_MS);
         find_reply(inbox);
+        hear("\r\nhello\r\nPING\r\n");
         if (_i == 0)
                 answer(inbox, "Ferry-Outcome: accepted\r\nFerry-Instance: ab\r\n", "");
         else if (_i == 1)
