@@ -160,7 +160,7 @@ static void end_if_done(ferry_bridge *bridge)
         char sentence[96];
 
         /* Else a command that writes nothing would outlive an ssh that was killed. */
-        if (is_moving(bridge) && near->is_passed_on && near->has_ended)
+        if (is_moving(bridge) && near->is_passed_on && near->has_ended && !far->is_passed_on)
                 wait_for_hangup(near);
         if (!is_moving(bridge) || !far->has_ended || held(far) > 0)
                 return;
@@ -221,6 +221,9 @@ static void move(struct side *from)
         /* A child that has closed its output may live on. */
         if ((from->has_ended || stream_is_ending(from->stream)) && held(from) == 0 && !from->is_passed_on) {
                 from->is_passed_on = true;
+                /* What this side has ended itself looks as if the other end were gone. */
+                if (from == &bridge->far)
+                        stop_waiting_for_hangup(&bridge->near);
                 stream_end_output(to);
         }
         end_if_done(bridge);
