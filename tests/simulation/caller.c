@@ -227,6 +227,9 @@ void caller_check(const struct program *caller)
 {
         int limit = run.options.timeout + REST_MAX_MS;
 
+        /* All servers may be away for that long. */
+        if (run.options.server_death_mean > 0 || run.options.server_end_mean > 0)
+                limit += 3 * run.options.rest;
         if (run.options.is_pool)
                 limit += run.options.busy > run.options.wait ? run.options.busy : run.options.wait;
         if (caller->given == 0 || ms_since(caller->heard) <= limit)

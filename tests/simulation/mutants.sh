@@ -18,7 +18,7 @@ for name in $(sed -nE 's/^REPLACE\([^,]*, ([a-z_]+),.*/\1/p' tests/simulation/*.
 done
 
 # What happens in a run: as it comes, where there are few workers, and where requests wait for a connection until their deadlines. The
-# last ones are of pools, the very last one has no worker most of the time.
+# last ones are of pools, the very last one has no worker most of the time, and its servers live.
 runs=('--seed 1' '--seed 2 --workers 1 --hosts 1 --in-flight 2 --tasks 500 --worker-deaths 500'
         '--seed 3 --timeout 300 --server-deaths 3000 --rest 2000 --cuts 3000'
         '--seed 4 --room 200 --callers 2 --cuts 3000 --timeout 10000'
@@ -26,7 +26,7 @@ runs=('--seed 1' '--seed 2 --workers 1 --hosts 1 --in-flight 2 --tasks 500 --wor
         '--pool 1 --seed 3 --workers 1 --hosts 1 --in-flight 2 --tasks 500 --worker-deaths 500 --busy 300 --wait 100'
         '--pool 1 --seed 7 --workers 2 --hosts 1 --callers 1 --in-flight 10 --tasks 300 --work-least 200 --work-most 1500 --busy 2 --wait 1'
         '--pool 1 --seed 8 --reconnect 0 --cuts 1000 --workers 10 --callers 2'
-        '--pool 1 --seed 9 --workers 1 --hosts 1 --in-flight 8 --tasks 50 --work-least 500 --work-most 1000 --worker-deaths 2000 --rest 60000')
+        '--pool 1 --seed 9 --workers 1 --hosts 1 --in-flight 8 --tasks 50 --work-least 500 --work-most 1000 --worker-deaths 2000 --server-deaths 0 --server-ends 0 --rest 60000')
 
 # finds [FILE.c]: whether a run with that file instead of the library's breaks a rule, or crashes
 finds() {

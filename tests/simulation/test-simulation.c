@@ -177,13 +177,20 @@ START_TEST(a_run_is_the_same_for_the_same_seed)
 }
 END_TEST
 
+/* Not every run meets what is wrong. */
 static void expect_to_find(struct simulation simulation)
 {
+        enum { RUNS = 8 };
         struct simulation_figures figures;
+        uint64_t broken = 0;
 
         simulation.is_quiet = true;
-        ck_assert_uint_gt(simulate(&simulation, &figures), 0);
-        journal_end();
+        for (int i = 0; i < RUNS && broken == 0; i++) {
+                simulation.seed = seed_of(i);
+                broken = simulate(&simulation, &figures);
+                journal_end();
+        }
+        ck_assert_uint_gt(broken, 0);
 }
 
 START_TEST(a_server_that_delivers_what_it_has_refused_is_found)
