@@ -459,7 +459,7 @@ static int append_headers(struct buffer *buffer, const struct outgoing *outgoing
 }
 
 /* HPUB or PUB SUBJECT [REPLY], up to the sizes. */
-static int append_line(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing, bool has_headers)
+static int append_line(const struct login *login, struct buffer *buffer, const struct outgoing *outgoing, bool is_headed)
 {
         static const char verb[] = "HPUB ";
         bool is_sent = outgoing->kind == WIRE_REQUEST || outgoing->kind == WIRE_NOTIFICATION;
@@ -467,7 +467,7 @@ static int append_line(const struct login *login, struct buffer *buffer, const s
 
         if (!begin)
                 return -ENOMEM;
-        at = has_headers ? put_text(begin, verb) : put_text(begin, verb + 1);
+        at = is_headed ? put_text(begin, verb) : put_text(begin, verb + 1);
         at = is_sent ? put(at, login->subject, login->subject_size) : put(at, outgoing->id, outgoing->id_size);
         if (outgoing->kind == WIRE_REQUEST || (outgoing->kind == WIRE_NOTIFICATION && login->is_gathering)) {
                 *at++ = ' ';
