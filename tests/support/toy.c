@@ -1,7 +1,9 @@
 #include "support/toy.h"
 
 #include <arpa/inet.h>
+#include <err.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -10,10 +12,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { BYTES_MAX = 1 << 21, UPDATES = 40 };
+enum { BYTES_MAX = 1 << 21, UPDATES = 40, PATIENCE_S = 30 };
 
 static struct toy_seen *seen;
 static char plain[BYTES_MAX];
@@ -97,7 +101,8 @@ static bool answer(int fd, enum toy_way way, const char *line, const char *messa
         char subject[128], reply[256];
         int headers, total, size;
 
-        seen->requests++;
+        __atomic_fetch_add(&seen->requests, 1, __ATOMIC_SEQ_CST);
+        syscall(SYS_futex, &seen->requests, FUTEX_WAKE, 1, NULL, NULL, 0);
         if (sscanf(line, "HPUB %127s %255s %d %d", subject, reply, &headers, &total) != 4)
                 return true;
         if (way == TOY_CUTS_REQUEST)
@@ -228,6 +233,18 @@ pid_t toy_start(enum toy_way way, char url[TOY_URL_MAX])
         }
         close(listener);
         return child;
+}
+
+void toy_await_requests(unsigned count)
+{
+        const struct timespec patience = { .tv_sec = PATIENCE_S };
+        unsigned now;
+        bool is_late = false;
+
+        while ((now = __atomic_load_n(&seen->requests, __ATOMIC_SEQ_CST)) < count && !is_late)
+                is_late = syscall(SYS_futex, &seen->requests, FUTEX_WAIT, now, &patience, NULL, 0) < 0 && errno == ETIMEDOUT;
+        if (is_late)
+                errx(1, "the server has had %u requests within %d s, and not %u", now, PATIENCE_S, count);
 }
 
 void toy_end(pid_t toy)

@@ -39,4 +39,6 @@ struct toy_seen {
         char login[512];
 };
 const struct toy_seen *toy_seen(void);
+/* Until it has had so many requests, and has answered all but the last of them. */
+void toy_await_requests(unsigned count);
 void toy_end(pid_t toy);
