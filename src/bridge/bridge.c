@@ -141,7 +141,8 @@ static bool has_gone(const struct side *far)
 
 static void check_hangup(struct loop_source *source, uint32_t events);
 
-/* A peer that closes its socket, or the reader of a pipe, may first have ended its sending direction alone, which looks as if it still read. */
+/* A peer that closes its socket, or the reader of a pipe, may first have ended its sending direction alone, which looks as if it still
+ * read. */
 static void wait_for_hangup(struct side *side)
 {
         enum endpoint_way way = side->stream->output.way;

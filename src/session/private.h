@@ -453,9 +453,9 @@ void call_succeed(ferry_call *call, ferry_message *reply);
 void call_tell(ferry_call *call);
 /* Whether any of its bytes may have reached the peer; if not, they are taken back. */
 enum ferry_outcome call_withdraw(ferry_call *call);
-/* Append the type, if it is short, between two pieces of a sentence. */
 /* 0 or -ENOMEM. */
 int call_set_type(ferry_call *call, const char *type);
+/* Append the type, if it is short, between two pieces of a sentence. */
 void call_append_type(char *text, size_t size, const char *before, const ferry_call *call, const char *behind);
 void call_leave_queue(ferry_call *call);
 int call_keep_message(ferry_call *call, const char *type, const char *format, va_list arguments, struct error *error);

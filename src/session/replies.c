@@ -51,10 +51,10 @@ static ferry_call *find_ended(ferry_session *session, const struct incoming *in)
         return session->holder != SESSION_FREED ? replies_find_call(session, &in->id) : NULL;
 }
 
-/* The same, with the type of the request that it answers. */
+/* An answer with its type, which may be implied: then it is that of the request. */
 static const struct incoming *imply_type(const ferry_call *call, const struct incoming *in, struct incoming *ret)
 {
-        if (in->kind != WIRE_RESPONSE || !call->type)
+        if (in->type.bytes || in->kind != WIRE_RESPONSE || !call->dialect->has_implied_types || !call->type)
                 return in;
         *ret = *in;
         ret->type = (struct raw_text){ .bytes = call->type, .size = strlen(call->type) };
@@ -79,7 +79,7 @@ void replies_hear(ferry_session *session, const struct frame *frame, const struc
                         session->owner->answered(session->owner_object);
                 return;
         }
-        reply = message_new(session, kind, frame, in->type.bytes || !call->dialect->has_implied_types ? in : imply_type(call, in, &typed));
+        reply = message_new(session, kind, frame, imply_type(call, in, &typed));
         if (reply && session->is_debugged)
                 debug_message(session, "<", kind == FERRY_KIND_RESPONSE ? "response" : "error", ferry_message_type(reply),
                               ferry_message_body(reply));

@@ -108,13 +108,11 @@ static int join_session(ferry_call *call, struct outgoing *outgoing, struct erro
         outgoing->id = call->id;
         outgoing->id_size = call->node.key_size;
         call->dialect = session->wire.dialect;
-        if (call->type || !outgoing->type)
+        if (call->type || !outgoing->type || (call->dialect->has_errors && !call->dialect->has_implied_types))
                 return 0;
-        if (call->dialect->has_implied_types && call_set_type(call, outgoing->type) < 0)
+        /* Where it is for the sentence of a failure that the other side cannot explain, that is shorter without memory. */
+        if (call_set_type(call, outgoing->type) < 0 && call->dialect->has_implied_types)
                 return error_set(error, -ENOMEM, "no memory for the request");
-        /* For the sentence of a failure that the other side cannot explain. Without memory it is shorter. */
-        if (!call->dialect->has_errors && !call->type)
-                call_set_type(call, outgoing->type);
         return 0;
 }
 

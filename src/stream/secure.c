@@ -34,7 +34,8 @@ static size_t text_size(const char *text)
 static int check(const ferry_session_options *options, struct error *error)
 {
         if (!options->nats_cert != !options->nats_key)
-                return error_set(error, -EINVAL, "nats_cert and nats_key (NATS_CERT, NATS_KEY) go together: a certificate, and its private key");
+                return error_set(error, -EINVAL, "nats_cert and nats_key (NATS_CERT, NATS_KEY) go together: a certificate, and its private"
+                                                 " key");
         if (options->nats_creds && options->nats_nkey)
                 return error_set(error, -EINVAL, "nats_creds and nats_nkey are two ways to say the same: set one of them");
         return 0;

@@ -422,17 +422,6 @@ static const ferry_codec *choose_codec(const struct wire *wire, const struct out
         return is_string ? NULL : ferry_codec_json();
 }
 
-static inline char *put(char *at, const char *bytes, size_t size)
-{
-        memcpy(at, bytes, size);
-        return at + size;
-}
-
-static inline char *put_text(char *at, const char *text)
-{
-        return put(at, text, strlen(text));
-}
-
 static int append_headers(struct buffer *buffer, const struct outgoing *outgoing, const ferry_codec *codec)
 {
         static const char first[] = "NATS/1.0\r\n", type[] = "Ferry-Type: ", name[] = "Ferry-Codec: ", accept[] = "Ferry-Accept: 1\r\n",

@@ -205,14 +205,6 @@ static int append_room(struct buffer *buffer, size_t size)
 
 static const char login_begin[] = "CONNECT ";
 
-static char *put_text(char *at, const char *text)
-{
-        size_t size = strlen(text);
-
-        memcpy(at, text, size);
-        return at + size;
-}
-
 void nats_secure(char *frame)
 {
         static const char begin[] = "CONNECT {\"tls_required\":", yes[] = "true ";

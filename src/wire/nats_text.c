@@ -176,7 +176,7 @@ static struct raw_text last_word(const char *begin, const char *end)
         return (struct raw_text){ .bytes = at, .size = (size_t)(end - at) };
 }
 
-/* Of a message the last word says how much follows its line; whoever reads it looks at the others. */
+/* Of a message the last word says how much follows its line; the others are checked when it is read. */
 static int measure(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
 {
         struct nats_line line;

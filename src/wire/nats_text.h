@@ -4,6 +4,8 @@
 #include "value/codec.h"
 #include "wire/dialect.h"
 
+#include <string.h>
+
 enum {
         NATS_LINE_MAX = 1 << 16,        /* bytes of a line, with its end: INFO lists the servers of a cluster */
         NATS_REPLY_MAX = 4000,          /* bytes of a subject that is answered: a line to a server has 4,096 */
@@ -31,6 +33,18 @@ struct nats_line {
         size_t headers;                 /* bytes of headers … */
         size_t payload;                 /* … and of what follows the line, with those, without the end */
 };
+
+/* Both return what is behind the bytes. */
+static inline char *put(char *at, const char *bytes, size_t size)
+{
+        memcpy(at, bytes, size);
+        return at + size;
+}
+
+static inline char *put_text(char *at, const char *text)
+{
+        return put(at, text, strlen(text));
+}
 
 /* Whether they differ in the case of ASCII letters at most. */
 bool nats_is_alike(const char *a, const char *b, size_t size);

@@ -348,15 +348,21 @@ static void end_mixed(struct mixed *mixed)
         close(mixed->refusing);
 }
 
+/* Where the only server that takes it is the one that can be taken down. */
+static void open_at_the_last(struct mixed *mixed)
+{
+        make_mixed(mixed);
+        bring_up(mixed);
+        open_mixed(mixed, (ferry_session_options){ .reconnect_ms = -1 });
+        server = -1;
+        refuse_until(mixed, "o");
+}
+
 START_TEST(a_lost_session_waits_for_a_server_that_is_down_while_others_refuse_it)
 {
         struct mixed mixed;
 
-        make_mixed(&mixed);
-        bring_up(&mixed);
-        open_mixed(&mixed, (ferry_session_options){ .reconnect_ms = -1 });
-        server = -1;
-        refuse_until(&mixed, "o");
+        open_at_the_last(&mixed);
         close(mixed.down);
         close(server);
         for (int i = 0; i < 2 * STUBBORN; i++)
@@ -372,11 +378,7 @@ START_TEST(a_lost_session_ends_when_all_servers_refuse_it_in_one_round)
 {
         struct mixed mixed;
 
-        make_mixed(&mixed);
-        bring_up(&mixed);
-        open_mixed(&mixed, (ferry_session_options){ .reconnect_ms = -1 });
-        server = -1;
-        refuse_until(&mixed, "o");
+        open_at_the_last(&mixed);
         close(server);
         await_events("ol");
         for (int i = 0; i < STUBBORN + 1; i++) {
