@@ -13,6 +13,12 @@
  * `exec:` has ended when it has exited.
  *
  * At most 64 KiB are held for each direction. While one side takes nothing, the other side is not read.
+ *
+ * # Stepping aside
+ *
+ * A service of ferry may take the descriptors themselves, if they are pipes or one unix socket, and if it runs as the same user. The
+ * bridge closes its own, copies nothing, and ends with the session of that service; the session ends if the bridge is freed. What the
+ * reader of the output does shows at the service alone then: the bridge ends without a failure.
  */
 #ifndef FERRY_BRIDGE_H
 #define FERRY_BRIDGE_H

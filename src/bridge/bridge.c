@@ -1,14 +1,18 @@
 /* Copies bytes between two streams: the near one has the program's descriptors, the far one leads to an address.
  *
  *      CONNECTING --> MOVING --> CLOSING --> ENDED
+ *           |           ^           ^
+ *           v           |           |
+ *        PASSING -------+--> PASSED +
  *
- * enter() changes the phase, which only goes forward. Invariants: nothing is read from the near side before the far side is
- * connected; a side is read only while all that was read from it before has been written; what was read is written before an end
- * is passed on. */
+ * A service may take what the near side stands on (PASSING asks for that, see stream/replaced.h): then nothing is left to copy, and the
+ * bridge waits for the end of the far side (PASSED). enter() changes the phase, which only goes forward. Invariants: nothing is read from the near
+ * side before the far side is connected, or while it is being passed; a side is read only while all that was read from it before has been
+ * written; what was read is written before an end is passed on. */
 #include <ferry/bridge.h>
 
 #include "loop/loop.h"
-#include "stream/stream.h"
+#include "stream/replaced.h"
 #include "util/options.h"
 #include "util/text.h"
 
@@ -23,7 +27,7 @@ enum {
 
 static const char reader_has_gone[] = "the reader of the output has closed its end";
 
-enum bridge_phase { BRIDGE_CONNECTING, BRIDGE_MOVING, BRIDGE_CLOSING, BRIDGE_ENDED };
+enum bridge_phase { BRIDGE_CONNECTING, BRIDGE_PASSING, BRIDGE_MOVING, BRIDGE_PASSED, BRIDGE_CLOSING, BRIDGE_ENDED };
 
 /* A side, and the bytes that were read from it and not yet written to the other side. */
 struct side {
@@ -235,6 +239,39 @@ static void move(struct side *from)
                 stream_want_read(from->stream, held(from) == 0 && !from->has_ended);
 }
 
+static void begin_moving(ferry_bridge *bridge)
+{
+        enter(bridge, BRIDGE_MOVING);
+        move(&bridge->near);
+        if (is_moving(bridge))
+                move(&bridge->far);
+}
+
+/* Passing -------------------------------------------------------------------------------------------------- */
+
+/* The service has the descriptors now: closing these copies ends nothing. */
+static void step_aside(ferry_bridge *bridge)
+{
+        enter(bridge, BRIDGE_PASSED);
+        stop_waiting_for_hangup(&bridge->near);
+        stream_free(bridge->near.stream);
+        bridge->near.stream = NULL;
+}
+
+/* The first bytes of the far side. */
+static void hear_answer(ferry_bridge *bridge)
+{
+        struct side *far = &bridge->far;
+        enum replaced_answer answer = replaced_hear(far->held, held(far));
+
+        if (answer != REPLACED_NOT_SAID)
+                far->end = 0;
+        if (answer == REPLACED_DONE)
+                step_aside(bridge);
+        else
+                begin_moving(bridge);
+}
+
 /* What the streams report ---------------------------------------------------------------------------------- */
 
 /* The far side is connected. */
@@ -255,10 +292,19 @@ static void opened(struct stream *stream)
         /* file: and fifo: may have one direction. */
         bridge->far.has_ended = stream_is_one_way(stream);
         bridge->near.has_ended = bridge->near.is_passed_on = !stream_has_output(stream);
-        enter(bridge, BRIDGE_MOVING);
-        move(&bridge->near);
-        if (is_moving(bridge))
-                move(&bridge->far);
+        if (replaced_ask(stream, bridge->near.stream)) {
+                enter(bridge, BRIDGE_PASSING);
+                stream_want_read(stream, true);
+        } else
+                begin_moving(bridge);
+}
+
+/* Whether a side is read; the other ones wait. */
+static bool is_read(const struct side *side)
+{
+        enum bridge_phase phase = side->bridge->phase;
+
+        return phase == BRIDGE_MOVING || (side == &side->bridge->far && (phase == BRIDGE_PASSING || phase == BRIDGE_PASSED));
 }
 
 static void readable(struct stream *stream)
@@ -266,13 +312,17 @@ static void readable(struct stream *stream)
         struct side *side = stream->object;
         ssize_t got;
 
-        if (!is_moving(side->bridge) || held(side) > 0 || side->has_ended)
+        if (!is_read(side) || held(side) > 0 || side->has_ended)
                 return;
         got = stream_read(stream, 0, side->held, sizeof side->held);
         if (got > 0)
                 side->end = (size_t)got;
-        if (is_moving(side->bridge))
+        if (side->bridge->phase == BRIDGE_PASSING && got > 0)
+                hear_answer(side->bridge);
+        else if (is_moving(side->bridge))
                 move(side);
+        else
+                side->end = 0;
 }
 
 static void writable(struct stream *stream)
@@ -297,6 +347,8 @@ static void ended(struct stream *stream, int code, const char *sentence)
         bool is_far = side == &bridge->far;
 
         side->has_ended = true;
+        if (bridge->phase == BRIDGE_PASSING && is_far)
+                enter(bridge, BRIDGE_MOVING);
         if (is_far)
                 bridge->exit_status = stream_exit_status(stream);
         if (!code && stream->input_error) {
@@ -309,6 +361,8 @@ static void ended(struct stream *stream, int code, const char *sentence)
                 fail(bridge, code, sentence);
         if (is_moving(bridge))
                 move(side);
+        else if (bridge->phase == BRIDGE_PASSED)
+                enter(bridge, BRIDGE_CLOSING);
 }
 
 static void closed(struct stream *stream, int code, const char *sentence)

@@ -2,6 +2,7 @@
  * handled in rounds of the loop, some at a time, so that no session keeps the others waiting; what the end of the input means is
  * decided only when all that was read before it is handled. */
 #include "session/private.h"
+#include "stream/replaced.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -741,6 +742,8 @@ void session_opened(ferry_session *session)
         }
         if (!is_understood(session))
                 return;
+        if (session->is_server)
+                replaced_expect(session->stream);
         /* It may have been closed here meanwhile: then only what is queued goes out. */
         session_advance(session, EVENT_STREAM_UP);
         if (session->reconnect && !session->wire.dialect->has_login)

@@ -69,6 +69,12 @@ void endpoint_deinit(struct endpoint *endpoint)
         *endpoint = (struct endpoint){ .fd = -1, .io = -1 };
 }
 
+void endpoint_give_back(struct endpoint *endpoint)
+{
+        endpoint->is_shared = true;
+        endpoint_deinit(endpoint);
+}
+
 static bool is_ready(int fd, short events)
 {
         struct pollfd poll = { .fd = fd, .events = events };

@@ -31,6 +31,8 @@ struct endpoint {
 int endpoint_init(struct endpoint *endpoint, int fd, bool is_writing, bool is_own);
 void endpoint_init_program(struct endpoint *endpoint, const ferry_stream *stream);
 void endpoint_deinit(struct endpoint *endpoint);
+/* The same, but the descriptor that it was made of is the caller's again. */
+void endpoint_give_back(struct endpoint *endpoint);
 
 /* How many bytes were moved; reading: 0 at the end. -EAGAIN, or another negative errno. */
 ssize_t endpoint_read(const struct endpoint *endpoint, void *buffer, size_t size);

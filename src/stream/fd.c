@@ -34,10 +34,8 @@ static int take(struct stream *stream, const int fds[3])
         /* The caller keeps them: only what was opened again is ours. */
         struct endpoint *all[] = { &stream->inputs[0], &stream->output, &stream->inputs[1] };
 
-        for (int i = 0; i < 3; i++) {
-                all[i]->is_shared = true;
-                endpoint_deinit(all[i]);
-        }
+        for (int i = 0; i < 3; i++)
+                endpoint_give_back(all[i]);
         return error;
 }
 

@@ -23,6 +23,7 @@ enum {
 };
 
 static const char SUFFIX[] = ".lock";
+static const char REPLACEABLE[] = "replaceable";
 static const char MAGIC[] = "ferry lock\n";
 
 enum { MAGIC_SIZE = sizeof MAGIC - 1 };
@@ -214,14 +215,19 @@ void lock_publish(int lock, unsigned dialects)
         for (size_t i = 0; (dialect = wire_dialect_at(i)); i++)
                 if (dialects & dialect->number)
                         used += (size_t)snprintf(text + used, sizeof text - used, " %s", dialect->name);
-        snprintf(text + used, sizeof text - used, "\n");
+        snprintf(text + used, sizeof text - used, "%s%s\n", dialects ? " " : "", dialects ? REPLACEABLE : "");
         if (write_text(lock, text) == 0)
                 sys_lock_file(lock, LISTENS_AT, 1);
         /* A client that waits for us watches the directory, in which neither listening nor a lock changes anything. */
         sys_chmod_fd(lock, MODE);
 }
 
-/* What stands behind the first line, as it is written above: "PID\nSINCE DIALECT…\n". */
+static bool is_word(const char *at, const char *word)
+{
+        return strcspn(at, " ") == strlen(word) && strncmp(at, word, strlen(word)) == 0;
+}
+
+/* What stands behind the first line, as it is written above: "PID\nSINCE DIALECT… replaceable\n". Words that are not known are of later versions. */
 static bool parse(char *text, struct lock_record *ret_record)
 {
         const struct dialect *dialect;
@@ -236,12 +242,13 @@ static bool parse(char *text, struct lock_record *ret_record)
                 return false;
         *strchr(end, '\n') = '\0';
         ret_record->dialects = 0;
+        ret_record->is_replaceable = false;
         for (word = end; *word; word += strcspn(word, " ")) {
                 word += strspn(word, " ");
                 for (size_t i = 0; (dialect = wire_dialect_at(i)); i++)
-                        if (strcspn(word, " ") == strlen(dialect->name) &&
-                            strncmp(word, dialect->name, strlen(dialect->name)) == 0)
+                        if (is_word(word, dialect->name))
                                 ret_record->dialects |= dialect->number;
+                ret_record->is_replaceable = ret_record->is_replaceable || is_word(word, REPLACEABLE);
         }
         return true;
 }

@@ -6,6 +6,7 @@
  *
  * A stream may be closed before it has ended, and freed at any time. */
 #include "stream/moved.h"
+#include "stream/replaced.h"
 #include "stream/secure.h"
 
 #include <errno.h>
@@ -266,6 +267,8 @@ ssize_t stream_read(struct stream *stream, int input, void *buffer, size_t size)
                 got = secure_read(stream->secure, buffer, size);
         else if (input == 0 && stream->moved && stream->moved->input == MOVED_RING)
                 got = moved_read(stream->moved, buffer, size);
+        else if (input == 0 && stream->replacing != REPLACING_NEVER)
+                got = replaced_receive(stream, buffer, size);
         else if (input == 0 && stream->passed_below > 0)
                 got = passing_receive(&stream->passing, stream->inputs[0].io, stream->passed_below, buffer, size);
         else
@@ -345,6 +348,8 @@ ssize_t stream_write(struct stream *stream, struct iovec *slices, int count)
                 return -ECHILD;
         if (stream->output_error)
                 return stream->output_error;
+        if (stream->replacing == REPLACING_EXPECTED)
+                stream->replacing = REPLACING_MISSED;
         put = stream->secure ? secure_write(stream->secure, slices, count) :
               stream->moved && !moved_writes_socket(stream->moved) ? write_moved(stream, slices, count) :
                                                                      endpoint_write(&stream->output, slices, count);
@@ -641,6 +646,7 @@ static void release(struct stream *stream, enum stream_phase phase)
         if (stream->passing)
                 passing_free(stream->passing);
         stream->passing = NULL;
+        replaced_free(stream, is_foreign);
         endpoint_deinit(&stream->output);
         for (int i = 0; i < STREAM_INPUTS; i++)
                 endpoint_deinit(&stream->inputs[i]);

@@ -66,6 +66,8 @@ struct stream_kind {
         bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
         /* Which dialects the service at the other side says that it speaks: see stream_spoken(). */
         int (*spoken)(const struct stream *stream);
+        /* Whether that service says that it goes on at another socket, see replaced.h. */
+        bool (*is_replaceable)(const struct stream *stream);
         /* See stream_hope() and stream_open_next(). */
         enum stream_hope (*hope)(const struct stream *stream);
         int (*open_next)(struct stream *stream, int code, struct stream **ret_stream, struct error *error);
@@ -89,6 +91,13 @@ enum stream_phase {
         STREAM_CLOSING,
         STREAM_CLOSED,          /* it has no descriptors */
         STREAM_FREED,
+};
+
+/* Whether its peer may pass what it goes on at, see replaced.h: only before anything else is said on either side. */
+enum stream_replacing {
+        REPLACING_NEVER,
+        REPLACING_EXPECTED,
+        REPLACING_MISSED,         /* this side has written, but has not read what the peer may have sent before it knew */
 };
 
 struct stream {
@@ -119,6 +128,8 @@ struct stream {
         int passed_below;       /* descriptors with lower numbers may come together with bytes; 0: none is expected */
         struct moved *moved;    /* to shared memory; NULL: not, see moved.h */
         struct secure *secure;          /* TLS, see secure.h; NULL: the bytes are those of the socket */
+        enum stream_replacing replacing;
+        struct replaced *replaced;      /* the socket that it had first, see replaced.h; NULL: it stands on that */
         struct passing *passing;        /* descriptors that have come with the bytes; NULL: none has */
         int room;               /* that a socket has for what is sent and not yet received; 0: unknown */
         ferry_peer peer;

@@ -42,13 +42,26 @@ static void stop_retrying(struct stream *stream, bool is_foreign)
 }
 
 /* As the lock file beside the socket says it; it is believed only if it belongs to the user who listens there. */
-static int spoken(const struct stream *stream)
+static int read_lock(const struct stream *stream, struct lock_record *ret_record)
 {
         const struct unix_stream *client = container_of(stream, const struct unix_stream, retried.stream);
+
+        return stream->is_peer_known ? lock_read(client->address.sun_path, stream->peer.uid, ret_record) : 0;
+}
+
+static int spoken(const struct stream *stream)
+{
         struct lock_record record;
-        int code = stream->is_peer_known ? lock_read(client->address.sun_path, stream->peer.uid, &record) : 0;
+        int code = read_lock(stream, &record);
 
         return code > 0 ? (int)record.dialects : code;
+}
+
+static bool is_replaceable(const struct stream *stream)
+{
+        struct lock_record record;
+
+        return read_lock(stream, &record) > 0 && record.is_replaceable;
 }
 
 /* Some servers are harmed by a client that does not speak as they do. */
@@ -157,7 +170,8 @@ static void describe(const struct retried *retried, int code, struct error *erro
 }
 
 static const struct retried_kind unix_kind = {
-        .stream = { .name = "unix", .is_client = true, .is_unix = true, .spoken = spoken, .release = stop_retrying },
+        .stream = { .name = "unix", .is_client = true, .is_unix = true, .spoken = spoken, .is_replaceable = is_replaceable,
+                    .release = stop_retrying },
         .try = try, .try_later = try_later, .describe = describe,
 };
 

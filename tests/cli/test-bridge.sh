@@ -65,6 +65,47 @@ has_client() {
         [[ $(ls -l "/proc/$1/fd" | grep -c socket:) -ge 2 ]]
 }
 
+# A bridge has stdin and stdout no more, once the service has them.
+has_stepped_aside() {
+        [ ! -e "/proc/$1/fd/0" ] && [ ! -e "/proc/$1/fd/1" ]
+}
+
+a_service_takes_the_pipes_of_the_bridge() {
+        mkfifo to from
+        start ferry listen unix:pass.sock --exec 'sleep 0.2; cat' --quiet
+        local listener=$job
+        soon [ -S pass.sock ]
+        start bash -c 'exec ferry bridge unix:pass.sock < to > from'
+        local bridge=$job
+        exec 7> to 8< from
+        check 'the service has the pipes' soon has_stepped_aside "$bridge"
+        # Its client has ended before it is answered.
+        start ferry call --dialect stream-ipc fd:8,7 'App\Ask' late
+        local call=$job
+        exec 7>&- 8>&-
+        await "$call"
+        ended 'a call' 0 late
+        await "$bridge"
+        ended 'its bridge' 0 ''
+        # What has no other end than the bridge ends with it.
+        start bash -c 'exec ferry bridge unix:pass.sock < to > from'
+        bridge=$job
+        exec 7> to 8< from
+        soon has_stepped_aside "$bridge"
+        kill -KILL "$bridge"
+        await "$bridge"
+        run timeout 20 cat <&8
+        ended 'the output of a bridge that was killed' 0 ''
+        exec 7>&- 8>&-
+        # Files and terminals are copied.
+        run bash -c 'ferry bridge unix:pass.sock < /dev/null | cat'
+        ended 'no pipe' 0 ''
+        run ferry call unix:pass.sock x still
+        ended 'the service goes on' 0 still
+        job=$listener
+        interrupt TERM
+}
+
 the_exit_status_says_how_it_ended() {
         run ferry bridge 'exec:exit 7' < /dev/null
         ended 'a command that fails' 7 ''
@@ -114,6 +155,7 @@ a_session_over_a_bridge_is_like_one_without
 bytes_of_any_value_and_number_pass
 the_end_of_one_direction_leaves_the_other
 a_service_that_closes_ends_the_bridge
+a_service_takes_the_pipes_of_the_bridge
 the_exit_status_says_how_it_ended
 a_signal_ends_the_bridge_and_its_command
 misuse_is_refused

@@ -1,4 +1,4 @@
-/* Sessions over ssh, and bridges: to a service that ends its output before it closes, and to a command. Invariants: what was sent arrives in order, or
+/* Sessions over ssh, and bridges: to a service that ends its output before it closes, to one that takes what they have, and to a command. Invariants: what was sent arrives in order, or
  * the bridge has failed; a descriptor that was taken over is closed; no child is left. */
 #include "fault/talk.h"
 
@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { LONG_MS = 1000 };
@@ -107,6 +109,108 @@ static void to_service(void)
         end_loop(loop);
 }
 
+static int answer(ferry_session *session, const ferry_message *request, void *userdata)
+{
+        (void)session, (void)userdata;
+        fault_answer(FAULT_SEND, "reply", ferry_message_reply(request, NULL, "'y'"), 0, NULL);
+        return 1;
+}
+
+static bool make_ends(bool has_pipes, int near[2], int far[2])
+{
+        int in[2], out[2];
+
+        if (has_pipes ? pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 : socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) < 0)
+                return false;
+        far[0] = in[0];
+        near[1] = in[1];
+        far[1] = has_pipes ? out[1] : fcntl(in[0], F_DUPFD_CLOEXEC, 0);
+        near[0] = has_pipes ? out[0] : in[1];
+        return true;
+}
+
+/* A service takes what the bridge has; or it does not, and the bridge copies. A request is answered either way, or the session says why not. */
+static void pass(bool has_pipes)
+{
+        char address[300];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_service *service;
+        ferry_bridge *bridge;
+        ferry_session *session;
+        ferry_call *call;
+        int near[2], far[2];
+
+        snprintf(address, sizeof address, "unix:%s", fault_path("service"));
+        service = ferry_service_open(loop, address, NULL);
+        if (fault_answer(FAULT_MEET, "listen", ferry_service_status(service), 1, ferry_service_error(service)) &&
+            make_ends(has_pipes, near, far)) {
+                ferry_service_on(service, FERRY_KIND_REQUEST, answer, NULL);
+                bridge = ferry_bridge_open(loop, address, far[0], far[1], NULL);
+                if (!fault_answer(FAULT_MEET, "open a bridge", ferry_bridge_status(bridge), 1, ferry_bridge_error(bridge)) &&
+                    fcntl(far[0], F_GETFD) >= 0) {
+                        close(far[0]);
+                        close(far[1]);
+                }
+                session = ferry_session_open(loop, NULL, &(ferry_session_options){ .fds = (const int[]){ near[0], near[1], -1 } });
+                if (!fault_answer(FAULT_MEET, "open a session", ferry_session_status(session), 1, ferry_session_error(session)) &&
+                    fcntl(near[0], F_GETFD) >= 0) {
+                        close(near[0]);
+                        if (has_pipes)
+                                close(near[1]);
+                }
+                call = ferry_session_request(session, LONG_MS, "t", "'x'");
+                ferry_call_await(call);
+                fault_answer(FAULT_END, "a request", ferry_call_status(call), 0, ferry_call_error(call));
+                ferry_call_free(call);
+                fault_want(fcntl(far[0], F_GETFD) < 0);
+                ferry_session_free(session);
+                require_end(loop, bridge, FAULT_MEET, 0);
+        }
+        ferry_service_free(service);
+        end_loop(loop);
+}
+
+static void socket_passed(void)
+{
+        pass(false);
+}
+
+static void pipes_passed(void)
+{
+        pass(true);
+}
+
+/* What no service takes, as a process that is no bridge may send it. */
+static void file_passed(void)
+{
+        static const char enquiry = 5;
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = "";
+        struct iovec piece = { .iov_base = (void *)(uintptr_t)&enquiry, .iov_len = 1 };
+        struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        char address[300];
+        ferry_loop *loop = ferry_loop_new(NULL);
+        ferry_service *service;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        snprintf(name.sun_path, sizeof name.sun_path, "%s", fault_path("service"));
+        snprintf(address, sizeof address, "unix:%s", name.sun_path);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof file);
+        memcpy(CMSG_DATA(head), &file, sizeof file);
+        service = ferry_service_open(loop, address, NULL);
+        if (fault_answer(FAULT_MEET, "listen", ferry_service_status(service), 1, ferry_service_error(service)) &&
+            connect(fd, (struct sockaddr *)&name, sizeof name) == 0 && sendmsg(fd, &message, MSG_NOSIGNAL) == 1)
+                for (int i = 0; i < 10; i++)
+                        ferry_loop_tick(loop, 0);
+        close(file);
+        close(fd);
+        ferry_service_free(service);
+        end_loop(loop);
+}
+
 static void to_command(void)
 {
         ferry_loop *loop = ferry_loop_new(NULL);
@@ -173,6 +277,9 @@ static void over_ssh(void)
 
 const struct scenario bridge_scenarios[] = {
         { .name = "bridge-service", .run = to_service, .is_slow = true },
+        { .name = "bridge-socket-passed", .run = socket_passed },
+        { .name = "bridge-pipes-passed", .run = pipes_passed },
+        { .name = "bridge-file-passed", .run = file_passed },
         { .name = "bridge-command", .run = to_command, .patience_ms = 200 },
         { .name = "bridge-freed", .run = freed },
         { .name = "ssh", .run = over_ssh, .patience_ms = 200 },
