@@ -125,13 +125,14 @@ struct incoming {
 /* What is to be said. */
 struct outgoing {
         enum wire_kind kind;
+        bool is_type_known;             /* of a response: it has the type of its request */
+        bool takes_batches;             /* of a response: the other side takes several in one message */
+        bool is_leaving;                /* of refused: this side is about to close */
         const char *id;
         size_t id_size;
         const char *type;               /* NULL: none */
-        bool is_type_known;             /* of a response: it has the type of its request */
         const ferry_value *body;        /* NULL: null; of errors a string */
         const ferry_codec *codec;       /* NULL: the session's */
-        bool is_leaving;                /* of refused: this side is about to close */
         struct lent *lent;              /* where a large string of the body may be left out; or NULL */
         size_t proof_room;              /* of WIRE_START_OK: bytes that the texts of a proof will have, see prove(); 0: there will be none */
         size_t *ret_size;               /* of a part: where to put the size of its payload; NULL for all others */

@@ -234,6 +234,52 @@ static bool skip(struct frame_reader *reader)
         return reader->skip == 0;
 }
 
+/* What is enclosed is no frame: all of it is passed over, and an empty frame says so. */
+static int give_none(struct frame_reader *reader, struct frame *ret)
+{
+        reader->skip = reader->enclosed;
+        reader->enclosed = 0;
+        return give(reader, ret, FRAME_WHOLE, 0, 0);
+}
+
+/* None of them reaches over the end of the frame around it. */
+static int next_enclosed(struct frame_reader *reader, struct frame *ret)
+{
+        size_t size = buffer_size(&reader->buffer), header;
+        uint64_t left = reader->enclosed - reader->framing->tail, length;
+        int result = reader->framing->measure_enclosed((const char *)buffer_bytes(&reader->buffer), size < left ? size : (size_t)left, &header,
+                                                       &length);
+
+        if (result == 0 && size < left)
+                return 0;
+        if (result <= 0 || header + length > left)
+                return give_none(reader, ret);
+        if (length > reader->max)
+                result = give_too_large(reader, ret, header, length);
+        else if (size - header >= length)
+                result = give(reader, ret, FRAME_WHOLE, header, (size_t)length);
+        else
+                result = length > SMALL_MAX ? begin_large(reader, header, (size_t)length) : 0;
+        if (result <= 0 && !reader->large)
+                return result;
+        reader->enclosed -= header + length;
+        if (reader->enclosed == reader->framing->tail) {
+                reader->skip += reader->enclosed;
+                reader->enclosed = 0;
+        }
+        return result;
+}
+
+/* A frame that encloses others begins: what stands in front of them is no event. */
+static int enter(struct frame_reader *reader, struct frame *ret, size_t header, uint64_t length)
+{
+        buffer_consume(&reader->buffer, header);
+        reader->enclosed = length;
+        if (length <= reader->framing->tail)
+                return give_none(reader, ret);
+        return buffer_size(&reader->buffer) > 0 ? next_enclosed(reader, ret) : 0;
+}
+
 int frame_next(struct frame_reader *reader, struct frame *ret)
 {
         const char *bytes;
@@ -246,7 +292,7 @@ int frame_next(struct frame_reader *reader, struct frame *ret)
         let_go(reader);
         if (reader->large)
                 return give_large(reader, ret);
-        if (!skip(reader))
+        if (reader->skip > 0 && !skip(reader))
                 return 0;
         bytes = (const char *)buffer_bytes(&reader->buffer);
         size = buffer_size(&reader->buffer);
@@ -255,12 +301,14 @@ int frame_next(struct frame_reader *reader, struct frame *ret)
                         buffer_deinit(&reader->buffer);
                 return 0;
         }
+        if (reader->enclosed > 0)
+                return next_enclosed(reader, ret);
         junk = reader->has_junk ? find_magic(bytes, size) : 0;
         if (junk > 0)
                 return give(reader, ret, FRAME_JUNK, 0, junk);
         measured = reader->framing->measure(bytes, size, &header, &length);
         if (measured <= 0)
-                return measured < 0 ? fail(reader, measured) : 0;
+                return measured == 0 ? 0 : measured == FRAME_ENCLOSES ? enter(reader, ret, header, length) : fail(reader, measured);
         if (length > reader->max && reader->framing->keeps_step)
                 return give_too_large(reader, ret, header, length);
         if (length > reader->max)
@@ -276,8 +324,8 @@ bool frame_begins_too_large(const struct frame_reader *reader)
         uint64_t length;
 
         /* A buffer that has a size has bytes. */
-        return size > 0 &&
-               reader->framing->measure((const char *)buffer_bytes(&reader->buffer) + reader->taken, size, &header, &length) > 0 &&
+        return size > 0 && reader->enclosed == 0 &&
+               reader->framing->measure((const char *)buffer_bytes(&reader->buffer) + reader->taken, size, &header, &length) == 1 &&
                length > reader->max;
 }
 
@@ -290,7 +338,7 @@ int frame_finish(struct frame_reader *reader, struct frame *ret)
         if (reader->error)
                 return reader->error;
         let_go(reader);
-        if (reader->large || reader->skip > 0)
+        if (reader->large || reader->skip > 0 || reader->enclosed > 0)
                 return -ECONNRESET;
         size = buffer_size(&reader->buffer);
         if (size == 0)

@@ -6,6 +6,7 @@
 #include "util/buffer.h"
 #include "util/bytes.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum {
@@ -27,9 +28,15 @@ struct framing {
         /* Whether a frame whose content is wrong, or that is over the limit, says where the next one begins: then it is passed over
          * alone. With a magic that is so. */
         bool keeps_step;
-        /* How a frame that begins so is made up: 1; 0 if more bytes are needed to decide; -EBADMSG if it is none. */
+        /* How a frame that begins so is made up: 1; 0 if more bytes are needed to decide; -EBADMSG if it is none. FRAME_ENCLOSES: its payload
+         * is other frames. */
         int (*measure)(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload);
+        /* The same of those, which have another form, where there are any; and how many bytes stand behind them. */
+        int (*measure_enclosed)(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload);
+        size_t tail;
 };
+
+enum { FRAME_ENCLOSES = INT_MIN };      /* which is no errno */
 
 /* F3 4A 9D E2, the length of the payload (u32, big-endian), the payload. */
 extern const struct framing framing_magic;
@@ -56,7 +63,8 @@ struct frame_reader {
         size_t large_size;
         size_t large_filled;
         size_t large_capacity;
-        uint64_t skip;          /* bytes of a frame that is too large, still to come */
+        uint64_t skip;          /* bytes of a frame that is too large, or behind enclosed ones, still to come */
+        uint64_t enclosed;      /* bytes of a frame that encloses others, and of its tail, which no event has given yet */
 };
 
 void frame_reader_init(struct frame_reader *reader, const struct framing *framing, bool has_junk, size_t max,

@@ -6,7 +6,6 @@
  * Other clients of NATS understand what is said: the type and the codec of a body stand in headers, a string is a body as it is,
  * other values are JSON unless the program has chosen a codec. What other clients say must not end a session: a message that is
  * wrong is refused alone. What only the server says, or must not pass on, ends it. */
-#include "value/digits.h"
 #include "wire/nats.h"
 #include "wire/subject.h"
 
@@ -330,10 +329,28 @@ static int read_message(struct wire *wire, const char *payload, const struct nat
                                             read_body(wire, &headers, payload + ret->body_offset, ret, error);
 }
 
+/* One of several answers, which has the type of its request. */
+static int read_item(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error)
+{
+        struct nats_item item;
+
+        /* Also if it is wrong: that is the fault of another client, not of the server. */
+        ret->kind = WIRE_RESPONSE;
+        if (wire->login->is_listening || wire->login->is_gathering || nats_read_item(payload, size, &item) <= 0)
+                return error_set(error, -EBADMSG, "several answers in one message, which are malformed, or for which nothing has asked");
+        wire->login->passage = NATS_PASSAGE_SEEN;
+        ret->id = item.id;
+        ret->body_offset = item.size;
+        ret->body_size = item.body;
+        return read_body(wire, &(struct nats_headers){ .codec = item.codec }, payload + item.size, ret, error);
+}
+
 static int read_payload(struct wire *wire, const char *payload, size_t size, struct incoming *ret, struct error *error)
 {
         struct nats_line line;
 
+        if (nats_is_item(payload, size))
+                return read_item(wire, payload, size, ret, error);
         if (nats_read_line(payload, size, &line) <= 0)
                 return error_set(error, -EBADMSG, "a line that is not of the protocol of NATS");
         switch (line.verb) {
@@ -357,8 +374,14 @@ static int read_payload(struct wire *wire, const char *payload, size_t size, str
 static void peek(const char *bytes, size_t size, struct incoming *ret)
 {
         struct nats_line line;
+        struct nats_item item;
 
         ret->kind = WIRE_UNKNOWN;
+        if (nats_read_item(bytes, size, &item) > 0) {
+                ret->kind = WIRE_RESPONSE;
+                ret->id = item.id;
+                return;
+        }
         if (nats_read_line(bytes, size, &line) > 0 && (line.verb == NATS_MSG || line.verb == NATS_HMSG))
                 read_envelope(&line, ret);
         if (ret->kind == WIRE_REQUEST && !can_be_answered(&ret->id))
@@ -427,7 +450,8 @@ static int append_headers(struct buffer *buffer, const struct outgoing *outgoing
         static const char first[] = "NATS/1.0\r\n", type[] = "Ferry-Type: ", name[] = "Ferry-Codec: ", accept[] = "Ferry-Accept: 1\r\n",
                           end[] = "\r\n";
         bool is_response = outgoing->kind == WIRE_RESPONSE;
-        size_t type_size = outgoing->type ? strlen(outgoing->type) : 0, name_size = codec ? strlen(codec->name) : 0;
+        const char *own_type = outgoing->type ? outgoing->type : "";
+        size_t type_size = strlen(own_type), name_size = codec ? strlen(codec->name) : 0;
         char *begin = buffer_reserve(buffer, sizeof first + sizeof type + type_size + sizeof end + sizeof name + name_size + sizeof end +
                                                      sizeof accept), *at;
         int code = 0;
@@ -436,7 +460,7 @@ static int append_headers(struct buffer *buffer, const struct outgoing *outgoing
                 return -ENOMEM;
         at = put_text(begin, first);
         if (is_response ? !outgoing->is_type_known : type_size > 0)
-                at = put_text(put(put_text(at, type), outgoing->type, type_size), end);
+                at = put_text(put(put_text(at, type), own_type, type_size), end);
         if (codec)
                 at = put_text(put(put_text(at, name), codec->name, name_size), end);
         if (outgoing->kind == WIRE_REQUEST)
@@ -501,15 +525,10 @@ static void note_answer(struct nats_service *service, const struct outgoing *out
                 nats_service_note_answer(service, NULL);
 }
 
-/* The places of the sizes of a message, which are written when they are known: of the headers, if there are any, and of all. The
- * protocol allows several blanks in front of one. */
-enum { SIZE_FIELD = 11 };
-static const char no_sizes[] = "                      \r\n";
+/* The places of the sizes of a message: of the headers, if there are any, and of all. */
+static const char no_sizes[] = NATS_NO_SIZE NATS_NO_SIZE "\r\n";
 
-static void put_size(char *field, size_t number)
-{
-        put_digits(field + SIZE_FIELD - count_digits(number), number);
-}
+enum { SIZE_FIELD = sizeof NATS_NO_SIZE - 1 };
 
 /* What an answer does not say is as in its request; JetStream takes bytes alone. */
 static bool has_headers(const struct wire *wire, const struct outgoing *outgoing, const ferry_codec *codec)
@@ -518,17 +537,30 @@ static bool has_headers(const struct wire *wire, const struct outgoing *outgoing
                (!outgoing->is_type_known && !(wire->login->is_gathering && is_of_jetstream(outgoing->id, outgoing->id_size)));
 }
 
+static int cannot_write(struct error *error, int code, const char *reason)
+{
+        return error_set(error, code, "cannot write the message: %s", *reason ? reason : error_describe(code));
+}
+
 static int write_published(struct wire *wire, struct buffer *buffer, const struct outgoing *outgoing, struct error *error)
 {
         bool has_body = outgoing->body != NULL;
         const ferry_codec *codec = has_body ? choose_codec(wire, outgoing) : NULL;
-        bool is_headed = has_headers(wire, outgoing, codec);
+        bool is_headed = has_headers(wire, outgoing, codec), may_gather = nats_may_gather(outgoing, codec);
         size_t before = buffer_size(buffer), sizes = 0, content = 0, body = 0, total;
         char reason[96] = "";
         int code = check_sending(wire, outgoing, codec, error);
 
         if (code)
                 return code;
+        if (may_gather) {
+                code = nats_add_to_batch(&wire->login->batch, buffer, outgoing, codec, limit_of(wire), reason);
+                if (code > 0)
+                        note_answer(&wire->login->service, outgoing);
+                if (code)
+                        return code > 0 ? 0 : cannot_write(error, code, reason);
+        }
+        wire->login->batch.size = 0;
         code = append_line(wire->login, buffer, outgoing, is_headed);
         sizes = buffer_size(buffer);
         if (!code)
@@ -548,14 +580,15 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
                 code = buffer_append(buffer, "\r\n", 2);
         if (code) {
                 buffer->end = buffer->begin + before;
-                return code == -EMSGSIZE ? wire_over_limit(wire, error) :
-                                           error_set(error, code, "cannot write the message: %s", *reason ? reason : error_describe(code));
+                return code == -EMSGSIZE ? wire_over_limit(wire, error) : cannot_write(error, code, reason);
         }
         if (is_headed)
-                put_size((char *)buffer_bytes(buffer) + sizes, body - content);
-        put_size((char *)buffer_bytes(buffer) + content - strlen("\r\n") - SIZE_FIELD, total);
+                nats_put_number((char *)buffer_bytes(buffer) + sizes + SIZE_FIELD, body - content);
+        nats_put_number((char *)buffer_bytes(buffer) + content - strlen("\r\n"), total);
         if (outgoing->kind == WIRE_REQUEST && wire->login->passage == NATS_PASSAGE_UNTRIED)
                 wire->login->passage = NATS_PASSAGE_TRIED;
+        if (may_gather)
+                nats_begin_batch(&wire->login->batch, buffer_size(buffer) - before, total - (body - content), outgoing, codec);
         note_answer(&wire->login->service, outgoing);
         return 0;
 }
@@ -623,6 +656,9 @@ static int write_message(struct wire *wire, struct buffer *buffer, const struct 
         size_t before = buffer_size(buffer);
         int code;
 
+        /* No answer is added to what does not end the buffer. */
+        if (outgoing->kind != WIRE_RESPONSE)
+                wire->login->batch.size = 0;
         switch (outgoing->kind) {
         case WIRE_START_OK:
                 code = nats_write_login(wire->login, buffer, outgoing->proof_room);

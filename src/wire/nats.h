@@ -3,6 +3,7 @@
 #pragma once
 
 #include "wire/dialect.h"
+#include "wire/nats_batch.h"
 #include "wire/nats_service.h"
 #include "wire/nats_text.h"
 
@@ -35,6 +36,7 @@ struct login {
         bool is_gathering;              /* answers to notifications are wanted */
         bool is_away;                   /* a listener that takes no requests now, also behind its next connection */
         struct nats_service service;    /* of a listener, also behind its next connection */
+        struct nats_batch batch;        /* of its answers */
         char *servers;                  /* of which the server has spoken: URLs with commas between; NULL: none */
         size_t connect_size;            /* of CONNECT's object, which stands behind the subject and its zero */
         size_t subject_size;

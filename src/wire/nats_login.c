@@ -145,6 +145,7 @@ struct login *nats_renew(const struct login *login)
         next->servers = login->servers ? text_copy(login->servers) : NULL;
         next->is_taken = next->has_left = false;
         next->passage = NATS_PASSAGE_UNTRIED;
+        next->batch.size = 0;
         /* Nothing answers those of the last connection any more. */
         next->pongs = next->pings;
         make_inbox(next);

@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { SIZE_DIGITS_MAX = 9 };
+enum {
+        SIZE_DIGITS_MAX = 9,
+        ITEM_LINE_MAX = 64,
+};
 
 /* A name and its size. */
 #define NAMED(name) name, sizeof(name) - 1
@@ -67,7 +70,7 @@ static bool read_size(const struct raw_text *text, size_t *ret)
         if (text->size == 0 || text->size > SIZE_DIGITS_MAX)
                 return false;
         for (size_t i = 0; i < text->size; i++) {
-                if (text->bytes[i] < '0' || text->bytes[i] > '9')
+                if (!nats_is_digit(text->bytes[i]))
                         return false;
                 number = number * 10 + (size_t)(text->bytes[i] - '0');
         }
@@ -176,6 +179,64 @@ static struct raw_text last_word(const char *begin, const char *end)
         return (struct raw_text){ .bytes = at, .size = (size_t)(end - at) };
 }
 
+/* The next word of a line of ours, which has blanks alone between them; no bytes at its end. */
+static struct raw_text next_word(const char **at, const char *end)
+{
+        struct raw_text word = { 0 };
+
+        while (*at < end && **at == ' ')
+                ++*at;
+        if (*at == end)
+                return word;
+        word.bytes = *at;
+        while (*at < end && **at != ' ')
+                ++*at;
+        word.size = (size_t)(*at - word.bytes);
+        return word;
+}
+
+int nats_read_item(const char *bytes, size_t size, struct nats_item *ret)
+{
+        const char *end, *at = bytes;
+        struct raw_text number;
+
+        if (!nats_is_item(bytes, size))
+                return -EBADMSG;
+        end = size > 0 ? memchr(bytes, '\n', size < ITEM_LINE_MAX ? size : ITEM_LINE_MAX) : NULL;
+        if (!end)
+                return size < ITEM_LINE_MAX ? 0 : -EBADMSG;
+        ret->size = (size_t)(end + 1 - bytes);
+        if (*--end != '\r')
+                return -EBADMSG;
+        ret->id = next_word(&at, end);
+        number = next_word(&at, end);
+        ret->codec = next_word(&at, end);
+        return read_size(&number, &ret->body) && next_word(&at, end).size == 0 ? 1 : -EBADMSG;
+}
+
+static int measure_item(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
+{
+        struct nats_item item;
+        int code = nats_read_item(bytes, size, &item);
+
+        if (code <= 0)
+                return code;
+        *ret_header = 0;
+        *ret_payload = item.size + item.body;
+        return 1;
+}
+
+/* A message with headers: whether these are those of several answers. 1; FRAME_ENCLOSES; 0 if more bytes are needed. */
+static int look_inside(const char *headers, size_t size, size_t payload)
+{
+        static const char several[] = NATS_BATCH_HEADERS;
+        size_t wanted = sizeof several - 1;
+
+        if (payload < wanted || memcmp(headers, several, size < wanted ? size : wanted) != 0)
+                return 1;
+        return size < wanted ? 0 : FRAME_ENCLOSES;
+}
+
 /* Of a message the last word says how much follows its line; the others are checked when it is read. */
 static int measure(const char *bytes, size_t size, size_t *ret_header, uint64_t *ret_payload)
 {
@@ -193,10 +254,17 @@ static int measure(const char *bytes, size_t size, size_t *ret_header, uint64_t 
         if (!read_size(&last, &line.payload))
                 return -EBADMSG;
         *ret_payload += line.payload + 2;
-        return 1;
+        if (line.verb != NATS_HMSG)
+                return 1;
+        code = look_inside(bytes + line.size, size - line.size, line.payload);
+        if (code == FRAME_ENCLOSES) {
+                *ret_header = line.size + strlen(NATS_BATCH_HEADERS);
+                *ret_payload -= *ret_header;
+        }
+        return code;
 }
 
-const struct framing framing_nats = { .keeps_step = true, .measure = measure };
+const struct framing framing_nats = { .keeps_step = true, .measure = measure, .measure_enclosed = measure_item, .tail = 2 };
 
 /* What this side has written --------------------------------------------------------------------------- */
 
@@ -290,7 +358,7 @@ static int read_first(const char *begin, const char *end, struct nats_headers *r
                 return 0;
         begin = ret->description.bytes;
         for (int i = 0; i < 3; i++, begin++) {
-                if (begin == end || *begin < '0' || *begin > '9')
+                if (begin == end || !nats_is_digit(*begin))
                         return -EBADMSG;
                 ret->status = ret->status * 10 + (unsigned)(*begin - '0');
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "value/codec.h"
+#include "value/digits.h"
 #include "wire/dialect.h"
 
 #include <string.h>
@@ -46,13 +47,46 @@ static inline char *put_text(char *at, const char *text)
         return put(at, text, strlen(text));
 }
 
+/* The place of a number, which is written when it is known: the protocol allows several blanks in front of one. And write it, so that it ends
+ * there. */
+#define NATS_NO_SIZE "           "
+
+static inline void nats_put_number(char *end, size_t number)
+{
+        put_digits(end - count_digits(number), number);
+}
+
 /* Whether they differ in the case of ASCII letters at most. */
 bool nats_is_alike(const char *a, const char *b, size_t size);
 
 /* 1; 0 if more bytes are needed; -EBADMSG. */
 int nats_read_line(const char *bytes, size_t size, struct nats_line *ret);
 
-/* A line is a frame, with what follows it. */
+/* The headers of a message that has several answers in it. Each of these is a line `ID SIZE [CODEC]`, and a body. */
+#define NATS_BATCH_HEADERS "NATS/1.0\r\nFerry-Batch: 1\r\n\r\n"
+
+struct nats_item {
+        size_t size;                    /* of the line, with its end */
+        struct raw_text id;             /* which begins with a digit, as no other line does */
+        size_t body;
+        struct raw_text codec;          /* no bytes: a string */
+};
+
+static inline bool nats_is_digit(char byte)
+{
+        return byte >= '0' && byte <= '9';
+}
+
+/* Whether a frame is one, or what stands where one should. */
+static inline bool nats_is_item(const char *bytes, size_t size)
+{
+        return size == 0 || nats_is_digit(*bytes);
+}
+
+/* As nats_read_line(). */
+int nats_read_item(const char *bytes, size_t size, struct nats_item *ret);
+
+/* A line is a frame, with what follows it; and so is each of several answers. */
 extern const struct framing framing_nats;
 
 /* Of what a client writes. A message that expects no answer is a notification. */

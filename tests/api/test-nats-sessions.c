@@ -563,6 +563,127 @@ START_TEST(an_answer_that_says_no_type_has_that_of_its_request)
         end();
 }
 
+/* Several answers in one message --------------------------------------------------------------------------- */
+
+enum { SEVERAL = 20 };
+
+static ferry_message *kept_all[SEVERAL];
+static size_t kept_count;
+
+static int keep_all(ferry_session *one, const ferry_message *request, void *userdata)
+{
+        (void)one, (void)userdata;
+        ck_assert_uint_lt(kept_count, SEVERAL);
+        kept_all[kept_count++] = ferry_message_ref(request);
+        return 1;
+}
+
+START_TEST(answers_that_leave_together_are_one_message)
+{
+        char subject[64], text[64];
+
+        kept_count = 0;
+        open_session((ferry_session_options){ .is_listening = true, .heartbeat_ms = -1 });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep_all, NULL);
+        for (int i = 1; i <= SEVERAL; i++) {
+                snprintf(subject, sizeof subject, i % 10 == 0 ? "back.%d" : "_INBOX.abcdefghijk.%d", i);
+                ask(subject, "x");
+        }
+        for (int i = 0; i < PATIENCE_MS / 5 && count_heard("accepted") < SEVERAL; i++)
+                tick(), hear_more();
+        ck_assert_uint_eq(kept_count, SEVERAL);
+        forget_heard();
+        ck_assert_int_eq(ferry_session_hold(session), 0);
+        for (int i = 0; i < SEVERAL; i++) {
+                ck_assert_int_eq(ferry_message_reply(kept_all[i], NULL, "'answer'"), 0);
+                ferry_message_unref(kept_all[i]);
+        }
+        hear("PUB back.20          6\r\nanswer\r\n");
+        /* What goes elsewhere stands in between. */
+        ck_assert_uint_eq(count_heard("Ferry-Batch: 1"), 2);
+        ck_assert_uint_eq(count_heard("PUB "), 4);
+        ck_assert_uint_eq(count_heard("answer"), SEVERAL);
+        for (int i = 1; i <= SEVERAL; i++) {
+                snprintf(text, sizeof text, i % 10 == 0 ? "back.%d          6\r\nanswer" : i % 10 == 1 ? "\r\n\r\n%d     6\r\nanswer" :
+                                                                                                "answer%d     6\r\nanswer", i);
+                ck_assert_msg(count_heard(text) == 1, "%s in %s", text, heard);
+        }
+        end();
+}
+
+/* What the other side of @count requests answers to them. */
+static void say_several(const char *items)
+{
+        char inbox[INBOX_MAX], text[1024];
+
+        find_reply(inbox);
+        snprintf(text, sizeof text, "HMSG %s 1 28 %zu\r\nNATS/1.0\r\nFerry-Batch: 1\r\n\r\n%s\r\n", inbox, 28 + strlen(items), items);
+        say(text);
+}
+
+/* In the function of the first one, whose message is in hand then. */
+static void await_second(ferry_call *call, const ferry_message *reply, void *userdata)
+{
+        ferry_call *second = userdata;
+
+        (void)call;
+        ck_assert_str_eq(ferry_message_text(reply), "one");
+        reply = ferry_call_await(second);
+        ck_assert_msg(reply != NULL, "%s", ferry_call_error(second));
+        ck_assert_str_eq(ferry_message_text(reply), "two");
+        ferry_call_free(second);
+}
+
+START_TEST(a_session_takes_several_answers_in_one_message)
+{
+        ferry_call *first, *second, *third;
+        const ferry_message *reply;
+
+        open_session((ferry_session_options){ .reconnect_ms = 0 });
+        first = ask_server(PATIENCE_MS);
+        second = ask_server(PATIENCE_MS);
+        third = ferry_session_request(session, PATIENCE_MS, "y", "'hello'");
+        ferry_call_then(first, await_second, second);
+        hear("Ferry-Type: y");
+        say_several("1 3\r\none99 4\r\nnone2 3\r\ntwo3 7 json\r\n{\"a\":3}");
+        reply = ferry_call_await(third);
+        ck_assert_msg(reply != NULL, "%s", ferry_call_error(third));
+        ck_assert_str_eq(ferry_message_type(reply), "y");
+        ck_assert_int_eq(ferry_value_int(ferry_value_get(ferry_message_body(reply), "a"), 0), 3);
+        ferry_call_free(third);
+        end();
+}
+
+static int note_error(ferry_session *one, const ferry_message *message, void *userdata)
+{
+        (void)one;
+        ck_assert_ptr_nonnull(strstr(ferry_message_text(message), "several answers in one message"));
+        ++*(int *)userdata;
+        return 0;
+}
+
+/* Any client may publish to an inbox that it knows. */
+START_TEST(what_is_no_answer_among_several_harms_no_other_request)
+{
+        ferry_call *first, *second;
+        int errors = 0;
+
+        open_session((ferry_session_options){ .reconnect_ms = 0 });
+        ferry_session_on(session, FERRY_KIND_ERROR, note_error, &errors);
+        first = ask_server(PATIENCE_MS);
+        say_several("-ERR 'Authorization Violation'\r\nINFO {}\r\n");
+        say_several("1 3\r\noneMSG shout 2 0\r\n\r\n");
+        ck_assert_msg(ferry_call_await(first) != NULL, "%s", ferry_call_error(first));
+        second = ask_server(PATIENCE_MS);
+        forget_heard();
+        say_several("2 3\r\ntwo");
+        ck_assert_msg(ferry_call_await(second) != NULL, "%s", ferry_call_error(second));
+        ck_assert_int_eq(errors, 2);
+        ferry_call_free(first);
+        ferry_call_free(second);
+        end();
+}
+
 START_TEST(a_request_is_accepted_and_heartbeats_follow_until_it_is_answered)
 {
         open_session((ferry_session_options){ .is_listening = true, .heartbeat_ms = 10 });
@@ -908,6 +1029,9 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_server_that_is_about_to_end_is_used_while_no_other_one_is_known),
         SUITE_TEST(a_listener_answers_by_the_next_connection),
         SUITE_TEST(an_answer_that_says_no_type_has_that_of_its_request),
+        SUITE_TEST(answers_that_leave_together_are_one_message),
+        SUITE_TEST(a_session_takes_several_answers_in_one_message),
+        SUITE_TEST(what_is_no_answer_among_several_harms_no_other_request),
         SUITE_TEST(a_request_is_accepted_and_heartbeats_follow_until_it_is_answered),
         SUITE_TEST(a_request_of_another_client_is_not_accepted),
         SUITE_TEST(where_handlers_answer_at_once_the_answer_says_enough),
