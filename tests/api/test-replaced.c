@@ -9,30 +9,37 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 static const char enquiry = 5, not_acknowledged = 21;
 
+/* Without those of the kernel's own kinds: a service begins to watch its socket file some time after it was opened. */
 static size_t count_descriptors(void)
 {
         DIR *directory = opendir("/proc/self/fd");
+        const struct dirent *entry;
         size_t count = 0;
 
-        while (readdir(directory))
-                count++;
+        while ((entry = readdir(directory))) {
+                char target[16] = "";
+
+                if (readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1) > 0)
+                        count += strncmp(target, "anon_inode:", strlen("anon_inode:")) != 0;
+        }
         closedir(directory);
         return count;
 }
 
-/* What the program has of a bridge: the near end, which it writes to and reads from; and the numbers that the bridge was given. */
+/* What the program has of a bridge: the near end, which it writes to and reads from; and what the bridge was given. */
 struct near {
         struct place place;
         size_t descriptors;             /* before all */
         ferry_service *service;
         ferry_bridge *bridge;
         int to, from;
-        int in, out;
+        struct given { int fd; struct stat stat; } in, out;
 };
 
 static void open_near(struct near *near, const ferry_service_options *options)
@@ -45,6 +52,22 @@ static void open_near(struct near *near, const ferry_service_options *options)
 static void make_sockets(int ret_fds[2])
 {
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds), 0);
+}
+
+static struct given note(int fd)
+{
+        struct given given = { .fd = fd };
+
+        ck_assert_int_eq(fstat(fd, &given.stat), 0);
+        return given;
+}
+
+static void give(struct near *near, int in, int out)
+{
+        near->in = note(in);
+        near->out = note(out);
+        near->bridge = ferry_bridge_open(near->place.loop, near->place.address, in, out, NULL);
+        ck_assert_int_eq(ferry_bridge_status(near->bridge), 1);
 }
 
 /* 0: a socket; 1: one that has two numbers, as sshd(8) gives it where it has no pipes; 2: pipes; 3: two sockets. */
@@ -65,17 +88,22 @@ static void bridge_by(struct near *near, int way)
                 out[0] = way == 3 ? second[1] : fcntl(first[1], F_DUPFD_CLOEXEC, 0);
                 out[1] = way == 3 ? second[0] : way == 1 ? fcntl(first[0], F_DUPFD_CLOEXEC, 0) : first[0];
         }
-        near->in = in[0];
-        near->out = out[1];
         near->to = in[1];
         near->from = out[0];
-        near->bridge = ferry_bridge_open(near->place.loop, near->place.address, near->in, near->out, NULL);
-        ck_assert_int_eq(ferry_bridge_status(near->bridge), 1);
+        give(near, in[0], out[1]);
+}
+
+/* Its number may have gone to another file. */
+static bool is_open(const struct given *given)
+{
+        struct stat stat;
+
+        return fstat(given->fd, &stat) == 0 && stat.st_dev == given->stat.st_dev && stat.st_ino == given->stat.st_ino;
 }
 
 static bool is_copying(const struct near *near)
 {
-        return fcntl(near->in, F_GETFD) >= 0 || fcntl(near->out, F_GETFD) >= 0;
+        return is_open(&near->in) || is_open(&near->out);
 }
 
 static void close_near(struct near *near)
@@ -229,6 +257,29 @@ START_TEST(a_service_that_speaks_first_is_copied)
 }
 END_TEST
 
+static int greet_late(ferry_session *session, const ferry_message *message, void *userdata)
+{
+        (void)message, (void)userdata;
+        ferry_session_hold(session);
+        return ferry_session_notify(session, "welcome", NULL);
+}
+
+/* Its words are queued, and say already what the first socket can do. */
+START_TEST(a_service_that_is_about_to_speak_is_copied)
+{
+        const ferry_session_options sessions = { .dialect = FERRY_DIALECT_FERRY };
+        struct near near;
+
+        open_near(&near, &(ferry_service_options){ .session = &sessions });
+        ferry_service_on(near.service, FERRY_KIND_OPENED, greet_late, NULL);
+        bridge_by(&near, _i);
+        ask(&near, 1);
+        ck_assert_int_eq(next_answer(&near), RAW_RESPONSE);
+        ck_assert(is_copying(&near));
+        close_near(&near);
+}
+END_TEST
+
 /* A file, which could keep a service waiting. */
 START_TEST(other_descriptors_are_copied)
 {
@@ -238,11 +289,9 @@ START_TEST(other_descriptors_are_copied)
         open_near(&near, NULL);
         near.descriptors--;
         ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-        near.in = file;
-        near.out = out[1];
         near.to = dup(0);
         near.from = out[0];
-        near.bridge = ferry_bridge_open(near.place.loop, near.place.address, near.in, near.out, NULL);
+        give(&near, file, out[1]);
         ck_assert_int_eq(next_answer(&near), 0);
         close_near(&near);
 }
@@ -453,6 +502,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_service_that_ends_ends_the_bridge, 4),
         SUITE_LOOP(a_bridge_that_is_freed_ends_the_session_of_the_service, 4),
         SUITE_LOOP(a_service_that_speaks_first_is_copied, 4),
+        SUITE_LOOP(a_service_that_is_about_to_speak_is_copied, 4),
         SUITE_TEST(other_descriptors_are_copied),
         SUITE_LOOP(what_is_not_suitable_is_kept, PASSED_COUNT),
         SUITE_LOOP(a_byte_that_comes_otherwise_means_nothing, 3),
