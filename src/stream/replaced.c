@@ -81,14 +81,26 @@ static void asker_has_gone(struct loop_source *source, uint32_t events)
                 stream_end(stream, -ECONNRESET, "the process that has passed its connection has gone");
 }
 
+/* A client takes more descriptors here than one whose bytes are copied, so this leaves some for other clients. */
+static bool are_low(const int *fds, size_t count)
+{
+        int limit = sys_descriptor_limit() / 2;
+
+        for (size_t i = 0; i < count; i++)
+                if (fds[i] >= limit)
+                        return false;
+        return true;
+}
+
 /* What has come: one socket, or a descriptor for each direction. Whether it is suitable; else nothing is taken. */
 static bool make_endpoints(const struct passed *passed, struct endpoint *ret_input, struct endpoint *ret_output)
 {
         size_t last = passed->count - 1;
 
         *ret_input = *ret_output = (struct endpoint){ .fd = -1, .io = -1 };
-        if (!passed->is_cut && passed->count >= 1 && last <= 1 && endpoint_init(ret_input, passed->fds[0], false, false) == 0 &&
-            endpoint_init(ret_output, passed->fds[last], true, false) == 0 && is_suitable(ret_input) && is_suitable(ret_output)) {
+        if (!passed->is_cut && passed->count >= 1 && last <= 1 && are_low(passed->fds, passed->count) &&
+            endpoint_init(ret_input, passed->fds[0], false, false) == 0 && endpoint_init(ret_output, passed->fds[last], true, false) == 0 &&
+            is_suitable(ret_input) && is_suitable(ret_output)) {
                 ret_output->is_shared = last == 0;
                 return true;
         }

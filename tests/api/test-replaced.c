@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -464,6 +465,31 @@ START_TEST(a_client_for_which_there_is_no_room_is_refused)
 }
 END_TEST
 
+/* Two pipes take four descriptors, which clients that come later may need. */
+START_TEST(a_service_that_has_used_half_of_its_descriptors_is_copied)
+{
+        enum { LIMIT = 64 };
+        struct rlimit limit;
+        struct near near;
+        int used[LIMIT], count = 0;
+
+        open_near(&near, NULL);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ .rlim_cur = LIMIT, .rlim_max = limit.rlim_max }), 0);
+        do {
+                used[count] = dup(0);
+                ck_assert_int_ge(used[count], 0);
+        } while (used[count++] < LIMIT / 2);
+        bridge_by(&near, _i);
+        ask(&near, 1);
+        ck_assert_int_eq(next_answer(&near), RAW_RESPONSE);
+        ck_assert(is_copying(&near));
+        while (count > 0)
+                close(used[--count]);
+        close_near(&near);
+}
+END_TEST
+
 /* More than pipes and sockets take at once, both ways. */
 START_TEST(much_passes_both_ways)
 {
@@ -508,6 +534,7 @@ static const struct suite_test tests[] = {
         SUITE_LOOP(a_byte_that_comes_otherwise_means_nothing, 3),
         SUITE_TEST(an_asker_that_has_gone_harms_nobody),
         SUITE_LOOP(a_client_for_which_there_is_no_room_is_refused, 4),
+        SUITE_LOOP(a_service_that_has_used_half_of_its_descriptors_is_copied, 4),
         SUITE_LOOP(much_passes_both_ways, 4),
 };
 
