@@ -567,7 +567,9 @@ void stream_close_output(struct stream *stream)
 {
         bool is_closed = stream->moved && !loop_is_foreign(stream->loop) && moved_close_output(stream->moved);
 
-        if (!is_closed && is_out_shared(stream) && stream->output.way == ENDPOINT_SOCKET && !stream->output_error) {
+        /* Other processes may have what a bridge has passed. */
+        if (!is_closed && (is_out_shared(stream) || stream->replaced) && stream->output.way == ENDPOINT_SOCKET &&
+            !stream->output_error) {
                 if (stream->secure && !loop_is_foreign(stream->loop))
                         secure_end_output(stream->secure);
                 else
