@@ -1,26 +1,23 @@
 /* The built-in codecs. A new one is added to the table. */
 #include "value/codec.h"
 
-/* Those that have a number; first the one that most messages are in. */
+/* By their numbers. */
 static const ferry_codec *(*const table[])(void) = {
-        ferry_codec_msgpack,
-        ferry_codec_php,
-        ferry_codec_json,
-        ferry_codec_json_objects,
+        [1] = ferry_codec_msgpack,
+        [2] = ferry_codec_php,
+        [3] = ferry_codec_json,
+        [4] = ferry_codec_json_objects,
 };
-
-const struct native_codec *codec_native(const ferry_codec *codec)
-{
-        for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-                if (codec == table[i]())
-                        return (const struct native_codec *)codec;
-        return codec == &codec_bytes.codec ? &codec_bytes : NULL;
-}
 
 const ferry_codec *codec_by_number(unsigned number)
 {
-        for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-                if (table[i]()->number == number)
-                        return table[i]();
-        return NULL;
+        return number >= 1 && number < sizeof table / sizeof *table ? table[number]() : NULL;
+}
+
+/* A program's own codec may have any number. */
+const struct native_codec *codec_native(const ferry_codec *codec)
+{
+        if (codec == &codec_bytes.codec)
+                return &codec_bytes;
+        return codec && codec_by_number(codec->number) == codec ? (const struct native_codec *)codec : NULL;
 }

@@ -369,21 +369,21 @@ static int read_first(const char *begin, const char *end, struct nats_headers *r
 
 static int read_header(const char *begin, const char *end, struct nats_headers *ret)
 {
-        const char *colon = memchr(begin, ':', (size_t)(end - begin));
+        const char *colon;
 
-        if (!colon || colon == begin)
-                return -EBADMSG;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
                 struct raw_text *text = (struct raw_text *)(void *)((char *)ret + known[i].offset);
 
-                if (known[i].length != (size_t)(colon - begin) || !nats_is_alike(begin, known[i].name, known[i].length))
+                if (known[i].length >= (size_t)(end - begin) || begin[known[i].length] != ':' ||
+                    !nats_is_alike(begin, known[i].name, known[i].length))
                         continue;
                 /* The first of several counts. */
                 if (!text->bytes)
-                        *text = trim(colon + 1, end);
-                break;
+                        *text = trim(begin + known[i].length + 1, end);
+                return 0;
         }
-        return 0;
+        colon = memchr(begin, ':', (size_t)(end - begin));
+        return colon && colon > begin ? 0 : -EBADMSG;
 }
 
 int nats_read_headers(const char *bytes, size_t size, struct nats_headers *ret)
