@@ -98,10 +98,10 @@ bool accepting_begin(ferry_session *session, ferry_message *request)
         return true;
 }
 
-void accepting_end(ferry_session *session, const ferry_message *request, int64_t began)
+void accepting_end(ferry_session *session, const ferry_message *request, int64_t took)
 {
         struct accepting *accepting = session->accepting;
-        bool is_quick = !request->is_unanswered && sys_now() - began <= QUICK_NS;
+        bool is_quick = !request->is_unanswered && took <= QUICK_NS;
 
         if (accepting)
                 accepting->quick = !is_quick ? 0 : accepting->quick < QUICK_REQUESTS ? accepting->quick + 1 : QUICK_REQUESTS;

@@ -275,7 +275,8 @@ ferry_call *call_new(struct reserve *reserve, void (*is_late)(struct loop_timer 
 
         if (!call)
                 return NULL;
-        memset(call, 0, offsetof(ferry_call, id));
+        memset(call, 0, offsetof(ferry_call, type_room));
+        memset(&call->timer, 0, sizeof *call - offsetof(ferry_call, timer));
         *call->id = '\0';
         call->reserve = reserve;
         call->room = room;

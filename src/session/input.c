@@ -149,12 +149,14 @@ static void handle_general(ferry_session *session, const struct frame *frame, co
 /* The same of a request whose sender learns that it is in hand. */
 static void deliver_accepted(ferry_session *session, ferry_message *request)
 {
-        int64_t began = sys_now();
+        int64_t began = session->handled_at ? session->handled_at : sys_now();
 
         request->references++;
         deliver(session, request);
-        if (session->holder != SESSION_FREED)
-                accepting_end(session, request, began);
+        if (session->holder != SESSION_FREED) {
+                session->handled_at = sys_now();
+                accepting_end(session, request, session->handled_at - began);
+        }
         ferry_message_unref(request);
 }
 
@@ -549,9 +551,12 @@ static void note_pace(ferry_session *session, struct gathering *gathering)
 {
         int64_t now;
 
-        if (session->sent == gathering->sent && list_is_empty(&session->loop->put_off))
+        if (session->sent == gathering->sent && list_is_empty(&session->loop->put_off)) {
+                session->handled_at = 0;
                 return;
-        now = sys_now();
+        }
+        now = session->handled_at != gathering->at && session->handled_at ? session->handled_at : sys_now();
+        session->handled_at = now;
         gathering->sent = session->sent;
         if (gathering->at && now - gathering->at > LONG_NS)
                 session->quick = 0;
@@ -592,6 +597,7 @@ static int handle_some(ferry_session *session, int *left)
         }
         if (has_more)
                 loop_catch_up(session->loop);
+        session->handled_at = 0;
         return result;
 }
 

@@ -54,53 +54,53 @@ struct acceptance {
 };
 
 struct ferry_call {
+        /* What sending it and its answer need stands together: a pool has so many calls that they leave the caches of the processor. */
         struct list link;               /* among the calls of the session, while in flight, or of the queue */
         struct map_node node;
+        char type_room[32];             /* these two are not cleared */
+        char id[WIRE_ID_TEXT_MAX];
         struct loop_timer timer;
-        uint64_t deadline_mark;         /* see session_has_caught_up() */
-        uint64_t fence;                 /* of one that asks for a description: the ping behind it; else 0 */
-        struct loop_task task;          /* calls the callback */
-        struct loop_grave grave;
-        ferry_loop *loop;               /* NULL once that can no longer be reached */
-        struct reserve *reserve;        /* of the loop */
-        size_t room;                    /* that it was allocated with */
         ferry_session *session;         /* NULL once it has ended */
-        struct loop_holder holder;
-        struct outbox_frame frame;
         const struct dialect *dialect;  /* in which it was sent; what the peer says may change that of the session */
-        int timeout_ms;
         char *type;                     /* of one that was made for a queue, or where the dialect has no errors or implies types; or
-                                         * NULL. Most fit into the room for it below */
-        int status;
-        struct error error;
+                                         * NULL. Most fit into the room for it above */
         ferry_message *reply;
-        enum ferry_outcome outcome;
         ferry_call_fn *fn;
         void *userdata;
+        const struct call_owner *owner;         /* that gave it to a session, or NULL */
+        void *owner_object;
+        struct outbox_frame frame;
+        int status;
+        enum ferry_outcome outcome;
+        int timeout_ms;
         int child_exit_status;          /* of the child whose end has ended it; -1: none */
         bool is_freed;
         bool is_unread;                 /* the peer has said so when it closed the session */
         bool is_awaited;                /* parts without a function are dropped */
+        ferry_loop *loop;               /* NULL once that can no longer be reached */
+        struct reserve *reserve;        /* of the loop */
+        size_t room;                    /* that it was allocated with */
         struct call_parts *parts;       /* NULL until there is a part or a function for them */
         struct acceptance *acceptance;  /* NULL until a process has said that it has the request in hand */
+        uint64_t deadline_mark;         /* see session_has_caught_up() */
+        uint64_t fence;                 /* of one that asks for a description: the ping behind it; else 0 */
+        struct loop_task task;          /* calls the callback */
+        struct loop_grave grave;
+        struct loop_holder holder;
+        struct error error;
         /* Of one that was made for a queue, as long as that is there. */
         struct call_queue *home;
         struct list made_link;
         bool is_telling;
         /* Of one that waits for a session: what it will send. */
+        int priority;                           /* from 0 */
         struct call_queue *queue;
         size_t number;                          /* in the order in which they were made */
-        int priority;                           /* from 0 */
         struct call_group *group;               /* NULL: none, or that has forgotten it */
         ferry_value *waiting_body;
         size_t waiting_size;
         int64_t wait_deadline;                  /* until when it waits, also once it has come back */
         int wait_ms;
-        const struct call_owner *owner;         /* that gave it to a session, or NULL */
-        void *owner_object;
-        /* The last members: they are not cleared. */
-        char id[WIRE_ID_TEXT_MAX];
-        char type_room[32];
 };
 
 struct handler_type;
@@ -349,6 +349,7 @@ struct ferry_session {
         struct loop_task work;          /* frames wait to be handled, or the end to be reported */
         uint64_t overdue_at;            /* how many events had come when a call timed out last */
         unsigned quick;                 /* handlers in a row that took little time, see input.c */
+        int64_t handled_at;             /* when the last one of those that are called in a row has returned; 0: the clock was not read */
         unsigned holds;         /* what is sent waits until as many are released, or the loop goes on */
         unsigned fenced;                /* calls that ask for a description, when the last pong came, and those since then */
 
@@ -681,7 +682,7 @@ void farewell_read(ferry_session *session, const ferry_value *body);
 
 /* accepting.c: around the handlers of a request. Whether to call the second behind them, with whether it is answered. */
 bool accepting_begin(ferry_session *session, ferry_message *request);
-void accepting_end(ferry_session *session, const ferry_message *request, int64_t began);
+void accepting_end(ferry_session *session, const ferry_message *request, int64_t took);
 void accepting_stop(ferry_session *session);
 void accepting_free(ferry_session *session);
 

@@ -319,12 +319,22 @@ ferry_call *call_new_waiting(ferry_loop *loop, struct call_queue *queue, int pri
         return call;
 }
 
+/* Of many calls that wait the next ones were made long ago: have them in the caches of the processor when it is their turn. */
+static void fetch_next(const ferry_call *call)
+{
+        const char *next = (const char *)container_of(call->link.next, ferry_call, link);
+
+        for (size_t at = 0; at < sizeof *call; at += 64)
+                __builtin_prefetch(next + at);
+}
+
 void call_start(ferry_call *call, ferry_session *session, const struct call_owner *owner, void *object)
 {
         struct outgoing outgoing = { .kind = WIRE_REQUEST, .type = call->type, .body = call->waiting_body };
         struct error error = { 0 };
         int code;
 
+        fetch_next(call);
         call_leave_queue(call);
         call->owner = owner;
         call->owner_object = object;
