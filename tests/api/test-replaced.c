@@ -493,6 +493,37 @@ START_TEST(a_service_that_has_used_half_of_its_descriptors_is_copied)
 }
 END_TEST
 
+/* From before the service knows of the bridge until it has answered the client. */
+START_TEST(all_may_be_freed_in_any_phase)
+{
+        enum { WAYS = 4, FREED = 3 };
+        struct near near;
+
+        open_near(&near, NULL);
+        bridge_by(&near, _i % WAYS);
+        ask(&near, 1);
+        for (int i = 0; i < _i / (WAYS * FREED); i++)
+                ferry_loop_tick(near.place.loop, 0);
+        switch (_i / WAYS % FREED) {
+        case 0:
+                ferry_bridge_free(near.bridge);
+                break;
+        case 1:
+                ferry_service_free(near.service);
+                break;
+        default:
+                break;
+        }
+        ferry_loop_free(near.place.loop);
+        near.place.loop = NULL;
+        close(near.to);
+        if (near.from != near.to)
+                close(near.from);
+        ck_assert_uint_eq(count_descriptors(), near.descriptors);
+        close_place(&near.place);
+}
+END_TEST
+
 /* More than pipes and sockets take at once, both ways. */
 START_TEST(much_passes_both_ways)
 {
@@ -538,6 +569,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(an_asker_that_has_gone_harms_nobody),
         SUITE_LOOP(a_client_for_which_there_is_no_room_is_refused, 4),
         SUITE_LOOP(a_service_that_has_used_half_of_its_descriptors_is_copied, 4),
+        SUITE_LOOP(all_may_be_freed_in_any_phase, 96),
         SUITE_LOOP(much_passes_both_ways, 4),
 };
 
