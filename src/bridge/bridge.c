@@ -1,9 +1,9 @@
 /* Copies bytes between two streams: the near one has the program's descriptors, the far one leads to an address.
  *
- *      CONNECTING --> MOVING --> CLOSING --> ENDED
- *           |           ^           ^
- *           v           |           |
- *        PASSING -------+--> PASSED +
+ *      CONNECTING --> MOVING ------> CLOSING --> ENDED
+ *           |           ^               ^
+ *           v           |               |
+ *        PASSING -------+--> PASSED ----+
  *
  * A service may take what the near side stands on (PASSING asks for that, see stream/replaced.h): then nothing is left to copy, and the
  * bridge waits for the end of the far side (PASSED). enter() changes the phase, which only goes forward. Invariants: nothing is read from the near

@@ -16,7 +16,7 @@ struct lock_record {
         pid_t pid;
         int64_t since;          /* seconds since 1970 */
         unsigned dialects;      /* a set */
-        bool is_replaceable;    /* it goes on at another socket when it is asked to, see replaced.h */
+        bool is_replaceable;    /* it goes on at other descriptors when it is asked to, see replaced.h */
 };
 
 /* The path of the lock of a socket; returns @lock_path. */
@@ -40,7 +40,7 @@ int lock_remove(int lock, const struct held *socket);
  * user's word); 0; -ENOENT if there is no lock; -ENOTSUP if what stands there is none; or another negative errno. */
 int lock_look(const char *path, pid_t *ret_pid);
 
-/* The owner listens: let all know. One that speaks dialects knows what replaced.h is about. */
+/* The owner listens: let all know. A service that speaks dialects is replaceable, see replaced.h. */
 void lock_publish(int lock, unsigned dialects);
 
 /* Whether an owner has said that it listens: 1 and what it says; 0, or a negative errno. Nothing that may stand there

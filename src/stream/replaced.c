@@ -16,8 +16,7 @@ struct replaced {
 /* Of ASCII. A single byte is never cut, and no dialect begins with one of these. */
 enum { ENQUIRY = 5, ACKNOWLEDGED = 6, NOT_ACKNOWLEDGED = 21 };
 
-/* Only what can be read and written without blocking, whatever other processes do to its flags: unix sockets, and pipes that were opened
- * again. */
+/* Unix sockets, and pipes that were opened again, never block, whatever other processes do to their flags. */
 static bool is_suitable(const struct endpoint *endpoint)
 {
         int family, type;
@@ -65,12 +64,12 @@ enum replaced_answer replaced_hear(const char *bytes, size_t size)
 
 void replaced_expect(struct stream *stream)
 {
-        /* Another user could pass what keeps us waiting even so, as a file of its own file system. */
+        /* Looking at what another user passes may block: it may belong to a file system of that user. */
         if (stream_passes(stream) && stream->is_peer_known && (stream->peer.uid == sys_uid() || stream->peer.uid == 0))
                 stream->replacing = REPLACING_EXPECTED;
 }
 
-/* Whoever has asked is gone, and whatever it had from the other side. */
+/* The process that has asked is gone. What the other side has sent is read first. */
 static void asker_has_gone(struct loop_source *source, uint32_t events)
 {
         struct stream *stream = container_of(source, struct replaced, source)->stream;

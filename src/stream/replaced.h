@@ -5,15 +5,15 @@
 
 #include "stream/stream.h"
 
-/* What the first bytes say. */
+/* What the first bytes of the service say. */
 enum replaced_answer {
         REPLACED_NOT_SAID,      /* they are no answer, but what the service says first: it goes on at the first socket */
         REPLACED_KEPT,          /* it does so, too */
         REPLACED_DONE,          /* it goes on at what was passed */
 };
 
-/* At the side that has connected: ask the service to go on at what @other stands on, if it says that it does this. Whether it was asked,
- * and is to be heard. */
+/* At the side that has connected: ask the service to go on at what @other stands on, if it says that it does this. If true, the first
+ * bytes of the service are for replaced_hear(). */
 bool replaced_ask(struct stream *stream, const struct stream *other);
 enum replaced_answer replaced_hear(const char *bytes, size_t size);
 

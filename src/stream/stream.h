@@ -66,7 +66,7 @@ struct stream_kind {
         bool (*describe_stop)(const struct stream *stream, char *text, size_t size);
         /* Which dialects the service at the other side says that it speaks: see stream_spoken(). */
         int (*spoken)(const struct stream *stream);
-        /* Whether that service says that it goes on at another socket, see replaced.h. */
+        /* Whether that service says that it goes on at other descriptors, see replaced.h. */
         bool (*is_replaceable)(const struct stream *stream);
         /* See stream_hope() and stream_open_next(). */
         enum stream_hope (*hope)(const struct stream *stream);
