@@ -453,8 +453,8 @@ static int append_headers(struct buffer *buffer, const struct outgoing *outgoing
         const char *own_type = outgoing->type ? outgoing->type : "";
         size_t type_size = strlen(own_type), name_size = codec ? strlen(codec->name) : 0;
         char *begin = buffer_reserve(buffer, sizeof first + sizeof type + type_size + sizeof end + sizeof name + name_size + sizeof end +
-                                                     sizeof accept), *at;
-        int code = 0;
+                                                     sizeof accept + sizeof end), *at;
+        int code;
 
         if (!begin)
                 return -ENOMEM;
@@ -465,9 +465,12 @@ static int append_headers(struct buffer *buffer, const struct outgoing *outgoing
                 at = put_text(put(put_text(at, name), codec->name, name_size), end);
         if (outgoing->kind == WIRE_REQUEST)
                 at = put_text(at, accept);
+        if (outgoing->kind != WIRE_ERROR && outgoing->kind != WIRE_REFUSED) {
+                buffer->end += (size_t)(put_text(at, end) - begin);
+                return 0;
+        }
         buffer->end += (size_t)(at - begin);
-        if (outgoing->kind == WIRE_ERROR || outgoing->kind == WIRE_REFUSED)
-                code = append_error(buffer, outgoing);
+        code = append_error(buffer, outgoing);
         return code ? code : append_text(buffer, end);
 }
 

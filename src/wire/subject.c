@@ -1,5 +1,13 @@
 #include "wire/subject.h"
 
+/* Bytes of a token: neither a blank nor a control character, nor the dot between two. */
+static bool is_inside(unsigned char byte)
+{
+        static const bool others[256] = { [0 ... ' '] = true, ['.'] = true, [0x7f] = true };
+
+        return !others[byte];
+}
+
 static bool is_token(const char *begin, const char *end, bool is_last, bool has_wildcards)
 {
         if (end - begin != 1)
@@ -15,12 +23,11 @@ bool subject_is_valid(const char *bytes, size_t size, bool has_wildcards)
                 return false;
         end = bytes + size;
         for (const char *at = bytes; at < end; at++) {
-                if (*at == '.') {
-                        if (!is_token(begin, at, false, has_wildcards))
-                                return false;
-                        begin = at + 1;
-                } else if ((unsigned char)*at <= ' ' || *at == 0x7f)
+                if (is_inside((unsigned char)*at))
+                        continue;
+                if (*at != '.' || !is_token(begin, at, false, has_wildcards))
                         return false;
+                begin = at + 1;
         }
         return is_token(begin, end, true, has_wildcards);
 }
