@@ -563,7 +563,6 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
                 if (code)
                         return code > 0 ? 0 : cannot_write(error, code, reason);
         }
-        wire->login->batch.size = 0;
         code = append_line(wire->login, buffer, outgoing, is_headed);
         sizes = buffer_size(buffer);
         if (!code)
@@ -590,6 +589,8 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
         nats_put_number((char *)buffer_bytes(buffer) + content - strlen("\r\n"), total);
         if (outgoing->kind == WIRE_REQUEST && wire->login->passage == NATS_PASSAGE_UNTRIED)
                 wire->login->passage = NATS_PASSAGE_TRIED;
+        /* A codec of the program, which writes apart, may have sent something meanwhile: nothing is added to that any more. */
+        wire->login->batch.size = 0;
         if (may_gather)
                 nats_begin_batch(&wire->login->batch, buffer_size(buffer) - before, total - (body - content), outgoing, codec);
         note_answer(&wire->login->service, outgoing);

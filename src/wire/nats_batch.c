@@ -7,7 +7,7 @@
 
 enum {
         BATCH_MAX = 1 << 14,            /* bytes of a message */
-        ID_MAX = 64,                    /* bytes of the subject of an answer: one of ours has less */
+        ID_MAX = 48,                    /* bytes of the subject of an answer: one of ours has less, and the line of an item has room for it */
         FIELD = 6,                      /* the size of a body, with blanks in front */
         ROOM = 128,                     /* what several answers have more than one */
 };
@@ -88,35 +88,46 @@ static void put_total(const struct nats_batch *batch, char *message)
         nats_put_number(message + before - strlen("\r\n"), batch->size - before - strlen("\r\n"));
 }
 
-/* The lone answer becomes the first of several. 0 or -ENOMEM. */
-static int begin_several(struct nats_batch *batch, struct buffer *buffer)
+/* What stands before the body of a lone answer; and of the same as the first of several. */
+static size_t lone_head_size(const struct nats_batch *batch)
 {
-        size_t line = strlen(verb) + batch->id_size + sizeof head - 1, body = line + line_size(batch->id_size, batch->codec);
-        char *message, *id;
+        return batch->size - batch->body_size - 2;
+}
 
-        if (!buffer_reserve(buffer, body))
-                return -ENOMEM;
-        message = message_of(batch, buffer);
-        id = message + verb_size(batch);
-        memmove(message + body, message + batch->size - batch->body_size - 2, batch->body_size + 2);
+static size_t first_line(const struct nats_batch *batch)
+{
+        return strlen(verb) + batch->id_size + sizeof head - 1;
+}
+
+static size_t first_head_size(const struct nats_batch *batch)
+{
+        return first_line(batch) + line_size(batch->id_size, batch->codec);
+}
+
+/* The lone answer becomes the first of several. The others, and the end, stand behind it already; there is room. */
+static void begin_several(struct nats_batch *batch, struct buffer *buffer, char *message)
+{
+        size_t before = lone_head_size(batch), body = first_head_size(batch);
+        char *id = message + verb_size(batch), *end = (char *)buffer_bytes(buffer) + buffer_size(buffer);
+
+        memmove(message + body, message + before, (size_t)(end - message) - before);
         memmove(message + strlen(verb), id, batch->id_size);
         id = put_text(message, verb);
         put_text(id + batch->id_size, head);
-        put_line(message + line, id, batch->id_size, batch->codec);
+        put_line(message + first_line(batch), id, batch->id_size, batch->codec);
         nats_put_number(message + body - line_end_size(batch->codec), batch->body_size);
-        buffer->end = buffer->end - batch->size + body + batch->body_size + 2;
-        batch->size = body + batch->body_size + 2;
+        buffer->end += body - before;
         batch->has_several = true;
-        put_total(batch, message);
-        return 0;
 }
 
-/* Put an answer where the end of the message stands, and that behind it. 0; -EMSGSIZE, -ENOMEM, or what is wrong with the body. */
+/* Put an answer where the end of the message stands, and that behind it. Nothing in front changes unless that succeeds. 0; -EMSGSIZE,
+ * -ENOMEM, or what is wrong with the body. */
 static int append(struct nats_batch *batch, struct buffer *buffer, const struct outgoing *outgoing, const ferry_codec *codec, size_t most,
                   char reason[96])
 {
         size_t begin = buffer_size(buffer) + 2 - batch->size, line = line_size(outgoing->id_size, codec), body;
-        char *at = buffer_reserve(buffer, line);
+        size_t wider = batch->has_several ? 0 : first_head_size(batch) - lone_head_size(batch);
+        char *at = buffer_reserve(buffer, line), *message;
         int code = 0;
 
         if (!at)
@@ -129,39 +140,37 @@ static int append(struct nats_batch *batch, struct buffer *buffer, const struct 
         if (code)
                 return code;
         body = buffer_size(buffer) - body;
-        at = buffer_reserve(buffer, 2);
+        at = buffer_reserve(buffer, 2 + wider);
         if (!at)
                 return -ENOMEM;
         nats_put_number(at - body - line_end_size(codec), body);
         put_text(at, "\r\n");
         buffer->end += 2;
-        if (buffer_size(buffer) > begin + most)
+        if (buffer_size(buffer) + wider > begin + most)
                 return -EMSGSIZE;
+        message = (char *)buffer_bytes(buffer) + begin;
+        if (!batch->has_several)
+                begin_several(batch, buffer, message);
         batch->size = buffer_size(buffer) - begin;
-        put_total(batch, at + 2 - batch->size);
+        put_total(batch, message);
         return 0;
 }
 
 int nats_add_to_batch(struct nats_batch *batch, struct buffer *buffer, const struct outgoing *outgoing, const ferry_codec *codec, size_t most,
                       char reason[96])
 {
-        size_t before;
+        size_t before = buffer_size(buffer);
         int code;
 
         if (most > BATCH_MAX)
                 most = BATCH_MAX;
         if (!is_next(batch, buffer, outgoing, most))
                 return 0;
-        code = batch->has_several ? 0 : begin_several(batch, buffer);
-        if (code)
-                return code;
-        before = buffer_size(buffer);
         buffer->end -= 2;
         code = append(batch, buffer, outgoing, codec, most, reason);
-        if (code) {
-                buffer->end = buffer->begin + before;
-                memcpy(buffer_bytes(buffer) + before - 2, "\r\n", 2);
-                return code == -EMSGSIZE ? 0 : code;
-        }
-        return 1;
+        if (!code)
+                return 1;
+        buffer->end = buffer->begin + before;
+        memcpy(buffer_bytes(buffer) + before - 2, "\r\n", 2);
+        return code == -EMSGSIZE ? 0 : code;
 }

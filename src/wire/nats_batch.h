@@ -19,7 +19,7 @@ bool nats_may_gather(const struct outgoing *outgoing, const ferry_codec *codec);
 /* An answer that may was written alone, as the last @size bytes of the buffer. */
 void nats_begin_batch(struct nats_batch *batch, size_t size, size_t body_size, const struct outgoing *outgoing, const ferry_codec *codec);
 
-/* Add an answer, as long as the message has no more than @most bytes: 1; 0: it must be written alone, and the buffer has the same messages;
- * or a negative errno, and the same. */
+/* Add an answer, as long as the message has no more than @most bytes: 1; 0: it must be written alone; or a negative errno. With both
+ * the buffer is as it was. */
 int nats_add_to_batch(struct nats_batch *batch, struct buffer *buffer, const struct outgoing *outgoing, const ferry_codec *codec, size_t most,
                       char reason[96]);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define INBOX "_INBOX.abcdefghijk."
@@ -191,29 +192,121 @@ START_TEST(no_message_is_larger_than_its_limit_or_that_of_the_server)
 }
 END_TEST
 
-/* One that cannot be written leaves the message as it is. */
-START_TEST(an_answer_that_fails_leaves_the_others)
+static char *copy_written(void)
 {
-        ferry_value *wrong = ferry_value_pack("[%.*s]", 1, "\xff");
-        struct outgoing outgoing = make_answer(INBOX "18", wrong);
+        char *copy = strndup((const char *)buffer_bytes(&buffer), buffer_size(&buffer));
 
+        ck_assert_ptr_nonnull(copy);
+        return copy;
+}
+
+/* Its owner takes back what is behind the bytes that were there before. */
+START_TEST(an_answer_that_fails_leaves_the_others_as_they_are)
+{
+        char text[2000];
+        ferry_value *wrong = ferry_value_pack("[%.*s]", 1, "\xff"), *large;
+        struct outgoing outgoing[] = { make_answer(INBOX "18", wrong), make_answer(INBOX "18", NULL) };
+
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = '\0';
+        large = ferry_value_pack("%s", text);
+        outgoing[1].body = large;
         begin(true);
-        for (int before = 1; before < 3; before++) {
-                size_t size;
+        wire.peer_max = sizeof text / 2;
+        for (int before = 1; before < 3; before++)
+                for (size_t i = 0; i < sizeof outgoing / sizeof *outgoing; i++) {
+                        char *copy;
 
-                buffer_consume(&buffer, buffer_size(&buffer));
-                for (int i = 0; i < before; i++)
-                        answer(INBOX "17", ferry_value_pack("'hello'"));
-                ck_assert_int_lt(write_one(&outgoing), 0);
-                ck_assert_str_ne(error_text(&error), "");
-                count_messages(1 << 14);
-                size = buffer_size(&buffer);
-                answer(INBOX "19", ferry_value_pack("'more'"));
-                ck_assert_uint_gt(buffer_size(&buffer), size);
-                count_messages(1 << 14);
-        }
+                        buffer_consume(&buffer, buffer_size(&buffer));
+                        for (int j = 0; j < before; j++)
+                                answer(INBOX "17", ferry_value_pack("'hello'"));
+                        copy = copy_written();
+                        ck_assert_int_lt(write_one(&outgoing[i]), 0);
+                        ck_assert_str_ne(error_text(&error), "");
+                        check_written(copy);
+                        answer(INBOX "19", ferry_value_pack("'more'"));
+                        ck_assert_uint_gt(buffer_size(&buffer), strlen(copy));
+                        count_messages(1 << 14);
+                        free(copy);
+                }
         end();
         ferry_value_unref(wrong);
+        ferry_value_unref(large);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_too_large_for_the_message_is_the_next_one)
+{
+        char text[1000], *copy;
+
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = '\0';
+        begin(true);
+        wire.peer_max = sizeof text;
+        answer(INBOX "17", ferry_value_pack("'hello'"));
+        copy = copy_written();
+        answer(INBOX "18", ferry_value_pack("%s", text));
+        ck_assert_int_eq(memcmp(buffer_bytes(&buffer), copy, strlen(copy)), 0);
+        ck_assert_uint_eq(count_messages(1 << 14), 2);
+        free(copy);
+        end();
+}
+END_TEST
+
+/* A codec of the program that answers another request meanwhile. */
+static int encode_while_answering(const ferry_codec *codec, const ferry_value *value, ferry_sink *sink)
+{
+        (void)codec, (void)value;
+        answer(INBOX "17", ferry_value_pack("[1]"));
+        ferry_sink_write(sink, "(1)", 3);
+        return 0;
+}
+
+START_TEST(nothing_is_added_to_what_an_own_codec_has_written)
+{
+        ferry_codec own = { .name = "mine", .number = 200, .encode = encode_while_answering };
+        struct outgoing outgoing = make_answer(INBOX "18", NULL);
+        ferry_value *body = ferry_value_pack("[2]");
+        struct buffer apart = { 0 };
+
+        begin(true);
+        outgoing.body = body;
+        outgoing.codec = &own;
+        ck_assert_int_eq(wire.dialect->write(&wire, &apart, &outgoing, &error), 0);
+        ck_assert_uint_eq(buffer_size(&apart), buffer_size(&buffer));
+        ck_assert_int_eq(buffer_append(&buffer, buffer_bytes(&apart), buffer_size(&apart)), 0);
+        answer(INBOX "19", ferry_value_pack("[3]"));
+        ck_assert_uint_eq(count_messages(1 << 14), 3);
+        buffer_deinit(&apart);
+        ferry_value_unref(body);
+        end();
+}
+END_TEST
+
+/* What other clients name as the reply may be longer than what ferry does. */
+START_TEST(the_line_of_an_answer_is_one_that_is_read)
+{
+        begin(true);
+        for (int digits = 1; digits < 70; digits++) {
+                char subject[128];
+                const char *item;
+                struct nats_item read;
+                ferry_value *body = ferry_value_pack("[1]");
+                struct outgoing outgoing;
+
+                snprintf(subject, sizeof subject, INBOX "%0*d", digits, 1);
+                outgoing = make_answer(subject, body);
+                outgoing.codec = ferry_codec_json_objects();
+                buffer_consume(&buffer, buffer_size(&buffer));
+                ck_assert_int_eq(write_one(&outgoing), 0);
+                ck_assert_int_eq(write_one(&outgoing), 0);
+                ferry_value_unref(body);
+                item = memmem(buffer_bytes(&buffer), buffer_size(&buffer), NATS_BATCH_HEADERS, strlen(NATS_BATCH_HEADERS));
+                ck_assert_msg(item || digits > 20, "%d", digits);
+                if (item)
+                        ck_assert_msg(nats_read_item(item + strlen(NATS_BATCH_HEADERS), 100, &read) == 1, "%d", digits);
+        }
+        end();
 }
 END_TEST
 
@@ -454,7 +547,10 @@ static const struct suite_test tests[] = {
         SUITE_TEST(only_what_may_be_gathered_is),
         SUITE_TEST(only_the_last_message_that_is_whole_grows),
         SUITE_TEST(no_message_is_larger_than_its_limit_or_that_of_the_server),
-        SUITE_TEST(an_answer_that_fails_leaves_the_others),
+        SUITE_TEST(an_answer_that_fails_leaves_the_others_as_they_are),
+        SUITE_TEST(an_answer_that_is_too_large_for_the_message_is_the_next_one),
+        SUITE_TEST(nothing_is_added_to_what_an_own_codec_has_written),
+        SUITE_TEST(the_line_of_an_answer_is_one_that_is_read),
         SUITE_TEST(what_was_gathered_is_read),
         SUITE_TEST(what_stands_in_a_message_is_nothing_else_than_answers),
         SUITE_TEST(large_answers_among_others),

@@ -611,6 +611,31 @@ START_TEST(answers_that_leave_together_are_one_message)
         end();
 }
 
+START_TEST(an_answer_that_fails_harms_none_that_waits)
+{
+        char subject[64];
+
+        kept_count = 0;
+        open_session((ferry_session_options){ .is_listening = true, .heartbeat_ms = -1 });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep_all, NULL);
+        for (int i = 1; i <= 3; i++) {
+                snprintf(subject, sizeof subject, "_INBOX.abcdefghijk.%d", i);
+                ask(subject, "x");
+        }
+        for (int i = 0; i < PATIENCE_MS / 5 && count_heard("accepted") < 3; i++)
+                tick(), hear_more();
+        forget_heard();
+        ck_assert_int_eq(ferry_session_hold(session), 0);
+        ck_assert_int_eq(ferry_message_reply(kept_all[0], NULL, "'answer'"), 0);
+        ck_assert_int_lt(ferry_message_reply(kept_all[1], NULL, "[%.*s]", 1, "\xff"), 0);
+        ck_assert_int_eq(ferry_message_reply(kept_all[2], NULL, "'done'"), 0);
+        hear("done\r\n");
+        ck_assert_msg(strstr(heard, "\r\n\r\n1     6\r\nanswer3     4\r\ndone\r\n"), "%s", heard);
+        for (size_t i = 0; i < kept_count; i++)
+                ferry_message_unref(kept_all[i]);
+        end();
+}
+
 /* What the other side of @count requests answers to them. */
 static void say_several(const char *items)
 {
@@ -1030,6 +1055,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(a_listener_answers_by_the_next_connection),
         SUITE_TEST(an_answer_that_says_no_type_has_that_of_its_request),
         SUITE_TEST(answers_that_leave_together_are_one_message),
+        SUITE_TEST(an_answer_that_fails_harms_none_that_waits),
         SUITE_TEST(a_session_takes_several_answers_in_one_message),
         SUITE_TEST(what_is_no_answer_among_several_harms_no_other_request),
         SUITE_TEST(a_request_is_accepted_and_heartbeats_follow_until_it_is_answered),
