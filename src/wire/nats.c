@@ -549,7 +549,8 @@ static int write_published(struct wire *wire, struct buffer *buffer, const struc
 {
         bool has_body = outgoing->body != NULL;
         const ferry_codec *codec = has_body ? choose_codec(wire, outgoing) : NULL;
-        bool is_headed = has_headers(wire, outgoing, codec), may_gather = nats_may_gather(outgoing, codec);
+        /* Before the server has said how much it takes, each message is as small as it can be. */
+        bool is_headed = has_headers(wire, outgoing, codec), may_gather = wire->peer_max < SIZE_MAX && nats_may_gather(outgoing, codec);
         size_t before = buffer_size(buffer), sizes = 0, content = 0, body = 0, total;
         char reason[96] = "";
         int code = check_sending(wire, outgoing, codec, error);

@@ -24,6 +24,7 @@ static void begin(bool is_listening)
 
         ck_assert_int_eq(wire_init(&wire, &options, &error), 0);
         ck_assert_int_eq(wire_begin(&wire, "nats:shout", &options, &error), 0);
+        wire.peer_max = 1 << 20;
 }
 
 static void end(void)

@@ -636,6 +636,37 @@ START_TEST(an_answer_that_fails_harms_none_that_waits)
         end();
 }
 
+/* A server that takes less than a message of several has. */
+START_TEST(answers_that_wait_for_a_connection_stay_alone)
+{
+        char subject[64];
+
+        kept_count = 0;
+        open_session((ferry_session_options){ .reconnect_ms = -1, .is_listening = true, .heartbeat_ms = -1 });
+        ferry_session_on(session, FERRY_KIND_REQUEST, keep_all, NULL);
+        for (int i = 1; i <= 3; i++) {
+                snprintf(subject, sizeof subject, "_INBOX.abcdefghijk.%d", i);
+                ask(subject, "x");
+        }
+        for (int i = 0; i < PATIENCE_MS / 5 && count_heard("accepted") < 3; i++)
+                tick(), hear_more();
+        ck_assert_uint_eq(kept_count, 3);
+        close(server);
+        await_events("ol");
+        for (size_t i = 0; i < kept_count; i++) {
+                ck_assert_int_eq(ferry_message_reply(kept_all[i], NULL, "'answer %d'", (int)i), 0);
+                ferry_message_unref(kept_all[i]);
+        }
+        server = accept_at(listener);
+        say("INFO {\"headers\":true,\"max_payload\":40}\r\n");
+        hear("PING\r\n");
+        say("PONG\r\n");
+        hear("answer 0\r\n");
+        hear("answer 1\r\n");
+        hear("answer 2\r\n");
+        end();
+}
+
 /* What the other side of @count requests answers to them. */
 static void say_several(const char *items)
 {
@@ -1056,6 +1087,7 @@ static const struct suite_test tests[] = {
         SUITE_TEST(an_answer_that_says_no_type_has_that_of_its_request),
         SUITE_TEST(answers_that_leave_together_are_one_message),
         SUITE_TEST(an_answer_that_fails_harms_none_that_waits),
+        SUITE_TEST(answers_that_wait_for_a_connection_stay_alone),
         SUITE_TEST(a_session_takes_several_answers_in_one_message),
         SUITE_TEST(what_is_no_answer_among_several_harms_no_other_request),
         SUITE_TEST(a_request_is_accepted_and_heartbeats_follow_until_it_is_answered),

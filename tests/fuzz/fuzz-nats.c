@@ -88,11 +88,15 @@ static void check_gathering(const struct incoming *in)
                                            .is_type_known = true, .takes_batches = true, .codec = in->codec };
         struct buffer buffer = { 0 };
         struct error error = { 0 };
-        size_t header = 0, at = 0, count = 0;
+        size_t header = 0, at = 0, count = 0, limit = wire.peer_max;
         uint64_t whole = 0;
-        bool is_written = wire.dialect->write(&wire, &buffer, &outgoing, &error) == 0 &&
-                          wire.dialect->write(&wire, &buffer, &outgoing, &error) == 0;
+        bool is_written;
 
+        /* As a server would have said. */
+        wire.peer_max = limit < SIZE_MAX ? limit : 1 << 20;
+        is_written = wire.dialect->write(&wire, &buffer, &outgoing, &error) == 0 &&
+                     wire.dialect->write(&wire, &buffer, &outgoing, &error) == 0;
+        wire.peer_max = limit;
         while (at < buffer_size(&buffer)) {
                 FUZZ_REQUIRE(nats_measure_sent((const char *)buffer_bytes(&buffer) + at, buffer_size(&buffer) - at, &header, &whole) == 1,
                              "no frame at %zu", at);
