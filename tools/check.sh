@@ -271,7 +271,7 @@ part_i686() {
         foreign i386 libc6-dev "libgcc-$(gcc -dumpversion)-dev" check libjansson-dev php8.2-cli php8.2-msgpack || return 0
         build i686 gcc "--cross-file=$root/cross.ini $gcc_options" all later || return 0
         PKG_CONFIG_LIBDIR=/nonexistent CC=$root/bin/cc PATH=$root/bin:$PATH run i686 --suite scripts --timeout-multiplier 3
-        run i686 --no-suite scripts --no-suite counting --no-suite source --no-suite static --no-suite long --no-suite faults
+        CC=$root/bin/cc run i686 --no-suite scripts --no-suite counting --no-suite source --no-suite static --no-suite long --no-suite faults
         build-check/i686/tests/test-faults >$log 2>&1
         count $log $?
         grep -vE '^(100%|Running)' $log

@@ -98,6 +98,13 @@ any_bytes_are_tasks() {
         says 'a task over max_payload' 'task 2: not executed:'
 }
 
+# What a server delivers again so late that the run has ended is the next one's.
+are_buried() { # STREAM NUMBER
+        [ "$(stored "$1" dead)" = "$2" ] && return
+        take "$1" 'exit 3' --workers 1 --retry 1
+        return 1
+}
+
 tasks_in_json_are_acknowledged_as_others_are() {
         printf '%s\n' '{"a":[1,2]}' '"text"' > tasks
         run ferry run --value --quiet --on nats+queue:json < tasks
@@ -108,7 +115,7 @@ tasks_in_json_are_acknowledged_as_others_are() {
         run ferry run --value --quiet --on nats+queue:json < tasks
         take json 'exit 3' --workers 1 --retry 1
         ended 'tasks in JSON that fail' 1 ''
-        is 'the letters' "$(stored json dead)" 2
+        check 'the letters' soon are_buried json 2
 }
 
 a_task_whose_worker_dies_is_delivered_again() {
@@ -264,7 +271,8 @@ a_long_task_is_not_given_to_others() {
 }
 
 a_run_whose_reader_has_gone_gives_its_tasks_back() {
-        seq 1 100 > tasks
+        # More than a pipe holds: what its reader has left there was printed.
+        seq 1 100 | sed "s/$/ $(printf %04000d 0)/" > tasks
         put reader
         # What the server sends while the run ends is not given back: it is delivered again, after 2 s instead of 30.
         make_consumer reader '"ack_policy":"explicit","ack_wait":2000000000,"max_deliver":-1,"max_ack_pending":-1,"filter_subject":"reader.task"'
@@ -276,7 +284,7 @@ a_run_whose_reader_has_gone_gives_its_tasks_back() {
         start_taking reader cat --workers 1
         check 'their end' soon is_empty reader
         stop "$job"
-        is 'what the next one has done' "$(cat both out | sort -nu | tail -n 1)" 100
+        is 'what the next one has done' "$(cat both out | cut -d ' ' -f 1 | sort -nu | tail -n 1)" 100
         is 'what is left' "$(stored reader task)" ''
 }
 

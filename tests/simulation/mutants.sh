@@ -32,7 +32,7 @@ runs=('--seed 1' '--seed 2 --workers 1 --hosts 1 --in-flight 2 --tasks 500 --wor
 finds() {
         local options
 
-        gcc -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Itests tests/simulation/simulate.c "$@" "$build/tests/libsimulation.a" \
+        ${CC:-gcc} -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Itests tests/simulation/simulate.c "$@" "$build/tests/libsimulation.a" \
                 "$build/src/libferry.a" "${wraps[@]}" -lm -o "$folder/simulate" 2>"$folder/out" || { cat "$folder/out"; exit 1; }
         for options in "${runs[@]}"; do
                 # shellcheck disable=SC2086 # one word for each option
