@@ -86,7 +86,7 @@ bool accepting_begin(ferry_session *session, ferry_message *request)
 {
         struct accepting *accepting = accepting_of(session);
 
-        request->is_of_ferry = true;
+        request->wants_acceptance = true;
         if (!accepting)
                 return false;
         if (accepting->quick < QUICK_REQUESTS) {

@@ -29,7 +29,7 @@ struct outgoing message_answer(const ferry_message *request, enum wire_kind kind
                 .id = request->id,
                 .id_size = request->id_size,
                 .type = type ? type : request->type,
-                .takes_batches = request->is_of_ferry,
+                .takes_batches = request->wants_acceptance,
                 .is_type_known = !type || strcmp(type, request->type) == 0,
                 /* A peer that asks in a codec of ours can read it; one of the program's own is the session's. */
                 .codec = request->codec && codec_native(request->codec) ? request->codec : NULL,

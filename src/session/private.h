@@ -139,7 +139,7 @@ struct ferry_message {
         const char *property;
         struct passed *passed;          /* descriptors that came with it, or NULL */
         bool is_decoded;
-        bool is_of_ferry;               /* a request: its sender knows what a ferry says beyond its dialect, as it wants acceptance */
+        bool wants_acceptance;          /* a request, see struct incoming: its sender takes several answers at once, too */
         ferry_value *tree;
         const ferry_value *body;
         bool is_unanswered;             /* a request, and the peer waits */

@@ -56,8 +56,9 @@ bool replaced_ask(struct stream *stream, const struct stream *other)
 
 enum replaced_answer replaced_hear(const char *bytes, size_t size)
 {
-        return size != 1 ? REPLACED_NOT_SAID : *bytes == ACKNOWLEDGED ? REPLACED_DONE : *bytes == NOT_ACKNOWLEDGED ? REPLACED_KEPT :
-                                                                                                                  REPLACED_NOT_SAID;
+        if (size != 1)
+                return REPLACED_NOT_SAID;
+        return *bytes == ACKNOWLEDGED ? REPLACED_DONE : *bytes == NOT_ACKNOWLEDGED ? REPLACED_KEPT : REPLACED_NOT_SAID;
 }
 
 /* The service ------------------------------------------------------------------------------------------------ */

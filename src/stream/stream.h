@@ -97,7 +97,7 @@ enum stream_phase {
 enum stream_replacing {
         REPLACING_NEVER,
         REPLACING_EXPECTED,
-        REPLACING_MISSED,         /* this side has written, but has not read what the peer may have sent before it knew */
+        REPLACING_MISSED,       /* this side has written, but has not read what the peer may have sent before it knew */
 };
 
 struct stream {

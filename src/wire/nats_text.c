@@ -45,12 +45,11 @@ static int read_verb(const char *bytes, size_t size, size_t *ret_index)
 {
         bool may_become = false;
 
-        /* Most lines are messages. */
-        for (size_t i = 0; i < 2 && size > verbs[i].length; i++)
-                if (memcmp(bytes, i == 0 ? "MSG " : "HMSG", 4) == 0 && bytes[verbs[i].length] == ' ') {
-                        *ret_index = i;
-                        return 1;
-                }
+        /* Most lines are messages: the first two. */
+        if (size > 4 && (memcmp(bytes, "MSG ", 4) == 0 || memcmp(bytes, "HMSG ", 5) == 0)) {
+                *ret_index = *bytes == 'H';
+                return 1;
+        }
         for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
                 size_t length = verbs[i].length, seen = size < length ? size : length;
 

@@ -611,12 +611,13 @@ START_TEST(answers_that_leave_together_are_one_message)
         end();
 }
 
-START_TEST(an_answer_that_fails_harms_none_that_waits)
+/* A listener that has three requests of one client in hand. */
+static void keep_three(int reconnect_ms)
 {
         char subject[64];
 
         kept_count = 0;
-        open_session((ferry_session_options){ .is_listening = true, .heartbeat_ms = -1 });
+        open_session((ferry_session_options){ .reconnect_ms = reconnect_ms, .is_listening = true, .heartbeat_ms = -1 });
         ferry_session_on(session, FERRY_KIND_REQUEST, keep_all, NULL);
         for (int i = 1; i <= 3; i++) {
                 snprintf(subject, sizeof subject, "_INBOX.abcdefghijk.%d", i);
@@ -624,6 +625,12 @@ START_TEST(an_answer_that_fails_harms_none_that_waits)
         }
         for (int i = 0; i < PATIENCE_MS / 5 && count_heard("accepted") < 3; i++)
                 tick(), hear_more();
+        ck_assert_uint_eq(kept_count, 3);
+}
+
+START_TEST(an_answer_that_fails_harms_none_that_waits)
+{
+        keep_three(0);
         forget_heard();
         ck_assert_int_eq(ferry_session_hold(session), 0);
         ck_assert_int_eq(ferry_message_reply(kept_all[0], NULL, "'answer'"), 0);
@@ -639,18 +646,7 @@ START_TEST(an_answer_that_fails_harms_none_that_waits)
 /* A server that takes less than a message of several has. */
 START_TEST(answers_that_wait_for_a_connection_stay_alone)
 {
-        char subject[64];
-
-        kept_count = 0;
-        open_session((ferry_session_options){ .reconnect_ms = -1, .is_listening = true, .heartbeat_ms = -1 });
-        ferry_session_on(session, FERRY_KIND_REQUEST, keep_all, NULL);
-        for (int i = 1; i <= 3; i++) {
-                snprintf(subject, sizeof subject, "_INBOX.abcdefghijk.%d", i);
-                ask(subject, "x");
-        }
-        for (int i = 0; i < PATIENCE_MS / 5 && count_heard("accepted") < 3; i++)
-                tick(), hear_more();
-        ck_assert_uint_eq(kept_count, 3);
+        keep_three(-1);
         close(server);
         await_events("ol");
         for (size_t i = 0; i < kept_count; i++) {

@@ -239,6 +239,21 @@ START_TEST(a_bridge_that_is_freed_ends_the_session_of_the_service)
 }
 END_TEST
 
+/* A service that says something of itself when it has a client. */
+static void require_copied(ferry_message_fn *greet, int way)
+{
+        const ferry_session_options sessions = { .dialect = FERRY_DIALECT_FERRY };
+        struct near near;
+
+        open_near(&near, &(ferry_service_options){ .session = &sessions });
+        ferry_service_on(near.service, FERRY_KIND_OPENED, greet, NULL);
+        bridge_by(&near, way);
+        ask(&near, 1);
+        ck_assert_int_eq(next_answer(&near), RAW_RESPONSE);
+        ck_assert(is_copying(&near));
+        close_near(&near);
+}
+
 static int greet(ferry_session *session, const ferry_message *message, void *userdata)
 {
         (void)message, (void)userdata;
@@ -248,16 +263,7 @@ static int greet(ferry_session *session, const ferry_message *message, void *use
 /* Its words to the bridge have left by the first socket, and so do all others. */
 START_TEST(a_service_that_speaks_first_is_copied)
 {
-        const ferry_session_options sessions = { .dialect = FERRY_DIALECT_FERRY };
-        struct near near;
-
-        open_near(&near, &(ferry_service_options){ .session = &sessions });
-        ferry_service_on(near.service, FERRY_KIND_OPENED, greet, NULL);
-        bridge_by(&near, _i);
-        ask(&near, 1);
-        ck_assert_int_eq(next_answer(&near), RAW_RESPONSE);
-        ck_assert(is_copying(&near));
-        close_near(&near);
+        require_copied(greet, _i);
 }
 END_TEST
 
@@ -271,16 +277,7 @@ static int greet_late(ferry_session *session, const ferry_message *message, void
 /* Its words are queued, and say already what the first socket can do. */
 START_TEST(a_service_that_is_about_to_speak_is_copied)
 {
-        const ferry_session_options sessions = { .dialect = FERRY_DIALECT_FERRY };
-        struct near near;
-
-        open_near(&near, &(ferry_service_options){ .session = &sessions });
-        ferry_service_on(near.service, FERRY_KIND_OPENED, greet_late, NULL);
-        bridge_by(&near, _i);
-        ask(&near, 1);
-        ck_assert_int_eq(next_answer(&near), RAW_RESPONSE);
-        ck_assert(is_copying(&near));
-        close_near(&near);
+        require_copied(greet_late, _i);
 }
 END_TEST
 
